@@ -1,0 +1,401 @@
+"""The nouns of MOrA, and the seams between its rooms.
+
+Inside the house CPU requests and limits are int millicores, memory is int bytes, time is an aware UTC datetime. Plain
+*use* (what was measured or is forecast) is float cores and float bytes, as in the unified CSV. None means "not set" or
+"not known" and always comes with a reason beside it; NaN never leaves an array.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Protocol
+
+from mora.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_DNS_SUBDOMAIN_MAX = 253
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """`name` itself where it is a DNS-1123 name (labels joined by dots), else BadInput.
+
+    Everything that enters PromQL, a path or a manifest passes through here.
+
+    >>> check_name("frontend-v2")
+    'frontend-v2'
+    """
+    if len(name) <= _DNS_SUBDOMAIN_MAX and all(_DNS_LABEL.fullmatch(label) for label in name.split(".")):
+        return name
+    raise BadInput(
+        f"{name!r} is not a valid {what}.",
+        hint="Kubernetes names hold lower-case letters, digits, '-' and '.', and start and end with a letter or digit.",
+    )
+
+
+class Target(StrEnum):
+    """What is forecast and recommended."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    REPLICAS = "replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a number is what it is: a stable code for programs, the arithmetic in words for people."""
+
+    code: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Workload:
+    """Something that runs pods: a Deployment, StatefulSet or DaemonSet."""
+
+    namespace: str
+    name: str
+    kind: str = "Deployment"
+
+    def __post_init__(self) -> None:
+        check_name(self.namespace, "namespace")
+        check_name(self.name, "workload name")
+        if self.kind not in ("Deployment", "StatefulSet", "DaemonSet"):
+            raise BadInput(
+                f"{self.kind!r} is not a kind of workload that MOrA sizes (Deployment, StatefulSet, DaemonSet)."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Requests and limits of one container; None where not set."""
+
+    cpu_request_millicores: int | None = None
+    cpu_limit_millicores: int | None = None
+    memory_request_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a pod template."""
+
+    name: str
+    resources: Resources = Resources()
+    image: str | None = None
+    is_main: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """A workload's replicas and containers, as they stand or as they should stand."""
+
+    replicas: int | None = None
+    containers: tuple[Container, ...] = ()
+
+    @property
+    def main(self) -> Container | None:
+        """The container that is sized: the one marked main, else the first; None without containers."""
+        marked = [container for container in self.containers if container.is_main] or list(self.containers)
+        return marked[0] if marked else None
+
+    def with_main(self, resources: Resources) -> Allocation:
+        """The same workload with its main container resized."""
+        main = self.main
+        return replace(
+            self, containers=tuple(replace(c, resources=resources) if c is main else c for c in self.containers)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load that is asked for or was driven: a scenario and its concurrent users."""
+
+    scenario: str
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One cell of a plan for one service: what was asked for, and which repeat it is.
+
+    >>> Experiment("frontend", "browsing", 2, 40).id
+    'frontend_browsing_replicas_2_users_40'
+    >>> Experiment("frontend", "browsing", 2, 40, repeat=3).id
+    'frontend_browsing_replicas_2_users_40_run_3'
+    """
+
+    service: str
+    scenario: str
+    replicas: int
+    users: int
+    repeat: int = 1
+
+    @property
+    def id(self) -> str:
+        suffix = "" if self.repeat == 1 else f"_run_{self.repeat}"
+        return f"{self.service}_{self.scenario}_replicas_{self.replicas}_users_{self.users}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of samples: from `start` to `end`, both included, every `step`."""
+
+    start: datetime
+    end: datetime
+    step: timedelta
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise BadInput("A window's start and end must carry a time zone (UTC).")
+        if self.end < self.start or self.step <= timedelta(0):
+            raise BadInput(f"A window must not end before it starts, and its step must be positive: {self}.")
+
+    @property
+    def sample_count(self) -> int:
+        return int((self.end - self.start) / self.step) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a source saw of one workload over a window.
+
+    metrics: one row a step, indexed by UTC timestamp; the measured columns of metrics.MEASURED_COLUMNS and whichever
+        of the extra columns the source knows, NaN where nothing was answered.
+    containers: rows of (timestamp, container, cpu_cores, mem_bytes, cpu_request_cores, cpu_limit_cores,
+        mem_request_bytes, mem_limit_bytes) for the other containers, hottest pod each; may be empty.
+    main_container: the container that the metrics are of, and how it was chosen.
+    queries: what was sent, name -> text. warnings: what a reader must know, in words.
+    """
+
+    workload: Workload
+    window: Window
+    metrics: pd.DataFrame
+    containers: pd.DataFrame
+    main_container: str | None
+    main_container_chosen_by: str
+    queries: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One target's next steps, in its plain unit (cores, bytes, replicas) per pod.
+
+    mean, lower, upper: shape (horizon,), finite; lower and upper bound `level` of what is expected.
+    """
+
+    target: Target
+    forecaster: str
+    mean: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    level: float
+    step: timedelta
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDemand:
+    """What one target needs, before any policy.
+
+    centre: the fused forecast of plain use (cores or bytes per pod; replicas), no buffer on it.
+    bound: the upper bound around the centre that the service's own past has calibrated; at least `centre`.
+    peak: the highest use that counts (of the last 7 days; on driven data of the runs at up to the asked load per pod).
+    confidence: share of held-out holds in which the recommendation kept its promise, shrunk towards the prior; 0..1.
+    holds: how many holds the confidence rests on. pinned: use was pinned at a limit, so it says "at least".
+    """
+
+    centre: float
+    bound: float
+    peak: float
+    confidence: float
+    holds: int
+    pinned: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a service needs at a load: input of the policies, output of ServiceModel.demand().
+
+    cpu, memory, replicas: None where there is no honest number; then `reasons` says why.
+    startup_cpu_cores, startup_memory_bytes: peaks of the first minutes of pods, kept apart; None where not seen.
+    oom_kills: OOM kills seen in the runs that count; oom_peak_bytes: use when they happened (the limit, if pinned).
+    """
+
+    workload: Workload
+    load: Load | None
+    as_of: datetime
+    cpu: TargetDemand | None
+    memory: TargetDemand | None
+    replicas: TargetDemand | None
+    startup_cpu_cores: float | None = None
+    startup_memory_bytes: float | None = None
+    oom_kills: int = 0
+    oom_peak_bytes: float | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One number to set: what it is now, what it should be, how sure, and why.
+
+    now, value: millicores, bytes or replicas. value None means "no number, see reasons" for a request or replicas,
+    and "not set" for a limit where `is_unset` is true (the CPU limit, by default).
+    confidence: 0..1, None without a number.
+    """
+
+    now: int | None
+    value: int | None
+    confidence: float | None = None
+    holds: int = 0
+    is_unset: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def change(self) -> float | None:
+        """Relative change, -0.4 for 40 % less; None where either side is not known."""
+        if self.now is None or self.value is None or self.now == 0:
+            return None
+        return self.value / self.now - 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What MOrA advises for one workload's main container and replicas.
+
+    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica.
+    """
+
+    workload: Workload
+    container: str
+    current: Allocation
+    load: Load | None
+    as_of: datetime
+    cpu_request: Advice
+    cpu_limit: Advice
+    memory_request: Advice
+    memory_limit: Advice
+    replicas: Advice
+    hpa_average_value_millicores: int | None = None
+    hpa_min_replicas: int | None = None
+    hpa_max_replicas: int | None = None
+    reasons: tuple[Reason, ...] = ()
+    model_digest: str | None = None
+
+    @property
+    def resources(self) -> Resources:
+        """Requests and limits to set; where there is no advice, what is set now stays."""
+        return Resources(
+            cpu_request_millicores=_settled(self.cpu_request),
+            cpu_limit_millicores=_settled(self.cpu_limit),
+            memory_request_bytes=_settled(self.memory_request),
+            memory_limit_bytes=_settled(self.memory_limit),
+        )
+
+    @property
+    def target(self) -> Allocation:
+        """The workload as it should stand."""
+        replicas = self.current.replicas if self.replicas.value is None else self.replicas.value
+        return replace(self.current.with_main(self.resources), replicas=replicas)
+
+
+def _settled(advice: Advice) -> int | None:
+    if advice.is_unset:
+        return None
+    return advice.now if advice.value is None else advice.value
+
+
+# --- the seams -------------------------------------------------------------------------------------------------------
+
+
+class Reporter(Protocol):
+    """Where long work tells how far it is; the command line draws bars, the API stays silent."""
+
+    def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+        """`task` has done `done` of `total` (any unit, same for both)."""
+
+
+class Silent:
+    """The reporter that says nothing."""
+
+    def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+        return None
+
+
+class MetricSource(Protocol):
+    """Where metrics come from: a Prometheus, files."""
+
+    def services(self, namespace: str) -> list[str]:
+        """Names of the workloads that the source knows in a namespace, sorted."""
+
+    def observe(self, workload: Workload, window: Window) -> Observation:
+        """All measured metrics of a workload over a window; SourceUnavailable where nothing answers."""
+
+    def queries(self, workload: Workload, window: Window) -> Mapping[str, str]:
+        """What observe() would send, name -> text, without sending it."""
+
+
+class Cluster(Protocol):
+    """Where services run and are scaled: Kubernetes, the sandbox."""
+
+    def allocation(self, workload: Workload) -> Allocation:
+        """Replicas and containers as they stand; ClusterError naming what exists where it does not."""
+
+    def apply(self, workload: Workload, allocation: Allocation) -> None:
+        """Set replicas (where not None) and the containers' resources; returns before it is ready."""
+
+    def restart(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
+        """Replace every replica by a fresh one and wait until all are ready."""
+
+    def wait_ready(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
+        """Return once every replica asked for is available; ClusterError after `timeout`."""
+
+
+class Forecaster(Protocol):
+    """A model of one or several targets over time; registered under `forecasters`."""
+
+    name: str
+
+    def fit(self, history: Sequence[pd.DataFrame], *, driven: bool, seed: int) -> None:
+        """Learn from segments (experiments, or one observed stretch) that windows never cross.
+
+        Each frame: one row a step on a constant grid, columns of metrics.METRIC_COLUMNS plus, on driven data,
+        replica_count and load_users, and `timestamp`.
+        """
+
+    def forecast(self, recent: pd.DataFrame, horizon: int, *, level: float = 0.9) -> Mapping[Target, Forecast]:
+        """The next `horizon` steps after the rows of `recent`, in plain units; deterministic."""
+
+
+class Policy(Protocol):
+    """Demand and what is set now -> what should be set."""
+
+    def __call__(self, demand: Demand, current: Allocation) -> Recommendation: ...
+
+
+class Output(Protocol):
+    """A recommendation as text that a person or a program takes."""
+
+    def __call__(self, recommendations: Sequence[Recommendation]) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good one experiment's samples are; every flag has its figure (DESIGN.md, the unified CSV)."""
+
+    expected_samples: int
+    samples: int
+    missing_ratio: Mapping[str, float]
+    is_complete: bool
+    is_steady: bool
+    flags: tuple[str, ...] = field(default=())
