@@ -95,11 +95,27 @@ class Container:
 
 
 @dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """The HPA (or KEDA's HPA) that scales a workload on one resource of its pods.
+
+    target: per cent of the request where `is_utilisation`, else millicores or bytes per pod (averageValue).
+    """
+
+    name: str
+    resource: Target
+    is_utilisation: bool
+    target: int
+    min_replicas: int
+    max_replicas: int
+
+
+@dataclass(frozen=True, slots=True)
 class Allocation:
     """A workload's replicas and containers, as they stand or as they should stand."""
 
     replicas: int | None = None
     containers: tuple[Container, ...] = ()
+    autoscaler: Autoscaler | None = None
 
     @property
     def main(self) -> Container | None:
@@ -121,6 +137,14 @@ class Load:
 
     scenario: str
     users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """What a service promises its callers: the 95th percentile of the response time and the share of failures."""
+
+    p95_seconds: float = 0.3
+    error_ratio: float = 0.01
 
 
 @dataclass(frozen=True, slots=True)
