@@ -1,0 +1,102 @@
+#!/usr/bin/env bash
+# Makes this checkout ready: .venv with the packages of requirements.lock and MOrA itself, .tools with Prometheus and
+# kubectl where the machine has none. Safe to run again: what is already there costs nothing.
+#
+#   MORA_PYTHON   the Python to use (3.11 to 3.13); without it the first fitting one on PATH
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=scripts/lib.sh
+. scripts/lib.sh
+
+# Settings of the machine that would send packages elsewhere or leave bytecode out; index addresses are kept.
+unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_NO_COMPILE
+export PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
+
+needed_kib=$((4 * 1024 * 1024)) # TensorFlow alone is 1.2 GB; everything with bytecode is 2.7 GB, and pip unpacks beside it
+
+check_machine() {
+  case "$(uname -s)/$(uname -m)" in
+    Linux/x86_64 | Linux/aarch64) ;;
+    *) stop "TensorFlow and Prophet have no packages for $(uname -s) on $(uname -m)." \
+      "Use Linux on x86_64 or aarch64, for example in a container or a virtual machine." ;;
+  esac
+  local free_kib
+  free_kib=$(df -Pk . | awk 'NR == 2 { print $4 }')
+  [ "$free_kib" -ge "$needed_kib" ] ||
+    stop "Only $((free_kib / 1024)) MiB are free here; the packages need $((needed_kib / 1024)) MiB." "Make room, then run this again."
+}
+
+fits() { "$1" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' >/dev/null 2>&1; }
+
+find_python() {
+  local candidate
+  for candidate in ${MORA_PYTHON:+"$MORA_PYTHON"} python3 python3.13 python3.12 python3.11; do
+    if fits "$candidate"; then
+      echo "$candidate"
+      return
+    fi
+    [ "$candidate" != "${MORA_PYTHON:-}" ] || stop "MORA_PYTHON=$MORA_PYTHON is no Python 3.11 to 3.13."
+  done
+  return 1
+}
+
+make_venv() {
+  local python
+  if ! python=$(find_python); then
+    [ -z "${MORA_PYTHON:-}" ] || exit 1
+    has python3 && stop "MOrA runs on Python 3.11 to 3.13; this machine has $(python3 --version 2>&1)." \
+      "Install one of them, or name it: MORA_PYTHON=/path/to/python3.11 make install"
+    install_debian_packages "There is no Python here." python3 python3-venv
+    python=$(find_python) || stop "This system's Python is not 3.11 to 3.13: $(python3 --version 2>&1)."
+  fi
+  if ! "$python" -c 'import ensurepip, venv' >/dev/null 2>&1; then
+    # Debian keeps the venv module's pip in a package of its own, named after the Python that it belongs to.
+    install_debian_packages "Python's venv module is not complete here." "python$("$python" -c 'import sys; print("%d.%d" % sys.version_info[:2])')-venv"
+  fi
+  rm -rf .venv
+  "$python" -m venv .venv || stop "$python could not make .venv." "Remove .venv, or name another Python with MORA_PYTHON."
+}
+
+install_lock() {
+  say "mora: installing $(grep -c '==' requirements.lock) packages into .venv (1.2 GB of them are TensorFlow) ..."
+  # The lock is complete, so nothing is left to resolve; `pip check` says so afterwards.
+  if has uv && uv pip install --quiet --python .venv/bin/python --no-deps --compile-bytecode -r requirements.lock; then
+    :
+  else
+    .venv/bin/python -m pip install --quiet --no-deps --compile -r requirements.lock ||
+      stop "The packages of requirements.lock could not be installed." \
+        "Is a Python package index reachable from here (pip config list)? Then run this again: it goes on where it stopped."
+  fi
+  .venv/bin/python -m pip check >&2 || stop "The packages in .venv do not fit together." "Remove .venv and run this again."
+}
+
+install_mora() {
+  .venv/bin/python -m pip install --quiet --no-deps --no-build-isolation --editable . ||
+    stop "MOrA itself could not be installed into .venv."
+  .venv/bin/python -m compileall -q mora || true # a file that does not compile is for the tests to name
+}
+
+# A stamp names all that an install depends on, the folder included: scripts in a .venv hold its path.
+stamp_of() { { pwd -P && cat "$@"; } | sha256sum | cut -d' ' -f1; }
+is_stamped() { [ -x .venv/bin/python ] && [ "$(cat ".venv/$1.stamp" 2>/dev/null)" = "$2" ]; }
+
+mkdir -p .tools
+exec 9>.tools/install.lock
+flock 9 # two `make` at once take turns
+
+lock_stamp=$(stamp_of requirements.lock scripts/install.sh)
+if ! is_stamped lock "$lock_stamp"; then
+  check_machine
+  { [ -f .venv/place.stamp ] && [ "$(cat .venv/place.stamp)" = "$(pwd -P)" ] && fits .venv/bin/python; } || make_venv
+  pwd -P >.venv/place.stamp
+  install_lock
+  echo "$lock_stamp" >.venv/lock.stamp
+  rm -f .venv/mora.stamp
+fi
+mora_stamp=$(stamp_of pyproject.toml)
+if ! is_stamped mora "$mora_stamp"; then
+  install_mora
+  echo "$mora_stamp" >.venv/mora.stamp
+fi
+
+bash scripts/tools.sh
