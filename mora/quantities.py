@@ -1,4 +1,4 @@
-"""Kubernetes quantities: text at the doors, integers inside.
+"""Kubernetes quantities, spans and shares: text at the doors, integers and timedeltas inside.
 
 CPU is int millicores, memory is int bytes. Amounts that are asked for are rounded up, never down: half a millicore
 missing is a throttled service, half a mebibyte missing is an OOM kill.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+from datetime import timedelta
 from decimal import ROUND_CEILING, Decimal
 
 from mora.errors import BadInput
@@ -36,6 +37,16 @@ _SUFFIXES: dict[str, Decimal] = {
     "Ei": Decimal(2**60),
 }
 _QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:([eE][+-]?[0-9]{1,3})|([numkMGTPE]|[KMGTPE]i))?", re.ASCII)
+
+_SPAN_UNITS: dict[str, timedelta] = {
+    "ms": timedelta(milliseconds=1),
+    "s": timedelta(seconds=1),
+    "m": timedelta(minutes=1),
+    "h": timedelta(hours=1),
+    "d": timedelta(days=1),
+    "w": timedelta(weeks=1),
+}
+_SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)", re.ASCII)
 
 
 def parse_quantity(text: str) -> Decimal:
@@ -122,6 +133,52 @@ def memory_request(amount_bytes: float) -> int:
     ('237Mi', '2Ki')
     """
     return bytes_up(amount_bytes, unit=MIB if amount_bytes >= MIB else KIB)
+
+
+def parse_duration(text: str) -> timedelta:
+    """A span as Prometheus and kubectl write it: "300ms", "30s", "90m", "1h30m", "14d"; longer than nothing.
+
+    >>> [str(parse_duration(text)) for text in ("300ms", "1h30m", "14d", "1.5s")]
+    ['0:00:00.300000', '1:30:00', '14 days, 0:00:00', '0:00:01.500000']
+    """
+    parts = _SPAN_PART.findall(text)
+    total = sum((float(number) * _SPAN_UNITS[unit] for number, unit in parts), timedelta())
+    if "".join(number + unit for number, unit in parts) != text or not total:
+        raise BadInput(
+            f"{text!r} is not a span of time.",
+            hint="Write a number and its unit (ms, s, m, h, d, w): 300ms, 1h30m, 14d.",
+        )
+    return total
+
+
+def format_duration(span: timedelta) -> str:
+    """A span as parse_duration reads it, rounded to whole milliseconds; days are its largest unit.
+
+    >>> [format_duration(timedelta(seconds=seconds)) for seconds in (0.3, 90, 5400, 86400 * 14)]
+    ['300ms', '1m30s', '1h30m', '14d']
+    """
+    left_ms = round(span / timedelta(milliseconds=1))
+    if left_ms <= 0:
+        raise BadInput(f"A span of time must be at least 1ms, not {span}.")
+    text = ""
+    for unit, unit_ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
+        count, left_ms = divmod(left_ms, unit_ms)
+        text += f"{count}{unit}" if count else ""
+    return text
+
+
+def parse_ratio(text: str) -> float:
+    """A share between 0 and 1, as "1%" or "0.01".
+
+    >>> parse_ratio("1%"), parse_ratio("0.05"), parse_ratio("100%")
+    (0.01, 0.05, 1.0)
+    """
+    is_percent = text.endswith("%")
+    match = re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", text.removesuffix("%"), re.ASCII)
+    ratio = float(Decimal(match.group()) / (100 if is_percent else 1)) if match else math.nan
+    if not 0 <= ratio <= 1:
+        raise BadInput(f"{text!r} is not a share between 0 and 1.", hint="Write it like 1% or 0.01.")
+    return ratio
 
 
 def readable_bytes(amount_bytes: float) -> str:
