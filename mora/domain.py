@@ -94,6 +94,43 @@ class Container:
     is_main: bool = False
 
 
+# Containers that meshes and platforms inject beside the one that does the service's work.
+INJECTED_SIDECARS = frozenset(
+    {
+        "istio-proxy",
+        "linkerd-proxy",
+        "kuma-sidecar",
+        "consul-dataplane",
+        "envoy",
+        "daprd",
+        "vault-agent",
+        "cloud-sql-proxy",
+    }
+)
+
+
+def choose_main_container(
+    names: Sequence[str], workload_name: str, *, annotated: str | None = None, order: str = "in the spec"
+) -> tuple[str, str]:
+    """The container that is sized, and how it was chosen; `names` is not empty, and sorted as `order` says.
+
+    annotated: what the annotation kubectl.kubernetes.io/default-container names, where it is known.
+
+    >>> choose_main_container(["istio-proxy", "server"], "frontend")
+    ('server', 'the only container beside injected sidecars')
+    >>> choose_main_container(["cache", "frontend"], "frontend")
+    ('frontend', 'named like the workload')
+    """
+    if annotated in names:
+        return str(annotated), "the annotation kubectl.kubernetes.io/default-container"
+    if workload_name in names:
+        return workload_name, "named like the workload"
+    own = [name for name in names if name not in INJECTED_SIDECARS] or list(names)
+    if len(own) == 1:
+        return own[0], "the only container" if len(names) == 1 else "the only container beside injected sidecars"
+    return own[0], f"the first {order} of {', '.join(own)}"
+
+
 @dataclass(frozen=True, slots=True)
 class Autoscaler:
     """The HPA (or KEDA's HPA) that scales a workload on one resource of its pods.
@@ -198,6 +235,7 @@ class Observation:
         mem_request_bytes, mem_limit_bytes) for the other containers, hottest pod each; may be empty.
     main_container: the container that the metrics are of, and how it was chosen.
     queries: what was sent, name -> text. warnings: what a reader must know, in words.
+    rate_window: what the CPU and network rates are taken over; None where the source does not know.
     """
 
     workload: Workload
@@ -208,6 +246,7 @@ class Observation:
     main_container_chosen_by: str
     queries: Mapping[str, str]
     warnings: tuple[str, ...] = ()
+    rate_window: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True)
