@@ -19,8 +19,16 @@ install_debian_packages() {
   has apt-get || stop "$why" "Install with this system's package manager what Debian calls: $*"
   [ "$(id -u)" -eq 0 ] || stop "$why" "Install it first: sudo apt-get install -y $*"
   say "mora: $why Installing $* ..."
-  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >/dev/null 2>&1 </dev/null ||
-    { apt-get update -qq >&2 </dev/null &&
-      DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" >&2 </dev/null; } ||
+  local log
+  log=$(mktemp)
+  # Lists that are missing or too old are the usual reason for a first try to fail.
+  apt_install "$@" >"$log" 2>&1 || { apt-get update -qq && apt_install "$@"; } >"$log" 2>&1 || {
+    cat "$log" >&2
     stop "apt-get could not install $*." "Install it by hand, then run this again."
+  }
+  rm -f "$log"
+}
+
+apt_install() {
+  DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "$@" </dev/null
 }
