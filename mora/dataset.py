@@ -29,13 +29,8 @@ from mora.metrics import (
     CORE_COLUMNS,
     EXTRA_COLUMNS,
     EXTRA_METRICS,
-    MEASURED_COLUMNS,
     METRIC_COLUMNS,
     METRICS,
-    network_activity_rate,
-    processing_intensity,
-    resource_pressure,
-    service_stability,
 )
 
 SCHEMA_VERSION = 1
@@ -370,55 +365,18 @@ def unify(
     replica_count: int | None = None,
     load_users: int | None = None,
 ) -> pd.DataFrame:
-    """What a source measured -> the unified frame: context, derived metrics, every column in its place.
+    """What a source measured -> the unified frame: context, and every column in its place.
 
-    metrics: indexed by UTC timestamp, columns among MEASURED_COLUMNS and EXTRA_COLUMNS (domain.Observation.metrics,
-    with Locust's columns joined where there are any).
+    metrics: indexed by UTC timestamp, columns among METRIC_COLUMNS and EXTRA_COLUMNS (domain.Observation.metrics, with
+    Locust's columns joined where there are any); a column that is not there is NaN.
     replica_count, load_users: what was asked for; None where the data was observed.
     """
-    frame = (
-        metrics.reindex(columns=[*MEASURED_COLUMNS, *EXTRA_COLUMNS]).astype("float64").reset_index(names="timestamp")
-    )
+    frame = metrics.reindex(columns=[*METRIC_COLUMNS, *EXTRA_COLUMNS]).astype("float64").reset_index(names="timestamp")
     frame["timestamp"] = pd.to_datetime(frame["timestamp"], utc=True).astype("datetime64[us, UTC]")
-    for name, values in derived_metrics(frame).items():
-        frame[name] = values
     frame["experiment_id"], frame["service"], frame["scenario"] = experiment_id, service, scenario
     frame["replica_count"] = math.nan if replica_count is None else float(replica_count)
     frame["load_users"] = math.nan if load_users is None else float(load_users)
     return frame.reindex(columns=list(ALL_COLUMNS))
-
-
-def derived_metrics(frame: pd.DataFrame) -> dict[str, list[float]]:
-    """The four derived metrics of each row; NaN where one of their inputs is not known.
-
-    frame: MEASURED_COLUMNS, cpu_cores_total, cpu_limit_cores and mem_limit_bytes.
-    """
-    derived: dict[str, list[float]] = {metric.name: [] for metric in METRICS if metric.is_derived}
-    inputs = (*MEASURED_COLUMNS, "cpu_cores_total", "cpu_limit_cores", "mem_limit_bytes")
-    for values in zip(*(frame[name].tolist() for name in inputs), strict=True):
-        row = dict(zip(inputs, values, strict=True))
-        rx, tx, replicas = row["net_rx_bytes_value"], row["net_tx_bytes_value"], row["replica_count_value"]
-        cpu_total = row["cpu_cores_total"]
-        derived["network_activity_rate_value"].append(network_activity_rate(rx, tx, replicas))
-        derived["processing_intensity_value"].append(
-            math.nan if math.isnan(cpu_total + rx + tx) else processing_intensity(cpu_total, rx, tx)
-        )
-        derived["service_stability_value"].append(service_stability(row["pod_restarts_value"], replicas))
-        derived["resource_pressure_value"].append(
-            resource_pressure(
-                {
-                    "node_cpu": row["node_cpu_util_value"],
-                    "node_memory": row["node_mem_util_value"],
-                    "cpu_limit": _ratio(row["cpu_cores_value"], row["cpu_limit_cores"]),
-                    "memory_limit": _ratio(row["mem_bytes_value"], row["mem_limit_bytes"]),
-                }
-            )
-        )
-    return derived
-
-
-def _ratio(use: float, limit: float) -> float:
-    return use / limit if limit > 0 else math.nan
 
 
 def assess_quality(frame: pd.DataFrame, window: Window) -> Quality:
