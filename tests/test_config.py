@@ -1,0 +1,235 @@
+"""Settings come from the nearest place, and what cannot be meant is refused by name."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+
+from mora.config import Settings, key, load_settings, variable
+from mora.errors import BadConfig, BadInput
+
+NAMES = [item.name for item in fields(Settings) if item.metadata]
+
+
+def written(folder: Path, text: str) -> Path:
+    (folder / "mora.toml").write_text(text, encoding="utf-8")
+    return folder
+
+
+def test_an_empty_folder_gets_the_defaults(tmp_path: Path) -> None:
+    assert load_settings({}, {}, tmp_path) == Settings()
+
+
+def test_the_promised_defaults_stand() -> None:
+    settings = Settings()
+    assert (settings.cpu_buffer, settings.memory_buffer, settings.min_change) == (1.2, 1.15, 0.1)
+    assert (settings.max_cpu_cut, settings.max_memory_cut, settings.allow_any_step) == (0.5, 0.3, False)
+    assert (settings.slo_p95_seconds, settings.slo_error_ratio, settings.target_utilisation) == (0.3, 0.01, 0.7)
+    assert (str(settings.data_dir), str(settings.models_dir), settings.namespace) == ("data", "models", "default")
+    assert (settings.target, settings.min_replicas, settings.max_replicas) == ("sandbox", 1, None)
+    assert settings.prometheus_url is None
+
+
+def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
+    start = written(tmp_path, 'namespace = "file"\noutput = "json"\nplan = "thorough"\n')
+    environ = {"MORA_NAMESPACE": "variable", "MORA_OUTPUT": "yaml"}
+    settings = load_settings({"namespace": "flag", "seed": None}, environ, start)
+    assert (settings.namespace, settings.output, settings.plan, settings.target) == (
+        "flag",
+        "yaml",
+        "thorough",
+        "sandbox",
+    )
+    assert [settings.origin(name) for name in ("namespace", "output", "plan", "target")] == [
+        "--namespace",
+        "MORA_OUTPUT",
+        "mora.toml line 3",
+        "default",
+    ]
+
+
+def test_every_section_is_read_into_the_units_of_the_house(tmp_path: Path) -> None:
+    start = written(
+        tmp_path,
+        """
+        [prometheus]
+        url = "http://127.0.0.1:9090/"
+        timeout = "10s"
+        [prometheus.headers]
+        X-Scope-OrgID = "shop"
+        [slo]
+        p95 = "250ms"
+        errors = "2%"
+        [replicas]
+        min = 2
+        max = 9
+        target_utilisation = 0.6
+        [policy]
+        cpu_floor = "25m"
+        memory_floor = "64Mi"
+        cpu_cap = "1.5"
+        memory_cap = "2Gi"
+        allow_any_step = true
+        """,
+    )
+    settings = load_settings({}, {}, start)
+    assert settings.prometheus_url == "http://127.0.0.1:9090"
+    assert dict(settings.prometheus_headers) == {"X-Scope-OrgID": "shop"}
+    assert (settings.prometheus_timeout_seconds, settings.slo.p95_seconds, settings.slo.error_ratio) == (10, 0.25, 0.02)
+    assert (settings.min_replicas, settings.max_replicas, settings.target_utilisation) == (2, 9, 0.6)
+    assert (settings.cpu_floor_millicores, settings.cpu_cap_millicores) == (25, 1500)
+    assert (settings.memory_floor_bytes, settings.memory_cap_bytes) == (64 * 2**20, 2 * 2**30)
+    assert settings.allow_any_step is True
+    assert settings.origin("prometheus_headers") == "mora.toml line 5"
+    assert settings.origin("memory_cap_bytes") == "mora.toml line 18"
+
+
+def test_dotted_keys_are_read_and_placed_too(tmp_path: Path) -> None:
+    settings = load_settings({}, {}, written(tmp_path, '# ours\nslo.p95 = "1s"\n'))
+    assert (settings.slo_p95_seconds, settings.origin("slo_p95_seconds")) == (1.0, "mora.toml line 2")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_setting_has_a_variable_a_key_and_words(name: str) -> None:
+    assert re.fullmatch(r"MORA_[A-Z0-9_]+", variable(name))
+    assert re.fullmatch(r"([a-z]+\.)?[a-z0-9_]+", key(name))
+    source = Path(load_settings.__code__.co_filename).read_text(encoding="utf-8")
+    assert re.search(rf'    {name}: [^"]+?= _setting\(.*?\)\n    """[A-Z]', source, re.DOTALL), (
+        f"{name} has no docstring"
+    )
+
+
+def test_variables_and_keys_are_unique() -> None:
+    assert len({variable(name) for name in NAMES}) == len({key(name) for name in NAMES}) == len(NAMES)
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "hint"),
+    [
+        ("namespaec = 'a'", "mora.toml line 1: 'namespaec' is no setting", "Did you mean namespace?"),
+        ("\n[slo]\np59 = '300ms'", "mora.toml line 3: 'slo.p59'", "Did you mean slo.p95?"),
+        ("[sloo]\np95 = '300ms'", "mora.toml line 1: 'sloo'", "Did you mean"),
+        ("[policy]\ncpu_floor = 10", "mora.toml line 2: policy.cpu_floor: 10 must be a quantity in quotes", "250m"),
+        ("[policy]\nmemory_floor = '12 Mi'", "'12 Mi' is not a Kubernetes quantity", "512Mi"),
+        ("[policy]\ncpu_buffer = 0.9", "0.9 is less than 1", ""),
+        ("[slo]\nerrors = '130%'", "'130%' is not a share", "1%"),
+        ("[slo]\np95 = '300 ms'", "'300 ms' is not a span of time", "300ms"),
+        ("[replicas]\nmin = 1.5", "1.5 is not a whole number", ""),
+        ("[replicas]\nmin = 0", "0 is not a whole number of at least 1", ""),
+        ("jobs = true", "True is not a number", ""),
+        ("seed = nan", "nan is not a number", ""),
+        ("target = 'moon'", "'moon' is none of sandbox, kubernetes", ""),
+        ("output = 'xml'", "'xml' is none of table, json", ""),
+        ("namespace = 'Not A Name'", "not a valid name", ""),
+        ("slo = 3", "mora.toml line 1: 'slo' is no setting", ""),
+        ("[prometheus]\nurl = 'localhost:9090'", "'localhost:9090' is not a URL", "http://127.0.0.1:9090"),
+        ("[prometheus]\nurl = 'http://me:pass@127.0.0.1'", "holds a user name", "MORA_PROMETHEUS_PASSWORD"),
+        ("[prometheus]\npassword = 'hush'", "does not belong in a file", "MORA_PROMETHEUS_PASSWORD"),
+        ("[prometheus.headers]\n'Bad Name' = 'x'", "not an HTTP header", "X-Scope-OrgID"),
+        ("policy.allow_any_step = 'maybe'", "neither true nor false", ""),
+        ("data_dir = ''", "'' is not a text", ""),
+        ("namespace = ", "mora.toml is not TOML", ""),
+    ],
+)
+def test_what_cannot_be_meant_in_a_file_is_refused_by_place(tmp_path: Path, text: str, words: str, hint: str) -> None:
+    with pytest.raises(BadConfig) as refused:
+        load_settings({}, {}, written(tmp_path, text))
+    assert words in refused.value.message
+    assert hint in (refused.value.hint or "")
+
+
+def test_a_misspelt_variable_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadConfig) as refused:
+        load_settings({}, {"MORA_PROMETHEUS_ULR": "http://127.0.0.1:9090"})
+    assert str(refused.value).endswith("Did you mean MORA_PROMETHEUS_URL?")
+
+
+def test_what_kubernetes_injects_beside_a_service_called_mora_is_left_alone(tmp_path: Path) -> None:
+    injected = {"MORA_SERVICE_HOST": "10.0.0.7", "MORA_SERVICE_PORT_HTTP": "80", "MORA_PORT_80_TCP_ADDR": "10.0.0.7"}
+    assert (
+        load_settings({}, injected | {"MORA_PORT": "tcp://10.0.0.7:80", "MORA_TOOLS": "/opt"}, tmp_path) == Settings()
+    )
+
+
+def test_a_bad_variable_is_named() -> None:
+    with pytest.raises(BadConfig, match=r"MORA_REPLICAS_MIN: 'two' is not a number"):
+        load_settings({}, {"MORA_REPLICAS_MIN": "two"})
+
+
+def test_a_bad_flag_is_named_as_it_was_typed() -> None:
+    with pytest.raises(BadInput, match=r"--slo-p95: 'fast' is not a span of time"):
+        load_settings({"slo_p95_seconds": "fast"})
+
+
+def test_a_flag_that_is_no_setting_is_refused() -> None:
+    with pytest.raises(BadInput, match="Did you mean models_dir"):
+        load_settings({"model_dir": "m"})
+
+
+def test_headers_and_switches_fit_into_variables() -> None:
+    settings = load_settings(
+        {}, {"MORA_PROMETHEUS_HEADERS": "X-Scope-OrgID: shop; X-Team: a:b", "MORA_POLICY_ALLOW_ANY_STEP": "true"}
+    )
+    assert dict(settings.prometheus_headers) == {"X-Scope-OrgID": "shop", "X-Team": "a:b"}
+    assert settings.allow_any_step is True
+
+
+def test_a_password_is_never_shown() -> None:
+    settings = load_settings({}, {"MORA_PROMETHEUS_USERNAME": "me", "MORA_PROMETHEUS_PASSWORD": "hush-hush"})
+    assert settings.prometheus_password == "hush-hush"
+    assert "hush-hush" not in repr(settings)
+
+
+def test_settings_that_contradict_each_other_are_refused_with_their_places(tmp_path: Path) -> None:
+    start = written(tmp_path, "[replicas]\nmin = 5\n")
+    with pytest.raises(BadConfig) as refused:
+        load_settings({"max_replicas": 2}, {}, start)
+    assert refused.value.message == (
+        "replicas.min (mora.toml line 2) and replicas.max (--max-replicas) contradict each other: "
+        "at least 5, at most 2 replicas."
+    )
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "policy.cpu_cap = '5m'",
+        "policy.memory_floor = '2Gi'\npolicy.memory_cap = '1Gi'",
+        "policy.cpu_floor = '2'\npolicy.cpu_cap = '1'",
+    ],
+)
+def test_a_cap_below_its_floor_is_refused(tmp_path: Path, text: str) -> None:
+    with pytest.raises(BadConfig, match="contradict each other"):
+        load_settings({}, {}, written(tmp_path, text))
+
+
+def test_a_password_without_a_user_name_is_refused() -> None:
+    with pytest.raises(BadConfig, match="a password needs its user name") as refused:
+        load_settings({}, {"MORA_PROMETHEUS_PASSWORD": "hush"})
+    assert "hush" not in str(refused.value)
+
+
+def test_paths_in_a_file_elsewhere_are_relative_to_that_file(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "team"
+    elsewhere.mkdir()
+    written(elsewhere, 'data_dir = "measured"\n')
+    settings = load_settings({}, {"MORA_CONFIG": "team/mora.toml"}, tmp_path)
+    assert settings.data_dir == elsewhere / "measured"
+    assert settings.origin("data_dir") == "team/mora.toml line 1"
+
+
+def test_a_named_file_wins_over_the_one_in_the_folder_and_the_flag_over_the_variable(tmp_path: Path) -> None:
+    written(tmp_path, 'plan = "here"\n')
+    (tmp_path / "a.toml").write_text('plan = "a"\n')
+    (tmp_path / "b.toml").write_text('plan = "b"\n')
+    assert load_settings({}, {"MORA_CONFIG": "a.toml"}, tmp_path).plan == "a"
+    assert load_settings({}, {"MORA_CONFIG": "a.toml"}, tmp_path, config_file=Path("b.toml")).plan == "b"
+
+
+@pytest.mark.parametrize(("environ", "flag"), [({"MORA_CONFIG": "gone.toml"}, None), ({}, Path("gone.toml"))])
+def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path, environ: dict[str, str], flag: Path | None) -> None:
+    with pytest.raises(BadConfig, match=r"names gone\.toml, which is not a file"):
+        load_settings({}, environ, tmp_path, config_file=flag)
