@@ -1,0 +1,260 @@
+"""The PromQL of MOrA, as pure functions: one text a column, the same for the sandbox and for a cluster.
+
+What the texts take care of, each held by a promtool test:
+
+- Pods belong to a workload by their owner chain, pod -> ReplicaSet -> Deployment, never by a regex on pod names, which
+  would also match `frontend-canary` and the pod-level cgroups.
+- Two scrapers of one target (two kube-state-metrics, kubelet and cadvisor jobs) double every sum: `max by` comes first.
+- Counters are turned into rates a series at a time; sums come after, so a reset of one pod is no negative rate.
+- Network counters are per pod sandbox and carry no container; a pod on the host's network reports the node's traffic
+  and is left out.
+- Node figures are of the nodes that run the service, and the fullest of them: an average hides a hot node.
+
+Texts of BY_CONTAINER_COLUMNS answer one series a container (label `container`), so the main container and its sidecars
+come from one question, and the main one can be chosen afterwards. All others answer one series.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import timedelta
+
+from mora.domain import Workload, check_name
+
+# Grafana's own name for "at least four scrape intervals": it stands in the texts as long as the interval is not known.
+UNKNOWN_RATE_WINDOW = "$__rate_window"
+
+# The label that kube-state-metrics makes of the annotation kubectl.kubernetes.io/default-container.
+DEFAULT_CONTAINER_LABEL = "annotation_kubectl_kubernetes_io_default_container"
+
+BY_CONTAINER_COLUMNS: tuple[str, ...] = (
+    "cpu_cores_value",
+    "mem_bytes_value",
+    "throttled_ratio",
+    "oom_kills",
+    "cpu_request_cores",
+    "cpu_limit_cores",
+    "mem_request_bytes",
+    "mem_limit_bytes",
+)
+
+# kind -> the metric of its available replicas, and the label of that metric that holds the workload's name.
+_REPLICAS_METRIC: Mapping[str, tuple[str, str]] = {
+    "Deployment": ("kube_deployment_status_replicas_available", "deployment"),
+    "StatefulSet": ("kube_statefulset_status_replicas_ready", "statefulset"),
+    "DaemonSet": ("kube_daemonset_status_number_available", "daemonset"),
+}
+
+# `container!=""` leaves out the pod-level cgroups, "POD" the pause container; `image!=""` says the same but is missing
+# under some container runtimes.
+_REAL_CONTAINERS = 'container!="",container!="POD"'
+# Bridges and tunnels of the container network: their traffic is counted on the pod's own interface already.
+_REAL_INTERFACES = 'interface!~"lo|cni.*|cbr.*|veth.*|cali.*|flannel.*|vxlan.*|docker.*|kube-.*"'
+
+
+def duration(span: timedelta) -> str:
+    """A span as PromQL writes it, in whole milliseconds at the finest.
+
+    >>> duration(timedelta(minutes=2)), duration(timedelta(seconds=1.5)), duration(timedelta(hours=1))
+    ('120s', '1500ms', '3600s')
+    """
+    milliseconds = round(span / timedelta(milliseconds=1))
+    return f"{milliseconds // 1000}s" if milliseconds % 1000 == 0 else f"{milliseconds}ms"
+
+
+def quoted(value: str) -> str:
+    r"""A label value as a PromQL string.
+
+    >>> print(quoted('a"b\\c'))
+    "a\"b\\c"
+    """
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+    return f'"{escaped}"'
+
+
+def queries(
+    workload: Workload, *, rate_window: str = UNKNOWN_RATE_WINDOW, node_rate_window: str = UNKNOWN_RATE_WINDOW
+) -> dict[str, str]:
+    """Column -> text, for the eight measured metrics and the extra columns that a Prometheus knows.
+
+    rate_window, node_rate_window: PromQL durations of at least four scrape intervals of cAdvisor and node-exporter.
+    """
+    return {
+        "cpu_cores_value": _hottest(_on_pods(_cpu(workload, rate_window), workload)),
+        "mem_bytes_value": _hottest(_on_pods(_memory(workload), workload)),
+        "net_rx_bytes_value": _traffic("container_network_receive_bytes_total", workload, rate_window),
+        "net_tx_bytes_value": _traffic("container_network_transmit_bytes_total", workload, rate_window),
+        "pod_restarts_value": (
+            f"sum({_on_pods(_restarts(workload), workload)}) or 0 * {replicas(workload)}"  # none is 0, if it exists
+        ),
+        "replica_count_value": replicas(workload),
+        "node_cpu_util_value": _fullest_node(_node_cpu(node_rate_window), workload),
+        "node_mem_util_value": _fullest_node(_node_memory(), workload),
+        "cpu_cores_total": f"sum({_on_pods(_cpu(workload, rate_window), workload)})",
+        "mem_bytes_total": f"sum({_on_pods(_memory(workload), workload)})",
+        "throttled_ratio": _throttled(workload, rate_window),
+        "oom_kills": _oom_kills(workload),
+        "cpu_request_cores": _hottest(_on_pods(_resource("requests", "cpu", workload), workload)),
+        "cpu_limit_cores": _hottest(_on_pods(_resource("limits", "cpu", workload), workload)),
+        "mem_request_bytes": _hottest(_on_pods(_resource("requests", "memory", workload), workload)),
+        "mem_limit_bytes": _hottest(_on_pods(_resource("limits", "memory", workload), workload)),
+    }
+
+
+def replicas(workload: Workload) -> str:
+    """Replicas that are available; the one series by which a workload is known to exist."""
+    metric, label = _REPLICAS_METRIC[workload.kind]
+    return f"max({metric}{{{_namespace(workload)},{label}={quoted(workload.name)}}})"
+
+
+def default_container(workload: Workload) -> str:
+    """One series for each container that the pods' annotation names as the default; empty where it is not exposed."""
+    annotations = f'kube_pod_annotations{{{_namespace(workload)},{DEFAULT_CONTAINER_LABEL}!=""}}'
+    return f"group by ({DEFAULT_CONTAINER_LABEL}) ({_on_pods(annotations, workload)})"
+
+
+def workload_selectors(namespace: str | None) -> dict[str, str]:
+    """Label -> selector of the series that carry the workloads' names in it; of every namespace where it is None."""
+    matcher = "" if namespace is None else f"namespace={quoted(check_name(namespace, 'namespace'))}"
+    return {label: f"{metric}{{{matcher}}}" for metric, label in _REPLICAS_METRIC.values()}
+
+
+def container_counters(namespace: str) -> str:
+    """Selector of cAdvisor's CPU counters, by whose samples the scrape interval is found."""
+    here = quoted(check_name(namespace, "namespace"))
+    return f"container_cpu_usage_seconds_total{{namespace={here},{_REAL_CONTAINERS}}}"
+
+
+def node_counters() -> str:
+    """Selector of node-exporter's CPU counters, by whose samples its scrape interval is found."""
+    return 'node_cpu_seconds_total{mode="idle"}'
+
+
+def best_sampled(selector: str, span: timedelta) -> str:
+    """The one series of a selector that has the most samples in the span."""
+    return f"topk(1, count_over_time({selector}[{duration(span)}]))"
+
+
+def raw_samples(metric: str, labels: Mapping[str, str], span: timedelta) -> str:
+    """The samples of one series as they were scraped."""
+    matchers = ",".join(f"{label}={quoted(value)}" for label, value in sorted(labels.items()) if label != "__name__")
+    return f"{metric}{{{matchers}}}[{duration(span)}]"
+
+
+# --- the parts -------------------------------------------------------------------------------------------------------
+
+
+def _namespace(workload: Workload) -> str:
+    return f"namespace={quoted(check_name(workload.namespace, 'namespace'))}"
+
+
+def pods(workload: Workload) -> str:
+    """One series, value 1, for each pod (namespace, pod) that the workload owns, by its owner chain.
+
+    The ReplicaSets are renamed to match the pods, not the other way round: relabelling costs a series and step, and a
+    Deployment has a handful of ReplicaSets where its namespace may have hundreds of pods.
+    """
+    here, name = _namespace(workload), quoted(check_name(workload.name, "workload name"))
+    if workload.kind != "Deployment":
+        return f'group by (namespace,pod) (kube_pod_owner{{{here},owner_kind="{workload.kind}",owner_name={name}}})'
+    replica_sets = f'kube_replicaset_owner{{{here},owner_kind="Deployment",owner_name={name}}}'
+    return (
+        f'group by (namespace,pod) (kube_pod_owner{{{here},owner_kind="ReplicaSet"}}'
+        f" * on (namespace,owner_name) group_left () group by (namespace,owner_name)"
+        f' (label_replace({replica_sets},"owner_name","$1","replicaset","(.+)")))'
+    )
+
+
+def _on_pods(vector: str, workload: Workload) -> str:
+    return f"{vector} * on (namespace,pod) group_left () {pods(workload)}"
+
+
+def _hottest(vector: str) -> str:
+    return f"max by (container) ({vector})"
+
+
+def _one_each(vector: str) -> str:
+    """Doubled scrapes of a container fall together."""
+    return f"max by (namespace,pod,container) ({vector})"
+
+
+def _cpu(workload: Workload, rate_window: str) -> str:
+    return _one_each(f"rate({container_counters(workload.namespace)}[{rate_window}])")
+
+
+def _memory(workload: Workload) -> str:
+    return _one_each(f"container_memory_working_set_bytes{{{_namespace(workload)},{_REAL_CONTAINERS}}}")
+
+
+def _resource(side: str, resource: str, workload: Workload) -> str:
+    return _one_each(
+        f'kube_pod_container_resource_{side}{{{_namespace(workload)},resource="{resource}",{_REAL_CONTAINERS}}}'
+    )
+
+
+def _restarts(workload: Workload) -> str:
+    """Restarts of each container in the last hour; rounded, since increase() extrapolates 1 to 1.003."""
+    counter = f"kube_pod_container_status_restarts_total{{{_namespace(workload)}}}"
+    return f"round({_one_each(f'increase({counter}[1h])')})"
+
+
+def _traffic(counter: str, workload: Workload, rate_window: str) -> str:
+    rates = f'rate({counter}{{{_namespace(workload)},pod!="",{_REAL_INTERFACES}}}[{rate_window}])'
+    a_pod = f"sum by (namespace,pod) (max by (namespace,pod,interface) ({rates}))"
+    on_host = f'kube_pod_info{{{_namespace(workload)},host_network="true"}}'
+    return f"sum({a_pod} * on (namespace,pod) group_left () ({pods(workload)} unless on (namespace,pod) {on_host}))"
+
+
+def _throttled(workload: Workload, rate_window: str) -> str:
+    """Throttled share of the CFS periods, worst pod; 0 where there were no periods, or no CPU limit and that is known.
+
+    A container without a CPU limit has no CFS counters. What kube-state-metrics reports on (its restarts) but gives no
+    CPU limit for is known to have none; where it reports nothing at all, nothing is answered.
+    """
+    selector = f"{{{_namespace(workload)},{_REAL_CONTAINERS}}}[{rate_window}]"
+    throttled = _one_each(f"increase(container_cpu_cfs_throttled_periods_total{selector})")
+    periods = _one_each(f"increase(container_cpu_cfs_periods_total{selector})")
+    known = _one_each(f"kube_pod_container_status_restarts_total{{{_namespace(workload)}}}")
+    unlimited = f"({known} unless {_resource('limits', 'cpu', workload)})"
+    return _hottest(_on_pods(f"({throttled} / ({periods} > 0) or 0 * {periods} or 0 * {unlimited})", workload))
+
+
+def _oom_kills(workload: Workload) -> str:
+    """OOM kills in the last hour, all pods: the larger of what kube-state-metrics and cAdvisor counted.
+
+    last_terminated_reason is a gauge that stays 1 until the next termination: alone it would count one kill for ever,
+    so it only says of what kind the restarts of the last hour were. cAdvisor's own counter sees kills that restart
+    nothing (a worker process), but goes away with the container's cgroup on some nodes.
+    """
+    restarts = _restarts(workload)
+    reason = _one_each(
+        f'kube_pod_container_status_last_terminated_reason{{{_namespace(workload)},reason="OOMKilled"}} == 1'
+    )
+    restarted = f"({restarts} and {reason})"
+    events = (
+        f"round({_one_each(f'increase(container_oom_events_total{{{_namespace(workload)},{_REAL_CONTAINERS}}}[1h])')})"
+    )
+    kills = f"({events} > {restarted} or {restarted} or {events} or 0 * {restarts})"
+    return f"sum by (container) ({_on_pods(kills, workload)})"
+
+
+def _node_cpu(rate_window: str) -> str:
+    return f"1 - avg by (instance) (rate({node_counters()}[{rate_window}]))"
+
+
+def _node_memory() -> str:
+    # As gauges, doubled scrapes fall together by max.
+    return "1 - max by (instance) (node_memory_MemAvailable_bytes) / max by (instance) (node_memory_MemTotal_bytes)"
+
+
+def _fullest_node(used_ratio: str, workload: Workload) -> str:
+    """The largest ratio over the nodes that run the workload's pods.
+
+    node-exporter's `instance` is an address; node_uname_info says whose it is, kube_pod_info which nodes count.
+    """
+    names = "group by (instance,nodename) (node_uname_info)"
+    by_node = (
+        f'label_replace(({used_ratio}) * on (instance) group_left (nodename) {names},"node","$1","nodename","(.+)")'
+    )
+    of_pods = _on_pods(f'kube_pod_info{{{_namespace(workload)},node!=""}}', workload)
+    return f"clamp(max({by_node} and on (node) group by (node) ({of_pods})),0,1)"
