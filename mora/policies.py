@@ -83,9 +83,11 @@ class PolicySettings:
             "the OOM bump and the floors", 0, self.oom_bump_bytes, self.cpu_floor_millicores, self.memory_floor_bytes
         )
         _check("the replica floor", 1, self.min_replicas)
-        for name in ("min_change", "max_cpu_cut", "max_memory_cut", "target_utilisation"):
+        for name in ("max_cpu_cut", "max_memory_cut", "target_utilisation"):
             if not 0 < getattr(self, name) <= 1:
                 raise BadInput(f"{name} is a share above 0 and at most 1, not {getattr(self, name)}.")
+        if not 0 <= self.min_change <= 1:
+            raise BadInput(f"min_change is a share of 0 to 1, not {self.min_change}.")
         for name, floor in (
             ("cpu_cap_millicores", self.cpu_floor_millicores),
             ("memory_cap_bytes", self.memory_floor_bytes),
@@ -492,15 +494,15 @@ def _autoscaling(
 ) -> tuple[int | None, int | None, int | None, tuple[Reason, ...]]:
     """An HPA's averageValue in millicores, its least and most replicas, and where they come from.
 
-    The use per pod that was seen to keep the SLO is the honest target; where no replica count was measured, a share of
-    the recommended request has to do. The most replicas leave room for twice the load.
+    The use per pod at which the driven load kept its SLO is the honest target; where none was driven, a share of the
+    recommended request has to do. The most replicas leave room for twice the load.
     """
     if demand.cpu is None or demand.workload.kind == "DaemonSet":
         return None, None, None, ()
     least_use = settings.target_utilisation * settings.cpu_floor_millicores
     request = cpu_request.value if cpu_request.value is not None else cpu_request.now
-    if demand.replicas is not None:
-        use = demand.cpu.centre * 1000
+    if demand.replicas is not None and demand.load is not None:
+        use = CPU.amount(demand.cpu.centre)
         text = f"add a replica above {_millicores(use)} a pod, the use at which the SLO was kept"
     elif request is not None:
         use = settings.target_utilisation * request

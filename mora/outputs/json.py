@@ -1,0 +1,83 @@
+"""Recommendations for programs: every number, its unit in the name, its reasons with their codes.
+
+`schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from mora.domain import Advice, Allocation, Reason, Recommendation
+from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.manifests import quantity
+
+SCHEMA_VERSION = 1
+
+
+def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
+    """One JSON object; amounts are integers, absent ones null, and never NaN."""
+    document = {
+        "schema_version": SCHEMA_VERSION,
+        "recommendations": [_recommendation(recommendation) for recommendation in recommendations],
+    }
+    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
+    workload = recommendation.workload
+    return {
+        "namespace": workload.namespace,
+        "service": workload.name,
+        "kind": workload.kind,
+        "container": recommendation.container,
+        "load": asdict(recommendation.load) if recommendation.load else None,
+        "as_of": recommendation.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "model_digest": recommendation.model_digest,
+        "cpu_request_millicores": _advice(recommendation.cpu_request, "cpu"),
+        "cpu_limit_millicores": _advice(recommendation.cpu_limit, "cpu"),
+        "memory_request_bytes": _advice(recommendation.memory_request, "memory"),
+        "memory_limit_bytes": _advice(recommendation.memory_limit, "memory"),
+        "replicas": _advice(recommendation.replicas, None),
+        "hpa": {
+            "average_value_millicores": recommendation.hpa_average_value_millicores,
+            "min_replicas": recommendation.hpa_min_replicas,
+            "max_replicas": recommendation.hpa_max_replicas,
+        },
+        "reasons": _reasons(recommendation.reasons),
+        "current": _allocation(recommendation.current),
+        "target": _allocation(recommendation.target),
+    }
+
+
+def _advice(advice: Advice, resource: str | None) -> dict[str, Any]:
+    spelt = {}
+    if resource is not None:
+        spelt["quantity"] = None if advice.value is None else quantity(resource, advice.value)
+    return {
+        "now": advice.now,
+        "value": advice.value,
+        **spelt,
+        "is_unset": advice.is_unset,
+        "change_ratio": None if advice.change is None else round(advice.change, 6),
+        "confidence": None if advice.confidence is None else round(advice.confidence, 6),
+        "holds": advice.holds,
+        "reasons": _reasons(advice.reasons),
+    }
+
+
+def _reasons(reasons: Sequence[Reason]) -> list[dict[str, str]]:
+    return [asdict(reason) for reason in reasons]
+
+
+def _allocation(allocation: Allocation) -> dict[str, Any]:
+    return {
+        "replicas": allocation.replicas,
+        "autoscaler": asdict(allocation.autoscaler) if allocation.autoscaler else None,
+        "containers": [
+            {"name": c.name, "image": c.image, "is_main": c is allocation.main, **asdict(c.resources)}
+            for c in allocation.containers
+        ],
+    }
