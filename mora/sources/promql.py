@@ -79,25 +79,25 @@ def queries(
 
     rate_window, node_rate_window: PromQL durations of at least four scrape intervals of cAdvisor and node-exporter.
     """
+    usage, memory = _cpu(workload, rate_window), _memory(workload)
+    restarts = _one_each(_of(_restarts(workload), workload))
     return {
-        "cpu_cores_value": _hottest(_on_pods(_cpu(workload, rate_window), workload)),
-        "mem_bytes_value": _hottest(_on_pods(_memory(workload), workload)),
+        "cpu_cores_value": _hottest(_of(usage, workload)),
+        "mem_bytes_value": _hottest(_of(memory, workload)),
         "net_rx_bytes_value": _traffic("container_network_receive_bytes_total", workload, rate_window),
         "net_tx_bytes_value": _traffic("container_network_transmit_bytes_total", workload, rate_window),
-        "pod_restarts_value": (
-            f"sum({_on_pods(_restarts(workload), workload)}) or 0 * {replicas(workload)}"  # none is 0, if it exists
-        ),
+        "pod_restarts_value": f"sum({restarts}) or 0 * {replicas(workload)}",  # none is 0, if the workload exists
         "replica_count_value": replicas(workload),
         "node_cpu_util_value": _fullest_node(_node_cpu(node_rate_window), workload),
         "node_mem_util_value": _fullest_node(_node_memory(), workload),
-        "cpu_cores_total": f"sum({_on_pods(_cpu(workload, rate_window), workload)})",
-        "mem_bytes_total": f"sum({_on_pods(_memory(workload), workload)})",
+        "cpu_cores_total": f"sum({_one_each(_of(usage, workload))})",
+        "mem_bytes_total": f"sum({_one_each(_of(memory, workload))})",
         "throttled_ratio": _throttled(workload, rate_window),
         "oom_kills": _oom_kills(workload),
-        "cpu_request_cores": _hottest(_on_pods(_resource("requests", "cpu", workload), workload)),
-        "cpu_limit_cores": _hottest(_on_pods(_resource("limits", "cpu", workload), workload)),
-        "mem_request_bytes": _hottest(_on_pods(_resource("requests", "memory", workload), workload)),
-        "mem_limit_bytes": _hottest(_on_pods(_resource("limits", "memory", workload), workload)),
+        "cpu_request_cores": _hottest(_of(_resource("requests", "cpu", workload), workload)),
+        "cpu_limit_cores": _hottest(_of(_resource("limits", "cpu", workload), workload)),
+        "mem_request_bytes": _hottest(_of(_resource("requests", "memory", workload), workload)),
+        "mem_limit_bytes": _hottest(_of(_resource("limits", "memory", workload), workload)),
     }
 
 
@@ -110,7 +110,7 @@ def replicas(workload: Workload) -> str:
 def default_container(workload: Workload) -> str:
     """One series for each container that the pods' annotation names as the default; empty where it is not exposed."""
     annotations = f'kube_pod_annotations{{{_namespace(workload)},{DEFAULT_CONTAINER_LABEL}!=""}}'
-    return f"group by ({DEFAULT_CONTAINER_LABEL}) ({_on_pods(annotations, workload)})"
+    return f"group by ({DEFAULT_CONTAINER_LABEL}) ({_of(annotations, workload)})"
 
 
 def workload_selectors(namespace: str | None) -> dict[str, str]:
@@ -149,24 +149,25 @@ def _namespace(workload: Workload) -> str:
 
 
 def pods(workload: Workload) -> str:
-    """One series, value 1, for each pod (namespace, pod) that the workload owns, by its owner chain.
+    """The series that say which pods (namespace, pod) the workload owns, by its owner chain.
 
-    The ReplicaSets are renamed to match the pods, not the other way round: relabelling costs a series and step, and a
-    Deployment has a handful of ReplicaSets where its namespace may have hundreds of pods.
+    To be used with `and`: a set operation takes doubled scrapes as they are, and over 20,000 steps it costs half of a
+    multiplication with group_left, which builds new labels for each series and step. It is the ReplicaSets that are
+    renamed to match the pods for the same reason: a Deployment has few, where its namespace may have hundreds of pods.
     """
     here, name = _namespace(workload), quoted(check_name(workload.name, "workload name"))
     if workload.kind != "Deployment":
-        return f'group by (namespace,pod) (kube_pod_owner{{{here},owner_kind="{workload.kind}",owner_name={name}}})'
+        return f'kube_pod_owner{{{here},owner_kind="{workload.kind}",owner_name={name}}}'
     replica_sets = f'kube_replicaset_owner{{{here},owner_kind="Deployment",owner_name={name}}}'
     return (
-        f'group by (namespace,pod) (kube_pod_owner{{{here},owner_kind="ReplicaSet"}}'
-        f" * on (namespace,owner_name) group_left () group by (namespace,owner_name)"
-        f' (label_replace({replica_sets},"owner_name","$1","replicaset","(.+)")))'
+        f'(kube_pod_owner{{{here},owner_kind="ReplicaSet"}} and on (namespace,owner_name)'
+        f' label_replace({replica_sets},"owner_name","$1","replicaset","(.+)"))'
     )
 
 
-def _on_pods(vector: str, workload: Workload) -> str:
-    return f"{vector} * on (namespace,pod) group_left () {pods(workload)}"
+def _of(vector: str, workload: Workload) -> str:
+    """What of a vector belongs to the workload's pods."""
+    return f"{vector} and on (namespace,pod) {pods(workload)}"
 
 
 def _hottest(vector: str) -> str:
@@ -179,30 +180,26 @@ def _one_each(vector: str) -> str:
 
 
 def _cpu(workload: Workload, rate_window: str) -> str:
-    return _one_each(f"rate({container_counters(workload.namespace)}[{rate_window}])")
+    return f"rate({container_counters(workload.namespace)}[{rate_window}])"
 
 
 def _memory(workload: Workload) -> str:
-    return _one_each(f"container_memory_working_set_bytes{{{_namespace(workload)},{_REAL_CONTAINERS}}}")
+    return f"container_memory_working_set_bytes{{{_namespace(workload)},{_REAL_CONTAINERS}}}"
 
 
 def _resource(side: str, resource: str, workload: Workload) -> str:
-    return _one_each(
-        f'kube_pod_container_resource_{side}{{{_namespace(workload)},resource="{resource}",{_REAL_CONTAINERS}}}'
-    )
+    return f'kube_pod_container_resource_{side}{{{_namespace(workload)},resource="{resource}"}}'
 
 
 def _restarts(workload: Workload) -> str:
     """Restarts of each container in the last hour; rounded, since increase() extrapolates 1 to 1.003."""
-    counter = f"kube_pod_container_status_restarts_total{{{_namespace(workload)}}}"
-    return f"round({_one_each(f'increase({counter}[1h])')})"
+    return f"round(increase(kube_pod_container_status_restarts_total{{{_namespace(workload)}}}[1h]))"
 
 
 def _traffic(counter: str, workload: Workload, rate_window: str) -> str:
     rates = f'rate({counter}{{{_namespace(workload)},pod!="",{_REAL_INTERFACES}}}[{rate_window}])'
-    a_pod = f"sum by (namespace,pod) (max by (namespace,pod,interface) ({rates}))"
     on_host = f'kube_pod_info{{{_namespace(workload)},host_network="true"}}'
-    return f"sum({a_pod} * on (namespace,pod) group_left () ({pods(workload)} unless on (namespace,pod) {on_host}))"
+    return f"sum(max by (namespace,pod,interface) ({_of(rates, workload)} unless on (namespace,pod) {on_host}))"
 
 
 def _throttled(workload: Workload, rate_window: str) -> str:
@@ -212,30 +209,30 @@ def _throttled(workload: Workload, rate_window: str) -> str:
     CPU limit for is known to have none; where it reports nothing at all, nothing is answered.
     """
     selector = f"{{{_namespace(workload)},{_REAL_CONTAINERS}}}[{rate_window}]"
-    throttled = _one_each(f"increase(container_cpu_cfs_throttled_periods_total{selector})")
-    periods = _one_each(f"increase(container_cpu_cfs_periods_total{selector})")
-    known = _one_each(f"kube_pod_container_status_restarts_total{{{_namespace(workload)}}}")
-    unlimited = f"({known} unless {_resource('limits', 'cpu', workload)})"
-    return _hottest(_on_pods(f"({throttled} / ({periods} > 0) or 0 * {periods} or 0 * {unlimited})", workload))
+    throttled = _one_each(_of(f"increase(container_cpu_cfs_throttled_periods_total{selector})", workload))
+    periods = _one_each(_of(f"increase(container_cpu_cfs_periods_total{selector})", workload))
+    known = _of(f"kube_pod_container_status_restarts_total{{{_namespace(workload)}}}", workload)
+    unlimited = f"({known} unless on (namespace,pod,container) {_resource('limits', 'cpu', workload)})"
+    # A window without a single period is not throttled: 0 / 1, not 0 / 0.
+    return f"{_hottest(f'{throttled} / clamp_min({periods},1)')} or 0 * {_hottest(unlimited)}"
 
 
 def _oom_kills(workload: Workload) -> str:
-    """OOM kills in the last hour, all pods: the larger of what kube-state-metrics and cAdvisor counted.
+    """OOM kills in the last hour, all pods: of each container the larger of two counts.
 
     last_terminated_reason is a gauge that stays 1 until the next termination: alone it would count one kill for ever,
     so it only says of what kind the restarts of the last hour were. cAdvisor's own counter sees kills that restart
     nothing (a worker process), but goes away with the container's cgroup on some nodes.
     """
-    restarts = _restarts(workload)
-    reason = _one_each(
-        f'kube_pod_container_status_last_terminated_reason{{{_namespace(workload)},reason="OOMKilled"}} == 1'
-    )
-    restarted = f"({restarts} and {reason})"
-    events = (
-        f"round({_one_each(f'increase(container_oom_events_total{{{_namespace(workload)},{_REAL_CONTAINERS}}}[1h])')})"
-    )
-    kills = f"({events} > {restarted} or {restarted} or {events} or 0 * {restarts})"
-    return f"sum by (container) ({_on_pods(kills, workload)})"
+    here = _namespace(workload)
+    reason = f'kube_pod_container_status_last_terminated_reason{{{here},reason="OOMKilled"}} == 1'
+    restarted = f"({_restarts(workload)} and on (namespace,pod,container) {reason})"
+    none = f"0 * kube_pod_container_status_restarts_total{{{here}}}"
+    events = _of(f"round(increase(container_oom_events_total{{{here},{_REAL_CONTAINERS}}}[1h]))", workload)
+    # `or` drops what has the labels of something before it: so `none` yields to `restarted`, and the events get a label
+    # of their own so as not to yield, whatever labels the scraper gave them.
+    kills = f'{_of(f"({restarted} or {none})", workload)} or label_replace({events},"counted_by","cadvisor","","")'
+    return f"sum by (container) ({_one_each(kills)})"
 
 
 def _node_cpu(rate_window: str) -> str:
@@ -252,9 +249,6 @@ def _fullest_node(used_ratio: str, workload: Workload) -> str:
 
     node-exporter's `instance` is an address; node_uname_info says whose it is, kube_pod_info which nodes count.
     """
-    names = "group by (instance,nodename) (node_uname_info)"
-    by_node = (
-        f'label_replace(({used_ratio}) * on (instance) group_left (nodename) {names},"node","$1","nodename","(.+)")'
-    )
-    of_pods = _on_pods(f'kube_pod_info{{{_namespace(workload)},node!=""}}', workload)
-    return f"clamp(max({by_node} and on (node) group by (node) ({of_pods})),0,1)"
+    nodes = _of(f'kube_pod_info{{{_namespace(workload)},node!=""}}', workload)
+    names = f'label_replace(node_uname_info,"node","$1","nodename","(.+)") and on (node) ({nodes})'
+    return f"clamp(max(({used_ratio}) and on (instance) ({names})),0,1)"
