@@ -97,6 +97,19 @@ def is_finished(data_dir: Path | str, service: str, experiment_id: str, *, names
     return (folder / f"{experiment_id}.json").is_file() and (folder / f"{experiment_id}.csv").is_file()
 
 
+def discard_experiment(
+    data_dir: Path | str, service: str, experiment_id: str, *, namespace: str = DEFAULT_NAMESPACE
+) -> None:
+    """Delete an experiment's files, those that are there; the JSON first, so that it counts as unfinished at once."""
+    folder = service_folder(data_dir, service, namespace=namespace)
+    for ending in ("json", "csv", "containers.csv"):
+        path = folder / f"{experiment_id}.{ending}"
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise _write_error(path, error) from error
+
+
 def _experiment_files(folder: Path) -> list[Path]:
     """Sorted by experiment id, which is the file's stem."""
     files = (path for path in folder.glob("*.csv") if not path.name.endswith(".containers.csv"))

@@ -1,0 +1,179 @@
+"""What a run remembers on disk, so that a killed one goes on where it stopped, and two never mix.
+
+`data/.runs/<run_id>.json` says what a run is made of (a hash of plan, services and seed) and how things stood before it
+began; `data/.runs/lock` is held, by the kernel, as long as a run lives. What is finished is not written down a second
+time: an experiment is finished when the files of all its services are there.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from mora.dataset import discard_experiment, is_finished, json_text, write_files
+from mora.domain import Workload
+from mora.errors import BadInput, MoraError
+from mora.harness.plan import Cell, Plan
+
+_SCHEMA_VERSION = 1
+_RUNS = ".runs"
+
+
+@contextmanager
+def locked(data_dir: Path) -> Iterator[None]:
+    """Hold a data folder for one run; MoraError naming the other's process where it is held already.
+
+    The kernel lets go of the lock when its process ends, however it ends.
+    """
+    folder = data_dir / _RUNS
+    path = folder / "lock"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        stream = path.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise MoraError(
+            f"Cannot write {path}: {error.strerror}.", hint="Name a folder that you may write to."
+        ) from error
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            owner = stream.read().strip() or "unknown"
+            raise MoraError(
+                f"Another run is writing to {data_dir} (process {owner}).",
+                hint="Wait for it, stop it, or collect into another folder with --data.",
+            ) from error
+        stream.truncate(0)
+        stream.write(f"{os.getpid()}\n")
+        stream.flush()
+        yield
+        stream.truncate(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """A run's identity, and what has to be put back when it ends."""
+
+    run_id: str
+    plan: str
+    digest: str
+    started: str
+    original_replicas: Mapping[str, int]
+    """Target -> replicas before the first experiment; a killed run could not put them back itself."""
+
+
+class Ledger:
+    """The state of one run in a data folder; made while its lock is held."""
+
+    def __init__(self, data_dir: Path, run: Run, workloads: Sequence[Workload]) -> None:
+        self._data_dir = data_dir
+        self.run = run
+        self._workloads = workloads
+
+    @classmethod
+    def open(
+        cls,
+        data_dir: Path,
+        plan: Plan,
+        workloads: Sequence[Workload],
+        *,
+        entry_service: str,
+        original_replicas: Mapping[str, int],
+        now: datetime,
+        resume: bool,
+    ) -> Ledger:
+        """Begin a run, or go on with the one in the folder where `resume`.
+
+        With `resume` and nothing to go on with, it begins. BadInput where the folder holds another run's experiments,
+        or the plan, its scenarios or the services are not those of the run to go on with.
+        """
+        digest = run_digest(plan, workloads, entry_service=entry_service)
+        previous = _latest(data_dir, plan.name) if resume else None
+        if previous is not None:
+            if previous.digest != digest:
+                raise BadInput(
+                    f"Run {previous.run_id} in {data_dir} was begun with another plan, other scenarios, targets or "
+                    "services, so its experiments cannot be continued with these.",
+                    hint="Undo the change, or collect into another folder with --data.",
+                )
+            ledger = cls(data_dir, previous, workloads)
+        else:
+            run = Run(
+                run_id=f"{plan.name}-{now:%Y%m%dT%H%M%SZ}",
+                plan=plan.name,
+                digest=digest,
+                started=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                original_replicas=dict(original_replicas),
+            )
+            ledger = cls(data_dir, run, workloads)
+            ledger._refuse_existing(plan.experiments(), resume=resume)
+            ledger._write()
+        return ledger
+
+    def is_done(self, cell: Cell) -> bool:
+        """Whether every service's files of an experiment are there."""
+        return all(
+            is_finished(self._data_dir, w.name, cell.experiment(w.name).id, namespace=w.namespace)
+            for w in self._workloads
+        )
+
+    def discard(self, cell: Cell) -> None:
+        """Take away what a killed run left of an experiment, so that its services' files are all of one run."""
+        for w in self._workloads:
+            discard_experiment(self._data_dir, w.name, cell.experiment(w.name).id, namespace=w.namespace)
+
+    def _refuse_existing(self, cells: Sequence[Cell], *, resume: bool) -> None:
+        there = [cell for cell in cells if self._exists(cell)]
+        if there:
+            first = there[0].experiment(self._workloads[0].name).id
+            raise BadInput(
+                f"{self._data_dir} already holds {len(there)} of this plan's {len(cells)} experiments ({first}, ...)"
+                + (", but no run of this plan to go on with." if resume else "."),
+                hint="Collect into another folder with --data, or delete those experiments."
+                if resume
+                else "Go on with the run that made them with --resume, or collect into another folder with --data.",
+            )
+
+    def _exists(self, cell: Cell) -> bool:
+        return any(
+            is_finished(self._data_dir, w.name, cell.experiment(w.name).id, namespace=w.namespace)
+            for w in self._workloads
+        )
+
+    def _write(self) -> None:
+        content = {"schema_version": _SCHEMA_VERSION, **asdict(self.run)}
+        write_files([(self._data_dir / _RUNS / f"{self.run.run_id}.json", json_text(content))])
+
+
+def run_digest(plan: Plan, workloads: Sequence[Workload], *, entry_service: str) -> str:
+    """A hash of everything that has to stay the same for experiments to belong to one run."""
+    names = sorted(f"{w.namespace}/{w.kind}/{w.name}" for w in workloads)
+    text = json.dumps([plan.digest(), names, entry_service])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _latest(data_dir: Path, plan_name: str) -> Run | None:
+    """The run of a plan that began last."""
+    runs = [_read(path) for path in (data_dir / _RUNS).glob("*.json")]
+    return max((run for run in runs if run.plan == plan_name), key=lambda run: run.started, default=None)
+
+
+def _read(path: Path) -> Run:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        if content.pop("schema_version") > _SCHEMA_VERSION:
+            raise MoraError(f"{path} was written by a newer MOrA.", hint="Upgrade: pip install -U mora-rightsizing")
+        return Run(**content)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise MoraError(
+            f"{path} is not a run's ledger ({error}).",
+            hint="Delete it and collect into another folder; the experiments beside it can still be trained from.",
+        ) from error

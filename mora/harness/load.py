@@ -1,0 +1,301 @@
+"""The load: Locust, headless, as a process of its own.
+
+Importing locust patches sockets and sleep of the whole process, so MOrA starts it and never imports it. Locust runs in
+its own process group and dies with MOrA, whatever kills MOrA. A second locustfile, experiments/scenarios/_recorder.py,
+writes down each second's requests, so that every figure is of exactly the seconds that were measured; Locust's own CSVs
+round response times to two digits and count percentiles from the start of the ramp.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import ipaddress
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from bisect import bisect_right
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import pandas as pd
+
+from mora.errors import BadInput, MoraError, ToolMissing
+from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+
+# Below the exporter and Prometheus, so that measuring goes on when the load takes all there is.
+_NICENESS = 5
+_STOP_SECONDS = 5.0
+# The recorder writes at whole seconds, a few milliseconds late; a record belongs to the second it is nearest to.
+_LATENESS_SECONDS = 0.5
+_ABORT_SPAN = timedelta(seconds=10)
+_ABORT_MIN_REQUESTS = 10
+_PR_SET_PDEATHSIG = 1
+
+LOAD_COLUMNS = (
+    "requests_per_second",
+    "latency_p50_seconds",
+    "latency_p95_seconds",
+    "latency_p99_seconds",
+    "error_ratio",
+)
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL stays on this machine.
+
+    >>> is_loopback("http://127.0.0.1:8080"), is_loopback("http://localhost"), is_loopback("http://shop.example")
+    (True, True, False)
+    """
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def check_url(url: str, *, allow_remote: bool = False) -> None:
+    """BadInput where a URL cannot be driven, or is not on loopback and nobody said yes."""
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise BadInput(f"{url!r} is not an address to drive load at.", hint="Write it like http://127.0.0.1:8080")
+    if not allow_remote and not is_loopback(url):
+        raise BadInput(
+            f"{parts.hostname} is not this machine, and load experiments overload what they are pointed at.",
+            hint="Where that is meant, say --yes; the plan's [remote] table says when the run stops by itself.",
+        )
+
+
+# --- what was recorded -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Second:
+    """One line of the recorder: totals since the start, and this second's response times."""
+
+    time: float
+    users: int
+    requests: int
+    failures: int
+    milliseconds: Counter[float]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadFigures:
+    """What the load did over a span; latencies and error ratio None where nothing was requested."""
+
+    requests: int
+    failures: int
+    requests_per_second: float | None
+    latency_p50_seconds: float | None
+    latency_p95_seconds: float | None
+    latency_p99_seconds: float | None
+    error_ratio: float | None
+
+
+class LoadRecord:
+    """The recorded seconds of one load, and figures over any span of them."""
+
+    def __init__(self, seconds: Sequence[Second]) -> None:
+        self.seconds = list(seconds)
+        self._times = [second.time - _LATENESS_SECONDS for second in seconds]
+
+    @classmethod
+    def read(cls, path: Path) -> LoadRecord:
+        """What is recorded so far; a last line that is still being written is left for the next time."""
+        text = path.read_text(encoding="utf-8") if path.exists() else ""
+        lines = text.split("\n")[:-1]
+        return cls([_parse_second(json.loads(line)) for line in lines])
+
+    def figures(self, start: datetime, end: datetime) -> LoadFigures | None:
+        """The figures of a span; None where the record does not reach back to its start."""
+        first, last = (bisect_right(self._times, moment.timestamp()) - 1 for moment in (start, end))
+        if first < 0 or last <= first:
+            return None
+        begin, finish = self.seconds[first], self.seconds[last]
+        requests, failures = finish.requests - begin.requests, finish.failures - begin.failures
+        times: Counter[float] = Counter()
+        for second in self.seconds[first + 1 : last + 1]:
+            times.update(second.milliseconds)
+        p50, p95, p99 = (percentile_seconds(times, level) for level in (0.5, 0.95, 0.99))
+        return LoadFigures(
+            requests=requests,
+            failures=failures,
+            requests_per_second=requests / (finish.time - begin.time),
+            latency_p50_seconds=p50,
+            latency_p95_seconds=p95,
+            latency_p99_seconds=p99,
+            error_ratio=failures / requests if requests else None,
+        )
+
+    def columns(self, times: Sequence[datetime], span: timedelta) -> pd.DataFrame:
+        """LOAD_COLUMNS at each time, over the `span` before it: the same that the CPU rate of that sample is over."""
+        rows = [self.figures(moment - span, moment) for moment in times]
+        values = {
+            name: [math.nan if row is None or getattr(row, name) is None else getattr(row, name) for row in rows]
+            for name in LOAD_COLUMNS
+        }
+        return pd.DataFrame(values, index=pd.DatetimeIndex(list(times)), dtype="float64")
+
+
+def percentile_seconds(milliseconds: Counter[float], level: float) -> float | None:
+    """The nearest-rank percentile of counted response times; None of none.
+
+    >>> percentile_seconds(Counter({10.0: 94, 200.0: 6}), 0.95), percentile_seconds(Counter({10.0: 95, 200.0: 5}), 0.95)
+    (0.2, 0.01)
+    """
+    rank = math.ceil(round(level * milliseconds.total(), 9))
+    for value, count in sorted(milliseconds.items()):
+        rank -= count
+        if rank <= 0:
+            return round(value / 1000, 9)
+    return None
+
+
+def _parse_second(line: dict[str, Any]) -> Second:
+    return Second(
+        time=line["time"],
+        users=line["users"],
+        requests=line["requests"],
+        failures=line["failures"],
+        milliseconds=Counter({float(key): count for key, count in line["milliseconds"].items()}),
+    )
+
+
+# --- the process -----------------------------------------------------------------------------------------------------
+
+
+class LocustRun:
+    """A running load; a context manager that leaves no process behind.
+
+    It dies with the thread that started it, so start it from one that lives as long as the load (PR_SET_PDEATHSIG).
+    """
+
+    def __init__(
+        self,
+        scenario_file: Path,
+        url: str,
+        *,
+        users: int,
+        ramp: timedelta,
+        longest: timedelta,
+        options: LocustOptions = PLAIN_LOCUST,
+        allow_remote: bool = False,
+    ) -> None:
+        """Start `users` of a scenario against `url`, all within `ramp`; Locust ends by itself after `longest`."""
+        check_url(url, allow_remote=allow_remote)
+        self._users = users
+        self._folder = Path(tempfile.mkdtemp(prefix="mora-load-"))
+        self._record = self._folder / "record.jsonl"
+        self._errors = self._folder / "errors.txt"
+        command = locust_command(scenario_file, url, users=users, ramp=ramp, longest=longest, options=options)
+        with self._errors.open("wb") as errors:
+            try:
+                self._process = subprocess.Popen(
+                    command,
+                    stdin=subprocess.DEVNULL,
+                    stdout=subprocess.DEVNULL,
+                    stderr=errors,
+                    cwd=self._folder,
+                    env={**os.environ, "MORA_LOAD_RECORD": str(self._record)},
+                    start_new_session=True,
+                    preexec_fn=_dying_with_parent(),
+                )
+            except OSError as error:
+                shutil.rmtree(self._folder, ignore_errors=True)
+                raise ToolMissing(f"Locust cannot be started: {error.strerror}.", hint="pip install locust") from error
+
+    def record(self) -> LoadRecord:
+        """What the load did so far."""
+        return LoadRecord.read(self._record)
+
+    def is_spawned(self) -> bool:
+        """Whether every user runs."""
+        self.check_running()
+        seconds = self.record().seconds
+        return bool(seconds) and seconds[-1].users >= self._users
+
+    def check_running(self) -> None:
+        """MoraError with Locust's own words where it has ended."""
+        status = self._process.poll()
+        if status is not None:
+            words = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
+            raise MoraError(
+                f"Locust ended by itself (exit status {status}). Its last words:\n" + "\n".join(words or ["(none)"]),
+                hint="Try the scenario alone: locust -f LOCUSTFILE --headless -u 1 -t 10s -H URL",
+            )
+
+    def recent_error_ratio(self, now: datetime) -> float:
+        """Share of failures over the last ten seconds; 0 below ten requests, which say nothing."""
+        figures = self.record().figures(now - _ABORT_SPAN, now)
+        if figures is None or figures.requests < _ABORT_MIN_REQUESTS:
+            return 0.0
+        return figures.failures / figures.requests
+
+    def stop(self) -> None:
+        """End Locust and whatever it forked; returns when they are gone."""
+        self._signal(signal.SIGTERM)
+        try:
+            self._process.wait(_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            pass
+        finally:
+            self._signal(signal.SIGKILL)
+            self._process.wait()
+            shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _signal(self, number: signal.Signals) -> None:
+        try:
+            os.killpg(self._process.pid, number)
+        except ProcessLookupError:
+            return  # the whole group is gone already
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def locust_command(
+    scenario_file: Path, url: str, *, users: int, ramp: timedelta, longest: timedelta, options: LocustOptions
+) -> list[str]:
+    """The command line that drives a load."""
+    recorder = experiments_folder() / "scenarios" / "_recorder.py"
+    command = [sys.executable, "-m", "locust", "-f", f"{scenario_file},{recorder}", "--headless", "-H", url]
+    command += ["-u", str(users), "-r", f"{users / ramp.total_seconds():g}"]
+    command += ["-t", f"{math.ceil(longest.total_seconds())}s", "--exit-code-on-error", "0"]
+    command += ["--only-summary", "--loglevel", "WARNING"]
+    if options.processes > 1:
+        command += ["--processes", str(options.processes)]
+    if options.workers:
+        command += ["--master", "--expect-workers", str(options.workers)]
+        command += ["--master-bind-host", options.master_bind_host, "--master-bind-port", str(options.master_bind_port)]
+    return [*command, *options.arguments]
+
+
+def _dying_with_parent() -> Callable[[], None]:
+    """What the child does before it becomes Locust: take a lower priority, and be killed when its parent dies."""
+    parent = os.getpid()
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux; elsewhere the recorder watches its parent alone
+
+    def prepare() -> None:
+        os.nice(_NICENESS)
+        if prctl is not None:
+            prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+            if os.getppid() != parent:  # the parent died before the line above
+                os._exit(1)
+
+    return prepare

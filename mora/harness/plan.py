@@ -1,0 +1,385 @@
+"""The plan of a collection: scenarios x replica counts x user counts, read from TOML.
+
+A plan says everything that a run depends on, so that the same file and seed give the same experiments in the same
+order. Its keys are the fields of Plan; an unknown or unusable one is a BadConfig that names file and key.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import random
+import re
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from mora.domain import Experiment, check_name
+from mora.errors import BadConfig, BadInput
+from mora.metrics import OBSERVED_SCENARIO
+from mora.quantities import parse_duration, parse_ratio
+
+# Fewer samples have no thirds to compare for steadiness, and nothing to learn from.
+MIN_SAMPLES = 10
+# A name that goes into experiment ids, between underscores.
+_SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
+_WHOLE_SECOND = timedelta(seconds=1)
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Cell:
+    """One experiment of the plan, for all services at once."""
+
+    scenario: str
+    replicas: int
+    users: int
+    repeat: int = 1
+
+    def experiment(self, service: str) -> Experiment:
+        """The experiment that this cell is for one service."""
+        return Experiment(service, self.scenario, self.replicas, self.users, self.repeat)
+
+    def __str__(self) -> str:
+        text = f"{self.scenario}, {self.replicas} replica{'s' * (self.replicas != 1)}, {self.users} users"
+        return text if self.repeat == 1 else f"{text}, run {self.repeat}"
+
+
+@dataclass(frozen=True)
+class LocustOptions:
+    """How Locust drives the load."""
+
+    processes: int = 1
+    """Locust processes on this machine; more than one where a single core cannot drive the users."""
+    workers: int = 0
+    """Locust workers on other machines that are waited for; they run `locust --worker -f SCENARIO`. 0: none."""
+    master_bind_host: str = "127.0.0.1"
+    """Where the master listens for workers; an address that they reach, where there are any."""
+    master_bind_port: int = 5557
+    """The port it listens on."""
+    arguments: tuple[str, ...] = ()
+    """Passed on to Locust as they are."""
+
+
+PLAIN_LOCUST = LocustOptions()
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteLimits:
+    """When a run that is not on loopback stops by itself."""
+
+    abort_error_ratio: float
+    """Share of failed requests, over the last ten seconds and at least ten requests, that ends the run."""
+    max_duration: timedelta
+    """The longest that the whole run may take."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What to run, in which order, and how long."""
+
+    name: str
+    path: Path
+    cells: tuple[Cell, ...]
+    """Scenario, replicas, users; each once, before repeats."""
+    scenario_files: Mapping[str, Path]
+    """Scenario -> its locustfile."""
+    repeats: int = 1
+    duration: timedelta = timedelta(seconds=62)
+    """The measured window; duration / sample_interval samples."""
+    settle: timedelta = timedelta(seconds=10)
+    """From the end of the ramp to the window: at least the rate window, so that no rate reaches back into the ramp."""
+    ramp: timedelta = timedelta(seconds=3)
+    """In which all users start."""
+    sample_interval: timedelta = timedelta(seconds=1)
+    seed: int = 1
+    targets: tuple[str, ...] = ()
+    """The services that are scaled; empty for all that are measured."""
+    description: str = ""
+    locust: LocustOptions = PLAIN_LOCUST
+    remote: RemoteLimits | None = None
+
+    @classmethod
+    def load(cls, name_or_path: str | Path) -> Plan:
+        """A plan by its name in experiments/plans or by its path; BadConfig names file and key of what is unusable."""
+        path = find_plan(name_or_path)
+        try:
+            table = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise BadConfig(f"The plan {path} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise BadConfig(f"The plan {path} is not UTF-8.") from error
+        except tomllib.TOMLDecodeError as error:
+            raise BadConfig(f"The plan {path} is not TOML: {error}.") from error
+        return _parse(path, table)
+
+    @property
+    def sample_count(self) -> int:
+        """Samples in one window."""
+        return self.duration // self.sample_interval
+
+    def experiments(self) -> list[Cell]:
+        """Every cell as often as the plan repeats it, in seeded random order.
+
+        Each repeat is a block of all cells, shuffled on its own: a run that is broken off has seen every cell about
+        equally often, and a drift of the machine over time falls on all cells alike.
+        """
+        rng = random.Random(self.seed)  # noqa: S311  the order of a plan is no secret
+        order: list[Cell] = []
+        for repeat in range(1, self.repeats + 1):
+            block = [Cell(c.scenario, c.replicas, c.users, repeat) for c in sorted(self.cells)]
+            rng.shuffle(block)
+            order += block
+        return order
+
+    def digest(self) -> str:
+        """A hash of all that the collected numbers depend on: cells, times, seed, targets and the scenarios' text."""
+        content = {
+            "cells": [[cell.scenario, cell.replicas, cell.users] for cell in sorted(self.cells)],
+            "repeats": self.repeats,
+            "seconds": [t.total_seconds() for t in (self.duration, self.settle, self.ramp, self.sample_interval)],
+            "seed": self.seed,
+            "targets": sorted(self.targets),
+            "scenarios": {
+                name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self.scenario_files.items()
+            },
+        }
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+# --- where plans and scenarios lie -----------------------------------------------------------------------------------
+
+
+def experiments_folder() -> Path:
+    """The folder of scenarios and plans: experiments/ of the checkout, else what the wheel carries."""
+    package = Path(__file__).resolve().parent.parent
+    checkout = package.parent / "experiments"
+    return checkout if (package.parent / "pyproject.toml").is_file() else package / "_experiments"
+
+
+def plan_names() -> list[str]:
+    """The plans that come with MOrA, sorted."""
+    return sorted(path.stem for path in (experiments_folder() / "plans").glob("*.toml"))
+
+
+def scenario_names() -> list[str]:
+    """The scenarios that come with MOrA, sorted."""
+    files = (experiments_folder() / "scenarios").glob("*.py")
+    return sorted(path.stem for path in files if _SCENARIO.fullmatch(path.stem))
+
+
+def find_plan(name_or_path: str | Path) -> Path:
+    """A plan's file, by its name or its path; BadConfig with the plans that exist."""
+    if str(name_or_path).endswith(".toml"):
+        path = Path(name_or_path)
+    else:
+        path = experiments_folder() / "plans" / f"{name_or_path}.toml"
+    if not path.is_file() or (not str(name_or_path).endswith(".toml") and str(name_or_path) not in plan_names()):
+        raise BadConfig(
+            f"There is no plan {str(name_or_path)!r}.",
+            hint=f"Plans that come with MOrA: {', '.join(plan_names())}; or name a file that ends in .toml.",
+        )
+    return path
+
+
+def find_scenario(name_or_path: str, base: Path) -> tuple[str, Path]:
+    """A scenario's name and its locustfile; a path (ending in .py) is relative to `base`, the plan's folder."""
+    if name_or_path.endswith(".py"):
+        path = base / name_or_path
+        name = path.stem
+    else:
+        name, path = name_or_path, experiments_folder() / "scenarios" / f"{name_or_path}.py"
+    if not path.is_file() or (not name_or_path.endswith(".py") and name not in scenario_names()):
+        raise BadInput(
+            f"there is no scenario {name_or_path!r}.",
+            hint=f"Scenarios that come with MOrA: {', '.join(scenario_names())}; or name a locustfile, ending in .py.",
+        )
+    if _SCENARIO.fullmatch(name) is None or name == OBSERVED_SCENARIO:
+        raise BadInput(
+            f"{name!r} cannot name a scenario.",
+            hint=f"Rename the locustfile: a scenario's name holds a-z, 0-9, '-', '_'; not {OBSERVED_SCENARIO!r}.",
+        )
+    return name, path.resolve()
+
+
+# --- reading ---------------------------------------------------------------------------------------------------------
+
+
+class _Table:
+    """A TOML table that names its place in every complaint, and knows which keys were asked for."""
+
+    def __init__(self, path: Path, table: Mapping[str, Any], place: str = "") -> None:
+        self._path, self._table, self._place = path, table, place
+        self._known: list[str] = []
+
+    def fail(self, key: str, why: str, hint: str | None = None) -> BadConfig:
+        return BadConfig(f"{self._path}: {self._place}{key}: {why}", hint=hint)
+
+    def get(self, key: str, parse: Callable[[Any], Any], default: Any = None, *, is_required: bool = False) -> Any:
+        self._known.append(key)
+        if key not in self._table:
+            if is_required:
+                raise self.fail(key, "the plan must name it.")
+            return default
+        try:
+            return parse(self._table[key])
+        except BadInput as error:
+            raise self.fail(key, error.message, error.hint) from error
+
+    def table(self, key: str) -> _Table | None:
+        value = self.get(key, _is_table)
+        return None if value is None else _Table(self._path, value, f"{self._place}{key}.")
+
+    def tables(self, key: str) -> list[_Table]:
+        values = self.get(key, _list_of(_is_table), ())
+        return [_Table(self._path, value, f"{self._place}{key}[{n}].") for n, value in enumerate(values)]
+
+    def check_all_known(self) -> None:
+        for key in self._table:
+            if key not in self._known:
+                raise self.fail(key, "unknown key.", hint=f"Known here: {', '.join(self._known)}.")
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._table
+
+
+def _parse(path: Path, content: Mapping[str, Any]) -> Plan:
+    table = _Table(path, content)
+    cells, files = _parse_cells(path, table)
+    locust, remote = table.table("locust"), table.table("remote")
+    plan = Plan(
+        name=path.stem,
+        path=path,
+        cells=cells,
+        scenario_files=files,
+        repeats=table.get("repeats", _whole(1), Plan.repeats),
+        duration=table.get("duration", _span, Plan.duration),
+        settle=table.get("settle", _span, Plan.settle),
+        ramp=table.get("ramp", _span, Plan.ramp),
+        sample_interval=table.get("sample_interval", _span, Plan.sample_interval),
+        seed=table.get("seed", _whole(0), Plan.seed),
+        targets=table.get("targets", _names, ()),
+        description=table.get("description", _text, ""),
+        locust=_parse_locust(locust) if locust else PLAIN_LOCUST,
+        remote=_parse_remote(remote) if remote else None,
+    )
+    table.check_all_known()
+    _check_window(table, plan)
+    return plan
+
+
+def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str, Path]]:
+    """The product of scenarios, replicas and users, or the cells that are listed one by one."""
+    files: dict[str, Path] = {}
+
+    def scenario(value: Any) -> str:
+        name, file = find_scenario(_text(value), path.parent)
+        if files.setdefault(name, file) != file:
+            raise BadInput(f"two scenarios are named {name!r}.", hint="Rename one of the locustfiles.")
+        return name
+
+    listed = table.tables("cells")
+    if listed:
+        for key in ("scenarios", "replicas", "users"):
+            if key in table:
+                raise table.fail(key, "a plan lists its cells, or names scenarios, replicas and users; not both.")
+        cells = [
+            Cell(
+                scenario=cell.get("scenario", scenario, is_required=True),
+                replicas=cell.get("replicas", _whole(1), is_required=True),
+                users=cell.get("users", _whole(1), is_required=True),
+            )
+            for cell in listed
+        ]
+        for cell in listed:
+            cell.check_all_known()
+    else:
+        names = table.get("scenarios", _list_of(scenario), is_required=True)
+        replicas = table.get("replicas", _list_of(_whole(1)), is_required=True)
+        users = table.get("users", _list_of(_whole(1)), is_required=True)
+        cells = [Cell(*values) for values in product(names, replicas, users)]
+    twice = sorted(cell for cell in set(cells) if cells.count(cell) > 1)
+    if twice:
+        raise table.fail("cells", f"{twice[0]} stands twice.", hint="Ask for repeats with the key `repeats`.")
+    return tuple(cells), files
+
+
+def _parse_locust(table: _Table) -> LocustOptions:
+    options = LocustOptions(
+        processes=table.get("processes", _whole(1), LocustOptions.processes),
+        workers=table.get("workers", _whole(0), LocustOptions.workers),
+        master_bind_host=table.get("master_bind_host", _text, LocustOptions.master_bind_host),
+        master_bind_port=table.get("master_bind_port", _whole(1), LocustOptions.master_bind_port),
+        arguments=table.get("arguments", lambda value: tuple(_list_of(_text)(value)), ()),
+    )
+    table.check_all_known()
+    if options.processes > 1 and options.workers:
+        raise table.fail("workers", "Locust takes several processes here, or workers elsewhere; not both.")
+    return options
+
+
+def _parse_remote(table: _Table) -> RemoteLimits:
+    limits = RemoteLimits(
+        abort_error_ratio=table.get("abort_error_ratio", _ratio, is_required=True),
+        max_duration=table.get("max_duration", _span, is_required=True),
+    )
+    table.check_all_known()
+    return limits
+
+
+def _check_window(table: _Table, plan: Plan) -> None:
+    for key in ("duration", "sample_interval"):
+        if getattr(plan, key) % _WHOLE_SECOND:
+            raise table.fail(key, "Prometheus is asked at whole seconds; give a whole number of them.")
+    if plan.sample_count < MIN_SAMPLES:
+        raise table.fail(
+            "duration",
+            f"{plan.duration.total_seconds():g} s every {plan.sample_interval.total_seconds():g} s are "
+            f"{plan.sample_count} samples; a window needs at least {MIN_SAMPLES}.",
+            hint="The models learn from windows of 60 samples and more.",
+        )
+
+
+def _whole(at_least: int) -> Callable[[Any], int]:
+    def parse(value: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
+            raise BadInput(f"must be a whole number of at least {at_least}, not {value!r}.")
+        return value
+
+    return parse
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise BadInput(f"must be a text, not {value!r}.")
+    return value
+
+
+def _span(value: Any) -> timedelta:
+    return parse_duration(_text(value))
+
+
+def _ratio(value: Any) -> float:
+    return parse_ratio(str(value))
+
+
+def _is_table(value: Any) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise BadInput(f"must be a table, not {value!r}.")
+    return value
+
+
+def _names(value: Any) -> tuple[str, ...]:
+    return tuple(_list_of(lambda name: check_name(_text(name), "service name"))(value))
+
+
+def _list_of(parse: Callable[[Any], Any]) -> Callable[[Any], Sequence[Any]]:
+    def parse_list(value: Any) -> Sequence[Any]:
+        if not isinstance(value, list) or not value:
+            raise BadInput(f"must be a list of at least one, not {value!r}.")
+        return [parse(item) for item in value]
+
+    return parse_list
