@@ -1,0 +1,301 @@
+"""Linux cgroups, versions 1 and 2: where the kernel itself limits and measures the sandbox's pods.
+
+A sandbox has one parent group, a pod a group below it, its container a group below that, as under a kubelet. A
+container's group outlives a restart of the container, so its counters never fall. Version 1 has one tree per
+controller; version 2 has one tree, in which processes stand in the leaves only and every level has to hand the
+controllers down. Paths and file formats: https://docs.kernel.org/admin-guide/cgroup-v1/ and cgroup-v2.html.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from mora.domain import Resources
+
+PERIOD_MICROSECONDS = 100_000
+_V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
+_V2_CONTROLLERS = ("cpu", "memory")
+# Kubernetes: 1024 shares a core, at least 2.
+_MIN_SHARES, _SHARES_PER_CORE = 2, 1024
+# The kernel refuses a quota below 1 ms.
+_MIN_QUOTA_MICROSECONDS = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What a pod or container has used so far; counters never fall while its group exists."""
+
+    cpu_seconds: float
+    periods: int
+    throttled_periods: int
+    throttled_seconds: float
+    working_set_bytes: int
+    rss_bytes: int
+    oom_kills: int
+
+
+class GroupTree(Protocol):
+    """The sandbox's part of the cgroup hierarchy; `path` is relative to its parent group."""
+
+    version: str
+
+    def create(self, path: str) -> None: ...
+
+    def limit(self, path: str, resources: Resources) -> None: ...
+
+    def usage(self, path: str) -> Usage: ...
+
+    def process_files(self, path: str) -> list[Path]:
+        """The files that a process writes its id into to join."""
+
+    def remove(self, path: str) -> None:
+        """Kill what is left in the group and remove it and the groups below."""
+
+    def folders(self) -> list[Path]:
+        """The folders of the parent group, for whoever has to clean up after us."""
+
+    def remove_all(self) -> None: ...
+
+
+def cpu_shares(request_millicores: int | None) -> int:
+    """The weight of a CPU request in version 1, as Kubernetes computes it.
+
+    >>> cpu_shares(None), cpu_shares(250), cpu_shares(2000)
+    (2, 256, 2048)
+    """
+    return max(_MIN_SHARES, (request_millicores or 0) * _SHARES_PER_CORE // 1000)
+
+
+def cpu_weight(request_millicores: int | None) -> int:
+    """The weight of a CPU request in version 2: shares 2..262144 mapped onto 1..10000, as Kubernetes maps them.
+
+    >>> cpu_weight(None), cpu_weight(1000)
+    (1, 39)
+    """
+    return 1 + (cpu_shares(request_millicores) - 2) * 9999 // 262142
+
+
+def cpu_quota_microseconds(limit_millicores: int) -> int:
+    """CPU time a period of 100 ms for a limit.
+
+    >>> cpu_quota_microseconds(250), cpu_quota_microseconds(1)
+    (25000, 1000)
+    """
+    return max(_MIN_QUOTA_MICROSECONDS, limit_millicores * PERIOD_MICROSECONDS // 1000)
+
+
+class CgroupV1:
+    """cpu, cpuacct and memory, each in a tree of its own."""
+
+    version = "v1"
+
+    def __init__(self, mount: Path, name: str) -> None:
+        self._parents = {controller: mount / controller / name for controller in _V1_CONTROLLERS}
+        for parent in self._parents.values():
+            parent.mkdir(parents=True, exist_ok=True)
+
+    def create(self, path: str) -> None:
+        for parent in self._parents.values():
+            (parent / path).mkdir(parents=True, exist_ok=True)
+
+    def limit(self, path: str, resources: Resources) -> None:
+        cpu, memory = self._parents["cpu"] / path, self._parents["memory"] / path
+        limit = resources.cpu_limit_millicores
+        _write(cpu / "cpu.shares", cpu_shares(resources.cpu_request_millicores))
+        _write(cpu / "cpu.cfs_period_us", PERIOD_MICROSECONDS)
+        _write(cpu / "cpu.cfs_quota_us", -1 if limit is None else cpu_quota_microseconds(limit))
+        memory_limit = resources.memory_limit_bytes
+        _write(memory / "memory.limit_in_bytes", -1 if memory_limit is None else memory_limit)
+
+    def usage(self, path: str) -> Usage:
+        memory = self._parents["memory"] / path
+        cpu_stat = _read_pairs(self._parents["cpu"] / path / "cpu.stat")
+        memory_stat = _read_pairs(memory / "memory.stat")
+        used = int((memory / "memory.usage_in_bytes").read_text())
+        return Usage(
+            cpu_seconds=int((self._parents["cpuacct"] / path / "cpuacct.usage").read_text()) / 1e9,
+            periods=cpu_stat.get("nr_periods", 0),
+            throttled_periods=cpu_stat.get("nr_throttled", 0),
+            throttled_seconds=cpu_stat.get("throttled_time", 0) / 1e9,
+            working_set_bytes=max(0, used - memory_stat["total_inactive_file"]),
+            rss_bytes=memory_stat["total_rss"],
+            oom_kills=_read_pairs(memory / "memory.oom_control").get("oom_kill", 0),
+        )
+
+    def process_files(self, path: str) -> list[Path]:
+        return [parent / path / "cgroup.procs" for parent in self._parents.values()]
+
+    def remove(self, path: str) -> None:
+        for parent in self._parents.values():
+            remove_group(parent / path)
+
+    def folders(self) -> list[Path]:
+        return list(self._parents.values())
+
+    def remove_all(self) -> None:
+        for parent in self._parents.values():
+            remove_group(parent)
+
+
+class CgroupV2:
+    """One tree with cpu and memory handed down to every level; processes in the leaves."""
+
+    version = "v2"
+
+    def __init__(self, root: Path, name: str) -> None:
+        self._parent = root / name
+        _enable(root)
+        try:
+            self._parent.mkdir(parents=True, exist_ok=True)
+            _enable_between(root, self._parent)
+        except OSError:
+            with contextlib.suppress(OSError):
+                self._parent.rmdir()
+            raise
+
+    def create(self, path: str) -> None:
+        """Make the group; the levels above it hand their controllers down, so they can hold no process."""
+        group = self._parent
+        for part in Path(path).parts:
+            _enable(group)
+            group = group / part
+            group.mkdir(exist_ok=True)
+
+    def limit(self, path: str, resources: Resources) -> None:
+        group, limit = self._parent / path, resources.cpu_limit_millicores
+        quota = "max" if limit is None else cpu_quota_microseconds(limit)
+        _write(group / "cpu.weight", cpu_weight(resources.cpu_request_millicores))
+        _write(group / "cpu.max", f"{quota} {PERIOD_MICROSECONDS}")
+        memory_limit = resources.memory_limit_bytes
+        _write(group / "memory.max", "max" if memory_limit is None else memory_limit)
+
+    def usage(self, path: str) -> Usage:
+        group = self._parent / path
+        cpu_stat, memory_stat = _read_pairs(group / "cpu.stat"), _read_pairs(group / "memory.stat")
+        used = int((group / "memory.current").read_text())
+        return Usage(
+            cpu_seconds=cpu_stat["usage_usec"] / 1e6,
+            periods=cpu_stat.get("nr_periods", 0),
+            throttled_periods=cpu_stat.get("nr_throttled", 0),
+            throttled_seconds=cpu_stat.get("throttled_usec", 0) / 1e6,
+            working_set_bytes=max(0, used - memory_stat["inactive_file"]),
+            rss_bytes=memory_stat["anon"],
+            oom_kills=_read_pairs(group / "memory.events").get("oom_kill", 0),
+        )
+
+    def process_files(self, path: str) -> list[Path]:
+        return [self._parent / path / "cgroup.procs"]
+
+    def remove(self, path: str) -> None:
+        remove_group(self._parent / path)
+
+    def folders(self) -> list[Path]:
+        return [self._parent]
+
+    def remove_all(self) -> None:
+        remove_group(self._parent)
+
+
+def remove_group(folder: Path, patience_seconds: float = 3.0) -> None:
+    """Kill every process in a group and below, and remove the groups, the deepest first.
+
+    A group can be removed only once the kernel has buried its last process, which takes a moment after SIGKILL.
+    """
+    deadline = time.monotonic() + patience_seconds
+    while folder.exists():
+        groups = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
+        for group in [*groups, folder]:
+            _kill_members(group)
+            try:
+                group.rmdir()
+            except FileNotFoundError:
+                continue
+            except OSError:
+                if time.monotonic() > deadline:
+                    raise
+        if folder.exists():
+            time.sleep(0.01)
+    # The folder that all sandboxes share goes with the last of them.
+    with contextlib.suppress(OSError):
+        folder.parent.rmdir() if folder.parent.name == SHARED_PARENT else None
+
+
+SHARED_PARENT = "mora"
+
+
+def _kill_members(group: Path) -> None:
+    with contextlib.suppress(OSError):
+        for pid in (group / "cgroup.procs").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
+
+@dataclass(frozen=True, slots=True)
+class NoCgroups:
+    """Why cgroups cannot be used here, in words."""
+
+    reason: str
+
+
+def open_tree(
+    name: str, *, mount: Path = Path("/sys/fs/cgroup"), own_cgroup: Path = Path("/proc/self/cgroup")
+) -> GroupTree | NoCgroups:
+    """The sandbox's own part of whichever cgroup version can be written here, else why none can."""
+    path = f"{SHARED_PARENT}/{name}"
+    attempts: list[Callable[[], GroupTree]] = []
+    if all((mount / controller / "cgroup.procs").exists() for controller in _V1_CONTROLLERS):
+        attempts.append(lambda: CgroupV1(mount, path))
+    elif (mount / "cgroup.controllers").exists():
+        # A delegated group of our own first (systemd-run --user -p Delegate=yes), then the root of the hierarchy.
+        roots = [mount / _own_v2_path(own_cgroup), mount]
+        attempts += [lambda root=root: CgroupV2(root, path) for root in dict.fromkeys(roots)]  # type: ignore[misc]
+    else:
+        return NoCgroups(f"no cgroup controllers for cpu and memory are mounted at {mount}")
+    failures = []
+    for attempt in attempts:
+        try:
+            return attempt()
+        except OSError as error:
+            failures.append(f"{error.filename or mount}: {error.strerror}")
+    return NoCgroups(f"cgroups cannot be written ({'; '.join(failures)})")
+
+
+def _own_v2_path(own_cgroup: Path) -> str:
+    for line in own_cgroup.read_text().splitlines():
+        if line.startswith("0::"):
+            return line.removeprefix("0::").lstrip("/")
+    return ""
+
+
+def _enable(group: Path) -> None:
+    """Hand cpu and memory down to the groups below; OSError where they are not there or the group has processes."""
+    missing = set(_V2_CONTROLLERS) - set((group / "cgroup.controllers").read_text().split())
+    if missing:
+        raise OSError(errno.ENOTSUP, f"controllers {', '.join(sorted(missing))} are not delegated", str(group))
+    handed_down = set((group / "cgroup.subtree_control").read_text().split())
+    if not set(_V2_CONTROLLERS) <= handed_down:
+        _write(group / "cgroup.subtree_control", " ".join(f"+{controller}" for controller in _V2_CONTROLLERS))
+
+
+def _enable_between(root: Path, group: Path) -> None:
+    """Hand the controllers down from below the root to the group itself."""
+    for level in [*reversed(group.relative_to(root).parents[:-1]), group.relative_to(root)]:
+        _enable(root / level)
+
+
+def _write(path: Path, value: int | str) -> None:
+    path.write_text(str(value))
+
+
+def _read_pairs(path: Path) -> dict[str, int]:
+    """A file of `name number` lines."""
+    pairs = (line.split() for line in path.read_text().splitlines())
+    return {pair[0]: int(pair[1]) for pair in pairs if len(pair) == 2}

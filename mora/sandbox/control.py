@@ -1,0 +1,77 @@
+"""The supervisor's ears: the control API for those who hold the token, and the exporter's pages for Prometheus."""
+
+from __future__ import annotations
+
+import hmac
+import json
+import threading
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from mora.errors import MoraError
+
+Command = Callable[[Any], Any]
+Page = Callable[[], bytes]
+_EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
+
+
+class ControlServer:
+    """Answers on a free loopback port, in threads of its own.
+
+    commands: path -> what POST does with its JSON; only with the token. pages: path -> what GET shows, to anyone here.
+    """
+
+    def __init__(self, token: str, commands: Mapping[str, Command], pages: Mapping[str, Page]) -> None:
+        handler = type("Handler", (_Handler,), {"token": token, "commands": commands, "pages": pages})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._thread = threading.Thread(target=self._server.serve_forever, args=(0.1,), name="control", daemon=True)
+        self._thread.start()
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    token: str
+    commands: Mapping[str, Command]
+    pages: Mapping[str, Page]
+
+    def do_GET(self) -> None:
+        page = self.pages.get(self.path)
+        if page is None:
+            self._answer(HTTPStatus.NOT_FOUND, b"{}")
+        else:
+            self._answer(HTTPStatus.OK, page(), _EXPOSITION)
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        command = self.commands.get(self.path)
+        if not hmac.compare_digest(self.headers.get("Authorization", ""), f"Bearer {self.token}"):
+            self._answer(HTTPStatus.FORBIDDEN, b"{}")
+        elif command is None:
+            self._answer(HTTPStatus.NOT_FOUND, b"{}")
+        else:
+            try:
+                answer, status = command(json.loads(body)), HTTPStatus.OK
+            except MoraError as error:
+                answer, status = {"message": error.message, "hint": error.hint}, HTTPStatus.BAD_REQUEST
+            self._answer(status, json.dumps(answer).encode())
+
+    def _answer(self, status: HTTPStatus, body: bytes, content_type: str = "application/json") -> None:
+        self.send_response(status)
+        self.send_header("Content-Type", content_type)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        """Say nothing: Prometheus asks every second."""

@@ -1,0 +1,171 @@
+"""The sandbox as its users hold it: start or find one, scale it, resize it, take it down."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict
+from datetime import timedelta
+from typing import Any
+
+from mora import errors
+from mora.domain import Resources
+from mora.errors import ClusterError, MoraError
+from mora.sandbox.launch import package_root
+from mora.sandbox.state import is_locked, list_sandboxes, read_state, sandbox_folder
+
+_POLL_SECONDS = 0.1
+_ANSWER_SECONDS = 10.0
+
+
+def start(
+    name: str = "default",
+    *,
+    enforcement: str | None = None,
+    owner_pid: int | None = None,
+) -> SandboxHandle:
+    """Start a sandbox in the background and return once all its services and its Prometheus answer.
+
+    enforcement: "supervisor" leaves cgroups alone even where they can be written.
+    owner_pid: a process whose end, of whatever kind, takes the sandbox down. None: it runs until down().
+    Raises ClusterError where one of that name runs already, ToolMissing without Prometheus.
+    """
+    reading, writing = os.pipe()
+    program = [sys.executable, "-m", "mora.sandbox.supervisor", "--name", name, "--ready-descriptor", str(writing)]
+    if enforcement is not None:
+        program += ["--enforcement", enforcement]
+    if owner_pid is not None:
+        program += ["--owner-pid", str(owner_pid)]
+    try:
+        # The tools are looked for from here, so the working directory stays; the package is found through PYTHONPATH.
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
+        launched = subprocess.run(
+            program, env=environment, pass_fds=(writing,), stdin=subprocess.DEVNULL, capture_output=False, check=False
+        )
+    finally:
+        os.close(writing)
+    with os.fdopen(reading) as pipe:
+        said = pipe.read()
+    answer = json.loads(said) if said else {"ready": False, "kind": "ClusterError", "message": _silence(launched)}
+    if not answer["ready"]:
+        kind: type[MoraError] = getattr(errors, answer["kind"])
+        raise kind(answer["message"], hint=answer.get("hint"))
+    return connect(name)
+
+
+def _python_path() -> list[str]:
+    return [str(package_root()), *filter(None, [os.environ.get("PYTHONPATH")])]
+
+
+def _silence(launched: subprocess.CompletedProcess[bytes]) -> str:
+    return f"The sandbox's supervisor ended without a word (exit status {launched.returncode})."
+
+
+def connect(name: str = "default") -> SandboxHandle:
+    """The running sandbox of that name; ClusterError naming those that run where it does not."""
+    folder = sandbox_folder(name)
+    state = read_state(folder)
+    if state is None or not is_locked(folder):
+        running = ", ".join(list_sandboxes()) or "none"
+        raise ClusterError(
+            f"No sandbox named {name!r} is running (running: {running}).", hint="Start one: mora sandbox up"
+        )
+    return SandboxHandle(state)
+
+
+class SandboxHandle:
+    """A running sandbox."""
+
+    def __init__(self, state: Mapping[str, Any]) -> None:
+        self._state = state
+        self.name: str = state["name"]
+        self.namespace: str = state["namespace"]
+        self.shop_url: str = state["shop_url"]
+        self.prometheus_url: str = state["prometheus_url"]
+        self.entry_service: str = state["entry_service"]
+        self.enforcement: str = state["enforcement"]
+        self.enforcement_reason: str = state["enforcement_reason"]
+        self.pid: int = state["pid"]
+
+    @property
+    def services(self) -> list[str]:
+        """The names of the shop's services, sorted."""
+        return sorted(self.status()["services"])
+
+    def status(self) -> dict[str, Any]:
+        """Everything about the sandbox: addresses, process ids, and per service what is wanted and what is.
+
+        services: name -> replicas, ready, is_settled, generation, restarts, oom_kills, container, image, resources,
+            pods (name, phase, pid, restarts, last_terminated_reason).
+        """
+        status: dict[str, Any] = self._command("/status")
+        return {key: value for key, value in status.items() if key != "token"}
+
+    def scale(self, replicas: Mapping[str, int]) -> None:
+        """Set the wanted replicas of services; wait_ready() waits for them."""
+        self._command("/scale", dict(replicas))
+
+    def set_resources(self, service: str, resources: Resources) -> None:
+        """Set requests and limits; new replicas take over as in a rolling update."""
+        self._command("/resources", {"service": service, "resources": asdict(resources)})
+
+    def restart(self, services: Iterable[str] | None = None) -> None:
+        """Replace all replicas of these services (all, by default) by fresh ones; wait_ready() waits for them."""
+        self._command("/restart", list(self.services if services is None else services))
+
+    def wait_ready(self, services: Iterable[str] | None = None, timeout: timedelta = timedelta(seconds=60)) -> None:
+        """Return once every replica asked for is ready and no other is left; ClusterError after `timeout`."""
+        deadline = time.monotonic() + timeout.total_seconds()
+        names = None if services is None else list(services)
+        while True:
+            status = self.status()["services"]
+            waiting = [name for name in (names or status) if not status[name]["is_settled"]]
+            if not waiting:
+                return
+            if time.monotonic() > deadline:
+                states = "; ".join(f"{name} {status[name]['ready']} of {status[name]['replicas']}" for name in waiting)
+                raise ClusterError(
+                    f"Not ready after {timeout.total_seconds():.0f} s: {states} replicas.",
+                    hint="`mora sandbox status` shows restarts and OOM kills.",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def down(self, timeout: timedelta = timedelta(seconds=30)) -> None:
+        """Stop everything and return once nothing is left."""
+        self._command("/down")
+        folder = sandbox_folder(self.name)
+        deadline = time.monotonic() + timeout.total_seconds()
+        while folder.exists() or is_locked(folder):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"The sandbox {self.name!r} did not stop in {timeout.total_seconds():.0f} s.")
+            time.sleep(_POLL_SECONDS)
+
+    def _command(self, path: str, value: Any = None) -> Any:
+        request = urllib.request.Request(
+            self._state["control_url"] + path,
+            data=json.dumps(value).encode(),
+            headers={"Authorization": f"Bearer {self._state['token']}", "Content-Type": "application/json"},
+        )
+        try:
+            with _open_direct(request) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            with error:
+                said = json.load(error)
+            raise errors.BadInput(said.get("message", f"HTTP {error.code}"), hint=said.get("hint")) from error
+        except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
+            raise ClusterError(
+                f"The sandbox {self.name!r} does not answer: {error}.", hint="Start it again: mora sandbox up"
+            ) from error
+
+
+def _open_direct(request: urllib.request.Request) -> Any:
+    """Open a loopback address without the proxy that the environment may name."""
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    return opener.open(request, timeout=_ANSWER_SECONDS)

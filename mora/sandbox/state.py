@@ -1,0 +1,105 @@
+"""Where running sandboxes keep what others need to find them: one folder each, readable by their user alone.
+
+    <home>/<name>.lock      held as long as the sandbox lives or is being cleaned up
+    <home>/<name>/          state.json (addresses, token), endpoints.json, logs/, traffic/, prometheus/
+
+The home is $MORA_SANDBOX_HOME, else the user's runtime folder, else a folder of the user's own in the temporary one.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import stat
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+from mora.domain import check_name
+from mora.errors import ClusterError
+
+_STATE = "state.json"
+
+
+def sandbox_home() -> Path:
+    """The folder of all sandboxes of this user; made if it is not there."""
+    chosen = os.environ.get("MORA_SANDBOX_HOME")
+    runtime = os.environ.get("XDG_RUNTIME_DIR")
+    if chosen:
+        home = Path(chosen)
+    elif runtime and Path(runtime).is_dir():
+        home = Path(runtime) / "mora"
+    else:
+        home = Path(tempfile.gettempdir()) / f"mora-{os.getuid()}"
+    home.mkdir(mode=0o700, parents=True, exist_ok=True)
+    status = home.lstat()
+    if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
+        raise ClusterError(
+            f"{home} is not a folder of this user's own.",
+            hint="Set MORA_SANDBOX_HOME to a folder that only you can write.",
+        )
+    return home.resolve()
+
+
+def sandbox_folder(name: str) -> Path:
+    return sandbox_home() / check_name(name, "sandbox name")
+
+
+def list_sandboxes() -> list[str]:
+    """Names of the sandboxes that have a state file, sorted."""
+    return sorted(path.parent.name for path in sandbox_home().glob(f"*/{_STATE}"))
+
+
+def take_lock(folder: Path, patience_seconds: float = 0.0) -> int | None:
+    """The descriptor of the held lock of a sandbox; None where another process holds it."""
+    path = folder.with_name(folder.name + ".lock")
+    deadline = time.monotonic() + patience_seconds
+    while True:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            if time.monotonic() >= deadline:
+                return None
+            time.sleep(0.05)
+            continue
+        # Whoever held the lock before may have removed the file; then this lock is on nothing.
+        if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
+            return descriptor
+        os.close(descriptor)
+
+
+def is_locked(folder: Path) -> bool:
+    descriptor = take_lock(folder)
+    if descriptor is None:
+        return True
+    folder.with_name(folder.name + ".lock").unlink()
+    os.close(descriptor)
+    return False
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its user can read, whole or not at all."""
+    temporary = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    temporary.replace(path)
+
+
+def write_state(folder: Path, state: dict[str, Any]) -> None:
+    write_private(folder / _STATE, json.dumps(state, indent=2) + "\n")
+
+
+def read_state(folder: Path) -> dict[str, Any] | None:
+    """The state of a running sandbox; None where there is none."""
+    try:
+        state: dict[str, Any] = json.loads((folder / _STATE).read_text())
+    except FileNotFoundError:
+        return None
+    return state

@@ -1,0 +1,493 @@
+"""Plays kubelet and controllers: brings what runs to what is wanted, and leaves nothing behind.
+
+`python -m mora.sandbox.supervisor --name NAME` runs in the background; run_foreground() runs until Ctrl-C. One loop in
+the main thread starts, watches and ends all processes (the kernel kills them when the thread that started them dies);
+the control API's threads only change what is wanted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import secrets
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from mora.domain import Resources
+from mora.errors import BadInput, ClusterError, MoraError
+from mora.sandbox.cgroups import Usage
+from mora.sandbox.control import ControlServer
+from mora.sandbox.enforcement import open_enforcer
+from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_node
+from mora.sandbox.launch import command, package_root, python_command
+from mora.sandbox.pods import Deployment, Phase, Pod
+from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, NODE_PATH, PrometheusServer
+from mora.sandbox.shop.traffic import read_traffic
+from mora.sandbox.spec import CONTAINER, ENTRY_SERVICE, NAMESPACE, SERVICES
+from mora.sandbox.state import sandbox_folder, take_lock, write_private, write_state
+from mora.sandbox.watchdog import Watchdog, clean_up, remove_folder
+
+_LOOP_SECONDS = 0.05
+_SHOP_NICE = 5
+# Callers look at the endpoints every 0.1 s; after this nobody calls the replica any more.
+_LEAVE_SECONDS = 0.3
+_KILL_AFTER_SECONDS = 10.0
+_START_SECONDS = 60.0
+_MAX_REPLICAS = 20
+
+
+class Supervisor:
+    """One running sandbox."""
+
+    def __init__(self, name: str, *, enforcement: str | None = None, owner_pid: int | None = None) -> None:
+        self.name = name
+        self.folder = sandbox_folder(name)
+        self._lock_descriptor = _take_lock_or_say_who(self.folder)
+        _clear_leftovers(self.folder)
+        self.folder.mkdir(mode=0o700)
+        self._enforcer = open_enforcer(_group_name(self.folder), enforcement)
+        self._watchdog = Watchdog(self.folder, self._enforcer.folders(), self._lock_descriptor)
+        self._owner = None if owner_pid is None else os.pidfd_open(owner_pid)
+        self._stop = threading.Event()
+        # Guards the deployments: the loop and the threads of the control API both change them.
+        self._guard = threading.RLock()
+        self._deployments = {spec.name: Deployment(spec, spec.resources) for spec in SERVICES}
+        self._endpoints: dict[str, list[int]] | None = None
+        self._entry = _reserve_port()
+        self._node = f"sandbox-{name}"
+        self._token = secrets.token_urlsafe(32)
+        for part in ("logs", "traffic"):
+            (self.folder / part).mkdir()
+        self._control = ControlServer(self._token, self._commands(), self._pages())
+        self._prometheus: PrometheusServer | None = None
+
+    # --- life ---
+
+    def run(self, on_ready: Callable[[dict[str, Any]], None]) -> None:
+        """Bring everything up, tell `on_ready` the status, keep it so until stop(), and clean up."""
+        try:
+            self._start_prometheus()
+            self._reconcile_until_ready()
+            write_state(self.folder, self._state())
+            on_ready(self.status(None))
+            while not self._stop.wait(_LOOP_SECONDS) and not self._owner_is_gone():
+                self._reconcile()
+                self._keep_company()
+        finally:
+            self._clean_up()
+
+    def stop(self) -> None:
+        self._stop.set()
+
+    def _start_prometheus(self) -> None:
+        self._prometheus = PrometheusServer(self.folder / "prometheus", self._control.port, self._node)
+        self._watchdog.note_child(self._prometheus.start())
+
+    def _reconcile_until_ready(self) -> None:
+        deadline = time.monotonic() + _START_SECONDS
+        while not all(deployment.is_settled for deployment in self._deployments.values()):
+            self._reconcile()
+            if self._stop.wait(_LOOP_SECONDS) or self._owner_is_gone():
+                raise ClusterError("The sandbox was stopped while it started.")
+            if time.monotonic() > deadline:
+                waiting = [name for name, deployment in self._deployments.items() if not deployment.is_settled]
+                raise ClusterError(
+                    f"The sandbox's {', '.join(waiting)} did not become ready in {_START_SECONDS:.0f} s."
+                )
+
+    def _owner_is_gone(self) -> bool:
+        return self._owner is not None and bool(select.select([self._owner], [], [], 0)[0])
+
+    def _keep_company(self) -> None:
+        """Start again what was killed beside the shop: the watchdog, Prometheus."""
+        if self._watchdog.process.poll() is not None:
+            self._watchdog.close()
+            self._watchdog = Watchdog(self.folder, self._enforcer.folders(), self._lock_descriptor)
+            for child in self._children():
+                self._watchdog.note_child(child.pid)
+        if self._prometheus is not None and self._prometheus.process is not None:
+            if self._prometheus.process.poll() is not None:
+                self._watchdog.note_child(self._prometheus.start())
+
+    def _children(self) -> list[subprocess.Popen[bytes]]:
+        processes = [pod.process for deployment in self._deployments.values() for pod in deployment.pods]
+        processes.append(self._prometheus.process if self._prometheus else None)
+        return [process for process in processes if process is not None and process.poll() is None]
+
+    def _clean_up(self) -> None:
+        for process in self._children():
+            process.kill()
+        for process in self._children():
+            process.wait()
+        for deployment in self._deployments.values():
+            for pod in deployment.pods:
+                _close_process(pod)
+        self._control.close()
+        self._entry.close()
+        self._enforcer.close()
+        if self._owner is not None:
+            os.close(self._owner)
+        remove_folder(self.folder)
+        self._watchdog.dismiss()
+        os.close(self._lock_descriptor)
+
+    # --- what is wanted ---
+
+    def _commands(self) -> dict[str, Callable[[Any], Any]]:
+        return {
+            "/status": self.status,
+            "/scale": self._scale,
+            "/resources": self._set_resources,
+            "/restart": self._restart,
+            "/down": lambda _: self.stop(),
+        }
+
+    def _deployment(self, service: str) -> Deployment:
+        if service not in self._deployments:
+            raise BadInput(
+                f"The sandbox has no service {service!r}.", hint=f"It has: {', '.join(sorted(self._deployments))}."
+            )
+        return self._deployments[service]
+
+    def _scale(self, replicas: dict[str, int]) -> None:
+        for service, count in replicas.items():
+            self._deployment(service)
+            if not 0 <= count <= _MAX_REPLICAS:
+                raise BadInput(f"{service} can have 0 to {_MAX_REPLICAS} replicas in the sandbox, not {count}.")
+        with self._guard:
+            for service, count in replicas.items():
+                deployment = self._deployments[service]
+                if deployment.replicas != count:
+                    deployment.replicas = count
+                    deployment.generation += 1
+
+    def _set_resources(self, change: dict[str, Any]) -> None:
+        deployment, resources = self._deployment(change["service"]), Resources(**change["resources"])
+        _check_resources(resources)
+        with self._guard:
+            if deployment.resources != resources:
+                deployment.resources = resources
+                deployment.generation += 1
+
+    def _restart(self, services: list[str]) -> None:
+        deployments = [self._deployment(service) for service in services]
+        with self._guard:
+            for deployment in deployments:
+                deployment.restart_count += 1
+                deployment.generation += 1
+
+    # --- what is ---
+
+    def status(self, _: Any) -> dict[str, Any]:
+        """Everything about the sandbox, as plain JSON values."""
+        with self._guard:
+            services = {name: self._service_status(deployment) for name, deployment in self._deployments.items()}
+        return {**self._state(), "services": services}
+
+    def _service_status(self, deployment: Deployment) -> dict[str, Any]:
+        resources = deployment.resources
+        return {
+            "replicas": deployment.replicas,
+            "ready": deployment.available,
+            "is_settled": deployment.is_settled,
+            "generation": deployment.generation,
+            "restarts": deployment.past_restarts + sum(pod.restarts for pod in deployment.pods),
+            "oom_kills": deployment.past_oom_kills + sum(pod.seen_oom_kills for pod in deployment.pods),
+            "container": CONTAINER,
+            "image": deployment.spec.image,
+            "resources": {
+                "cpu_request_millicores": resources.cpu_request_millicores,
+                "cpu_limit_millicores": resources.cpu_limit_millicores,
+                "memory_request_bytes": resources.memory_request_bytes,
+                "memory_limit_bytes": resources.memory_limit_bytes,
+            },
+            "pods": [
+                {
+                    "name": pod.name,
+                    "phase": str(pod.phase),
+                    "pid": pod.process.pid if pod.process else None,
+                    "restarts": pod.restarts,
+                    "last_terminated_reason": pod.last_terminated_reason,
+                }
+                for pod in deployment.pods
+            ],
+        }
+
+    def _state(self) -> dict[str, Any]:
+        return {
+            "name": self.name,
+            "namespace": NAMESPACE,
+            "pid": os.getpid(),
+            "watchdog_pid": self._watchdog.process.pid,
+            "prometheus_pid": self._prometheus.process.pid if self._prometheus and self._prometheus.process else None,
+            "token": self._token,
+            "control_url": f"http://127.0.0.1:{self._control.port}",
+            "shop_url": f"http://127.0.0.1:{self._entry.getsockname()[1]}",
+            "prometheus_url": self._prometheus.url if self._prometheus else None,
+            "entry_service": ENTRY_SERVICE,
+            "enforcement": self._enforcer.name,
+            "enforcement_reason": self._enforcer.reason,
+            "cgroup_folders": [str(path) for path in self._enforcer.folders()],
+            "folder": str(self.folder),
+        }
+
+    def _pages(self) -> dict[str, Callable[[], bytes]]:
+        return {
+            CADVISOR_PATH: lambda: render_cadvisor(self._views()),
+            KUBE_STATE_PATH: lambda: render_kube_state(self._views(), self._node),
+            NODE_PATH: lambda: render_node(self._node),
+        }
+
+    def _views(self) -> list[DeploymentView]:
+        with self._guard:
+            return [
+                DeploymentView(
+                    name=deployment.name,
+                    replicas=deployment.replicas,
+                    available=deployment.available,
+                    generation=deployment.generation,
+                    replica_sets=deployment.replica_sets,
+                    pods=[self._view(pod) for pod in deployment.pods if pod.is_admitted],
+                )
+                for deployment in self._deployments.values()
+            ]
+
+    def _view(self, pod: Pod) -> PodView:
+        received, sent = read_traffic(self._traffic_file(pod))
+        return PodView(
+            name=pod.name,
+            uid=pod.uid,
+            container_id=pod.container_id,
+            replica_set=pod.replica_set,
+            image=pod.image,
+            resources=pod.resources,
+            container=self._enforcer.container_usage(pod.uid),
+            pod=self._enforcer.pod_usage(pod.uid),
+            received_bytes=received,
+            sent_bytes=sent,
+            is_ready=pod.is_ready,
+            is_running=pod.process is not None,
+            restarts=pod.restarts,
+            last_terminated_reason=pod.last_terminated_reason,
+            created_at=pod.created_at,
+        )
+
+    # --- the loop ---
+
+    def _reconcile(self) -> None:
+        """One turn: notice what has ended or become ready, then start and end what has to be."""
+        now = time.monotonic()
+        with self._guard:
+            for deployment in self._deployments.values():
+                for pod in list(deployment.pods):
+                    self._notice(deployment, pod, now)
+                for _ in range(deployment.replicas - len(deployment.current)):
+                    deployment.pods.append(deployment.new_pod())
+                for pod in list(deployment.surplus()):
+                    pod.phase, pod.terminating_since = Phase.TERMINATING, now
+                for pod in deployment.pods:
+                    if pod.phase is Phase.WAITING and now >= pod.start_after:
+                        self._start(pod, now)
+            self._write_endpoints()
+            for deployment in self._deployments.values():
+                for pod in [pod for pod in deployment.pods if pod.is_leaving]:
+                    self._see_off(deployment, pod, now)
+
+    def _notice(self, deployment: Deployment, pod: Pod, now: float) -> None:
+        if pod.process is None:
+            return
+        if pod.process.poll() is not None:
+            oom_kills = self._enforcer.container_usage(pod.uid).oom_kills
+            reason = "OOMKilled" if oom_kills > pod.seen_oom_kills else "Error"
+            pod.seen_oom_kills = oom_kills
+            _close_process(pod)
+            if not pod.is_leaving:
+                pod.note_end(reason, now)
+            else:
+                pod.process = None
+        elif pod.phase is Phase.STARTING:
+            pod.port = _read_port(pod.process)
+            pod.phase = Phase.STARTING if pod.port is None else Phase.READY
+
+    def _start(self, pod: Pod, now: float) -> None:
+        if not pod.is_admitted:
+            self._enforcer.admit(pod.uid, pod.resources)
+            pod.is_admitted = True
+        program = [*python_command("mora.sandbox.shop"), pod.service]
+        program += ["--endpoints", str(self.folder / "endpoints.json"), "--traffic", str(self._traffic_file(pod))]
+        if pod.service == ENTRY_SERVICE:
+            program += ["--service-port", str(self._entry.getsockname()[1])]
+        with (self.folder / "logs" / f"{pod.name}.log").open("ab") as log:
+            pod.process = subprocess.Popen(
+                command(program, nice=_SHOP_NICE, process_files=self._enforcer.process_files(pod.uid)),
+                cwd=package_root(),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=log,
+            )
+        assert pod.process.stdout is not None  # noqa: S101  (asked for above)
+        os.set_blocking(pod.process.stdout.fileno(), False)
+        self._watchdog.note_child(pod.process.pid)
+        self._enforcer.attach(pod.uid, pod.process.pid)
+        pod.phase, pod.started_at = Phase.STARTING, now
+
+    def _see_off(self, deployment: Deployment, pod: Pod, now: float) -> None:
+        """End a pod that has to go: callers forget it first, then it drains, then it is gone."""
+        waited = now - (pod.terminating_since or now)
+        if pod.process is None:
+            deployment.pods.remove(pod)
+            deployment.past_restarts += pod.restarts
+            deployment.past_oom_kills += pod.seen_oom_kills
+            if pod.is_admitted:
+                self._enforcer.release(pod.uid)
+            self._traffic_file(pod).unlink(missing_ok=True)
+        elif waited > _KILL_AFTER_SECONDS:
+            pod.process.kill()
+        elif waited > _LEAVE_SECONDS and not pod.is_signalled:
+            pod.process.terminate()
+            pod.is_signalled = True
+
+    def _write_endpoints(self) -> None:
+        ready = {
+            name: sorted(pod.port for pod in deployment.pods if pod.is_ready and pod.port is not None)
+            for name, deployment in self._deployments.items()
+        }
+        if ready != self._endpoints:
+            write_private(self.folder / "endpoints.json", json.dumps(ready))
+            self._endpoints = ready
+
+    def _traffic_file(self, pod: Pod) -> Path:
+        return self.folder / "traffic" / pod.uid
+
+
+def _read_port(process: subprocess.Popen[bytes]) -> int | None:
+    """The port that a replica has written to its standard output; None while it starts."""
+    assert process.stdout is not None  # noqa: S101  (always a pipe)
+    with contextlib.suppress(BlockingIOError):
+        line = os.read(process.stdout.fileno(), 64)
+        return int(line) if line else None
+    return None
+
+
+def _close_process(pod: Pod) -> None:
+    if pod.process is not None and pod.process.stdout is not None:
+        pod.process.stdout.close()
+
+
+def _check_resources(resources: Resources) -> None:
+    pairs = (
+        ("CPU", resources.cpu_request_millicores, resources.cpu_limit_millicores),
+        ("memory", resources.memory_request_bytes, resources.memory_limit_bytes),
+    )
+    for what, request, limit in pairs:
+        if any(amount is not None and amount <= 0 for amount in (request, limit)):
+            raise BadInput(f"A {what} request or limit must be positive: {request}, {limit}.")
+        if request is not None and limit is not None and request > limit:
+            raise BadInput(f"The {what} request ({request}) is above its limit ({limit}).")
+
+
+def _reserve_port() -> socket.socket:
+    """A free port, kept for the entry service: bound but not listening, so that its replicas can share it."""
+    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    sock.bind(("127.0.0.1", 0))
+    return sock
+
+
+def _group_name(folder: Path) -> str:
+    """The cgroup of a sandbox: its name, and which user's and home's it is."""
+    return f"{folder.name}-{os.getuid()}-{abs(hash(str(folder))) % 10**8:08d}"
+
+
+def _take_lock_or_say_who(folder: Path) -> int:
+    # A watchdog that cleans up after a killed supervisor holds the lock for a moment.
+    descriptor = take_lock(folder, patience_seconds=5.0)
+    if descriptor is None:
+        raise ClusterError(
+            f"A sandbox named {folder.name!r} is already running.",
+            hint=f"Use it, or stop it with `mora sandbox down --name {folder.name}`, or start another under another name.",
+        )
+    return descriptor
+
+
+def _clear_leftovers(folder: Path) -> None:
+    """What a sandbox left that lost supervisor and watchdog at once (a crash of the machine, say)."""
+    if folder.exists():
+        groups = folder / "cgroups"
+        clean_up(folder, [Path(line) for line in groups.read_text().splitlines()] if groups.exists() else [], [])
+
+
+# --- the doors ---
+
+
+def run_foreground(
+    name: str = "default",
+    *,
+    enforcement: str | None = None,
+    owner_pid: int | None = None,
+    on_ready: Callable[[dict[str, Any]], None] = lambda status: None,
+) -> None:
+    """Run a sandbox in this process until SIGINT (Ctrl-C) or SIGTERM; must be called in the main thread."""
+    stopped = threading.Event()
+    supervisor: list[Supervisor] = []
+
+    def stop(*_: object) -> None:
+        stopped.set()
+        for one in supervisor:
+            one.stop()
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        supervisor.append(Supervisor(name, enforcement=enforcement, owner_pid=owner_pid))
+        if stopped.is_set():
+            supervisor[0].stop()
+        supervisor[0].run(on_ready)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _run_in_background(options: argparse.Namespace) -> None:
+    """Leave the caller's session; write "ready" or what went wrong to the pipe that the caller reads."""
+    if os.fork() > 0:
+        os._exit(0)
+    os.setsid()
+
+    def tell(answer: dict[str, Any]) -> None:
+        os.write(options.ready_descriptor, json.dumps(answer).encode())
+        os.close(options.ready_descriptor)
+
+    try:
+        run_foreground(
+            options.name,
+            enforcement=options.enforcement,
+            owner_pid=options.owner_pid,
+            on_ready=lambda status: tell({"ready": True}),
+        )
+    except MoraError as error:
+        with contextlib.suppress(OSError):
+            tell({"ready": False, "kind": type(error).__name__, "message": error.message, "hint": error.hint})
+        sys.exit(1)
+
+
+def main(arguments: list[str]) -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--name", required=True)
+    parser.add_argument("--enforcement")
+    parser.add_argument("--owner-pid", type=int)
+    parser.add_argument("--ready-descriptor", type=int, required=True)
+    _run_in_background(parser.parse_args(arguments))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,93 @@
+"""Cleans up after a supervisor that was killed.
+
+A tiny process in a session of its own, which holds one end of a pipe to the supervisor and the sandbox's lock. The
+supervisor writes `+PID` for every child that it starts, and `done` when it has cleaned up itself. At the end of the
+pipe the watchdog kills what is left, removes the cgroups and the folder, and goes.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from mora.sandbox.cgroups import remove_group
+from mora.sandbox.launch import package_root, python_command
+
+_DONE = "done"
+
+
+class Watchdog:
+    """The supervisor's side."""
+
+    def __init__(self, folder: Path, cgroup_folders: list[Path], lock: int) -> None:
+        reading, self._writing = os.pipe()
+        program = [*python_command("mora.sandbox.watchdog"), str(reading), str(folder), *map(str, cgroup_folders)]
+        self.process = subprocess.Popen(
+            program, cwd=package_root(), stdin=subprocess.DEVNULL, pass_fds=(reading, lock), start_new_session=True
+        )
+        os.close(reading)
+
+    def note_child(self, pid: int) -> None:
+        os.write(self._writing, f"+{pid} {start_time(pid)}\n".encode())
+
+    def dismiss(self) -> None:
+        """Everything is cleaned up; wait until the watchdog has gone."""
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self._writing, f"{_DONE}\n".encode())
+        self.close()
+
+    def close(self) -> None:
+        os.close(self._writing)
+        self.process.wait()
+
+
+def start_time(pid: int) -> str:
+    """When a process started, in clock ticks since boot: a process id alone may have been given to another one."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
+    except (FileNotFoundError, ProcessLookupError):
+        return "gone"
+
+
+def main(arguments: list[str]) -> None:
+    reading, folder, *cgroup_folders = arguments
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    with os.fdopen(int(reading)) as pipe:
+        lines = pipe.read().splitlines()
+    if lines and lines[-1] == _DONE:
+        return
+    clean_up(Path(folder), [Path(path) for path in cgroup_folders], [line[1:] for line in lines])
+
+
+def clean_up(folder: Path, cgroup_folders: list[Path], children: list[str]) -> None:
+    """Kill the children ("PID START_TIME") that still live; remove the cgroups and the folder."""
+    for child in children:
+        pid, _, started = child.partition(" ")
+        if start_time(int(pid)) == started:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+    for cgroup in cgroup_folders:
+        with contextlib.suppress(OSError):
+            remove_group(cgroup)
+    remove_folder(folder)
+
+
+def remove_folder(folder: Path, patience_seconds: float = 5.0) -> None:
+    """Remove a folder that dying processes may still be writing to, and its lock file."""
+    deadline = time.monotonic() + patience_seconds
+    while folder.exists() and time.monotonic() < deadline:
+        shutil.rmtree(folder, ignore_errors=True)
+        if folder.exists():
+            time.sleep(0.05)
+    folder.with_name(folder.name + ".lock").unlink(missing_ok=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

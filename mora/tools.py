@@ -1,0 +1,28 @@
+"""Finds the programs that MOrA starts, and says what to install where one is missing."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+from mora.errors import ToolMissing
+
+# Program -> the Debian package that brings it.
+_PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "kubectl": "kubernetes-client"}
+
+
+def find_tool(name: str) -> Path:
+    """The program `name` on PATH, in the folder $MORA_TOOLS, or in .tools/bin (where `make` puts what it downloads).
+
+    Raises ToolMissing, naming the package to install.
+    """
+    folders = [os.environ.get("PATH", os.defpath), os.environ.get("MORA_TOOLS", ""), str(Path(".tools/bin").absolute())]
+    found = shutil.which(name, path=os.pathsep.join(folder for folder in folders if folder))
+    if found is None:
+        package = _PACKAGES.get(name, name)
+        raise ToolMissing(
+            f"The program {name!r} is not installed: it is neither on PATH, nor in $MORA_TOOLS, nor in .tools/bin.",
+            hint=f"Install the Debian package {package!r} (apt-get install {package}), or run `make install`.",
+        )
+    return Path(found)
