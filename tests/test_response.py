@@ -1,0 +1,425 @@
+"""The load response: monotone everywhere, honest at limits, silent where nothing was driven."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.domain import Load, Slo, Target
+from mora.errors import BadInput, NotEnoughData
+from mora.metrics import ALL_COLUMNS, OBSERVED_SCENARIO
+from mora.quantities import MIB
+from mora.response import Curve, LoadResponse
+
+SLO = Slo(p95_seconds=0.3, error_ratio=0.01)
+
+
+def run(
+    users: int,
+    replicas: int,
+    *,
+    cpu: float,
+    memory_mib: float = 100.0,
+    latency: float | None = 0.1,
+    errors: float = 0.0,
+    cpu_limit: float = np.nan,
+    memory_limit_mib: float = np.nan,
+    throttled: float = np.nan,
+    oom_kills: float = 0.0,
+    scenario: str = "browsing",
+    repeat: int = 1,
+    spread: float = 0.0,
+) -> tuple[pd.DataFrame, dict[str, Any]]:
+    """The samples and the card of one run whose CPU and memory lie evenly within +- `spread` of their means."""
+    name = f"frontend_{scenario}_replicas_{replicas}_users_{users}_run_{repeat}"
+    swing = 1 + spread * np.linspace(-1, 1, 21)
+    frame = pd.DataFrame(
+        {
+            "experiment_id": name,
+            "service": "frontend",
+            "scenario": scenario,
+            "replica_count": float(replicas),
+            "load_users": float(users),
+            "timestamp": pd.date_range("2026-11-21", periods=21, freq="s", tz="UTC", unit="us"),
+            "cpu_cores_value": cpu * swing,
+            "mem_bytes_value": memory_mib * MIB * swing,
+            "cpu_limit_cores": cpu_limit,
+            "mem_limit_bytes": memory_limit_mib * MIB,
+            "throttled_ratio": throttled,
+            "oom_kills": oom_kills,
+        }
+    ).reindex(columns=list(ALL_COLUMNS))
+    load_test = None if latency is None else {"latency_p95_seconds": latency, "error_ratio": errors}
+    return frame, {"experiment_id": name, "load_test": load_test}
+
+
+def fit(*runs: tuple[pd.DataFrame, dict[str, Any]]) -> LoadResponse:
+    return LoadResponse.fit(pd.concat([frame for frame, _ in runs]), {card["experiment_id"]: card for _, card in runs})
+
+
+def grid(**fields: Any) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
+    """20 and 40 users on one to three replicas: 5m a user, 2 MiB a user, and a queue that grows at 20 users a pod."""
+    return [
+        run(
+            users,
+            replicas,
+            cpu=0.02 + 0.005 * users / replicas,
+            memory_mib=60 + 2 * users / replicas,
+            latency=0.05 if users / replicas <= 14 else 0.2 if users / replicas <= 20 else 1.5,
+            errors=0.0 if users / replicas <= 20 else 0.04,
+            **fields,
+        )
+        for users in (20, 40)
+        for replicas in (1, 2, 3)
+    ]
+
+
+RUNS = st.lists(
+    st.builds(
+        lambda users, replicas, cpu, memory, latency, errors, is_pinned: run(
+            users,
+            replicas,
+            cpu=cpu,
+            memory_mib=memory,
+            latency=latency,
+            errors=errors,
+            cpu_limit=0.5,
+            throttled=0.3 if is_pinned else 0.0,
+            memory_limit_mib=400,
+            oom_kills=1.0 if is_pinned else 0.0,
+        ),
+        users=st.integers(1, 60),
+        replicas=st.integers(1, 5),
+        cpu=st.floats(0.001, 1.0),
+        memory=st.floats(10, 500),
+        latency=st.floats(0.01, 5),
+        errors=st.floats(0, 1),
+        is_pinned=st.booleans(),
+    ),
+    min_size=1,
+    max_size=8,
+).map(
+    lambda runs: [
+        (frame.assign(experiment_id=f"run-{number}"), {**card, "experiment_id": f"run-{number}"})
+        for number, (frame, card) in enumerate(runs)
+    ]
+)
+
+
+@given(runs=RUNS, users=st.integers(1, 90), more=st.integers(0, 30), replicas=st.integers(1, 6))
+def test_more_users_on_a_pod_never_lower_what_it_uses(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], users: int, more: int, replicas: int
+) -> None:
+    response = fit(*runs)
+    for target in (Target.CPU, Target.MEMORY):
+        less = response.use(target, Load("browsing", users), replicas)
+        most = response.use(target, Load("browsing", users + more), replicas)
+        if less.value is None or most.value is None:
+            assert most.value is None  # what is known of the heavier load is known of the lighter
+            continue
+        assert less.upper is not None
+        assert most.upper is not None
+        assert most.value >= less.value - 1e-9
+        assert most.upper >= less.upper - 1e-9
+        assert less.upper >= less.value
+
+
+@given(
+    runs=RUNS, users=st.integers(1, 90), more=st.integers(0, 30), replicas=st.integers(1, 6), added=st.integers(0, 3)
+)
+def test_latency_and_errors_rise_with_users_and_fall_with_replicas(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], users: int, more: int, replicas: int, added: int
+) -> None:
+    response = fit(*runs)
+    for answer in (response.latency_p95_seconds, response.error_ratio):
+        here = answer(Load("browsing", users), replicas)
+        heavier = answer(Load("browsing", users + more), replicas)
+        wider = answer(Load("browsing", users), replicas + added)
+        if here is not None:
+            assert heavier is None or heavier >= here - 1e-12
+            assert wider is not None
+            assert wider <= here + 1e-12
+
+
+@given(runs=RUNS, users=st.integers(1, 90))
+def test_a_saved_response_answers_to_the_last_digit(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], users: int
+) -> None:
+    response = fit(*runs)
+    again = LoadResponse.from_dict(json.loads(json.dumps(response.to_dict(), allow_nan=False)))
+    load = Load("browsing", users)
+    assert again == response
+    assert again.use(Target.CPU, load, 2) == response.use(Target.CPU, load, 2)
+    assert again.choose_replicas(load, SLO) == response.choose_replicas(load, SLO)
+
+
+@given(runs=RUNS, users=st.integers(1, 90), floor=st.integers(1, 4))
+def test_chosen_replicas_keep_the_slo_the_floor_and_what_was_measured(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], users: int, floor: int
+) -> None:
+    response = fit(*runs)
+    load = Load("browsing", users)
+    choice = response.choose_replicas(load, SLO, min_replicas=floor)
+    assert choice.reasons
+    if choice.replicas is None:
+        return
+    assert choice.replicas >= floor
+    latency, errors = (
+        response.latency_p95_seconds(load, choice.replicas),
+        response.error_ratio(load, choice.replicas),
+    )
+    assert latency is not None
+    assert latency <= SLO.p95_seconds
+    assert errors is not None
+    assert errors <= SLO.error_ratio
+    use = response.use(Target.CPU, load, choice.replicas)
+    assert use.value is not None
+
+
+@given(runs=RUNS, users=st.integers(1, 90), more=st.integers(0, 30))
+def test_more_users_never_get_fewer_replicas(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], users: int, more: int
+) -> None:
+    response = fit(*runs)
+    few = response.choose_replicas(Load("browsing", users), SLO).replicas
+    many = response.choose_replicas(Load("browsing", users + more), SLO).replicas
+    if few is not None and many is not None:
+        assert many >= few
+
+
+def test_use_is_read_between_what_was_driven() -> None:
+    response = fit(*grid())
+    assert response.use(Target.CPU, Load("browsing", 30), 2).value == pytest.approx(0.02 + 0.005 * 15)
+    assert response.use(Target.MEMORY, Load("browsing", 30), 2).value == pytest.approx(90 * MIB)
+
+
+def test_the_high_level_is_the_p95_of_cpu_and_the_peak_of_memory() -> None:
+    response = fit(run(20, 1, cpu=0.1, memory_mib=100, spread=0.2))
+    cpu, memory = (response.use(target, Load("browsing", 20), 1) for target in (Target.CPU, Target.MEMORY))
+    assert cpu.value == pytest.approx(0.1)
+    assert cpu.upper == pytest.approx(0.1 * 1.18)
+    assert memory.upper == pytest.approx(120 * MIB)
+
+
+def test_the_memory_level_is_never_below_a_peak_that_a_lighter_pod_reached() -> None:
+    response = fit(run(10, 1, cpu=0.1, memory_mib=150), run(20, 1, cpu=0.2, memory_mib=100))
+    assert response.use(Target.MEMORY, Load("browsing", 20), 1).upper == pytest.approx(150 * MIB)
+
+
+def test_repeats_of_a_cell_are_averaged() -> None:
+    response = fit(run(20, 1, cpu=0.1, latency=0.2), run(20, 1, cpu=0.2, latency=0.3, repeat=2))
+    assert response.use(Target.CPU, Load("browsing", 20), 1).value == pytest.approx(0.15)
+    assert response.latency_p95_seconds(Load("browsing", 20), 1) == pytest.approx(0.25)
+
+
+def test_a_throttled_run_says_at_least_the_limit() -> None:
+    response = fit(run(10, 1, cpu=0.1), run(20, 1, cpu=0.17, cpu_limit=0.2, throttled=0.4))
+    heavy, light = (response.use(Target.CPU, Load("browsing", users), 1) for users in (20, 10))
+    assert heavy.is_at_least
+    assert heavy.upper == pytest.approx(0.2)
+    assert "at least 200m" in heavy.reasons[-1].text
+    assert not light.is_at_least
+
+
+def test_use_close_under_its_limit_is_the_limit() -> None:
+    response = fit(run(20, 1, cpu=0.193, cpu_limit=0.2, memory_mib=127, memory_limit_mib=128))
+    cpu, memory = (response.use(target, Load("browsing", 20), 1) for target in (Target.CPU, Target.MEMORY))
+    assert (cpu.is_at_least, memory.is_at_least) == (True, True)
+    assert cpu.upper == pytest.approx(0.2)
+    assert memory.upper == 128 * MIB
+
+
+def test_an_oom_killed_run_needs_at_least_its_limit_however_little_it_held_when_seen() -> None:
+    response = fit(
+        run(10, 1, cpu=0.1, memory_mib=80), run(20, 1, cpu=0.2, memory_mib=70, memory_limit_mib=128, oom_kills=2)
+    )
+    point = response.use(Target.MEMORY, Load("browsing", 20), 1)
+    assert (point.value, point.upper, point.is_at_least) == (128 * MIB, 128 * MIB, True)
+    assert response.runs[1].oom_kills == 2
+
+
+def test_a_free_run_at_a_higher_load_ends_the_at_least() -> None:
+    pinned = run(10, 1, cpu=0.09, cpu_limit=0.1, throttled=0.5)
+    response = fit(pinned, run(20, 1, cpu=0.3, cpu_limit=0.5, throttled=0.0))
+    assert not response.use(Target.CPU, Load("browsing", 20), 1).is_at_least
+    assert not response.use(Target.CPU, Load("browsing", 12), 1).is_at_least
+    upper = response.use(Target.CPU, Load("browsing", 10), 1).upper
+    assert upper is not None
+    assert upper >= 0.1
+
+
+def test_beyond_the_driven_load_use_goes_on_as_a_straight_line_up_to_half_as_much_again() -> None:
+    response = fit(*grid())
+    point = response.use(Target.CPU, Load("browsing", 60), 1)
+    assert point.value == pytest.approx(0.02 + 0.005 * 60)
+    assert [reason.code for reason in point.reasons] == ["extrapolated"]
+    refused = response.use(Target.CPU, Load("browsing", 61), 1)
+    assert (refused.value, refused.upper) == (None, None)
+    assert "61 users of browsing are more than 1.5x the highest load driven (40 users)" in refused.reasons[0].text
+
+
+def test_too_many_users_on_one_pod_are_refused_although_the_load_was_driven() -> None:
+    response = fit(run(40, 2, cpu=0.1), run(40, 4, cpu=0.05))
+    assert response.use(Target.CPU, Load("browsing", 40), 1).value is None
+    assert response.use(Target.CPU, Load("browsing", 30), 1).value is not None
+
+
+def test_fewer_users_a_pod_than_driven_cost_what_the_fewest_did() -> None:
+    response = fit(run(20, 1, cpu=0.1), run(40, 1, cpu=0.2))
+    point = response.use(Target.CPU, Load("browsing", 5), 1)
+    assert point.value == pytest.approx(0.1)
+    assert [reason.code for reason in point.reasons] == ["below-driven"]
+
+
+def test_a_scenario_that_was_not_driven_gets_words_and_no_number() -> None:
+    response = fit(*grid())
+    point = response.use(Target.CPU, Load("sale", 20), 1)
+    assert point.value is None
+    assert "'sale'; driven were browsing" in point.reasons[0].text
+    assert response.choose_replicas(Load("sale", 20), SLO).replicas is None
+    assert response.latency_p95_seconds(Load("sale", 20), 1) is None
+
+
+def test_latency_beyond_the_users_per_pod_driven_is_not_known() -> None:
+    response = fit(*grid())
+    assert response.latency_p95_seconds(Load("browsing", 40), 1) == pytest.approx(1.5)
+    assert response.latency_p95_seconds(Load("browsing", 41), 1) is None
+
+
+def test_the_fewest_replicas_that_keep_the_slo_are_chosen_and_the_next_fewer_is_told() -> None:
+    choice = fit(*grid()).choose_replicas(Load("browsing", 40), SLO)
+    assert choice.replicas == 2
+    assert choice.reasons[0].text == (
+        "40 users of browsing on 2: p95 200 ms, 0.00% errors; asked: p95 300 ms, 1.00% errors; "
+        "with 1: p95 1500 ms is over 300 ms"
+    )
+
+
+def test_errors_alone_can_ask_for_another_replica() -> None:
+    response = fit(run(40, 1, cpu=0.1, errors=0.02), run(40, 2, cpu=0.1, errors=0.005))
+    choice = response.choose_replicas(Load("browsing", 40), SLO)
+    assert choice.replicas == 2
+    assert "2.00% errors are over 1.00%" in choice.reasons[0].text
+
+
+def test_pods_stay_under_the_target_utilisation_of_their_cpu_limit() -> None:
+    response = fit(*grid(cpu_limit=0.15, throttled=0.0))
+    assert response.choose_replicas(Load("browsing", 40), SLO, target_utilisation=0.7).replicas == 3
+    assert response.choose_replicas(Load("browsing", 40), SLO, target_utilisation=0.9).replicas == 2
+
+
+def test_the_availability_floor_holds_and_is_told() -> None:
+    choice = fit(*grid()).choose_replicas(Load("browsing", 20), SLO, min_replicas=2)
+    assert choice.replicas == 2
+    assert "replicas-floor" in [reason.code for reason in choice.reasons]
+
+
+def test_a_count_that_was_measured_to_fail_is_not_chosen_although_the_curve_would() -> None:
+    # The pooled curve at 20 users a pod is (0.25 + 0.35) / 2 = 0.3: kept. But two replicas failed at 40 users.
+    runs = [run(20, 1, cpu=0.1, latency=0.25), run(40, 2, cpu=0.1, latency=0.35), run(40, 4, cpu=0.05, latency=0.1)]
+    response = fit(*runs)
+    choice = response.choose_replicas(Load("browsing", 40), SLO)
+    assert choice.replicas == 3
+    assert "2 replicas were measured to fail at 40 users (p95 350 ms, 0.00% errors)" in choice.reasons[0].text
+    assert response.choose_replicas(Load("browsing", 20), SLO).replicas == 1
+
+
+def test_replicas_that_were_never_driven_are_judged_by_users_per_pod_and_say_so() -> None:
+    choice = fit(*grid()).choose_replicas(Load("browsing", 56), Slo(0.06, 0.01))
+    assert choice.replicas == 5
+    assert "56 users on 5 were not driven (replicas 1, 2, 3, up to 40 users)" in choice.reasons[-1].text
+
+
+def test_where_no_count_keeps_the_slo_there_is_no_number_but_the_figures() -> None:
+    choice = fit(*grid()).choose_replicas(Load("browsing", 40), Slo(0.01, 0.01))
+    assert choice.replicas is None
+    assert choice.reasons[0].code == "no-replicas-keep-slo"
+    assert "1 to 6 replicas keeps p95 10 ms, 1.00% errors; at 6: p95 50 ms is over 10 ms" in choice.reasons[0].text
+
+
+def test_a_cap_on_the_replicas_can_leave_no_number() -> None:
+    response = fit(*grid())
+    assert response.choose_replicas(Load("browsing", 40), SLO, max_replicas=1).replicas is None
+    with pytest.raises(BadInput, match="2 and 1"):
+        response.choose_replicas(Load("browsing", 40), SLO, min_replicas=2, max_replicas=1)
+
+
+def test_without_load_tests_no_replica_count_can_promise_an_slo() -> None:
+    response = fit(run(20, 1, cpu=0.1, latency=None))
+    assert response.use(Target.CPU, Load("browsing", 20), 1).value == pytest.approx(0.1)
+    choice = response.choose_replicas(Load("browsing", 20), SLO)
+    assert (choice.replicas, choice.reasons[0].code) == (None, "no-load-test")
+
+
+def test_the_highest_load_that_kept_the_slo_is_found_across_scenarios() -> None:
+    response = fit(
+        *grid(),
+        run(40, 1, cpu=0.5, latency=0.2, scenario="checkout"),
+        run(60, 1, cpu=0.9, latency=2, scenario="checkout"),
+    )
+    assert response.scenarios == ("browsing", "checkout")
+    assert response.highest_load_within(SLO) == Load("checkout", 40)
+    assert response.highest_load_within(SLO, "browsing") == Load("browsing", 40)
+    assert response.highest_load_within(Slo(0.06, 0.01), "browsing") == Load("browsing", 40)
+    assert response.highest_load_within(Slo(0.01, 0.01)) is None
+    assert response.highest_load_within(SLO, "sale") is None
+
+
+def test_observed_rows_are_no_runs() -> None:
+    frame, card = run(20, 1, cpu=0.1)
+    observed = frame.assign(scenario=OBSERVED_SCENARIO, replica_count=np.nan, load_users=np.nan, experiment_id="o")
+    cards = {card["experiment_id"]: card}
+    assert len(LoadResponse.fit(pd.concat([frame, observed]), cards).runs) == 1
+    with pytest.raises(NotEnoughData, match="0 of 1 experiments are driven runs"):
+        LoadResponse.fit(observed, {})
+
+
+def test_a_run_without_cpu_samples_is_left_out() -> None:
+    frame, _ = run(20, 1, cpu=0.1)
+    with pytest.raises(NotEnoughData, match="at least 1 is needed"):
+        LoadResponse.fit(frame.assign(cpu_cores_value=np.nan), {})
+
+
+@pytest.mark.parametrize("replicas", [0, -1])
+def test_a_load_needs_a_replica(replicas: int) -> None:
+    with pytest.raises(BadInput, match="1 replica"):
+        fit(*grid()).use(Target.CPU, Load("browsing", 20), replicas)
+
+
+def test_replicas_are_not_a_use() -> None:
+    with pytest.raises(BadInput, match="choose_replicas"):
+        fit(*grid()).use(Target.REPLICAS, Load("browsing", 20), 1)
+
+
+@pytest.mark.parametrize("share", [0.0, 1.5])
+def test_the_target_utilisation_is_a_share(share: float) -> None:
+    with pytest.raises(BadInput, match="utilisation"):
+        fit(*grid()).choose_replicas(Load("browsing", 20), SLO, target_utilisation=share)
+
+
+def test_one_run_goes_on_through_the_origin() -> None:
+    response = fit(run(20, 1, cpu=0.1))
+    assert response.use(Target.CPU, Load("browsing", 30), 1).value == pytest.approx(0.15)
+
+
+def test_answering_needs_no_scikit_learn() -> None:
+    saved = json.dumps(fit(*grid()).to_dict())
+    code = (
+        "import json, sys; from mora.response import LoadResponse; from mora.domain import Load, Slo;"
+        "r = LoadResponse.from_dict(json.loads(sys.stdin.read()));"
+        "print(r.choose_replicas(Load('browsing', 40), Slo()).replicas, 'sklearn' in sys.modules)"
+    )
+    answer = subprocess.run([sys.executable, "-c", code], input=saved, capture_output=True, text=True, check=True)
+    assert answer.stdout.split() == ["2", "False"]
+
+
+def test_a_curve_is_flat_before_its_first_knot() -> None:
+    assert Curve((10.0,), (1.0,), slope=0.1, pinned_from=None).at(0) == 1.0
