@@ -112,7 +112,7 @@ def cluster(
     namespace: str = "shop",
     replicas: int = 2,
     rollout_every: float = math.inf,
-    nodes: int = 2,
+    has_nodes: bool = True,
 ) -> list[Series]:
     """Deployments (name -> containers), all pods replaced by a new ReplicaSet every `rollout_every` seconds.
 
@@ -124,7 +124,7 @@ def cluster(
     def add(metric: str, value: Callable[[float], float], since: float, until: float, **labels: str) -> None:
         made.append(Series(metric, labels, value, since, until, every))
 
-    for node in range(nodes):
+    for node in range(2 if has_nodes else 0):
         instance = f"10.0.0.{node + 1}:9100"
         add("node_uname_info", lambda at: 1, start, end, instance=instance, nodename=f"node-{node}")
         for cpu in range(2):
@@ -168,7 +168,7 @@ def cluster(
                 add(
                     "kube_pod_owner", lambda at: 1, since, until, **pod, owner_kind="ReplicaSet", owner_name=replica_set
                 )
-                add("kube_pod_info", lambda at: 1, since, until, **pod, node=f"node-{number % nodes}")
+                add("kube_pod_info", lambda at: 1, since, until, **pod, node=f"node-{number % 2}")
                 for direction, speed in (("receive", 1000.0), ("transmit", 2000.0)):
                     add(
                         f"container_network_{direction}_bytes_total",
