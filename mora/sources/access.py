@@ -8,11 +8,11 @@ from __future__ import annotations
 import base64
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import unquote, urlsplit, urlunsplit
 
 import requests
 from requests.auth import AuthBase
@@ -96,14 +96,16 @@ def retry_policy(retries: int, backoff: timedelta) -> Retry:
     )
 
 
-def check_url(url: str) -> str:
-    """The base address without a trailing slash, else BadInput."""
+def split_url(url: str, access: Access) -> tuple[str, Access]:
+    """The base address, and the access with the user and password that stood in it; BadInput where it is none."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
             f"{shown(url)!r} is not the address of a Prometheus.", hint="Write it like http://localhost:9090."
         )
-    return url.rstrip("/")
+    if parts.username is not None:
+        access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
+    return shown(url).rstrip("/"), access
 
 
 def shown(url: str) -> str:

@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 from mora.domain import Observation, Window, Workload, choose_main_container
 from mora.errors import BadInput, MoraError, SourceUnavailable
 from mora.sources import promql
-from mora.sources.access import Access, TooManySamples, check_url, in_words, open_session, refuse, retry_policy, shown
+from mora.sources.access import Access, TooManySamples, in_words, open_session, refuse, retry_policy, split_url
 from mora.sources.derived import with_derived
 
 # Prometheus refuses more than 11,000 points a series in one answer; no flag changes that.
@@ -108,8 +108,7 @@ class PrometheusSource:
         workers: int = 4,
         rate_window: timedelta | None = None,
     ) -> None:
-        self._url = check_url(url)
-        self._access = access or Access()
+        self._url, self._access = split_url(url, access or Access())
         self._timeout = timeout
         self._retries = retries
         self._backoff = backoff
@@ -118,7 +117,7 @@ class PrometheusSource:
         self._found: dict[str, RateWindows] = {}
 
     def __repr__(self) -> str:
-        return f"PrometheusSource({shown(self._url)!r})"
+        return f"PrometheusSource({self._url!r})"
 
     def check(self) -> str:
         """The version that answers; SourceUnavailable in words where nothing does, or something else."""
@@ -291,11 +290,11 @@ class _Api:
             return self._piece(query, window, first, middle) + self._piece(query, window, middle + 1, last)
 
     def _in_words(self) -> Any:
-        return in_words(shown(self.url), self.timeout)
+        return in_words(self.url, self.timeout)
 
     def _look_at(self, response: requests.Response, *_: Any, **__: Any) -> None:
         """Sees each answer before the client does, which knows no warnings and shows errors as raw bytes."""
-        refuse(response, shown(self.url))
+        refuse(response, self.url)
         if b'"warnings"' in response.content:
             try:
                 said = response.json().get("warnings") or []
@@ -413,7 +412,7 @@ def _nothing_known(api: _Api, workload: Workload, window: Window) -> MoraError:
     between = f"between {_moment(window.start)} and {_moment(window.end)}"
     if workload.name in known:
         return SourceUnavailable(
-            f"{shown(api.url)} knows a {workload.name!r} in namespace {workload.namespace!r} but has no samples of a "
+            f"{api.url} knows a {workload.name!r} in namespace {workload.namespace!r} but has no samples of a "
             f"{workload.kind} by that name {between}.",
             hint="Is it of another kind (Deployment, StatefulSet, DaemonSet)?",
         )
@@ -421,16 +420,16 @@ def _nothing_known(api: _Api, workload: Workload, window: Window) -> MoraError:
         close = difflib.get_close_matches(workload.name, known, n=1)
         return BadInput(
             f"There is no {what} {between}." + (f" Did you mean {close[0]!r}?" if close else ""),
-            hint=f"{shown(api.url)} knows these: {', '.join(known)}.",
+            hint=f"{api.url} knows these: {', '.join(known)}.",
         )
     namespaces = api.label_values("namespace", list(promql.workload_selectors(None).values()), window.start, window.end)
     if namespaces:
         return BadInput(
-            f"{shown(api.url)} knows no workload in namespace {workload.namespace!r} {between}.",
+            f"{api.url} knows no workload in namespace {workload.namespace!r} {between}.",
             hint=f"It knows these namespaces: {', '.join(sorted(namespaces))}.",
         )
     return SourceUnavailable(
-        f"{shown(api.url)} holds no workloads at all {between}.",
+        f"{api.url} holds no workloads at all {between}.",
         hint="It has to scrape kube-state-metrics and cAdvisor. Or does its data not reach back that far?",
     )
 
@@ -449,7 +448,8 @@ def _names(answers: Mapping[str, Sequence[_Series]]) -> set[str]:
 
 def _annotated(answer: Sequence[_Series]) -> str | None:
     """What the annotation named last."""
-    latest = max(answer, key=lambda series: int(np.flatnonzero(~np.isnan(series.values))[-1]), default=None)
+    named = [series for series in answer if promql.DEFAULT_CONTAINER_LABEL in series.labels]
+    latest = max(named, key=lambda series: int(np.flatnonzero(~np.isnan(series.values))[-1]), default=None)
     return None if latest is None else latest.labels[promql.DEFAULT_CONTAINER_LABEL]
 
 
