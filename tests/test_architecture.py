@@ -1,0 +1,214 @@
+"""The house keeps its plan: layers, heavy libraries in their rooms, light front doors, and nothing committed that tells
+of one machine or runs code when it is read."""
+
+from __future__ import annotations
+
+import ast
+import re
+import subprocess
+import sys
+import zipfile
+from functools import cache
+from importlib import import_module
+from pathlib import Path
+
+import pytest
+
+from mora.config import _BY_KEY, _NOT_SETTINGS, variable
+
+ROOT = Path(__file__).resolve().parent.parent
+MODULES = sorted((ROOT / "mora").rglob("*.py"))
+
+# Library -> the only rooms that may import it. Locust patches sockets for its whole process: it is started instead.
+ROOMS = {
+    "tensorflow": ["mora/forecasters/lstm.py"],
+    "keras": ["mora/forecasters/lstm.py"],
+    "prophet": ["mora/forecasters/prophet.py"],
+    "kubernetes": ["mora/clusters/kubernetes.py"],
+    "prometheus_api_client": ["mora/sources/prometheus.py"],
+    "sklearn": ["mora/response.py"],
+    "joblib": ["mora/pipeline.py"],
+    "typer": ["mora/cli.py"],
+    "locust": [],
+    "pickle": [],
+    "dill": [],
+    "cloudpickle": [],
+    "shelve": [],
+    "marshal": [],
+}
+HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
+HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
+
+
+@cache
+def tracked_files() -> tuple[str, ...]:
+    """What git would commit: tracked files and those that are neither tracked nor ignored, still there."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return tuple(name for name in listed.split("\0") if name and (ROOT / name).is_file())
+
+
+def text_of(name: str) -> str | None:
+    """A file's text; None where it is binary."""
+    raw = (ROOT / name).read_bytes()
+    return None if b"\0" in raw else raw.decode("utf-8")
+
+
+def imported_by(path: Path) -> set[str]:
+    """Top-level names of all packages that a module imports anywhere, functions included."""
+    names: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name.partition(".")[0] for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            names.add(node.module.partition(".")[0])
+    return names
+
+
+def python(code: str) -> str:
+    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT).stdout
+
+
+def test_data_flows_one_way_through_the_house() -> None:
+    lint = subprocess.run(
+        [Path(sys.executable).parent / "lint-imports", "--no-cache"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+@pytest.mark.parametrize("library", ROOMS)
+def test_each_heavy_library_is_imported_in_its_room_alone(library: str) -> None:
+    importers = [str(path.relative_to(ROOT)) for path in MODULES if library in imported_by(path)]
+    assert set(importers) <= set(ROOMS[library])
+
+
+@pytest.mark.parametrize("door", ["mora", "mora.cli", "mora.config", "mora.pipeline", "mora.doctor", "mora.registry"])
+def test_a_front_door_loads_nothing_heavy(door: str) -> None:
+    loaded = python(f"import sys, {door}; print(*sorted({{name.partition('.')[0] for name in sys.modules}}))").split()
+    assert HEAVY & set(loaded) == set()
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys, contextlib, io\n"
+        "from typer.main import get_command\n"
+        "from mora.cli import app\n"
+        "with contextlib.redirect_stdout(io.StringIO()) as shown:\n"
+        "    get_command(app).main(['--help'], standalone_mode=False)\n"
+        "assert 'recommend' in shown.getvalue()\n"
+        "print(*sorted({name.partition('.')[0] for name in sys.modules}))"
+    )
+    loaded = python(code).split()
+    assert HEAVY & set(loaded) == set()
+
+
+def test_the_public_names_lead_somewhere_and_are_listed() -> None:
+    import mora
+
+    for name in mora.__all__:
+        assert callable(getattr(mora, name))
+    with pytest.raises(AttributeError, match="nonesuch"):
+        _ = mora.nonesuch
+
+
+@pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_module_says_why_it_exists_and_can_be_imported(path: Path) -> None:
+    assert ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))), "no docstring"
+    if path.name not in ("__init__.py", "__main__.py"):
+        import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+
+
+def test_only_the_command_line_exits() -> None:
+    exits = re.compile(r"^[^#\"'\n]*(\bsys\.exit\(|raise SystemExit)", re.MULTILINE)
+    # A module that is a program of its own (python -m ...) ends as one.
+    leaving = [
+        str(path.relative_to(ROOT))
+        for path in MODULES
+        if exits.search(source := path.read_text(encoding="utf-8")) and '__name__ == "__main__"' not in source
+    ]
+    assert set(leaving) <= {"mora/cli.py"}
+
+
+def test_every_variable_that_mora_reads_is_a_setting_or_known_not_to_be_one() -> None:
+    settings = {variable(name) for name in _BY_KEY.values()}
+    named = {name for path in MODULES for name in re.findall(r'"(MORA_[A-Z0-9_]+)"', path.read_text(encoding="utf-8"))}
+    assert {name for name in named - settings if not _NOT_SETTINGS.fullmatch(name)} == set()
+
+
+# --- what is committed -----------------------------------------------------------------------------------------------
+
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home/[a-z]|Users/[A-Z]|root/\.|tmp/[a-z]+-[a-z])")
+ADDRESS = re.compile(
+    r"pypi\.org/(?:simple|packages)|pythonhosted\.org|deb\.debian\.org|security\.debian\.org|snapshot\.debian\.org"
+    r"|registry\.npmjs|proxy\.golang|dl\.google\.com|apt\.kubernetes\.io|pkgs\.k8s\.io|dl\.k8s\.io|/releases/download/"
+)
+
+
+def test_no_committed_file_tells_of_one_machine_or_of_where_packages_come_from() -> None:
+    told = []
+    for name in tracked_files():
+        if name in ("LICENSE", "tests/test_architecture.py"):
+            continue
+        text = text_of(name) or ""
+        told += [f"{name}: {match.group()}" for match in (*MACHINE_PATH.finditer(text), *ADDRESS.finditer(text))]
+    assert told == []
+
+
+def test_no_committed_file_is_large() -> None:
+    sizes = {name: (ROOT / name).stat().st_size for name in tracked_files()}
+    assert {name: size for name, size in sizes.items() if size > 2 * 2**20} == {}
+
+
+def test_nothing_that_runs_code_when_it_is_read_is_committed_or_read() -> None:
+    suffixes = {".pkl", ".pickle", ".joblib", ".h5", ".keras", ".dill", ".pt"}
+    assert [name for name in tracked_files() if Path(name).suffix in suffixes] == []
+    reading = re.compile(
+        r"joblib\.(?:load|dump)|allow_pickle\s*=\s*True|read_pickle|to_pickle|yaml\.(?:load|unsafe_load)\("
+    )
+    assert [str(path.relative_to(ROOT)) for path in MODULES if reading.search(path.read_text(encoding="utf-8"))] == []
+
+
+def test_every_package_is_pinned_and_no_address_is() -> None:
+    lines = [line for line in (text_of("requirements.lock") or "").splitlines() if line and not line.startswith("#")]
+    assert all(re.fullmatch(r"[a-z0-9][a-z0-9._-]*(\[[a-z,]+\])?==\S+( ; .+)?", line) for line in lines)
+    pinned = {line.partition("==")[0].partition("[")[0] for line in lines}
+    project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    asked = re.findall(r'^  "([A-Za-z0-9-]+)(?:\[\w+\])?[<>=]', project, re.MULTILINE)
+    assert len(asked) > 20
+    assert {name.lower() for name in asked} - pinned == set()
+
+
+def test_the_wheel_carries_scenarios_plans_and_types_and_nothing_of_the_tests(tmp_path: Path) -> None:
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=ROOT, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for carried in (ROOT / "experiments" / "plans").glob("*.toml"):
+        assert f"mora/_experiments/plans/{carried.name}" in names
+    for carried in (ROOT / "experiments" / "scenarios").glob("*.py"):
+        assert f"mora/_experiments/scenarios/{carried.name}" in names
+    assert "mora/py.typed" in names
+    assert not [name for name in names if name.startswith(("tests/", "data/", "experiments/"))]
+
+
+def test_every_command_is_in_the_readme() -> None:
+    from typer.main import get_command
+
+    from mora.cli import app
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    commands = []
+    for name, command in get_command(app).commands.items():  # type: ignore[attr-defined]  # a typer app is a click Group
+        commands += [f"mora {name} {inner}" for inner in getattr(command, "commands", {})] or [f"mora {name}"]
+    assert len(commands) >= 9
+    # Sub-commands may be written together: mora sandbox up|status|scale|down
+    expanded = re.sub(
+        r"(mora \w+) ((?:\w+\|)+\w+)",
+        lambda match: " ".join(f"{match.group(1)} {inner}" for inner in match.group(2).split("|")),
+        readme,
+    )
+    assert [command for command in commands if command not in expanded] == []
