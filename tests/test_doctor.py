@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from mora import doctor
+from mora import doctor, tools
 from mora.config import Settings, load_settings
 from mora.doctor import Check, State, examine
 from mora.errors import SourceUnavailable
@@ -53,7 +53,7 @@ def test_packages_and_programs_are_named_with_their_versions(empty: Settings) ->
 
 def test_a_missing_program_is_named_with_its_package(empty: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nonexistent")
-    monkeypatch.chdir(empty.data_dir.parent)
+    monkeypatch.setattr(tools, "_FETCHED", empty.data_dir)
     checks = examine(empty)
     assert found(checks, "prometheus")[0].state is State.MISSING
     assert "kubernetes-client" in found(checks, "kubectl")[0].remedy

@@ -1,4 +1,4 @@
-"""The manifests build with every kubectl at hand, hold to Kubernetes' schemas, and give the rights they say, no more."""
+"""The manifests build with every kubectl at hand, hold to Kubernetes' schemas, give the rights they say, no more."""
 
 from __future__ import annotations
 

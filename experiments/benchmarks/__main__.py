@@ -1,4 +1,4 @@
-"""Run the benchmarks of what the project promises, in the order of its table: python -m experiments.benchmarks NAME..."""
+"""Run the benchmarks of what the project promises, in its table's order: python -m experiments.benchmarks [NAME...]"""
 
 from __future__ import annotations
 
