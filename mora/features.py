@@ -1,0 +1,268 @@
+"""From the unified CSV to what a model eats: segments on one grid, windows that never cross them, scalers.
+
+All of it is pure. A *segment* is one stretch of samples without a long gap: one experiment, or a part of an observed
+history. Nothing here looks ahead: a gap is filled from the samples before it, a scaler knows only the rows it is given.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import Target
+from mora.errors import NotEnoughData
+from mora.metrics import METRIC_COLUMNS, OBSERVED_SCENARIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TARGETS: tuple[Target, ...] = (Target.CPU, Target.MEMORY, Target.REPLICAS)
+TARGET_COLUMNS: Mapping[Target, str] = {
+    Target.CPU: "cpu_cores_value",
+    Target.MEMORY: "mem_bytes_value",
+    Target.REPLICAS: "replica_count_value",
+}
+# What the plan asked for: inputs on driven data only, since an unknown load is not a load of 0.
+DRIVEN_COLUMNS: tuple[str, ...] = ("replica_count", "load_users")
+
+WINDOW_STEPS = 30
+HORIZON_STEPS = 30
+# A run of 60 samples holds one window and one full horizon. Training pairs may aim at what is left of their run, down
+# to this many steps: 62 samples then give 23 pairs where full horizons give 3. Scores are of full horizons only.
+MIN_TARGET_STEPS = 10
+MAX_GAP_STEPS = 3
+# How far back a short gap looks for what to be filled with.
+_FILL_FROM_STEPS = 5
+# "The high level" of a horizon, for every forecaster alike.
+HIGH_QUANTILE = 0.95
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Segment:
+    """Samples on a constant grid, gap-free in the targets.
+
+    name: the experiment, or the observed stretch. seconds: epoch seconds, shape (n,). values: column -> shape (n,).
+    scenario: None where observed. filled: how many samples stood in a short gap.
+    """
+
+    name: str
+    scenario: str | None
+    seconds: Floats
+    values: Mapping[str, Floats]
+    filled: int = 0
+
+    def __len__(self) -> int:
+        return len(self.seconds)
+
+    def matrix(self, columns: Sequence[str]) -> Floats:
+        """The columns side by side, shape (n, len(columns))."""
+        return np.column_stack([self.values[column] for column in columns])
+
+    def cut(self, start: int, stop: int) -> Segment:
+        """Rows start..stop (stop excluded)."""
+        return Segment(
+            self.name,
+            self.scenario,
+            self.seconds[start:stop],
+            {column: values[start:stop] for column, values in self.values.items()},
+            self.filled,
+        )
+
+
+def fill_short_gaps(values: Floats, *, max_gap: int = MAX_GAP_STEPS) -> tuple[Floats, int]:
+    """Gaps of at most `max_gap` samples take the median of the five samples before them; and how many were filled.
+
+    A gap at the start stays, and so does a longer one: what is not known is not made up. Only the past is used.
+
+    >>> fill_short_gaps(np.array([1.0, 3.0, np.nan, 5.0]))
+    (array([1., 3., 2., 5.]), 1)
+    """
+    filled = values.copy()
+    count = 0
+    for start, stop in _runs(np.isnan(values)):
+        before = values[max(start - _FILL_FROM_STEPS, 0) : start]
+        known = before[~np.isnan(before)]
+        if stop - start <= max_gap and len(known):
+            filled[start:stop] = np.median(known)
+            count += stop - start
+    return filled, count
+
+
+def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where `mask` is true without a break: (start, stop) pairs.
+
+    >>> _runs(np.array([True, False, True, True]))
+    [(0, 1), (2, 4)]
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate(([False], mask, [False]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
+
+
+def grid_step(frame: pd.DataFrame) -> timedelta:
+    """The step of the samples: the median distance of neighbours within one experiment."""
+    stamps = frame[["experiment_id", "timestamp"]].sort_values(["experiment_id", "timestamp"])
+    steps = stamps.groupby("experiment_id")["timestamp"].diff().dropna().dt.total_seconds()
+    if steps.empty:
+        raise NotEnoughData("There are no two samples of one experiment, so no step between samples can be found.")
+    return timedelta(seconds=float(steps.median()))
+
+
+def is_driven(frame: pd.DataFrame) -> bool:
+    """Whether the rows come from load experiments; driven and observed rows are never mixed in one fit."""
+    observed = frame["scenario"] == OBSERVED_SCENARIO
+    return not bool(observed.any())
+
+
+def known_columns(frame: pd.DataFrame, *, driven: bool) -> tuple[str, ...]:
+    """The input columns that these rows know: of the twelve metrics and, if driven, of replica_count and load_users."""
+    candidates = METRIC_COLUMNS + (DRIVEN_COLUMNS if driven else ())
+    return tuple(column for column in candidates if column in frame and bool(frame[column].notna().any()))
+
+
+def segments(frame: pd.DataFrame, *, step: timedelta | None = None) -> list[Segment]:
+    """The rows of a dataset as segments on one grid, in the order of their names and times.
+
+    Each experiment is laid on its own grid (a sample moves to the nearest grid point), short gaps are filled, and it is
+    cut where a long gap stands in any known column. A column that an experiment knows nothing of is NaN throughout and
+    cuts nothing.
+    """
+    seconds_of_step = (step or grid_step(frame)).total_seconds()
+    found: list[Segment] = []
+    for name, rows in frame.groupby("experiment_id", sort=True):
+        observed = str(rows["scenario"].iloc[0]) == OBSERVED_SCENARIO
+        scenario = None if observed else str(rows["scenario"].iloc[0])
+        found.extend(_segments_of(str(name), scenario, rows, seconds_of_step))
+    return found
+
+
+def _segments_of(name: str, scenario: str | None, rows: pd.DataFrame, step_seconds: float) -> list[Segment]:
+    stamps = epoch_seconds(rows)
+    order = np.argsort(stamps, kind="stable")
+    slots = np.rint((stamps[order] - stamps[order[0]]) / step_seconds).astype(np.int64)
+    length = int(slots[-1]) + 1
+    values: dict[str, Floats] = {}
+    broken = np.zeros(length, dtype=bool)
+    filled = 0
+    for column in METRIC_COLUMNS + DRIVEN_COLUMNS:
+        on_grid = np.full(length, np.nan)
+        if column in rows:
+            on_grid[slots] = rows[column].to_numpy(dtype=np.float64)[order]
+        if not np.isnan(on_grid).all():
+            on_grid, count = fill_short_gaps(on_grid)
+            filled += count if column in TARGET_COLUMNS.values() else 0
+            broken |= np.isnan(on_grid)
+        values[column] = on_grid
+    seconds = stamps[order[0]] + step_seconds * np.arange(length)
+    whole = Segment(name, scenario, seconds, values, filled)
+    return [whole.cut(start, stop) for start, stop in _runs(~broken)]
+
+
+def epoch_seconds(rows: pd.DataFrame) -> Floats:
+    """The timestamps as epoch seconds, whatever unit pandas keeps them in."""
+    seconds: Floats = rows["timestamp"].to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
+    return seconds
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Training or scoring pairs: a window and what the steps after it needed.
+
+    inputs: shape (n, window, columns). levels: the window's mean per target, shape (n, targets).
+    futures: mean and high level (p95) of the steps after the window, shape (n, targets, 2).
+    spreads: root mean square of the future steps around their mean, shape (n, targets).
+    segment: index of the segment each pair came from, shape (n,). starts: the window's first row in it.
+    """
+
+    inputs: Floats
+    levels: Floats
+    futures: Floats
+    spreads: Floats
+    segment: NDArray[np.int64]
+    starts: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.segment)
+
+
+def make_pairs(
+    pieces: Sequence[Segment],
+    columns: Sequence[str],
+    *,
+    targets: Sequence[Target] = TARGETS,
+    window: int = WINDOW_STEPS,
+    horizon: int = HORIZON_STEPS,
+    min_target: int | None = None,
+) -> Pairs:
+    """Every window of every segment with what followed it; a pair never crosses from one segment into another.
+
+    min_target: the fewest steps that a future may have; `horizon` (the default) takes full horizons only.
+    """
+    shortest = horizon if min_target is None else min_target
+    inputs: list[Floats] = []
+    levels: list[Floats] = []
+    futures: list[Floats] = []
+    spreads: list[Floats] = []
+    owners: list[tuple[int, int]] = []
+    names = [TARGET_COLUMNS[target] for target in targets]
+    for index, piece in enumerate(pieces):
+        matrix, wanted = piece.matrix(columns), piece.matrix(names)
+        for start in range(len(piece) - window - shortest + 1):
+            middle = start + window
+            ahead = wanted[middle : middle + horizon]
+            inputs.append(matrix[start:middle])
+            levels.append(wanted[start:middle].mean(axis=0))
+            futures.append(np.stack([ahead.mean(axis=0), np.quantile(ahead, HIGH_QUANTILE, axis=0)], axis=1))
+            spreads.append(ahead.std(axis=0))
+            owners.append((index, start))
+    return Pairs(
+        inputs=np.array(inputs).reshape(len(owners), window, len(columns)),
+        levels=np.array(levels).reshape(len(owners), len(names)),
+        futures=np.array(futures).reshape(len(owners), len(names), 2),
+        spreads=np.array(spreads).reshape(len(owners), len(names)),
+        segment=np.array([index for index, _ in owners], dtype=np.int64),
+        starts=np.array([start for _, start in owners], dtype=np.int64),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class MinMaxScaler:
+    """x -> (x - low) / span, per column. A column that never changes scales to 0, and is restored to what it was.
+
+    >>> scaler = MinMaxScaler.fit(np.array([[1.0, 5.0], [3.0, 5.0]]))
+    >>> scaler.scale(np.array([[2.0, 5.0]])), scaler.restore(np.array([[0.5, 0.7]]))
+    (array([[0.5, 0. ]]), array([[2., 5.]]))
+    """
+
+    low: Floats
+    span: Floats
+
+    @classmethod
+    def fit(cls, rows: Floats) -> MinMaxScaler:
+        """rows: shape (..., columns), at least one row."""
+        flat = rows.reshape(-1, rows.shape[-1])
+        low = flat.min(axis=0)
+        return cls(low, flat.max(axis=0) - low)
+
+    def scale(self, rows: Floats) -> Floats:
+        scaled: Floats = (rows - self.low) / np.where(self.span > 0, self.span, 1.0)
+        return scaled
+
+    def restore(self, rows: Floats) -> Floats:
+        restored: Floats = rows * self.span + self.low
+        return restored
+
+
+def six_digits(value: float) -> float:
+    """The value at six significant digits: exp and tanh differ in the last bits between machines, advice must not.
+
+    >>> six_digits(0.12345678), six_digits(123456789.0)
+    (0.123457, 123457000.0)
+    """
+    return float(f"{value:.6g}")

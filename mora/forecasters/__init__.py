@@ -1,0 +1,1 @@
+"""What forecasts: one module each, all of them `domain.Forecaster`s, registered in registry.py."""

@@ -1,0 +1,164 @@
+"""Two forecasts into one: which part weighs how much, how far the bound reaches, how sure that is.
+
+Everything here is arithmetic on held-out results, without units of its own: scaling a history scales centre and bound
+and leaves weights and confidence alone.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mora.domain import Reason, Target
+from mora.errors import BadInput, NotEnoughData
+
+# The blend that MOrA starts from; held-out errors may move it.
+DEFAULT_WEIGHTS: Mapping[str, float] = {"prophet": 0.4, "lstm": 0.6}
+NAIVE = "naive"
+# Bounds aim at 90 % of holds, like Prophet's intervals.
+BOUND_LEVEL = 0.9
+# Confidence leans on the prior as if it were this many holds.
+PRIOR_HOLDS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """How much each forecaster counts for one target; they sum to 1."""
+
+    shares: Mapping[str, float]
+    reasons: tuple[Reason, ...] = ()
+
+    def blend(self, values: Mapping[str, float]) -> float:
+        """The weighted sum; every forecaster that counts must have a value."""
+        return sum(share * values[name] for name, share in self.shares.items() if share > 0)
+
+
+def choose_weights(
+    target: Target,
+    errors: Mapping[str, Sequence[float]],
+    *,
+    default: Mapping[str, float] = DEFAULT_WEIGHTS,
+    learnt: bool = False,
+    values: Mapping[str, Sequence[float]] | None = None,
+    truth: Sequence[float] | None = None,
+) -> Weights:
+    """The default weights, less those of parts that do not earn theirs on the holds that choose.
+
+    errors: forecaster -> absolute error per hold, the same holds for all; a part that failed is missing. `naive` is the
+        yardstick. A part is worse than it where its errors are larger by more than one standard error of the paired
+        differences (Breiman et al. 1984, the one-standard-error rule): a handful of noisy holds does not overturn the
+        default. Its weight goes to the other part, or to the naive forecast where that is worse too.
+    learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
+        (`values` and `truth` per hold are needed).
+
+    >>> from mora.domain import Target
+    >>> worse = choose_weights(Target.CPU, {"prophet": [3, 4, 3], "lstm": [1, 1, 2], "naive": [1, 2, 2]})
+    >>> dict(worse.shares), worse.reasons[0].code
+    ({'lstm': 1.0}, 'worse-than-naive')
+    """
+    total = sum(default.values())
+    if not math.isclose(total, 1.0, abs_tol=1e-9) or min(default.values()) < 0:
+        raise BadInput(f"Weights must be at least 0 and sum to 1; these sum to {total:g}.")
+    reasons: list[Reason] = []
+    standing = {name: share for name, share in default.items() if share > 0}
+    for name in list(standing):
+        if name not in errors:
+            del standing[name]
+            reasons.append(Reason("part-failed", f"{name} gives no forecast of {target.value}: its weight goes on"))
+        elif NAIVE in errors and is_clearly_worse(errors[name], errors[NAIVE]):
+            del standing[name]
+            ratio = float(np.mean(errors[name])) / max(float(np.mean(errors[NAIVE])), 1e-300)
+            many = "many times" if ratio > 99 else f"{ratio:.2f} times"
+            reasons.append(
+                Reason(
+                    "worse-than-naive",
+                    f"{name} errs {many} as much as the naive forecast of {target.value} on {len(errors[name])} "
+                    "held-out stretches: its weight goes to what does better",
+                )
+            )
+    if not standing:
+        return Weights({NAIVE: 1.0}, tuple(reasons))
+    if learnt and len(standing) > 1:
+        if values is None or truth is None:
+            raise BadInput("Learning weights needs the forecasts and the truth of every hold.")
+        standing = _learn(standing, values, truth)
+        words = ", ".join(f"{share:.1f} {name}" for name, share in standing.items())
+        reasons.append(Reason("weights-learnt", f"weights of {target.value} learnt on {len(truth)} holds: {words}"))
+    share_left = sum(standing.values())
+    return Weights({name: share / share_left for name, share in standing.items()}, tuple(reasons))
+
+
+def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
+    """Whether paired errors are larger by more than one standard error of their differences.
+
+    >>> is_clearly_worse([2, 2, 3], [1, 1, 1]), is_clearly_worse([2, 0, 2], [1, 1, 1])
+    (True, False)
+    """
+    differences = np.asarray(errors, dtype=np.float64) - np.asarray(yardstick, dtype=np.float64)
+    if not len(differences):
+        return False
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    return float(differences.mean()) > error
+
+
+def _learn(
+    standing: Mapping[str, float], values: Mapping[str, Sequence[float]], truth: Sequence[float]
+) -> dict[str, float]:
+    """The best tenths for two parts; with ties, the one nearest to what stood."""
+    first, second = standing
+    a, b, wanted = (np.asarray(list(row), dtype=np.float64) for row in (values[first], values[second], truth))
+    start = standing[first] / (standing[first] + standing[second])
+    tenths = sorted(range(11), key=lambda tenth: abs(tenth / 10 - start))
+    best = min(tenths, key=lambda tenth: float(np.abs(tenth / 10 * a + (1 - tenth / 10) * b - wanted).mean()))
+    return {first: best / 10, second: 1 - best / 10}
+
+
+def conformal_multiplier(
+    needed: Sequence[float],
+    centres: Sequence[float],
+    *,
+    level: float = BOUND_LEVEL,
+    weights: Sequence[float] | None = None,
+    prior: float | None = None,
+) -> tuple[float, int]:
+    """How many times its centre a bound must be so that `level` of holds need no more; and from how many holds.
+
+    Split conformal prediction on relative residuals: the ceil((n + 1) * level)-th smallest of needed/centre
+    (Papadopoulos et al. 2002, "Inductive confidence machines for regression"; Lei et al. 2018, "Distribution-free
+    predictive inference for regression"). With `weights` (newer holds heavier) the weighted quantile with the new
+    hold's own weight at infinity (Barber et al. 2023, "Conformal prediction beyond exchangeability"). Fewer holds than
+    that quantile needs (9 at 0.9) leave infinity: then the largest seen, at least `prior`, stands in.
+    Being relative, it is the same for cores and millicores. Never below 1.
+
+    >>> conformal_multiplier([1.1, 1.2, 0.5], [1.0, 1.0, 1.0], level=0.5)
+    (1.1, 3)
+    >>> conformal_multiplier([1.1, 1.2], [1.0, 1.0], level=0.9, prior=1.4)
+    (1.4, 2)
+    """
+    need, centre = np.asarray(needed, dtype=np.float64), np.asarray(centres, dtype=np.float64)
+    usable = centre > 0
+    ratios = need[usable] / centre[usable]
+    mass = np.ones(len(ratios)) if weights is None else np.asarray(weights, dtype=np.float64)[usable]
+    order = np.argsort(ratios, kind="stable")
+    # The new hold weighs as much as the newest one.
+    total = float(mass.sum()) + (float(mass.max()) if len(mass) else 1.0)
+    reached = np.flatnonzero(np.cumsum(mass[order]) >= level * total - 1e-12)
+    if len(reached):
+        return max(float(ratios[order][reached[0]]), 1.0), len(ratios)
+    if prior is None:
+        raise NotEnoughData(f"{len(ratios)} holds are too few for a bound at {level:.0%}, and no prior stands in.")
+    return max(prior, 1.0, *ratios.tolist()), len(ratios)
+
+
+def confidence(kept: int, holds: int, prior: float) -> float:
+    """The share of holds that kept their promise, leaning on the prior as on eight more holds; 0..1.
+
+    >>> confidence(0, 0, 0.9), confidence(8, 8, 0.9), confidence(80, 80, 0.9)
+    (0.9, 0.95, 0.990909...)
+    """
+    if not 0 <= kept <= holds or not 0 <= prior <= 1:
+        raise BadInput(f"Confidence needs 0 <= kept <= holds and a prior in 0..1, not {kept}, {holds}, {prior}.")
+    return (kept + PRIOR_HOLDS * prior) / (holds + PRIOR_HOLDS)

@@ -1,0 +1,394 @@
+"""From a trained service to a Demand: the numbers, each with the arithmetic in words.
+
+Pure and quick: numpy over a handful of runs. Numbers are cut to six digits, since exp and tanh may differ in their last
+bits between machines and advice must not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mora.domain import Demand, Load, Reason, Slo, Target, TargetDemand, Workload
+from mora.errors import BadInput, NotEnoughData
+from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Floats, segments, six_digits
+from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.prophet import ProphetForecaster
+from mora.fusion import BOUND_LEVEL, NAIVE
+from mora.model.calibration import Calibration
+from mora.model.driven import Outlook, Parts, cell_of, memory_peak, nearest_runs, outlook, runs_up_to
+from mora.quantities import readable_bytes
+from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO, LoadResponse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+_NAMES = {"prophet": "Prophet", "lstm": "LSTM", NAIVE: "naive"}
+PEAK_DAYS = 7
+
+
+def readable(target: Target, use: float) -> str:
+    """Use for a person.
+
+    >>> readable(Target.CPU, 0.2314), readable(Target.MEMORY, 2**28)
+    ('0.231 cores', '256 MiB')
+    """
+    return f"{use:.3g} cores" if target is Target.CPU else readable_bytes(use)
+
+
+@dataclass(frozen=True, slots=True)
+class DrivenAnswer:
+    """Answers from load experiments: the load first, then the replicas, then the pod at that count."""
+
+    workload: Workload
+    card: Mapping[str, Any]
+    prophet: ProphetForecaster
+    lstm: LstmForecaster | None
+    response: LoadResponse
+    calibrations: Mapping[str, Mapping[str, Calibration]]
+
+    def demand(
+        self,
+        recent: pd.DataFrame,
+        *,
+        users: int | None,
+        scenario: str | None,
+        replicas: int | None,
+        slo: Slo,
+        min_replicas: int,
+        target_utilisation: float,
+        max_replicas: int | None,
+    ) -> Demand:
+        if users is not None and users < 1:
+            raise BadInput(f"A load needs at least 1 user, not {users}.")
+        if replicas is not None and replicas < 1:
+            raise BadInput(f"A pod is sized at 1 replica or more, not {replicas}.")
+        if scenario is not None and scenario not in self.response.scenarios:
+            known = ", ".join(self.response.scenarios)
+            raise BadInput(
+                f"No run of {self.workload.name!r} drove the scenario {scenario!r}.", hint=f"Driven: {known}."
+            )
+        loads, reasons = self._loads(users, scenario, slo)
+        # At one user a pod only the load itself can be refused, not how it is spread.
+        refusals = [why for load in loads for why in self._refusals(load)]
+        if refusals:
+            return self._without_numbers((*reasons, *refusals))
+        settings = {
+            "min_replicas": min_replicas,
+            "target_utilisation": target_utilisation,
+            "max_replicas": max_replicas,
+        }
+        count, replica_demand, why = self._replicas(loads, replicas, slo, settings)
+        reasons += why
+        windows = _Windows(recent, self.lstm)
+        sized = {
+            target: self._largest([self._pod(target, load, count, windows) for load in loads])
+            for target in (Target.CPU, Target.MEMORY)
+        }
+        reasons += windows.reasons
+        runs = {run.experiment_id: run for load in loads for run in runs_up_to(self.response, load, count)}
+        killed = [run for run in runs.values() if run.oom_kills]
+        # The load that asks for the most CPU is the one the answer stands for.
+        cpu, ruling_load, _ = sized[Target.CPU]
+        ruling = loads[ruling_load or 0]
+        startups = [self.card["runs"][name] for name in sorted(runs) if name in self.card["runs"]]
+        return Demand(
+            workload=self.workload,
+            load=ruling,
+            as_of=datetime.fromisoformat(self.card["last_sample"]),
+            cpu=cpu,
+            memory=sized[Target.MEMORY][0],
+            replicas=replica_demand,
+            startup_cpu_cores=_largest_known([startup["cpu_cores"] for startup in startups]),
+            startup_memory_bytes=_largest_known([startup["mem_bytes"] for startup in startups]),
+            oom_kills=sum(run.oom_kills for run in killed),
+            oom_peak_bytes=max((max(r.memory_peak_bytes, r.memory_limit_bytes or 0.0) for r in killed), default=None),
+            reasons=(*reasons, *sized[Target.CPU][2], *sized[Target.MEMORY][2]),
+        )
+
+    def _loads(self, users: int | None, scenario: str | None, slo: Slo) -> tuple[list[Load], list[Reason]]:
+        """The loads to size for: one a scenario; and how they were come by."""
+        scenarios = (scenario,) if scenario is not None else self.response.scenarios
+        if users is not None:
+            return [Load(name, users) for name in scenarios], []
+        kept = {name: self.response.highest_load_within(slo, name) for name in scenarios}
+        loads = [load for load in kept.values() if load is not None]
+        promise = f"p95 {slo.p95_seconds * 1000:.0f} ms and {slo.error_ratio:.2%} errors"
+        if loads:
+            words = ", ".join(f"{load.users} users of {load.scenario}" for load in loads)
+            return loads, [
+                Reason("highest-load-within-slo", f"sized for the highest load that kept {promise}: {words}")
+            ]
+        # Nothing kept the promise, or no run holds a load test: the lowest load is the nearest to a promise kept.
+        lowest = [Load(name, min(run.users for run in self.response.runs_of(name))) for name in scenarios]
+        if all(run.latency_p95_seconds is None for run in self.response.runs):
+            highest = [Load(name, max(run.users for run in self.response.runs_of(name))) for name in scenarios]
+            words = ", ".join(f"{load.users} users of {load.scenario}" for load in highest)
+            return highest, [
+                Reason("no-load-test", f"no run holds response times: sized for the highest load driven: {words}")
+            ]
+        words = ", ".join(f"{load.users} users of {load.scenario}" for load in lowest)
+        return lowest, [
+            Reason("no-load-kept-slo", f"no driven load kept {promise}: sized for the lowest one driven: {words}")
+        ]
+
+    def _replicas(
+        self, loads: list[Load], asked: int | None, slo: Slo, settings: Mapping[str, Any]
+    ) -> tuple[int, TargetDemand | None, list[Reason]]:
+        """How many replicas, as a target and as the count that the pod is sized at."""
+        calibration = self.calibrations["driven"][Target.REPLICAS.value]
+        if asked is not None:
+            reason = Reason("replicas-asked", f"the pod is sized at the {asked} replicas asked for")
+            return asked, _replica_demand(asked, calibration, (reason,)), []
+        choices = [self.response.choose_replicas(load, slo, **settings) for load in loads]
+        why = tuple(reason for choice in choices for reason in choice.reasons)
+        counts = [choice.replicas for choice in choices if choice.replicas is not None]
+        if len(counts) == len(choices):
+            return max(counts), _replica_demand(max(counts), calibration, why), []
+        most = max(run.replicas for load in loads for run in self.response.runs_of(load.scenario))
+        count = max([most, *counts])
+        text = f"no replica count can be promised, so the pod is sized at the most that were driven ({count})"
+        return count, None, [*why, Reason("sized-at-most-replicas", text)]
+
+    def _pod(
+        self, target: Target, load: Load, replicas: int, windows: _Windows
+    ) -> tuple[TargetDemand | None, tuple[Reason, ...]]:
+        """One target at one cell; None with the reason where no honest number is known."""
+        point = self.response.use(target, load, replicas)
+        if point.value is None or point.upper is None:
+            return None, point.reasons
+        is_driven_cell = any(cell_of(run) == (load.scenario, replicas, load.users) for run in self.response.runs)
+        calibration = self.calibrations["driven" if is_driven_cell else "undriven"][target.value]
+        nearest = nearest_runs(self.response, target, load, replicas)
+        outlooks = {run.experiment_id: windows.outlook(run.experiment_id) for run in nearest}
+        known = {name: found for name, found in outlooks.items() if found is not None}
+        parts = Parts(self.prophet, self.response, known).levels(target, load, replicas)
+        centre = calibration.centre(parts)
+        bound = max(centre * calibration.multiplier, point.upper, centre)
+        own = runs_up_to(self.response, load, replicas)
+        peak = (
+            memory_peak(self.response, load, replicas) if target is Target.MEMORY else max(r.cpu_p95_cores for r in own)
+        )
+        reasons = (
+            _centre_reason(target, centre, parts, calibration, f"{load.users} users of {load.scenario} on {replicas}"),
+            _bound_reason(target, centre, bound, point.upper, calibration),
+            *calibration.reasons,
+            *point.reasons,
+        )
+        return (
+            TargetDemand(
+                centre=six_digits(centre),
+                bound=max(six_digits(bound), six_digits(centre)),
+                peak=six_digits(peak),
+                confidence=calibration.confidence,
+                holds=calibration.holds,
+                pinned=point.is_at_least,
+                reasons=reasons,
+            ),
+            (),
+        )
+
+    def _largest(
+        self, answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]]
+    ) -> tuple[TargetDemand | None, int | None, tuple[Reason, ...]]:
+        """The most that any scenario needs, figure by figure; nothing where one of them has no honest number."""
+        missing = tuple(reason for found, why in answers if found is None for reason in why)
+        demands = [found for found, _ in answers if found is not None]
+        if missing or not demands:
+            return None, None, missing
+        ruling = max(range(len(demands)), key=lambda index: demands[index].bound)
+        most = demands[ruling]
+        centre, bound = max(d.centre for d in demands), most.bound
+        return (
+            TargetDemand(
+                centre=centre,
+                bound=max(bound, centre),
+                peak=max(d.peak for d in demands),
+                confidence=min(d.confidence for d in demands),
+                holds=min(d.holds for d in demands),
+                pinned=any(d.pinned for d in demands),
+                reasons=most.reasons,
+            ),
+            ruling,
+            (),
+        )
+
+    def _refusals(self, load: Load) -> tuple[Reason, ...]:
+        point = self.response.use(Target.CPU, load, load.users)
+        return point.reasons if point.value is None else ()
+
+    def _without_numbers(self, reasons: tuple[Reason, ...]) -> Demand:
+        as_of = datetime.fromisoformat(self.card["last_sample"])
+        return Demand(self.workload, None, as_of, None, None, None, reasons=reasons)
+
+
+def _replica_demand(count: int, calibration: Calibration, reasons: tuple[Reason, ...]) -> TargetDemand:
+    return TargetDemand(
+        centre=float(count),
+        bound=float(count),
+        peak=float(count),
+        confidence=calibration.confidence,
+        holds=calibration.holds,
+        reasons=reasons,
+    )
+
+
+class _Windows:
+    """What is expected after the last window of an experiment; each is looked at once a question."""
+
+    def __init__(self, recent: pd.DataFrame, lstm: LstmForecaster | None) -> None:
+        self._recent, self._lstm = recent, lstm
+        self._known: dict[str, Outlook | None] = {}
+        self.reasons: list[Reason] = []
+
+    def outlook(self, experiment_id: str) -> Outlook | None:
+        if experiment_id not in self._known:
+            self._known[experiment_id] = self._look(experiment_id)
+        return self._known[experiment_id]
+
+    def _look(self, experiment_id: str) -> Outlook | None:
+        rows = self._recent[self._recent["experiment_id"] == experiment_id]
+        pieces = [piece for piece in segments(rows) if len(piece) >= WINDOW_STEPS] if len(rows) > 1 else []
+        if not pieces:
+            text = f"{experiment_id} is not at hand with {WINDOW_STEPS} samples: what followed its window is not known"
+            self.reasons.append(Reason("window-missing", text))
+            return None
+        try:
+            return outlook(max(pieces, key=len), self._lstm)
+        except NotEnoughData as failure:
+            self.reasons.append(Reason("window-missing", failure.message))
+            return outlook(max(pieces, key=len), None)
+
+
+def _largest_known(values: list[float | None]) -> float | None:
+    return max((six_digits(value) for value in values if value is not None), default=None)
+
+
+def _centre_reason(
+    target: Target, centre: float, parts: Mapping[str, float], calibration: Calibration, where: str
+) -> Reason:
+    speaking = [name for name, share in calibration.shares.items() if share > 0 and name in parts] or [NAIVE]
+    total = sum(calibration.shares.get(name, 0.0) for name in speaking) or 1.0
+    terms = " + ".join(
+        f"{calibration.shares.get(name, 1.0) / total:.2g} x {_NAMES.get(name, name)} {readable(target, parts[name])}"
+        for name in speaking
+    )
+    return Reason("centre", f"{where}: {readable(target, centre)} mean use = {terms}")
+
+
+def _bound_reason(target: Target, centre: float, bound: float, upper: float | None, calibration: Calibration) -> Reason:
+    """Which of the figures set the bound, and what the multiplier rests on."""
+    stands_on = (
+        f"{calibration.multiplier_holds} held-out stretches and other services"
+        if calibration.is_prior
+        else f"{BOUND_LEVEL:.0%} of {calibration.multiplier_holds} held-out stretches needed no more (split conformal)"
+    )
+    text = f"bound {readable(target, bound)}: {calibration.multiplier:.3g} x mean use = "
+    text += f"{readable(target, centre * calibration.multiplier)}, {stands_on}"
+    if upper is not None and upper > centre * calibration.multiplier:
+        text += f"; raised to the high level of the runs at this load, {readable(target, upper)}"
+    return Reason("bound", text)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAnswer:
+    """Answers from a history: the next hold, from the last one and what came before."""
+
+    workload: Workload
+    card: Mapping[str, Any]
+    prophet: ProphetForecaster
+    lstm: LstmForecaster | None
+    calibrations: Mapping[str, Calibration]
+
+    def demand(self, recent: pd.DataFrame, *, users: int | None, scenario: str | None) -> Demand:
+        from mora.model.observed import parts_after, steps_of
+
+        if users is not None or scenario is not None:
+            raise BadInput(
+                f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
+                hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
+            )
+        hold = timedelta(seconds=self.card["settings"]["hold_seconds"])
+        steps = steps_of(recent, hold)
+        if len(steps.pieces[-1]) < WINDOW_STEPS:
+            raise NotEnoughData(
+                f"The last stretch without a long gap is shorter than one hold of {hold}.",
+                hint="Give a longer history: mora collect --history 14d",
+            )
+        last_week = recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)
+        week = recent[last_week]
+        sized = {
+            target: self._target(target, parts_after(steps.pieces[-1], target, self.prophet, self.lstm, hold), week)
+            for target in (Target.CPU, Target.MEMORY)
+        }
+        kills = _column(week, "oom_kills")
+        has_kills = len(kills) and kills.max() > 0
+        limit = _column(week, "mem_limit_bytes")
+        as_of: datetime = recent["timestamp"].max().to_pydatetime()
+        return Demand(
+            workload=self.workload,
+            load=None,
+            as_of=as_of.astimezone(UTC),
+            cpu=sized[Target.CPU],
+            memory=sized[Target.MEMORY],
+            replicas=None,
+            oom_kills=int(np.ceil(kills.max())) if has_kills else 0,
+            oom_peak_bytes=max(sized[Target.MEMORY].peak, float(limit.max()) if len(limit) else 0.0)
+            if has_kills
+            else None,
+            reasons=(
+                Reason(
+                    "no-load-response",
+                    "observed data holds no load response, so no replica count can be promised; drive experiments "
+                    "(mora collect --plan quick) to learn one",
+                ),
+            ),
+        )
+
+    def _target(self, target: Target, parts: Mapping[str, float], week: pd.DataFrame) -> TargetDemand:
+        calibration = self.calibrations[target.value]
+        centre = calibration.centre(parts)
+        bound = max(centre * calibration.multiplier, centre)
+        peak = float(_column(week, TARGET_COLUMNS[target]).max())
+        pinned = _is_pinned(week, target)
+        reasons = [
+            _centre_reason(target, centre, parts, calibration, "the next hold"),
+            _bound_reason(target, centre, bound, None, calibration),
+            *calibration.reasons,
+        ]
+        if pinned:
+            text = f"{target.value} was held at its limit in the last {PEAK_DAYS} days: the need is at least that"
+            reasons.append(Reason("at-least-limit", text))
+        return TargetDemand(
+            centre=six_digits(centre),
+            bound=max(six_digits(bound), six_digits(centre)),
+            peak=six_digits(peak),
+            confidence=calibration.confidence,
+            holds=calibration.holds,
+            pinned=pinned,
+            reasons=tuple(reasons),
+        )
+
+
+def _column(rows: pd.DataFrame, name: str) -> Floats:
+    """The known values of a column that may not be there."""
+    if name not in rows:
+        return np.empty(0)
+    values: Floats = rows[name].to_numpy(dtype=np.float64)
+    return values[~np.isnan(values)]
+
+
+def _is_pinned(week: pd.DataFrame, target: Target) -> bool:
+    use = _column(week, TARGET_COLUMNS[target])
+    if target is Target.CPU:
+        throttled, limit = _column(week, "throttled_ratio"), _column(week, "cpu_limit_cores")
+        is_throttled = len(throttled) > 0 and float(throttled.mean()) > THROTTLED_RATIO
+        at_limit = len(limit) > 0 and float(np.quantile(use, 0.95)) >= CPU_PINNED_RATIO * float(limit.min())
+        return bool(is_throttled or at_limit)
+    kills, limit = _column(week, "oom_kills"), _column(week, "mem_limit_bytes")
+    at_limit = len(limit) > 0 and float(use.max()) >= MEMORY_PINNED_RATIO * float(limit.min())
+    return bool((len(kills) > 0 and kills.max() > 0) or at_limit)

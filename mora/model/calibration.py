@@ -1,0 +1,167 @@
+"""From held-out results to weights, bounds and confidence; the same for driven and observed data.
+
+Held-out results have two roles that never mix: those that *choose* (weights, the bound's multiplier, the epochs of the
+network) and those that *score* (the confidence). What chose does not count for how sure anyone may be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from mora.domain import Reason, Target
+from mora.fusion import NAIVE, Weights, choose_weights, confidence, conformal_multiplier
+from mora.model.settings import PRIOR_RATE, TrainSettings
+from mora.policies import PolicySettings
+
+Role = Literal["choose", "score"]
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """One held-out stretch of one target: what each part said before it, and what it then took.
+
+    parts: forecaster -> level, in the target's unit; a part that cannot speak of this hold is missing.
+    truth: mean use. needed: the smallest request that would have kept the promise. floor: what the recommendation may
+    not fall below, known before (the response's high level, the peak so far). role: "choose" or "score".
+    age: how old the hold is against the newest, in holds; older ones count less for the bound.
+    """
+
+    name: str
+    role: Role
+    parts: Mapping[str, float]
+    truth: float
+    needed: float
+    floor: float = 0.0
+    age: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What the held-out stretches taught about one target.
+
+    shares: forecaster -> weight. multiplier: the bound over the centre, from `multiplier_holds` stretches; where
+    `is_prior`, too few of them for a quantile, so other services' figure takes part. kept of holds: the promise.
+    """
+
+    target: Target
+    shares: Mapping[str, float]
+    multiplier: float
+    multiplier_holds: int
+    is_prior: bool
+    kept: int
+    holds: int
+    prior: float
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def confidence(self) -> float:
+        return confidence(self.kept, self.holds, self.prior)
+
+    def centre(self, parts: Mapping[str, float]) -> float:
+        return blend(self.shares, parts)
+
+    def to_dict(self) -> dict[str, Any]:
+        plain = asdict(self)
+        plain["target"] = self.target.value
+        plain["shares"] = dict(self.shares)
+        plain["reasons"] = [[reason.code, reason.text] for reason in self.reasons]
+        return plain
+
+    @classmethod
+    def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:
+        fields = dict(plain)
+        fields["target"] = Target(plain["target"])
+        fields["reasons"] = tuple(Reason(code, text) for code, text in plain["reasons"])
+        return cls(**fields)
+
+
+def blend(shares: Mapping[str, float], parts: Mapping[str, float]) -> float:
+    """The weighted mean of the parts that speak; the naive one where none of those that count does."""
+    speaking = {name: share for name, share in shares.items() if share > 0 and name in parts}
+    total = sum(speaking.values())
+    if total <= 0:
+        return parts[NAIVE]
+    return sum(share / total * parts[name] for name, share in speaking.items())
+
+
+def request(target: Target, centre: float, bound: float, floor: float, policy: PolicySettings) -> float:
+    """What the default policy asks for from these figures, before caps, steps and rounding."""
+    buffer = policy.cpu_buffer if target is Target.CPU else policy.memory_buffer
+    return max(centre * buffer, bound, floor)
+
+
+def calibrate(
+    target: Target,
+    holds: Sequence[Hold],
+    *,
+    prior_multiplier: float,
+    settings: TrainSettings,
+    failed: Sequence[str] = (),
+    bounded_by: Sequence[Hold] | None = None,
+    half_life_holds: float | None = None,
+) -> Calibration:
+    """Weights and bound from the holds that choose, the promise from those that score.
+
+    failed: parts that have no forecast at all. bounded_by: other stretches for the bound than those that choose.
+    half_life_holds: after how many holds one weighs half for the bound; None weighs all alike.
+    """
+    choosing = [hold for hold in holds if hold.role == "choose"]
+    weights = _weights(target, choosing, settings, failed)
+    basis = [hold for hold in (choosing if bounded_by is None else bounded_by) if hold.parts]
+    centres = [blend(weights.shares, hold.parts) for hold in basis]
+    needed = [hold.needed for hold in basis]
+    aged = None if half_life_holds is None else [0.5 ** (hold.age / half_life_holds) for hold in basis]
+    multiplier, used = conformal_multiplier(needed, centres, weights=aged, prior=prior_multiplier)
+    is_prior = _is_infinite(used, aged)
+    policy = PolicySettings()
+    scoring = [hold for hold in holds if hold.role == "score"]
+    kept = 0
+    for hold in scoring:
+        centre = blend(weights.shares, hold.parts)
+        kept += request(target, centre, centre * multiplier, hold.floor, policy) >= hold.needed * (1 - 1e-9)
+    reasons = list(weights.reasons)
+    if is_prior:
+        reasons.append(
+            Reason(
+                "few-holds",
+                f"{used} held-out stretches of {target.value} are too few for a bound of their own: the largest of "
+                f"theirs and of what other services needed ({prior_multiplier:.2f} times the centre) stands in",
+            )
+        )
+    return Calibration(
+        target,
+        dict(weights.shares),
+        multiplier,
+        used,
+        is_prior,
+        int(kept),
+        len(scoring),
+        PRIOR_RATE[target],
+        tuple(reasons),
+    )
+
+
+def _is_infinite(used: int, weights: Sequence[float] | None) -> bool:
+    """Whether the conformal quantile would be beyond the largest residual."""
+    mass = np.ones(used) if weights is None else np.asarray(weights)
+    newest = float(mass.max()) if len(mass) else 1.0
+    return bool(mass.sum() < 0.9 * (mass.sum() + newest) - 1e-12)
+
+
+def _weights(target: Target, choosing: Sequence[Hold], settings: TrainSettings, failed: Sequence[str]) -> Weights:
+    names = [name for name in (*settings.weights, NAIVE) if name not in failed]
+    complete = [hold for hold in choosing if all(name in hold.parts for name in names)]
+    errors = {name: [abs(hold.parts[name] - hold.truth) for hold in complete] for name in names}
+    values = {name: [hold.parts[name] for hold in complete] for name in names}
+    return choose_weights(
+        target,
+        errors,
+        default=settings.weights,
+        learnt=settings.learn_weights and bool(complete),
+        values=values,
+        truth=[hold.truth for hold in complete],
+    )

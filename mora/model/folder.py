@@ -1,0 +1,177 @@
+"""The model folder: plain formats, a card with checksums, written whole or not at all, read with suspicion.
+
+    card.json       what it is, what it was trained on, held-out errors, calibrations, and the checksum of every file
+    prophet.json    the curves' numbers
+    response.json   the load response (driven data only)
+    lstm.npz        the network's arrays, without pickle (where one was fitted)
+
+Nothing in it is code, so loading runs none.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mora.errors import BadInput, BadModel
+
+SCHEMA_VERSION = 1
+CARD = "card.json"
+_HINT = "Train it again: mora train {service}"
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What a folder holds, verified. digest: sha256 over the card, which vouches for every file."""
+
+    card: dict[str, Any]
+    digest: str
+    documents: Mapping[str, Any]
+    arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+
+
+def seal(
+    card: Mapping[str, Any],
+    documents: Mapping[str, Any],
+    arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]],
+) -> tuple[Contents, dict[str, bytes]]:
+    """The contents as they will be read back, and the bytes of every file."""
+    files = {name: _json(document) for name, document in documents.items()}
+    files |= {name: _npz(of) for name, of in arrays.items()}
+    sums = {
+        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in sorted(files.items())
+    }
+    full = json.loads(_json({"schema_version": SCHEMA_VERSION, **card, "files": sums}))
+    digest = _digest(full)
+    files[CARD] = _json({**full, "digest": digest})
+    return Contents(full, digest, documents, arrays), files
+
+
+def write(folder: Path, files: Mapping[str, bytes]) -> None:
+    """Put the files in place of whatever model the folder held; whole, or not at all.
+
+    They are written and flushed in a sibling folder, which then takes the name. A folder cannot be replaced in one
+    step, so the old one is moved aside first and comes back if the new one cannot take its place.
+    """
+    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
+        raise BadInput(
+            f"{folder} exists and holds something that is not a model.",
+            hint="Name another folder with --models, or empty this one.",
+        )
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+    try:
+        for name, data in files.items():
+            with (fresh / name).open("wb") as stream:
+                stream.write(data)
+                stream.flush()
+                os.fsync(stream.fileno())
+        fresh.chmod(0o755)
+        _sync(fresh)
+        _swap(fresh, folder)
+        _sync(folder.parent)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _swap(fresh: Path, folder: Path) -> None:
+    if not folder.exists():
+        fresh.rename(folder)
+        return
+    aside = fresh.with_suffix(".old")
+    folder.rename(aside)
+    try:
+        fresh.rename(folder)
+    except BaseException:
+        aside.rename(folder)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def _sync(folder: Path) -> None:
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with contextlib.suppress(OSError):  # some file systems cannot flush a folder; the files themselves are flushed
+            os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def read(folder: Path) -> Contents:
+    """Read and verify; BadModel in words where it is torn, edited, or from a newer MOrA."""
+    hint = _HINT.format(service=folder.name)
+    try:
+        stored = json.loads((folder / CARD).read_bytes())
+    except FileNotFoundError as failure:
+        raise BadModel(f"{folder} holds no {CARD}: it is no model, or was not finished.", hint=hint) from failure
+    except (OSError, ValueError) as failure:
+        raise BadModel(f"{folder / CARD} cannot be read ({failure}).", hint=hint) from failure
+    if not isinstance(stored, dict) or not isinstance(stored.get("schema_version"), int):
+        raise BadModel(f"{folder / CARD} is not the card of a model: it has no schema version.", hint=hint)
+    if stored["schema_version"] > SCHEMA_VERSION:
+        raise BadModel(
+            f"{folder} was written by a newer MOrA (schema {stored['schema_version']}, this one reads up to "
+            f"{SCHEMA_VERSION}).",
+            hint=f"Update MOrA, or train again with this one: mora train {folder.name}",
+        )
+    digest = stored.pop("digest", None)
+    if digest != _digest(stored):
+        raise BadModel(f"{folder / CARD} was edited: its checksum does not fit what it says.", hint=hint)
+    data = {name: _verified(folder / name, sums, hint) for name, sums in stored["files"].items()}
+    try:
+        documents = {name: json.loads(raw) for name, raw in data.items() if name.endswith(".json")}
+        arrays = {name: _arrays(raw) for name, raw in data.items() if name.endswith(".npz")}
+    except (ValueError, OSError, zipfile.BadZipFile) as failure:
+        raise BadModel(f"{folder} holds a file that cannot be read ({failure}).", hint=hint) from failure
+    return Contents(stored, digest, documents, arrays)
+
+
+def _verified(path: Path, sums: Mapping[str, Any], hint: str) -> bytes:
+    if path.name != Path(path.name).name or path.name.startswith("."):
+        raise BadModel(f"{path.parent} names a file outside of itself ({path.name!r}).", hint=hint)
+    try:
+        data = path.read_bytes()
+    except OSError as failure:
+        raise BadModel(f"{path} is missing or cannot be read: the model is not complete.", hint=hint) from failure
+    if len(data) != sums["bytes"]:
+        raise BadModel(f"{path} has {len(data)} bytes where its card says {sums['bytes']}: it is torn.", hint=hint)
+    if hashlib.sha256(data).hexdigest() != sums["sha256"]:
+        raise BadModel(f"{path} was edited: its checksum does not fit the card's.", hint=hint)
+    return data
+
+
+def _digest(card: Mapping[str, Any]) -> str:
+    return hashlib.sha256(_json(card)).hexdigest()
+
+
+def _json(document: Any) -> bytes:
+    """The one way a document is written: sorted, floats to the last bit, no NaN."""
+    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False).encode() + b"\n"
+
+
+def _npz(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
+    """The same arrays are the same bytes: entries carry a fixed date (`numpy.savez` stamps none of its own, either)."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, array in sorted(arrays.items()):
+            entry = io.BytesIO()
+            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
+            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
+    return stream.getvalue()
+
+
+def _arrays(raw: bytes) -> dict[str, np.ndarray[Any, Any]]:
+    with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}

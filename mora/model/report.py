@@ -1,0 +1,93 @@
+"""The held-out table: how far each forecaster was off, beside the naive one, in the unit a person reads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from mora.domain import Reason, Target
+from mora.fusion import NAIVE, choose_weights
+from mora.model.calibration import blend
+from mora.model.settings import TrainSettings
+
+Said = tuple[str, dict[str, tuple[float, float]], tuple[float, float]]
+"""A held-out stretch: its name, forecaster -> (mean, p95), and what it was."""
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorTable:
+    """One target's mean absolute errors.
+
+    errors: forecaster (with blend and naive) -> (of the next steps' mean, of their p95), in cores, bytes or replicas.
+    level: mean use over the stretches, to read the errors against. shares: the weights of the blend.
+    stretches, experiments: how much it rests on; stretches of one experiment overlap.
+    """
+
+    target: Target
+    errors: Mapping[str, tuple[float, float]]
+    level: float
+    shares: Mapping[str, float]
+    stretches: int
+    experiments: int
+    reasons: tuple[Reason, ...] = ()
+
+    def to_dict(self) -> dict[str, Any]:
+        return {
+            "errors": {name: {"mean": mean, "p95": p95} for name, (mean, p95) in self.errors.items()},
+            "level": self.level,
+            "shares": dict(self.shares),
+            "stretches": self.stretches,
+            "experiments": self.experiments,
+            "reasons": [[reason.code, reason.text] for reason in self.reasons],
+        }
+
+
+def tabulate(target: Target, choosing: Sequence[Said], scoring: Sequence[Said], settings: TrainSettings) -> ErrorTable:
+    """Weights from the stretches that choose, errors of those that score; empty where none holds a full horizon."""
+    names = [name for name in (*settings.weights, NAIVE) if choosing and all(name in said for _, said, _ in choosing)]
+    per_part = {name: _by_experiment(choosing, name) for name in names}
+    weights = choose_weights(target, per_part, default=settings.weights)
+    if not scoring:
+        return ErrorTable(target, {}, 0.0, dict(weights.shares), 0, 0, weights.reasons)
+    errors: dict[str, tuple[float, float]] = {}
+    for name in names:
+        errors[name] = _mean_errors([(said[name], truth) for _, said, truth in scoring])
+    mixed = [
+        (
+            (
+                blend(weights.shares, {name: value[0] for name, value in said.items()}),
+                blend(weights.shares, {name: value[1] for name, value in said.items()}),
+            ),
+            truth,
+        )
+        for _, said, truth in scoring
+    ]
+    errors["blend"] = _mean_errors(mixed)
+    order = [name for name in ("prophet", "lstm", "blend", NAIVE) if name in errors]
+    return ErrorTable(
+        target,
+        {name: errors[name] for name in order},
+        float(np.mean([truth[0] for _, _, truth in scoring])),
+        dict(weights.shares),
+        len(scoring),
+        len({name for name, _, _ in scoring}),
+        weights.reasons,
+    )
+
+
+def _by_experiment(rows: Sequence[Said], name: str) -> list[float]:
+    """Mean absolute error of the level per experiment: overlapping stretches of one are one witness, not many."""
+    found: dict[str, list[float]] = {}
+    for experiment, said, truth in rows:
+        found.setdefault(experiment, []).append(abs(said[name][0] - truth[0]))
+    return [float(np.mean(errors)) for _, errors in sorted(found.items())]
+
+
+def _mean_errors(pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> tuple[float, float]:
+    return (
+        float(np.mean([abs(said[0] - truth[0]) for said, truth in pairs])),
+        float(np.mean([abs(said[1] - truth[1]) for said, truth in pairs])),
+    )

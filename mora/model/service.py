@@ -1,0 +1,256 @@
+"""ServiceModel: what was learnt of one service, and what it says the service needs."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mora import __version__
+from mora.domain import Demand, Reason, Reporter, Silent, Slo, Workload
+from mora.errors import BadModel, NotEnoughData
+from mora.features import is_driven
+from mora.forecasters.lstm import LstmForecaster, Network
+from mora.forecasters.prophet import ProphetForecaster
+from mora.model import folder as store
+from mora.model.answers import DrivenAnswer, ObservedAnswer
+from mora.model.calibration import Calibration
+from mora.model.settings import TrainSettings
+from mora.response import LoadResponse
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceModel:
+    """A trained service. Made by train() or load(); answers demand().
+
+    card: plain JSON about everything that was learnt and on what. digest: sha256 over the card, files included.
+    """
+
+    workload: Workload
+    card: dict[str, Any]
+    digest: str
+    prophet: ProphetForecaster
+    lstm: LstmForecaster | None
+    response: LoadResponse | None
+    calibrations: Mapping[str, Mapping[str, Calibration]]
+    files: Mapping[str, bytes]
+
+    @property
+    def is_driven(self) -> bool:
+        return bool(self.card["driven"])
+
+    @property
+    def report(self) -> dict[str, Any]:
+        """Held-out errors per target, weights, bounds, confidence, and what fell back and why."""
+        report: dict[str, Any] = self.card["report"]
+        return report
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What fell back in training, and why."""
+        return tuple(Reason(code, text) for code, text in self.report["reasons"])
+
+    def demand(
+        self,
+        recent: pd.DataFrame,
+        *,
+        users: int | None = None,
+        scenario: str | None = None,
+        replicas: int | None = None,
+        slo: Slo = Slo(),
+        min_replicas: int = 1,
+        target_utilisation: float = 0.7,
+        max_replicas: int | None = None,
+    ) -> Demand:
+        """What the service needs; pure: the same model, rows and question give the same answer everywhere.
+
+        recent: rows of the dataset; driven, those of the experiments (the LSTM looks at the last window of the nearest
+        ones); observed, the history up to now (at least one hold of it).
+        users, scenario: the load asked for, driven data only; without users the highest that kept `slo`, without a
+        scenario the most that any of them needs. replicas: size the pod at this count instead of choosing one.
+        """
+        if self.is_driven:
+            assert self.response is not None  # noqa: S101  # driven models always hold one; load() checks it
+            answer = DrivenAnswer(self.workload, self.card, self.prophet, self.lstm, self.response, self.calibrations)
+            return answer.demand(
+                recent,
+                users=users,
+                scenario=scenario,
+                replicas=replicas,
+                slo=slo,
+                min_replicas=min_replicas,
+                target_utilisation=target_utilisation,
+                max_replicas=max_replicas,
+            )
+        return ObservedAnswer(self.workload, self.card, self.prophet, self.lstm, self.calibrations["next"]).demand(
+            recent, users=users, scenario=scenario
+        )
+
+    def save(self, folder: Path | str) -> None:
+        """Write the model folder, whole or not at all; a model that stood there is replaced."""
+        store.write(Path(folder), self.files)
+
+    @classmethod
+    def load(cls, folder: Path | str) -> ServiceModel:
+        """Read and verify a model folder. Imports neither TensorFlow, prophet nor scikit-learn.
+
+        Raises BadModel, in words, where it is half-written, edited, or from a newer MOrA.
+        """
+        path = Path(folder)
+        contents = store.read(path)
+        try:
+            return _assemble(contents, {})
+        except (KeyError, TypeError, ValueError, IndexError) as failure:
+            raise BadModel(
+                f"{path} does not hold what a model of schema {store.SCHEMA_VERSION} must ({failure!r}).",
+                hint=f"Train it again: mora train {path.name}",
+            ) from failure
+
+
+def _assemble(contents: store.Contents, files: Mapping[str, bytes]) -> ServiceModel:
+    card = contents.card
+    arrays = contents.arrays.get("lstm.npz")
+    response = contents.documents.get("response.json")
+    if card["driven"] and response is None:
+        raise KeyError("response.json")
+    return ServiceModel(
+        workload=Workload(card["namespace"], card["service"], card["kind"]),
+        card=card,
+        digest=contents.digest,
+        prophet=ProphetForecaster.from_dict(contents.documents["prophet.json"]),
+        lstm=None if arrays is None else LstmForecaster(network=Network.from_arrays(arrays)),
+        response=None if response is None else LoadResponse.from_dict(response),
+        calibrations={
+            question: {target: Calibration.from_dict(plain) for target, plain in targets.items()}
+            for question, targets in card["report"]["calibrations"].items()
+        },
+        files=files,
+    )
+
+
+def train(
+    frame: pd.DataFrame,
+    cards: Mapping[str, Mapping[str, Any]],
+    workload: Workload,
+    *,
+    settings: TrainSettings | None = None,
+    reporter: Reporter | None = None,
+) -> ServiceModel:
+    """Learn one service from its rows (dataset.read_dataset) and cards (dataset.read_cards).
+
+    Driven and observed rows are never mixed in one fit: where a service has both, the experiments are learnt from and
+    the history is left out, with a reason. Raises NotEnoughData, saying how much is needed and how to get it.
+    """
+    settings, reporter = settings or TrainSettings(), reporter or Silent()
+    if frame.empty:
+        raise NotEnoughData(
+            f"There are no rows of {workload.name!r} to train on.", hint="Collect some: mora collect --plan quick"
+        )
+    chosen, reasons = _one_kind(frame)
+    driven = is_driven(chosen)
+    documents: dict[str, Any] = {}
+    if driven:
+        from mora.model import driven as learning
+
+        learnt = learning.learn(chosen, cards, settings, reporter)
+        documents["response.json"] = learnt.response.to_dict()
+        prophet, lstm, calibrations = learnt.prophet, learnt.lstm, learnt.calibrations
+        errors, found, filled = learnt.errors, learnt.reasons, learnt.samples_filled
+    else:
+        from mora.model import observed as watching
+
+        seen = watching.learn(chosen, settings, reporter)
+        prophet, lstm, calibrations = seen.prophet, seen.lstm, {"next": seen.calibrations}
+        errors, found, filled = seen.errors, seen.reasons, seen.samples_filled
+    documents["prophet.json"] = prophet.to_dict()
+    arrays = {} if lstm is None or lstm.network is None else {"lstm.npz": lstm.network.arrays()}
+    report = {
+        "next_steps": errors,
+        "calibrations": {
+            question: {target.value: calibration.to_dict() for target, calibration in targets.items()}
+            for question, targets in calibrations.items()
+        },
+        "reasons": [[reason.code, reason.text] for reason in (*reasons, *found)],
+    }
+    card = {
+        "mora_version": __version__,
+        "service": workload.name,
+        "namespace": workload.namespace,
+        "kind": workload.kind,
+        "driven": driven,
+        "experiments": sorted(str(name) for name in chosen["experiment_id"].unique()),
+        "scenarios": sorted(str(name) for name in chosen["scenario"].unique()),
+        "rows": len(chosen),
+        "samples_filled": filled,
+        "data_sha256": _fingerprint(chosen),
+        "last_sample": _last_sample(chosen).isoformat(),
+        "standing": _standing(chosen, cards),
+        "runs": _startups(chosen, cards),
+        "settings": {
+            "seed": settings.seed,
+            "weights": dict(settings.weights),
+            "learn_weights": settings.learn_weights,
+            "hold_seconds": settings.hold.total_seconds(),
+            "slo_p95_seconds": settings.slo.p95_seconds,
+            "slo_error_ratio": settings.slo.error_ratio,
+        },
+        "lstm_columns": [] if lstm is None or lstm.network is None else list(lstm.network.columns),
+        "report": report,
+    }
+    contents, files = store.seal(card, documents, arrays)
+    return _assemble(contents, files)
+
+
+def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
+    from mora.metrics import OBSERVED_SCENARIO
+
+    observed = frame["scenario"] == OBSERVED_SCENARIO
+    if bool(observed.any()) and not bool(observed.all()):
+        text = (
+            f"{int(observed.sum())} observed rows are left out: they are never mixed with the "
+            f"{int((~observed).sum())} rows of load experiments in one fit"
+        )
+        return frame[~observed], [Reason("observed-left-out", text)]
+    return frame, []
+
+
+def _fingerprint(frame: pd.DataFrame) -> str:
+    """A checksum of what was learnt from, the same on every machine."""
+    text = frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\n")
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def _last_sample(frame: pd.DataFrame) -> datetime:
+    last: datetime = frame["timestamp"].max().to_pydatetime()
+    return last.astimezone(UTC)
+
+
+def _standing(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """The workload as it stood when the newest experiment began; None for what no card says."""
+    newest = frame.groupby("experiment_id")["timestamp"].max().sort_values(kind="stable").index
+    for name in reversed([str(name) for name in newest]):
+        card = cards.get(name)
+        if card:
+            return {
+                "container": card.get("container"),
+                "image": card.get("image"),
+                "replicas": card.get("standing_replicas"),
+                "resources": dict(card.get("resources") or {}),
+            }
+    return {"container": None, "image": None, "replicas": None, "resources": {}}
+
+
+def _startups(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
+    """experiment -> the peaks of its first moments, where they were seen."""
+    found = {}
+    for name in sorted(str(name) for name in frame["experiment_id"].unique()):
+        startup = (cards.get(name) or {}).get("startup")
+        if startup:
+            found[name] = {"cpu_cores": startup.get("cpu_cores"), "mem_bytes": startup.get("mem_bytes")}
+    return found
