@@ -35,11 +35,8 @@ class Purchase(SequentialTaskSet):
     def arrive(self) -> None:
         self.client.cookiejar.clear()
         page = self.client.get("/", name="/").text or ""
-        self.wanted = (
-            random.sample(product_ids, k=min(len(product_ids), random.randint(3, _MOST_ITEMS)))
-            if (product_ids := sorted(set(_PRODUCT_LINK.findall(page))))
-            else []
-        )
+        product_ids = sorted(set(_PRODUCT_LINK.findall(page)))
+        self.wanted = random.sample(product_ids, k=min(len(product_ids), random.randint(3, _MOST_ITEMS)))
 
     @task
     def fill_cart(self) -> None:
@@ -60,4 +57,4 @@ class Purchase(SequentialTaskSet):
 
 class Customer(FastHttpUser):
     wait_time = between(0.5, 1.5)
-    tasks = [Purchase]
+    tasks = (Purchase,)

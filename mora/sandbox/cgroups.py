@@ -15,12 +15,14 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from mora.domain import Resources
 
 PERIOD_MICROSECONDS = 100_000
+SHARED_PARENT = "mora"
 _V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
 _V2_CONTROLLERS = ("cpu", "memory")
 # Kubernetes: 1024 shares a core, at least 2.
@@ -145,29 +147,30 @@ class CgroupV1:
             remove_group(parent)
 
 
+def _make_group(group: Path) -> None:
+    group.mkdir(exist_ok=True)
+
+
 class CgroupV2:
     """One tree with cpu and memory handed down to every level; processes in the leaves."""
 
     version = "v2"
 
-    def __init__(self, root: Path, name: str) -> None:
+    def __init__(self, root: Path, name: str, *, make_group: Callable[[Path], None] = _make_group) -> None:
         self._parent = root / name
-        _enable(root)
-        try:
-            self._parent.mkdir(parents=True, exist_ok=True)
-            _enable_between(root, self._parent)
-        except OSError:
-            with contextlib.suppress(OSError):
-                self._parent.rmdir()
-            raise
+        self._make_group = make_group
+        self._make_below(root, Path(name))
 
     def create(self, path: str) -> None:
-        """Make the group; the levels above it hand their controllers down, so they can hold no process."""
-        group = self._parent
-        for part in Path(path).parts:
-            _enable(group)
+        self._make_below(self._parent, Path(path))
+
+    def _make_below(self, top: Path, path: Path) -> None:
+        """Make a group; the levels above it hand their controllers down, so they can hold no process."""
+        group = top
+        for part in path.parts:
+            _hand_down(group)
             group = group / part
-            group.mkdir(exist_ok=True)
+            self._make_group(group)
 
     def limit(self, path: str, resources: Resources) -> None:
         group, limit = self._parent / path, resources.cpu_limit_millicores
@@ -211,24 +214,19 @@ def remove_group(folder: Path, patience_seconds: float = 3.0) -> None:
     """
     deadline = time.monotonic() + patience_seconds
     while folder.exists():
-        groups = sorted((path for path in folder.rglob("*") if path.is_dir()), reverse=True)
-        for group in [*groups, folder]:
+        for group in [Path(path) for path, _, _ in os.walk(folder, topdown=False)]:
             _kill_members(group)
             try:
                 group.rmdir()
-            except FileNotFoundError:
-                continue
             except OSError:
-                if time.monotonic() > deadline:
+                if group.exists() and time.monotonic() > deadline:
                     raise
         if folder.exists():
             time.sleep(0.01)
     # The folder that all sandboxes share goes with the last of them.
-    with contextlib.suppress(OSError):
-        folder.parent.rmdir() if folder.parent.name == SHARED_PARENT else None
-
-
-SHARED_PARENT = "mora"
+    if folder.parent.name == SHARED_PARENT:
+        with contextlib.suppress(OSError):
+            folder.parent.rmdir()
 
 
 def _kill_members(group: Path) -> None:
@@ -252,11 +250,13 @@ def open_tree(
     path = f"{SHARED_PARENT}/{name}"
     attempts: list[Callable[[], GroupTree]] = []
     if all((mount / controller / "cgroup.procs").exists() for controller in _V1_CONTROLLERS):
-        attempts.append(lambda: CgroupV1(mount, path))
+        attempts.append(partial(CgroupV1, mount, path))
     elif (mount / "cgroup.controllers").exists():
-        # A delegated group of our own first (systemd-run --user -p Delegate=yes), then the root of the hierarchy.
-        roots = [mount / _own_v2_path(own_cgroup), mount]
-        attempts += [lambda root=root: CgroupV2(root, path) for root in dict.fromkeys(roots)]  # type: ignore[misc]
+        # From our own group upwards: the first that is ours to write (as root, or by delegation: `systemd-run --user
+        # --scope -p Delegate=yes`) and holds no process. Our own does hold us, unless it is the root of the hierarchy.
+        own = mount / _own_v2_path(own_cgroup)
+        roots = [own, *(level for level in own.parents if level.is_relative_to(mount))]
+        attempts += [partial(CgroupV2, root, path) for root in roots]
     else:
         return NoCgroups(f"no cgroup controllers for cpu and memory are mounted at {mount}")
     failures = []
@@ -275,20 +275,14 @@ def _own_v2_path(own_cgroup: Path) -> str:
     return ""
 
 
-def _enable(group: Path) -> None:
-    """Hand cpu and memory down to the groups below; OSError where they are not there or the group has processes."""
+def _hand_down(group: Path) -> None:
+    """Give cpu and memory to the groups below; OSError where they are not there, or where the group has processes."""
     missing = set(_V2_CONTROLLERS) - set((group / "cgroup.controllers").read_text().split())
     if missing:
         raise OSError(errno.ENOTSUP, f"controllers {', '.join(sorted(missing))} are not delegated", str(group))
     handed_down = set((group / "cgroup.subtree_control").read_text().split())
     if not set(_V2_CONTROLLERS) <= handed_down:
         _write(group / "cgroup.subtree_control", " ".join(f"+{controller}" for controller in _V2_CONTROLLERS))
-
-
-def _enable_between(root: Path, group: Path) -> None:
-    """Hand the controllers down from below the root to the group itself."""
-    for level in [*reversed(group.relative_to(root).parents[:-1]), group.relative_to(root)]:
-        _enable(root / level)
 
 
 def _write(path: Path, value: int | str) -> None:

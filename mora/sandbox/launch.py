@@ -1,4 +1,4 @@
-"""`python -m mora.sandbox.launch PARENT NICE GROUPS -- PROGRAM ...`: becomes PROGRAM, prepared as a child of the sandbox.
+"""`python -m mora.sandbox.launch PARENT NICE GROUPS -- PROGRAM ...` becomes PROGRAM, prepared as the sandbox's child.
 
 It asks the kernel to kill it when its parent dies (prctl(PR_SET_PDEATHSIG) survives exec), joins its cgroups before the
 program allocates anything, takes its priority and its own session, so that Ctrl-C in the terminal stays the

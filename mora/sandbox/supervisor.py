@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import hashlib
 import json
 import os
 import secrets
@@ -19,13 +20,13 @@ import subprocess
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mora.domain import Resources
 from mora.errors import BadInput, ClusterError, MoraError
-from mora.sandbox.cgroups import Usage
 from mora.sandbox.control import ControlServer
 from mora.sandbox.enforcement import open_enforcer
 from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_node
@@ -95,15 +96,23 @@ class Supervisor:
 
     def _reconcile_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not all(deployment.is_settled for deployment in self._deployments.values()):
+        while not (self._is_settled() and self._prometheus_has_seen_all()):
             self._reconcile()
             if self._stop.wait(_LOOP_SECONDS) or self._owner_is_gone():
                 raise ClusterError("The sandbox was stopped while it started.")
             if time.monotonic() > deadline:
                 waiting = [name for name, deployment in self._deployments.items() if not deployment.is_settled]
                 raise ClusterError(
-                    f"The sandbox's {', '.join(waiting)} did not become ready in {_START_SECONDS:.0f} s."
+                    f"The sandbox did not become ready in {_START_SECONDS:.0f} s; "
+                    f"it waits for {', '.join(waiting) or 'the first scrape of its Prometheus'}."
                 )
+
+    def _is_settled(self) -> bool:
+        return all(deployment.is_settled for deployment in self._deployments.values())
+
+    def _prometheus_has_seen_all(self) -> bool:
+        pods = sum(len(deployment.pods) for deployment in self._deployments.values())
+        return self._prometheus is not None and self._prometheus.has_seen(pods)
 
     def _owner_is_gone(self) -> bool:
         return self._owner is not None and bool(select.select([self._owner], [], [], 0)[0])
@@ -115,9 +124,8 @@ class Supervisor:
             self._watchdog = Watchdog(self.folder, self._enforcer.folders(), self._lock_descriptor)
             for child in self._children():
                 self._watchdog.note_child(child.pid)
-        if self._prometheus is not None and self._prometheus.process is not None:
-            if self._prometheus.process.poll() is not None:
-                self._watchdog.note_child(self._prometheus.start())
+        if self._prometheus is not None and not self._prometheus.is_running:
+            self._watchdog.note_child(self._prometheus.start())
 
     def _children(self) -> list[subprocess.Popen[bytes]]:
         processes = [pod.process for deployment in self._deployments.values() for pod in deployment.pods]
@@ -406,7 +414,7 @@ def _reserve_port() -> socket.socket:
 
 def _group_name(folder: Path) -> str:
     """The cgroup of a sandbox: its name, and which user's and home's it is."""
-    return f"{folder.name}-{os.getuid()}-{abs(hash(str(folder))) % 10**8:08d}"
+    return f"{folder.name}-{os.getuid()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
 def _take_lock_or_say_who(folder: Path) -> int:
@@ -415,7 +423,7 @@ def _take_lock_or_say_who(folder: Path) -> int:
     if descriptor is None:
         raise ClusterError(
             f"A sandbox named {folder.name!r} is already running.",
-            hint=f"Use it, or stop it with `mora sandbox down --name {folder.name}`, or start another under another name.",
+            hint=f"Use it, stop it (mora sandbox down --name {folder.name}), or start one under another name.",
         )
     return descriptor
 
@@ -462,22 +470,36 @@ def _run_in_background(options: argparse.Namespace) -> None:
     if os.fork() > 0:
         os._exit(0)
     os.setsid()
+    # The caller's terminal or pipe is not held open by a process that outlives the caller.
+    _redirect_output(Path(os.devnull))
 
-    def tell(answer: dict[str, Any]) -> None:
+    def tell(**answer: Any) -> None:
         os.write(options.ready_descriptor, json.dumps(answer).encode())
         os.close(options.ready_descriptor)
 
+    def on_ready(status: dict[str, Any]) -> None:
+        _redirect_output(Path(status["folder"]) / "logs" / "supervisor.log")
+        tell(ready=True)
+
     try:
-        run_foreground(
-            options.name,
-            enforcement=options.enforcement,
-            owner_pid=options.owner_pid,
-            on_ready=lambda status: tell({"ready": True}),
-        )
+        run_foreground(options.name, enforcement=options.enforcement, owner_pid=options.owner_pid, on_ready=on_ready)
     except MoraError as error:
-        with contextlib.suppress(OSError):
-            tell({"ready": False, "kind": type(error).__name__, "message": error.message, "hint": error.hint})
+        tell(ready=False, kind=type(error).__name__, message=error.message, hint=error.hint)
         sys.exit(1)
+    except Exception:
+        # Anything else is a bug: the caller, if it still waits, is told where.
+        with contextlib.suppress(OSError):
+            tell(
+                ready=False, kind="ClusterError", message=f"The supervisor failed:\n{traceback.format_exc()}", hint=None
+            )
+        raise
+
+
+def _redirect_output(path: Path) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+    for standard in (1, 2):
+        os.dup2(descriptor, standard)
+    os.close(descriptor)
 
 
 def main(arguments: list[str]) -> None:

@@ -29,7 +29,12 @@ class Watchdog:
         reading, self._writing = os.pipe()
         program = [*python_command("mora.sandbox.watchdog"), str(reading), str(folder), *map(str, cgroup_folders)]
         self.process = subprocess.Popen(
-            program, cwd=package_root(), stdin=subprocess.DEVNULL, pass_fds=(reading, lock), start_new_session=True
+            program,
+            cwd=package_root(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            pass_fds=(reading, lock),
+            start_new_session=True,
         )
         os.close(reading)
 

@@ -1,8 +1,8 @@
 """Which replicas of a service are ready, and which of them a call goes to.
 
 The supervisor writes the endpoints file (service -> ports) whenever readiness changes, as Kubernetes keeps endpoints;
-callers look at it again before a call. Stateless services are called round robin. A session's cart lives in one replica:
-all callers pick it by rendezvous hashing, so adding a replica moves only the sessions that the new one takes over.
+callers look at it again before a call. Stateless services are called round robin. A session's cart lives in one
+replica: all callers pick it by rendezvous hashing, so a new replica moves only the sessions that it takes over.
 """
 
 from __future__ import annotations

@@ -14,6 +14,8 @@ import hashlib
 import html
 import os
 import re
+import textwrap
+from decimal import ROUND_HALF_UP, Decimal
 from http.cookies import SimpleCookie
 from string import Template
 from typing import Any
@@ -24,17 +26,26 @@ from mora.sandbox.shop.wire import HttpFailure, Request, Response
 
 _COOKIE = "shop_session-id"
 _SESSION = re.compile(r"[0-9a-f]{32}")
-_LISTED = 36
+_LISTED = 120
 _EXCERPT_CHARACTERS = 120
-# Units of a currency per euro, as of the day the shop was written.
-_RATES = {"EUR": 1.0, "USD": 1.09, "CHF": 0.94, "JPY": 162.3, "GBP": 0.84}
+_CENT = Decimal("0.01")
+# Units of a currency per euro, as of the day the shop was written, and the smallest amount that it is written in.
+_RATES = {
+    "EUR": (Decimal(1), _CENT),
+    "USD": (Decimal("1.09"), _CENT),
+    "CHF": (Decimal("0.94"), _CENT),
+    "JPY": (Decimal("162.3"), Decimal(1)),
+    "GBP": (Decimal("0.84"), _CENT),
+}
 
 _PAGE = Template(
     """<!doctype html>
 <html lang="en">
   <head><meta charset="utf-8"><title>$title</title><link rel="stylesheet" href="/static/shop.css"></head>
   <body>
-    <header><a href="/">Shop</a> <form action="/search"><input name="q"></form> <a href="/cart">Cart ($cart_count)</a></header>
+    <header>
+      <a href="/">Shop</a> <form action="/search"><input name="q"></form> <a href="/cart">Cart ($cart_count)</a>
+    </header>
     <main>
       <h1>$title</h1>
       $main
@@ -58,7 +69,6 @@ _PRODUCT = Template(
       $card
       <form method="post" action="/cart"><input type="hidden" name="product_id" value="$id">
         <input name="quantity" value="1"><button>Add to cart</button></form>
-      <h2>You may also like</h2>
       $related"""
 )
 _LINE = Template('<tr><td><a href="/product/$id">$name</a></td><td>$quantity</td><td>$prices</td></tr>\n')
@@ -71,10 +81,10 @@ def format_prices(cents: int) -> str:
     >>> format_prices(1250)
     '12.50 EUR · 13.63 USD · 11.75 CHF · 2,029 JPY · 10.50 GBP'
     """
-    amounts = {currency: cents / 100 * rate for currency, rate in _RATES.items()}
+    euros = Decimal(cents) / 100
     return " · ".join(
-        f"{amount:,.0f} {currency}" if currency == "JPY" else f"{amount:,.2f} {currency}"
-        for currency, amount in amounts.items()
+        f"{(euros * rate).quantize(smallest, ROUND_HALF_UP):,} {currency}"
+        for currency, (rate, smallest) in _RATES.items()
     )
 
 
@@ -87,22 +97,12 @@ def render_card(product: dict[str, Any]) -> str:
         rating=product["rating"],
         stars="★" * round(product["rating"]) + "☆" * (5 - round(product["rating"])),
         prices=format_prices(product["price_cents"]),
-        excerpt=html.escape(shorten(product["description"])),
+        excerpt=html.escape(textwrap.shorten(product["description"], _EXCERPT_CHARACTERS)),
     )
 
 
-def shorten(text: str) -> str:
-    """The words that fit into an excerpt.
-
-    >>> shorten("few words")
-    'few words'
-    """
-    kept: list[str] = []
-    for word in text.split():
-        if sum(map(len, kept)) + len(kept) + len(word) > _EXCERPT_CHARACTERS:
-            return " ".join(kept) + " …"
-        kept.append(word)
-    return " ".join(kept)
+def render_related(products: list[dict[str, Any]]) -> str:
+    return f"<h2>You may also like</h2>{''.join(render_card(product) for product in products)}"
 
 
 def render_page(title: str, main: str, cart: dict[str, Any], session: str) -> bytes:
@@ -149,7 +149,8 @@ class Frontend:
                 return await self._product(product_id, session)
             case "GET", ["cart"]:
                 cart = await self._cart(session)
-                return _html(render_page("Your cart", render_cart(cart), cart, session))
+                main = render_cart(cart) + await self._related([line["product"]["id"] for line in cart["lines"]])
+                return _html(render_page("Your cart", main, cart, session))
             case "POST", ["cart"]:
                 return await self._add(request.form(), session)
             case "POST", ["cart", "checkout"]:
@@ -167,6 +168,13 @@ class Frontend:
         response = await self._services.call_owner("cartservice", session, "GET", f"/carts/{session}")
         cart: dict[str, Any] = response.json()
         return cart
+
+    async def _related(self, product_ids: list[str]) -> str:
+        """What else they may like, who have these products in their cart."""
+        if not product_ids:
+            return ""
+        path = f"/related?ids={','.join(product_ids)}"
+        return render_related((await self._services.call("productcatalogservice", "GET", path)).json())
 
     async def _list(self, title: str, query: dict[str, str], session: str) -> Response:
         path = f"/products?{urlencode(query)}"
@@ -187,7 +195,7 @@ class Frontend:
             id=product["id"],
             picture=product["picture"],
             card=render_card(product),
-            related="".join(render_card(other) for other in answer["related"]),
+            related=render_related(answer["related"]),
         )
         return _html(render_page(product["name"], main, cart, session))
 
@@ -212,6 +220,7 @@ class Frontend:
             for name, cents in made["price"].items()
         )
         main = f"<p>Order {made['id']}, card ending in {made['payment']['last_digits']}.</p><table>{rows}</table>"
+        main += await self._related(list(made["lines"]))
         return _html(render_page("Thank you", main, {"lines": []}, session))
 
 

@@ -11,20 +11,22 @@ from __future__ import annotations
 import base64
 import random
 import re
-from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from mora.sandbox.shop.serving import Service, Surroundings
 from mora.sandbox.shop.wire import HttpFailure, Request, Response, answer_json
 
 _PRODUCT_COUNT = 1500
+_RELATED = 72
 _SEED = 20260101
 _ID_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
 _WORD = re.compile(r"[a-z]+")
 # The ids of Online Boutique's own products: a scenario with fixed links works on both shops.
 _BOUTIQUE_IDS = (
-    "OLJCESPC7Z", "66VCHSJNUP", "1YMWWN1N4O", "L9ECAV7KIM", "2ZYFJ3GM2N", "0PUK6V6EV0", "LS4PSXUNUM", "9SIQT8TOJO", "6E92ZMYYFZ",
+    "OLJCESPC7Z", "66VCHSJNUP", "1YMWWN1N4O", "L9ECAV7KIM", "2ZYFJ3GM2N", "0PUK6V6EV0", "LS4PSXUNUM", "9SIQT8TOJO",
+    "6E92ZMYYFZ",
 )  # fmt: skip
 _CATEGORIES = ("accessories", "clothing", "footwear", "hair", "beauty", "decor", "home", "kitchen", "garden", "travel")
 _ADJECTIVES = (
@@ -65,10 +67,18 @@ class Product:
 
     def summary(self) -> dict[str, Any]:
         """What a list shows: everything but the picture."""
-        return {key: value for key, value in self.full().items() if key != "picture"}
+        return {
+            "id": self.id,
+            "name": self.name,
+            "category": self.category,
+            "description": self.description,
+            "price_cents": self.price_cents,
+            "weight_grams": self.weight_grams,
+            "rating": self.rating,
+        }
 
     def full(self) -> dict[str, Any]:
-        return {key: value for key, value in asdict(self).items() if key != "words"}
+        return {**self.summary(), "picture": self.picture}
 
 
 def generate_products(count: int = _PRODUCT_COUNT, seed: int = _SEED) -> list[Product]:
@@ -82,7 +92,7 @@ def _generate_product(rng: random.Random, product_id: str) -> Product:
     noun, material, category = rng.choice(_NOUNS), rng.choice(_MATERIALS), rng.choice(_CATEGORIES)
     name = f"{rng.choice(_ADJECTIVES)} {material} {noun}".title()
     sentences = (
-        f"{rng.choice(_ADJECTIVES).title()} {noun} of {rng.choice(_MATERIALS)} & {material}, made for {rng.choice(_USES)}."
+        f"{rng.choice(_ADJECTIVES).title()} {noun} of {rng.choice(_MATERIALS)} & {material}, for {rng.choice(_USES)}."
         for _ in range(5)
     )
     description = " ".join(sentences)
@@ -121,9 +131,12 @@ class Catalogue:
         best = sorted((score for score in scored if score[0]), reverse=True)[:count]
         return [self.by_id[product_id] for _, _, product_id in best]
 
-    def related(self, product: Product, count: int) -> list[Product]:
-        others = [other for other in self.by_id.values() if other.category == product.category and other is not product]
-        return sorted(others, key=lambda other: (-len(other.words & product.words), -other.rating))[:count]
+    def related(self, products: Sequence[Product], count: int) -> list[Product]:
+        """The products of the same categories that share the most words with the given ones."""
+        words = frozenset().union(*(product.words for product in products))
+        categories = {product.category for product in products}
+        others = [p for p in self.by_id.values() if p.category in categories and p not in products]
+        return sorted(others, key=lambda other: (-len(other.words & words), -other.rating))[:count]
 
 
 def build(_: Surroundings) -> Service:
@@ -140,8 +153,11 @@ def build(_: Surroundings) -> Service:
                 return answer_json([product.summary() for product in listed])
             case ["products", product_id] if product_id in catalogue.by_id:
                 product = catalogue.by_id[product_id]
-                related = [other.summary() for other in catalogue.related(product, 4)]
+                related = [other.summary() for other in catalogue.related([product], _RELATED)]
                 return answer_json({"product": product.full(), "related": related})
+            case ["related"]:
+                products = [catalogue.by_id[product_id] for product_id in request.query["ids"].split(",")]
+                return answer_json([other.summary() for other in catalogue.related(products, _RELATED)])
             case ["prices"]:
                 products = [catalogue.by_id[product_id] for product_id in request.json()["ids"]]
                 return answer_json(
