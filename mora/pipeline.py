@@ -1,0 +1,482 @@
+"""The use-cases on one page: collect, train, recommend, render.
+
+The command line and the Python API both come through here. Every step starts from files and ends in files or in a
+value that can be printed, so each can be run again alone.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mora import registry
+from mora.domain import (
+    Allocation,
+    Cluster,
+    Container,
+    MetricSource,
+    Reason,
+    Recommendation,
+    Reporter,
+    Resources,
+    Silent,
+    Slo,
+    Window,
+    Workload,
+    check_name,
+)
+from mora.errors import BadInput, BadModel, MoraError, NotEnoughData, StaleAnswer
+
+if TYPE_CHECKING:
+    from mora.config import Settings
+    from mora.harness.experiment import RunReport
+    from mora.harness.plan import Plan
+    from mora.model import ServiceModel, TrainSettings
+    from mora.outputs import OutputSettings
+    from mora.policies import PolicySettings
+    from mora.sources.access import Access
+    from mora.sources.prometheus import PrometheusSource
+
+DEFAULT_NAMESPACE = "default"
+# Observed data that ended longer ago says little of what runs now; a week is the longest period that is looked for.
+STALE_AFTER = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What became of one service in `train_all`: a model, or the words of why there is none."""
+
+    service: str
+    model: ServiceModel | None
+    error: MoraError | None
+    seconds: float
+
+
+def model_folder(models_dir: Path | str, service: str, namespace: str = DEFAULT_NAMESPACE) -> Path:
+    """Where a service's model lives: models/<service>, with a level for a namespace that is not the default."""
+    check_name(service, "service name")
+    root = Path(models_dir)
+    return root / service if namespace == DEFAULT_NAMESPACE else root / check_name(namespace, "namespace") / service
+
+
+def list_models(models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> list[str]:
+    """Services that have a model folder, sorted."""
+    root = Path(models_dir) if namespace == DEFAULT_NAMESPACE else Path(models_dir) / namespace
+    if not root.is_dir():
+        return []
+    return sorted(folder.name for folder in root.iterdir() if (folder / "card.json").is_file())
+
+
+# --- collect ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where experiments run: what is scaled, what is measured, and where the load goes."""
+
+    cluster: Cluster
+    source: MetricSource
+    workloads: tuple[Workload, ...]
+    entry_service: str
+    load_url: str
+
+
+def open_cluster(target: str, *, sandbox: str = "default") -> Cluster:
+    """The cluster of a target's name: a running sandbox, or what KUBECONFIG points at."""
+    make = registry.load("clusters", target)
+    cluster: Cluster = make(name=sandbox) if target == "sandbox" else make()
+    return cluster
+
+
+def open_prometheus(settings: Settings) -> PrometheusSource:
+    """The Prometheus that the settings name; BadInput where they name none."""
+    from mora.sources.prometheus import PrometheusSource
+
+    if settings.prometheus_url is None:
+        raise BadInput(
+            "Which Prometheus?",
+            hint="Name it: --prometheus http://127.0.0.1:9090, or MORA_PROMETHEUS_URL, or mora.toml.",
+        )
+    return PrometheusSource(
+        settings.prometheus_url,
+        access=access_of(settings),
+        timeout=timedelta(seconds=settings.prometheus_timeout_seconds),
+    )
+
+
+def access_of(settings: Settings) -> Access:
+    """The credentials that the settings hold for a Prometheus."""
+    from mora.sources.access import Access
+
+    return Access(
+        headers=settings.prometheus_headers,
+        token_file=settings.prometheus_token_file,
+        username=settings.prometheus_username,
+        password=settings.prometheus_password,
+        ca_file=settings.prometheus_ca_file,
+    )
+
+
+@contextmanager
+def sandbox_place(name: str = "default", *, say: Callable[[str], None] = lambda words: None) -> Iterator[Place]:
+    """The sandbox of that name; where none is running, one is started, and goes down with this process or before."""
+    from mora import sandbox
+    from mora.clusters.sandbox import SandboxCluster
+    from mora.sandbox.state import list_sandboxes
+    from mora.sources.prometheus import PrometheusSource
+
+    is_running = name in list_sandboxes()
+    if is_running:
+        handle = sandbox.connect(name)
+    else:
+        say(f"Starting a sandbox for this run ({name}) ...")
+        handle = sandbox.start(name, owner_pid=os.getpid())
+    try:
+        yield Place(
+            cluster=SandboxCluster(handle),
+            source=PrometheusSource(handle.prometheus_url),
+            workloads=tuple(Workload(handle.namespace, service) for service in handle.services),
+            entry_service=handle.entry_service,
+            load_url=handle.shop_url,
+        )
+    finally:
+        if not is_running:
+            handle.down()
+
+
+def sandbox_preview() -> tuple[MetricSource, tuple[Workload, ...]]:
+    """What a dry run on the sandbox asks: its queries and services, whether or not one is running."""
+    from mora.sandbox import spec
+    from mora.sources.prometheus import PrometheusSource
+
+    workloads = tuple(sorted(Workload(spec.NAMESPACE, service.name) for service in spec.SERVICES))
+    return PrometheusSource("http://127.0.0.1:9090"), workloads
+
+
+def collect(
+    plan: Plan | str,
+    place: Place,
+    *,
+    data_dir: Path | str = "data",
+    resume: bool = False,
+    allow_remote: bool = False,
+    reporter: Reporter | None = None,
+) -> RunReport:
+    """Run a plan's experiments at a place and write the CSV and JSON of every service; see harness.run_plan."""
+    from mora.harness.experiment import run_plan
+    from mora.harness.plan import Plan
+
+    return run_plan(
+        plan if isinstance(plan, Plan) else Plan.load(plan),
+        place.cluster,
+        place.source,
+        workloads=place.workloads,
+        entry_service=place.entry_service,
+        load_url=place.load_url,
+        data_dir=data_dir,
+        resume=resume,
+        allow_remote=allow_remote,
+        reporter=reporter,
+    )
+
+
+# The most samples that a history is read with when no step is named: two weeks at one a minute.
+_HISTORY_SAMPLES = 20_160
+_HISTORY_STEPS_SECONDS = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
+
+
+def history_window(span: timedelta, *, step: timedelta | None = None, now: datetime | None = None) -> Window:
+    """The last `span` on a grid; without a step the finest round one that gives at most two weeks of minutes.
+
+    >>> from datetime import UTC, datetime
+    >>> at = datetime(2026, 11, 21, 12, 0, 7, tzinfo=UTC)
+    >>> history_window(timedelta(days=14), now=at).step, history_window(timedelta(hours=2), now=at).step
+    (datetime.timedelta(seconds=60), datetime.timedelta(seconds=15))
+    """
+    if step is None:
+        # A finer grid than the usual scrape interval says nothing new.
+        least = max(15.0, span.total_seconds() / _HISTORY_SAMPLES)
+        step = timedelta(seconds=next((s for s in _HISTORY_STEPS_SECONDS if s >= least), _HISTORY_STEPS_SECONDS[-1]))
+    moment = (now or datetime.now(UTC)).timestamp()
+    end = datetime.fromtimestamp(moment - moment % step.total_seconds(), UTC)
+    return Window(end - (span // step) * step, end, step)
+
+
+# --- train -----------------------------------------------------------------------------------------------------------
+
+
+def train(
+    service: str,
+    *,
+    data_dir: Path | str = "data",
+    models_dir: Path | str = "models",
+    namespace: str = DEFAULT_NAMESPACE,
+    include_flagged: bool = False,
+    settings: TrainSettings | None = None,
+    reporter: Reporter | None = None,
+) -> ServiceModel:
+    """Train Prophet, LSTM and the load response of one service on its CSVs and save the model folder.
+
+    Raises NotEnoughData (how much is needed, how to get it) and BadDataset (file and line).
+    """
+    from mora import dataset
+    from mora import model as learning
+
+    frame = dataset.read_dataset(service, data_dir, namespace=namespace, include_flagged=include_flagged)
+    cards = dataset.read_cards(service, data_dir, namespace=namespace)
+    kinds = {str(card["kind"]) for card in cards.values() if card.get("kind")}
+    workload = Workload(namespace, service, kinds.pop() if len(kinds) == 1 else "Deployment")
+    chosen = settings if settings is not None else learning.TrainSettings()
+    trained = learning.train(frame, cards, workload, settings=chosen, reporter=reporter or Silent())
+    trained.save(model_folder(models_dir, service, namespace))
+    return trained
+
+
+def train_all(
+    services: Sequence[str],
+    *,
+    data_dir: Path | str = "data",
+    models_dir: Path | str = "models",
+    namespace: str = DEFAULT_NAMESPACE,
+    include_flagged: bool = False,
+    settings: TrainSettings | None = None,
+    jobs: int = 2,
+    reporter: Reporter | None = None,
+) -> list[Trained]:
+    """Train many services, `jobs` at a time in processes of their own; one that fails does not stop the others."""
+    from joblib import Parallel, delayed
+
+    reporter = reporter or Silent()
+    where = {"data_dir": data_dir, "models_dir": models_dir, "namespace": namespace}
+    options = {**where, "include_flagged": include_flagged, "settings": settings}
+    done: list[Trained] = []
+    reporter.advance("Training", 0, len(services))
+    outcomes = Parallel(n_jobs=min(jobs, len(services)), return_as="generator_unordered")(
+        delayed(_train_one)(service, options) for service in services
+    )
+    for outcome in outcomes:
+        done.append(outcome)
+        reporter.advance("Training", len(done), len(services), outcome.service)
+    return sorted(done, key=lambda trained: services.index(trained.service))
+
+
+def _train_one(service: str, options: Mapping[str, Any]) -> Trained:
+    started = time.monotonic()
+    try:
+        model, error = train(service, **options), None
+    except MoraError as failure:
+        model, error = None, failure
+    return Trained(service, model, error, time.monotonic() - started)
+
+
+def load_model(service: str, *, models_dir: Path | str = "models", namespace: str = DEFAULT_NAMESPACE) -> ServiceModel:
+    """The saved model of a service; BadModel naming those there are where it has none."""
+    from mora.model import ServiceModel
+
+    folder = model_folder(models_dir, service, namespace)
+    if not folder.is_dir():
+        others = list_models(models_dir, namespace)
+        raise BadModel(
+            f"There is no model of {service!r} in {folder}"
+            + (f"; there are models of {', '.join(others)}." if others else "."),
+            hint=f"Train one: mora train {service}",
+        )
+    return ServiceModel.load(folder)
+
+
+def recommend(
+    service: str,
+    *,
+    users: int | None = None,
+    scenario: str | None = None,
+    data_dir: Path | str = "data",
+    models_dir: Path | str = "models",
+    namespace: str = DEFAULT_NAMESPACE,
+    slo: Slo | None = None,
+    min_replicas: int = 1,
+    target_utilisation: float = 0.7,
+    policy: PolicySettings | None = None,
+    current: Allocation | None = None,
+    stale_ok: bool = False,
+    include_flagged: bool = False,
+    model: ServiceModel | None = None,
+    frame: Any = None,
+    now: datetime | None = None,
+) -> Recommendation:
+    """What `service` should request, be limited to and run as, and why.
+
+    users, scenario: the load asked for; without users the highest driven load that kept the SLO is meant.
+    current: the workload as it stands now (from a cluster); without it, as it stood when the data was collected.
+    now: the wall clock, only to tell whether observed data has aged; no number depends on it.
+    Raises StaleAnswer where the data does not describe what runs, unless `stale_ok`.
+    """
+    from mora import dataset, policies
+
+    if users is not None and users < 1:
+        raise BadInput(f"--users must be at least 1, not {users}.")
+    model = model if model is not None else load_model(service, models_dir=models_dir, namespace=namespace)
+    if frame is None:
+        frame = dataset.read_dataset(service, data_dir, namespace=namespace, include_flagged=include_flagged)
+    if frame.empty:
+        raise NotEnoughData(f"There is no usable data of {service!r} in {data_dir}.", hint="Collect some: mora collect")
+    remarks = check_fresh(model, current, now=now or datetime.now(UTC), stale_ok=stale_ok)
+    demand = model.demand(
+        frame,
+        users=users,
+        scenario=scenario,
+        slo=slo or Slo(),
+        min_replicas=min_replicas,
+        target_utilisation=target_utilisation,
+    )
+    settings = policy if policy is not None else policies.PolicySettings()
+    standing = current if current is not None else standing_allocation(model)
+    advice = policies.recommend(demand, standing, settings)
+    return replace(advice, reasons=(*remarks, *advice.reasons), model_digest=model.digest)
+
+
+def standing_allocation(model: ServiceModel) -> Allocation:
+    """The workload as it stood when the model's data was collected, from the model's card."""
+    seen = model.card.get("standing") or {}
+    resources = seen.get("resources") or {}
+    fields = Resources.__dataclass_fields__
+    container = Container(
+        name=seen.get("container") or "server",
+        resources=Resources(**{name: resources[name] for name in fields if resources.get(name) is not None}),
+        image=seen.get("image"),
+        is_main=True,
+    )
+    return Allocation(replicas=seen.get("replicas"), containers=(container,))
+
+
+def check_fresh(
+    model: ServiceModel, current: Allocation | None, *, now: datetime, stale_ok: bool
+) -> tuple[Reason, ...]:
+    """Refuse, or with `stale_ok` remark, that the data does not describe what runs now."""
+    remarks = []
+    is_driven = bool(model.card.get("driven"))
+    last_sample = datetime.fromisoformat(model.card["last_sample"])
+    if not is_driven and now - last_sample > STALE_AFTER:
+        age_days = (now - last_sample).days
+        remarks.append(
+            Reason(
+                "stale_data",
+                f"The data ends {age_days} days ago ({last_sample:%Y-%m-%d %H:%M} UTC); use may have moved since.",
+            )
+        )
+    if current is not None and current.main is not None:
+        remarks += _differences(standing_allocation(model), current.main)
+    if remarks and not stale_ok:
+        words = " ".join(remark.text for remark in remarks)
+        raise StaleAnswer(
+            f"The data of {model.workload.name!r} does not describe what runs now. {words}",
+            hint="Collect and train again, or take the answer as it is with --stale-ok.",
+        )
+    return tuple(remarks)
+
+
+def _differences(standing: Allocation, container: Container) -> list[Reason]:
+    seen = standing.main
+    if seen is None:
+        return []
+    found = []
+    if seen.image and container.image and seen.image != container.image:
+        found.append(Reason("image_changed", f"It runs image {container.image}, the data saw {seen.image}."))
+    before, after = seen.resources, container.resources
+    for name, old, new in (
+        ("CPU", before.cpu_limit_millicores, after.cpu_limit_millicores),
+        ("memory", before.memory_limit_bytes, after.memory_limit_bytes),
+    ):
+        if old != new:
+            found.append(
+                Reason("limits_changed", f"Its {name} limit is {_limit(name, new)}, the data saw {_limit(name, old)}.")
+            )
+    return found
+
+
+def _limit(name: str, amount: int | None) -> str:
+    from mora.quantities import format_cpu, format_memory
+
+    if amount is None:
+        return "not set"
+    return format_cpu(amount) if name == "CPU" else format_memory(amount)
+
+
+def render(
+    recommendations: Recommendation | Sequence[Recommendation],
+    output: str = "table",
+    *,
+    kustomize_version: str | None = None,
+) -> str:
+    """Recommendations as text: table, json, yaml, patch, kustomize, vpa, hpa or commands.
+
+    kustomize_version: of the kustomize that will build; before 4 it takes patchesStrategicMerge.
+    """
+    text: str = registry.load("outputs", output)(_many(recommendations), _output_settings(kustomize_version))
+    return text
+
+
+def write_kustomize(
+    recommendations: Recommendation | Sequence[Recommendation], folder: Path, *, kustomize_version: str | None = None
+) -> list[Path]:
+    """A kustomize overlay as files in `folder`, each whole or not at all; what was written."""
+    from mora.dataset import write_files
+    from mora.outputs.kustomize import files
+
+    texts = files(_many(recommendations), _output_settings(kustomize_version))
+    written = {folder / name: text for name, text in texts.items()}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_files(written.items())
+    return list(written)
+
+
+def _many(recommendations: Recommendation | Sequence[Recommendation]) -> list[Recommendation]:
+    return [recommendations] if isinstance(recommendations, Recommendation) else list(recommendations)
+
+
+def _output_settings(kustomize_version: str | None) -> OutputSettings:
+    from mora.outputs import OutputSettings
+
+    return OutputSettings() if kustomize_version is None else OutputSettings(kustomize_version=kustomize_version)
+
+
+def policy_settings(settings: Settings) -> PolicySettings:
+    """What the settings say to the policy."""
+    from mora.policies import PolicySettings
+
+    return PolicySettings(
+        cpu_buffer=settings.cpu_buffer,
+        memory_buffer=settings.memory_buffer,
+        cpu_floor_millicores=settings.cpu_floor_millicores,
+        memory_floor_bytes=settings.memory_floor_bytes,
+        cpu_cap_millicores=settings.cpu_cap_millicores,
+        memory_cap_bytes=settings.memory_cap_bytes,
+        min_change=settings.min_change,
+        max_cpu_cut=settings.max_cpu_cut,
+        max_memory_cut=settings.max_memory_cut,
+        allow_any_step=settings.allow_any_step,
+        min_replicas=settings.min_replicas,
+        max_replicas=settings.max_replicas,
+        target_utilisation=settings.target_utilisation,
+    )
+
+
+def train_settings(settings: Settings) -> TrainSettings:
+    """What the settings say to training."""
+    from mora.model import TrainSettings
+
+    return TrainSettings(seed=settings.seed, slo=settings.slo)
+
+
+def describe_training(trained: Trained) -> str:
+    """What a training learnt, or why there is no model, for a person."""
+    from mora.outputs.training import render as render_training
+
+    if trained.model is None:
+        return f"{trained.service}: no model. {trained.error}\n"
+    return render_training(trained.service, trained.model.card, seconds=trained.seconds)
