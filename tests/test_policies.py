@@ -361,6 +361,13 @@ def test_an_oom_kill_adds_a_hundred_mebibytes_or_a_fifth() -> None:
     assert large.value == 1200 * MIB  # the VPA's own test: 1000 -> 1200
 
 
+def test_memory_that_was_oom_killed_is_not_cut() -> None:
+    current = allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB)
+    advice = recommend(demand(oom_kills=1), current)
+    assert (advice.memory_request.value, advice.memory_limit.value) == (GIB, 2 * GIB)
+    assert codes(advice.memory_request)[-1] == codes(advice.memory_limit)[-1] == "held-pinned"
+
+
 def test_use_held_at_a_limit_is_raised_by_a_fifth() -> None:
     advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=100)).cpu_request
     assert advice.value == 240
@@ -458,6 +465,11 @@ def test_keep_keeps_a_limit_that_is_high_enough_and_adds_none() -> None:
 def test_ratio_takes_a_lone_limit_for_a_request_of_the_same_size() -> None:
     advice = recommend(demand(), allocation(cpu_limit_millicores=200), PolicySettings(cpu_limit="ratio")).cpu_limit
     assert (advice.value, codes(advice)) == (120, ["limit-equals-request"])
+
+
+def test_a_ratio_below_one_is_not_kept() -> None:
+    current = allocation(cpu_request_millicores=200, cpu_limit_millicores=100)
+    assert recommend(demand(), current, PolicySettings(cpu_limit="ratio")).cpu_limit.value == 120
 
 
 def test_a_memory_limit_is_cut_no_faster_than_a_request() -> None:

@@ -256,6 +256,14 @@ def test_a_free_run_at_a_higher_load_ends_the_at_least() -> None:
     assert upper >= 0.1
 
 
+def test_a_bound_is_not_averaged_away_by_a_free_run_that_used_less() -> None:
+    response = fit(
+        run(10, 1, cpu=0.1, memory_mib=100, memory_limit_mib=200, oom_kills=1), run(20, 1, cpu=0.1, memory_mib=60)
+    )
+    assert response.use(Target.MEMORY, Load("browsing", 10), 1).value == 200 * MIB
+    assert response.use(Target.MEMORY, Load("browsing", 20), 1).value == 200 * MIB
+
+
 def test_beyond_the_driven_load_use_goes_on_as_a_straight_line_up_to_half_as_much_again() -> None:
     response = fit(*grid())
     point = response.use(Target.CPU, Load("browsing", 60), 1)
@@ -330,6 +338,11 @@ def test_a_count_that_was_measured_to_fail_is_not_chosen_although_the_curve_woul
     assert choice.replicas == 3
     assert "2 replicas were measured to fail at 40 users (p95 350 ms, 0.00% errors)" in choice.reasons[0].text
     assert response.choose_replicas(Load("browsing", 20), SLO).replicas == 1
+
+
+def test_one_bad_run_with_more_replicas_does_not_outvote_a_harder_one_that_kept_the_slo() -> None:
+    runs = [run(20, 1, cpu=0.1, latency=0.1), run(20, 3, cpu=0.1, latency=0.35), run(40, 1, cpu=0.1, latency=0.25)]
+    assert fit(*runs).choose_replicas(Load("browsing", 20), SLO).replicas == 1
 
 
 def test_replicas_that_were_never_driven_are_judged_by_users_per_pod_and_say_so() -> None:
