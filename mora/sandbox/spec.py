@@ -35,7 +35,7 @@ def _spec(name: str, cpu: tuple[int, int], memory_mib: tuple[int, int]) -> Servi
 
 
 SERVICES: tuple[ServiceSpec, ...] = (
-    _spec("frontend", cpu=(200, 200), memory_mib=(512, 512)),
+    _spec("frontend", cpu=(100, 150), memory_mib=(512, 512)),
     _spec("productcatalogservice", cpu=(200, 300), memory_mib=(256, 256)),
     _spec("cartservice", cpu=(100, 200), memory_mib=(32, 48)),
     _spec("checkoutservice", cpu=(300, 300), memory_mib=(256, 256)),

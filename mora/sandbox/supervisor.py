@@ -474,8 +474,10 @@ def _run_in_background(options: argparse.Namespace) -> None:
     _redirect_output(Path(os.devnull))
 
     def tell(**answer: Any) -> None:
-        os.write(options.ready_descriptor, json.dumps(answer).encode())
-        os.close(options.ready_descriptor)
+        # Once it has been told that we are ready, the caller listens no more.
+        with contextlib.suppress(OSError):
+            os.write(options.ready_descriptor, json.dumps(answer).encode())
+            os.close(options.ready_descriptor)
 
     def on_ready(status: dict[str, Any]) -> None:
         _redirect_output(Path(status["folder"]) / "logs" / "supervisor.log")
@@ -487,11 +489,8 @@ def _run_in_background(options: argparse.Namespace) -> None:
         tell(ready=False, kind=type(error).__name__, message=error.message, hint=error.hint)
         sys.exit(1)
     except Exception:
-        # Anything else is a bug: the caller, if it still waits, is told where.
-        with contextlib.suppress(OSError):
-            tell(
-                ready=False, kind="ClusterError", message=f"The supervisor failed:\n{traceback.format_exc()}", hint=None
-            )
+        # Anything else is a bug: the caller is told where.
+        tell(ready=False, kind="ClusterError", message=f"The supervisor failed:\n{traceback.format_exc()}", hint=None)
         raise
 
 

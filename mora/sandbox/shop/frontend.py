@@ -65,7 +65,7 @@ _CARD = Template(
       """
 )
 _PRODUCT = Template(
-    """<img alt="" src="data:image/webp;base64,$picture">
+    """<img alt="" src="/static/$id.webp">
       $card
       <form method="post" action="/cart"><input type="hidden" name="product_id" value="$id">
         <input name="quantity" value="1"><button>Add to cart</button></form>
@@ -193,7 +193,6 @@ class Frontend:
         product = answer["product"]
         main = _PRODUCT.substitute(
             id=product["id"],
-            picture=product["picture"],
             card=render_card(product),
             related=render_related(answer["related"]),
         )

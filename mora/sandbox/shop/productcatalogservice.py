@@ -18,7 +18,7 @@ from typing import Any
 from mora.sandbox.shop.serving import Service, Surroundings
 from mora.sandbox.shop.wire import HttpFailure, Request, Response, answer_json
 
-_PRODUCT_COUNT = 1500
+_PRODUCT_COUNT = 1000
 _RELATED = 72
 _SEED = 20260101
 _ID_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"
@@ -104,7 +104,7 @@ def _generate_product(rng: random.Random, product_id: str) -> Product:
         price_cents=rng.randrange(499, 19_999),
         weight_grams=rng.randrange(50, 4_000),
         rating=rng.randrange(20, 51) / 10,
-        picture=base64.b64encode(rng.randbytes(4_500)).decode(),
+        picture=base64.b64encode(rng.randbytes(24_000)).decode(),
         words=frozenset(_WORD.findall(f"{name} {category} {description}".lower())),
     )
 
