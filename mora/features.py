@@ -107,11 +107,12 @@ def _runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
 
 def grid_step(frame: pd.DataFrame) -> timedelta:
     """The step of the samples: the median distance of neighbours within one experiment."""
-    stamps = frame[["experiment_id", "timestamp"]].sort_values(["experiment_id", "timestamp"])
-    steps = stamps.groupby("experiment_id")["timestamp"].diff().dropna().dt.total_seconds()
-    if steps.empty:
+    owners, stamps = frame["experiment_id"].factorize()[0], epoch_seconds(frame)
+    order = np.lexsort((stamps, owners))
+    steps = np.diff(stamps[order])[np.diff(owners[order]) == 0]
+    if not len(steps):
         raise NotEnoughData("There are no two samples of one experiment, so no step between samples can be found.")
-    return timedelta(seconds=float(steps.median()))
+    return timedelta(seconds=float(np.median(steps)))
 
 
 def is_driven(frame: pd.DataFrame) -> bool:
@@ -135,7 +136,8 @@ def segments(frame: pd.DataFrame, *, step: timedelta | None = None) -> list[Segm
     """
     seconds_of_step = (step or grid_step(frame)).total_seconds()
     found: list[Segment] = []
-    for name, rows in frame.groupby("experiment_id", sort=True):
+    for name in sorted(frame["experiment_id"].unique()):
+        rows = frame[frame["experiment_id"] == name]
         observed = str(rows["scenario"].iloc[0]) == OBSERVED_SCENARIO
         scenario = None if observed else str(rows["scenario"].iloc[0])
         found.extend(_segments_of(str(name), scenario, rows, seconds_of_step))

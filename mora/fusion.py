@@ -22,6 +22,8 @@ NAIVE = "naive"
 BOUND_LEVEL = 0.9
 # Confidence leans on the prior as if it were this many holds.
 PRIOR_HOLDS = 8
+# On fewer holds no forecaster is called worse than another.
+LEAST_HOLDS_TO_JUDGE = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +51,8 @@ def choose_weights(
 
     errors: forecaster -> absolute error per hold, the same holds for all; a part that failed is missing. `naive` is the
         yardstick. A part is worse than it where its errors are larger by more than one standard error of the paired
-        differences (Breiman et al. 1984, the one-standard-error rule): a handful of noisy holds does not overturn the
-        default. Its weight goes to the other part, or to the naive forecast where that is worse too.
+        differences (Breiman et al. 1984, the one-standard-error rule), of three holds at least: one noisy stretch does
+        not overturn the default. Its weight goes to the other part, or to the naive forecast where that is worse too.
     learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
         (`values` and `truth` per hold are needed).
 
@@ -94,13 +96,13 @@ def choose_weights(
 def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
     """Whether paired errors are larger by more than one standard error of their differences.
 
-    >>> is_clearly_worse([2, 2, 3], [1, 1, 1]), is_clearly_worse([2, 0, 2], [1, 1, 1])
-    (True, False)
+    >>> is_clearly_worse([2, 2, 3], [1, 1, 1]), is_clearly_worse([2, 0, 2], [1, 1, 1]), is_clearly_worse([9], [1])
+    (True, False, False)
     """
     differences = np.asarray(errors, dtype=np.float64) - np.asarray(yardstick, dtype=np.float64)
-    if not len(differences):
+    if len(differences) < LEAST_HOLDS_TO_JUDGE:
         return False
-    error = float(differences.std(ddof=1)) / math.sqrt(len(differences)) if len(differences) > 1 else 0.0
+    error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     return float(differences.mean()) > error
 
 

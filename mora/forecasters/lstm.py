@@ -147,9 +147,10 @@ def _lstm(sequence: Floats, kernel: Floats, recurrent: Floats, bias: Floats) -> 
     out = np.empty((count, steps, units))
     for step in range(steps):
         gates = projected[:, step] + hidden @ recurrent
-        let_in, forget, new, let_out = np.split(gates, 4, axis=1)
-        cell = _sigmoid(forget) * cell + _sigmoid(let_in) * np.tanh(new)
-        hidden = _sigmoid(let_out) * np.tanh(cell)
+        let_in, forget = _sigmoid(gates[:, :units]), _sigmoid(gates[:, units : 2 * units])
+        new, let_out = np.tanh(gates[:, 2 * units : 3 * units]), _sigmoid(gates[:, 3 * units :])
+        cell = forget * cell + let_in * new
+        hidden = let_out * np.tanh(cell)
         out[:, step] = hidden
     return out
 
@@ -229,17 +230,30 @@ class LstmForecaster:
 
     def after(self, piece: Segment) -> Mapping[Target, tuple[float, float]]:
         """Mean and high level of the horizon that follows a segment's last window."""
+        return self.after_all([piece])[0]
+
+    def after_all(self, pieces: Sequence[Segment]) -> list[Mapping[Target, tuple[float, float]]]:
+        """As after(), of many segments at once."""
         network = self._fitted()
+        tails = [self._last_window(piece, network) for piece in pieces]
+        if not tails:
+            return []
+        windows = np.stack([tail.matrix(network.columns) for tail in tails])
+        names = [TARGET_COLUMNS[target] for target in network.targets]
+        levels = np.stack([tail.matrix(names).mean(axis=0) for tail in tails])
+        return [
+            {target: (float(f[0]), float(f[1])) for target, f in zip(network.targets, found, strict=True)}
+            for found in network.predict(windows, levels)
+        ]
+
+    def _last_window(self, piece: Segment, network: Network) -> Segment:
         if len(piece) < self.window:
             raise NotEnoughData(f"The LSTM looks at {self.window} samples; {piece.name} has {len(piece)}.")
         tail = piece.cut(len(piece) - self.window, len(piece))
-        window = tail.matrix(network.columns)
-        if not np.isfinite(window).all():
-            unknown = [name for name in network.columns if not np.isfinite(tail.values[name]).all()]
+        unknown = [name for name in network.columns if not np.isfinite(tail.values[name]).all()]
+        if unknown:
             raise NotEnoughData(f"The LSTM was trained on {', '.join(unknown)}, which {piece.name} does not hold.")
-        level = tail.matrix([TARGET_COLUMNS[target] for target in network.targets]).mean(axis=0)
-        found = network.predict(window[None], level[None])[0]
-        return {target: (float(f[0]), float(f[1])) for target, f in zip(network.targets, found, strict=True)}
+        return tail
 
     def forecast(self, recent: pd.DataFrame, horizon: int, *, level: float = 0.9) -> Mapping[Target, Forecast]:
         return self.forecast_segment(segments(recent)[-1], horizon, level=level, step=grid_step(recent))

@@ -99,7 +99,8 @@ class Curve:
             size = float(np.mean(np.abs(self.deltas))) + 1e-8
             beyond = np.maximum(self._time(seconds) - 1.0, 0.0)
             variance += len(self.changepoints) * 2 * size**2 * beyond**3 / 3
-        return np.sqrt(variance) * self.scale
+        deviation: Floats = np.sqrt(variance) * self.scale
+        return deviation
 
     def _time(self, seconds: Floats) -> Floats:
         t: Floats = (seconds - self.start_seconds) / self.span_seconds
@@ -110,7 +111,8 @@ class Curve:
             return np.full(len(t), self.offset)
         points, deltas = np.array(self.changepoints), np.array(self.deltas)
         passed = t[:, None] >= points[None, :]
-        return (self.rate + passed @ deltas) * t + self.offset - passed @ (deltas * points)
+        trend: Floats = (self.rate + passed @ deltas) * t + self.offset - passed @ (deltas * points)
+        return trend
 
     def to_dict(self) -> dict[str, Any]:
         return {

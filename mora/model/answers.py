@@ -20,7 +20,7 @@ from mora.forecasters.lstm import LstmForecaster
 from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import BOUND_LEVEL, NAIVE
 from mora.model.calibration import Calibration
-from mora.model.driven import Outlook, Parts, cell_of, memory_peak, nearest_runs, outlook, runs_up_to
+from mora.model.driven import SIZED, Outlook, Parts, cell_of, memory_peak, nearest_runs, outlooks_of, runs_up_to
 from mora.quantities import readable_bytes
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO, LoadResponse
 
@@ -84,12 +84,14 @@ class DrivenAnswer:
         }
         count, replica_demand, why = self._replicas(loads, replicas, slo, settings)
         reasons += why
-        windows = _Windows(recent, self.lstm)
-        sized = {
-            target: self._largest([self._pod(target, load, count, windows) for load in loads])
-            for target in (Target.CPU, Target.MEMORY)
+        nearest = {
+            (target, load): nearest_runs(self.response, target, load, count) for target in SIZED for load in loads
         }
-        reasons += windows.reasons
+        outlooks, unseen = _look(recent, {run.experiment_id for runs in nearest.values() for run in runs}, self.lstm)
+        reasons += unseen
+        sized = {
+            target: self._largest([self._pod(target, load, count, outlooks) for load in loads]) for target in SIZED
+        }
         runs = {run.experiment_id: run for load in loads for run in runs_up_to(self.response, load, count)}
         killed = [run for run in runs.values() if run.oom_kills]
         # The load that asks for the most CPU is the one the answer stands for.
@@ -155,7 +157,7 @@ class DrivenAnswer:
         return count, None, [*why, Reason("sized-at-most-replicas", text)]
 
     def _pod(
-        self, target: Target, load: Load, replicas: int, windows: _Windows
+        self, target: Target, load: Load, replicas: int, outlooks: Mapping[str, Outlook]
     ) -> tuple[TargetDemand | None, tuple[Reason, ...]]:
         """One target at one cell; None with the reason where no honest number is known."""
         point = self.response.use(target, load, replicas)
@@ -163,10 +165,7 @@ class DrivenAnswer:
             return None, point.reasons
         is_driven_cell = any(cell_of(run) == (load.scenario, replicas, load.users) for run in self.response.runs)
         calibration = self.calibrations["driven" if is_driven_cell else "undriven"][target.value]
-        nearest = nearest_runs(self.response, target, load, replicas)
-        outlooks = {run.experiment_id: windows.outlook(run.experiment_id) for run in nearest}
-        known = {name: found for name, found in outlooks.items() if found is not None}
-        parts = Parts(self.prophet, self.response, known).levels(target, load, replicas)
+        parts = Parts(self.prophet, self.response, outlooks).levels(target, load, replicas)
         centre = calibration.centre(parts)
         bound = max(centre * calibration.multiplier, point.upper, centre)
         own = runs_up_to(self.response, load, replicas)
@@ -237,31 +236,23 @@ def _replica_demand(count: int, calibration: Calibration, reasons: tuple[Reason,
     )
 
 
-class _Windows:
-    """What is expected after the last window of an experiment; each is looked at once a question."""
-
-    def __init__(self, recent: pd.DataFrame, lstm: LstmForecaster | None) -> None:
-        self._recent, self._lstm = recent, lstm
-        self._known: dict[str, Outlook | None] = {}
-        self.reasons: list[Reason] = []
-
-    def outlook(self, experiment_id: str) -> Outlook | None:
-        if experiment_id not in self._known:
-            self._known[experiment_id] = self._look(experiment_id)
-        return self._known[experiment_id]
-
-    def _look(self, experiment_id: str) -> Outlook | None:
-        rows = self._recent[self._recent["experiment_id"] == experiment_id]
-        pieces = [piece for piece in segments(rows) if len(piece) >= WINDOW_STEPS] if len(rows) > 1 else []
-        if not pieces:
-            text = f"{experiment_id} is not at hand with {WINDOW_STEPS} samples: what followed its window is not known"
-            self.reasons.append(Reason("window-missing", text))
-            return None
-        try:
-            return outlook(max(pieces, key=len), self._lstm)
-        except NotEnoughData as failure:
-            self.reasons.append(Reason("window-missing", failure.message))
-            return outlook(max(pieces, key=len), None)
+def _look(
+    recent: pd.DataFrame, names: set[str], lstm: LstmForecaster | None
+) -> tuple[dict[str, Outlook], list[Reason]]:
+    """What is expected after the last window of each named experiment; and which could not be looked at, and why."""
+    pieces, reasons = [], []
+    for name in sorted(names):
+        rows = recent[recent["experiment_id"] == name]
+        long = [piece for piece in segments(rows) if len(piece) >= WINDOW_STEPS] if len(rows) > 1 else []
+        if long:
+            pieces.append(max(long, key=len))
+        else:
+            text = f"{name} is not at hand with {WINDOW_STEPS} samples: what follows its last window is not known"
+            reasons.append(Reason("window-missing", text))
+    try:
+        return outlooks_of(pieces, lstm), reasons
+    except NotEnoughData as failure:
+        return outlooks_of(pieces, None), [*reasons, Reason("lstm-without-inputs", failure.message)]
 
 
 def _largest_known(values: list[float | None]) -> float | None:

@@ -103,14 +103,16 @@ Outlook = Mapping[str, Mapping[Target, float]]
 """forecaster (lstm, naive) -> target -> mean use that it expects of the steps after a window."""
 
 
-def outlook(piece: Segment, lstm: LstmForecaster | None) -> Outlook:
-    """What the LSTM and the naive forecast expect after a segment's last window."""
-    found: dict[str, Mapping[Target, float]] = {
-        NAIVE: {target: last_window(piece.values[TARGET_COLUMNS[target]])[0] for target in TARGETS}
+def outlooks_of(pieces: Sequence[Segment], lstm: LstmForecaster | None) -> dict[str, Outlook]:
+    """What the LSTM and the naive forecast expect after every segment's last window."""
+    found: dict[str, dict[str, Mapping[Target, float]]] = {
+        piece.name: {NAIVE: {target: last_window(piece.values[TARGET_COLUMNS[target]])[0] for target in TARGETS}}
+        for piece in pieces
     }
     if lstm is not None:
-        found["lstm"] = {target: said[0] for target, said in lstm.after(piece).items()}
-    return found
+        for piece, after in zip(pieces, lstm.after_all(pieces), strict=True):
+            found[piece.name]["lstm"] = {target: said[0] for target, said in after.items()}
+    return dict(found)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +237,7 @@ def learn(
     response = LoadResponse.fit(usable, cards)
     split = split_cells(response.runs, seed=settings.seed)
     lstm, reasons = _fit_lstm(pieces, split, settings, reporter)
-    outlooks = {piece.name: outlook(piece.cut(0, origin_of(piece)), lstm) for piece in pieces}
+    outlooks = outlooks_of([piece.cut(0, origin_of(piece)) for piece in pieces], lstm)
     lesson = _Lesson(usable, cards, pieces, response, split, settings, outlooks)
     prophet = ProphetForecaster()
     prophet.fit_segments(pieces, driven=True, seed=settings.seed, left_out=pinned_names(response))
@@ -422,7 +424,7 @@ def _hold_out_endings(
     """
     cells = {cell_of(run) for run in lesson.response.runs}
     heads = tuple(piece.cut(0, origin_of(piece)) for piece in lesson.pieces)
-    prophet = ProphetForecaster(SIZED)
+    prophet = ProphetForecaster()
     prophet.fit_segments(heads, driven=True, seed=lesson.settings.seed, left_out=pinned_names(lesson.response))
     found: dict[Target, Calibration] = {}
     for target in SIZED:

@@ -77,7 +77,7 @@ def steps_of(frame: pd.DataFrame, hold: timedelta) -> Steps:
     raw_step = grid_step(frame).total_seconds()
     if raw_step > step_seconds * (1 + 1e-6):
         raise NotEnoughData(
-            f"Samples every {raw_step:g} s are too coarse for a hold of {hold}, of which {HORIZON_STEPS} steps are made.",
+            f"Samples every {raw_step:g} s are too coarse: a hold of {hold} is cut into {HORIZON_STEPS} steps.",
             hint=f"Collect with a step of {step_seconds:g} s or less.",
         )
     rows = frame.sort_values("timestamp", kind="stable").drop_duplicates("timestamp")
@@ -219,7 +219,7 @@ def _origins(length: int, first: int, second: int) -> list[tuple[int, str]]:
     choosing: Sequence[int] = []
     if last_choosing >= first:
         count = min(_MOST_ORIGINS, last_choosing - first + 1)
-        choosing = sorted({int(round(row)) for row in np.linspace(first, last_choosing, count)})
+        choosing = np.unique(np.linspace(first, last_choosing, count).round().astype(int)).tolist()
     scoring = list(range(max(second, WINDOW_STEPS), length - HORIZON_STEPS + 1, HORIZON_STEPS))[-_MOST_ORIGINS:]
     return [(max(row, WINDOW_STEPS), "choose") for row in choosing] + [(row, "score") for row in scoring]
 

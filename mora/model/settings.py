@@ -31,5 +31,5 @@ class TrainSettings:
     weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     learn_weights: bool = False
     hold: timedelta = timedelta(hours=24)
-    slo: Slo = Slo()
-    lstm: LstmSettings = LstmSettings()
+    slo: Slo = field(default_factory=Slo)
+    lstm: LstmSettings = field(default_factory=LstmSettings)
