@@ -13,7 +13,7 @@ Every piece that changes a number, or refuses one, leaves a Reason with a stable
     held-small-cut         a cut too small for a rollout; held-pinned: a cut refused, since use was held at a limit
     stepped                a cut made in several steps
     no-number              nothing to size from; the reasons beside it say why
-    limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised    how a limit came to be
+    limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised, limit-left    how a limit came to be
     autoscaler-utilisation an HPA scales on the utilisation of this request; the way out is in the text
     autoscaler-retarget    the same, where it was allowed: what the HPA's target must become
     replicas-for-load, replicas-floor, replicas-cap, replicas-by-autoscaler, replicas-by-nodes
@@ -420,7 +420,7 @@ def _is_pinned(kind: Kind, demand: Demand) -> bool:
 def _limit(kind: Kind, request: Advice, now: int | None, demand: Demand, settings: PolicySettings) -> Advice:
     """The limit that belongs to a request; at least the request, and cut no faster than one."""
     if request.value is None:
-        return Advice(now=now, value=None, is_unset=now is None, reasons=request.reasons[-1:])
+        return Advice(now=now, value=None, is_unset=now is None, reasons=(_LEFT,))
     wanted = _wanted_limit(kind, request, now, settings.cpu_limit if kind is CPU else settings.memory_limit)
     if wanted.amount is None:
         return Advice(now=now, value=None, is_unset=True, reasons=wanted.reasons)
@@ -433,6 +433,9 @@ def _limit(kind: Kind, request: Advice, now: int | None, demand: Demand, setting
         holds=request.holds,
         reasons=proposal.reasons,
     )
+
+
+_LEFT = Reason("limit-left", "left as it is, together with its request")
 
 
 def _wanted_limit(kind: Kind, request: Advice, now: int | None, policy: LimitPolicy) -> Proposal:
@@ -503,10 +506,10 @@ def _autoscaling(
     request = cpu_request.value if cpu_request.value is not None else cpu_request.now
     if demand.replicas is not None and demand.load is not None:
         use = CPU.amount(demand.cpu.centre)
-        text = f"add a replica above {_millicores(use)} a pod, the use at which the SLO was kept"
+        source = "the use per pod at which the SLO was kept"
     elif request is not None:
         use = settings.target_utilisation * request
-        text = f"add a replica above {settings.target_utilisation:.0%} of {_millicores(request)} = {_millicores(use)}"
+        source = f"{settings.target_utilisation:.0%} of the request of {_millicores(request)}"
     else:
         return None, None, None, ()
     average = cores_to_millicores(max(use, least_use, 1.0) / 1000)
@@ -516,7 +519,8 @@ def _autoscaling(
     most = max(2 * needed, least, scaler.max_replicas if scaler else 1)
     if settings.max_replicas is not None:
         most = max(min(most, settings.max_replicas), least)
-    return average, least, most, (Reason("hpa-average-value", f"{text}; {least} to {most} replicas"),)
+    text = f"an HPA adds a replica above {format_cpu(average)} a pod, {source}; {least} to {most} replicas"
+    return average, least, most, (Reason("hpa-average-value", text),)
 
 
 def _hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float | None) -> Reason:

@@ -18,7 +18,7 @@ class OutputSettings:
     kustomize_base: str = "../base"
     """Where the manifests to patch are, as seen from the kustomization."""
     width: int = 100
-    """Columns of the table's text."""
+    """Columns that the words below the table are wrapped to."""
 
 
 DEFAULTS = OutputSettings()

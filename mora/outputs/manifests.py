@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -112,8 +113,15 @@ def header(recommendation: Recommendation) -> list[str]:
     ]
     for name, advice in numbers(recommendation):
         if advice.value is None and not advice.is_unset:
-            lines.append(f"{name} is left as it is: {one_line(advice.reasons)}")
-    return [f"# {line}" for line in lines]
+            lines.append(f"no advice on {name}: {one_line(advice.reasons)}")
+    return [wrapped for line in lines for wrapped in comment(line)]
+
+
+def comment(text: str) -> list[str]:
+    """Comment lines of one sentence, wrapped for a review."""
+    return textwrap.wrap(
+        text, 110, initial_indent="# ", subsequent_indent="#   ", break_long_words=False, break_on_hyphens=False
+    )
 
 
 def numbers(recommendation: Recommendation) -> tuple[tuple[str, Advice], ...]:

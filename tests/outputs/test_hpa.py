@@ -1,0 +1,83 @@
+"""The HPA is valid autoscaling/v2 and scales on use per pod."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from mora.domain import Recommendation, Workload
+from mora.errors import NotEnoughData
+from mora.outputs import hpa
+from mora.quantities import parse_cpu
+from tests.outputs import examples, kubectl
+from tests.outputs.checks import validate
+from tests.outputs.golden import golden
+from tests.outputs.kubectl import Kubectl
+
+
+def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(hpa.render(recommendations)))
+
+
+def test_every_object_is_valid_autoscaling_v2() -> None:
+    kept = list(yaml.safe_load_all(golden("everything.hpa.yaml", hpa.render(examples.everything()))))
+    assert [item["metadata"]["name"] for item in kept] == ["frontend", "cartservice", "paymentservice"]
+    for item in kept:
+        assert item["apiVersion"] == "autoscaling/v2"
+        validate(item)
+
+
+@pytest.mark.parametrize("tool", kubectl.each())
+def test_kubectl_takes_the_object(tool: Kubectl, tmp_path: Path) -> None:
+    if not tool.is_modern:  # kubectl 1.20 does not know autoscaling/v2: there the schema is the check
+        validate(objects([examples.frontend()])[0])
+        return
+    (tmp_path / "hpa.yaml").write_text(hpa.render([examples.frontend()]))
+    (tmp_path / "p.yaml").write_text("spec: {maxReplicas: 9}\n")
+    patched = tool.run(
+        *("patch", "--local", "-f", str(tmp_path / "hpa.yaml"), "--type", "strategic"),
+        *("--patch-file", str(tmp_path / "p.yaml"), "-o", "yaml"),
+    )
+    before, after = objects([examples.frontend()])[0], yaml.safe_load(patched)
+    assert after["spec"] == {**before["spec"], "maxReplicas": 9}
+
+
+def test_it_scales_on_average_use_and_within_the_replicas_advised() -> None:
+    cart = examples.cart()
+    spec = objects([cart])[0]["spec"]
+    target = spec["metrics"][0]["resource"]["target"]
+    assert target["type"] == "AverageValue"
+    assert parse_cpu(target["averageValue"]) == cart.hpa_average_value_millicores
+    assert (spec["minReplicas"], spec["maxReplicas"]) == (2, 6)
+
+
+def test_beside_a_sidecar_only_the_sized_container_counts() -> None:
+    metric = objects([examples.frontend()])[0]["spec"]["metrics"][0]
+    assert (metric["type"], metric["containerResource"]["container"]) == ("ContainerResource", "server")
+
+
+def test_an_hpa_that_is_there_is_replaced_under_its_own_name() -> None:
+    cart = examples.cart()
+    assert cart.current.autoscaler is not None
+    named = replace(cart, current=replace(cart.current, autoscaler=replace(cart.current.autoscaler, name="cart-hpa")))
+    assert objects([named])[0]["metadata"]["name"] == "cart-hpa"
+
+
+def test_an_hpa_of_keda_is_left_to_keda() -> None:
+    cart = examples.cart()
+    assert cart.current.autoscaler is not None
+    scaler = replace(cart.current.autoscaler, name="keda-hpa-cart")
+    owned = replace(cart, current=replace(cart.current, autoscaler=scaler))
+    with pytest.raises(NotEnoughData, match="KEDA ScaledObject"):
+        hpa.render([owned])
+    assert "# cartservice: its HPA keda-hpa-cart belongs" in hpa.render([examples.frontend(), owned])
+
+
+def test_a_daemonset_and_a_service_without_numbers_get_none() -> None:
+    daemon = replace(examples.frontend(), workload=Workload("shop", "agent", "DaemonSet"))
+    with pytest.raises(NotEnoughData, match="agent: a DaemonSet runs one pod on every node; adservice: no use per pod"):
+        hpa.render([daemon, examples.unknown()])

@@ -1,0 +1,79 @@
+"""The VPA object holds to the v1 API and stays off what an HPA scales on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import jsonschema
+import pytest
+import yaml
+
+from mora.domain import Recommendation, Target
+from mora.errors import NotEnoughData
+from mora.outputs import hpa, vpa
+from mora.quantities import parse_cpu, parse_memory
+from tests.outputs import examples
+from tests.outputs.golden import golden
+from tests.outputs.schemas import VPA_V1
+
+
+def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
+    return list(yaml.safe_load_all(vpa.render(recommendations)))
+
+
+def test_every_object_holds_to_the_v1_api() -> None:
+    kept = list(yaml.safe_load_all(golden("everything.vpa.yaml", vpa.render(examples.everything()))))
+    assert [item["metadata"]["name"] for item in kept] == ["frontend", "cartservice", "paymentservice"]
+    for item in kept:
+        jsonschema.validate(item, VPA_V1)
+
+
+def test_the_schema_refuses_what_the_api_refuses() -> None:
+    bare = yaml.safe_load(vpa.render([examples.frontend()]).replace("'Off'", "Off"))
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(bare, VPA_V1)
+
+
+def test_the_numbers_stand_as_both_bounds() -> None:
+    frontend = examples.frontend()
+    policy = objects([frontend])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]
+    for bound in (policy["minAllowed"], policy["maxAllowed"]):
+        assert parse_cpu(bound["cpu"]) == frontend.cpu_request.value
+        assert parse_memory(bound["memory"]) == frontend.memory_request.value
+    assert policy["controlledResources"] == ["cpu", "memory"]
+
+
+def test_the_vpa_only_recommends_and_only_for_the_container_that_was_sized() -> None:
+    spec = objects([examples.frontend()])[0]["spec"]
+    assert spec["updatePolicy"] == {"updateMode": "Off"}
+    assert spec["resourcePolicy"]["containerPolicies"][1] == {"containerName": "*", "mode": "Off"}
+
+
+@pytest.mark.parametrize("is_utilisation", [True, False])
+@pytest.mark.parametrize("resource", [Target.CPU, Target.MEMORY])
+def test_what_an_hpa_scales_on_is_not_the_vpas(resource: Target, is_utilisation: bool) -> None:
+    cart = examples.cart()
+    assert cart.current.autoscaler is not None
+    scaler = replace(cart.current.autoscaler, resource=resource, is_utilisation=is_utilisation)
+    both = replace(cart, current=replace(cart.current, autoscaler=scaler), cpu_request=examples.frontend().cpu_request)
+    policy = objects([both])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]
+    assert policy["controlledResources"] == (["memory"] if resource is Target.CPU else ["cpu"])
+    assert str(resource) not in policy["minAllowed"]
+
+
+def test_with_an_hpa_on_cpu_hpa_and_vpa_share_nothing() -> None:
+    cart = examples.cart()
+    scaled = yaml.safe_load(hpa.render([cart]))["spec"]["metrics"][0]["resource"]["name"]
+    assert scaled not in objects([cart])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]["controlledResources"]
+
+
+def test_without_an_hpa_the_object_warns_of_adding_one() -> None:
+    assert "an HPA and a VPA must not share CPU" in vpa.render([examples.frontend()])
+    assert "must not share" not in vpa.render([examples.cart()])
+
+
+def test_without_a_number_there_is_no_object() -> None:
+    assert "# adservice: no number, 12 samples" in vpa.render([examples.frontend(), examples.unknown()])
+    with pytest.raises(NotEnoughData, match="12 samples"):
+        vpa.render([examples.unknown()])

@@ -1,0 +1,32 @@
+"""The snippet is what a container's `resources` should be as a whole."""
+
+from __future__ import annotations
+
+import yaml as pyyaml
+
+from mora.outputs import yaml
+from tests.outputs import examples
+from tests.outputs.checks import container, resources, validate
+from tests.outputs.golden import golden
+
+
+def test_every_snippet_pasted_into_its_manifest_is_valid_and_holds_the_numbers() -> None:
+    recommendations = examples.everything()
+    kept = golden("everything.yaml", yaml.render(recommendations))
+    for recommendation, snippet in zip(recommendations, pyyaml.safe_load_all(kept), strict=True):
+        pasted = examples.manifest(recommendation)
+        container(pasted, recommendation.container).update(snippet)
+        validate(pasted)
+        assert resources(pasted, recommendation.container) == recommendation.resources
+
+
+def test_what_is_not_advised_is_printed_as_it_is() -> None:
+    snippet = pyyaml.safe_load(yaml.render([examples.cart()]))["resources"]
+    assert snippet["requests"]["cpu"] == "200m"
+    assert snippet["limits"]["cpu"] == "300m"
+    assert snippet["requests"]["memory"] == snippet["limits"]["memory"] == "359Mi"
+
+
+def test_replicas_are_a_comment_unless_an_autoscaler_sets_them() -> None:
+    assert "# replicas: 2\n" in yaml.render([examples.frontend()])
+    assert "# replicas: " not in yaml.render([examples.cart()])
