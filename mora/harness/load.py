@@ -157,7 +157,7 @@ def percentile_seconds(milliseconds: Counter[float], level: float) -> float | No
     rank = math.ceil(round(level * milliseconds.total(), 9))
     for value, count in sorted(milliseconds.items()):
         rank -= count
-        if rank <= 0:
+        if count and rank <= 0:
             return round(value / 1000, 9)
     return None
 

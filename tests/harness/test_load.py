@@ -1,0 +1,276 @@
+"""The load: figures from what was recorded, and a real Locust against a real server on loopback."""
+
+from __future__ import annotations
+
+import http.server
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.errors import BadInput, MoraError
+from mora.harness.load import LoadRecord, LocustRun, Second, check_url, is_loopback, locust_command, percentile_seconds
+from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+
+START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
+SCENARIO = """
+from locust import FastHttpUser, constant, task
+
+
+class Visitor(FastHttpUser):
+    wait_time = constant(0.05)
+
+    @task(3)
+    def good(self):
+        self.client.get("/good")
+
+    @task(1)
+    def bad(self):
+        self.client.get("/bad")
+"""
+
+
+def at(seconds: float) -> datetime:
+    return START + timedelta(seconds=seconds)
+
+
+def record(requests: list[int], *, milliseconds: float = 20.0, late: float = 0.003, failures: int = 0) -> LoadRecord:
+    """A record with so many requests in each second; in the n-th line, those between n - 1 and n."""
+    totals = [sum(requests[: n + 1]) for n in range(len(requests))]
+    return LoadRecord(
+        [
+            Second(at(n + late).timestamp(), 5, total, failures * n, Counter({milliseconds: requests[n]}))
+            for n, total in enumerate(totals)
+        ]
+    )
+
+
+# --- figures ---------------------------------------------------------------------------------------------------------
+
+
+def test_figures_are_of_exactly_the_seconds_asked_for() -> None:
+    seconds = record([1000, 1000, 10, 20, 30, 1000])
+    figures = seconds.figures(at(1), at(4))
+    assert figures is not None
+    assert figures.requests == 60
+    assert figures.requests_per_second == pytest.approx(20)
+    assert figures.latency_p95_seconds == 0.02
+
+
+@pytest.mark.parametrize("late", [0.0, 0.003, 0.3, -0.01])
+def test_a_line_belongs_to_the_second_it_is_nearest_to(late: float) -> None:
+    figures = record([0, 10, 20, 40], late=late).figures(at(1), at(3))
+    assert figures is not None
+    assert figures.requests == 60
+
+
+def test_a_span_before_the_record_has_no_figures() -> None:
+    assert record([0, 10, 20]).figures(at(-5), at(2)) is None
+    assert LoadRecord([]).figures(at(0), at(1)) is None
+
+
+def test_a_load_that_got_no_answer_has_no_latency_and_no_error_ratio() -> None:
+    figures = record([0, 0, 0, 0]).figures(at(0), at(3))
+    assert figures is not None
+    assert figures.requests_per_second == 0
+    assert figures.latency_p99_seconds is None
+    assert figures.error_ratio is None
+
+
+def test_columns_are_over_the_span_before_each_sample() -> None:
+    columns = record([0, 10, 10, 10, 40, 40], failures=1).columns([at(3), at(5)], timedelta(seconds=2))
+    assert columns["requests_per_second"].tolist() == pytest.approx([10, 40])
+    assert columns["error_ratio"].tolist() == pytest.approx([0.1, 0.025])
+    assert columns.index[0] == at(3)
+    before = record([0, 10]).columns([at(0)], timedelta(seconds=2))
+    assert before.isna().all(axis=None)
+
+
+@given(st.dictionaries(st.floats(0.1, 1e5), st.integers(1, 50), min_size=1), st.floats(0.01, 1.0))
+def test_a_percentile_is_the_smallest_time_that_covers_its_share(times: dict[float, int], level: float) -> None:
+    counts = Counter(times)
+    value = percentile_seconds(counts, level)
+    assert value is not None
+    everyone = sorted(counts.elements())
+    covered = sum(t <= value * 1000 + 1e-6 for t in everyone)
+    below = sum(t < value * 1000 - 1e-6 for t in everyone)
+    assert covered >= level * len(everyone) - 1e-6 > below - 1e-3
+    assert percentile_seconds(Counter(), level) is None
+
+
+# --- addresses -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:80", "http://127.9.9.9", "http://localhost:1", "http://[::1]:1"])
+def test_loopback_needs_no_yes(url: str) -> None:
+    assert is_loopback(url)
+    check_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://shop.example", "http://10.0.0.1", "http://localhost.example", "http://127.0.0.1.example"]
+)
+def test_what_is_not_loopback_needs_a_yes(url: str) -> None:
+    assert not is_loopback(url)
+    with pytest.raises(BadInput, match="--yes"):
+        check_url(url)
+    check_url(url, allow_remote=True)
+
+
+@pytest.mark.parametrize("url", ["shop:8080", "ftp://127.0.0.1", "http://", "", "127.0.0.1"])
+def test_what_is_no_address_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="not an address"):
+        check_url(url, allow_remote=True)
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+
+def test_the_command_says_everything_and_opens_no_web_page() -> None:
+    options = LocustOptions(workers=3, master_bind_host="10.0.0.1", master_bind_port=6000, arguments=("--tags", "a"))
+    span = timedelta(seconds=4)
+    command = locust_command(Path("x.py"), "http://127.0.0.1:1", users=10, ramp=span, longest=span, options=options)
+    text = " ".join(command)
+    assert f"-f x.py,{experiments_folder()}/scenarios/_recorder.py --headless -H http://127.0.0.1:1" in text
+    assert "-u 10 -r 2.5 -t 4s --exit-code-on-error 0" in text
+    assert "--master --expect-workers 3 --master-bind-host 10.0.0.1 --master-bind-port 6000 --tags a" in text
+    several = locust_command(
+        Path("x.py"), "http://127.0.0.1:1", users=10, ramp=span, longest=span, options=LocustOptions(processes=2)
+    )
+    assert several[-2:] == ["--processes", "2"]
+
+
+# --- a real Locust ---------------------------------------------------------------------------------------------------
+
+
+class _Shop(http.server.BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200 if self.path == "/good" else 500)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:
+        return None
+
+
+@pytest.fixture
+def shop_url() -> Iterator[str]:
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+@pytest.fixture
+def scenario(tmp_path: Path) -> Path:
+    path = tmp_path / "visit.py"
+    path.write_text(SCENARIO)
+    return path
+
+
+def wait_for(is_true: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.05)
+
+
+def start(scenario: Path, url: str, options: LocustOptions = PLAIN_LOCUST) -> LocustRun:
+    return LocustRun(scenario, url, users=4, ramp=timedelta(seconds=1), longest=timedelta(seconds=60), options=options)
+
+
+def group_members(group: int) -> list[int]:
+    """Process ids of a process group, those that are not zombies."""
+    members = []
+    for path in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            state, _, pgrp = path.read_text().rpartition(")")[2].split()[:3]
+        except OSError:
+            continue
+        if int(pgrp) == group and state != "Z":
+            members.append(int(path.parent.name))
+    return members
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_real_locust_is_recorded_second_by_second_and_leaves_nothing(
+    scenario: Path, shop_url: str, processes: int
+) -> None:
+    with start(scenario, shop_url, LocustOptions(processes=processes)) as load:
+        wait_for(load.is_spawned)
+        wait_for(lambda: load.record().seconds[-1].requests > 100)
+        seconds = load.record().seconds
+        group = load._process.pid
+        assert len(group_members(group)) == (1 if processes == 1 else 3)
+        assert all(
+            os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, 0) for pid in group_members(group)
+        )
+    assert group_members(group) == []
+    assert not load._folder.exists()
+    assert seconds[-1].users == 4
+    assert all(after.requests >= before.requests for before, after in pairwise(seconds))
+    assert sum(second.milliseconds.total() for second in seconds) == seconds[-1].requests
+    whole = LoadRecord(seconds).figures(
+        datetime.fromtimestamp(seconds[0].time, UTC), datetime.fromtimestamp(seconds[-1].time, UTC)
+    )
+    assert whole is not None
+    assert whole.error_ratio == pytest.approx(0.25, abs=0.15)
+    assert whole.latency_p50_seconds is not None
+    assert 0 < whole.latency_p50_seconds < 1
+
+
+def test_recent_errors_are_seen_while_the_load_runs(scenario: Path, shop_url: str) -> None:
+    with start(scenario, shop_url) as load:
+        wait_for(lambda: load.recent_error_ratio(datetime.now(UTC) + timedelta(seconds=6)) > 0)
+
+
+def test_a_locust_that_cannot_start_is_quoted(tmp_path: Path, shop_url: str) -> None:
+    (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
+    words = r"Locust ended by itself \(exit status 1\)(.|\n)*nothing_of_that_name"
+    with start(tmp_path / "broken.py", shop_url) as load, pytest.raises(MoraError, match=words):
+        wait_for(load.is_spawned)
+
+
+_DRIVER = """
+import sys, time
+from datetime import timedelta
+from pathlib import Path
+from mora.harness.load import LocustRun
+from mora.harness.plan import LocustOptions
+span = timedelta(seconds=60)
+run = LocustRun(Path(sys.argv[1]), sys.argv[2], users=4, ramp=timedelta(seconds=1), longest=span,
+                options=LocustOptions(processes=int(sys.argv[3])))
+while not run.is_spawned():
+    time.sleep(0.05)
+print(run._process.pid, run._folder, flush=True)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_locust_dies_with_a_mora_that_is_killed(scenario: Path, shop_url: str, processes: int) -> None:
+    command = [sys.executable, "-c", _DRIVER, str(scenario), shop_url, str(processes)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
+        assert driver.stdout is not None
+        group, folder = driver.stdout.readline().split()
+        assert group_members(int(group))
+        driver.send_signal(signal.SIGKILL)
+    wait_for(lambda: not group_members(int(group)))
+    for path in Path(folder).iterdir():
+        path.unlink()
+    Path(folder).rmdir()
