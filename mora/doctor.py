@@ -267,16 +267,11 @@ def _metrics(settings: Settings) -> Iterator[Check]:
 
 def metrics_at(url: str, settings: Settings) -> list[Check]:
     """Which Prometheus answers at a URL, and which of the metrics that MOrA reads it has had in the last hour."""
+    from mora import pipeline
     from mora.sources import access
     from mora.sources.prometheus import PrometheusSource
 
-    credentials = access.Access(
-        headers=settings.prometheus_headers,
-        token_file=settings.prometheus_token_file,
-        username=settings.prometheus_username,
-        password=settings.prometheus_password,
-        ca_file=settings.prometheus_ca_file,
-    )
+    credentials = pipeline.access_of(settings)
     timeout = min(_ANSWER, timedelta(seconds=settings.prometheus_timeout_seconds))
     version = PrometheusSource(url, access=credentials, timeout=timeout, retries=0).check()
     checks = [Check("prometheus url", State.OK, f"{access.shown(url)} answers, version {version}")]

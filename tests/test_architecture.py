@@ -7,6 +7,7 @@ import ast
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
 from functools import cache
 from importlib import import_module
@@ -78,6 +79,17 @@ def test_data_flows_one_way_through_the_house() -> None:
         check=False,
     )
     assert lint.returncode == 0, lint.stdout + lint.stderr
+
+
+def test_every_room_has_its_place_in_the_layers() -> None:
+    rooms = {
+        path.stem for path in (ROOT / "mora").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    }
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ][0]
+    placed = set(re.findall(r"mora\.(\w+)", " ".join(contract["layers"])))
+    assert rooms - {"__init__"} == placed
 
 
 @pytest.mark.parametrize("library", ROOMS)
