@@ -35,9 +35,9 @@ def _spec(name: str, cpu: tuple[int, int], memory_mib: tuple[int, int]) -> Servi
 
 
 SERVICES: tuple[ServiceSpec, ...] = (
-    _spec("frontend", cpu=(100, 150), memory_mib=(512, 512)),
+    _spec("frontend", cpu=(100, 180), memory_mib=(512, 512)),
     _spec("productcatalogservice", cpu=(200, 300), memory_mib=(256, 256)),
-    _spec("cartservice", cpu=(100, 200), memory_mib=(32, 48)),
+    _spec("cartservice", cpu=(100, 200), memory_mib=(32, 56)),
     _spec("checkoutservice", cpu=(300, 300), memory_mib=(256, 256)),
     _spec("paymentservice", cpu=(500, 500), memory_mib=(128, 128)),
 )

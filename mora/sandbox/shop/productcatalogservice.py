@@ -18,7 +18,7 @@ from typing import Any
 from mora.sandbox.shop.serving import Service, Surroundings
 from mora.sandbox.shop.wire import HttpFailure, Request, Response, answer_json
 
-_PRODUCT_COUNT = 1000
+_PRODUCT_COUNT = 600
 _RELATED = 72
 _SEED = 20260101
 _ID_LETTERS = "0123456789ABCDEFGHJKLMNPQRSTUVWXYZ"

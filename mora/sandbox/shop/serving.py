@@ -75,6 +75,7 @@ async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, service
         background.cancel()
     if service.before_exit is not None:
         await service.before_exit()
+    await client.close()
 
 
 def _with_health(handler: Handler) -> Handler:

@@ -7,6 +7,7 @@ have a Content-Length (no chunks), and a request is answered before the next one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import socket
 from collections import defaultdict
@@ -97,6 +98,9 @@ class Server:
             await asyncio.sleep(0.02)
         while any(connection.is_busy for connection in self.connections):
             await asyncio.sleep(0.02)
+        for connection in self.connections:
+            connection.close()
+        await asyncio.sleep(0)  # the loop closes the transports
 
 
 class _Connection(asyncio.Protocol):
@@ -137,13 +141,13 @@ class _Connection(asyncio.Protocol):
         head_end = self._buffer.find(_HEAD_END)
         if head_end < 0:
             if len(self._buffer) > _MAX_HEAD_BYTES:
-                self._close()
+                self.close()
             return None
         try:
             method, target, headers = _parse_request_head(bytes(self._buffer[:head_end]))
             length = int(headers.get("content-length", "0"))
         except ValueError:
-            self._close()
+            self.close()
             return None
         body_end = head_end + len(_HEAD_END) + length
         if len(self._buffer) < body_end:
@@ -170,7 +174,7 @@ class _Connection(asyncio.Protocol):
         self._send(response, is_last)
         self._task = None
         if is_last:
-            self._close()
+            self.close()
         else:
             self._start_next()
 
@@ -188,7 +192,7 @@ class _Connection(asyncio.Protocol):
         self._server.traffic.add_sent(len(message))
         self._transport.write(message)
 
-    def _close(self) -> None:
+    def close(self) -> None:
         if self._transport is not None:
             self._transport.close()
 
@@ -221,6 +225,16 @@ class Client:
                 return await self._exchange(port, head.encode() + body)
         except (OSError, asyncio.IncompleteReadError, TimeoutError) as error:
             raise HttpFailure(f"no answer from 127.0.0.1:{port}{path}: {error!r}") from error
+
+    async def close(self) -> None:
+        """Close the idle connections."""
+        writers = [writer for pool in self._idle.values() for _, writer in pool]
+        self._idle.clear()
+        for writer in writers:
+            writer.close()
+        for writer in writers:
+            with contextlib.suppress(ConnectionError):
+                await writer.wait_closed()
 
     async def _exchange(self, port: int, message: bytes) -> Response:
         # A pooled connection may have been closed by the other side meanwhile; then a new one gets the message.

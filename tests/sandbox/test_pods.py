@@ -1,0 +1,81 @@
+"""Names and replacement of pods, without processes."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+
+import pytest
+
+from mora.domain import check_name
+from mora.sandbox.pods import Deployment, Phase
+from mora.sandbox.spec import SERVICES
+
+
+@pytest.fixture
+def deployment() -> Deployment:
+    return Deployment(SERVICES[0], SERVICES[0].resources, replicas=2)
+
+
+def test_pods_are_named_after_their_replicaset_as_in_kubernetes(deployment: Deployment) -> None:
+    pod = deployment.new_pod()
+    assert re.fullmatch(r"frontend-[bcdfghjklmnpqrstvwxz2456789]{10}-[bcdfghjklmnpqrstvwxz2456789]{5}", pod.name)
+    assert pod.name.startswith(pod.replica_set + "-")
+    assert check_name(pod.name) == pod.name
+
+
+def test_another_template_is_another_replicaset_and_the_same_is_the_same(deployment: Deployment) -> None:
+    before = deployment.replica_set
+    deployment.replicas = 5
+    assert deployment.replica_set == before
+    shipped = deployment.resources
+    deployment.resources = replace(shipped, cpu_limit_millicores=None)
+    assert deployment.replica_set != before
+    deployment.resources = shipped
+    assert deployment.replica_set == before
+    deployment.restart_count += 1
+    assert deployment.replica_set != before
+
+
+def test_old_pods_stay_until_the_new_ones_are_ready(deployment: Deployment) -> None:
+    old = [deployment.new_pod() for _ in range(2)]
+    for pod in old:
+        pod.phase = Phase.READY
+    deployment.pods = [*old]
+    settled = [deployment.is_settled]
+    deployment.restart_count += 1
+    new = [deployment.new_pod() for _ in range(2)]
+    deployment.pods += new
+    assert list(deployment.surplus()) == []
+    settled.append(deployment.is_settled)
+    for pod in new:
+        pod.phase = Phase.READY
+    assert list(deployment.surplus()) == old
+    deployment.pods = new
+    assert [*settled, deployment.is_settled] == [True, False, True]
+
+
+def test_scaling_down_takes_the_pods_that_are_not_ready_first(deployment: Deployment) -> None:
+    pods = [deployment.new_pod() for _ in range(3)]
+    for age, pod in enumerate(pods):
+        pod.created_at = 100.0 + age
+        pod.phase = Phase.READY
+    pods[0].phase = Phase.STARTING
+    deployment.pods = pods
+    deployment.replicas = 2
+    assert list(deployment.surplus()) == [pods[0]]
+    deployment.replicas = 1
+    assert list(deployment.surplus()) == [pods[0], pods[2]]
+
+
+def test_back_off_grows_with_quick_failures_and_is_forgotten_after_a_good_minute(deployment: Deployment) -> None:
+    pod = deployment.new_pod()
+    waits = []
+    for _ in range(5):
+        pod.started_at = 1000.0
+        pod.note_end("OOMKilled", 1001.0)
+        waits.append(pod.start_after - 1001.0)
+    assert waits == [1.0, 2.0, 4.0, 8.0, 8.0]
+    assert (pod.restarts, pod.last_terminated_reason) == (5, "OOMKilled")
+    pod.note_end("Error", 1100.0)
+    assert pod.start_after == 1101.0
