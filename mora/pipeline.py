@@ -255,24 +255,27 @@ def train_all(
     reporter = reporter or Silent()
     where = {"data_dir": data_dir, "models_dir": models_dir, "namespace": namespace}
     options = {**where, "include_flagged": include_flagged, "settings": settings}
+    at_once = min(jobs, len(services))
+    if at_once < 2:
+        # In this process, so that the reporter can tell of epochs; others' processes are silent until they end.
+        return [_train_one(service, {**options, "reporter": reporter}) for service in services]
     done: list[Trained] = []
-    reporter.advance("Training", 0, len(services))
-    outcomes = Parallel(n_jobs=min(jobs, len(services)), return_as="generator_unordered")(
+    reporter.advance("train", 0, len(services))
+    outcomes = Parallel(n_jobs=at_once, return_as="generator_unordered")(
         delayed(_train_one)(service, options) for service in services
     )
     for outcome in outcomes:
         done.append(outcome)
-        reporter.advance("Training", len(done), len(services), outcome.service)
+        reporter.advance("train", len(done), len(services), outcome.service)
     return sorted(done, key=lambda trained: services.index(trained.service))
 
 
 def _train_one(service: str, options: Mapping[str, Any]) -> Trained:
     started = time.monotonic()
     try:
-        model, error = train(service, **options), None
+        return Trained(service, train(service, **options), None, time.monotonic() - started)
     except MoraError as failure:
-        model, error = None, failure
-    return Trained(service, model, error, time.monotonic() - started)
+        return Trained(service, None, failure, time.monotonic() - started)
 
 
 def load_model(service: str, *, models_dir: Path | str = "models", namespace: str = DEFAULT_NAMESPACE) -> ServiceModel:
