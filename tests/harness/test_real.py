@@ -1,0 +1,149 @@
+"""The whole of it for real: the sandbox, its Prometheus, Locust; killed in the middle, and resumed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pytest
+
+from mora.clusters.sandbox import SandboxCluster
+from mora.dataset import list_services, read_cards, read_dataset
+from mora.domain import Workload
+from mora.harness.experiment import run_plan
+from mora.harness.plan import Plan
+from mora.metrics import METRIC_COLUMNS
+from mora.sandbox import SandboxHandle, start
+from mora.sources.prometheus import PrometheusSource
+
+pytestmark = pytest.mark.slow
+
+PLAN = """
+duration = "12s"
+settle = "10s"
+ramp = "2s"
+
+[[cells]]
+scenario = "browsing"
+replicas = 2
+users = 10
+
+[[cells]]
+scenario = "checkout"
+replicas = 1
+users = 10
+"""
+RUN = """
+import sys
+from pathlib import Path
+from mora.clusters.sandbox import SandboxCluster
+from mora.domain import Workload
+from mora.harness.experiment import run_plan
+from mora.harness.plan import Plan
+from mora.sandbox import connect
+from mora.sources.prometheus import PrometheusSource
+
+sandbox = connect(sys.argv[1])
+workloads = [Workload(sandbox.namespace, name) for name in sandbox.services]
+run_plan(Plan.load(sys.argv[2]), SandboxCluster(sandbox), PrometheusSource(sandbox.prometheus_url),
+         workloads=workloads, entry_service=sandbox.entry_service, load_url=sandbox.shop_url,
+         data_dir=Path(sys.argv[3]))
+"""
+
+
+@pytest.fixture(scope="module")
+def sandbox() -> Iterator[SandboxHandle]:
+    handle = start(f"harness-{os.getpid()}", owner_pid=os.getpid())
+    yield handle
+    handle.down()
+
+
+def wait_for(is_true: Callable[[], object], seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, "it did not happen"
+        time.sleep(0.1)
+
+
+def locusts(url: str) -> list[str]:
+    """Processes that drive a load at `url`, those that are not zombies."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            arguments = path.read_bytes().decode().split("\0")
+        except OSError:
+            continue
+        if "locust" in arguments and url in arguments:
+            found.append(path.parent.name)
+    return found
+
+
+def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle, tmp_path: Path) -> None:
+    (tmp_path / "two.toml").write_text(PLAN)
+    data, url = tmp_path / "data", sandbox.shop_url
+    plan = Plan.load(tmp_path / "two.toml")
+    order = [cell.experiment("frontend").id for cell in plan.experiments()]
+    before = {name: service["replicas"] for name, service in sandbox.status()["services"].items()}
+
+    command = [sys.executable, "-c", RUN, sandbox.name, str(tmp_path / "two.toml"), str(data)]
+    with subprocess.Popen(command) as process:
+        wait_for(lambda: (data / f"frontend/{order[0]}.json").exists() or process.poll(), 120)
+        wait_for(lambda: locusts(url) or process.poll(), 60)
+        assert process.poll() is None
+        process.send_signal(signal.SIGKILL)
+    wait_for(lambda: not locusts(url), 10)
+    first = data / f"frontend/{order[0]}.csv"
+    kept = first.read_bytes()
+
+    workloads = [Workload(sandbox.namespace, name) for name in sandbox.services]
+    report = run_plan(
+        plan,
+        SandboxCluster(sandbox),
+        PrometheusSource(sandbox.prometheus_url),
+        workloads=workloads,
+        entry_service=sandbox.entry_service,
+        load_url=url,
+        data_dir=data,
+        resume=True,
+    )
+    assert (report.skipped, report.written) == ((order[0],), (order[1],))
+    assert report.incomplete == {}
+    assert first.read_bytes() == kept
+    assert locusts(url) == []
+    assert {name: service["replicas"] for name, service in sandbox.status()["services"].items()} == before
+
+    assert list_services(data) == sandbox.services
+    for service in sandbox.services:
+        frame = read_dataset(service, data)
+        assert len(frame) == 2 * 12
+        assert frame[list(METRIC_COLUMNS)].notna().all(axis=None)
+        assert (frame["replica_count_value"] == frame["replica_count"]).all()
+        assert frame["cpu_cores_value"].max() > 0  # browsing leaves the payment service idle
+        assert (frame["mem_bytes_value"] > 1e6).all()
+        for card in read_cards(service, data).values():
+            assert card["quality"]["is_complete"]
+            assert card["rate_window_seconds"] == 10
+            assert card["load_test"]["requests"] > 0
+            assert card["startup"]["mem_bytes"] > 1e6
+            assert card["resources"]["cpu_limit_millicores"] > 0
+            assert card["image"]
+    check_load_columns(read_dataset("frontend", data), read_cards("frontend", data))
+
+
+def check_load_columns(frame: pd.DataFrame, cards: dict[str, dict[str, dict[str, float]]]) -> None:
+    """The entry service's columns agree with the figures of the window in its JSON."""
+    assert (
+        frame[["requests_per_second", "latency_p50_seconds", "latency_p95_seconds", "error_ratio"]]
+        .notna()
+        .all(axis=None)
+    )
+    for experiment_id, rows in frame.groupby("experiment_id"):
+        figures = cards[str(experiment_id)]["load_test"]
+        assert rows["requests_per_second"].mean() == pytest.approx(figures["requests_per_second"], rel=0.35)
+        assert (rows["latency_p50_seconds"] <= rows["latency_p99_seconds"]).all()
