@@ -497,8 +497,8 @@ def _autoscaling(
 ) -> tuple[int | None, int | None, int | None, tuple[Reason, ...]]:
     """An HPA's averageValue in millicores, its least and most replicas, and where they come from.
 
-    The use per pod at which the driven load kept its SLO is the honest target; where none was driven, a share of the
-    recommended request has to do. The most replicas leave room for twice the load.
+    The use per pod at the load and the replicas that were chosen for it is the honest target: there the SLO was kept.
+    Where no load was driven, a share of the recommended request has to do. The most replicas leave room for twice the load.
     """
     if demand.cpu is None or demand.workload.kind == "DaemonSet":
         return None, None, None, ()
@@ -506,7 +506,8 @@ def _autoscaling(
     request = cpu_request.value if cpu_request.value is not None else cpu_request.now
     if demand.replicas is not None and demand.load is not None:
         use = CPU.amount(demand.cpu.centre)
-        source = "the use per pod at which the SLO was kept"
+        count = _needed_replicas(demand.replicas)
+        source = f"the mean use at {demand.load.users} users of {demand.load.scenario} on {count} replicas"
     elif request is not None:
         use = settings.target_utilisation * request
         source = f"{settings.target_utilisation:.0%} of the request of {_millicores(request)}"
