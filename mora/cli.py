@@ -97,7 +97,7 @@ def main() -> None:
     # A polite stop (kubectl, CI, systemd) cleans up as Ctrl-C does: loads end, replicas are restored.
     signal.signal(signal.SIGTERM, _as_interrupt)
     try:
-        app()
+        app(prog_name="kubectl mora" if Path(sys.argv[0]).name == "kubectl-mora" else "mora")
     except SystemExit as stop:
         if stop.code == EXIT_INTERRUPTED:
             _say("Interrupted. What was finished is kept; nothing is half-written.")

@@ -1,0 +1,5 @@
+"""`python -m mora`: the command line."""
+
+from mora.cli import main
+
+main()

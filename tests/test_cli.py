@@ -1,0 +1,192 @@
+"""The command line as a user meets it: a process of its own, its words, its exit code."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from mora import dataset, pipeline
+from tests.fakes_learning import driven
+
+COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
+
+
+def mora(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder, away from the settings of whoever runs the tests."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "mora", *arguments],
+        cwd=cwd,
+        env={**clean, "COLUMNS": "120", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the driven data of one service, and its model."""
+    folder = tmp_path_factory.mktemp("home")
+    frame, cards = driven()
+    for name, rows in frame.groupby("experiment_id"):
+        dataset.write_experiment(folder / "data", rows.reset_index(drop=True), cards[str(name)])
+    pipeline.train("frontend", data_dir=folder / "data", models_dir=folder / "models")
+    return folder
+
+
+def test_help_teaches_every_command(tmp_path: Path) -> None:
+    told = mora("--help", cwd=tmp_path)
+    assert told.returncode == 0
+    for command in COMMANDS:
+        assert command in told.stdout
+        its = mora(command, "--help", cwd=tmp_path)
+        assert its.returncode == 0
+        assert "Usage: mora" in its.stdout
+
+
+def test_a_recommendation_is_on_stdout_and_nothing_else(home: Path) -> None:
+    done = mora("recommend", "frontend", "-o", "json", cwd=home)
+    assert done.returncode == 0, done.stderr
+    document = json.loads(done.stdout)
+    assert document["schema_version"] == 1
+    assert document["recommendations"][0]["service"] == "frontend"
+    assert done.stderr == ""
+
+
+def test_the_same_model_gives_the_same_words_twice(home: Path) -> None:
+    first, second = (mora("recommend", "frontend", cwd=home).stdout for _ in range(2))
+    assert first == second
+    assert "CONFIDENCE" in first
+
+
+def test_another_load_is_asked_for_by_users_and_scenario(home: Path) -> None:
+    small, large = (
+        json.loads(mora("recommend", "frontend", "-u", users, "--scenario", "checkout", "-o", "json", cwd=home).stdout)
+        for users in ("10", "40")
+    )
+    pods = [answer["recommendations"][0]["replicas"]["value"] for answer in (small, large)]
+    assert pods[0] <= pods[1]
+    assert small["recommendations"][0]["load"] == {"scenario": "checkout", "users": 10}
+
+
+def test_a_load_far_beyond_what_was_driven_gets_a_reason_and_no_number(home: Path) -> None:
+    done = mora("recommend", "frontend", "--users", "100000", "-o", "json", cwd=home)
+    assert done.returncode == 0, done.stderr
+    advice = json.loads(done.stdout)["recommendations"][0]
+    assert advice["cpu_request_millicores"]["value"] is None
+    assert any("1.5x" in reason["text"] for reason in advice["reasons"] + advice["cpu_request_millicores"]["reasons"])
+
+
+def test_a_due_change_fails_a_pipeline_that_asks_for_it(home: Path) -> None:
+    assert mora("recommend", "frontend", "--fail-on-change", cwd=home).returncode == 3
+
+
+def test_kustomize_files_are_written_into_a_folder(home: Path, tmp_path: Path) -> None:
+    done = mora("recommend", "frontend", "-o", "kustomize", "--out", str(tmp_path / "overlay"), cwd=home)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "overlay" / "kustomization.yaml").is_file()
+    assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("train", "nope"), "nope"),
+        (("train",), "Which service"),
+        (("train", "--all"), "no data"),
+        (("recommend", "frontend"), "There is no model of 'frontend'"),
+        (("recommend", "--all"), "There is no model"),
+        (("recommend", "Bad_Name"), "not a valid service name"),
+        (("recommend", "frontend", "-o", "xml"), "xml"),
+        (("collect", "--plan", "nope", "--dry-run"), "There is no plan 'nope'"),
+        (("collect", "--plan", "quick", "--dry-run", "-s", "nope"), "There is no service 'nope'"),
+        (("collect", "--history", "2h"), "Which Prometheus?"),
+        (("collect", "--history", "soon", "--prometheus", "http://127.0.0.1:9"), "soon"),
+        (("collect", "--history", "2h", "--prometheus", "http://127.0.0.1:9", "-s", "a"), "127.0.0.1:9"),
+        (("sandbox", "status", "--name", "not-there"), "No sandbox named 'not-there'"),
+        (("sandbox", "scale", "frontend", "--name", "not-there"), "does not say how many"),
+    ],
+)
+def test_what_cannot_be_done_is_said_in_words(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:
+    done = mora(*arguments, cwd=tmp_path)
+    assert done.returncode == 1, done.stdout + done.stderr
+    assert words in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stdout == ""
+
+
+def test_a_wrong_flag_is_wrong_usage(tmp_path: Path) -> None:
+    assert mora("recommend", "--nope", cwd=tmp_path).returncode == 2
+
+
+def test_a_traceback_is_shown_only_when_asked_for(tmp_path: Path) -> None:
+    assert "Traceback" in mora("--debug", "train", "nope", cwd=tmp_path).stderr
+
+
+def test_an_unknown_setting_names_its_place(tmp_path: Path) -> None:
+    (tmp_path / "mora.toml").write_text('data_dirr = "x"\n')
+    done = mora("list", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "mora.toml" in done.stderr
+    assert "data_dir" in done.stderr
+
+
+def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: Path) -> None:
+    done = mora("collect", "--plan", "quick", "--dry-run", cwd=tmp_path, MORA_SANDBOX_HOME=str(tmp_path / "sandboxes"))
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"8 experiments, about \d+ min", done.stdout)
+    assert "container_cpu_usage_seconds_total" in done.stdout
+    assert not list(tmp_path.glob("data*"))
+    assert not (tmp_path / "sandboxes").exists() or not list((tmp_path / "sandboxes").iterdir())
+
+
+def test_list_tells_what_there_is(home: Path) -> None:
+    told = mora("list", cwd=home).stdout
+    assert "services with data (data): frontend" in told
+    assert "services with a model (models): frontend" in told
+
+
+def test_an_edited_model_is_refused(home: Path, tmp_path: Path) -> None:
+    model = pipeline.load_model("frontend", models_dir=home / "models")
+    folder = tmp_path / "models" / "frontend"
+    model_files = home / "models" / "frontend"
+    folder.mkdir(parents=True)
+    for file in model_files.iterdir():
+        (folder / file.name).write_bytes(file.read_bytes())
+    text = (folder / "response.json").read_text()
+    (folder / "response.json").write_text(text.replace("0", "1", 1))
+    done = mora("recommend", "frontend", "--models", str(tmp_path / "models"), cwd=home)
+    assert done.returncode == 1
+    assert "response.json" in done.stderr
+    assert model.digest
+
+
+def test_ctrl_c_while_training_leaves_the_old_model(home: Path) -> None:
+    card = home / "models" / "frontend" / "card.json"
+    before = card.read_bytes()
+    running = subprocess.Popen(
+        [sys.executable, "-m", "mora", "train", "frontend", "--seed", "5"],
+        cwd=home,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    time.sleep(2.0)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=60)
+    assert running.returncode == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert card.read_bytes() == before
+    assert sorted(path.name for path in (home / "models").iterdir()) == ["frontend"]
