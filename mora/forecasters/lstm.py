@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from statistics import NormalDist
@@ -348,7 +349,7 @@ def _keras() -> Any:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN reorders sums by the machine at hand; without it the same seed gives the same weights on more machines.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), _silent_stderr():
         warnings.simplefilter("ignore", DeprecationWarning)
         warnings.simplefilter("ignore", FutureWarning)
         import keras
@@ -362,6 +363,22 @@ def _keras() -> Any:
         # TensorFlow already runs in this process with threads of its own (a caller's): slower, not wrong.
         return keras
     return keras
+
+
+@contextmanager
+def _silent_stderr() -> Iterator[None]:
+    """File descriptor 2 leads nowhere meanwhile: TensorFlow's C++ says at import, past every setting, that there is no
+    GPU. What goes wrong in an import is an exception and still seen.
+    """
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start: Floats) -> Any:

@@ -16,8 +16,8 @@ from mora.fusion import DEFAULT_WEIGHTS
 PRIOR_RATE: Mapping[Target, float] = {Target.CPU: 0.93, Target.MEMORY: 0.95, Target.REPLICAS: 0.98}
 # How many times its centre nine holds of ten needed at most. Driven: 28 Sock Shop runs under constant load.
 PRIOR_MULTIPLIER_DRIVEN: Mapping[Target, float] = {Target.CPU: 1.19, Target.MEMORY: 1.02}
-# Observed CPU: business VMs took 3.82, pods of Online Boutique 1.41; their geometric mean. Memory: the pods' 1.03, since
-# the VMs' is active memory and swings as no working set does.
+# Observed CPU: business VMs took 3.82, pods of Online Boutique 1.41; their geometric mean. Memory: the pods' 1.03,
+# since the VMs' is active memory and swings as no working set does.
 PRIOR_MULTIPLIER_OBSERVED: Mapping[Target, float] = {Target.CPU: 2.32, Target.MEMORY: 1.03}
 
 

@@ -1,0 +1,214 @@
+"""The network: fitted by TensorFlow, read by numpy, the same both ways."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from mora.domain import Target
+from mora.errors import BadInput, NotEnoughData
+from mora.features import MIN_TARGET_STEPS, TARGETS, MinMaxScaler, Pairs, segments
+from mora.forecasters import lstm as room
+from mora.forecasters.lstm import LstmForecaster, LstmSettings, Network
+from mora.metrics import METRIC_COLUMNS
+from tests import fakes_learning as fakes
+
+QUICK = LstmSettings(max_epochs=3)
+
+
+def random_network(columns: tuple[str, ...] = METRIC_COLUMNS, seed: int = 0) -> Network:
+    """Weights as they would be, drawn: for tests of the forward pass that need no fit."""
+    rng = np.random.default_rng(seed)
+    count = len(columns)
+    shapes = {
+        "first_kernel": (count, 256),
+        "first_recurrent": (64, 256),
+        "first_bias": (256,),
+        "second_kernel": (64, 128),
+        "second_recurrent": (32, 128),
+        "second_bias": (128,),
+    }
+    for target in TARGETS:
+        shapes |= {
+            f"{target.value}_hidden_kernel": (32, 16),
+            f"{target.value}_hidden_bias": (16,),
+            f"{target.value}_kernel": (16, 2),
+            f"{target.value}_bias": (2,),
+        }
+    weights = {name: rng.normal(0, 0.1, shape).astype(np.float32).astype(np.float64) for name, shape in shapes.items()}
+    return Network(
+        columns,
+        TARGETS,
+        MinMaxScaler(np.zeros(count), np.ones(count)),
+        MinMaxScaler(np.zeros(6), np.ones(6)),
+        weights,
+        np.ones(3),
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted() -> tuple[LstmForecaster, Pairs]:
+    pieces = segments(fakes.driven(repeats=1)[0])
+    made = LstmForecaster(QUICK)
+    made.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
+    assert made.network is not None
+    return made, made.pairs(pieces[12:], made.network.columns, min_target=MIN_TARGET_STEPS)
+
+
+@pytest.mark.slow
+def test_the_numpy_forward_pass_is_keras_to_a_hundred_thousandth(fitted: tuple[LstmForecaster, Pairs]) -> None:
+    made, pairs = fitted
+    network = made.network
+    assert network is not None
+    keras = room._keras()
+    model = room._build(keras, pairs.inputs.shape[1:], network.targets, np.zeros(6))
+    _pour(model, network)
+    scaled = network.inputs.scale(pairs.inputs)
+    expected = model.predict(scaled.astype(np.float32), verbose=0)
+    assert len(pairs) > 100
+    np.testing.assert_allclose(network.forward(scaled), expected, atol=1e-5)
+
+
+def _pour(model: object, network: Network) -> None:
+    """Our weights into a Keras model of the same shape."""
+    w = network.weights
+
+    def put(layer: str, *names: str) -> None:
+        model.get_layer(layer).set_weights([w[f"{layer}_{name}"] for name in names])  # type: ignore[attr-defined]
+
+    for layer in ("first", "second"):
+        put(layer, "kernel", "recurrent", "bias")
+    for target in network.targets:
+        put(f"{target.value}_hidden", "kernel", "bias")
+        put(target.value, "kernel", "bias")
+
+
+@pytest.mark.slow
+def test_the_same_seed_gives_the_same_weights(fitted: tuple[LstmForecaster, Pairs]) -> None:
+    pieces = segments(fakes.driven(repeats=1)[0])
+    again = LstmForecaster(QUICK)
+    again.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
+    assert again.network is not None
+    assert fitted[0].network is not None
+    for name, weight in fitted[0].network.weights.items():
+        np.testing.assert_array_equal(weight, again.network.weights[name])
+
+
+@pytest.mark.slow
+def test_the_inputs_of_driven_data_are_the_twelve_metrics_and_the_plan(fitted: tuple[LstmForecaster, Pairs]) -> None:
+    network = fitted[0].network
+    assert network is not None
+    assert network.columns == (*METRIC_COLUMNS, "replica_count", "load_users")
+    assert fitted[1].inputs.shape[1:] == (30, 14)
+
+
+@pytest.mark.slow
+def test_a_target_that_never_changed_is_forecast_exactly(fitted: tuple[LstmForecaster, Pairs]) -> None:
+    made, pairs = fitted
+    index = TARGETS.index(Target.REPLICAS)
+    said = made.predict_pairs(pairs)[:, index]
+    np.testing.assert_allclose(said[:, 0], pairs.levels[:, index], rtol=1e-12)
+    np.testing.assert_allclose(said[:, 1], pairs.levels[:, index], rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_fitting_tells_how_far_it_is_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    told: list[tuple[str, float, float]] = []
+
+    class Listener:
+        def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+            told.append((task, done, total))
+
+    pieces = segments(fakes.driven(repeats=1)[0])
+    made = LstmForecaster(QUICK)
+    made.fit_segments(pieces[:4], pieces[4:6], driven=True, seed=1, reporter=Listener())
+    assert told == [("LSTM", epoch, 3) for epoch in (1, 2, 3)]
+    assert capfd.readouterr() == ("", "")
+
+
+@pytest.mark.slow
+def test_on_observed_data_the_load_is_no_input() -> None:
+    history = fakes.observed(days=1)
+    made = LstmForecaster(QUICK)
+    made.fit([history], driven=False, seed=0)
+    assert made.network is not None
+    assert made.network.columns == METRIC_COLUMNS
+    forecast = made.forecast(history, 30)[Target.CPU]
+    assert forecast.mean.shape == (30,)
+    assert (forecast.mean <= forecast.upper).all()
+
+
+def test_saved_arrays_give_the_same_numbers_to_the_last_bit() -> None:
+    network = random_network()
+    again = Network.from_arrays(network.arrays())
+    windows = np.random.default_rng(1).random((5, 30, 12))
+    levels = np.ones((5, 3))
+    np.testing.assert_array_equal(network.predict(windows, levels), again.predict(windows, levels))
+
+
+def test_one_window_alone_says_what_it_says_among_many() -> None:
+    network = random_network()
+    windows = np.random.default_rng(1).random((40, 30, 12))
+    levels = np.ones((40, 3))
+    together = network.predict(windows, levels)
+    alone = np.concatenate([network.predict(windows[i : i + 1], levels[i : i + 1]) for i in range(40)])
+    np.testing.assert_allclose(together, alone, rtol=1e-12)
+
+
+def test_the_high_level_is_never_below_the_mean_nor_either_below_zero() -> None:
+    network = random_network()
+    said = network.predict(np.random.default_rng(1).random((50, 30, 12)), np.full((50, 3), 0.01))
+    assert (said >= 0).all()
+    assert (said[:, :, 1] >= said[:, :, 0]).all()
+
+
+def test_a_network_that_has_learnt_nothing_says_what_the_naive_forecast_says() -> None:
+    network = random_network()
+    silent = Network(
+        network.columns,
+        network.targets,
+        network.inputs,
+        MinMaxScaler(np.zeros(6), np.zeros(6)),
+        network.weights,
+        network.deviations,
+    )
+    piece = segments(fakes.observed(days=1))[0]
+    said = LstmForecaster(network=silent).after(piece)
+    assert said[Target.CPU][0] == pytest.approx(piece.values["cpu_cores_value"][-30:].mean())
+
+
+def test_a_window_without_a_known_input_is_refused_in_words() -> None:
+    piece = segments(fakes.observed(days=1))[0]
+    made = LstmForecaster(network=random_network((*METRIC_COLUMNS, "load_users")))
+    with pytest.raises(NotEnoughData, match="trained on load_users, which frontend_observed"):
+        made.after(piece)
+
+
+def test_a_short_history_is_refused_with_numbers() -> None:
+    piece = segments(fakes.observed(days=1))[0].cut(0, 12)
+    with pytest.raises(NotEnoughData, match=r"looks at 30 samples; .* has 12"):
+        LstmForecaster(network=random_network()).after(piece)
+    with pytest.raises(NotEnoughData, match="0 windows to learn from"):
+        LstmForecaster(QUICK).fit_segments([piece], [piece], driven=False, seed=0)
+
+
+def test_it_does_not_look_further_than_it_was_trained_to() -> None:
+    with pytest.raises(BadInput, match="30 steps ahead, not 31"):
+        LstmForecaster(network=random_network()).forecast(fakes.observed(days=1), 31)
+
+
+def test_what_has_not_been_fitted_does_not_forecast() -> None:
+    with pytest.raises(BadInput, match="not been fitted"):
+        LstmForecaster().forecast(fakes.observed(days=1), 30)
+
+
+def test_reading_a_network_does_not_import_tensorflow() -> None:
+    code = (
+        "import sys, numpy as np; from tests.forecasters.test_lstm import random_network;"
+        "random_network().predict(np.zeros((1, 30, 12)), np.zeros((1, 3)));"
+        "assert not {'tensorflow', 'keras'} & set(sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -1,0 +1,156 @@
+"""Weights, bounds and confidence: free of units, careful with little data."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.domain import Target
+from mora.errors import BadInput, NotEnoughData
+from mora.fusion import choose_weights, confidence, conformal_multiplier, is_clearly_worse
+
+EVEN = [1.0, 1.2, 0.9, 1.1]
+amounts = st.floats(0.01, 1e6)
+pairs = st.lists(st.tuples(amounts, amounts), min_size=1, max_size=30)
+
+
+def test_without_evidence_the_blend_is_40_to_60() -> None:
+    weights = choose_weights(Target.CPU, {"prophet": [], "lstm": [], "naive": []})
+    assert dict(weights.shares) == {"prophet": 0.4, "lstm": 0.6}
+    assert weights.blend({"prophet": 10.0, "lstm": 20.0, "naive": 99.0}) == pytest.approx(16.0)
+
+
+def test_a_part_that_does_worse_than_naive_hands_its_weight_to_the_other() -> None:
+    weights = choose_weights(Target.CPU, {"prophet": EVEN, "lstm": [9, 9, 9, 9], "naive": [2, 2, 2, 2]})
+    assert dict(weights.shares) == {"prophet": 1.0}
+    assert weights.reasons[0].code == "worse-than-naive"
+    assert "lstm errs 4.50 times" in weights.reasons[0].text
+
+
+def test_where_both_do_worse_the_naive_forecast_stands_in_and_it_is_said() -> None:
+    weights = choose_weights(Target.CPU, {"prophet": [9, 9, 8], "lstm": [7, 7, 7], "naive": [1, 1, 1]})
+    assert dict(weights.shares) == {"naive": 1.0}
+    assert [reason.code for reason in weights.reasons] == ["worse-than-naive", "worse-than-naive"]
+
+
+def test_a_part_that_failed_leaves_the_other_alone_with_a_reason() -> None:
+    weights = choose_weights(Target.MEMORY, {"prophet": EVEN, "naive": EVEN})
+    assert dict(weights.shares) == {"prophet": 1.0}
+    assert weights.reasons[0].code == "part-failed"
+
+
+def test_one_noisy_stretch_does_not_overturn_the_default() -> None:
+    weights = choose_weights(Target.CPU, {"prophet": [5.0], "lstm": [5.0], "naive": [1.0]})
+    assert dict(weights.shares) == {"prophet": 0.4, "lstm": 0.6}
+
+
+def test_other_weights_are_taken_by_option_and_checked() -> None:
+    weights = choose_weights(Target.CPU, {"prophet": EVEN, "lstm": EVEN}, default={"prophet": 0.7, "lstm": 0.3})
+    assert dict(weights.shares) == {"prophet": 0.7, "lstm": 0.3}
+    with pytest.raises(BadInput, match="sum to 1"):
+        choose_weights(Target.CPU, {}, default={"prophet": 0.7, "lstm": 0.7})
+
+
+def test_learnt_weights_follow_the_part_that_is_right_and_are_reported() -> None:
+    truth = [10.0, 20.0, 30.0]
+    values = {"prophet": truth, "lstm": [15.0, 25.0, 35.0]}
+    errors = {"prophet": [0.0, 0.0, 0.0], "lstm": [5.0, 5.0, 5.0], "naive": [9.0, 9.0, 9.0]}
+    weights = choose_weights(Target.CPU, errors, learnt=True, values=values, truth=truth)
+    assert weights.shares["prophet"] == pytest.approx(1.0)
+    assert weights.reasons[-1].code == "weights-learnt"
+
+
+@given(st.lists(st.tuples(amounts, amounts, amounts), min_size=3, max_size=20), st.floats(1e-3, 1e3))
+def test_weights_are_free_of_units_and_sum_to_one(rows: list[tuple[float, float, float]], scale: float) -> None:
+    columns = np.array(rows)
+    errors = dict(zip(("prophet", "lstm", "naive"), columns.T.tolist(), strict=True))
+    scaled = {name: [error * 2.0**10 for error in row] for name, row in errors.items()}
+    weights = choose_weights(Target.CPU, errors)
+    assert math.isclose(sum(weights.shares.values()), 1.0)
+    assert weights.shares == choose_weights(Target.CPU, scaled).shares
+    assert scale > 0
+
+
+@given(pairs, st.floats(1e-3, 1e3))
+def test_a_bound_is_free_of_units_and_never_below_its_centre(rows: list[tuple[float, float]], scale: float) -> None:
+    needed, centres = (list(column) for column in zip(*rows, strict=True))
+    multiplier, holds = conformal_multiplier(needed, centres, prior=1.3)
+    scaled, _ = conformal_multiplier([n * scale for n in needed], [c * scale for c in centres], prior=1.3)
+    assert multiplier >= 1.0
+    assert holds == len(rows)
+    assert scaled == pytest.approx(multiplier, rel=1e-9)
+
+
+@given(st.lists(st.tuples(amounts, amounts), min_size=9, max_size=40))
+def test_a_bound_covers_nine_of_ten_of_the_holds_it_rests_on(rows: list[tuple[float, float]]) -> None:
+    needed, centres = np.array(rows).T
+    multiplier, _ = conformal_multiplier(needed.tolist(), centres.tolist())
+    assert np.mean(needed <= centres * multiplier * (1 + 1e-12)) >= 0.9
+
+
+def test_the_bound_is_the_order_statistic_of_split_conformal_prediction() -> None:
+    # 19 residuals at 0.9: the ceil(20 * 0.9) = 18th smallest.
+    needed = [1.0 + index / 100 for index in range(1, 20)]
+    assert conformal_multiplier(needed, [1.0] * 19)[0] == pytest.approx(1.18)
+    assert conformal_multiplier(needed[:9], [1.0] * 9)[0] == pytest.approx(1.09)
+
+
+def test_conformal_coverage_holds_on_fresh_data() -> None:
+    rng = np.random.default_rng(0)
+    covered = []
+    for _ in range(2000):
+        draws = np.exp(0.3 * rng.standard_normal(20))
+        multiplier, _ = conformal_multiplier(draws[:19].tolist(), [1.0] * 19)
+        covered.append(draws[19] <= multiplier)
+    assert 0.88 <= np.mean(covered) <= 0.93
+
+
+def test_newer_holds_weigh_more_where_weights_say_so() -> None:
+    needed = [3.0] * 10 + [1.1] * 30
+    old_light = [0.01] * 10 + [1.0] * 30
+    assert conformal_multiplier(needed, [1.0] * 40, weights=old_light)[0] == pytest.approx(1.1)
+    assert conformal_multiplier(needed, [1.0] * 40)[0] == pytest.approx(3.0)
+
+
+def test_too_few_holds_lean_on_the_prior_and_on_the_worst_that_was_seen() -> None:
+    assert conformal_multiplier([1.05, 1.1], [1.0, 1.0], prior=1.4) == (1.4, 2)
+    assert conformal_multiplier([1.9, 1.1], [1.0, 1.0], prior=1.4) == (1.9, 2)
+    with pytest.raises(NotEnoughData, match="2 holds are too few"):
+        conformal_multiplier([1.05, 1.1], [1.0, 1.0])
+
+
+@given(st.integers(0, 200), st.integers(0, 200), st.floats(0, 1))
+def test_confidence_lies_between_the_rate_and_the_prior(kept: int, holds: int, prior: float) -> None:
+    kept = min(kept, holds)
+    sure = confidence(kept, holds, prior)
+    rate = kept / holds if holds else prior
+    assert min(rate, prior) - 1e-12 <= sure <= max(rate, prior) + 1e-12
+
+
+@given(st.integers(0, 20), st.integers(1, 20), st.integers(2, 5), st.floats(0, 1))
+def test_less_data_of_the_same_rate_only_moves_confidence_toward_the_prior(
+    kept: int, holds: int, times: int, prior: float
+) -> None:
+    kept = min(kept, holds)
+    few, many = confidence(kept, holds, prior), confidence(kept * times, holds * times, prior)
+    assert abs(few - prior) <= abs(many - prior) + 1e-12
+
+
+@given(st.integers(0, 100), st.integers(0, 100), st.floats(0, 1))
+def test_one_more_promise_kept_never_lowers_confidence(kept: int, holds: int, prior: float) -> None:
+    kept = min(kept, holds)
+    assert confidence(kept + 1, holds + 1, prior) >= confidence(kept, holds, prior) - 1e-12
+    assert confidence(kept, holds + 1, prior) <= confidence(kept, holds, prior) + 1e-12
+
+
+def test_confidence_refuses_what_cannot_be() -> None:
+    with pytest.raises(BadInput):
+        confidence(3, 2, 0.9)
+
+
+def test_equal_errors_are_not_worse() -> None:
+    assert not is_clearly_worse([1, 1, 1], [1, 1, 1])
