@@ -11,6 +11,7 @@ Nothing in it is code, so loading runs none.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import hashlib
 import io
 import json
@@ -34,20 +35,24 @@ _HINT = "Train it again: mora train {service}"
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a folder holds, verified. digest: sha256 over the card, which vouches for every file."""
+    """What a folder holds, verified. digest: sha256 over the card, which vouches for every file.
+
+    files: name -> bytes, the card's among them, as they lie or will lie on disk.
+    """
 
     card: dict[str, Any]
     digest: str
     documents: Mapping[str, Any]
     arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
+    files: Mapping[str, bytes]
 
 
 def seal(
     card: Mapping[str, Any],
     documents: Mapping[str, Any],
     arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]],
-) -> tuple[Contents, dict[str, bytes]]:
-    """The contents as they will be read back, and the bytes of every file."""
+) -> Contents:
+    """The contents as they will be read back."""
     files = {name: _json(document) for name, document in documents.items()}
     files |= {name: _npz(of) for name, of in arrays.items()}
     sums = {
@@ -56,14 +61,14 @@ def seal(
     full = json.loads(_json({"schema_version": SCHEMA_VERSION, **card, "files": sums}))
     digest = _digest(full)
     files[CARD] = _json({**full, "digest": digest})
-    return Contents(full, digest, documents, arrays), files
+    return Contents(full, digest, documents, arrays, files)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Put the files in place of whatever model the folder held; whole, or not at all.
 
-    They are written and flushed in a sibling folder, which then takes the name. A folder cannot be replaced in one
-    step, so the old one is moved aside first and comes back if the new one cannot take its place.
+    They are written and flushed in a sibling folder, which then takes the name; a model that stands there changes
+    places with it in one step.
     """
     if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
         raise BadInput(
@@ -90,6 +95,9 @@ def _swap(fresh: Path, folder: Path) -> None:
     if not folder.exists():
         fresh.rename(folder)
         return
+    if _exchange(fresh, folder):
+        return
+    # A file system that cannot exchange: the old model steps aside, and comes back if the new one cannot take its place.
     aside = fresh.with_suffix(".old")
     folder.rename(aside)
     try:
@@ -98,6 +106,13 @@ def _swap(fresh: Path, folder: Path) -> None:
         aside.rename(folder)
         raise
     shutil.rmtree(aside, ignore_errors=True)
+
+
+def _exchange(one: Path, other: Path) -> bool:
+    """Swap two folders in one step; False where the system cannot (Linux can, on most file systems)."""
+    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
+    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <fcntl.h> and <linux/fs.h>
+    return exchange is not None and exchange(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
 
 
 def _sync(folder: Path) -> None:
@@ -113,7 +128,8 @@ def read(folder: Path) -> Contents:
     """Read and verify; BadModel in words where it is torn, edited, or from a newer MOrA."""
     hint = _HINT.format(service=folder.name)
     try:
-        stored = json.loads((folder / CARD).read_bytes())
+        card_bytes = (folder / CARD).read_bytes()
+        stored = json.loads(card_bytes)
     except FileNotFoundError as failure:
         raise BadModel(f"{folder} holds no {CARD}: it is no model, or was not finished.", hint=hint) from failure
     except (OSError, ValueError) as failure:
@@ -129,18 +145,19 @@ def read(folder: Path) -> Contents:
     digest = stored.pop("digest", None)
     if digest != _digest(stored):
         raise BadModel(f"{folder / CARD} was edited: its checksum does not fit what it says.", hint=hint)
-    data = {name: _verified(folder / name, sums, hint) for name, sums in stored["files"].items()}
+    data = {name: _verified(folder, name, sums, hint) for name, sums in stored["files"].items()}
     try:
         documents = {name: json.loads(raw) for name, raw in data.items() if name.endswith(".json")}
         arrays = {name: _arrays(raw) for name, raw in data.items() if name.endswith(".npz")}
     except (ValueError, OSError, zipfile.BadZipFile) as failure:
         raise BadModel(f"{folder} holds a file that cannot be read ({failure}).", hint=hint) from failure
-    return Contents(stored, digest, documents, arrays)
+    return Contents(stored, digest, documents, arrays, {**data, CARD: card_bytes})
 
 
-def _verified(path: Path, sums: Mapping[str, Any], hint: str) -> bytes:
-    if path.name != Path(path.name).name or path.name.startswith("."):
-        raise BadModel(f"{path.parent} names a file outside of itself ({path.name!r}).", hint=hint)
+def _verified(folder: Path, name: str, sums: Mapping[str, Any], hint: str) -> bytes:
+    if name != Path(name).name or name.startswith("."):
+        raise BadModel(f"The card of {folder} names a file outside of itself ({name!r}).", hint=hint)
+    path = folder / name
     try:
         data = path.read_bytes()
     except OSError as failure:

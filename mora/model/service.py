@@ -105,7 +105,7 @@ class ServiceModel:
         path = Path(folder)
         contents = store.read(path)
         try:
-            return _assemble(contents, {})
+            return _assemble(contents)
         except (KeyError, TypeError, ValueError, IndexError) as failure:
             raise BadModel(
                 f"{path} does not hold what a model of schema {store.SCHEMA_VERSION} must ({failure!r}).",
@@ -113,7 +113,7 @@ class ServiceModel:
             ) from failure
 
 
-def _assemble(contents: store.Contents, files: Mapping[str, bytes]) -> ServiceModel:
+def _assemble(contents: store.Contents) -> ServiceModel:
     card = contents.card
     arrays = contents.arrays.get("lstm.npz")
     response = contents.documents.get("response.json")
@@ -130,7 +130,7 @@ def _assemble(contents: store.Contents, files: Mapping[str, bytes]) -> ServiceMo
             question: {target: Calibration.from_dict(plain) for target, plain in targets.items()}
             for question, targets in card["report"]["calibrations"].items()
         },
-        files=files,
+        files=contents.files,
     )
 
 
@@ -203,8 +203,7 @@ def train(
         "lstm_columns": [] if lstm is None or lstm.network is None else list(lstm.network.columns),
         "report": report,
     }
-    contents, files = store.seal(card, documents, arrays)
-    return _assemble(contents, files)
+    return _assemble(store.seal(card, documents, arrays))
 
 
 def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:

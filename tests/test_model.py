@@ -1,0 +1,527 @@
+"""A service learnt, kept, asked: on synthetic runs that look like the sandbox's."""
+
+from __future__ import annotations
+
+import json
+import math
+import pickle
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.domain import Slo, Target
+from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.forecasters.lstm import LstmSettings
+from mora.model import ServiceModel, TrainSettings, train
+from mora.model import driven as driven_room
+from mora.model.calibration import Calibration, Hold, calibrate
+from mora.model.folder import CARD
+from mora.model.settings import PRIOR_MULTIPLIER_DRIVEN, PRIOR_RATE
+from mora.response import LoadResponse
+from tests import fakes_learning as fakes
+
+QUICK = TrainSettings(lstm=LstmSettings(max_epochs=4))
+Data = tuple[pd.DataFrame, dict[str, dict[str, object]]]
+
+
+@pytest.fixture(scope="module")
+def data() -> Data:
+    return fakes.driven()
+
+
+@pytest.fixture(scope="module")
+def model(data: Data) -> ServiceModel:
+    return train(*data, fakes.WORKLOAD, settings=QUICK)
+
+
+@pytest.fixture(scope="module")
+def watched() -> tuple[pd.DataFrame, ServiceModel]:
+    history = fakes.observed(days=8)
+    return history, train(history, {}, fakes.WORKLOAD, settings=QUICK)
+
+
+@pytest.fixture
+def folder(model: ServiceModel, tmp_path: Path) -> Path:
+    model.save(tmp_path / "frontend")
+    return tmp_path / "frontend"
+
+
+# --- what is held out ------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def response(data: Data) -> LoadResponse:
+    return LoadResponse.fit(*data)
+
+
+@given(st.integers(0, 1000))
+def test_repeats_of_a_cell_are_never_on_both_sides_of_a_split(response: LoadResponse, seed: int) -> None:
+    split = driven_room.split_cells(response.runs, seed=seed)
+    parts = (split.fit, split.choose, split.score)
+    assert sorted(name for part in parts for name in part) == sorted(run.experiment_id for run in response.runs)
+    cells = [{driven_room.cell_of(run) for run in response.runs if run.experiment_id in part} for part in parts]
+    assert sum(len(part) for part in cells) == len(set().union(*cells))
+    for part in cells:
+        assert {cell[0] for cell in part} == {"browsing", "checkout"}
+    assert [len(part) for part in parts] == [16, 12, 8]
+
+
+def test_with_few_cells_one_stops_the_network_and_none_scores() -> None:
+    few = LoadResponse.fit(*fakes.driven(replicas=(1, 2), users=(20,), repeats=1))
+    split = driven_room.split_cells(few.runs, seed=0)
+    assert (len(split.fit), len(split.choose), len(split.score)) == (3, 1, 0)
+
+
+# --- calibration -----------------------------------------------------------------------------------------------------
+
+
+def hold(index: int, role: str, *, centre: float = 1.0, needed: float = 1.1) -> Hold:
+    parts = {"prophet": centre, "lstm": centre, "naive": centre}
+    return Hold(f"{index}", "choose" if role == "choose" else "score", parts, centre, needed)
+
+
+def calibration_of(holds: list[Hold]) -> Calibration:
+    return calibrate(Target.CPU, holds, prior_multiplier=1.3, settings=TrainSettings())
+
+
+def test_holds_that_chose_do_not_count_for_confidence() -> None:
+    choosing = [hold(index, "choose") for index in range(20)]
+    assert calibration_of(choosing).confidence == pytest.approx(PRIOR_RATE[Target.CPU])
+    scored = calibration_of([*choosing, *(hold(index, "score") for index in range(8))])
+    assert (scored.kept, scored.holds) == (8, 8)
+    assert scored.confidence == pytest.approx((8 + 8 * PRIOR_RATE[Target.CPU]) / 16)
+
+
+def test_a_promise_that_was_broken_lowers_confidence() -> None:
+    choosing = [hold(index, "choose") for index in range(20)]
+    broken = calibration_of([*choosing, *(hold(index, "score", needed=5.0) for index in range(8))])
+    assert broken.kept == 0
+    assert broken.confidence < 0.5
+
+
+def test_scoring_holds_move_neither_weights_nor_bound() -> None:
+    choosing = [hold(index, "choose") for index in range(20)]
+    one = calibration_of(choosing)
+    other = calibration_of([*choosing, *(hold(index, "score", needed=9.0) for index in range(20))])
+    assert (one.shares, one.multiplier) == (other.shares, other.multiplier)
+
+
+@given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=1, max_size=25))
+def test_calibration_is_free_of_units(rows: list[tuple[float, float]]) -> None:
+    def holds(scale: float) -> list[Hold]:
+        found = []
+        for index, (centre, needed) in enumerate(rows):
+            role = "choose" if index % 3 else "score"
+            found.append(hold(index, role, centre=centre * scale, needed=needed * scale))
+        return found
+
+    one, other = calibration_of(holds(1.0)), calibration_of(holds(2.0**20))
+    assert one.shares == other.shares
+    assert one.multiplier == pytest.approx(other.multiplier, rel=1e-9)
+    assert (one.kept, one.confidence) == (other.kept, other.confidence)
+
+
+def test_few_holds_take_the_figure_of_other_services_and_say_so() -> None:
+    few = calibration_of([hold(index, "choose") for index in range(4)])
+    assert few.multiplier == 1.3
+    assert few.is_prior
+    assert "4 held-out stretches of cpu are too few" in few.reasons[-1].text
+
+
+# --- a trained service -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_every_target_is_reported_beside_the_naive_forecast(model: ServiceModel) -> None:
+    tables = model.report["next_steps"]
+    assert set(tables) == {"cpu", "memory", "replicas"}
+    for table in tables.values():
+        assert set(table["errors"]) == {"prophet", "lstm", "blend", "naive"}
+        assert (table["experiments"], table["stretches"]) == (8, 24)  # three full horizons in each of 62 samples
+        assert sum(table["shares"].values()) == pytest.approx(1.0)
+        for error in table["errors"].values():
+            assert math.isfinite(error["mean"])
+            assert math.isfinite(error["p95"])
+    assert tables["replicas"]["errors"]["naive"]["mean"] == 0.0
+
+
+@pytest.mark.slow
+def test_the_blend_is_not_clearly_worse_than_the_naive_forecast(model: ServiceModel) -> None:
+    for target in ("cpu", "memory"):
+        errors = model.report["next_steps"][target]["errors"]
+        assert errors["blend"]["mean"] <= errors["naive"]["mean"] * 1.5
+
+
+@pytest.mark.slow
+def test_without_a_load_the_highest_that_kept_the_slo_is_meant_and_said(model: ServiceModel, data: Data) -> None:
+    demand = model.demand(data[0])
+    assert demand.load is not None
+    assert demand.load.users == 40
+    assert demand.reasons[0].code == "highest-load-within-slo"
+    assert demand.cpu is not None
+    assert demand.memory is not None
+    assert demand.replicas is not None
+    truth = data[0].query(
+        f"scenario == '{demand.load.scenario}' and load_users == 40 and replica_count == {demand.replicas.centre}"
+    )
+    assert demand.cpu.centre == pytest.approx(truth["cpu_cores_value"].mean(), rel=0.15)
+    assert demand.memory.centre == pytest.approx(truth["mem_bytes_value"].mean(), rel=0.15)
+    for sized in (demand.cpu, demand.memory):
+        assert sized.bound >= sized.centre
+        assert 0 <= sized.confidence <= 1
+    assert demand.memory.bound >= truth["mem_bytes_value"].max() * 0.98
+    assert (demand.startup_cpu_cores, demand.oom_kills) == (0.12, 0)
+
+
+@pytest.mark.slow
+def test_every_number_tells_its_arithmetic(model: ServiceModel, data: Data) -> None:
+    cpu = model.demand(data[0]).cpu
+    assert cpu is not None
+    codes = [reason.code for reason in cpu.reasons]
+    assert codes[:2] == ["centre", "bound"]
+    assert "mean use = " in cpu.reasons[0].text
+    assert "held-out stretches" in cpu.reasons[1].text
+
+
+@pytest.mark.slow
+def test_more_users_never_need_fewer_replicas_and_the_pod_is_sized_at_that_count(
+    model: ServiceModel, data: Data
+) -> None:
+    answers = [model.demand(data[0], users=users, scenario="checkout") for users in (10, 20, 40, 60)]
+    counts = [answer.replicas.centre for answer in answers if answer.replicas is not None]
+    assert counts == sorted(counts)
+    packed = model.demand(data[0], users=20, scenario="checkout", replicas=1)
+    spread = model.demand(data[0], users=20, scenario="checkout", replicas=3)
+    assert packed.cpu is not None
+    assert spread.cpu is not None
+    assert packed.cpu.centre > spread.cpu.centre * 1.5
+
+
+@pytest.mark.slow
+def test_a_load_far_beyond_what_was_driven_gets_a_reason_and_no_number(model: ServiceModel, data: Data) -> None:
+    demand = model.demand(data[0], users=61, scenario="browsing")
+    assert (demand.cpu, demand.memory, demand.replicas) == (None, None, None)
+    assert demand.reasons[-1].code == "beyond-driven-load"
+    assert "61 users of browsing are more than 1.5x the highest load driven (40 users)" in demand.reasons[-1].text
+    within = model.demand(data[0], users=60, scenario="browsing")
+    assert within.cpu is not None
+
+
+@pytest.mark.slow
+def test_a_cell_that_was_never_driven_has_the_bound_of_undriven_cells(model: ServiceModel, data: Data) -> None:
+    driven = model.demand(data[0], users=20, scenario="browsing", replicas=2).cpu
+    between = model.demand(data[0], users=25, scenario="browsing", replicas=2).cpu
+    assert driven is not None
+    assert between is not None
+    multiplier = model.calibrations["undriven"]["cpu"].multiplier
+    assert between.bound >= between.centre * multiplier * (1 - 1e-5)
+
+
+@pytest.mark.slow
+def test_use_that_was_throttled_is_said_to_be_at_least(model: ServiceModel, data: Data) -> None:
+    cpu = model.demand(data[0], users=40, scenario="checkout", replicas=1).cpu
+    assert cpu is not None
+    assert cpu.pinned
+    assert cpu.bound >= fakes.CPU_LIMIT_CORES
+    assert any(reason.code == "at-least-limit" for reason in cpu.reasons)
+
+
+@pytest.mark.slow
+def test_where_no_load_kept_the_slo_it_is_said(model: ServiceModel, data: Data) -> None:
+    demand = model.demand(data[0], slo=Slo(p95_seconds=0.001))
+    assert demand.replicas is None
+    assert demand.reasons[0].code == "no-load-kept-slo"
+    assert demand.cpu is not None
+    assert any(reason.code == "sized-at-most-replicas" for reason in demand.reasons)
+
+
+@pytest.mark.slow
+def test_unknown_scenarios_and_impossible_loads_are_refused(model: ServiceModel, data: Data) -> None:
+    with pytest.raises(BadInput, match="Driven: browsing, checkout"):
+        model.demand(data[0], scenario="payments")
+    with pytest.raises(BadInput, match="at least 1 user"):
+        model.demand(data[0], users=0)
+    with pytest.raises(BadInput, match="1 replica or more"):
+        model.demand(data[0], replicas=0)
+
+
+@pytest.mark.slow
+def test_rows_in_another_order_change_nothing(model: ServiceModel, data: Data) -> None:
+    assert model.demand(data[0].sample(frac=1.0, random_state=3)) == model.demand(data[0])
+
+
+@pytest.mark.slow
+def test_without_the_windows_prophet_answers_alone_and_it_is_said(model: ServiceModel, data: Data) -> None:
+    demand = model.demand(data[0].head(0))
+    assert demand.cpu is not None
+    assert any(reason.code == "window-missing" for reason in demand.reasons)
+
+
+@pytest.mark.slow
+def test_training_again_gives_the_same_model_to_the_last_bit(model: ServiceModel, data: Data) -> None:
+    again = train(*data, fakes.WORKLOAD, settings=QUICK)
+    assert again.digest == model.digest
+    assert again.files == model.files
+    assert again.demand(data[0]) == model.demand(data[0])
+
+
+@pytest.mark.slow
+def test_scaling_the_history_scales_the_demand(model: ServiceModel, data: Data) -> None:
+    frame, cards = fakes.driven(scale=4.0)
+    scaled = train(frame, cards, fakes.WORKLOAD, settings=QUICK)
+    one, other = model.demand(data[0]), scaled.demand(frame)
+    for target in ("cpu", "memory"):
+        small, large = getattr(one, target), getattr(other, target)
+        assert large.centre == pytest.approx(4 * small.centre, rel=0.05)
+        assert large.bound == pytest.approx(4 * small.bound, rel=0.1)
+        assert large.peak == pytest.approx(4 * small.peak, rel=1e-4)
+    assert one.replicas == other.replicas
+
+
+@pytest.mark.slow
+def test_few_cells_fall_back_to_what_can_be_known_and_say_so() -> None:
+    frame, cards = fakes.driven(replicas=(1, 2), users=(20,), repeats=1, samples=60)
+    small = train(frame, cards, fakes.WORKLOAD, settings=QUICK)
+    assert "4 cells were driven, 9 are needed" in small.reasons[-1].text
+    demand = small.demand(frame)
+    assert demand.cpu is not None
+    assert demand.memory is not None
+    assert (demand.cpu.holds, demand.cpu.confidence) == (0, PRIOR_RATE[Target.CPU])
+    assert demand.cpu.bound >= demand.cpu.centre * PRIOR_MULTIPLIER_DRIVEN[Target.CPU] * (1 - 1e-5)
+    assert any(reason.code == "few-holds" for reason in demand.cpu.reasons)
+
+
+@pytest.mark.slow
+def test_a_service_without_load_tests_is_sized_without_a_promise_on_replicas(data: Data) -> None:
+    cards = {name: {**card, "load_test": None} for name, card in data[1].items()}
+    mute = train(data[0], cards, fakes.WORKLOAD, settings=QUICK)
+    demand = mute.demand(data[0])
+    assert demand.replicas is None
+    assert demand.cpu is not None
+    assert demand.reasons[0].code == "no-load-test"
+
+
+@pytest.mark.slow
+def test_observed_and_driven_rows_are_never_mixed_in_one_fit(data: Data, model: ServiceModel) -> None:
+    both = pd.concat([data[0], fakes.observed(days=0.1)], ignore_index=True)
+    mixed = train(both, data[1], fakes.WORKLOAD, settings=QUICK)
+    assert mixed.is_driven
+    assert mixed.reasons[0].code == "observed-left-out"
+    assert mixed.demand(data[0]).cpu == model.demand(data[0]).cpu
+
+
+def test_too_few_experiments_say_how_many_are_needed_and_how_to_get_them() -> None:
+    frame, cards = fakes.driven(replicas=(1,), users=(20,), repeats=1)
+    with pytest.raises(NotEnoughData, match=r"3 with 40 samples in one piece are needed .*, 2 of 2") as caught:
+        train(frame, cards, fakes.WORKLOAD)
+    assert caught.value.hint is not None
+    assert "mora collect" in caught.value.hint
+
+
+def test_no_rows_at_all_are_refused_in_words(data: Data) -> None:
+    with pytest.raises(NotEnoughData, match="no rows of 'frontend'"):
+        train(data[0].head(0), {}, fakes.WORKLOAD)
+
+
+# --- observed --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_history_is_answered_for_the_next_hold(watched: tuple[pd.DataFrame, ServiceModel]) -> None:
+    history, model = watched
+    demand = model.demand(history)
+    assert not model.is_driven
+    assert demand.load is None
+    assert demand.replicas is None
+    assert demand.reasons[0].code == "no-load-response"
+    assert demand.cpu is not None
+    assert demand.memory is not None
+    assert demand.cpu.centre == pytest.approx(history["cpu_cores_value"].tail(288).mean(), rel=0.1)
+    assert demand.cpu.bound >= np.quantile(history["cpu_cores_value"].tail(288), 0.9) * 0.9
+    assert demand.memory.peak == pytest.approx(history["mem_bytes_value"].tail(7 * 288).max(), rel=1e-5)
+    assert model.card["lstm_columns"][0] == "cpu_cores_value"
+    assert "load_users" not in model.card["lstm_columns"]
+    with pytest.raises(BadInput, match="no other load"):
+        model.demand(history, users=100)
+
+
+@pytest.mark.slow
+def test_what_comes_later_changes_nothing_that_was_learnt_before(watched: tuple[pd.DataFrame, ServiceModel]) -> None:
+    history, model = watched
+    later = pd.concat([history, fakes.observed(days=9).iloc[len(history) :]], ignore_index=True)
+    recent = later.iloc[: len(history)]
+    assert model.demand(recent) == model.demand(history)
+
+
+def test_a_short_history_says_how_long_it_must_be() -> None:
+    with pytest.raises(NotEnoughData, match=r"3 holds of 1 day, 0:00:00 .* the longest stretch has 2\.0") as caught:
+        train(fakes.observed(days=2), {}, fakes.WORKLOAD)
+    assert "mora collect --history" in str(caught.value)
+
+
+def test_samples_too_coarse_for_the_hold_are_refused() -> None:
+    settings = replace(QUICK, hold=timedelta(hours=1))
+    with pytest.raises(NotEnoughData, match="Samples every 300 s are too coarse"):
+        train(fakes.observed(days=2), {}, fakes.WORKLOAD, settings=settings)
+
+
+# --- the folder ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_saved_model_gives_the_same_numbers_to_the_last_bit(model: ServiceModel, folder: Path, data: Data) -> None:
+    again = ServiceModel.load(folder)
+    assert again.digest == model.digest
+    assert again.card == model.card
+    for question in ({}, {"users": 30, "scenario": "checkout"}, {"users": 15}, {"replicas": 2}):
+        assert again.demand(data[0], **question) == model.demand(data[0], **question)
+
+
+@pytest.mark.slow
+def test_a_folder_is_plain_and_small(folder: Path) -> None:
+    assert sorted(path.name for path in folder.iterdir()) == ["card.json", "lstm.npz", "prophet.json", "response.json"]
+    assert sum(path.stat().st_size for path in folder.iterdir()) < 1.5e6
+    for path in folder.glob("*.json"):
+        json.loads(path.read_text())
+    with np.load(folder / "lstm.npz", allow_pickle=False) as arrays:
+        assert "weight_first_kernel" in arrays.files
+
+
+@pytest.mark.slow
+def test_saving_again_replaces_the_folder_and_leaves_nothing_beside_it(model: ServiceModel, folder: Path) -> None:
+    (folder / "prophet.json").write_text("{}")
+    model.save(folder)
+    assert ServiceModel.load(folder).digest == model.digest
+    assert [path.name for path in folder.parent.iterdir()] == ["frontend"]
+
+
+@pytest.mark.slow
+def test_a_folder_that_is_no_model_is_not_replaced(model: ServiceModel, tmp_path: Path) -> None:
+    (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "precious.txt").write_text("mine")
+    with pytest.raises(BadInput, match="not a model"):
+        model.save(tmp_path / "notes")
+    assert (tmp_path / "notes" / "precious.txt").read_text() == "mine"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["card.json", "prophet.json", "response.json", "lstm.npz"])
+def test_a_half_written_file_is_told(folder: Path, name: str) -> None:
+    whole = (folder / name).read_bytes()
+    (folder / name).write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(BadModel) as caught:
+        ServiceModel.load(folder)
+    assert name in str(caught.value)
+    assert "mora train frontend" in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["card.json", "prophet.json", "response.json", "lstm.npz"])
+def test_a_missing_file_is_told(folder: Path, name: str) -> None:
+    (folder / name).unlink()
+    with pytest.raises(BadModel, match=name):
+        ServiceModel.load(folder)
+
+
+@pytest.mark.slow
+def test_an_edited_file_is_told(folder: Path) -> None:
+    text = (folder / "response.json").read_text()
+    edited = text.replace('"oom_kills": 0', '"oom_kills": 1', 1)
+    assert edited != text
+    (folder / "response.json").write_text(edited)
+    with pytest.raises(BadModel, match=r"response\.json was edited"):
+        ServiceModel.load(folder)
+
+
+@pytest.mark.slow
+def test_an_edited_card_is_told(folder: Path) -> None:
+    card = json.loads((folder / CARD).read_text())
+    card["report"]["calibrations"]["driven"]["cpu"]["kept"] = 8000
+    (folder / CARD).write_text(json.dumps(card))
+    with pytest.raises(BadModel, match=r"card\.json was edited"):
+        ServiceModel.load(folder)
+
+
+@pytest.mark.slow
+def test_a_newer_model_is_told_and_what_to_do(folder: Path) -> None:
+    card = json.loads((folder / CARD).read_text())
+    (folder / CARD).write_text(json.dumps({**card, "schema_version": 2}))
+    with pytest.raises(BadModel, match=r"newer MOrA \(schema 2, this one reads up to 1\)"):
+        ServiceModel.load(folder)
+
+
+@pytest.mark.slow
+def test_a_card_that_names_a_file_outside_its_folder_is_refused(folder: Path) -> None:
+    from mora.model import folder as store
+
+    card = json.loads((folder / CARD).read_text())
+    card.pop("digest")
+    card["files"]["../secret.json"] = {"sha256": "0", "bytes": 1}
+    (folder / CARD).write_text(json.dumps({**card, "digest": store._digest(card)}))
+    with pytest.raises(BadModel, match="outside of itself"):
+        ServiceModel.load(folder)
+
+
+def test_no_folder_and_an_empty_one_are_no_models(tmp_path: Path) -> None:
+    for path in (tmp_path / "nothing", tmp_path):
+        with pytest.raises(BadModel, match="no model, or was not finished"):
+            ServiceModel.load(path)
+
+
+@pytest.mark.slow
+def test_a_write_that_fails_leaves_the_old_model_whole(folder: Path, model: ServiceModel) -> None:
+    class Unwritable(dict[str, bytes]):
+        """Files of which the second cannot be had, as on a full disk."""
+
+        def items(self):  # type: ignore[no-untyped-def]  # only what write() asks for
+            yield "card.json", b"{}"
+            raise OSError(28, "No space left on device")
+
+    from mora.model import folder as store
+
+    with pytest.raises(OSError, match="No space left"):
+        store.write(folder, Unwritable())
+    assert ServiceModel.load(folder).digest == model.digest
+    assert [path.name for path in folder.parent.iterdir()] == ["frontend"]
+
+
+@pytest.mark.slow
+def test_loading_and_answering_import_no_heavy_library(folder: Path, data: Data, tmp_path: Path) -> None:
+    data[0].to_pickle(tmp_path / "frame.pickle")
+    code = f"""
+import sys, pandas as pd
+from mora.model import ServiceModel
+frame = pd.read_pickle({str(tmp_path / "frame.pickle")!r})
+assert ServiceModel.load({str(folder)!r}).demand(frame).cpu is not None
+heavy = {{"tensorflow", "keras", "prophet", "cmdstanpy", "sklearn", "scipy", "locust", "kubernetes"}} & set(sys.modules)
+assert not heavy, heavy
+"""
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.slow
+def test_a_model_travels_between_processes(model: ServiceModel, data: Data) -> None:
+    again = pickle.loads(pickle.dumps(model))  # noqa: S301  # joblib hands results over this way, in memory
+    assert again.demand(data[0]) == model.demand(data[0])
+
+
+@pytest.mark.slow
+def test_a_loaded_model_can_be_saved_again(folder: Path, tmp_path: Path) -> None:
+    ServiceModel.load(folder).save(tmp_path / "copy")
+    for path in folder.iterdir():
+        assert (tmp_path / "copy" / path.name).read_bytes() == path.read_bytes()
+
+
+@pytest.mark.slow
+def test_a_folder_can_be_moved(folder: Path, tmp_path: Path, model: ServiceModel) -> None:
+    shutil.move(folder, tmp_path / "elsewhere")
+    assert ServiceModel.load(tmp_path / "elsewhere").digest == model.digest
