@@ -166,8 +166,9 @@ def _packages(settings: Settings) -> Iterator[Check]:
 def locked_versions(text: str) -> dict[str, set[str | None]]:
     """Package -> the versions that a lock file pins for some platform; None among them where others need not have it.
 
-    >>> sorted(locked_versions("numpy==2.4.6\\ncolorama==0.4.6 ; sys_platform == 'win32'\\n").items())
-    [('colorama', {'0.4.6', None}), ('numpy', {'2.4.6'})]
+    >>> locked = locked_versions("numpy==2.4.6\\ncolorama==0.4.6 ; sys_platform == 'win32'\\n")
+    >>> locked["numpy"] == {"2.4.6"}, locked["colorama"] == {"0.4.6", None}
+    (True, True)
     """
     versions: dict[str, set[str | None]] = {}
     for name, version, marker in re.findall(r"^([\w.-]+)==([^\s;]+)\s*(;.*)?$", text, re.MULTILINE):
