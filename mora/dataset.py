@@ -10,14 +10,15 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import io
 import json
 import math
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from itertools import chain, pairwise
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -55,8 +56,11 @@ _WHOLE_COLUMNS = frozenset(m.name for m in METRICS + EXTRA_METRICS if m.unit == 
     "mem_request_bytes",
     "mem_limit_bytes",
 }
+_Columns = dict[str, list[Any]]
+
 _EXPERIMENT_ID = re.compile(r"[a-z0-9][A-Za-z0-9._-]*", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
+_ODD_NUMBER = frozenset("_nN \t")
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 # The quality thresholds of the data contract: enough samples, few gaps, and steady over the window.
@@ -135,19 +139,19 @@ def read_dataset(
     """
     cards = read_cards(service, data_dir, namespace=namespace)
     folder = service_folder(data_dir, service, namespace=namespace)
-    frames = {path: read_experiment(path) for path in _experiment_files(folder)}
-    _check_identities(frames, service)
+    parsed = {path: _parse(path, _read_bytes(path)) for path in _experiment_files(folder)}
+    _check_identities(parsed, service)
     kept = [
-        frame
-        for path, frame in frames.items()
+        columns
+        for path, columns in parsed.items()
         if include_flagged or cards[path.stem].get("quality", {}).get("is_complete", True)
     ]
     if not kept:
         raise NotEnoughData(
-            f"None of the {len(frames)} experiments of {service!r} in {folder} passed its quality check.",
+            f"None of the {len(parsed)} experiments of {service!r} in {folder} passed its quality check.",
             hint="Their JSON files say why. Collect again, or take them as they are with include_flagged=True.",
         )
-    return pd.concat(kept, ignore_index=True)
+    return _to_frame(kept)
 
 
 def read_cards(
@@ -193,26 +197,7 @@ def read_experiment(path: Path) -> pd.DataFrame:
     Raises BadDataset that names file and line: a missing or unknown column, a torn last line, rows out of order, two
     experiments in one file, values that are not numbers, negative or infinite.
     """
-    raw = _read_bytes(path)
-    columns = _check_text(path, raw)
-    numbers = [column for column in columns if column not in _TEXT_COLUMNS]
-    try:
-        frame = pd.read_csv(
-            io.BytesIO(raw),
-            engine="c",
-            dtype={column: "str" if column in _TEXT_COLUMNS else "float64" for column in columns},
-            keep_default_na=False,
-            na_values={column: [""] for column in numbers},
-            index_col=False,
-            encoding="utf-8-sig",
-        )
-    except ValueError as error:  # includes pandas' ParserError
-        _explain_numbers(path, raw, columns)
-        raise BadDataset(f"{path}: cannot be read as CSV ({error}).") from error
-    _check_numbers(path, frame, numbers)
-    frame["timestamp"] = _parse_times(path, frame["timestamp"])
-    _check_one_experiment(path, frame)
-    return frame.reindex(columns=list(ALL_COLUMNS))
+    return _to_frame([_parse(path, _read_bytes(path))])
 
 
 def _read_bytes(path: Path, *, missing: str = "") -> bytes:
@@ -241,122 +226,144 @@ def _decode(path: Path, raw: bytes) -> str:
         ) from error
 
 
-def _check_text(path: Path, raw: bytes) -> list[str]:
-    """The columns, after checking what pandas would let pass: header, torn or short lines, the encoding."""
-    header = _decode(path, raw).split("\n", 1)[0].rstrip("\r")
-    columns = header.split(",")
-    missing = [column for column in CORE_COLUMNS if column not in columns]
+def _parse(path: Path, raw: bytes) -> _Columns:
+    """The checked columns of one file: texts, aware datetimes and floats, NaN for a gap.
+
+    Written out instead of pandas.read_csv, which fills short lines with NaN, reads "nan" and "NA" as gaps and cannot
+    say on which line it stumbled. A dataset of 36 files of 62 rows takes 15 ms instead of 130, a file of two weeks
+    (20,000 rows) 0.3 s.
+    """
+    lines = _decode(path, raw).replace("\r\n", "\n").split("\n")
+    names = _check_header(path, lines[0])
+    if lines.pop():
+        raise BadDataset(
+            f"{path}, line {len(lines) + 1}: the last line is torn (no line end), so its last value cannot be trusted.",
+            hint="Delete that line, or the experiment's files and collect it again.",
+        )
+    if len(lines) < 2:
+        raise BadDataset(f"{path}: a header and no samples.", hint="Delete the file and collect it again.")
+    rows = [line.split(",") for line in lines[1:]]
+    for number, row in enumerate(rows, start=2):
+        if len(row) != len(names):
+            raise BadDataset(f"{path}, line {number}: {len(row)} fields where the header has {len(names)}.")
+    columns: _Columns = {}
+    for name, texts in zip(names, zip(*rows, strict=True), strict=True):
+        if name == "timestamp":
+            columns[name] = _parse_times(path, texts)
+        else:
+            columns[name] = list(texts) if name in _TEXT_COLUMNS else _parse_numbers(path, name, texts)
+    _check_one_experiment(path, columns)
+    return columns
+
+
+def _check_header(path: Path, header: str) -> list[str]:
+    names = header.split(",")
+    missing = [name for name in CORE_COLUMNS if name not in names]
     if missing:
         raise BadDataset(
             f"{path}, line 1: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
             hint=f"A unified CSV begins with: {','.join(CORE_COLUMNS)}",
         )
-    if tuple(columns[: len(CORE_COLUMNS)]) != CORE_COLUMNS:
+    if tuple(names[: len(CORE_COLUMNS)]) != CORE_COLUMNS:
         raise BadDataset(
             f"{path}, line 1: the eighteen columns stand in another order.",
             hint=f"A unified CSV begins with: {','.join(CORE_COLUMNS)}",
         )
-    unknown = [column for column in columns[len(CORE_COLUMNS) :] if column not in EXTRA_COLUMNS]
-    twice = sorted({column for column in columns if columns.count(column) > 1})
+    unknown = [name for name in names[len(CORE_COLUMNS) :] if name not in EXTRA_COLUMNS]
+    twice = sorted({name for name in names if names.count(name) > 1})
     if unknown or twice:
         raise BadDataset(
             f"{path}, line 1: "
             + (f"unknown column {unknown[0]!r}." if unknown else f"column {twice[0]!r} stands twice."),
             hint=f"After the eighteen may follow, once each: {', '.join(EXTRA_COLUMNS)}",
         )
-    lines = raw.count(b"\n")
-    if not raw.endswith(b"\n"):
-        raise BadDataset(
-            f"{path}, line {lines + 1}: the last line is torn (no line end), so its last value cannot be trusted.",
-            hint="Delete that line, or the experiment's files and collect it again.",
-        )
-    if lines < 2:
-        raise BadDataset(f"{path}: a header and no samples.", hint="Delete the file and collect it again.")
-    if raw.count(b",") != (len(columns) - 1) * lines:
-        for number, line in enumerate(raw.splitlines(), start=1):
-            fields = line.count(b",") + 1
-            if fields != len(columns):
-                raise BadDataset(f"{path}, line {number}: {fields} fields where the header has {len(columns)}.")
-    return columns
+    return names
 
 
-def _explain_numbers(path: Path, raw: bytes, columns: Sequence[str]) -> None:
-    """Raise BadDataset for the first field that should be a number and is not."""
-    for number, line in enumerate(raw.decode("utf-8-sig").splitlines()[1:], start=2):
-        for column, field in zip(columns, line.split(","), strict=False):
-            if column not in _TEXT_COLUMNS and field and _NUMBER.fullmatch(field.strip()) is None:
+def _parse_numbers(path: Path, name: str, texts: Sequence[str]) -> list[float]:
+    try:
+        values = [float(text) if text else math.nan for text in texts]
+    except ValueError:
+        values = []
+    # Python's float() takes more than a CSV may hold (nan, 1_000, digits of other scripts); such text is looked at.
+    together = "".join(texts)
+    if not values or not together.isascii() or not _ODD_NUMBER.isdisjoint(together):
+        for line, text in enumerate(texts, start=2):
+            if text and _NUMBER.fullmatch(text) is None:
                 raise BadDataset(
-                    f"{path}, line {number}: {column} is {field!r}, not a number.",
+                    f"{path}, line {line}: {name} is {text!r}, not a number.",
                     hint="Write numbers with a decimal point; leave a gap empty.",
                 )
-
-
-def _check_numbers(path: Path, frame: pd.DataFrame, numbers: Sequence[str]) -> None:
-    values = frame[list(numbers)].to_numpy(dtype=np.float64)
-    for bad, word in ((np.isinf(values), "infinite"), (values < 0, "negative")):
-        if bad.any():
-            row, column = (int(index) for index in np.argwhere(bad)[0])
+    for line, value in enumerate(values, start=2):
+        if value < 0 or value == math.inf:
             raise BadDataset(
-                f"{path}, line {row + 2}: {numbers[column]} is {word} ({values[row, column]:g}).",
+                f"{path}, line {line}: {name} is {'negative' if value > -math.inf and value < 0 else 'infinite'} "
+                f"({value:g}).",
                 hint="Every value is a finite number of at least 0; leave a gap empty.",
             )
+    return values
 
 
-def _parse_times(path: Path, texts: pd.Series[str]) -> pd.Series[pd.Timestamp]:
-    for row, text in enumerate(texts):
-        if _UTC_TIME.fullmatch(text) is None:
-            _bad_time(path, row, text)
-    try:
-        times = pd.to_datetime(texts, format="ISO8601", utc=True)
-    except ValueError:
-        times = pd.to_datetime(texts, format="ISO8601", utc=True, errors="coerce")
-        row = int(np.flatnonzero(times.isna())[0])
-        _bad_time(path, row, str(texts.iloc[row]))
-    return times.astype("datetime64[us, UTC]")
-
-
-def _bad_time(path: Path, row: int, text: str) -> NoReturn:
-    raise BadDataset(
-        f"{path}, line {row + 2}: timestamp is {text!r}, not a time.",
-        hint="Write ISO-8601 in UTC, like 2026-01-31T12:00:00Z.",
-    )
-
-
-def _check_one_experiment(path: Path, frame: pd.DataFrame) -> None:
-    for column in _CONSTANT_COLUMNS:
-        first = frame[column].iloc[0]
-        other = frame[column].isna() if pd.notna(first) else frame[column].notna()
-        changed = np.flatnonzero(other | (frame[column] != first) & frame[column].notna())
-        if len(changed):
-            row = int(changed[0])
+def _parse_times(path: Path, texts: Sequence[str]) -> list[datetime]:
+    times: list[datetime] = []
+    for line, text in enumerate(texts, start=2):
+        try:
+            if _UTC_TIME.fullmatch(text) is None:
+                raise ValueError(text)  # noqa: TRY301  one complaint for what no pattern and what no calendar knows
+            times.append(datetime.fromisoformat(text))
+        except ValueError as error:
             raise BadDataset(
-                f"{path}, line {row + 2}: {column} changes from {first} to {frame[column].iloc[row]}; "
-                "two experiments share one file or one id.",
-                hint="An experiment has a file and an id of its own.",
+                f"{path}, line {line}: timestamp is {text!r}, not a time.",
+                hint="Write ISO-8601 in UTC, like 2026-01-31T12:00:00Z.",
+            ) from error
+    return times
+
+
+def _check_one_experiment(path: Path, columns: _Columns) -> None:
+    for name in _CONSTANT_COLUMNS:
+        values = columns[name]
+        for line, value in enumerate(values, start=2):
+            if value != values[0] and not (value != value and values[0] != values[0]):  # NaN differs from itself
+                raise BadDataset(
+                    f"{path}, line {line}: {name} changes from {values[0]} to {value}; "
+                    "two experiments share one file or one id.",
+                    hint="An experiment has a file and an id of its own.",
+                )
+    for line, (before, after) in enumerate(pairwise(columns["timestamp"]), start=3):
+        if after <= before:
+            raise BadDataset(
+                f"{path}, line {line}: rows out of order: {_time_text(after)} follows {_time_text(before)}.",
+                hint="Sort the rows by time; where a run was appended twice, keep one of the two.",
             )
-    back = np.flatnonzero(np.diff(frame["timestamp"].astype("int64").to_numpy()) <= 0)
-    if len(back):
-        row = int(back[0]) + 1
-        raise BadDataset(
-            f"{path}, line {row + 2}: rows out of order: {frame['timestamp'].iloc[row]:%Y-%m-%dT%H:%M:%SZ} follows "
-            f"{frame['timestamp'].iloc[row - 1]:%Y-%m-%dT%H:%M:%SZ}.",
-            hint="Sort the rows by time; where a run was appended twice, keep one of the two.",
-        )
 
 
-def _check_identities(frames: Mapping[Path, pd.DataFrame], service: str) -> None:
+def _to_frame(experiments: Sequence[_Columns]) -> pd.DataFrame:
+    """Experiments one after the other, with every column of ALL_COLUMNS."""
+    lengths = [len(columns["timestamp"]) for columns in experiments]
+    frame: dict[str, Any] = {}
+    for name in ALL_COLUMNS:
+        parts = [columns.get(name) or [math.nan] * n for columns, n in zip(experiments, lengths, strict=True)]
+        values = list(chain.from_iterable(parts))
+        if name == "timestamp":
+            frame[name] = pd.DatetimeIndex(values).as_unit("us")
+        else:
+            frame[name] = pd.Series(values, dtype="str" if name in _TEXT_COLUMNS else "float64")
+    return pd.DataFrame(frame)
+
+
+def _check_identities(parsed: Mapping[Path, _Columns], service: str) -> None:
     """Within a service's folder: one id a file, named like the file, all of this service."""
     seen: dict[str, Path] = {}
-    for path, frame in frames.items():
-        experiment_id = str(frame["experiment_id"].iloc[0])
+    for path, columns in parsed.items():
+        experiment_id = columns["experiment_id"][0]
         if experiment_id in seen:
             raise BadDataset(
                 f"{path}, line 2: experiment {experiment_id!r} is in {seen[experiment_id].name} as well.",
                 hint="Two experiments may not share an id. A repeat ends in _run_2, _run_3, ...",
             )
         seen[experiment_id] = path
-    for path, frame in frames.items():
-        experiment_id, owner = str(frame["experiment_id"].iloc[0]), str(frame["service"].iloc[0])
+    for path, columns in parsed.items():
+        experiment_id, owner = columns["experiment_id"][0], columns["service"][0]
         if experiment_id != path.stem:
             raise BadDataset(
                 f"{path}, line 2: holds experiment {experiment_id!r}, which its name does not say.",
@@ -462,8 +469,9 @@ def write_experiment(
             hint="A finished experiment is never overwritten: collect into another folder, or delete its files.",
         )
     path = folder / f"{experiment_id}.csv"
-    _check_frame(path, frame)
-    files = [(path, _csv_text(frame, _written_columns(frame)))]
+    text = _csv_text(frame, _written_columns(path, frame))
+    _parse(path, text.encode())  # nothing is written that could not be read again
+    files = [(path, text)]
     if containers is not None and len(containers):
         files.append((folder / f"{experiment_id}.containers.csv", _csv_text(containers, CONTAINER_COLUMNS)))
     files.append((folder / f"{experiment_id}.json", json_text({"schema_version": SCHEMA_VERSION, **card})))
@@ -526,16 +534,10 @@ def _write_error(path: Path, error: OSError) -> MoraError:
     return MoraError(f"Cannot write {path}: {error.strerror}.", hint=cures.get(error.errno or 0))
 
 
-def _check_frame(path: Path, frame: pd.DataFrame) -> None:
-    """The same laws as for reading: nothing is written that could not be read again."""
+def _written_columns(path: Path, frame: pd.DataFrame) -> list[str]:
     missing = [column for column in CORE_COLUMNS if column not in frame.columns]
     if missing:
         raise BadDataset(f"{path}: the frame to write lacks {', '.join(missing)}.")
-    _check_numbers(path, frame, [c for c in ALL_COLUMNS if c in frame.columns and c not in _TEXT_COLUMNS])
-    _check_one_experiment(path, frame)
-
-
-def _written_columns(frame: pd.DataFrame) -> list[str]:
     return [*CORE_COLUMNS, *(c for c in EXTRA_COLUMNS if c in frame.columns and frame[c].notna().any())]
 
 
@@ -550,13 +552,12 @@ def _column_texts(column: str, values: pd.Series[Any]) -> list[str]:
         return [_time_text(time) for time in values]
     if column in ("experiment_id", "service", "scenario", "container"):
         return [str(value) for value in values]
-    if column in _WHOLE_COLUMNS:
-        return ["" if math.isnan(value) else str(round(value)) for value in values.tolist()]
+    digits = ".0f" if column in _WHOLE_COLUMNS else ".9g"
     # + 0.0 turns -0.0 into 0.0
-    return ["" if math.isnan(value) else f"{value + 0.0:.9g}" for value in values.tolist()]
+    return ["" if math.isnan(value) else format(value + 0.0, digits) for value in values.tolist()]
 
 
-def _time_text(time: pd.Timestamp) -> str:
+def _time_text(time: datetime) -> str:
     """ISO-8601 in UTC with Z, with as few digits of the second as there are."""
-    text = time.tz_convert("UTC").strftime("%Y-%m-%dT%H:%M:%S")
+    text = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
     return f"{text}.{time.microsecond:06d}".rstrip("0") + "Z" if time.microsecond else f"{text}Z"

@@ -27,8 +27,6 @@ from mora.harness.ledger import Ledger, locked
 from mora.harness.load import LoadFigures, LoadRecord, LocustRun, check_url, is_loopback
 from mora.harness.plan import Cell, Plan
 
-# A sample scraped at the window's end is in Prometheus once its scrape is over; ours take milliseconds.
-_INGEST_SECONDS = 1.0
 # Locust's record of the last second is written a few milliseconds after it.
 _RECORD_SECONDS = 0.3
 _SPAWN_TIMEOUT = timedelta(seconds=60)
@@ -147,7 +145,7 @@ def run_plan(
 
     workloads: what is measured; the plan's targets among them are scaled. entry_service: the one that Locust talks to
     at `load_url`. allow_remote: drive a load beyond loopback; the plan's [remote] limits then hold.
-    Replicas are put back as they were before the run began, whatever ends it.
+    Replicas are put back as they were before the run began, whatever ends it; a run that ends well waits for them.
     Raises BadConfig and BadInput before anything is touched; MoraError where the load or a limit ends the run.
     """
     check_url(load_url, allow_remote=allow_remote)
@@ -238,19 +236,20 @@ class _Runner:
         self.left = done.count(False)
         written: list[str] = []
         incomplete: dict[str, tuple[str, ...]] = {}
-        try:
-            for order, cell in enumerate(cells, start=1):
-                if done[order - 1]:
-                    continue
-                self.ledger.discard(cell)
-                began = self.clock.now()
-                incomplete |= self._run_cell(cell, order, began)
-                self.seconds.append((self.clock.now() - began).total_seconds())
-                self.left -= 1
-                written.append(cell.experiment(self.entry_service).id)
-        finally:
-            if not all(done):
+        if self.left:
+            try:
+                for order, cell in enumerate(cells, start=1):
+                    if done[order - 1]:
+                        continue
+                    self.ledger.discard(cell)
+                    began = self.clock.now()
+                    incomplete |= self._run_cell(cell, order, began)
+                    self.seconds.append((self.clock.now() - began).total_seconds())
+                    self.left -= 1
+                    written.append(cell.experiment(self.entry_service).id)
+            finally:
                 self._restore()
+            self.cluster.wait_ready(self.targets, self.ready_timeout)
         skipped = [c.experiment(self.entry_service).id for c, is_done in zip(cells, done, strict=True) if is_done]
         return RunReport(self.ledger.run.run_id, tuple(written), tuple(skipped), incomplete)
 
@@ -267,7 +266,8 @@ class _Runner:
         allocations = {workload: self.cluster.allocation(workload) for workload in self.workloads}
         measured = self._measure(cell, began)
         self._report(cell, "reading metrics", began)
-        self._sleep_until(measured.window.end + timedelta(seconds=_INGEST_SECONDS))
+        # What was scraped by the window's end is stored when that scrape is over; none lasts longer than its interval.
+        self._sleep_until(measured.window.end + self.plan.sample_interval)
         observations = self._observe(measured)
         incomplete: dict[str, tuple[str, ...]] = {}
         for workload in self.workloads:
@@ -442,12 +442,10 @@ def _load_card(users: int, figures: LoadFigures | None) -> dict[str, Any] | None
     return None if figures is None else {"users": users, **asdict(figures)}
 
 
-def _startup(metrics: pd.DataFrame) -> dict[str, float | None]:
-    """The peaks before the window; None where nothing was seen."""
-    return {
-        "cpu_cores": _peak(metrics, "cpu_cores_value"),
-        "mem_bytes": _peak(metrics, "mem_bytes_value"),
-    }
+def _startup(metrics: pd.DataFrame) -> dict[str, float | None] | None:
+    """The peaks between ready and window; None where nothing was seen."""
+    cpu, memory = _peak(metrics, "cpu_cores_value"), _peak(metrics, "mem_bytes_value")
+    return None if cpu is None and memory is None else {"cpu_cores": cpu, "mem_bytes": memory}
 
 
 def _peak(metrics: pd.DataFrame, column: str) -> float | None:

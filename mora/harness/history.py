@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
+from datetime import datetime
 from pathlib import Path
 
 import pandas as pd
 
-from mora.dataset import assess_quality, unify, write_experiment
+from mora.dataset import assess_quality, list_services, read_cards, unify, write_experiment
 from mora.domain import MetricSource, Observation, Reporter, Resources, Silent, Window, Workload
-from mora.errors import NotEnoughData, SourceUnavailable
+from mora.errors import BadDataset, NotEnoughData, SourceUnavailable
 from mora.harness.experiment import observation_card
 from mora.harness.ledger import locked
 from mora.metrics import OBSERVED_SCENARIO
@@ -34,7 +35,8 @@ def collect_history(
 
     Time before the first and after the last sample is left off, and said in the JSON: a service that was deployed an
     hour ago has one hour of history, not a window of gaps. Nothing is written unless every workload has some.
-    Raises NotEnoughData naming the workloads without history, and those that the source knows.
+    Raises NotEnoughData naming the workloads without history, and those that the source knows; BadDataset where some
+    of that time was collected before, since it would be learnt from twice.
     """
     reporter = reporter or Silent()
     found: dict[Workload, tuple[Observation, Window]] = {}
@@ -49,6 +51,8 @@ def collect_history(
                 found[observation.workload] = observation, known
         if empty:
             raise _no_history(source, empty, window)
+        for workload, (_, known) in found.items():
+            _refuse_overlap(workload, known, Path(data_dir))
         return [_write(observation, known, Path(data_dir)) for observation, known in found.values()]
 
 
@@ -71,6 +75,19 @@ def _no_history(source: MetricSource, empty: Sequence[Workload], window: Window)
         f"{window.start:%Y-%m-%d %H:%M} and {window.end:%Y-%m-%d %H:%M} UTC.",
         hint=f"Services with metrics there: {known}.",
     )
+
+
+def _refuse_overlap(workload: Workload, window: Window, data_dir: Path) -> None:
+    if workload.name not in list_services(data_dir, namespace=workload.namespace):
+        return
+    for experiment_id, card in read_cards(workload.name, data_dir, namespace=workload.namespace).items():
+        start, end = (datetime.fromisoformat(card["window"][key]) for key in ("start", "end"))
+        if card["scenario"] == OBSERVED_SCENARIO and start <= window.end and window.start <= end:
+            raise BadDataset(
+                f"{data_dir} already holds what {workload.name} did from {start:%Y-%m-%d %H:%M} to "
+                f"{end:%Y-%m-%d %H:%M} UTC ({experiment_id}).",
+                hint="Collect into another folder with --data, or delete that experiment's files.",
+            )
 
 
 def _write(observation: Observation, window: Window, data_dir: Path) -> Path:

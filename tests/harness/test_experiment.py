@@ -147,7 +147,7 @@ def test_each_experiment_scales_then_starts_fresh_and_the_run_puts_back_what_was
     cluster = FakeCluster({"cartservice": 1, "frontend": 4})
     run(plan, tmp_path / "data", cluster=cluster)
     kinds = [call for call, _ in cluster.calls]
-    assert kinds == ["apply", "apply", "restart"] * 8 + ["apply", "apply"]
+    assert kinds == ["apply", "apply", "restart"] * 8 + ["apply", "apply", "wait_ready"]
     assert all(names == ["cartservice", "frontend"] for call, names in cluster.calls if call == "restart")
     assert cluster.replicas == {"cartservice": 1, "frontend": 4}
 
@@ -155,7 +155,7 @@ def test_each_experiment_scales_then_starts_fresh_and_the_run_puts_back_what_was
 def test_only_the_targets_are_scaled_and_the_others_keep_their_own_count(tmp_path: Path) -> None:
     cluster = FakeCluster({"cartservice": 3, "frontend": 4})
     run(make_plan(tmp_path, PLAN + 'targets = ["frontend"]\n'), tmp_path / "data", cluster=cluster)
-    assert all(name == "frontend" for call, (name, *_) in cluster.calls if call == "apply")
+    assert all(name == "frontend" for call, (name, *_) in cluster.calls if call in ("apply", "wait_ready"))
     assert set(read_dataset("cartservice", tmp_path / "data")["replica_count"]) == {3}
     assert set(read_dataset("frontend", tmp_path / "data")["replica_count"]) == {1, 2}
 

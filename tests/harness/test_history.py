@@ -68,10 +68,15 @@ def test_a_service_without_history_is_refused_with_those_that_have_some_and_noth
     assert list_services(tmp_path) == []
 
 
-def test_the_same_history_is_not_written_twice(tmp_path: Path) -> None:
+def test_time_that_was_collected_before_is_refused_and_later_time_is_not(tmp_path: Path) -> None:
     collect_history(FakeSource(), SHOP, WINDOW, tmp_path)
-    with pytest.raises(BadDataset, match="already in"):
-        collect_history(FakeSource(), SHOP, WINDOW, tmp_path)
+    for hours in (0, 1, 2):
+        shift = timedelta(hours=hours)
+        with pytest.raises(BadDataset, match=r"already holds what cartservice did from 2026-11-01 00:00 to"):
+            collect_history(FakeSource(), SHOP, Window(WINDOW.start + shift, WINDOW.end + shift, WINDOW.step), tmp_path)
+    shift = timedelta(hours=2, minutes=1)
+    collect_history(FakeSource(), SHOP, Window(WINDOW.start + shift, WINDOW.end + shift, WINDOW.step), tmp_path)
+    assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 2
 
 
 def test_another_namespace_gets_its_own_folder(tmp_path: Path) -> None:
