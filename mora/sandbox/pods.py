@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import socket
 import subprocess
 import time
 import uuid
@@ -44,6 +45,7 @@ class Pod:
     phase: Phase = Phase.WAITING
     process: subprocess.Popen[bytes] | None = None
     port: int | None = None
+    door: socket.socket | None = None
     started_at: float = 0.0
     start_after: float = 0.0
     terminating_since: float | None = None

@@ -33,6 +33,7 @@ from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, rend
 from mora.sandbox.launch import command, package_root, python_command
 from mora.sandbox.pods import Deployment, Phase, Pod
 from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, NODE_PATH, PrometheusServer
+from mora.sandbox.proxy import EntryProxy
 from mora.sandbox.shop.traffic import read_traffic
 from mora.sandbox.spec import CONTAINER, ENTRY_SERVICE, NAMESPACE, SERVICES
 from mora.sandbox.state import sandbox_folder, take_lock, write_private, write_state
@@ -40,6 +41,9 @@ from mora.sandbox.watchdog import Watchdog, clean_up, remove_folder
 
 _LOOP_SECONDS = 0.05
 _SHOP_NICE = 5
+# glibc gives blocks of this size back to the kernel as soon as they are freed: memory follows the carts that there are,
+# not the most there ever were.
+_SHOP_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "16384"}
 # Callers look at the endpoints every 0.1 s; after this nobody calls the replica any more.
 _LEAVE_SECONDS = 0.3
 _KILL_AFTER_SECONDS = 10.0
@@ -64,7 +68,7 @@ class Supervisor:
         self._guard = threading.RLock()
         self._deployments = {spec.name: Deployment(spec, spec.resources) for spec in SERVICES}
         self._endpoints: dict[str, list[int]] | None = None
-        self._entry = _reserve_port()
+        self._proxy = EntryProxy()
         self._node = f"sandbox-{name}"
         self._token = secrets.token_urlsafe(32)
         for part in ("logs", "traffic"):
@@ -141,7 +145,7 @@ class Supervisor:
             for pod in deployment.pods:
                 _close_process(pod)
         self._control.close()
-        self._entry.close()
+        self._proxy.close()
         self._enforcer.close()
         if self._owner is not None:
             os.close(self._owner)
@@ -240,7 +244,7 @@ class Supervisor:
             "prometheus_pid": self._prometheus.process.pid if self._prometheus and self._prometheus.process else None,
             "token": self._token,
             "control_url": f"http://127.0.0.1:{self._control.port}",
-            "shop_url": f"http://127.0.0.1:{self._entry.getsockname()[1]}",
+            "shop_url": f"http://127.0.0.1:{self._proxy.port}",
             "prometheus_url": self._prometheus.url if self._prometheus else None,
             "entry_service": ENTRY_SERVICE,
             "enforcement": self._enforcer.name,
@@ -333,8 +337,8 @@ class Supervisor:
             pod.is_admitted = True
         program = [*python_command("mora.sandbox.shop"), pod.service]
         program += ["--endpoints", str(self.folder / "endpoints.json"), "--traffic", str(self._traffic_file(pod))]
-        if pod.service == ENTRY_SERVICE:
-            program += ["--service-port", str(self._entry.getsockname()[1])]
+        doors = [_open_door(pod)] if pod.service == ENTRY_SERVICE else []
+        program += [word for door in doors for word in ("--door", str(door.fileno()))]
         with (self.folder / "logs" / f"{pod.name}.log").open("ab") as log:
             pod.process = subprocess.Popen(
                 command(program, nice=_SHOP_NICE, process_files=self._enforcer.process_files(pod.uid)),
@@ -342,7 +346,11 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
+                pass_fds=[door.fileno() for door in doors],
+                env={**os.environ, **_SHOP_ENVIRONMENT},
             )
+        for door in doors:
+            door.close()
         assert pod.process.stdout is not None  # noqa: S101  (asked for above)
         os.set_blocking(pod.process.stdout.fileno(), False)
         self._watchdog.note_child(pod.process.pid)
@@ -373,6 +381,8 @@ class Supervisor:
         if ready != self._endpoints:
             write_private(self.folder / "endpoints.json", json.dumps(ready))
             self._endpoints = ready
+            entry = self._deployments[ENTRY_SERVICE].pods
+            self._proxy.set_replicas([pod.door for pod in entry if pod.is_ready and pod.door is not None])
 
     def _traffic_file(self, pod: Pod) -> Path:
         return self.folder / "traffic" / pod.uid
@@ -390,6 +400,15 @@ def _read_port(process: subprocess.Popen[bytes]) -> int | None:
 def _close_process(pod: Pod) -> None:
     if pod.process is not None and pod.process.stdout is not None:
         pod.process.stdout.close()
+    if pod.door is not None:
+        pod.door.close()
+        pod.door = None
+
+
+def _open_door(pod: Pod) -> socket.socket:
+    """The replica's end of a new socket through which the proxy hands it connections."""
+    pod.door, inside = socket.socketpair()
+    return inside
 
 
 def _check_resources(resources: Resources) -> None:
@@ -402,14 +421,6 @@ def _check_resources(resources: Resources) -> None:
             raise BadInput(f"A {what} request or limit must be positive: {request}, {limit}.")
         if request is not None and limit is not None and request > limit:
             raise BadInput(f"The {what} request ({request}) is above its limit ({limit}).")
-
-
-def _reserve_port() -> socket.socket:
-    """A free port, kept for the entry service: bound but not listening, so that its replicas can share it."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind(("127.0.0.1", 0))
-    return sock
 
 
 def _group_name(folder: Path) -> str:

@@ -46,25 +46,26 @@ def serve(build: Build, arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--endpoints", type=Path, required=True)
     parser.add_argument("--traffic", type=Path, required=True)
-    parser.add_argument("--service-port", type=int)
+    parser.add_argument("--door", type=int, help="descriptor of the socket through which the proxy hands connections")
     options = parser.parse_args(arguments)
-    asyncio.run(_serve(build, options.endpoints, options.traffic, options.service_port))
+    asyncio.run(_serve(build, options.endpoints, options.traffic, options.door))
 
 
-async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, service_port: int | None) -> None:
+async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, door: int | None) -> None:
     traffic = TrafficCounter(traffic_path)
     endpoints = Endpoints(endpoints_path)
     client = Client(traffic)
-    pod_socket = _bind(0)
-    port: int = pod_socket.getsockname()[1]
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setblocking(False)
+    port: int = listener.getsockname()[1]
     service = build(Surroundings(Services(endpoints, client), endpoints, client, port))
-    server = Server(_with_health(service.handler), traffic, None if service_port is None else _REQUESTS_PER_CONNECTION)
+    server = Server(_with_health(service.handler), traffic, None if door is None else _REQUESTS_PER_CONNECTION)
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    await server.listen(pod_socket)
-    if service_port is not None:
-        await server.listen(_bind(service_port))
+    await server.listen(listener)
+    if door is not None:
+        server.take_connections_from(socket.socket(fileno=door))
     background = asyncio.ensure_future(service.background()) if service.background else None
     # The supervisor reads our port from our standard output: we are ready.
     os.write(1, f"{port}\n".encode())
@@ -83,13 +84,3 @@ def _with_health(handler: Handler) -> Handler:
         return answer_json("ok") if request.path == "/_healthz" else await handler(request)
 
     return handle
-
-
-def _bind(port: int) -> socket.socket:
-    """A socket on loopback; with a port given, one that shares it with the other replicas of the service."""
-    sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    sock.setblocking(False)
-    if port:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    sock.bind(("127.0.0.1", port))
-    return sock

@@ -70,8 +70,8 @@ class HttpFailure(Exception):
 class Server:
     """Answers requests on several listening sockets.
 
-    requests_per_connection: after so many the server closes a connection, so that clients come back to whichever
-        replica the kernel chooses, new ones among them. None: never.
+    requests_per_connection: after so many the server closes a connection, so that clients come back through the proxy
+        to another replica, new ones among them. None: never.
     """
 
     def __init__(self, handler: Handler, traffic: TrafficCounter, requests_per_connection: int | None) -> None:
@@ -81,20 +81,44 @@ class Server:
         self.is_draining = False
         self.connections: set[_Connection] = set()
         self._listeners: list[asyncio.Server] = []
+        self._door: socket.socket | None = None
+        self._arrivals: set[asyncio.Task[Any]] = set()
 
     async def listen(self, sock: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         self._listeners.append(await loop.create_server(lambda: _Connection(self), sock=sock, backlog=256))
 
+    def take_connections_from(self, door: socket.socket) -> None:
+        """Serve the connections that the proxy hands over through a Unix socket."""
+        door.setblocking(False)
+        self._door = door
+        asyncio.get_running_loop().add_reader(door, self._take_connections, door)
+
+    def _take_connections(self, door: socket.socket) -> None:
+        """Take what has been handed over so far."""
+        loop = asyncio.get_running_loop()
+        with contextlib.suppress(BlockingIOError):
+            while True:
+                message, descriptors, _, _ = socket.recv_fds(door, 1, 1)
+                for descriptor in descriptors:
+                    sock = socket.socket(fileno=descriptor)
+                    sock.setblocking(False)
+                    task = loop.create_task(loop.connect_accepted_socket(lambda: _Connection(self), sock))
+                    self._arrivals.add(task)
+                    task.add_done_callback(self._arrivals.discard)
+                if not message:
+                    loop.remove_reader(door)
+                    return
+
     async def drain(self) -> None:
-        """Stop accepting, answer what is under way, and close."""
-        # One turn of the loop accepts what the kernel has already queued; closing the socket would reset it.
-        await asyncio.sleep(0.02)
+        """Take no new connections, answer what is under way, and close."""
+        if self._door is not None:
+            self._take_connections(self._door)
         self.is_draining = True
         for listener in self._listeners:
             listener.close()
         deadline = asyncio.get_running_loop().time() + _DRAIN_SECONDS
-        while self.connections and asyncio.get_running_loop().time() < deadline:
+        while (self.connections or self._arrivals) and asyncio.get_running_loop().time() < deadline:
             await asyncio.sleep(0.02)
         while any(connection.is_busy for connection in self.connections):
             await asyncio.sleep(0.02)
