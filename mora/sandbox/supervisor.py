@@ -430,7 +430,7 @@ def _group_name(folder: Path) -> str:
 
 def _take_lock_or_say_who(folder: Path) -> int:
     # A watchdog that cleans up after a killed supervisor holds the lock for a moment.
-    descriptor = take_lock(folder, patience_seconds=5.0)
+    descriptor = take_lock(folder, patience_seconds=3.0)
     if descriptor is None:
         raise ClusterError(
             f"A sandbox named {folder.name!r} is already running.",

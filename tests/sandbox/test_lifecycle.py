@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,7 +16,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import mora.sandbox
-from mora.errors import ToolMissing
+from mora.errors import ClusterError, ToolMissing
 from mora.sandbox import SandboxHandle
 from mora.sandbox.state import list_sandboxes
 from mora.sandbox.watchdog import start_time
@@ -70,7 +71,10 @@ def _is_open(port: int | None) -> bool:
 
 def test_two_run_side_by_side_and_neither_outlives_its_end(home: Path, owner: subprocess.Popen[bytes]) -> None:
     """One is killed with -9, the other loses its owner."""
-    killed, owned = mora.sandbox.start("killed"), mora.sandbox.start("owned", owner_pid=owner.pid)
+    with ThreadPoolExecutor() as pool:
+        starting = pool.submit(mora.sandbox.start, "killed")
+        owned = mora.sandbox.start("owned", owner_pid=owner.pid)
+        killed = starting.result()
     assert list_sandboxes() == ["killed", "owned"]
     assert {killed.shop_url, killed.prometheus_url}.isdisjoint({owned.shop_url, owned.prometheus_url})
     traces, owned_traces = Traces(killed.status()), Traces(owned.status())
@@ -84,13 +88,14 @@ def test_two_run_side_by_side_and_neither_outlives_its_end(home: Path, owner: su
     until(lambda: list(home.iterdir()) == [], "an empty home")
 
 
-def test_down_leaves_nothing_and_the_name_is_free_again(home: Path) -> None:
-    for _ in range(2):
-        handle = mora.sandbox.start("again")
-        traces = Traces(handle.status())
-        handle.down()
-        assert traces.left() == []
-        assert list(home.iterdir()) == []
+def test_down_leaves_nothing(home: Path) -> None:
+    handle = mora.sandbox.start("free")
+    traces = Traces(handle.status())
+    handle.down()
+    assert traces.left() == []
+    assert list(home.iterdir()) == []
+    with pytest.raises(ClusterError, match=r"No sandbox named 'free' is running \(running: none\)"):
+        mora.sandbox.connect("free")
 
 
 def test_ctrl_c_in_the_foreground_leaves_nothing(home: Path) -> None:
@@ -134,12 +139,9 @@ def test_a_killed_replica_watchdog_or_prometheus_is_started_again(home: Path) ->
 def test_without_prometheus_it_says_what_to_install_and_leaves_nothing(
     home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import mora.tools
-
-    if (mora.tools._FETCHED / "prometheus").exists():
-        pytest.skip("this checkout has fetched its own prometheus, which is found without PATH")
+    monkeypatch.setattr("mora.tools._FETCHED", tmp_path)
     monkeypatch.setenv("PATH", str(tmp_path))
     monkeypatch.setenv("MORA_TOOLS", "")
     with pytest.raises(ToolMissing, match="'prometheus' is not installed"):
-        mora.sandbox.start("lonely")
-    until(lambda: list(home.iterdir()) == [], "an empty home")
+        mora.sandbox.run_foreground("lonely")
+    assert list(home.iterdir()) == []
