@@ -44,6 +44,7 @@ def choose_weights(
     *,
     default: Mapping[str, float] = DEFAULT_WEIGHTS,
     learnt: bool = False,
+    subject: str | None = None,
     values: Mapping[str, Sequence[float]] | None = None,
     truth: Sequence[float] | None = None,
 ) -> Weights:
@@ -55,6 +56,7 @@ def choose_weights(
         not overturn the default. Its weight goes to the other part, or to the naive forecast where that is worse too.
     learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
         (`values` and `truth` per hold are needed).
+    subject: what is forecast, for the reasons; the target's name by default.
 
     >>> from mora.domain import Target
     >>> worse = choose_weights(Target.CPU, {"prophet": [3, 4, 3], "lstm": [1, 1, 2], "naive": [1, 2, 2]})
@@ -65,11 +67,12 @@ def choose_weights(
     if not math.isclose(total, 1.0, abs_tol=1e-9) or min(default.values()) < 0:
         raise BadInput(f"Weights must be at least 0 and sum to 1; these sum to {total:g}.")
     reasons: list[Reason] = []
+    what = subject or target.value
     standing = {name: share for name, share in default.items() if share > 0}
     for name in list(standing):
         if name not in errors:
             del standing[name]
-            reasons.append(Reason("part-failed", f"{name} gives no forecast of {target.value}: its weight goes on"))
+            reasons.append(Reason("part-failed", f"{name} gives no forecast of {what}: its weight goes on"))
         elif NAIVE in errors and is_clearly_worse(errors[name], errors[NAIVE]):
             del standing[name]
             ratio = float(np.mean(errors[name])) / max(float(np.mean(errors[NAIVE])), 1e-300)
@@ -77,7 +80,7 @@ def choose_weights(
             reasons.append(
                 Reason(
                     "worse-than-naive",
-                    f"{name} errs {many} as much as the naive forecast of {target.value} on {len(errors[name])} "
+                    f"{name} errs {many} as much as the naive forecast of {what} on {len(errors[name])} "
                     "held-out stretches: its weight goes to what does better",
                 )
             )
@@ -88,7 +91,7 @@ def choose_weights(
             raise BadInput("Learning weights needs the forecasts and the truth of every hold.")
         standing = _learn(standing, values, truth)
         words = ", ".join(f"{share:.1f} {name}" for name, share in standing.items())
-        reasons.append(Reason("weights-learnt", f"weights of {target.value} learnt on {len(truth)} holds: {words}"))
+        reasons.append(Reason("weights-learnt", f"weights of {what} learnt on {len(truth)} holds: {words}"))
     share_left = sum(standing.values())
     return Weights({name: share / share_left for name, share in standing.items()}, tuple(reasons))
 

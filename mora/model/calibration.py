@@ -100,18 +100,18 @@ def calibrate(
     *,
     prior_multiplier: float,
     settings: TrainSettings,
+    subject: str | None = None,
     failed: Sequence[str] = (),
-    bounded_by: Sequence[Hold] | None = None,
     half_life_holds: float | None = None,
 ) -> Calibration:
     """Weights and bound from the holds that choose, the promise from those that score.
 
-    failed: parts that have no forecast at all. bounded_by: other stretches for the bound than those that choose.
+    subject: what is foretold, for the reasons. failed: parts that have no forecast at all.
     half_life_holds: after how many holds one weighs half for the bound; None weighs all alike.
     """
     choosing = [hold for hold in holds if hold.role == "choose"]
-    weights = _weights(target, choosing, settings, failed)
-    basis = [hold for hold in (choosing if bounded_by is None else bounded_by) if hold.parts]
+    weights = _weights(target, choosing, settings, subject or target.value, failed)
+    basis = [hold for hold in choosing if hold.parts]
     centres = [blend(weights.shares, hold.parts) for hold in basis]
     needed = [hold.needed for hold in basis]
     aged = None if half_life_holds is None else [0.5 ** (hold.age / half_life_holds) for hold in basis]
@@ -128,8 +128,9 @@ def calibrate(
         reasons.append(
             Reason(
                 "few-holds",
-                f"{used} held-out stretches of {target.value} are too few for a bound of their own: the largest of "
-                f"theirs and of what other services needed ({prior_multiplier:.2f} times the centre) stands in",
+                f"{used} held-out stretches of {subject or target.value} are too few for a bound of their own: the "
+                f"largest of theirs and of what other services needed ({prior_multiplier:.2f} times the centre) "
+                "stands in",
             )
         )
     return Calibration(
@@ -152,7 +153,9 @@ def _is_infinite(used: int, weights: Sequence[float] | None) -> bool:
     return bool(mass.sum() < 0.9 * (mass.sum() + newest) - 1e-12)
 
 
-def _weights(target: Target, choosing: Sequence[Hold], settings: TrainSettings, failed: Sequence[str]) -> Weights:
+def _weights(
+    target: Target, choosing: Sequence[Hold], settings: TrainSettings, subject: str, failed: Sequence[str]
+) -> Weights:
     names = [name for name in (*settings.weights, NAIVE) if name not in failed]
     complete = [hold for hold in choosing if all(name in hold.parts for name in names)]
     errors = {name: [abs(hold.parts[name] - hold.truth) for hold in complete] for name in names}
@@ -161,6 +164,7 @@ def _weights(target: Target, choosing: Sequence[Hold], settings: TrainSettings, 
         target,
         errors,
         default=settings.weights,
+        subject=subject,
         learnt=settings.learn_weights and bool(complete),
         values=values,
         truth=[hold.truth for hold in complete],

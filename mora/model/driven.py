@@ -311,8 +311,8 @@ def _hold_out_cells(
     driven_parts = {name: parts for fold in by_repeat if fold for parts in [lesson.without(fold)] for name in fold}
     reporter.advance("Held out", 2, 3)
     calibrations = {
-        "undriven": _calibrate_cells(lesson, undriven_parts, lstm),
-        "driven": _calibrate_cells(lesson, driven_parts, lstm),
+        "undriven": _calibrate_cells(lesson, undriven_parts, lstm, "at a load never driven"),
+        "driven": _calibrate_cells(lesson, driven_parts, lstm, "at a driven load"),
     }
     reasons: list[Reason] = []
     if not driven_parts:
@@ -325,7 +325,7 @@ def _hold_out_cells(
 
 
 def _calibrate_cells(
-    lesson: _Lesson, parts_without: Mapping[str, Parts], lstm: LstmForecaster | None
+    lesson: _Lesson, parts_without: Mapping[str, Parts], lstm: LstmForecaster | None, where: str
 ) -> dict[Target, Calibration]:
     failed = ("lstm",) if lstm is None else ()
     found = {
@@ -338,6 +338,7 @@ def _calibrate_cells(
             ],
             prior_multiplier=PRIOR_MULTIPLIER_DRIVEN[target],
             settings=lesson.settings,
+            subject=f"{target.value} {where}",
             failed=failed,
         )
         for target in SIZED
@@ -501,7 +502,8 @@ def _rows(
     found = []
     column = TARGET_COLUMNS[target]
     for piece in lesson.pieces:
-        if piece.name not in names:
+        # What was held at a limit is the limit's use: foretelling it is no merit, missing it no fault.
+        if piece.name not in names or (target in SIZED and is_pinned(lesson.runs[piece.name], target)):
             continue
         curve = parts_without[piece.name].prophet if piece.name in parts_without else prophet
         for start in range(len(piece) - WINDOW_STEPS - HORIZON_STEPS + 1):

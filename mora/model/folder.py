@@ -97,7 +97,7 @@ def _swap(fresh: Path, folder: Path) -> None:
         return
     if _exchange(fresh, folder):
         return
-    # A file system that cannot exchange: the old model steps aside, and comes back if the new one cannot take its place.
+    # A file system that cannot exchange: the old model steps aside, and comes back if the new one cannot take over.
     aside = fresh.with_suffix(".old")
     folder.rename(aside)
     try:

@@ -49,7 +49,8 @@ def tabulate(target: Target, choosing: Sequence[Said], scoring: Sequence[Said], 
     """Weights from the stretches that choose, errors of those that score; empty where none holds a full horizon."""
     names = [name for name in (*settings.weights, NAIVE) if choosing and all(name in said for _, said, _ in choosing)]
     per_part = {name: _by_experiment(choosing, name) for name in names}
-    weights = choose_weights(target, per_part, default=settings.weights)
+    subject = f"{target.value} over the next steps"
+    weights = choose_weights(target, per_part, default=settings.weights, subject=subject)
     if not scoring:
         return ErrorTable(target, {}, 0.0, dict(weights.shares), 0, 0, weights.reasons)
     errors: dict[str, tuple[float, float]] = {}
