@@ -1,7 +1,10 @@
 #!/usr/bin/env bash
 # Debian's prometheus, promtool and kubectl, unpacked into .tools: nothing is installed system-wide, so no package
-# starts a service of its own and no root is needed. .tools/debian holds what Debian ships (the tests check kubectl's
-# outputs with that old version too); .tools/bin links what is missing on PATH, and mora finds it there.
+# starts a service of its own and no root is needed.
+#
+#   .tools/bin      links to what is missing on PATH; mora finds it there
+#   .tools/debian   what this Debian ships; its kubectl may be old, and outputs are checked with it
+#   .tools/newer    the next Debian's kubectl, where this one's is old: outputs are checked with both
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=scripts/lib.sh
@@ -9,53 +12,92 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 here=$PWD/.tools
 
+# Lists and caches of our own: readable and writable without root, and the system's stay as they are. What is installed
+# does not count: a program that came from elsewhere must not decide which version is asked for.
 apt_private() {
-  # Lists and caches of our own: readable and writable without root, and the system's stay as they are.
-  apt-get -qq -o APT::Sandbox::User=root -o Dir::State::lists="$here/apt/lists" -o Dir::Cache="$here/apt/cache" "$@"
+  apt-get -qq -o APT::Sandbox::User=root -o Dir::State::status=/dev/null \
+    -o Dir::State::lists="$here/apt/$suite/lists" -o Dir::Cache="$here/apt/$suite/cache" "${sources[@]}" "$@" </dev/null
 }
 
+# use_suite this|next: where apt_private looks, the system's own sources or the same ones a Debian release later.
+use_suite() {
+  suite=$1 sources=()
+  mkdir -p "$here/apt/$suite/lists/partial" "$here/apt/$suite/cache/archives/partial"
+  [ "$suite" = next ] || return 0
+  local parts=$here/apt/next/parts list
+  mkdir -p "$parts"
+  for list in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+    grep -q /debian "$list" 2>/dev/null || continue # other vendors' repositories have other names for their releases
+    sed 's/bookworm/trixie/g' "$list" >"$parts/${list##*/}"
+  done
+  sources=(-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$parts")
+}
+
+# download PACKAGE: into the working folder. A repository that does not answer is a warning to apt; what counts is
+# whether the package arrives.
 download() {
-  apt-get -qq -o APT::Sandbox::User=root download "$1" 2>/dev/null && return
-  mkdir -p "$here/apt/lists/partial" "$here/apt/cache/archives/partial"
-  # A repository that does not answer is a warning to apt; what counts is whether the package arrives.
-  apt_private update </dev/null >/dev/null 2>&1 || true
-  apt_private download "$1" >&2
+  if [ "$suite" = this ] && apt-get -qq -o APT::Sandbox::User=root download "$1" >/dev/null 2>&1 </dev/null; then return; fi
+  [ -e "$here/apt/$suite/updated" ] || apt_private update >/dev/null 2>&1 || true
+  touch "$here/apt/$suite/updated"
+  apt_private download "$1" >/dev/null 2>&1
 }
 
-# fetch PACKAGE PROGRAM...: the programs of a Debian package into .tools/debian; false where it cannot be had.
+# fetch FOLDER PACKAGE PROGRAM...: programs of a Debian package into .tools/FOLDER; false where they cannot be had.
 fetch() {
-  local package=$1 program work
-  shift
-  for program in "$@"; do [ -x "$here/debian/$program" ] || break; done
-  [ ! -x "$here/debian/$program" ] || return 0
+  local folder=$here/$1 package=$2 program work
+  shift 2
+  are_there "$folder" "$@" && return
   has apt-get && has dpkg-deb || return 1
-  say "mora: fetching Debian's $package into .tools ..."
+  say "mora: fetching $package of $([ "$suite" = this ] && echo this || echo the next) Debian into .tools ..."
   work=$(mktemp -d "$here/fetch.XXXXXX")
-  if (cd "$work" && download "$package" && dpkg-deb -x ./"$package"_*.deb .) </dev/null; then
-    mkdir -p "$here/debian"
-    for program in "$@"; do mv "$work/usr/bin/$program" "$here/debian/$program"; done
+  if (cd "$work" && download "$package" && dpkg-deb -x ./"$package"_*.deb .); then
+    mkdir -p "$folder"
+    for program in "$@"; do [ ! -x "$work/usr/bin/$program" ] || mv "$work/usr/bin/$program" "$folder/$program"; done
   fi
   rm -rf "$work"
-  for program in "$@"; do [ -x "$here/debian/$program" ] || return 1; done
+  are_there "$folder" "$@"
 }
 
-# provide PACKAGE PROGRAM...: every program on PATH or linked in .tools/bin.
-provide() {
-  local package=$1 program
+are_there() {
+  local folder=$1 program
   shift
+  for program in "$@"; do [ -x "$folder/$program" ] || return 1; done
+}
+
+# Up to Debian 12 kubectl is in kubernetes-client, from 13 on in kubectl.
+fetch_kubectl() { fetch "$1" kubernetes-client kubectl || fetch "$1" kubectl kubectl; }
+
+# The versions that carry a kustomize with today's fields are those that tell its version.
+is_modern() { "$1" version --client -o json 2>/dev/null | grep -q kustomizeVersion; }
+
+# link PROGRAM...: in .tools/bin, what PATH does not have.
+link() {
+  local program
   for program in "$@"; do
     has "$program" && continue
-    fetch "$package" "$@" ||
-      stop "$program is not on PATH, and Debian's package $package could not be fetched." \
-        "Install it by name (sudo apt-get install -y $package), or put $program on PATH, then run this again."
     mkdir -p "$here/bin"
     ln -sfn "../debian/$program" "$here/bin/$program"
   done
 }
 
+missing() {
+  stop "$1 is not on PATH, and Debian's package $2 could not be fetched." \
+    "Install it by name (sudo apt-get install -y $2), or put $1 on PATH, then run this again."
+}
+
 mkdir -p "$here"
-provide prometheus prometheus promtool
-provide kubernetes-client kubectl
-# Outputs are checked with an old kubectl too; where it cannot be had, the tests say which one they ran.
-fetch kubernetes-client kubectl || say "mora: Debian's own kubectl could not be fetched; outputs are checked with $(command -v kubectl) only."
+use_suite this
+for program in prometheus promtool; do
+  has "$program" || fetch debian prometheus prometheus promtool || missing "$program" prometheus
+done
+link prometheus promtool
+fetch_kubectl debian || has kubectl || missing kubectl kubernetes-client
+link kubectl
+if [ ! -x "$here/debian/kubectl" ]; then
+  say "mora: Debian's own kubectl could not be fetched; outputs are checked with $(command -v kubectl) alone."
+elif ! is_modern "$here/debian/kubectl" && ! { has kubectl && is_modern kubectl; } && [ ! -e "$here/newer/tried" ]; then
+  use_suite next
+  fetch_kubectl newer || say "mora: no newer kubectl could be fetched; outputs are checked with Debian's alone."
+  mkdir -p "$here/newer" && touch "$here/newer/tried" # wanted by tests alone: asked for once
+fi
 rm -rf "$here/apt"

@@ -19,9 +19,9 @@ FOLDERS = ("base", "collect")
 
 
 def kubectls() -> list[Path]:
-    """The kubectl that MOrA uses, and Debian's old one where it was fetched."""
+    """The kubectl that MOrA uses, and those that were fetched to check with."""
     try:
-        found = [find_tool("kubectl"), ROOT / ".tools" / "debian" / "kubectl"]
+        found = [find_tool("kubectl"), *(ROOT / ".tools" / folder / "kubectl" for folder in ("debian", "newer"))]
     except ToolMissing as error:
         pytest.fail(str(error))
     return [path for path in dict.fromkeys(found) if shutil.which(path)]

@@ -44,10 +44,10 @@ class Kubectl:
 
 @cache
 def found() -> tuple[Kubectl, ...]:
-    """One of each version, wherever mora's find_tool looks and where `make install` keeps Debian's own."""
+    """One of each version, wherever mora's find_tool looks and where `make install` keeps those that it fetched."""
     folders = [*os.environ.get("PATH", "").split(os.pathsep), os.environ.get("MORA_TOOLS", "")]
     candidates = [Path(folder) / "kubectl" for folder in folders if folder]
-    candidates += [CHECKOUT / ".tools" / "bin" / "kubectl", CHECKOUT / ".tools" / "debian" / "kubectl"]
+    candidates += [CHECKOUT / ".tools" / folder / "kubectl" for folder in ("bin", "debian", "newer")]
     versions: dict[str, Kubectl] = {}
     for path in candidates:
         if path.is_file() and os.access(path, os.X_OK):
