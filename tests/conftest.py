@@ -1,8 +1,31 @@
-"""What holds for every test: examples that hypothesis draws are the same on every run and machine, and none is timed."""
+"""What holds for every test: examples that hypothesis draws are the same on every run and machine; none is timed."""
 
 from __future__ import annotations
 
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
 from hypothesis import settings
 
 settings.register_profile("mora", derandomize=True, deadline=None, print_blob=True)
 settings.load_profile("mora")
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 64 KiB, to be filled; skipped where none can be mounted."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounted = os.geteuid() == 0 and shutil.which("mount") is not None
+    if mounted:
+        mounted = not subprocess.run(
+            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True
+        ).returncode
+    if not mounted:
+        pytest.skip("a tmpfs cannot be mounted here: not root")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import string
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -490,21 +488,6 @@ def test_a_temporary_file_that_a_crash_left_does_no_harm(tmp_path: Path) -> None
     path = write(tmp_path, make_frame())
     assert sorted(p.name for p in folder.iterdir()) == [path.name, f"{path.stem}.json"]
     assert len(read_dataset("frontend", tmp_path)) == 20
-
-
-@pytest.fixture
-def tiny_disk(tmp_path: Path) -> Iterator[Path]:
-    folder = tmp_path / "disk"
-    folder.mkdir()
-    mounted = os.geteuid() == 0 and shutil.which("mount") is not None
-    if mounted:
-        mounted = not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True
-        ).returncode
-    if not mounted:
-        pytest.skip("a tmpfs cannot be mounted here: not root")
-    yield folder
-    subprocess.run(["umount", str(folder)], check=True)
 
 
 def test_a_full_disk_is_said_and_leaves_nothing_half_written(tiny_disk: Path) -> None:

@@ -29,6 +29,8 @@ from mora.harness.plan import Cell, Plan
 
 # Locust's record of the last second is written a few milliseconds after it.
 _RECORD_SECONDS = 0.3
+# Past this, what Locust wrote down is not of the whole window; Locust itself was starved of CPU.
+_MAX_LAG_SECONDS = 2.0
 _SPAWN_TIMEOUT = timedelta(seconds=60)
 _READY_TIMEOUT = timedelta(minutes=5)
 # What an experiment takes beside ramp, settling and window, until one has been measured: fresh replicas, reading.
@@ -96,6 +98,7 @@ class _Measured:
     ready: datetime
     window: Window
     record: LoadRecord
+    figures: LoadFigures
 
 
 def experiment_duration(plan: Plan) -> timedelta:
@@ -294,7 +297,14 @@ class _Runner:
             self._watch(load, cell, until=window.start, note="settling", began=began)
             self._watch(load, cell, until=window.end, note="measuring", began=began)
             self._sleep_until(window.end + timedelta(seconds=_RECORD_SECONDS))
-            return _Measured(ready, window, load.record())
+            record = load.record()
+        figures = record.figures(window.start, window.end)
+        if figures is None:
+            raise MoraError(
+                f"Locust wrote nothing down between {window.start:%H:%M:%S} and {window.end:%H:%M:%S} UTC.",
+                hint="Is the disk of temporary files full, or the machine too busy to drive this load?",
+            )
+        return _Measured(ready, window, record, figures)
 
     def _await_users(self, load: Load, cell: Cell, began: datetime) -> None:
         deadline = self.clock.now() + self.plan.ramp + _SPAWN_TIMEOUT
@@ -373,22 +383,32 @@ class _Runner:
             "plan": self.plan.name,
             "order": order,
             "seed": self.plan.seed,
-            "load_test": _load_card(cell.users, measured.record.figures(window.start, window.end)),
+            "load_test": {"users": cell.users, **asdict(measured.figures)},
             "entry_service": self.entry_service,
             "startup": _startup(observation.metrics.loc[observation.metrics.index < start]),
             "resources": asdict(allocation.main.resources) if allocation.main else None,
         }
-        rate_window = observation.rate_window
-        if rate_window is not None and rate_window > self.plan.settle:
-            card["warnings"].append(
-                f"The first rates reach back into the ramp: the rate window is {rate_window.total_seconds():g} s, "
-                f"the plan settles for {self.plan.settle.total_seconds():g} s."
-            )
+        card["warnings"] += self._warnings(measured, observation)
         containers = observation.containers
         if len(containers):
             containers = containers[containers["timestamp"] >= start]
         write_experiment(self.data_dir, frame, card, containers, namespace=workload.namespace)
         return quality
+
+    def _warnings(self, measured: _Measured, observation: Observation) -> list[str]:
+        """What a reader of the figures must know of how they were driven."""
+        warnings: list[str] = []
+        rate_window, lag_seconds = observation.rate_window, measured.record.lag_seconds(measured.window.end)
+        if rate_window is not None and rate_window > self.plan.settle:
+            warnings.append(
+                f"The first rates reach back into the ramp: the rate window is {rate_window.total_seconds():g} s, "
+                f"the plan settles for {self.plan.settle.total_seconds():g} s."
+            )
+        if lag_seconds > _MAX_LAG_SECONDS:
+            warnings.append(
+                f"Locust's record ends {lag_seconds:.0f} s before the window: the machine was too busy to drive it."
+            )
+        return warnings
 
     def _sleep_until(self, moment: datetime) -> None:
         self.clock.sleep(max(0.0, (moment - self.clock.now()).total_seconds()))
@@ -436,10 +456,6 @@ def observation_card(observation: Observation, frame: pd.DataFrame, quality: Qua
         "resources": None,
         "mora_version": __version__,
     }
-
-
-def _load_card(users: int, figures: LoadFigures | None) -> dict[str, Any] | None:
-    return None if figures is None else {"users": users, **asdict(figures)}
 
 
 def _startup(metrics: pd.DataFrame) -> dict[str, float | None] | None:

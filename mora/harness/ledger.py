@@ -7,6 +7,7 @@ time: an experiment is finished when the files of all its services are there.
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import json
@@ -32,30 +33,29 @@ def locked(data_dir: Path) -> Iterator[None]:
 
     The kernel lets go of the lock when its process ends, however it ends.
     """
-    folder = data_dir / _RUNS
-    path = folder / "lock"
+    path = data_dir / _RUNS / "lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        stream = path.open("a+", encoding="utf-8")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise MoraError(
             f"Cannot write {path}: {error.strerror}.", hint="Name a folder that you may write to."
         ) from error
-    with stream:
+    try:
         try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            stream.seek(0)
-            owner = stream.read().strip() or "unknown"
+            owner = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
             raise MoraError(
                 f"Another run is writing to {data_dir} (process {owner}).",
                 hint="Wait for it, stop it, or collect into another folder with --data.",
             ) from error
-        stream.truncate(0)
-        stream.write(f"{os.getpid()}\n")
-        stream.flush()
+        os.ftruncate(descriptor, 0)
+        with contextlib.suppress(OSError):  # the lock holds on a full disk as well; only its owner's name is missing
+            os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
-        stream.truncate(0)
+    finally:
+        os.close(descriptor)
 
 
 @dataclass(frozen=True, slots=True)

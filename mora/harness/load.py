@@ -138,6 +138,10 @@ class LoadRecord:
             error_ratio=failures / requests if requests else None,
         )
 
+    def lag_seconds(self, end: datetime) -> float:
+        """How long before `end` the record ends; infinite where there is none."""
+        return max(0.0, end.timestamp() - self.seconds[-1].time) if self.seconds else math.inf
+
     def columns(self, times: Sequence[datetime], span: timedelta) -> pd.DataFrame:
         """LOAD_COLUMNS at each time, over the `span` before it: the same that the CPU rate of that sample is over."""
         rows = [self.figures(moment - span, moment) for moment in times]
@@ -195,12 +199,18 @@ class LocustRun:
         """Start `users` of a scenario against `url`, all within `ramp`; Locust ends by itself after `longest`."""
         check_url(url, allow_remote=allow_remote)
         self._users = users
-        self._folder = Path(tempfile.mkdtemp(prefix="mora-load-"))
+        try:
+            self._folder = Path(tempfile.mkdtemp(prefix="mora-load-"))
+        except OSError as error:
+            raise MoraError(
+                f"Locust needs a temporary folder, which cannot be made: {error.strerror}.",
+                hint="Free some space there, or name another with TMPDIR.",
+            ) from error
         self._record = self._folder / "record.jsonl"
         self._errors = self._folder / "errors.txt"
         command = locust_command(scenario_file, url, users=users, ramp=ramp, longest=longest, options=options)
-        with self._errors.open("wb") as errors:
-            try:
+        try:
+            with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
                     command,
                     stdin=subprocess.DEVNULL,
@@ -211,9 +221,9 @@ class LocustRun:
                     start_new_session=True,
                     preexec_fn=_dying_with_parent(),
                 )
-            except OSError as error:
-                shutil.rmtree(self._folder, ignore_errors=True)
-                raise ToolMissing(f"Locust cannot be started: {error.strerror}.", hint="pip install locust") from error
+        except OSError as error:
+            shutil.rmtree(self._folder, ignore_errors=True)
+            raise ToolMissing(f"Locust cannot be started: {error.strerror}.", hint="pip install locust") from error
 
     def record(self) -> LoadRecord:
         """What the load did so far."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import shutil
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,7 @@ from mora.dataset import list_services, read_cards, read_dataset
 from mora.domain import Allocation, Autoscaler, Target, Workload
 from mora.errors import BadConfig, BadInput, MoraError, SourceUnavailable
 from mora.harness.experiment import RunReport, dry_run, experiment_duration, run_plan
+from mora.harness.load import LoadRecord
 from mora.harness.plan import Plan
 from tests.fakes import SHOP, FakeClock, FakeCluster, FakeLoad, FakeSource
 
@@ -250,6 +253,45 @@ def test_a_load_that_dies_ends_the_run_in_its_own_words(plan: Plan, tmp_path: Pa
         run(plan, tmp_path / "data", clock=clock, cluster=cluster, load=FakeLoad(clock, dies_after=15))
     assert cluster.replicas == {"cartservice": 1, "frontend": 4}
     assert list_services(tmp_path / "data") == []
+
+
+def test_a_load_that_stops_writing_down_is_an_error_or_a_warning(plan: Plan, tmp_path: Path) -> None:
+    class Silenced(FakeLoad):
+        seconds = 0
+
+        def record(self) -> LoadRecord:
+            return LoadRecord(super().record().seconds[: self.seconds])
+
+    clock = FakeClock()
+    load = Silenced(clock)
+    with pytest.raises(MoraError, match="Locust wrote nothing down between 12:00:12 and 12:00:31 UTC"):
+        run(plan, tmp_path / "a", clock=clock, load=load)
+    load.seconds = 20
+    run(plan, tmp_path / "b", clock=clock, load=load)
+    for card in read_cards("frontend", tmp_path / "b").values():
+        assert re.match(r"Locust's record ends 1\d s before the window", card["warnings"][0])
+
+
+def test_rates_that_reach_into_the_ramp_are_said(tmp_path: Path) -> None:
+    run(make_plan(tmp_path, PLAN.replace('settle = "10s"', 'settle = "4s"')), tmp_path / "data")
+    for card in read_cards("frontend", tmp_path / "data").values():
+        assert "the rate window is 10 s, the plan settles for 4 s" in card["warnings"][0]
+
+
+def test_a_disk_that_fills_up_ends_the_run_in_words_and_what_is_finished_stays(
+    plan: Plan, tiny_disk: Path, tmp_path: Path
+) -> None:
+    cluster = FakeCluster({"cartservice": 1, "frontend": 4})
+    with pytest.raises(MoraError, match=r"Cannot write .*: No space left on device\.\nFree some space"):
+        run(plan, tiny_disk / "data", cluster=cluster)
+    assert cluster.replicas == {"cartservice": 1, "frontend": 4}
+    finished = read_dataset("frontend", tiny_disk / "data")["experiment_id"].nunique()
+    assert 1 <= finished < 8
+    assert not list(tiny_disk.rglob("*.tmp"))
+    shutil.copytree(tiny_disk / "data", tmp_path / "data")
+    report = run(plan, tmp_path / "data", resume=True)
+    assert len(report.skipped) == finished
+    assert len(read_dataset("frontend", tmp_path / "data")) == 8 * 20
 
 
 def test_an_overloaded_shop_on_this_machine_is_data(tmp_path: Path) -> None:

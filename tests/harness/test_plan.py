@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import shutil
+import subprocess
+import sys
 from collections import Counter
 from datetime import timedelta
 from pathlib import Path
@@ -10,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+import mora
 from mora.errors import BadConfig
 from mora.harness.plan import (
     Cell,
@@ -190,3 +194,19 @@ def test_a_scenario_file_with_an_unusable_name_is_refused(tmp_path: Path) -> Non
         (tmp_path / name).write_text("")
         with pytest.raises(BadConfig, match=r"scenarios: .*cannot name a scenario"):
             load(tmp_path, GOOD.replace("browsing", name))
+
+
+def test_scenarios_and_plans_are_found_in_an_installed_package_too(tmp_path: Path) -> None:
+    ignored = shutil.ignore_patterns("__pycache__", "sandbox", "forecasters")
+    shutil.copytree(Path(mora.__file__).parent, tmp_path / "mora", ignore=ignored)
+    shutil.copytree(experiments_folder(), tmp_path / "mora/_experiments", ignore=ignored)
+    program = "from mora.harness.plan import Plan; print(*Plan.load('standard').scenario_files.values())"
+    environment = {"PYTHONPATH": str(tmp_path)}
+    said = subprocess.run(
+        [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, check=True
+    )
+    paths = said.stdout.decode().split()
+    assert sorted(Path(path).relative_to(tmp_path) for path in paths) == [
+        Path("mora/_experiments/scenarios/browsing.py"),
+        Path("mora/_experiments/scenarios/checkout.py"),
+    ]
