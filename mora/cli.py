@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -21,6 +22,8 @@ from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from rich.progress import TaskID
 
     from mora.config import Settings
     from mora.domain import Allocation, MetricSource, Recommendation, Reporter, Workload
@@ -142,19 +145,21 @@ def _settings(**flags: Any) -> Settings:
 
 @contextmanager
 def _progress() -> Iterator[Reporter]:
-    """Bars on stderr with the time left; silent with --quiet."""
+    """Bars on stderr with the time left, lines where it is no terminal; silent with --quiet."""
     from mora.domain import Silent
 
     if _Globals.quiet:
         yield Silent()
         return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
-    console = Console(stderr=True)
     columns = (
-        TextColumn("{task.description:<22}"),
-        BarColumn(bar_width=30),
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=24),
         TextColumn("{task.percentage:>3.0f} %"),
         TextColumn("left"),
         TimeRemainingColumn(),
@@ -162,19 +167,32 @@ def _progress() -> Iterator[Reporter]:
         TimeElapsedColumn(),
         TextColumn("{task.fields[note]}"),
     )
-    with Progress(*columns, console=console, refresh_per_second=4) as bars:
-        tasks: dict[str, Any] = {}
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
 
         class Bars:
             def advance(self, task: str, done: float, total: float, note: str = "") -> None:
                 if task not in tasks:
                     tasks[task] = bars.add_task(task, total=total, note=note)
-                elif not console.is_terminal and note and bars.tasks[tasks[task]].fields["note"] != note:
-                    # A log file shows no moving bar: a line for each step instead.
-                    console.print(f"{task}: {done:.0f}/{total:.0f} {note}", highlight=False, soft_wrap=True)
                 bars.update(tasks[task], completed=done, total=total, note=note)
 
         yield Bars()
+
+
+class _Lines:
+    """Progress for a log file: a line when a task begins, ends, or has said nothing for a while."""
+
+    EVERY_SECONDS = 15.0
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+        now = time.monotonic()
+        is_due = now - self._said.get(task, -self.EVERY_SECONDS) >= self.EVERY_SECONDS
+        if is_due or done >= total:
+            self._said[task] = now
+            print(f"{task}: {done / total if total else 1:.0%} {note}".rstrip(), file=sys.stderr, flush=True)
 
 
 # --- collect ---------------------------------------------------------------------------------------------------------

@@ -90,6 +90,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     """
     from mora import pipeline
     from mora.harness.plan import Plan
+    from mora.policies import PolicySettings
 
     _make_folder(folder)
     data_dir, models_dir = folder / "data", folder / "models"
@@ -120,6 +121,8 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
                 data_dir=data_dir,
                 models_dir=models_dir,
                 current=shipped[workload],
+                # The sandbox may be cut to size at once; on a cluster one step cuts at most 50 % CPU and 30 % memory.
+                policy=PolicySettings(allow_any_step=True),
             )
             for workload in place.workloads
         ]
