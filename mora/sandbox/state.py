@@ -48,13 +48,13 @@ def sandbox_folder(name: str) -> Path:
 
 
 def list_sandboxes() -> list[str]:
-    """Names of the sandboxes that have a state file, sorted."""
-    return sorted(path.parent.name for path in sandbox_home().glob(f"*/{_STATE}"))
+    """Names of the sandboxes that run, sorted."""
+    return sorted(path.parent.name for path in sandbox_home().glob(f"*/{_STATE}") if is_locked(path.parent))
 
 
 def take_lock(folder: Path, patience_seconds: float = 0.0) -> int | None:
     """The descriptor of the held lock of a sandbox; None where another process holds it."""
-    path = folder.with_name(folder.name + ".lock")
+    path = _lock_file(folder)
     deadline = time.monotonic() + patience_seconds
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -76,9 +76,18 @@ def is_locked(folder: Path) -> bool:
     descriptor = take_lock(folder)
     if descriptor is None:
         return True
-    folder.with_name(folder.name + ".lock").unlink()
+    remove_lock(folder)
     os.close(descriptor)
     return False
+
+
+def remove_lock(folder: Path) -> None:
+    """Remove the lock file of a sandbox; only who holds the lock may."""
+    _lock_file(folder).unlink(missing_ok=True)
+
+
+def _lock_file(folder: Path) -> Path:
+    return folder.with_name(folder.name + ".lock")
 
 
 def write_private(path: Path, text: str) -> None:

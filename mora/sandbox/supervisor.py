@@ -36,7 +36,7 @@ from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, NODE_PATH, P
 from mora.sandbox.proxy import EntryProxy
 from mora.sandbox.shop.traffic import read_traffic
 from mora.sandbox.spec import CONTAINER, ENTRY_SERVICE, NAMESPACE, SERVICES
-from mora.sandbox.state import sandbox_folder, take_lock, write_private, write_state
+from mora.sandbox.state import remove_lock, sandbox_folder, take_lock, write_private, write_state
 from mora.sandbox.watchdog import Watchdog, clean_up, remove_folder
 
 _LOOP_SECONDS = 0.05
@@ -49,6 +49,7 @@ _LEAVE_SECONDS = 0.3
 _KILL_AFTER_SECONDS = 10.0
 _START_SECONDS = 60.0
 _MAX_REPLICAS = 20
+_CGROUPS = "cgroups"
 
 
 class Supervisor:
@@ -61,6 +62,7 @@ class Supervisor:
         _clear_leftovers(self.folder)
         self.folder.mkdir(mode=0o700)
         self._enforcer = open_enforcer(_group_name(self.folder), enforcement)
+        (self.folder / _CGROUPS).write_text("".join(f"{path}\n" for path in self._enforcer.folders()))
         self._watchdog = Watchdog(self.folder, self._enforcer.folders(), self._lock_descriptor)
         self._owner = None if owner_pid is None else os.pidfd_open(owner_pid)
         self._stop = threading.Event()
@@ -150,6 +152,7 @@ class Supervisor:
         if self._owner is not None:
             os.close(self._owner)
         remove_folder(self.folder)
+        remove_lock(self.folder)
         self._watchdog.dismiss()
         os.close(self._lock_descriptor)
 
@@ -440,9 +443,9 @@ def _take_lock_or_say_who(folder: Path) -> int:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """What a sandbox left that lost supervisor and watchdog at once (a crash of the machine, say)."""
+    """Remove what a sandbox left that lost supervisor and watchdog at once; its processes died with the supervisor."""
     if folder.exists():
-        groups = folder / "cgroups"
+        groups = folder / _CGROUPS
         clean_up(folder, [Path(line) for line in groups.read_text().splitlines()] if groups.exists() else [], [])
 
 

@@ -18,6 +18,7 @@ from pathlib import Path
 
 from mora.sandbox.cgroups import remove_group
 from mora.sandbox.launch import package_root, python_command
+from mora.sandbox.state import remove_lock
 
 _DONE = "done"
 
@@ -69,6 +70,7 @@ def main(arguments: list[str]) -> None:
     if lines and lines[-1] == _DONE:
         return
     clean_up(Path(folder), [Path(path) for path in cgroup_folders], [line[1:] for line in lines])
+    remove_lock(Path(folder))
 
 
 def clean_up(folder: Path, cgroup_folders: list[Path], children: list[str]) -> None:
@@ -85,13 +87,12 @@ def clean_up(folder: Path, cgroup_folders: list[Path], children: list[str]) -> N
 
 
 def remove_folder(folder: Path, patience_seconds: float = 5.0) -> None:
-    """Remove a folder that dying processes may still be writing to, and its lock file."""
+    """Remove a folder that dying processes may still be writing to."""
     deadline = time.monotonic() + patience_seconds
     while folder.exists() and time.monotonic() < deadline:
         shutil.rmtree(folder, ignore_errors=True)
         if folder.exists():
             time.sleep(0.05)
-    folder.with_name(folder.name + ".lock").unlink(missing_ok=True)
 
 
 if __name__ == "__main__":

@@ -88,7 +88,13 @@ def test_two_run_side_by_side_and_neither_outlives_its_end(home: Path, owner: su
     until(lambda: list(home.iterdir()) == [], "an empty home")
 
 
-def test_down_leaves_nothing(home: Path) -> None:
+def test_down_leaves_nothing_not_even_of_one_that_lost_its_watchdog_too(home: Path) -> None:
+    lost = mora.sandbox.start("free")
+    for pid in (lost.status()["watchdog_pid"], lost.pid):
+        os.kill(pid, signal.SIGKILL)
+    until(lambda: list_sandboxes() == [], "the lock of the dead")
+    assert (home / "free").exists(), "nobody was left to clean up"
+
     handle = mora.sandbox.start("free")
     traces = Traces(handle.status())
     handle.down()
