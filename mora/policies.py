@@ -498,7 +498,8 @@ def _autoscaling(
     """An HPA's averageValue in millicores, its least and most replicas, and where they come from.
 
     The use per pod at the load and the replicas that were chosen for it is the honest target: there the SLO was kept.
-    Where no load was driven, a share of the recommended request has to do. The most replicas leave room for twice the load.
+    Where no load was driven, a share of the recommended request has to do. The most replicas leave room for twice the
+    load.
     """
     if demand.cpu is None or demand.workload.kind == "DaemonSet":
         return None, None, None, ()

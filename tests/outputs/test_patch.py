@@ -51,6 +51,8 @@ def parsed(recommendation: Recommendation) -> dict[str, object]:
 def test_replicas_stay_out_of_the_patch_where_an_autoscaler_sets_them() -> None:
     assert "replicas" not in parsed(examples.cart())
     assert parsed(examples.frontend())["replicas"] == 2
+    scaled = replace(examples.cart(), replicas=examples.frontend().replicas)  # as another policy might have it
+    assert "replicas" not in parsed(scaled)
 
 
 def test_a_limit_is_dropped_by_a_null() -> None:
