@@ -387,6 +387,8 @@ class _Runner:
             "entry_service": self.entry_service,
             "startup": _startup(observation.metrics.loc[observation.metrics.index < start]),
             "resources": asdict(allocation.main.resources) if allocation.main else None,
+            # What ran before the plan scaled it: "now", where a recommendation has no cluster to ask.
+            "standing_replicas": self.ledger.run.original_replicas.get(workload.name, allocation.replicas),
         }
         card["warnings"] += self._warnings(measured, observation)
         containers = observation.containers
@@ -454,6 +456,7 @@ def observation_card(observation: Observation, frame: pd.DataFrame, quality: Qua
         "startup": None,
         "quality": asdict(quality),
         "resources": None,
+        "standing_replicas": None,
         "mora_version": __version__,
     }
 

@@ -118,6 +118,7 @@ def test_a_card_says_how_its_file_came_to_be(plan: Plan, tmp_path: Path) -> None
     assert card["queries"]["cpu_cores_value"] == 'cpu_cores_value{service="frontend"}'
     assert card["image"] == "shop:1"
     assert card["resources"]["cpu_request_millicores"] == 200
+    assert card["standing_replicas"] == FakeCluster().replicas["frontend"]
     assert card["rate_window_seconds"] == 10
     assert card["startup"]["cpu_cores"] == pytest.approx(0.02)
     assert card["quality"]["is_complete"] is True
