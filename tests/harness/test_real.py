@@ -92,7 +92,7 @@ def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle
     before = {name: service["replicas"] for name, service in sandbox.status()["services"].items()}
 
     command = [sys.executable, "-c", RUN, sandbox.name, str(tmp_path / "two.toml"), str(data)]
-    with subprocess.Popen(command) as process:
+    with subprocess.Popen(command, env={**os.environ, "TMPDIR": str(tmp_path)}) as process:
         wait_for(lambda: (data / f"frontend/{order[0]}.json").exists() or process.poll(), 120)
         wait_for(lambda: locusts(url) or process.poll(), 60)
         assert process.poll() is None
