@@ -495,6 +495,10 @@ def recommend(
             show_default="newest",
         ),
     ] = None,
+    vpa_cpu: Annotated[
+        bool, typer.Option("--vpa-cpu", help="With -o vpa: CPU as well; not together with an HPA on CPU.")
+    ] = False,
+    why: Annotated[bool, typer.Option("--why/--no-why", help="Reasons below the table.")] = True,
     stale_ok: Annotated[
         bool, typer.Option("--stale-ok", help="Answer although the data is old, or image or limits have changed since.")
     ] = False,
@@ -554,7 +558,7 @@ def recommend(
         )
         for name in names
     ]
-    _print_advice(advice, settings.output, out, kustomize_version)
+    _print_advice(advice, settings.output, out, kustomize_version=kustomize_version, why=why, vpa_cpu=vpa_cpu)
     if fail_on_change and any(_is_change_due(recommendation) for recommendation in advice):
         raise typer.Exit(EXIT_CHANGE_DUE)
 
@@ -569,13 +573,27 @@ def _standing_now(service: str, target: str | None, sandbox: str, settings: Sett
     return pipeline.open_cluster(target, sandbox=sandbox).allocation(Workload(settings.namespace, service))
 
 
-def _print_advice(advice: list[Recommendation], output: str, out: Path | None, kustomize_version: str | None) -> None:
+def _print_advice(
+    advice: list[Recommendation],
+    output: str,
+    out: Path | None,
+    *,
+    kustomize_version: str | None,
+    why: bool,
+    vpa_cpu: bool,
+) -> None:
     from mora import pipeline
+    from mora.outputs import OutputSettings
 
+    settings = OutputSettings(why=why, vpa_cpu=vpa_cpu)
+    if kustomize_version is not None:
+        settings = replace(settings, kustomize_version=kustomize_version)
     if out is None:
-        sys.stdout.write(pipeline.render(advice, output, kustomize_version=kustomize_version))
+        sys.stdout.write(pipeline.render(advice, output, settings))
         return
-    for path in pipeline.write_kustomize(advice, out, kustomize_version=kustomize_version):
+    if output != "kustomize":
+        raise BadInput("--out writes a kustomize overlay.", hint="Add -o kustomize, or redirect what is printed.")
+    for path in pipeline.write_kustomize(advice, out, settings):
         print(path)
 
 

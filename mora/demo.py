@@ -90,6 +90,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     """
     from mora import pipeline
     from mora.harness.plan import Plan
+    from mora.outputs import OutputSettings
     from mora.policies import PolicySettings
 
     _make_folder(folder)
@@ -126,11 +127,11 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
             )
             for workload in place.workloads
         ]
-        show(pipeline.render(advice))
+        subject = next(r for r in advice if r.workload.name == _SUBJECT)
+        show(pipeline.render([r for r in advice if r is not subject], settings=OutputSettings(why=False)))
+        show(pipeline.render(subject))
         say("5/6  Print the patch, and let the real kubectl apply it to the Deployment's manifest")
-        for recommendation in advice:
-            if recommendation.workload.name == _SUBJECT:
-                show(_patched_by_kubectl(recommendation, folder))
+        show(_patched_by_kubectl(subject, folder))
         say("6/6  Apply the advice to the shop and drive the same load again")
         advised = {recommendation.workload: recommendation.target for recommendation in advice}
         for workload, allocation in advised.items():

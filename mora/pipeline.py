@@ -413,25 +413,24 @@ def _limit(name: str, amount: int | None) -> str:
 def render(
     recommendations: Recommendation | Sequence[Recommendation],
     output: str = "table",
-    *,
-    kustomize_version: str | None = None,
+    settings: OutputSettings | None = None,
 ) -> str:
-    """Recommendations as text: table, json, yaml, patch, kustomize, vpa, hpa or commands.
+    """Recommendations as text: table, json, yaml, patch, kustomize, vpa, hpa or commands."""
+    from mora.outputs import OutputSettings
 
-    kustomize_version: of the kustomize that will build; before 4 it takes patchesStrategicMerge.
-    """
-    text: str = registry.load("outputs", output)(_many(recommendations), _output_settings(kustomize_version))
+    text: str = registry.load("outputs", output)(_many(recommendations), settings or OutputSettings())
     return text
 
 
 def write_kustomize(
-    recommendations: Recommendation | Sequence[Recommendation], folder: Path, *, kustomize_version: str | None = None
+    recommendations: Recommendation | Sequence[Recommendation], folder: Path, settings: OutputSettings | None = None
 ) -> list[Path]:
     """A kustomize overlay as files in `folder`, each whole or not at all; what was written."""
     from mora.dataset import write_files
+    from mora.outputs import OutputSettings
     from mora.outputs.kustomize import files
 
-    texts = files(_many(recommendations), _output_settings(kustomize_version))
+    texts = files(_many(recommendations), settings or OutputSettings())
     written = {folder / name: text for name, text in texts.items()}
     folder.mkdir(parents=True, exist_ok=True)
     write_files(written.items())
@@ -440,12 +439,6 @@ def write_kustomize(
 
 def _many(recommendations: Recommendation | Sequence[Recommendation]) -> list[Recommendation]:
     return [recommendations] if isinstance(recommendations, Recommendation) else list(recommendations)
-
-
-def _output_settings(kustomize_version: str | None) -> OutputSettings:
-    from mora.outputs import OutputSettings
-
-    return OutputSettings() if kustomize_version is None else OutputSettings(kustomize_version=kustomize_version)
 
 
 def policy_settings(settings: Settings) -> PolicySettings:

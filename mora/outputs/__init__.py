@@ -19,6 +19,10 @@ class OutputSettings:
     """Where the manifests to patch are, as seen from the kustomization."""
     width: int = 100
     """Columns that the words below the table are wrapped to."""
+    why: bool = True
+    """Whether the table tells the reasons below its numbers."""
+    vpa_cpu: bool = False
+    """Whether a VPA object takes CPU, too. By default CPU is left to `-o hpa`: both on one would chase each other."""
 
 
 DEFAULTS = OutputSettings()

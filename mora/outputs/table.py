@@ -27,7 +27,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     lines = [_line(_HEADS, widths)]
     for block in blocks:
         lines += [*(_line(row, widths) for row in block), ""]
-    for recommendation in recommendations:
+    for recommendation in recommendations if settings.why else ():
         lines += [*_why(recommendation, settings.width), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 

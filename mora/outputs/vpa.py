@@ -1,8 +1,8 @@
 """A VerticalPodAutoscaler for each workload, in mode Off: it recommends, a person or a pipeline applies.
 
 A VPA object cannot carry numbers as its target, so MOrA's stand as both bounds: the VPA's status then shows them as
-its target, and its own opinion beside them as `uncappedTarget`. Where an HPA scales on a resource, the VPA leaves that
-resource alone: both on one would chase each other.
+its target, and its own opinion beside them as `uncappedTarget`. An HPA and a VPA on one resource would chase each
+other: CPU is left to `-o hpa` unless asked for, and what an HPA scales on already is left alone in any case.
 """
 
 from __future__ import annotations
@@ -20,14 +20,16 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     parts: list[str] = []
     missing: dict[str, str] = {}
     for recommendation in recommendations:
-        amounts = _amounts(recommendation)
+        amounts = _amounts(recommendation, has_cpu=settings.vpa_cpu)
         if not amounts:
             reasons = (*recommendation.cpu_request.reasons, *recommendation.memory_request.reasons)
             missing[recommendation.workload.name] = one_line(reasons)
             continue
         lines = header(recommendation)
-        if recommendation.current.autoscaler is None and "cpu" in amounts:
+        if "cpu" in amounts:
             lines.append("# not together with `mora recommend -o hpa`: an HPA and a VPA must not share CPU")
+        elif recommendation.cpu_request.value is not None:
+            lines.append("# memory alone: CPU is for `mora recommend -o hpa`; with --vpa-cpu the VPA takes both")
         parts.append("\n".join(lines) + "\n" + dump(_object(recommendation, amounts)))
     if not parts:
         raise nothing_to_write("a VerticalPodAutoscaler", recommendations, missing)
@@ -35,7 +37,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     return skipped + documents(parts)
 
 
-def _amounts(recommendation: Recommendation) -> dict[str, str]:
+def _amounts(recommendation: Recommendation, *, has_cpu: bool) -> dict[str, str]:
     """Resource -> quantity of the requests that are advised, without the one that an HPA scales on."""
     scaler = recommendation.current.autoscaler
     amounts: dict[str, str] = {}
@@ -43,7 +45,8 @@ def _amounts(recommendation: Recommendation) -> dict[str, str]:
         ("cpu", Target.CPU, recommendation.cpu_request),
         ("memory", Target.MEMORY, recommendation.memory_request),
     ):
-        if advice.value is not None and (scaler is None or scaler.resource is not target):
+        is_free = scaler is None or scaler.resource is not target
+        if advice.value is not None and is_free and (has_cpu or target is not Target.CPU):
             amounts[resource] = quantity(resource, advice.value)
     return amounts
 

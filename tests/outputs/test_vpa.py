@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -11,15 +12,17 @@ import yaml
 
 from mora.domain import Recommendation, Target
 from mora.errors import NotEnoughData
-from mora.outputs import hpa, vpa
+from mora.outputs import OutputSettings, hpa, vpa
 from mora.quantities import parse_cpu, parse_memory
 from tests.outputs import examples
 from tests.outputs.golden import golden
 from tests.outputs.schemas import VPA_V1
 
+WITH_CPU = OutputSettings(vpa_cpu=True)
+
 
 def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
-    return list(yaml.safe_load_all(vpa.render(recommendations)))
+    return list(yaml.safe_load_all(vpa.render(recommendations, WITH_CPU)))
 
 
 def test_every_object_holds_to_the_v1_api() -> None:
@@ -62,15 +65,18 @@ def test_what_an_hpa_scales_on_is_not_the_vpas(resource: Target, is_utilisation:
     assert str(resource) not in policy["minAllowed"]
 
 
-def test_with_an_hpa_on_cpu_hpa_and_vpa_share_nothing() -> None:
-    cart = examples.cart()
-    scaled = yaml.safe_load(hpa.render([cart]))["spec"]["metrics"][0]["resource"]["name"]
-    assert scaled not in objects([cart])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]["controlledResources"]
+@pytest.mark.parametrize("service", [examples.cart, examples.frontend])
+def test_as_they_are_printed_hpa_and_vpa_share_nothing(service: Callable[[], Recommendation]) -> None:
+    scaled = yaml.safe_load(hpa.render([service()]))["spec"]["metrics"][0]["resource"]["name"]
+    policy = yaml.safe_load(vpa.render([service()]))["spec"]["resourcePolicy"]["containerPolicies"][0]
+    assert scaled == "cpu"
+    assert policy["controlledResources"] == ["memory"]
 
 
-def test_without_an_hpa_the_object_warns_of_adding_one() -> None:
-    assert "an HPA and a VPA must not share CPU" in vpa.render([examples.frontend()])
-    assert "must not share" not in vpa.render([examples.cart()])
+def test_a_vpa_that_takes_cpu_warns_of_adding_an_hpa() -> None:
+    assert "an HPA and a VPA must not share CPU" in vpa.render([examples.frontend()], WITH_CPU)
+    assert "must not share" not in vpa.render([examples.cart()], WITH_CPU)
+    assert "CPU is for `mora recommend -o hpa`" in vpa.render([examples.frontend()])
 
 
 def test_without_a_number_there_is_no_object() -> None:
