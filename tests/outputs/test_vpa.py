@@ -26,7 +26,7 @@ def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
 
 
 def test_every_object_holds_to_the_v1_api() -> None:
-    kept = list(yaml.safe_load_all(golden("everything.vpa.yaml", vpa.render(examples.everything()))))
+    kept = list(yaml.safe_load_all(golden("everything.vpa.yaml", vpa.render(examples.everything(), WITH_CPU))))
     assert [item["metadata"]["name"] for item in kept] == ["frontend", "cartservice", "paymentservice"]
     for item in kept:
         jsonschema.validate(item, VPA_V1)
@@ -67,7 +67,8 @@ def test_what_an_hpa_scales_on_is_not_the_vpas(resource: Target, is_utilisation:
 
 @pytest.mark.parametrize("service", [examples.cart, examples.frontend])
 def test_as_they_are_printed_hpa_and_vpa_share_nothing(service: Callable[[], Recommendation]) -> None:
-    scaled = yaml.safe_load(hpa.render([service()]))["spec"]["metrics"][0]["resource"]["name"]
+    metric = yaml.safe_load(hpa.render([service()]))["spec"]["metrics"][0]
+    scaled = (metric.get("resource") or metric["containerResource"])["name"]
     policy = yaml.safe_load(vpa.render([service()]))["spec"]["resourcePolicy"]["containerPolicies"][0]
     assert scaled == "cpu"
     assert policy["controlledResources"] == ["memory"]
