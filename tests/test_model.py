@@ -311,6 +311,26 @@ def test_a_service_without_load_tests_is_sized_without_a_promise_on_replicas(dat
 
 
 @pytest.mark.slow
+def test_a_run_torn_by_oom_kills_still_counts() -> None:
+    frame, cards = fakes.driven(scenarios=("browsing",), replicas=(1, 2), users=(10, 20), repeats=1)
+    name = "frontend_browsing_replicas_1_users_20"
+    torn = frame["experiment_id"] == name
+    cut = torn & (frame.groupby("experiment_id").cumcount() % 12 >= 6)
+    frame.loc[cut, ["cpu_cores_value", "mem_bytes_value"]] = np.nan
+    frame.loc[torn, "oom_kills"] = 2.0
+    frame.loc[torn, "mem_limit_bytes"] = 80e6
+    model = train(frame, cards, fakes.WORKLOAD, settings=QUICK)
+    assert name not in model.card["windowed"]
+    demand = model.demand(frame, users=20, scenario="browsing", replicas=1)
+    assert demand.memory is not None
+    assert demand.memory.pinned
+    assert demand.memory.bound >= 80e6
+    assert (demand.oom_kills, demand.oom_peak_bytes) == (2, 80e6)
+    calm = model.demand(frame, users=10, scenario="browsing", replicas=1)
+    assert calm.oom_kills == 0
+
+
+@pytest.mark.slow
 def test_observed_and_driven_rows_are_never_mixed_in_one_fit(data: Data, model: ServiceModel) -> None:
     both = pd.concat([data[0], fakes.observed(days=0.1)], ignore_index=True)
     mixed = train(both, data[1], fakes.WORKLOAD, settings=QUICK)

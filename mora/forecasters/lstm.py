@@ -16,7 +16,7 @@ import os
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from statistics import NormalDist
 from typing import TYPE_CHECKING, Any
@@ -26,6 +26,7 @@ import numpy as np
 from mora.domain import Forecast, Reason, Reporter, Silent, Target
 from mora.errors import BadInput, NotEnoughData
 from mora.features import (
+    DRIVEN_COLUMNS,
     HORIZON_STEPS,
     MIN_TARGET_STEPS,
     TARGET_COLUMNS,
@@ -202,6 +203,10 @@ class LstmForecaster:
     ) -> None:
         """Learn from `training`; `validation` says when to stop and how far the forecasts reach."""
         columns = self.columns_of([*training, *validation], driven=driven)
+        unknown = [name for name in self._candidates(driven=driven) if name not in columns]
+        if unknown:
+            text = f"the LSTM does without {', '.join(unknown)}, which not every experiment knows"
+            self.reasons = (Reason("lstm-without-inputs", text),)
         fit_pairs = self.pairs(training, columns, min_target=MIN_TARGET_STEPS)
         check_pairs = self.pairs(validation, columns, min_target=MIN_TARGET_STEPS)
         if not len(fit_pairs) or not len(check_pairs):
@@ -215,10 +220,15 @@ class LstmForecaster:
 
     def columns_of(self, pieces: Sequence[Segment], *, driven: bool) -> tuple[str, ...]:
         """The inputs that every segment knows; never an unknown load as 0."""
-        candidates = METRIC_COLUMNS + (("replica_count", "load_users") if driven else ())
         return tuple(
-            column for column in candidates if all(bool(np.isfinite(piece.values[column]).all()) for piece in pieces)
+            column
+            for column in self._candidates(driven=driven)
+            if all(bool(np.isfinite(piece.values[column]).all()) for piece in pieces)
         )
+
+    @staticmethod
+    def _candidates(*, driven: bool) -> tuple[str, ...]:
+        return METRIC_COLUMNS + (DRIVEN_COLUMNS if driven else ())
 
     def pairs(self, pieces: Sequence[Segment], columns: Sequence[str], *, min_target: int | None = None) -> Pairs:
         return make_pairs(
@@ -326,17 +336,26 @@ def fit_network(
         weights=_weights(model, targets),
         deviations=np.zeros(len(targets)),
     )
+    network = _shrink(network, validation)
     means = network.predict(validation.inputs, validation.levels)[:, :, 0]
     squares = (validation.futures[:, :, 0] - means) ** 2 + validation.spreads**2
     keras.backend.clear_session()
-    return Network(
-        network.columns,
-        network.targets,
-        network.inputs,
-        network.changes,
-        network.weights,
-        np.sqrt(squares.mean(axis=0)),
-    )
+    return replace(network, deviations=np.sqrt(squares.mean(axis=0)))
+
+
+def _shrink(network: Network, validation: Pairs) -> Network:
+    """The network with every foretold change cut to the share of it that came true on the validation part.
+
+    A few hundred windows teach it some noise, too: where its changes of a level are half noise, half of them is kept.
+    The share is the least-squares slope of what happened on what was said, within 0..1 (Copas 1983, "Regression,
+    prediction and shrinkage").
+    """
+    said = network.changes.restore(network.forward(network.inputs.scale(validation.inputs)))
+    happened = _changes(validation)
+    power = (said**2).sum(axis=0)
+    slope = (said * happened).sum(axis=0) / np.where(power > 0, power, 1.0)
+    share = np.clip(slope, 0.0, 1.0)
+    return replace(network, changes=MinMaxScaler(network.changes.low * share, network.changes.span * share))
 
 
 def _changes(pairs: Pairs) -> Floats:

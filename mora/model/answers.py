@@ -85,7 +85,9 @@ class DrivenAnswer:
         count, replica_demand, why = self._replicas(loads, replicas, slo, settings)
         reasons += why
         nearest = {
-            (target, load): nearest_runs(self.response, target, load, count) for target in SIZED for load in loads
+            (target, load): nearest_runs(self.response, target, load, count, windowed=self.card["windowed"])
+            for target in SIZED
+            for load in loads
         }
         outlooks, unseen = _look(recent, {run.experiment_id for runs in nearest.values() for run in runs}, self.lstm)
         reasons += unseen

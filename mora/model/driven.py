@@ -14,7 +14,7 @@ again without each fold.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -129,8 +129,8 @@ class Parts:
         found: dict[str, float] = {}
         if self.prophet is not None and load.scenario in self.prophet.scenarios:
             found["prophet"] = self.prophet.at(target, load, replicas)
-        nearest = nearest_runs(self.response, target, load, replicas)
-        outlooks = [(run, self.outlooks[run.experiment_id]) for run in nearest if run.experiment_id in self.outlooks]
+        nearest = nearest_runs(self.response, target, load, replicas, windowed=self.outlooks)
+        outlooks = [(run, self.outlooks[run.experiment_id]) for run in nearest]
         if outlooks:
             found[NAIVE] = float(np.mean([outlook[NAIVE][target] for _, outlook in outlooks]))
         carried = [
@@ -153,12 +153,15 @@ def is_pinned(run: Run, target: Target) -> bool:
     return run.is_cpu_pinned if target is Target.CPU else run.is_memory_pinned
 
 
-def nearest_runs(response: LoadResponse, target: Target, load: Load, replicas: int) -> list[Run]:
+def nearest_runs(
+    response: LoadResponse, target: Target, load: Load, replicas: int, *, windowed: Container[str]
+) -> list[Run]:
     """The runs of the driven cell nearest to the asked one, in users per pod, then replicas, then users.
 
-    Runs that were held at a limit stand back where there are others: their level is the limit's.
+    windowed: experiments long enough to be looked at through a window; others are passed over. Runs that were held at
+    a limit stand back where there are others: their level is the limit's.
     """
-    own = response.runs_of(load.scenario)
+    own = [run for run in response.runs_of(load.scenario) if run.experiment_id in windowed]
     candidates = [run for run in own if not is_pinned(run, target)] or list(own)
     if not candidates:
         return []
@@ -182,6 +185,8 @@ class DrivenLearning:
     response: LoadResponse
     calibrations: Mapping[str, Mapping[Target, Calibration]]
     errors: Mapping[str, Mapping[str, Any]]
+    windowed: tuple[str, ...]
+    """Experiments that windows were cut from."""
     samples_filled: int
     reasons: tuple[Reason, ...]
 
@@ -218,7 +223,8 @@ class _Lesson:
 
     @property
     def runs(self) -> dict[str, Run]:
-        return {run.experiment_id: run for run in self.response.runs}
+        """The runs that windows are cut from; the response knows more, also those that were cut short."""
+        return {run.experiment_id: run for run in self.response.runs if run.experiment_id in self.named}
 
 
 def pinned_names(response: LoadResponse) -> dict[Target, frozenset[str]]:
@@ -233,12 +239,13 @@ def learn(
     step = grid_step(frame)
     pieces = tuple(longest_pieces(segments(frame, step=step)))
     _check_enough(frame, pieces)
-    usable = frame[frame["experiment_id"].isin({piece.name for piece in pieces})]
-    response = LoadResponse.fit(usable, cards)
-    split = split_cells(response.runs, seed=settings.seed)
+    # Runs too broken for a window (OOM kills tear them) still tell what a load does.
+    response = LoadResponse.fit(frame, cards)
+    names = {piece.name for piece in pieces}
+    split = split_cells([run for run in response.runs if run.experiment_id in names], seed=settings.seed)
     lstm, reasons = _fit_lstm(pieces, split, settings, reporter)
     outlooks = outlooks_of([piece.cut(0, origin_of(piece)) for piece in pieces], lstm)
-    lesson = _Lesson(usable, cards, pieces, response, split, settings, outlooks)
+    lesson = _Lesson(frame, cards, pieces, response, split, settings, outlooks)
     prophet = ProphetForecaster()
     prophet.fit_segments(pieces, driven=True, seed=settings.seed, left_out=pinned_names(response))
     reporter.advance("Held out", 0, 3)
@@ -248,7 +255,8 @@ def learn(
         calibrations, errors, found = _hold_out_endings(lesson, lstm)
     reporter.advance("Held out", 3, 3)
     filled = sum(piece.filled for piece in pieces)
-    return DrivenLearning(prophet, lstm, response, calibrations, errors, filled, (*prophet.reasons, *reasons, *found))
+    reasons = [*prophet.reasons, *reasons, *found]
+    return DrivenLearning(prophet, lstm, response, calibrations, errors, tuple(sorted(names)), filled, tuple(reasons))
 
 
 def longest_pieces(pieces: Sequence[Segment]) -> list[Segment]:
@@ -281,7 +289,7 @@ def _fit_lstm(
         lstm.fit_segments(fitting, checking, driven=True, seed=settings.seed, reporter=reporter)
     except NotEnoughData as failure:
         return None, [Reason("lstm-failed", failure.message)]
-    return lstm, []
+    return lstm, list(lstm.reasons)
 
 
 # --- cells left out --------------------------------------------------------------------------------------------------
@@ -293,22 +301,21 @@ def _hold_out_cells(
     runs = lesson.runs
     held = sorted(lesson.split.choose | lesson.split.score)
     cells = sorted({cell_of(runs[name]) for name in held})
-    by_cell = [
-        frozenset(name for name in held if cell_of(runs[name]) in cells[fold::_FOLDS])
-        for fold in range(min(_FOLDS, len(cells)))
-    ]
-    undriven_parts = {
-        name: parts for fold in by_cell for parts in [lesson.without(fold, targets=TARGETS)] for name in fold
-    }
+    undriven_parts: dict[str, Parts] = {}
+    for fold in range(min(_FOLDS, len(cells))):
+        out = cells[fold::_FOLDS]
+        parts = lesson.without(
+            frozenset(run.experiment_id for run in lesson.response.runs if cell_of(run) in out), targets=TARGETS
+        )
+        undriven_parts |= {name: parts for name in held if cell_of(runs[name]) in out}
     reporter.advance("Held out", 1, 3)
     # A repeat is left out beside its siblings only where it has some.
     siblings = {name: sorted(n for n in runs if cell_of(runs[n]) == cell_of(runs[name])) for name in held}
-    most = max(len(own) for own in siblings.values())
-    by_repeat = [
-        frozenset(name for name in held if len(siblings[name]) > 1 and siblings[name].index(name) == turn)
-        for turn in range(most)
-    ]
-    driven_parts = {name: parts for fold in by_repeat if fold for parts in [lesson.without(fold)] for name in fold}
+    driven_parts: dict[str, Parts] = {}
+    for turn in range(max(len(own) for own in siblings.values())):
+        names = frozenset(name for name in held if len(siblings[name]) > 1 and siblings[name].index(name) == turn)
+        if names:
+            driven_parts |= dict.fromkeys(names, lesson.without(names))
     reporter.advance("Held out", 2, 3)
     calibrations = {
         "undriven": _calibrate_cells(lesson, undriven_parts, lstm, "at a load never driven"),

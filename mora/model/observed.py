@@ -235,4 +235,5 @@ def _fit_lstm(
     except NotEnoughData as failure:
         reasons.append(Reason("lstm-failed", failure.message))
         return None
+    reasons.extend(lstm.reasons)
     return lstm

@@ -162,12 +162,14 @@ def train(
         documents["response.json"] = learnt.response.to_dict()
         prophet, lstm, calibrations = learnt.prophet, learnt.lstm, learnt.calibrations
         errors, found, filled = learnt.errors, learnt.reasons, learnt.samples_filled
+        windowed = list(learnt.windowed)
     else:
         from mora.model import observed as watching
 
         seen = watching.learn(chosen, settings, reporter)
         prophet, lstm, calibrations = seen.prophet, seen.lstm, {"next": seen.calibrations}
         errors, found, filled = seen.errors, seen.reasons, seen.samples_filled
+        windowed = []
     documents["prophet.json"] = prophet.to_dict()
     arrays = {} if lstm is None or lstm.network is None else {"lstm.npz": lstm.network.arrays()}
     report = {
@@ -188,6 +190,7 @@ def train(
         "scenarios": sorted(str(name) for name in chosen["scenario"].unique()),
         "rows": len(chosen),
         "samples_filled": filled,
+        "windowed": windowed,
         "data_sha256": _fingerprint(chosen),
         "last_sample": _last_sample(chosen).isoformat(),
         "standing": _standing(chosen, cards),

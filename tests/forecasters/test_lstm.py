@@ -115,6 +115,25 @@ def test_a_target_that_never_changed_is_forecast_exactly(fitted: tuple[LstmForec
 
 
 @pytest.mark.slow
+def test_where_it_is_validated_it_is_no_worse_than_the_naive_forecast(fitted: tuple[LstmForecaster, Pairs]) -> None:
+    made, pairs = fitted
+    said = made.predict_pairs(pairs)
+    ours = ((said - pairs.futures) ** 2).mean(axis=0)
+    naive = ((pairs.levels[:, :, None] - pairs.futures) ** 2).mean(axis=0)
+    assert (ours <= naive * (1 + 1e-9)).all()
+
+
+@pytest.mark.slow
+def test_inputs_that_some_experiments_lack_are_left_out_and_said() -> None:
+    pieces = segments(fakes.driven(repeats=1)[0].assign(node_mem_util_value=np.nan))
+    made = LstmForecaster(QUICK)
+    made.fit_segments(pieces[:4], pieces[4:6], driven=True, seed=1)
+    assert made.network is not None
+    assert len(made.network.columns) == 13
+    assert made.reasons[0].text.startswith("the LSTM does without node_mem_util_value")
+
+
+@pytest.mark.slow
 def test_fitting_tells_how_far_it_is_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     told: list[tuple[str, float, float]] = []
 
