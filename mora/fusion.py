@@ -24,6 +24,8 @@ BOUND_LEVEL = 0.9
 PRIOR_HOLDS = 8
 # On fewer holds no forecaster is called worse than another.
 LEAST_HOLDS_TO_JUDGE = 3
+# A smaller difference is none, however regular.
+LEAST_DIFFERENCE = 0.02
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +54,8 @@ def choose_weights(
 
     errors: forecaster -> absolute error per hold, the same holds for all; a part that failed is missing. `naive` is the
         yardstick. A part is worse than it where its errors are larger by more than one standard error of the paired
-        differences (Breiman et al. 1984, the one-standard-error rule), of three holds at least: one noisy stretch does
-        not overturn the default. Its weight goes to the other part, or to the naive forecast where that is worse too.
+        differences (Breiman et al. 1984, the one-standard-error rule) and by 2 %, of three holds at least: one noisy
+        stretch does not overturn the default. Its weight goes to the other part, or to the naive forecast where that is worse too.
     learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
         (`values` and `truth` per hold are needed).
     subject: what is forecast, for the reasons; the target's name by default.
@@ -97,7 +99,7 @@ def choose_weights(
 
 
 def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
-    """Whether paired errors are larger by more than one standard error of their differences.
+    """Whether paired errors are larger by more than one standard error of their differences, and by 2 % of them.
 
     >>> is_clearly_worse([2, 2, 3], [1, 1, 1]), is_clearly_worse([2, 0, 2], [1, 1, 1]), is_clearly_worse([9], [1])
     (True, False, False)
@@ -106,7 +108,7 @@ def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> boo
     if len(differences) < LEAST_HOLDS_TO_JUDGE:
         return False
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
-    return float(differences.mean()) > error
+    return float(differences.mean()) > max(error, LEAST_DIFFERENCE * float(np.mean(yardstick)))
 
 
 def _learn(

@@ -152,5 +152,8 @@ def test_confidence_refuses_what_cannot_be() -> None:
         confidence(3, 2, 0.9)
 
 
-def test_equal_errors_are_not_worse() -> None:
+def test_equal_errors_and_regular_trifles_are_not_worse() -> None:
     assert not is_clearly_worse([1, 1, 1], [1, 1, 1])
+    assert not is_clearly_worse([0, 0, 0], [0, 0, 0])
+    assert not is_clearly_worse([1.01, 1.01, 1.01], [1, 1, 1])
+    assert is_clearly_worse([1.03, 1.03, 1.03], [1, 1, 1])
