@@ -55,7 +55,8 @@ def choose_weights(
     errors: forecaster -> absolute error per hold, the same holds for all; a part that failed is missing. `naive` is the
         yardstick. A part is worse than it where its errors are larger by more than one standard error of the paired
         differences (Breiman et al. 1984, the one-standard-error rule) and by 2 %, of three holds at least: one noisy
-        stretch does not overturn the default. Its weight goes to the other part, or to the naive forecast where that is worse too.
+        stretch does not overturn the default. Its weight goes to the other part, or to the naive forecast where that
+        is worse too.
     learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
         (`values` and `truth` per hold are needed).
     subject: what is forecast, for the reasons; the target's name by default.
