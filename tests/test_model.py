@@ -130,6 +130,25 @@ def test_calibration_is_free_of_units(rows: list[tuple[float, float]]) -> None:
     assert (one.kept, one.confidence) == (other.kept, other.confidence)
 
 
+def test_over_time_a_hold_bounds_later_ones_only_after_it_was_scored() -> None:
+    def at(age: float, role: str, needed: float) -> Hold:
+        return replace(hold(int(age), role, needed=needed), age=age)
+
+    def calibrated(*holds: Hold) -> Calibration:
+        settings = TrainSettings()
+        return calibrate(Target.CPU, holds, prior_multiplier=1.3, settings=settings, half_life_holds=7.0)
+
+    past = [at(30.0 - index, "choose", 1.1) for index in range(20)]
+    first, second = at(5.0, "score", 3.0), at(3.0, "score", 3.0)
+    both = calibrated(*past, first, second)
+    # The first surprise breaks its promise; what it taught lifts the bound for what follows.
+    assert (both.kept, both.holds) == (1, 2)
+    assert both.multiplier >= 3.0
+    assert calibrated(*past, first).kept == 0
+    overlapping = at(4.5, "score", 3.0)
+    assert calibrated(*past, first, overlapping).kept == 0
+
+
 def test_few_holds_take_the_figure_of_other_services_and_say_so() -> None:
     few = calibration_of([hold(index, "choose") for index in range(4)])
     assert few.multiplier == 1.3

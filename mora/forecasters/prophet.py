@@ -290,7 +290,9 @@ class ProphetForecaster:
 def _seasons_covered(pieces: Sequence[Segment], reasons: list[Reason]) -> dict[str, float]:
     """The seasons that the history covers twice; what is switched off is said."""
     first, last = min(p.seconds[0] for p in pieces), max(p.seconds[-1] for p in pieces)
-    days = float(last - first) / _DAY_SECONDS
+    # The last sample stands for a step of its own: fourteen days of samples are two weeks.
+    step = min((float(p.seconds[1] - p.seconds[0]) for p in pieces if len(p) > 1), default=0.0)
+    days = (float(last - first) + step) / _DAY_SECONDS
     covered = {}
     for name, period_days in (("daily", 1.0), ("weekly", 7.0)):
         if days >= 2 * period_days:

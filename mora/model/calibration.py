@@ -1,7 +1,8 @@
 """From held-out results to weights, bounds and confidence; the same for driven and observed data.
 
 Held-out results have two roles that never mix: those that *choose* (weights, the bound's multiplier, the epochs of the
-network) and those that *score* (the confidence). What chose does not count for how sure anyone may be.
+network) and those that *score* (the confidence). What chose does not count for how sure anyone may be; over time, a
+hold may help to bound the next ones once it has been scored.
 """
 
 from __future__ import annotations
@@ -107,22 +108,30 @@ def calibrate(
     """Weights and bound from the holds that choose, the promise from those that score.
 
     subject: what is foretold, for the reasons. failed: parts that have no forecast at all.
-    half_life_holds: after how many holds one weighs half for the bound; None weighs all alike.
+    half_life_holds: holds follow each other in time, and one this much older weighs half for the bound; then a hold
+        that has been scored helps to bound those that begin after its end. None: no order; what scores bounds nothing.
     """
     choosing = [hold for hold in holds if hold.role == "choose"]
-    weights = _weights(target, choosing, settings, subject or target.value, failed)
-    basis = [hold for hold in choosing if hold.parts]
-    centres = [blend(weights.shares, hold.parts) for hold in basis]
-    needed = [hold.needed for hold in basis]
-    aged = None if half_life_holds is None else [0.5 ** (hold.age / half_life_holds) for hold in basis]
-    multiplier, used = conformal_multiplier(needed, centres, weights=aged, prior=prior_multiplier)
-    is_prior = _is_infinite(used, aged)
-    policy = PolicySettings()
     scoring = [hold for hold in holds if hold.role == "score"]
+    weights = _weights(target, choosing, settings, subject or target.value, failed)
+
+    def bound(basis: Sequence[Hold], newest: float) -> tuple[float, int, bool]:
+        """The multiplier from these holds for one of age `newest`, how many they are, and whether they are too few."""
+        aged = None if half_life_holds is None else [0.5 ** ((hold.age - newest) / half_life_holds) for hold in basis]
+        centres = [blend(weights.shares, hold.parts) for hold in basis]
+        needed = [hold.needed for hold in basis]
+        found, used = conformal_multiplier(needed, centres, weights=aged, prior=prior_multiplier)
+        return found, used, _is_infinite(used, aged)
+
+    in_time = half_life_holds is not None
+    multiplier, used, is_prior = bound([*choosing, *scoring] if in_time else choosing, 0.0)
+    policy = PolicySettings()
     kept = 0
     for hold in scoring:
+        before = [other for other in holds if other.age >= hold.age + 1.0 - 1e-9] if in_time else choosing
+        own_multiplier = bound(before, hold.age)[0]
         centre = blend(weights.shares, hold.parts)
-        kept += request(target, centre, centre * multiplier, hold.floor, policy) >= hold.needed * (1 - 1e-9)
+        kept += request(target, centre, centre * own_multiplier, hold.floor, policy) >= hold.needed * (1 - 1e-9)
     reasons = list(weights.reasons)
     if is_prior:
         reasons.append(
