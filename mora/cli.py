@@ -51,14 +51,10 @@ app.add_typer(sandbox_app, name="sandbox")
 
 # --- options that several commands share -----------------------------------------------------------------------------
 
-DataDir = Annotated[
-    Path | None, typer.Option("--data", help="Folder of the unified CSVs.  [default: data]", show_default=False)
-]
-ModelsDir = Annotated[
-    Path | None, typer.Option("--models", help="Folder of the models.  [default: models]", show_default=False)
-]
+DataDir = Annotated[Path | None, typer.Option("--data", help="Folder of the unified CSVs.", show_default="data")]
+ModelsDir = Annotated[Path | None, typer.Option("--models", help="Folder of the models.", show_default="models")]
 Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Kubernetes namespace.  [default: default]", show_default=False)
+    str | None, typer.Option("--namespace", "-n", help="Kubernetes namespace.", show_default="default")
 ]
 SandboxName = Annotated[str, typer.Option("--sandbox", help="Name of the sandbox, where several run.")]
 PrometheusUrl = Annotated[
@@ -78,21 +74,26 @@ class _Globals:
     config: Path | None = None
 
 
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from mora import __version__
+
+        print(f"mora {__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no talk; results only.")] = False,
     config: Annotated[
-        Path | None, typer.Option("--config", help="Settings file.  [default: mora.toml here]", show_default=False)
+        Path | None, typer.Option("--config", help="Settings file.", show_default="mora.toml here")
     ] = None,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
 ) -> None:
     _Globals.debug, _Globals.quiet, _Globals.config = debug, quiet, config
-    if version:
-        from mora import __version__
-
-        print(f"mora {__version__}")
-        raise typer.Exit
 
 
 def main() -> None:

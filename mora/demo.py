@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mora.harness.plan import Cell, Plan
+    from mora.pipeline import Place
 
 _MARK = ".mora-demo"
 _KUBECTL_SECONDS = 20
@@ -133,21 +134,49 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
         say("5/6  Print the patch, and let the real kubectl apply it to the Deployment's manifest")
         show(_patched_by_kubectl(subject, folder))
         say("6/6  Apply the advice to the shop and drive the same load again")
-        advised = {recommendation.workload: recommendation.target for recommendation in advice}
-        for workload, allocation in advised.items():
-            place.cluster.apply(workload, allocation)
-        place.cluster.wait_ready(place.workloads, _READY)
-        again = _as_it_stands(plan, proven, advised, place.entry_service)
-        pipeline.collect(again, place, data_dir=folder / "after", reporter=reporter)
-    proof = Proof(
-        load=load,
-        slo=Slo(),
-        before=figures(shipped, data_dir, proven, place.entry_service),
-        after=figures(advised, folder / "after", again.cells[0], place.entry_service),
-        recommendations=tuple(advice),
-    )
+        before = figures(shipped, data_dir, proven, place.entry_service)
+        proof = prove(advice, before, place, plan, proven, data_dir=folder / "after", reporter=reporter)
     show(describe_proof(proof))
     return proof
+
+
+def prove(
+    advice: Sequence[Recommendation],
+    before: Figures,
+    place: Place,
+    plan: Plan,
+    cell: Cell,
+    *,
+    data_dir: Path,
+    reporter: Reporter,
+) -> Proof:
+    """Apply the advice (requests, limits, replicas), drive the cell's load again, and set it beside `before`."""
+    advised = {recommendation.workload: recommendation.target for recommendation in advice}
+    for workload, allocation in advised.items():
+        place.cluster.apply(workload, allocation)
+    place.cluster.wait_ready(place.workloads, _READY)
+    after = drive(plan, cell, place, data_dir=data_dir, reporter=reporter)
+    return Proof(Load(cell.scenario, cell.users), Slo(), before, after, tuple(advice))
+
+
+def drive(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Reporter) -> Figures:
+    """Drive a cell's load on the services as they stand, replicas included, and say how it went."""
+    from mora import pipeline
+
+    standing = {workload: place.cluster.allocation(workload) for workload in place.workloads}
+    replicas = next(a.replicas for w, a in standing.items() if w.name == place.entry_service)
+    as_it_stands = replace(cell, replicas=replicas or 1)
+    # Only targets are scaled: the entry service, to what it has.
+    alone = replace(
+        plan,
+        name=f"{plan.name}-again",
+        cells=(as_it_stands,),
+        scenario_files={cell.scenario: plan.scenario_files[cell.scenario]},
+        targets=(place.entry_service,),
+        repeats=1,
+    )
+    pipeline.collect(alone, place, data_dir=data_dir, reporter=reporter)
+    return figures(standing, data_dir, as_it_stands, place.entry_service)
 
 
 def _make_folder(folder: Path) -> None:
@@ -167,19 +196,6 @@ def _proven_cell(plan: Plan, shipped: Mapping[Workload, Allocation]) -> Cell:
     if not cells:
         raise MoraError(f"The plan {plan.name} has no cell on the {as_shipped} replicas that the shop ships with.")
     return max(cells, key=lambda cell: cell.users)
-
-
-def _as_it_stands(plan: Plan, cell: Cell, advised: Mapping[Workload, Allocation], entry_service: str) -> Plan:
-    """A plan of one cell that leaves every service's replicas as advised."""
-    replicas = next(a.replicas for w, a in advised.items() if w.name == entry_service)
-    return replace(
-        plan,
-        name=f"{plan.name}-again",
-        cells=(replace(cell, replicas=replicas or cell.replicas),),
-        scenario_files={cell.scenario: plan.scenario_files[cell.scenario]},
-        targets=(entry_service,),
-        repeats=1,
-    )
 
 
 def figures(allocations: Mapping[Workload, Allocation], data_dir: Path, cell: Cell, entry_service: str) -> Figures:

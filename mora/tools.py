@@ -28,4 +28,4 @@ def find_tool(name: str) -> Path:
             f"The program {name!r} is not installed: it is neither on PATH, nor in $MORA_TOOLS, nor in {_FETCHED}.",
             hint=f"Install the Debian package {package!r} (apt-get install {package}), or run `make install`.",
         )
-    return Path(found)
+    return Path(found).absolute()

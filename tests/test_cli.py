@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from mora import dataset, pipeline
+from mora import __version__, dataset, pipeline
 from tests.fakes_learning import driven
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
@@ -53,6 +53,11 @@ def test_help_teaches_every_command(tmp_path: Path) -> None:
         its = mora(command, "--help", cwd=tmp_path)
         assert its.returncode == 0
         assert "Usage: mora" in its.stdout
+
+
+def test_the_version_is_told_without_a_command(tmp_path: Path) -> None:
+    told = mora("--version", cwd=tmp_path)
+    assert (told.returncode, told.stdout.strip()) == (0, f"mora {__version__}")
 
 
 def test_a_recommendation_is_on_stdout_and_nothing_else(home: Path) -> None:
