@@ -70,7 +70,7 @@ def list_models(models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> l
     root = Path(models_dir) if namespace == DEFAULT_NAMESPACE else Path(models_dir) / namespace
     if not root.is_dir():
         return []
-    return sorted(folder.name for folder in root.iterdir() if (folder / "card.json").is_file())
+    return sorted(f.name for f in root.iterdir() if not f.name.startswith(".") and (f / "card.json").is_file())
 
 
 # --- collect ---------------------------------------------------------------------------------------------------------
@@ -368,7 +368,7 @@ def check_fresh(
         age_days = (now - last_sample).days
         remarks.append(
             Reason(
-                "stale_data",
+                "stale-data",
                 f"The data ends {age_days} days ago ({last_sample:%Y-%m-%d %H:%M} UTC); use may have moved since.",
             )
         )
@@ -389,7 +389,7 @@ def _differences(standing: Allocation, container: Container) -> list[Reason]:
         return []
     found = []
     if seen.image and container.image and seen.image != container.image:
-        found.append(Reason("image_changed", f"It runs image {container.image}, the data saw {seen.image}."))
+        found.append(Reason("image-changed", f"It runs image {container.image}, the data saw {seen.image}."))
     before, after = seen.resources, container.resources
     for name, old, new in (
         ("CPU", before.cpu_limit_millicores, after.cpu_limit_millicores),
@@ -397,7 +397,7 @@ def _differences(standing: Allocation, container: Container) -> list[Reason]:
     ):
         if old != new:
             found.append(
-                Reason("limits_changed", f"Its {name} limit is {_limit(name, new)}, the data saw {_limit(name, old)}.")
+                Reason("limits-changed", f"Its {name} limit is {_limit(name, new)}, the data saw {_limit(name, old)}.")
             )
     return found
 
