@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+import sys
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -84,7 +85,7 @@ def test_what_is_advised_from_the_committed_data_holds_on_the_real_sandbox(tmp_p
     models = tmp_path / "models"
     for trained in pipeline.train_all(SHOP, data_dir=DATA, models_dir=models, jobs=1):
         assert trained.error is None, trained.error
-    plan = replace(Plan.load("demo"), duration=timedelta(seconds=30))
+    plan = Plan.load("demo")
     cell = Cell("checkout", 1, 60)
     with pipeline.sandbox_place(f"proof-{os.getpid()}") as place:
         assert tuple(workload.name for workload in place.workloads) == SHOP
@@ -114,3 +115,20 @@ def test_what_is_advised_from_the_committed_data_holds_on_the_real_sandbox(tmp_p
         assert recommendation.memory_request.value is not None
         assert recommendation.cpu_request.value is not None
         assert recommendation.replicas.value is not None
+
+
+@pytest.mark.slow
+def test_ctrl_c_takes_the_demos_shop_down(tmp_path: Path) -> None:
+    environment = {**os.environ, "MORA_SANDBOX_HOME": str(tmp_path / "sandboxes")}
+    command = [sys.executable, "-m", "mora", "demo", "--dir", str(tmp_path / "demo")]
+    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert running.stderr is not None
+    for line in running.stderr:
+        if line.startswith("collect:"):
+            break
+    running.send_signal(signal.SIGINT)
+    said = running.stderr.read()
+    assert running.wait(timeout=60) == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert [path.name for path in (tmp_path / "sandboxes").iterdir() if path.is_dir()] == []
