@@ -24,6 +24,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     "policies": {
         "default": "mora.policies:recommend",
     },
+    "replay_policies": {},
     "outputs": {
         "table": "mora.outputs.table:render",
         "json": "mora.outputs.json:render",

@@ -1,4 +1,4 @@
-"""Replaying the past: what a rule would have recommended, and whether that kept its promise.
+"""Asking one policy at every origin: what it would have recommended, and whether that kept its promise.
 
 A policy is a plain function `history -> Allocation`. At every origin it sees what lies before and is judged on the hold
 that follows, so any rule (MOrA's, KRR's, the VPA's) can be replayed beside any other on the same stretches.

@@ -1,0 +1,28 @@
+"""Replaying the past: which rule would have reserved how much, and how that would have gone.
+
+Two questions, two ways. `replay` asks one policy `history -> Allocation` again and again about one service; a model
+judges itself with it. `policy`, `rules`, `scoring` and `run` set rules (`ReplayPolicy`) beside each other on many
+series and many holds: `mora backtest`.
+"""
+
+from mora.backtest.replay import (
+    CPU_OVER_RATIO,
+    HoldScore,
+    has_slo_kept,
+    needed_cpu_cores,
+    needed_memory_bytes,
+    origins,
+    replay,
+    score_hold,
+)
+
+__all__ = [
+    "CPU_OVER_RATIO",
+    "HoldScore",
+    "has_slo_kept",
+    "needed_cpu_cores",
+    "needed_memory_bytes",
+    "origins",
+    "replay",
+    "score_hold",
+]
