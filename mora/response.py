@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 MAX_EXTRAPOLATION = 1.5
 # A run whose CFS periods are throttled more often than this was held back: its use is the quota, not the need.
 THROTTLED_RATIO = 0.10
+# Pods this idle are hardly what keeps the shop from its SLO; half of the usual target utilisation.
+IDLE_UTILISATION = 0.35
 # A level this close to its limit is the limit. CPU rates are averages over a window, so they stay a little below it.
 CPU_PINNED_RATIO = 0.95
 MEMORY_PINNED_RATIO = 0.98
@@ -352,6 +354,8 @@ class LoadResponse:
                 f"{errors:.2%} errors{use}; asked: {_slo(slo)}{fewer}",
             )
         ]
+        if misses:
+            reasons += self._other_culprit(load, replicas - 1)
         if not misses and min_replicas > 1:
             reasons.append(Reason("replicas-floor", f"never fewer than the {min_replicas} asked for"))
         runs = self.runs_of(load.scenario)
@@ -366,6 +370,21 @@ class LoadResponse:
                 )
             )
         return tuple(reasons)
+
+    def _other_culprit(self, load: Load, replicas: int) -> Iterable[Reason]:
+        """A plan scales services together, so an idle one is advised to follow the one that missed the SLO; say so."""
+        share = _share(load, replicas)
+        utilisation = self._answered("utilisation", load, replicas)
+        was_held = any(
+            (run.is_cpu_pinned or run.is_memory_pinned) and run.users_per_pod <= share
+            for run in self.runs_of(load.scenario)
+        )
+        if utilisation is not None and utilisation <= IDLE_UTILISATION and not was_held:
+            yield Reason(
+                "scaled-together",
+                f"with {replicas} this service's own pods were at {utilisation:.0%} of their CPU limit and never held "
+                "at a limit: another service, scaled together with it, may be what missed the SLO",
+            )
 
 
 # --- fitting ---------------------------------------------------------------------------------------------------------

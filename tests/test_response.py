@@ -324,6 +324,22 @@ def test_pods_stay_under_the_target_utilisation_of_their_cpu_limit() -> None:
     assert response.choose_replicas(Load("browsing", 40), SLO, target_utilisation=0.9).replicas == 2
 
 
+@pytest.mark.parametrize(
+    ("fields", "is_said"),
+    [
+        ({"cpu": 0.02, "cpu_limit": 0.5}, True),
+        ({"cpu": 0.3, "cpu_limit": 0.5}, False),
+        ({"cpu": 0.02, "cpu_limit": 0.5, "oom_kills": 1.0, "memory_limit_mib": 100.0}, False),
+        ({"cpu": 0.02}, False),
+    ],
+)
+def test_an_idle_service_that_follows_another_ones_need_is_told_so(fields: dict[str, Any], is_said: bool) -> None:
+    response = fit(run(40, 1, latency=0.9, **fields), run(40, 2, latency=0.1, cpu=0.02, cpu_limit=0.5))
+    choice = response.choose_replicas(Load("browsing", 40), SLO)
+    assert choice.replicas == 2
+    assert ("scaled-together" in {reason.code for reason in choice.reasons}) is is_said
+
+
 def test_the_availability_floor_holds_and_is_told() -> None:
     choice = fit(*grid()).choose_replicas(Load("browsing", 20), SLO, min_replicas=2)
     assert choice.replicas == 2

@@ -42,9 +42,14 @@ def _table(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
             rows.append((f"{target}: nothing held out", *("-" for _ in _NAMES), "-"))
             continue
         cells = [_errors(target, table["errors"].get(name)) for name in _NAMES]
-        held = f"{target} ({table['stretches']} stretches of {table['experiments']} experiments)"
-        rows.append((held, *cells, _readable(target, table["level"])))
+        stretches = _count(table["stretches"], "stretch", "stretches")
+        runs = _count(table["experiments"], "run", "runs")
+        rows.append((f"{target} ({stretches} of {runs})", *cells, _readable(target, table["level"])))
     return _aligned(rows)
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"
 
 
 def _errors(target: str, errors: Mapping[str, float] | None) -> str:

@@ -1,0 +1,49 @@
+"""What `mora train` prints: errors in units a person reads, and every reason once."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mora.outputs.training import render
+
+
+def table(**errors: dict[str, float]) -> dict[str, Any]:
+    return {"errors": errors, "level": 0.08, "stretches": 3, "experiments": 1, "shares": {}, "reasons": []}
+
+
+def card(**changes: Any) -> dict[str, Any]:
+    cpu = table(
+        prophet={"mean": 0.002, "p95": 0.003}, blend={"mean": 0.0015, "p95": 0.002}, naive={"mean": 0.003, "p95": 0.004}
+    )
+    memory = table(naive={"mean": 1024.0 * 1024, "p95": 2048.0 * 1024}) | {"level": 64.0 * 1024 * 1024}
+    report = {
+        "next_steps": {"cpu": cpu, "memory": memory},
+        "calibrations": {"next": {"cpu": {"reasons": [["prior", "too few stretches"]]}, "memory": {"reasons": []}}},
+        "reasons": [["flat", "no seasons"], ["flat", "no seasons"]],
+    }
+    return {"driven": True, "rows": 248, "experiments": ["a", "b", "c", "d"], "report": report | changes}
+
+
+def test_errors_stand_beside_the_naive_forecast_in_readable_units() -> None:
+    text = render("frontend", card(), seconds=2.5)
+    assert "frontend: trained on 248 samples of 4 load experiments in 2.5 s" in text
+    cpu = next(line for line in text.splitlines() if line.strip().startswith("cpu ("))
+    assert "(3 stretches of 1 run)" in cpu
+    assert cpu.split(")")[1].split("   ")[-1].strip() == "80m"
+    for cell in ("2m / 3m", "1.5m / 2m", "3m / 4m"):
+        assert cell in cpu
+    memory = next(line for line in text.splitlines() if line.strip().startswith("memory ("))
+    assert "1 MiB / 2 MiB" in memory
+    assert " - " in memory  # no Prophet for it: absent, not zero
+
+
+def test_a_forecaster_that_has_no_error_is_a_dash_and_a_reason_is_told_once() -> None:
+    text = render("frontend", card(), seconds=1)
+    assert text.count("no seasons") == 1
+    assert "- cpu: too few stretches" in text
+
+
+def test_where_nothing_was_held_out_no_error_is_claimed() -> None:
+    empty = card()
+    empty["report"]["next_steps"]["cpu"]["errors"] = {}
+    assert "cpu: nothing held out" in render("frontend", empty, seconds=1)
