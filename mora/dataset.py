@@ -23,7 +23,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from mora.domain import Quality, Window, check_name
+from mora.domain import Quality, Resources, Window, check_name
 from mora.errors import BadDataset, BadInput, MoraError, NotEnoughData
 from mora.metrics import (
     ALL_COLUMNS,
@@ -33,6 +33,7 @@ from mora.metrics import (
     METRIC_COLUMNS,
     METRICS,
 )
+from mora.quantities import bytes_up, cores_to_millicores
 
 SCHEMA_VERSION = 1
 DEFAULT_NAMESPACE = "default"
@@ -144,7 +145,7 @@ def read_dataset(
     kept = [
         columns
         for path, columns in parsed.items()
-        if include_flagged or cards[path.stem].get("quality", {}).get("is_complete", True)
+        if include_flagged or cards.get(path.stem, {}).get("quality", {}).get("is_complete", True)
     ]
     if not kept:
         raise NotEnoughData(
@@ -157,7 +158,10 @@ def read_dataset(
 def read_cards(
     service: str, data_dir: Path | str = "data", *, namespace: str = DEFAULT_NAMESPACE
 ) -> dict[str, dict[str, Any]]:
-    """experiment_id -> its JSON, for every experiment of a service, sorted by id."""
+    """experiment_id -> its JSON, for every experiment of a service that has one, sorted by id.
+
+    A CSV without a card is data all the same: from another tool, or from a run that was killed between the two.
+    """
     folder = service_folder(data_dir, service, namespace=namespace)
     paths = _experiment_files(folder) if folder.is_dir() else []
     if not paths:
@@ -168,11 +172,12 @@ def read_cards(
             if known
             else "Collect some first: mora collect --plan quick",
         )
-    return {path.stem: _read_card(path.with_name(f"{path.stem}.json")) for path in paths}
+    cards = {path.stem: path.with_name(f"{path.stem}.json") for path in paths}
+    return {name: _read_card(card) for name, card in cards.items() if card.exists()}
 
 
 def _read_card(path: Path) -> dict[str, Any]:
-    text = _decode(path, _read_bytes(path, missing="so the experiment beside it was never finished"))
+    text = _decode(path, _read_bytes(path))
     try:
         card = json.loads(text)
     except json.JSONDecodeError as error:
@@ -200,14 +205,9 @@ def read_experiment(path: Path) -> pd.DataFrame:
     return _to_frame([_parse(path, _read_bytes(path))])
 
 
-def _read_bytes(path: Path, *, missing: str = "") -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         raw = path.read_bytes()
-    except FileNotFoundError as error:
-        raise BadDataset(
-            f"{path} is missing{', ' + missing if missing else ''}.",
-            hint="Go on with the interrupted collection (mora collect --resume), or delete the experiment's files.",
-        ) from error
     except OSError as error:
         raise BadDataset(f"{path} cannot be read: {error.strerror}.") from error
     if not raw.strip():
@@ -397,6 +397,23 @@ def unify(
     frame["replica_count"] = math.nan if replica_count is None else float(replica_count)
     frame["load_users"] = math.nan if load_users is None else float(load_users)
     return frame.reindex(columns=list(ALL_COLUMNS))
+
+
+def last_resources(metrics: pd.DataFrame) -> Resources:
+    """The main container's requests and limits as they stood last in some rows; None where none was ever seen."""
+
+    def last(column: str) -> float | None:
+        known = metrics[column].dropna() if column in metrics else pd.Series(dtype="float64")
+        return float(known.iloc[-1]) if len(known) else None
+
+    cpu_request, cpu_limit = last("cpu_request_cores"), last("cpu_limit_cores")
+    memory_request, memory_limit = last("mem_request_bytes"), last("mem_limit_bytes")
+    return Resources(
+        cpu_request_millicores=None if cpu_request is None else cores_to_millicores(cpu_request),
+        cpu_limit_millicores=None if cpu_limit is None else cores_to_millicores(cpu_limit),
+        memory_request_bytes=None if memory_request is None else bytes_up(memory_request),
+        memory_limit_bytes=None if memory_limit is None else bytes_up(memory_limit),
+    )
 
 
 def assess_quality(frame: pd.DataFrame, window: Window) -> Quality:

@@ -349,7 +349,8 @@ def standing_allocation(model: ServiceModel) -> Allocation:
     resources = seen.get("resources") or {}
     fields = Resources.__dataclass_fields__
     container = Container(
-        name=seen.get("container") or "server",
+        # Nobody said what it is called: most charts name it like the workload.
+        name=seen.get("container") or model.workload.name,
         resources=Resources(**{name: resources[name] for name in fields if resources.get(name) is not None}),
         image=seen.get("image"),
         is_main=True,

@@ -403,7 +403,10 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
     is_throttled = len(throttled) > 0 and float(np.mean(throttled)) > THROTTLED_RATIO
     is_cpu_pinned = is_throttled or (cpu_limit is not None and cpu_p95 >= CPU_PINNED_RATIO * cpu_limit)
     is_memory_pinned = oom_kills > 0 or (memory_limit is not None and memory_peak >= MEMORY_PINNED_RATIO * memory_limit)
-    load_test = card.get("load_test") or {}
+    # The card's figures are of the whole window; the entry service's own columns stand in where there is no card.
+    load_test = card.get("load_test") or {
+        column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio")
+    }
     return Run(
         experiment_id=experiment_id,
         scenario=str(rows["scenario"].iloc[0]),
@@ -554,6 +557,11 @@ def _least_for(load: Load, share: float) -> int:
 def _lowest(rows: pd.DataFrame, column: str) -> float | None:
     values = rows[column].dropna() if column in rows else ()
     return float(np.min(values)) if len(values) else None
+
+
+def _mean(rows: pd.DataFrame, column: str) -> float | None:
+    values = rows[column].dropna() if column in rows else ()
+    return float(np.mean(values)) if len(values) else None
 
 
 def _highest(rows: pd.DataFrame, column: str) -> float:

@@ -358,8 +358,12 @@ def test_a_csv_without_its_json_was_never_finished(written: Path, tmp_path: Path
     assert is_finished(tmp_path, "frontend", written.stem)
     written.with_suffix(".json").unlink()
     assert not is_finished(tmp_path, "frontend", written.stem)
-    with pytest.raises(BadDataset, match=r"\.json is missing, so the .* was never finished(.|\n)*--resume"):
-        read_dataset("frontend", tmp_path)
+
+
+def test_a_csv_without_its_json_is_data_all_the_same(written: Path, tmp_path: Path) -> None:
+    written.with_suffix(".json").unlink()
+    assert len(read_dataset("frontend", tmp_path)) == len(read_experiment(written))
+    assert read_cards("frontend", tmp_path) == {}
 
 
 def test_a_json_that_is_newer_torn_or_foreign_is_refused(written: Path, tmp_path: Path) -> None:

@@ -388,6 +388,15 @@ def test_without_load_tests_no_replica_count_can_promise_an_slo() -> None:
     assert (choice.replicas, choice.reasons[0].code) == (None, "no-load-test")
 
 
+def test_without_cards_the_entry_services_own_columns_tell_latency_and_errors() -> None:
+    slow, fast = (
+        run(40, replicas, cpu=0.1, latency=None)[0].assign(latency_p95_seconds=latency, error_ratio=0.0)
+        for replicas, latency in ((1, 0.5), (2, 0.1))
+    )
+    choice = LoadResponse.fit(pd.concat([slow, fast]), {}).choose_replicas(Load("browsing", 40), SLO)
+    assert choice.replicas == 2
+
+
 def test_the_highest_load_that_kept_the_slo_is_found_across_scenarios() -> None:
     response = fit(
         *grid(),

@@ -10,13 +10,12 @@ from pathlib import Path
 
 import pandas as pd
 
-from mora.dataset import assess_quality, list_services, read_cards, unify, write_experiment
-from mora.domain import MetricSource, Observation, Reporter, Resources, Silent, Window, Workload
+from mora.dataset import assess_quality, last_resources, list_services, read_cards, unify, write_experiment
+from mora.domain import MetricSource, Observation, Reporter, Silent, Window, Workload
 from mora.errors import BadDataset, NotEnoughData, SourceUnavailable
 from mora.harness.experiment import observation_card
 from mora.harness.ledger import locked
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import bytes_up, cores_to_millicores
 
 # Whether a workload was there at all; restarts, for one, are answered with 0 where nothing ran.
 _PRESENCE = ["cpu_cores_value", "mem_bytes_value", "replica_count_value"]
@@ -100,7 +99,7 @@ def _write(observation: Observation, window: Window, data_dir: Path) -> Path:
         scenario=OBSERVED_SCENARIO,
     )
     card = observation_card(observation, frame, assess_quality(frame, window), window)
-    card["resources"] = asdict(_last_resources(metrics))
+    card["resources"] = asdict(last_resources(metrics))
     asked = observation.window
     if (window.start, window.end) != (asked.start, asked.end):
         card["warnings"].append(
@@ -111,20 +110,3 @@ def _write(observation: Observation, window: Window, data_dir: Path) -> Path:
     if len(containers):
         containers = containers[containers["timestamp"].between(start, pd.Timestamp(window.end))]
     return write_experiment(data_dir, frame, card, containers, namespace=workload.namespace)
-
-
-def _last_resources(metrics: pd.DataFrame) -> Resources:
-    """Requests and limits as they stood last; None where none was ever seen."""
-
-    def last(column: str) -> float | None:
-        known = metrics[column].dropna() if column in metrics else pd.Series(dtype="float64")
-        return float(known.iloc[-1]) if len(known) else None
-
-    cpu_request, cpu_limit = last("cpu_request_cores"), last("cpu_limit_cores")
-    memory_request, memory_limit = last("mem_request_bytes"), last("mem_limit_bytes")
-    return Resources(
-        cpu_request_millicores=None if cpu_request is None else cores_to_millicores(cpu_request),
-        cpu_limit_millicores=None if cpu_limit is None else cores_to_millicores(cpu_limit),
-        memory_request_bytes=None if memory_request is None else bytes_up(memory_request),
-        memory_limit_bytes=None if memory_limit is None else bytes_up(memory_limit),
-    )

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora import __version__
+from mora.dataset import last_resources
 from mora.domain import Demand, Reason, Reporter, Silent, Slo, Workload
 from mora.errors import BadModel, NotEnoughData
 from mora.features import is_driven
@@ -153,6 +154,7 @@ def train(
             f"There are no rows of {workload.name!r} to train on.", hint="Collect some: mora collect --plan quick"
         )
     chosen, reasons = _one_kind(frame)
+    reasons += _without_cards(chosen, cards)
     driven = is_driven(chosen)
     documents: dict[str, Any] = {}
     if driven:
@@ -222,6 +224,17 @@ def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
     return frame, []
 
 
+def _without_cards(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
+    bare = sorted({str(name) for name in frame["experiment_id"].unique()} - set(cards))
+    if not bare:
+        return []
+    text = (
+        f"{len(bare)} experiments have no JSON beside their CSV ({bare[0]}{', ...' if len(bare) > 1 else ''}): their "
+        "quality was not checked when they were collected"
+    )
+    return [Reason("no-card", text)]
+
+
 def _fingerprint(frame: pd.DataFrame) -> str:
     """A checksum of what was learnt from, the same on every machine."""
     text = frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\n")
@@ -234,7 +247,7 @@ def _last_sample(frame: pd.DataFrame) -> datetime:
 
 
 def _standing(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The workload as it stood when the newest experiment began; None for what no card says."""
+    """The workload as it stood when the newest experiment began; None for what neither card nor samples say."""
     newest = frame.groupby("experiment_id")["timestamp"].max().sort_values(kind="stable").index
     for name in reversed([str(name) for name in newest]):
         card = cards.get(name)
@@ -245,7 +258,9 @@ def _standing(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> di
                 "replicas": card.get("standing_replicas"),
                 "resources": dict(card.get("resources") or {}),
             }
-    return {"container": None, "image": None, "replicas": None, "resources": {}}
+    # Without a card the samples alone tell what was set.
+    resources = asdict(last_resources(frame.sort_values("timestamp", kind="stable")))
+    return {"container": None, "image": None, "replicas": None, "resources": resources}
 
 
 def _startups(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:

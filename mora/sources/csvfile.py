@@ -48,7 +48,7 @@ class CsvSource:
             )
         columns = [*METRIC_COLUMNS, *(column for column in EXTRA_COLUMNS if rows[column].notna().any())]
         cards = dataset.read_cards(workload.name, self._data_dir, namespace=workload.namespace)
-        card = cards[rows["experiment_id"].iloc[-1]]
+        card = cards.get(rows["experiment_id"].iloc[-1], {})
         return Observation(
             workload=workload,
             window=window,
