@@ -12,6 +12,7 @@ Every piece that changes a number, or refuses one, leaves a Reason with a stable
     floor, cap             the settings raised or lowered it; cap-below-need: they left no honest number
     held-small-cut         a cut too small for a rollout; held-pinned: a cut refused, since use was held at a limit
     stepped                a cut made in several steps
+    no-confidence          a number that no held-out run can speak for
     no-number              nothing to size from; the reasons beside it say why
     limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised, limit-left    how a limit came to be
     autoscaler-utilisation an HPA scales on the utilisation of this request; the way out is in the text
@@ -381,15 +382,20 @@ def _request(
             proposal = proposal.because("autoscaler-retarget", _retarget(kind, autoscaler, now, wanted))
     if proposal.amount is None:
         return Advice(now=now, value=None, reasons=proposal.reasons)
-    # A number that a cap holds below the need makes a promise that nobody has tested: it gets no confidence.
+    # A number that a cap holds below the need makes a promise that nobody has tested: it gets no confidence. Nor does
+    # one that answers use held at a limit: what the need was there, no held-out run can tell.
+    is_pinned = _is_pinned(kind, demand)
     is_tested = proposal.amount >= need.amount or kind.round_up(need.amount) == proposal.amount
     return Advice(
         now=now,
         value=int(proposal.amount),
-        confidence=target.confidence if is_tested else None,
+        confidence=target.confidence if is_tested and not is_pinned else None,
         holds=target.holds,
-        reasons=(*target.reasons, *proposal.reasons),
+        reasons=(*target.reasons, *proposal.reasons, *((_UNTESTED,) if is_pinned else ())),
     )
+
+
+_UNTESTED = Reason("no-confidence", "no confidence: what is needed beyond a limit is not known before it is raised")
 
 
 def _within(kind: Kind, now: int | None, *, is_pinned: bool, settings: PolicySettings) -> Piece:

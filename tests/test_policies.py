@@ -357,7 +357,7 @@ def test_memory_below_a_mebibyte_is_whole_kibibytes() -> None:
 def test_an_oom_kill_adds_a_hundred_mebibytes_or_a_fifth() -> None:
     small = recommend(demand(oom_kills=2, oom_peak_bytes=256.0 * MIB), allocation()).memory_request
     assert small.value == 356 * MIB
-    assert small.reasons[-1] == Reason("oom-bump", "2 OOM kills at 256Mi: at least max(256Mi + 100Mi, x 1.2) = 356Mi")
+    assert small.reasons[-2] == Reason("oom-bump", "2 OOM kills at 256Mi: at least max(256Mi + 100Mi, x 1.2) = 356Mi")
     large = recommend(demand(memory=needs(1.0, 1.0, 1000.0 * MIB), oom_kills=1), allocation()).memory_request
     assert large.value == 1200 * MIB  # the VPA's own test: 1000 -> 1200
 
@@ -366,18 +366,27 @@ def test_memory_that_was_oom_killed_is_not_cut() -> None:
     current = allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB)
     advice = recommend(demand(oom_kills=1), current)
     assert (advice.memory_request.value, advice.memory_limit.value) == (GIB, 2 * GIB)
-    assert codes(advice.memory_request)[-1] == codes(advice.memory_limit)[-1] == "held-pinned"
+    assert codes(advice.memory_request)[-2] == codes(advice.memory_limit)[-1] == "held-pinned"
 
 
 def test_use_held_at_a_limit_is_raised_by_a_fifth() -> None:
     advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=100)).cpu_request
     assert advice.value == 240
-    assert advice.reasons[-1].text == "use was held at a limit, so 200m says 'at least': x 1.2 = 240m"
+    assert advice.reasons[-2].text == "use was held at a limit, so 200m says 'at least': x 1.2 = 240m"
 
 
 def test_a_cut_of_what_was_held_at_a_limit_is_refused() -> None:
     advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=800)).cpu_request
-    assert (advice.value, codes(advice)[-1]) == (800, "held-pinned")
+    assert (advice.value, codes(advice)[-2]) == (800, "held-pinned")
+
+
+def test_what_was_held_at_a_limit_or_killed_there_has_no_confidence() -> None:
+    advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True), oom_kills=1), allocation())
+    for number in (advice.cpu_request, advice.memory_request, advice.memory_limit):
+        assert number.value is not None
+        assert number.confidence is None
+    assert codes(advice.cpu_request)[-1] == codes(advice.memory_request)[-1] == "no-confidence"
+    assert recommend(demand(), allocation()).cpu_request.confidence == 0.9
 
 
 # --- floors, caps, steps ---------------------------------------------------------------------------------------------
