@@ -24,7 +24,13 @@ REGISTRY: dict[str, dict[str, str]] = {
     "policies": {
         "default": "mora.policies:recommend",
     },
-    "replay_policies": {},
+    "replay_policies": {
+        "krr": "mora.backtest.rules:krr",
+        "vpa": "mora.backtest.rules:vpa",
+        "p99": "mora.backtest.rules:p99",
+        "peak": "mora.backtest.rules:peak",
+        "last": "mora.backtest.rules:last",
+    },
     "outputs": {
         "table": "mora.outputs.table:render",
         "json": "mora.outputs.json:render",

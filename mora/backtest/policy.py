@@ -4,7 +4,8 @@ A rule is a plain function, registered under `replay_policies`:
 
     def rule(series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]
 
-It is handed all series at once, whole, so that it may learn from many and work incrementally over time. What keeps it
+It is handed all series at once, whole, so that it may learn from many and work incrementally over time; one that
+looks at a single series is written as a `LoneRule`, and can then be replayed series by series. What keeps a rule
 honest is its contract (tests/backtest/test_contract.py, by truncation, for every registered name): the number for the
 decision at sample k must be the same, bit for bit, whatever any series holds from that moment on.
 """
@@ -96,11 +97,29 @@ Rule = Callable[[Sequence[Series], Resource, Decisions], list[Floats]]
 
 
 @dataclass(frozen=True, slots=True)
+class LoneRule:
+    """A rule that learns nothing from other series: a function of one series, given its own decisions.
+
+    one: (series, resource, at, decisions) -> one reservation for each sample index in `at`.
+    """
+
+    one: Callable[[Series, Resource, Indices, Decisions], Floats]
+
+    def __call__(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
+        return [self.one(single, resource, at, decisions) for single, at in zip(series, decisions.at, strict=True)]
+
+
+@dataclass(frozen=True, slots=True)
 class NamedRule:
     """A plain function as a ReplayPolicy."""
 
     name: str
     rule: Rule
+
+    @property
+    def is_lone(self) -> bool:
+        """Whether each series' answer rests on that series alone."""
+        return isinstance(self.rule, LoneRule)
 
     def reservations(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
         return self.rule(series, resource, decisions)
@@ -111,7 +130,7 @@ def policy_names() -> list[str]:
     return registry.names("replay_policies")
 
 
-def load_policy(name: str) -> ReplayPolicy:
+def load_policy(name: str) -> NamedRule:
     """The registered rule of that name; BadInput with the names that exist where there is none."""
     return NamedRule(name, registry.load("replay_policies", name))
 
