@@ -87,7 +87,11 @@ class Curve:
         return float(np.interp(users_per_pod, self.users_per_pod, self.level)) + self.slope * beyond
 
     def is_at_least(self, users_per_pod: float) -> bool:
-        return self.pinned_from is not None and users_per_pod >= self.pinned_from
+        """From `pinned_from` on, and on the way to it: past the knot before, the level leans on one that is a limit."""
+        if self.pinned_from is None:
+            return False
+        before = [knot for knot in self.users_per_pod if knot < self.pinned_from]
+        return users_per_pod >= self.pinned_from or bool(before and users_per_pod > before[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -477,7 +481,9 @@ def _fit(
     else:
         from sklearn.isotonic import IsotonicRegression
 
-        fitted = IsotonicRegression(out_of_bounds="clip").fit(shares, levels).predict(knots)
+        # What was held at a limit bounds the curve from below; averaged in, it would pull down what ran freely.
+        own = ~is_pinned if not is_pinned.all() else is_pinned
+        fitted = IsotonicRegression(out_of_bounds="clip").fit(shares[own], levels[own]).predict(knots)
         for share, level in zip(shares[is_pinned], levels[is_pinned], strict=True):
             fitted = np.where(knots >= share, np.maximum(fitted, level), fitted)
     free = ~is_pinned

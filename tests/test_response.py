@@ -229,6 +229,19 @@ def test_a_throttled_run_says_at_least_the_limit() -> None:
     assert not light.is_at_least
 
 
+def test_between_a_free_run_and_a_throttled_one_the_need_is_at_least_what_is_read() -> None:
+    response = fit(run(10, 1, cpu=0.1), run(20, 1, cpu=0.15, cpu_limit=0.2, throttled=0.4))
+    assert response.use(Target.CPU, Load("browsing", 15), 1).is_at_least
+    assert not response.use(Target.CPU, Load("browsing", 10), 1).is_at_least
+    assert not response.use(Target.CPU, Load("browsing", 10), 2).is_at_least
+
+
+def test_a_throttled_run_does_not_pull_a_free_one_down() -> None:
+    response = fit(run(10, 1, cpu=0.17, cpu_limit=0.2), run(20, 1, cpu=0.11, cpu_limit=0.2, throttled=0.6))
+    assert response.use(Target.CPU, Load("browsing", 10), 1).value == pytest.approx(0.17)
+    assert response.use(Target.CPU, Load("browsing", 20), 1).value == pytest.approx(0.17)
+
+
 def test_use_close_under_its_limit_is_the_limit() -> None:
     response = fit(run(20, 1, cpu=0.193, cpu_limit=0.2, memory_mib=127, memory_limit_mib=128))
     cpu, memory = (response.use(target, Load("browsing", 20), 1) for target in (Target.CPU, Target.MEMORY))
