@@ -328,7 +328,13 @@ def recommend(
         frame = dataset.read_dataset(service, data_dir, namespace=namespace, include_flagged=include_flagged)
     if frame.empty:
         raise NotEnoughData(f"There is no usable data of {service!r} in {data_dir}.", hint="Collect some: mora collect")
+    current = None if current is None else _as_measured(current, model)
     remarks = check_fresh(model, current, now=now or datetime.now(UTC), stale_ok=stale_ok)
+    settings = policy if policy is not None else policies.PolicySettings()
+    standing = current if current is not None else standing_allocation(model)
+    scaler, most_replicas = standing.autoscaler, settings.max_replicas
+    if scaler is not None:
+        most_replicas = max(min(most_replicas or scaler.max_replicas, scaler.max_replicas), min_replicas)
     demand = model.demand(
         frame,
         users=users,
@@ -336,11 +342,34 @@ def recommend(
         slo=slo or Slo(),
         min_replicas=min_replicas,
         target_utilisation=target_utilisation,
+        max_replicas=most_replicas,
+        # An autoscaler that cannot add enough ends at its most.
+        standing_replicas=standing.replicas if scaler is None else scaler.max_replicas,
     )
-    settings = policy if policy is not None else policies.PolicySettings()
-    standing = current if current is not None else standing_allocation(model)
     advice = policies.recommend(demand, standing, settings)
+    if current is None and _measured_container(model) is None:
+        text = (
+            f"the data does not say what the container is called: {advice.container!r} is a guess; look before you "
+            "apply it, or compare with what runs (--target kubernetes)"
+        )
+        remarks = (*remarks, Reason("container-guessed", text))
     return replace(advice, reasons=(*remarks, *advice.reasons), model_digest=model.digest)
+
+
+def _measured_container(model: ServiceModel) -> str | None:
+    name: str | None = (model.card.get("standing") or {}).get("container")
+    return name
+
+
+def _as_measured(current: Allocation, model: ServiceModel) -> Allocation:
+    """The workload with that container as its main one which the data was measured of: no other gets its numbers.
+
+    A cluster and a Prometheus may choose differently, where only one of them knows the pods' annotations.
+    """
+    measured = _measured_container(model)
+    if measured not in [container.name for container in current.containers]:
+        return current
+    return replace(current, containers=tuple(replace(c, is_main=c.name == measured) for c in current.containers))
 
 
 def standing_allocation(model: ServiceModel) -> Allocation:
@@ -374,6 +403,11 @@ def check_fresh(
             )
         )
     if current is not None and current.main is not None:
+        measured = _measured_container(model)
+        if measured is not None and measured != current.main.name:
+            there = ", ".join(container.name for container in current.containers)
+            text = f"It has no container {measured!r}, which the data saw; there are: {there}."
+            remarks.append(Reason("container-changed", text))
         remarks += _differences(standing_allocation(model), current.main)
     if remarks and not stale_ok:
         words = " ".join(remark.text for remark in remarks)

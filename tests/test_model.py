@@ -18,11 +18,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.domain import Slo, Target
+from mora.domain import Reason, Slo, Target, TargetDemand
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.forecasters.lstm import LstmSettings
 from mora.model import ServiceModel, TrainSettings, train
 from mora.model import driven as driven_room
+from mora.model.answers import largest
 from mora.model.calibration import Calibration, Hold, calibrate
 from mora.model.folder import CARD
 from mora.model.settings import PRIOR_MULTIPLIER_DRIVEN, PRIOR_RATE
@@ -260,7 +261,63 @@ def test_where_no_load_kept_the_slo_it_is_said(model: ServiceModel, data: Data) 
     assert demand.replicas is None
     assert demand.reasons[0].code == "no-load-kept-slo"
     assert demand.cpu is not None
-    assert any(reason.code == "sized-at-most-replicas" for reason in demand.reasons)
+    assert any(reason.code == "sized-at-fewest-replicas" for reason in demand.reasons)
+
+
+@pytest.mark.slow
+def test_where_no_count_can_be_promised_the_pod_is_sized_for_the_replicas_that_stay(
+    model: ServiceModel, data: Data
+) -> None:
+    impossible = Slo(p95_seconds=0.001)
+    unknown = model.demand(data[0], users=20, scenario="checkout", slo=impossible)
+    standing = model.demand(data[0], users=20, scenario="checkout", slo=impossible, standing_replicas=3)
+    assert standing.replicas is None
+    assert standing.cpu is not None
+    assert unknown.cpu is not None
+    assert unknown.cpu.bound > 1.5 * standing.cpu.bound
+    assert any(reason.code == "sized-at-standing-replicas" for reason in standing.reasons)
+    capped = model.demand(data[0], users=40, scenario="checkout", max_replicas=1, standing_replicas=1)
+    assert capped.replicas is None
+    assert capped.cpu is not None
+    assert capped.cpu.pinned
+
+
+@pytest.mark.slow
+def test_replicas_are_as_sure_as_what_was_tested(model: ServiceModel, data: Data) -> None:
+    seen = {question: targets["replicas"].confidence for question, targets in model.calibrations.items()}
+    driven = model.demand(data[0], users=20, scenario="checkout").replicas
+    between = model.demand(data[0], users=25, scenario="checkout").replicas
+    assert driven is not None
+    assert between is not None
+    assert (driven.confidence, between.confidence) == (seen["driven"], seen["undriven"])
+    assert "confidence-in-other-slo" not in [reason.code for reason in driven.reasons]
+    stricter = model.demand(data[0], users=20, scenario="checkout", slo=Slo(p95_seconds=0.25)).replicas
+    assert stricter is not None
+    assert stricter.reasons[-1].code == "confidence-in-other-slo"
+    assert "p95 300 ms" in stricter.reasons[-1].text
+
+
+@pytest.mark.slow
+def test_replicas_that_were_asked_for_are_no_promise(model: ServiceModel, data: Data) -> None:
+    assert model.demand(data[0], users=40, scenario="checkout", replicas=1).replicas is None
+
+
+def test_the_words_of_a_larger_scenario_come_with_its_number() -> None:
+    def needs(centre: float, bound: float, scenario: str, *, pinned: bool = False) -> TargetDemand:
+        reasons = [Reason("centre", f"{scenario}: {centre}"), Reason("bound", f"{scenario}: {bound}")]
+        reasons += [Reason("at-least-limit", f"{scenario} was held")] if pinned else []
+        return TargetDemand(centre, bound, bound, 0.9, 5, pinned, tuple(reasons))
+
+    answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]] = [
+        (needs(0.1, 0.3, "checkout"), ()),
+        (needs(0.2, 0.25, "browsing", pinned=True), ()),
+    ]
+    most, ruling, why = largest(answers)
+    assert (ruling, why) == (0, ())
+    assert most is not None
+    assert (most.centre, most.bound, most.pinned) == (0.2, 0.3, True)
+    said = [reason.text for reason in most.reasons]
+    assert said == ["checkout: 0.1", "checkout: 0.3", "browsing: 0.2", "browsing was held"]
 
 
 @pytest.mark.slow
@@ -322,8 +379,9 @@ def test_few_cells_fall_back_to_what_can_be_known_and_say_so() -> None:
 @pytest.mark.slow
 def test_a_service_without_load_tests_is_sized_without_a_promise_on_replicas(data: Data) -> None:
     cards = {name: {**card, "load_test": None} for name, card in data[1].items()}
-    mute = train(data[0], cards, fakes.WORKLOAD, settings=QUICK)
-    demand = mute.demand(data[0])
+    frame = data[0].assign(latency_p95_seconds=np.nan, error_ratio=np.nan)
+    mute = train(frame, cards, fakes.WORKLOAD, settings=QUICK)
+    demand = mute.demand(frame)
     assert demand.replicas is None
     assert demand.cpu is not None
     assert demand.reasons[0].code == "no-load-test"
@@ -391,6 +449,17 @@ def test_a_history_is_answered_for_the_next_hold(watched: tuple[pd.DataFrame, Se
     assert "load_users" not in model.card["lstm_columns"]
     with pytest.raises(BadInput, match="no other load"):
         model.demand(history, users=100)
+
+
+@pytest.mark.slow
+def test_load_experiments_that_came_later_do_not_answer_for_a_history(
+    watched: tuple[pd.DataFrame, ServiceModel], data: Data
+) -> None:
+    history, model = watched
+    later = data[0].assign(timestamp=data[0]["timestamp"] + pd.Timedelta(days=30))
+    assert model.demand(pd.concat([history, later], ignore_index=True)) == model.demand(history)
+    with pytest.raises(NotEnoughData, match="none of that is at hand"):
+        model.demand(later)
 
 
 @pytest.mark.slow

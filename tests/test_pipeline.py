@@ -7,12 +7,25 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, cast
 
+import pandas as pd
 import pytest
 
 from mora import dataset, pipeline
-from mora.domain import Allocation, Container, Resources, Workload
+from mora.domain import (
+    Allocation,
+    Autoscaler,
+    Container,
+    Demand,
+    Load,
+    Recommendation,
+    Resources,
+    Target,
+    TargetDemand,
+    Workload,
+)
 from mora.errors import BadInput, BadModel, NotEnoughData, StaleAnswer
 from mora.model import ServiceModel
+from mora.policies import PolicySettings
 from mora.quantities import MIB
 from tests.fakes_learning import driven
 
@@ -78,6 +91,12 @@ def test_a_service_that_changed_since_is_refused(current: Allocation, words: str
     assert "--stale-ok" in str(refused.value)
 
 
+def test_a_container_that_is_gone_is_refused() -> None:
+    renamed = Allocation(2, (Container("web", SEEN, "shop:1", is_main=True),))
+    with pytest.raises(StaleAnswer, match="no container 'server', which the data saw; there are: web"):
+        check(model(), renamed, days=0)
+
+
 def test_requests_may_change_since_they_do_not_change_what_was_measured() -> None:
     assert check(model(), running(replace(SEEN, cpu_request_millicores=500)), days=0) == []
 
@@ -89,6 +108,50 @@ def test_who_takes_a_stale_answer_is_told_why_it_is_one() -> None:
         "image-changed",
         "limits-changed",
     ]
+
+
+@dataclass(frozen=True)
+class Asked(Learnt):
+    """A model that keeps what it was asked, and answers 100m and 64 MiB on two replicas."""
+
+    digest: str = "sha"
+    asked: dict[str, Any] = field(default_factory=dict)
+
+    def demand(self, recent: pd.DataFrame, **asked: Any) -> Demand:
+        self.asked.update(asked)
+        cpu, memory, replicas = (TargetDemand(need, need, need, 0.9, 9) for need in (0.1, 64.0 * MIB, 2.0))
+        return Demand(self.workload, Load("browsing", 10), LAST, cpu, memory, replicas)
+
+
+def advise(model: Asked, **options: Any) -> Recommendation:
+    rows = pd.DataFrame({"experiment_id": ["one"]})
+    return pipeline.recommend("frontend", model=cast(ServiceModel, model), frame=rows, **options)
+
+
+def test_a_pod_is_sized_within_the_replicas_that_may_be() -> None:
+    capped = Asked()
+    advise(capped, policy=PolicySettings(max_replicas=3))
+    assert (capped.asked["max_replicas"], capped.asked["standing_replicas"]) == (3, 2)
+    scaled = Asked()
+    scaler = Autoscaler("frontend", Target.CPU, is_utilisation=True, target=70, min_replicas=1, max_replicas=6)
+    advise(scaled, current=replace(running(), autoscaler=scaler), min_replicas=2)
+    assert (scaled.asked["max_replicas"], scaled.asked["standing_replicas"]) == (6, 6)
+
+
+def test_the_container_that_was_measured_gets_the_numbers() -> None:
+    other = Container("cache", Resources(10, None, 16 * MIB, None), "cache:1", is_main=True)
+    server = Container("server", SEEN, "shop:1")
+    advice = advise(Asked(), current=Allocation(2, (other, server)))
+    assert (advice.container, advice.cpu_request.now) == ("server", 100)
+
+
+def test_a_container_that_nobody_named_is_said_to_be_a_guess() -> None:
+    unnamed = Asked()
+    unnamed.card["standing"]["container"] = None
+    advice = advise(unnamed)
+    assert advice.container == "frontend"
+    assert advice.reasons[0].code == "container-guessed"
+    assert "container-guessed" not in [reason.code for reason in advise(unnamed, current=running()).reasons]
 
 
 def test_without_a_cluster_the_workload_stands_as_the_data_saw_it() -> None:

@@ -62,6 +62,7 @@ class DrivenAnswer:
         min_replicas: int,
         target_utilisation: float,
         max_replicas: int | None,
+        standing_replicas: int | None,
     ) -> Demand:
         if users is not None and users < 1:
             raise BadInput(f"A load needs at least 1 user, not {users}.")
@@ -82,7 +83,7 @@ class DrivenAnswer:
             "target_utilisation": target_utilisation,
             "max_replicas": max_replicas,
         }
-        count, replica_demand, why = self._replicas(loads, replicas, slo, settings)
+        count, replica_demand, why = self._replicas(loads, replicas, slo, settings, standing_replicas)
         reasons += why
         nearest = {
             (target, load): nearest_runs(self.response, target, load, count, windowed=self.card["windowed"])
@@ -91,9 +92,7 @@ class DrivenAnswer:
         }
         outlooks, unseen = _look(recent, {run.experiment_id for runs in nearest.values() for run in runs}, self.lstm)
         reasons += unseen
-        sized = {
-            target: self._largest([self._pod(target, load, count, outlooks) for load in loads]) for target in SIZED
-        }
+        sized = {target: largest([self._pod(target, load, count, outlooks) for load in loads]) for target in SIZED}
         runs = {run.experiment_id: run for load in loads for run in runs_up_to(self.response, load, count)}
         killed = [run for run in runs.values() if run.oom_kills]
         # The load that asks for the most CPU is the one the answer stands for.
@@ -121,12 +120,14 @@ class DrivenAnswer:
             return [Load(name, users) for name in scenarios], []
         kept = {name: self.response.highest_load_within(slo, name) for name in scenarios}
         loads = [load for load in kept.values() if load is not None]
-        promise = f"p95 {slo.p95_seconds * 1000:.0f} ms and {slo.error_ratio:.2%} errors"
+        promise = _promise(slo)
         if loads:
             words = ", ".join(f"{load.users} users of {load.scenario}" for load in loads)
-            return loads, [
-                Reason("highest-load-within-slo", f"sized for the highest load that kept {promise}: {words}")
-            ]
+            text = f"sized for the highest load that kept {promise}: {words}"
+            left_out = [name for name, load in kept.items() if load is None]
+            if left_out:
+                text += f"; not for {', '.join(left_out)}, of which no driven load kept it"
+            return loads, [Reason("highest-load-within-slo", text)]
         # Nothing kept the promise, or no run holds a load test: the lowest load is the nearest to a promise kept.
         lowest = [Load(name, min(run.users for run in self.response.runs_of(name))) for name in scenarios]
         if all(run.latency_p95_seconds is None for run in self.response.runs):
@@ -141,22 +142,44 @@ class DrivenAnswer:
         ]
 
     def _replicas(
-        self, loads: list[Load], asked: int | None, slo: Slo, settings: Mapping[str, Any]
+        self, loads: list[Load], asked: int | None, slo: Slo, settings: Mapping[str, Any], standing: int | None
     ) -> tuple[int, TargetDemand | None, list[Reason]]:
-        """How many replicas, as a target and as the count that the pod is sized at."""
-        calibration = self.calibrations["driven"][Target.REPLICAS.value]
+        """How many replicas, as a target and as the count that the pod is sized at.
+
+        Where no count can be promised those that stand will stay, so the pod is sized for them: at a higher count it
+        would be too small.
+        """
         if asked is not None:
-            reason = Reason("replicas-asked", f"the pod is sized at the {asked} replicas asked for")
-            return asked, _replica_demand(asked, calibration, (reason,)), []
+            return asked, None, [Reason("replicas-asked", f"the pod is sized at the {asked} replicas asked for")]
         choices = [self.response.choose_replicas(load, slo, **settings) for load in loads]
         why = tuple(reason for choice in choices for reason in choice.reasons)
         counts = [choice.replicas for choice in choices if choice.replicas is not None]
         if len(counts) == len(choices):
-            return max(counts), _replica_demand(max(counts), calibration, why), []
-        most = max(run.replicas for load in loads for run in self.response.runs_of(load.scenario))
-        count = max([most, *counts])
-        text = f"no replica count can be promised, so the pod is sized at the most that were driven ({count})"
-        return count, None, [*why, Reason("sized-at-most-replicas", text)]
+            return max(counts), self._replica_demand(loads, max(counts), slo, why), []
+        if standing:
+            text = f"no replica count can be promised, so the pod is sized at the {standing} replicas that there are"
+            return standing, None, [*why, Reason("sized-at-standing-replicas", text)]
+        count = min(run.replicas for load in loads for run in self.response.runs_of(load.scenario))
+        text = f"no replica count can be promised, so the pod is sized at the fewest that were driven ({count})"
+        return count, None, [*why, Reason("sized-at-fewest-replicas", text)]
+
+    def _replica_demand(self, loads: list[Load], count: int, slo: Slo, why: tuple[Reason, ...]) -> TargetDemand:
+        """A count that keeps the promise, as sure as such counts were at driven loads, or at those never driven."""
+        cells = {cell_of(run) for run in self.response.runs}
+        is_driven = all((load.scenario, count, load.users) in cells for load in loads)
+        calibration = self.calibrations["driven" if is_driven else "undriven"][Target.REPLICAS.value]
+        tested = self.card["settings"]["slo_p95_seconds"], self.card["settings"]["slo_error_ratio"]
+        if tested != (slo.p95_seconds, slo.error_ratio):
+            text = f"the confidence is in {_promise(Slo(*tested))}, which the model was tested on in training"
+            why = (*why, Reason("confidence-in-other-slo", text))
+        return TargetDemand(
+            centre=float(count),
+            bound=float(count),
+            peak=float(count),
+            confidence=calibration.confidence,
+            holds=calibration.holds,
+            reasons=why,
+        )
 
     def _pod(
         self, target: Target, load: Load, replicas: int, outlooks: Mapping[str, Outlook]
@@ -193,31 +216,6 @@ class DrivenAnswer:
             (),
         )
 
-    def _largest(
-        self, answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]]
-    ) -> tuple[TargetDemand | None, int | None, tuple[Reason, ...]]:
-        """The most that any scenario needs, figure by figure; nothing where one of them has no honest number."""
-        missing = tuple(reason for found, why in answers if found is None for reason in why)
-        demands = [found for found, _ in answers if found is not None]
-        if missing or not demands:
-            return None, None, missing
-        ruling = max(range(len(demands)), key=lambda index: demands[index].bound)
-        most = demands[ruling]
-        centre, bound = max(d.centre for d in demands), most.bound
-        return (
-            TargetDemand(
-                centre=centre,
-                bound=max(bound, centre),
-                peak=max(d.peak for d in demands),
-                confidence=min(d.confidence for d in demands),
-                holds=min(d.holds for d in demands),
-                pinned=any(d.pinned for d in demands),
-                reasons=most.reasons,
-            ),
-            ruling,
-            (),
-        )
-
     def _refusals(self, load: Load) -> tuple[Reason, ...]:
         point = self.response.use(Target.CPU, load, load.users)
         return point.reasons if point.value is None else ()
@@ -227,15 +225,38 @@ class DrivenAnswer:
         return Demand(self.workload, None, as_of, None, None, None, reasons=reasons)
 
 
-def _replica_demand(count: int, calibration: Calibration, reasons: tuple[Reason, ...]) -> TargetDemand:
-    return TargetDemand(
-        centre=float(count),
-        bound=float(count),
-        peak=float(count),
-        confidence=calibration.confidence,
-        holds=calibration.holds,
-        reasons=reasons,
+def largest(
+    answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]],
+) -> tuple[TargetDemand | None, int | None, tuple[Reason, ...]]:
+    """The most that any scenario needs, figure by figure; nothing where one of them has no honest number."""
+    missing = tuple(reason for found, why in answers if found is None for reason in why)
+    demands = [found for found, _ in answers if found is not None]
+    if missing or not demands:
+        return None, None, missing
+    ruling = max(range(len(demands)), key=lambda index: demands[index].bound)
+    most = demands[ruling]
+    busiest = max(demands, key=lambda d: d.centre)
+    centre, bound = busiest.centre, most.bound
+    # What another scenario adds is told, too: the larger mean use, and that its runs were held at a limit.
+    added = [reason for reason in busiest.reasons if reason.code == "centre" and centre > most.centre]
+    added += [reason for d in demands for reason in d.reasons if reason.code == "at-least-limit" and d.pinned]
+    return (
+        TargetDemand(
+            centre=centre,
+            bound=max(bound, centre),
+            peak=max(d.peak for d in demands),
+            confidence=min(d.confidence for d in demands),
+            holds=min(d.holds for d in demands),
+            pinned=any(d.pinned for d in demands),
+            reasons=tuple(dict.fromkeys((*most.reasons, *added))),
+        ),
+        ruling,
+        (),
     )
+
+
+def _promise(slo: Slo) -> str:
+    return f"p95 {slo.p95_seconds * 1000:.0f} ms and {slo.error_ratio:.2%} errors"
 
 
 def _look(

@@ -16,6 +16,7 @@ from mora.errors import BadModel, NotEnoughData
 from mora.features import is_driven
 from mora.forecasters.lstm import LstmForecaster, Network
 from mora.forecasters.prophet import ProphetForecaster
+from mora.metrics import OBSERVED_SCENARIO
 from mora.model import folder as store
 from mora.model.answers import DrivenAnswer, ObservedAnswer
 from mora.model.calibration import Calibration
@@ -68,6 +69,7 @@ class ServiceModel:
         min_replicas: int = 1,
         target_utilisation: float = 0.7,
         max_replicas: int | None = None,
+        standing_replicas: int | None = None,
     ) -> Demand:
         """What the service needs; pure: the same model, rows and question give the same answer everywhere.
 
@@ -75,6 +77,7 @@ class ServiceModel:
         ones); observed, the history up to now (at least one hold of it).
         users, scenario: the load asked for, driven data only; without users the highest that kept `slo`, without a
         scenario the most that any of them needs. replicas: size the pod at this count instead of choosing one.
+        max_replicas: the most there may be. standing_replicas: those there are, and stay where none can be promised.
         """
         if self.is_driven:
             assert self.response is not None  # noqa: S101  # driven models always hold one; load() checks it
@@ -88,9 +91,16 @@ class ServiceModel:
                 min_replicas=min_replicas,
                 target_utilisation=target_utilisation,
                 max_replicas=max_replicas,
+                standing_replicas=standing_replicas,
+            )
+        watched = recent[recent["scenario"] == OBSERVED_SCENARIO]
+        if watched.empty:
+            raise NotEnoughData(
+                f"The model of {self.workload.name!r} was learnt from observed data, and none of that is at hand.",
+                hint=f"Collect some (mora collect --history 14d), or train again: mora train {self.workload.name}",
             )
         return ObservedAnswer(self.workload, self.card, self.prophet, self.lstm, self.calibrations["next"]).demand(
-            recent, users=users, scenario=scenario
+            watched, users=users, scenario=scenario
         )
 
     def save(self, folder: Path | str) -> None:
@@ -212,8 +222,6 @@ def train(
 
 
 def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
-    from mora.metrics import OBSERVED_SCENARIO
-
     observed = frame["scenario"] == OBSERVED_SCENARIO
     if bool(observed.any()) and not bool(observed.all()):
         text = (
