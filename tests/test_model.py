@@ -19,7 +19,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mora.domain import Reason, Slo, Target, TargetDemand
-from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.forecasters.lstm import LstmSettings
 from mora.model import ServiceModel, TrainSettings, train
 from mora.model import driven as driven_room
@@ -596,10 +596,18 @@ def test_a_write_that_fails_leaves_the_old_model_whole(folder: Path, model: Serv
 
     from mora.model import folder as store
 
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(MoraError, match=r"cannot be written to .*frontend: No space left on device"):
         store.write(folder, Unwritable())
     assert ServiceModel.load(folder).digest == model.digest
     assert [path.name for path in folder.parent.iterdir()] == ["frontend"]
+
+
+def test_a_model_that_finds_no_room_is_said_and_leaves_nothing_behind(tiny_disk: Path) -> None:
+    from mora.model import folder as store
+
+    with pytest.raises(MoraError, match=r"cannot be written to .*No space left on device"):
+        store.write(tiny_disk / "models" / "frontend", {"card.json": b"{}", "lstm.npz": bytes(64 << 20)})
+    assert list((tiny_disk / "models").iterdir()) == []
 
 
 @pytest.mark.slow

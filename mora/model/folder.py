@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 
-from mora.errors import BadInput, BadModel
+from mora.errors import BadInput, BadModel, MoraError
 
 SCHEMA_VERSION = 1
 CARD = "card.json"
@@ -68,13 +68,23 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     """Put the files in place of whatever model the folder held; whole, or not at all.
 
     They are written and flushed in a sibling folder, which then takes the name; a model that stands there changes
-    places with it in one step.
+    places with it in one step. Raises MoraError where there is no room or no right to write.
     """
     if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
         raise BadInput(
             f"{folder} exists and holds something that is not a model.",
             hint="Name another folder with --models, or empty this one.",
         )
+    try:
+        _write(folder, files)
+    except OSError as failure:
+        raise MoraError(
+            f"The model cannot be written to {folder}: {failure.strerror}.",
+            hint="Make room or name another folder with --models; a model that stood there is kept.",
+        ) from failure
+
+
+def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
     try:
