@@ -78,7 +78,9 @@ def _output(value: object) -> str:
 def _url(value: object) -> str:
     parts = urlsplit(_text(value))
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{value!r} is not a URL.", hint="Write it like http://127.0.0.1:9090.")
+        # A password in front of the host must not end in a log.
+        shown = _text(value).rpartition("@")[2]
+        raise BadInput(f"{shown!r} is not a URL.", hint="Write it like http://127.0.0.1:9090.")
     if parts.username or parts.password:
         raise BadInput(
             "The URL holds a user name or password.",
@@ -96,9 +98,9 @@ def _headers(value: object) -> Mapping[str, str]:
         pairs = [(name.strip(), text.strip()) for name, _, text in (line.partition(":") for line in lines)]
     for name, text in pairs:
         if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", name) or not text or not text.isprintable():
-            raise BadInput(
-                f"{name!r} with {text!r} is not an HTTP header.", hint="Write it like 'X-Scope-OrgID: shop'."
-            )
+            # A value may be a secret, and so may a line without a colon.
+            shown = repr(name) if text else "A line without 'Name: value'"
+            raise BadInput(f"{shown} is not an HTTP header.", hint="Write it like 'X-Scope-OrgID: shop'.")
     return MappingProxyType(dict(pairs))
 
 

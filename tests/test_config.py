@@ -183,6 +183,22 @@ def test_a_password_is_never_shown() -> None:
     assert "hush-hush" not in repr(settings)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("MORA_PROMETHEUS_URL", "ada:hunter2@metrics.example:9090"),
+        ("MORA_PROMETHEUS_URL", "https://ada:hunter2@metrics.example"),
+        ("MORA_PROMETHEUS_HEADERS", "Bearer hunter2"),
+        ("MORA_PROMETHEUS_HEADERS", "Authorization : Bearer hunter2\x00"),
+    ],
+)
+def test_a_secret_in_the_wrong_place_is_refused_without_being_told(name: str, value: str) -> None:
+    with pytest.raises(BadConfig) as refused:
+        load_settings({}, {name: value})
+    assert name in str(refused.value)
+    assert "hunter2" not in str(refused.value)
+
+
 def test_settings_that_contradict_each_other_are_refused_with_their_places(tmp_path: Path) -> None:
     start = written(tmp_path, "[replicas]\nmin = 5\n")
     with pytest.raises(BadConfig) as refused:
