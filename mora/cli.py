@@ -6,6 +6,7 @@ MoraError in words, 2 wrong usage, 3 a change is due and --fail-on-change was gi
 
 from __future__ import annotations
 
+import errno
 import os
 import signal
 import sys
@@ -118,6 +119,8 @@ def main() -> None:
             raise
         where = f": {error.filename}" if error.filename else ""
         print(f"mora: {error.strerror or error}{where}", file=sys.stderr)
+        if error.errno == errno.ENOSPC:
+            print("      Make room, and run it again.", file=sys.stderr)
         sys.exit(EXIT_ERROR)
     except Exception as error:
         if _Globals.debug:
@@ -242,13 +245,14 @@ def collect(
 ) -> None:
     """Run load experiments, or read history, into the unified CSVs.
 
-    Each experiment scales the services, starts fresh replicas, drives Locust and writes the twelve metrics of every
-    service to data/SERVICE, with a JSON beside each CSV that says how it came to be. Ctrl-C loses at most the
-    experiment it was in.
+    Each experiment scales the services, starts fresh replicas, drives
+    Locust and writes the twelve metrics of every service to data/SERVICE,
+    with a JSON beside each CSV that says how it came to be.
+    Ctrl-C loses at most the experiment it was in.
 
     \b
-    mora collect --plan quick                         on the sandbox, started for the run if none is up
-    mora collect --plan standard --resume             a killed run goes on
+    mora collect --plan quick               on the sandbox; starts one
+    mora collect --plan standard --resume   a killed run goes on
     mora collect --history 2h --prometheus URL -n shop -s frontend,cart
     """
     settings = _settings(plan=plan, target=target, prometheus_url=prometheus, namespace=namespace, data_dir=data)
@@ -326,7 +330,10 @@ def _chosen(known: Sequence[Workload], names: Sequence[str]) -> tuple[Workload, 
     by_name = {workload.name: workload for workload in known}
     missing = [name for name in names if name not in by_name]
     if missing:
-        raise BadInput(f"There is no service {missing[0]!r} here.", hint=f"There are: {', '.join(sorted(by_name))}.")
+        there = (
+            f"There are: {', '.join(sorted(by_name))}." if by_name else "There is none at all; is -n NAMESPACE right?"
+        )
+        raise BadInput(f"There is no service {missing[0]!r} here.", hint=there)
     return tuple(by_name[name] for name in names) or tuple(known)
 
 
@@ -396,8 +403,11 @@ def train(
 ) -> None:
     """Train Prophet, LSTM and the load response of services on their CSVs.
 
-    Prints, per target, the held-out errors of Prophet, LSTM and their 40/60 blend beside the naive forecast's, and what
-    fell back and why. Each model is a folder of plain files in models/SERVICE.
+    Prints, per target, the held-out errors of Prophet, LSTM and their blend
+    beside the naive forecast's, and what fell back and why. The blend is
+    0.4 Prophet + 0.6 LSTM; a part that does worse than the naive forecast
+    gives its weight away. Each model is a folder of plain files in
+    models/SERVICE.
     """
     from mora import dataset, pipeline
 
@@ -514,9 +524,10 @@ def recommend(
     """Say what services should request, be limited to and run as, why, and how sure that is.
 
     \b
-    mora recommend frontend                                     the highest driven load that kept the SLO
-    mora recommend frontend --users 200 --scenario checkout     another load
-    mora recommend frontend -o patch > p.yaml                   kubectl patch deployment frontend --patch-file p.yaml
+    mora recommend frontend             the highest load that kept the SLO
+    mora recommend frontend --users 200 --scenario checkout
+    mora recommend frontend -o patch > p.yaml
+    kubectl patch deployment frontend --patch-file p.yaml
     """
     from mora import pipeline
 
@@ -758,8 +769,9 @@ def demo(
 ) -> None:
     """Watch the whole road in about seven minutes, without a cluster.
 
-    Starts a small shop, drives it with Locust, collects metrics, trains, recommends, checks the patch with kubectl,
-    applies the advice to the shop and drives the same load again: before and after, side by side.
+    Starts a small shop, drives it with Locust, collects metrics, trains,
+    recommends, checks the patch with kubectl, applies the advice to the
+    shop and drives the same load again: before and after, side by side.
     """
     from mora.demo import run_demo
 
@@ -767,5 +779,6 @@ def demo(
         proof = run_demo(folder, say=_say, show=print, reporter=reporter)
     if not proof.holds:
         raise MoraError(
-            f"The advice did not hold: {'; '.join(proof.failures)}.", hint="Please report this with the folder demo/."
+            f"The advice did not hold: {'; '.join(proof.failures)}.",
+            hint=f"Please report this with the folder {folder}.",
         )

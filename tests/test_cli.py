@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -175,6 +176,58 @@ def test_an_edited_model_is_refused(home: Path, tmp_path: Path) -> None:
     assert done.returncode == 1
     assert "response.json" in done.stderr
     assert model.digest
+
+
+@pytest.mark.parametrize("command", [("train", "frontend"), ("recommend", "frontend"), ("doctor",)])
+def test_ctrl_c_while_reading_data_ends_in_words(
+    command: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    """The data is a pipe in which nothing comes: the command stands still until it is interrupted."""
+    folder = tmp_path / "data" / "frontend"
+    folder.mkdir(parents=True)
+    pipe = folder / "frontend_browsing_replicas_1_users_10.csv"
+    os.mkfifo(pipe)
+    if command[0] == "recommend":
+        command = (*command, "--models", str(request.getfixturevalue("home") / "models"))
+    running = start(*command, cwd=tmp_path)
+    writing = _when_read(pipe)
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    os.close(writing)
+    assert running.returncode == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+    assert not (tmp_path / "models").exists()
+
+
+def test_ctrl_c_while_prometheus_does_not_answer_ends_in_words(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        running = start("collect", "--history", "2h", "--prometheus", url, cwd=tmp_path)
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        with connection:
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Interrupted" in said
+    assert "Traceback" not in said
+
+
+def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mora", *arguments]
+    return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _when_read(pipe: Path) -> int:
+    """The writing end of a pipe, as soon as somebody reads it."""
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.02)
+    raise TimeoutError(f"Nobody read {pipe}.")
 
 
 def test_ctrl_c_while_training_leaves_the_old_model(home: Path) -> None:
