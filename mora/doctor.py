@@ -396,14 +396,5 @@ def _models(settings: Settings) -> Iterator[Check]:
 def _sandboxes(settings: Settings) -> Iterator[Check]:
     from mora.sandbox import state
 
-    names = state.list_sandboxes()
-    running = [name for name in names if state.is_locked(state.sandbox_folder(name))]
+    running = state.list_sandboxes()
     yield Check("sandboxes", State.OK, f"running: {', '.join(running)}" if running else "none running")
-    left = sorted(set(names) - set(running))
-    if left:
-        yield Check(
-            "sandboxes",
-            State.WARNING,
-            f"left behind: {', '.join(left)}",
-            "Remove one: mora sandbox down --sandbox NAME",
-        )
