@@ -1,4 +1,4 @@
-"""The use-cases on one page: collect, train, recommend, render.
+"""The use-cases on one page: collect, train, recommend, backtest, render.
 
 The command line and the Python API both come through here. Every step starts from files and ends in files or in a
 value that can be printed, so each can be run again alone.
@@ -6,9 +6,10 @@ value that can be printed, so each can be run again alone.
 
 from __future__ import annotations
 
+import math
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
@@ -34,6 +35,8 @@ from mora.domain import (
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData, StaleAnswer
 
 if TYPE_CHECKING:
+    from mora.backtest.policy import Series
+    from mora.backtest.run import Backtest
     from mora.config import Settings
     from mora.harness.experiment import RunReport
     from mora.harness.plan import Plan
@@ -443,6 +446,101 @@ def _limit(name: str, amount: int | None) -> str:
     if amount is None:
         return "not set"
     return format_cpu(amount) if name == "CPU" else format_memory(amount)
+
+
+# --- backtest --------------------------------------------------------------------------------------------------------
+
+# A rule at one decision costs about as much as a thousandth of starting a process; below, one process is faster.
+_WORTH_PROCESSES = 100_000
+
+
+def backtest(
+    targets: str | Path | Sequence[str],
+    *,
+    policies: Sequence[str] = (),
+    hold: timedelta = timedelta(hours=24),
+    warmup: timedelta = timedelta(days=7),
+    series: str | None = None,
+    with_minimums: bool = True,
+    cpu_scale: float = 1.0,
+    time_column: str = "timestamp",
+    jobs: int = 1,
+    data_dir: Path | str = "data",
+    namespace: str = DEFAULT_NAMESPACE,
+    include_flagged: bool = False,
+    cache_dir: Path | str | None = None,
+    reporter: Reporter | None = None,
+) -> Backtest:
+    """Replay what rules would have reserved, hold after hold, and score it (mora/backtest/scoring.py).
+
+    targets: a trace file (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
+    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, time_column: for traces in other
+    units and with other clocks. cache_dir: where results are kept, so that a run that was stopped goes on.
+    """
+    from mora.backtest.run import ORACLE, BacktestSettings, Kept, Task, one_by_one, run, run_task
+    from mora.backtest.traces import choose_series
+
+    if not (math.isfinite(cpu_scale) and cpu_scale > 0):
+        raise BadInput(f"One unit of CPU must be a positive number of cores, not {cpu_scale}.")
+    if hold < timedelta(seconds=1):
+        raise BadInput("A hold lasts a second at least.")
+    settings = BacktestSettings(
+        tuple(dict.fromkeys(policies)) or (*registry.names("replay_policies"), ORACLE),
+        hold_seconds=round(hold.total_seconds()),
+        warmup_seconds=round(warmup.total_seconds()),
+        with_minimums=with_minimums,
+    )
+    names = [str(targets)] if isinstance(targets, (str, Path)) else [str(target) for target in targets]
+    found = _series_of(
+        names,
+        cpu_scale=cpu_scale,
+        time_column=time_column,
+        data_dir=data_dir,
+        namespace=namespace,
+        include_flagged=include_flagged,
+    )
+
+    def processes(tasks: Sequence[Task]) -> Iterable[tuple[Task, Any]]:
+        if jobs < 2 or len(tasks) < 2 or sum(task.weight for task in tasks) < _WORTH_PROCESSES:
+            return one_by_one(tasks)
+        from joblib import Parallel, delayed
+
+        done: Iterable[tuple[Task, Any]] = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(run_task)(task) for task in tasks
+        )
+        return done
+
+    kept = None if cache_dir is None else Kept(Path(cache_dir))
+    result = run(choose_series(found, series), settings, workers=processes, kept=kept, reporter=reporter)
+    if kept is not None:
+        kept.make_room()
+    return result
+
+
+def _series_of(
+    names: Sequence[str],
+    *,
+    cpu_scale: float,
+    time_column: str,
+    data_dir: Path | str,
+    namespace: str,
+    include_flagged: bool,
+) -> list[Series]:
+    from mora import dataset
+    from mora.backtest.traces import SUFFIXES, read_service, read_trace_file
+
+    files = [name for name in names if Path(name).suffix in SUFFIXES or Path(name).is_file()]
+    if files and len(names) > 1:
+        raise BadInput(f"{files[0]} is a trace file: it is replayed alone.", hint="Name one file, or only services.")
+    if files:
+        return read_trace_file(Path(files[0]), cpu_scale=cpu_scale, time_column=time_column)
+    return [
+        read_service(dataset.read_dataset(name, data_dir, namespace=namespace, include_flagged=include_flagged), name)
+        for name in dict.fromkeys(names)
+    ]
+
+
+# --- render ----------------------------------------------------------------------------------------------------------
 
 
 def render(

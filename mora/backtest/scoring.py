@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -132,7 +133,7 @@ def oracle(scored: Scored, decisions: int) -> Floats:
     """
     found = np.full(decisions, np.nan)
     begins = np.flatnonzero(np.diff(scored.hold, prepend=-1))
-    for begin, end in zip(begins, [*begins[1:], len(scored.hold)], strict=True):
+    for begin, end in pairwise(np.append(begins, len(scored.hold))):
         values = np.sort(scored.values[begin:end])
         found[scored.hold[begin]] = values[len(values) - 1 - int(len(values) / UNMET_PRICE)]
     return found

@@ -105,3 +105,7 @@ def test_the_oracle_says_nothing_of_holds_that_are_not_scored() -> None:
     found = oracle(Scored(np.array([1.0, 2.0]), np.array([1, 1])), 3)
     assert np.isnan(found[[0, 2]]).all()
     assert found[1] == 2.0
+
+
+def test_the_oracle_of_nothing_says_nothing() -> None:
+    assert np.isnan(oracle(Scored(np.empty(0), np.empty(0, dtype=np.int64)), 2)).all()

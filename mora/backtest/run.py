@@ -1,0 +1,318 @@
+"""Many rules on many series: what is asked, in which pieces, and what is kept of it.
+
+A run is cut into tasks: one for each rule, resource and series, or one for all series where the rule learns over them.
+Tasks share nothing, so they may run anywhere and in any order; what is done is kept as plain arrays in a folder, and a
+run that was stopped, or is asked for again with one rule more, computes the rest alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+
+from mora.backtest.policy import (
+    RESOURCES,
+    Decisions,
+    Floats,
+    Resource,
+    Series,
+    decide,
+    load_policy,
+    policy_names,
+)
+from mora.backtest.scoring import Score, Scored, SeriesScore, oracle, score, score_series, scored_samples
+from mora.domain import Reporter, Silent
+from mora.errors import BadInput, MoraError, NotEnoughData
+from mora.quantities import format_duration
+
+# The rule that knows each hold before it begins: no rule of one number a hold can cost less.
+ORACLE = "oracle"
+# Runs that are kept; an older one makes room.
+_KEPT_RUNS = 10
+
+
+@dataclass(frozen=True, slots=True)
+class BacktestSettings:
+    """policies: names of rules; the oracle may be among them. hold, warmup: seconds. with_minimums: see Decisions."""
+
+    policies: tuple[str, ...]
+    hold_seconds: int = 86400
+    warmup_seconds: int = 7 * 86400
+    with_minimums: bool = True
+
+    def __post_init__(self) -> None:
+        known = [*policy_names(), ORACLE]
+        unknown = [name for name in self.policies if name not in known]
+        if unknown or not self.policies:
+            raise BadInput(f"There is no policy {unknown[0] if unknown else ''!r}.", hint=f"Known: {', '.join(known)}.")
+        if self.hold_seconds < 1 or self.warmup_seconds < 0:
+            raise BadInput("A hold lasts a second at least, and the warm-up is not negative.")
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One piece of a run: what `name` reserves of one resource on these series. numbers: their places in the run."""
+
+    name: str
+    resource: Resource
+    numbers: tuple[int, ...]
+    series: tuple[Series, ...]
+    decisions: Decisions
+
+    @property
+    def weight(self) -> int:
+        """How much work it is, in decisions; a rule that learns over all series does many times as much."""
+        return sum(len(at) for at in self.decisions.at) * (1 if len(self.series) == 1 else 40) + 1
+
+
+Done = tuple[Task, list[Floats]]
+Workers = Callable[[Sequence[Task]], Iterable[Done]]
+
+
+def run_task(task: Task) -> Done:
+    """The reservations of one task; MoraError naming the rule where it breaks its contract."""
+    found = load_policy(task.name).reservations(task.series, task.resource, task.decisions)
+    for one, at, reserved in zip(task.series, task.decisions.at, found, strict=True):
+        use = one.use(task.resource)
+        first = len(at) if use is None else int(np.searchsorted(at, _first_known(use), side="right"))
+        if reserved.shape != at.shape or not (np.isfinite(reserved[first:]) & (reserved[first:] >= 0)).all():
+            raise MoraError(
+                f"The rule {task.name!r} gives no usable {task.resource} reservation for series {one.id!r}.",
+                hint="It must be a finite number of at least 0 wherever the series has a sample before the decision.",
+            )
+    return task, [np.asarray(reserved, dtype=np.float64) for reserved in found]
+
+
+def one_by_one(tasks: Sequence[Task]) -> Iterator[Done]:
+    """The workers of a single process."""
+    return map(run_task, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Backtest:
+    """What came of a run.
+
+    series: those that were replayed. scores: rule -> resource -> score, in the order asked for; a resource that no
+    series has is missing. left_out: resource -> how many series have it and could not be scored: no use, or none of
+    their holds. reservations: rule -> resource -> one array per series, one number per decision.
+    """
+
+    settings: BacktestSettings
+    series: tuple[Series, ...]
+    decisions: Decisions
+    scores: Mapping[str, Mapping[Resource, Score]]
+    left_out: Mapping[Resource, int]
+    reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
+
+
+def run(
+    series: Sequence[Series],
+    settings: BacktestSettings,
+    *,
+    workers: Workers = one_by_one,
+    kept: Kept | None = None,
+    reporter: Reporter | None = None,
+) -> Backtest:
+    """Ask every rule about every series, and score what they say.
+
+    workers: runs tasks, in any order. kept: where results of earlier runs lie, and these go.
+    Raises NotEnoughData where no series outlasts the warm-up by a hold.
+    """
+    reporter = reporter or Silent()
+    decisions = decide(
+        series,
+        hold_seconds=settings.hold_seconds,
+        warmup_seconds=settings.warmup_seconds,
+        with_minimums=settings.with_minimums,
+    )
+    _check_long_enough(series, decisions)
+    resources = [resource for resource in RESOURCES if any(one.use(resource) is not None for one in series)]
+    found: dict[tuple[str, Resource], list[Floats]] = {
+        (name, resource): [np.empty(0)] * len(series) for name in settings.policies for resource in resources
+    }
+    missing: list[Task] = []
+    for task in _tasks(series, settings, resources, decisions):
+        answers = None if kept is None else kept.load(task)
+        if answers is None:
+            missing.append(task)
+        else:
+            _put(found, task, answers)
+    done, total = 0, sum(task.weight for task in missing)
+    reporter.advance("backtest", 0, total)
+    for task, answers in workers(missing):
+        if kept is not None:
+            kept.save(task, answers)
+        _put(found, task, answers)
+        done += task.weight
+        reporter.advance("backtest", done, total, f"{task.name} {task.resource}")
+    return _scored(series, settings, resources, decisions, found)
+
+
+def _tasks(
+    series: Sequence[Series], settings: BacktestSettings, resources: Sequence[Resource], decisions: Decisions
+) -> Iterator[Task]:
+    """The largest first, so that none of them is left over when the small ones are done."""
+    rules = [load_policy(name) for name in settings.policies if name != ORACLE]
+    everyone = range(len(series))
+    for rule in sorted(rules, key=lambda rule: rule.is_lone):
+        for resource in resources:
+            for numbers in [(number,) for number in everyone] if rule.is_lone else [tuple(everyone)]:
+                own = replace(
+                    decisions,
+                    at=tuple(decisions.at[number] for number in numbers),
+                    until=tuple(decisions.until[number] for number in numbers),
+                )
+                yield Task(rule.name, resource, numbers, tuple(series[number] for number in numbers), own)
+
+
+def _put(found: dict[tuple[str, Resource], list[Floats]], task: Task, answers: Sequence[Floats]) -> None:
+    for number, reserved in zip(task.numbers, answers, strict=True):
+        found[task.name, task.resource][number] = reserved
+
+
+def _scored(
+    series: Sequence[Series],
+    settings: BacktestSettings,
+    resources: Sequence[Resource],
+    decisions: Decisions,
+    found: dict[tuple[str, Resource], list[Floats]],
+) -> Backtest:
+    scores: dict[str, dict[Resource, Score]] = {name: {} for name in settings.policies}
+    left_out: dict[Resource, int] = {}
+    for resource in resources:
+        samples = [
+            scored_samples(one, resource, at, until)
+            for one, at, until in zip(series, decisions.at, decisions.until, strict=True)
+        ]
+        has_use = [bool(len(scored.values)) and float(scored.values.sum()) > 0 for scored in samples]
+        left_out[resource] = sum(
+            one.use(resource) is not None and not busy for one, busy in zip(series, has_use, strict=True)
+        )
+        for name in settings.policies:
+            if name == ORACLE:
+                found[name, resource] = [
+                    oracle(scored, len(at)) for scored, at in zip(samples, decisions.at, strict=True)
+                ]
+            total = score(_series_scores(samples, found[name, resource], has_use))
+            if total is not None:
+                scores[name][resource] = total
+    return Backtest(
+        settings,
+        tuple(series),
+        decisions,
+        scores,
+        left_out,
+        {name: {resource: found[name, resource] for resource in resources} for name in settings.policies},
+    )
+
+
+def _series_scores(samples: Sequence[Scored], found: Sequence[Floats], has_use: Sequence[bool]) -> list[SeriesScore]:
+    return [
+        score_series(scored, reserved) for scored, reserved, busy in zip(samples, found, has_use, strict=True) if busy
+    ]
+
+
+def _check_long_enough(series: Sequence[Series], decisions: Decisions) -> None:
+    if any(len(at) for at in decisions.at):
+        return
+    longest = max((one.sample_count * one.step_seconds for one in series), default=0)
+    raise NotEnoughData(
+        f"No series outlasts the warm-up of {_span(decisions.warmup_seconds)} by a hold of "
+        f"{_span(decisions.hold_seconds)}: the longest is {_span(longest)}.",
+        hint="Give a shorter --warmup or --hold, e.g. --warmup 6h --hold 1h.",
+    )
+
+
+def _span(seconds: int) -> str:
+    return format_duration(timedelta(seconds=seconds)) if seconds else "0s"
+
+
+def _first_known(use: Floats) -> int:
+    known = np.flatnonzero(~np.isnan(use))
+    return int(known[0]) if len(known) else len(use)
+
+
+# --- what is kept ----------------------------------------------------------------------------------------------------
+
+
+class Kept:
+    """Results of earlier runs, in a folder: one plain array for each rule, resource and series.
+
+    A result's name holds a digest of everything that it rests on: the samples, the decisions, and MOrA's own code. It
+    is written whole or not at all, so that a run may be stopped at any moment.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
+
+    def load(self, task: Task) -> list[Floats] | None:
+        """The answers of a task; None where one of them is missing."""
+        found = []
+        for path, at in zip(self._paths(task), task.decisions.at, strict=True):
+            try:
+                reserved = np.load(path)
+            except (OSError, ValueError, EOFError):
+                return None
+            if reserved.shape != at.shape or reserved.dtype != np.float64:
+                return None
+            found.append(reserved)
+        return found
+
+    def save(self, task: Task, answers: Sequence[Floats]) -> None:
+        for path, reserved in zip(self._paths(task), answers, strict=True):
+            path.parent.mkdir(exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    np.save(file, reserved)
+                Path(name).replace(path)
+            except BaseException:
+                Path(name).unlink(missing_ok=True)
+                raise
+
+    def make_room(self) -> None:
+        """Keep the newest runs alone."""
+        runs = sorted((path for path in self._folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
+        for old in runs[:-_KEPT_RUNS]:
+            for path in old.iterdir():
+                path.unlink(missing_ok=True)
+            old.rmdir()
+
+    def _paths(self, task: Task) -> list[Path]:
+        """One path per series; where a rule learns over all of them, each rests on all."""
+        decisions = task.decisions
+        asked = f"{decisions.hold_seconds} {decisions.warmup_seconds} {decisions.with_minimums}"
+        run_digest = hashlib.sha256(f"{code_digest()} {asked}".encode()).hexdigest()[:16]
+        digests = [_digest(one, at, task.resource) for one, at in zip(task.series, decisions.at, strict=True)]
+        together = hashlib.sha256("".join(digests).encode()).hexdigest()
+        return [
+            self._folder / run_digest / f"{task.name}-{task.resource}-{digest[:16]}-{together[:16]}.npy"
+            for digest in digests
+        ]
+
+
+def _digest(one: Series, at: np.ndarray, resource: Resource) -> str:
+    """Of all that a rule may look at: both resources, and when it is asked."""
+    made = hashlib.sha256(f"{one.id} {one.step_seconds} {one.start} {resource}".encode())
+    for values in (one.cpu, one.mem, at):
+        made.update(b"-" if values is None else np.ascontiguousarray(values).tobytes())
+    return made.hexdigest()
+
+
+@cache
+def code_digest() -> str:
+    """Of MOrA's own modules and the numpy that they run on: what another version computed is not mixed in."""
+    made = hashlib.sha256(np.__version__.encode())
+    root = Path(__file__).resolve().parent.parent
+    for path in sorted(root.rglob("*.py")):
+        made.update(path.relative_to(root).as_posix().encode() + path.read_bytes())
+    return made.hexdigest()

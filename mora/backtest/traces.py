@@ -1,0 +1,231 @@
+"""Traces in, series out: a file of many services' use, or the observed CSVs of one of MOrA's own.
+
+A trace file is a table (parquet or CSV) with a row a sample: series_id, timestamp (epoch seconds, UTC), cpu (cores) and
+mem (bytes), of which one may be absent; other columns are not looked at. Each series is laid on a grid of its own step,
+10 s to 1 h, the commonest distance between its samples; where none was taken stays NaN.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mora.backtest.policy import Floats, Series
+from mora.errors import BadDataset, BadInput, NotEnoughData, ToolMissing
+from mora.features import epoch_seconds
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+SUFFIXES = (".parquet", ".csv")
+LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 10, 3600
+# Samples come a little early or late; more than a tenth of a step, in more than a twentieth of them, is no grid.
+_MOST_JITTER, _MOST_OFF_GRID = 0.1, 0.05
+# A stray timestamp must not lay a grid over half a century: 30 years at five minutes.
+_MOST_SAMPLES = 3_200_000
+
+
+def read_trace_file(path: Path, *, cpu_scale: float = 1.0, time_column: str = "timestamp") -> list[Series]:
+    """Every series of a file, sorted by id; series of fewer than two samples are left out.
+
+    cpu_scale: what one unit of the column `cpu` is in cores. time_column: where another one than `timestamp` holds the
+    time. Raises BadInput where the file cannot be meant, BadDataset naming column, series and time of what is wrong.
+    """
+    frame = _read(path, time_column)
+    ids, numbers = _ids(path, frame)
+    seconds = _times(path, frame[time_column], ids, numbers, time_column)
+    uses = {name: _amounts(path, frame[name], name, ids, numbers) for name in ("cpu", "mem") if name in frame}
+    if "cpu" in uses:
+        uses["cpu"] = uses["cpu"] * cpu_scale
+    order = np.lexsort((seconds, numbers))
+    numbers, seconds = numbers[order], seconds[order]
+    uses = {name: values[order] for name, values in uses.items()}
+    edges = np.searchsorted(numbers, np.arange(len(ids) + 1))
+    series = [
+        lay_on_grid(
+            ids[number],
+            seconds[begin:end],
+            {name: values[begin:end] for name, values in uses.items()},
+            place=str(path),
+        )
+        for number, (begin, end) in enumerate(pairwise(edges))
+        if end - begin >= 2
+    ]
+    if not series:
+        raise NotEnoughData(f"{path} holds no series of two samples or more.")
+    return series
+
+
+def read_service(frame: pd.DataFrame, service: str) -> Series:
+    """One of MOrA's services from its observed rows (dataset.read_dataset); NotEnoughData where all were driven.
+
+    Histories that overlap are joined; where two have a sample of one moment, the larger counts.
+    """
+    observed = frame[frame["scenario"] == "observed"]
+    if len(observed) < 2:
+        raise NotEnoughData(
+            f"There is no history of {service!r} to replay: its {len(frame)} samples were driven by load experiments, "
+            "which tell of loads and not of days.",
+            hint=f"Read what Prometheus has of it: mora collect --history 14d --services {service}",
+        )
+    rows = observed.groupby("timestamp", as_index=False)[["cpu_cores_value", "mem_bytes_value"]].max()
+    return lay_on_grid(
+        service,
+        np.round(epoch_seconds(rows)).astype(np.int64),
+        {
+            "cpu": rows["cpu_cores_value"].to_numpy(dtype=np.float64),
+            "mem": rows["mem_bytes_value"].to_numpy(dtype=np.float64),
+        },
+        place=f"the history of {service!r}",
+    )
+
+
+def lay_on_grid(name: str, seconds: np.ndarray, uses: dict[str, Floats], *, place: str) -> Series:
+    """Samples in the order of time as a Series; two that fall on one slot leave the larger."""
+    gaps = np.diff(seconds)
+    if (gaps == 0).any():
+        when = int(seconds[int(np.argmax(gaps == 0))])
+        raise BadDataset(f"{place}: series {name!r} has two samples at {when}.", hint="Give each series its own id.")
+    distances, counts = np.unique(gaps, return_counts=True)
+    step = int(distances[np.argmax(counts)])
+    if not LEAST_STEP_SECONDS <= step <= MOST_STEP_SECONDS:
+        raise BadDataset(
+            f"{place}: series {name!r} has a sample every {step} s.",
+            hint=f"The replay takes a constant step from {LEAST_STEP_SECONDS} s to {MOST_STEP_SECONDS} s (an hour).",
+        )
+    off = np.abs(gaps - step * np.maximum(np.round(gaps / step), 1)) > _MOST_JITTER * step
+    if off.mean() > _MOST_OFF_GRID:
+        raise BadDataset(
+            f"{place}: series {name!r} has no constant step: {off.mean():.0%} of its samples are not a multiple of "
+            f"{step} s after the one before.",
+            hint="Resample it to one step, and leave out the samples that are missing.",
+        )
+    slots = np.round((seconds - seconds[0]) / step).astype(np.int64)
+    count = int(slots[-1]) + 1
+    if count > _MOST_SAMPLES:
+        raise BadDataset(
+            f"{place}: series {name!r} spans {count:,} samples, from {int(seconds[0])} to {int(seconds[-1])}.",
+            hint="Is a timestamp wrong?",
+        )
+    return Series(
+        name, step, int(seconds[0]), _on_slots(uses.get("cpu"), slots, count), _on_slots(uses.get("mem"), slots, count)
+    )
+
+
+def choose_series(series: Sequence[Series], asked: str | None) -> list[Series]:
+    """All, the first so many ("20"), or those of some ids ("vm001,vm007"), as asked.
+
+    >>> from mora.backtest.policy import Series
+    >>> several = [Series(name, 60, 0, np.ones(2), None) for name in ("a", "b", "c")]
+    >>> [one.id for one in choose_series(several, "2")], [one.id for one in choose_series(several, "c,a")]
+    (['a', 'b'], ['c', 'a'])
+    """
+    if asked is None:
+        return list(series)
+    by_id = {one.id: one for one in series}
+    if asked.isdecimal() and asked not in by_id and int(asked):
+        return list(series[: int(asked)])
+    ids = [name.strip() for name in asked.split(",") if name.strip()]
+    missing = [name for name in ids if name not in by_id]
+    if missing or not ids:
+        some = ", ".join(list(by_id)[:8]) + (", ..." if len(by_id) > 8 else "")
+        raise BadInput(
+            f"There is no series {missing[0] if missing else asked!r}.", hint=f"There are {len(by_id)}: {some}."
+        )
+    return [by_id[name] for name in dict.fromkeys(ids)]
+
+
+def _read(path: Path, time_column: str) -> pd.DataFrame:
+    import pandas as pd
+
+    if path.suffix not in SUFFIXES:
+        raise BadInput(f"{path} is neither a .parquet nor a .csv file.")
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    wanted = ["series_id", time_column, "cpu", "mem"]
+    try:
+        if path.suffix == ".csv":
+            frame = pd.read_csv(path, usecols=lambda name: name in wanted, dtype={"series_id": str})
+        else:
+            import pyarrow.parquet
+
+            there = set(pyarrow.parquet.read_schema(path).names)
+            frame = pd.read_parquet(path, columns=[name for name in wanted if name in there], engine="pyarrow")
+    except ImportError as missing:
+        raise ToolMissing(
+            "Reading parquet needs the package pyarrow.", hint="pip install pyarrow, or give a CSV."
+        ) from missing
+    except (ValueError, OSError) as broken:
+        raise BadDataset(f"{path} cannot be read: {str(broken).splitlines()[0]}") from broken
+    missing_columns = [name for name in ("series_id", time_column) if name not in frame]
+    if missing_columns:
+        raise BadDataset(f"{path} has no column {missing_columns[0]!r}.", hint=_COLUMNS)
+    if "cpu" not in frame and "mem" not in frame:
+        raise BadDataset(f"{path} has neither a column 'cpu' nor 'mem'.", hint=_COLUMNS)
+    if frame.empty:
+        raise NotEnoughData(f"{path} holds no rows.")
+    return frame
+
+
+_COLUMNS = "A trace has the columns series_id, timestamp (epoch seconds, UTC), cpu (cores) and mem (bytes)."
+
+
+def _ids(path: Path, frame: pd.DataFrame) -> tuple[list[str], np.ndarray]:
+    import pandas as pd
+
+    numbers, found = pd.factorize(frame["series_id"], sort=True)
+    if (numbers < 0).any():
+        raise BadDataset(f"{path}: row {int(np.argmax(numbers < 0)) + 1} has no series_id.")
+    return [str(name) for name in found], np.asarray(numbers)
+
+
+def _times(path: Path, column: pd.Series, ids: list[str], numbers: np.ndarray, name: str) -> np.ndarray:
+    values = _numbers(path, column, name, ids, numbers)
+    wrong = ~np.isfinite(values) | (values < 0) | (values > 1e11)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise BadDataset(
+            f"{path}: series {ids[numbers[row]]!r} has a {name} of {values[row]:g}.",
+            hint="Times are epoch seconds in UTC"
+            + (", not milliseconds: divide by 1000." if values[row] > 1e11 else ", like 1375308300."),
+        )
+    return np.round(values).astype(np.int64)
+
+
+def _amounts(path: Path, column: pd.Series, name: str, ids: list[str], numbers: np.ndarray) -> Floats:
+    values = _numbers(path, column, name, ids, numbers)
+    wrong = np.isinf(values) | (values < 0)
+    if wrong.any():
+        row = int(np.argmax(wrong))
+        raise BadDataset(
+            f"{path}: series {ids[numbers[row]]!r} has a {name} of {values[row]:g}.",
+            hint="Use is at least 0; a missing sample is an empty cell (NaN).",
+        )
+    return values
+
+
+def _numbers(path: Path, column: pd.Series, name: str, ids: list[str], numbers: np.ndarray) -> Floats:
+    import pandas as pd
+
+    if column.isna().all():
+        return np.full(len(column), np.nan)
+    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+        as_numbers = pd.to_numeric(column, errors="coerce")
+        wrong = (as_numbers.isna() & column.notna()).to_numpy(dtype=bool)
+        row = int(np.argmax(wrong)) if wrong.any() else 0
+        seen = f"series {ids[numbers[row]]!r} has {column.iloc[row]!s}"
+        raise BadDataset(f"{path}: the column {name!r} does not hold numbers: {seen}.", hint=_COLUMNS)
+    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+
+
+def _on_slots(values: Floats | None, slots: np.ndarray, count: int) -> Floats | None:
+    if values is None or np.isnan(values).all():
+        return None
+    laid = np.full(count, np.nan)
+    np.fmax.at(laid, slots, values)
+    laid.setflags(write=False)
+    return laid

@@ -1,0 +1,216 @@
+"""A run over many series: the same whatever runs its pieces, kept, and gone on with where it stopped."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from mora.backtest import run as running
+from mora.backtest.policy import Decisions, Floats, NamedRule, Resource, Series, policy_names
+from mora.backtest.render import hold_text, render_csv, render_json, render_table
+from mora.backtest.run import ORACLE, Backtest, BacktestSettings, Done, Kept, Task, one_by_one, run
+from mora.backtest.scoring import Score
+from mora.errors import BadInput, MoraError, NotEnoughData
+from tests.backtest.making import START, bumpy
+
+DAY = 86400
+SERIES = (bumpy("a", seed=1), bumpy("b", seed=2, has_memory=False), bumpy("c", seed=3, days=12))
+PLAIN = ("krr", "vpa", "p99", "peak", "last")
+SETTINGS = BacktestSettings((*PLAIN, ORACLE), warmup_seconds=10 * DAY, with_minimums=False)
+
+
+class Counting:
+    """Workers that note what they were asked for, and may be stopped after so many tasks."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.asked: list[Task] = []
+        self._stop_after = stop_after
+
+    def __call__(self, tasks: Sequence[Task]) -> Iterator[Done]:
+        for task in tasks:
+            if len(self.asked) == self._stop_after:
+                raise KeyboardInterrupt
+            self.asked.append(task)
+            yield running.run_task(task)
+
+
+class Noting:
+    """A reporter that notes how far it went."""
+
+    def __init__(self) -> None:
+        self.seen: list[tuple[float, float]] = []
+
+    def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+        self.seen.append((done, total))
+
+
+@pytest.fixture(scope="module")
+def backtest() -> Backtest:
+    return run(SERIES, SETTINGS)
+
+
+def test_every_policy_is_scored_on_every_series_that_has_the_resource(backtest: Backtest) -> None:
+    assert list(backtest.scores) == [*PLAIN, ORACLE]
+    for scores in backtest.scores.values():
+        assert (scores["cpu"].series, scores["mem"].series) == (3, 2)
+    assert backtest.left_out == {"cpu": 0, "mem": 0}
+
+
+def test_no_rule_of_one_number_a_hold_costs_less_than_the_oracle(backtest: Backtest) -> None:
+    for resource in ("cpu", "mem"):
+        costs = {name: scores[resource].cost for name, scores in backtest.scores.items()}
+        assert min(costs, key=lambda name: costs[name]) == ORACLE
+
+
+def test_idle_series_are_left_out_and_counted() -> None:
+    idle = Series("idle", 3600, START, np.zeros(20 * 24), None)
+    found = run((*SERIES, idle), SETTINGS)
+    assert found.left_out == {"cpu": 1, "mem": 0}
+    assert found.scores["krr"]["cpu"] == run(SERIES, SETTINGS).scores["krr"]["cpu"]
+
+
+def test_a_resource_that_no_series_has_is_missing() -> None:
+    found = run((SERIES[1],), SETTINGS)
+    assert {tuple(scores) for scores in found.scores.values()} == {("cpu",)}
+
+
+def test_the_order_of_the_work_changes_nothing(backtest: Backtest) -> None:
+    def backwards(tasks: Sequence[Task]) -> Iterable[Done]:
+        return one_by_one(list(reversed(tasks)))
+
+    assert run(SERIES, SETTINGS, workers=backwards).scores == backtest.scores
+
+
+def test_a_run_that_was_stopped_goes_on_where_it_was(tmp_path: Path, backtest: Backtest) -> None:
+    kept = Kept(tmp_path)
+    stopped, resumed, again = Counting(stop_after=11), Counting(), Counting()
+    with pytest.raises(KeyboardInterrupt):
+        run(SERIES, SETTINGS, workers=stopped, kept=kept)
+    assert run(SERIES, SETTINGS, workers=resumed, kept=kept).scores == backtest.scores
+    assert (len(stopped.asked), len(resumed.asked)) == (11, 30 - 11)
+    assert run(SERIES, SETTINGS, workers=again, kept=kept).scores == backtest.scores
+    assert again.asked == []
+    assert [path for path in tmp_path.rglob("*") if path.suffix == ".part"] == []
+
+
+def test_a_torn_result_is_computed_again(tmp_path: Path, backtest: Backtest) -> None:
+    kept = Kept(tmp_path)
+    run(SERIES, SETTINGS, kept=kept)
+    torn = sorted(tmp_path.rglob("*.npy"))[4]
+    torn.write_bytes(torn.read_bytes()[:40])
+    again = Counting()
+    assert run(SERIES, SETTINGS, workers=again, kept=kept).scores == backtest.scores
+    assert len(again.asked) == 1
+
+
+def test_other_data_and_other_settings_are_other_results(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    run(SERIES[:1], SETTINGS, kept=kept)
+    for series, settings in (
+        (bumpy("a", seed=9), SETTINGS),
+        (SERIES[0], BacktestSettings(SETTINGS.policies, warmup_seconds=9 * DAY, with_minimums=False)),
+        (SERIES[0], BacktestSettings(SETTINGS.policies, warmup_seconds=10 * DAY, with_minimums=True)),
+    ):
+        asked = Counting()
+        run((series,), settings, workers=asked, kept=kept)
+        assert len(asked.asked) == 2 * len(PLAIN)
+
+
+def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
+    kept = Kept(tmp_path)
+    for hold in range(1, 14):
+        settings = BacktestSettings(("last",), hold_seconds=hold * 3600, warmup_seconds=10 * DAY)
+        run(SERIES[:1], settings, kept=kept)
+        kept.make_room()
+    assert len(list(tmp_path.iterdir())) == 10
+
+
+def test_progress_reaches_its_end() -> None:
+    reporter = Noting()
+    run(SERIES, SETTINGS, reporter=reporter)
+    assert reporter.seen[-1][0] == reporter.seen[-1][1] > 0
+
+
+def test_a_rule_that_learns_over_all_series_gets_them_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    def everyone(series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
+        return [np.full(len(at), float(len(series))) for at in decisions.at]
+
+    def load(name: str) -> NamedRule:
+        return NamedRule(name, everyone)
+
+    monkeypatch.setattr(running, "load_policy", load)
+    settings = BacktestSettings(("last",), warmup_seconds=10 * DAY)
+    asked = Counting()
+    found = run(SERIES, settings, workers=asked, kept=Kept(tmp_path))
+    assert [len(task.series) for task in asked.asked] == [3, 3]
+    assert found.reservations["last"]["cpu"][0].tolist() == [3.0] * 10
+    # With one series more all of it is asked again, as every answer may rest on the newcomer.
+    more = Counting()
+    run((*SERIES, bumpy("d", seed=4)), settings, workers=more, kept=Kept(tmp_path))
+    assert [len(task.series) for task in more.asked] == [4, 4]
+
+
+def test_a_rule_that_gives_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    def nothing(series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
+        return [np.full(len(at), np.nan) for at in decisions.at]
+
+    def load(name: str) -> NamedRule:
+        return NamedRule(name, nothing)
+
+    monkeypatch.setattr(running, "load_policy", load)
+    with pytest.raises(MoraError, match="'last' gives no usable cpu reservation for series 'a'"):
+        run(SERIES, BacktestSettings(("last",), warmup_seconds=10 * DAY))
+
+
+def test_what_is_too_short_or_unknown_is_refused() -> None:
+    with pytest.raises(NotEnoughData, match="the longest is 20d"):
+        run(SERIES, BacktestSettings(("last",), warmup_seconds=20 * DAY))
+    with pytest.raises(BadInput, match="no policy 'nonesuch'"):
+        BacktestSettings(("nonesuch",))
+
+
+def test_the_json_is_what_is_promised(backtest: Backtest) -> None:
+    document = json.loads(render_json(backtest))
+    assert list(document) == ["schema_version", "hold", "warmup", "series", "left_out", "results"]
+    assert (document["hold"], document["warmup"], document["series"]) == ("24h", "10d", 3)
+    assert list(document["results"]) == [*PLAIN, ORACLE]
+    for scores in document["results"].values():
+        assert list(scores) == ["cpu", "mem"]
+        for score in scores.values():
+            assert list(score) == [
+                "series",
+                "reserved_per_used",
+                "reserved_per_used_median",
+                "over_rate",
+                "over_periods",
+                "unmet",
+                "cost",
+            ]
+
+
+def test_the_csv_has_a_line_for_each_policy_and_resource(backtest: Backtest) -> None:
+    head, *lines = render_csv(backtest).splitlines()
+    assert head.split(",") == ["policy", "resource", *(field.name for field in fields(Score))]
+    assert len(lines) == 2 * len(backtest.scores)
+    assert lines[0].startswith("krr,cpu,3,")
+
+
+def test_the_table_sets_waste_beside_the_better_peer(backtest: Backtest) -> None:
+    table = render_table(backtest)
+    waste = {line.split()[0]: line.split()[-1] for line in table.split("\n\n")[0].splitlines()[2:]}
+    assert "1.000" in (waste["krr"], waste["vpa"])
+    assert "CPU: 3 series, hold 24h, warm-up 10d" in table
+    assert "memory: 2 series" in table
+
+
+def test_a_hold_is_written_in_hours() -> None:
+    assert [hold_text(seconds) for seconds in (DAY, 3600, 90)] == ["24h", "1h", "1m30s"]
+
+
+def test_every_registered_policy_can_be_asked_for() -> None:
+    assert set(PLAIN) <= set(policy_names())

@@ -1,0 +1,163 @@
+"""What a trace file may look like, and what is said of one that cannot be meant."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from mora.backtest.traces import choose_series, read_service, read_trace_file
+from mora.errors import BadDataset, BadInput, MoraError, NotEnoughData
+from tests import fakes_learning as fakes
+
+START = 1_375_308_300
+
+
+def rows(*, ids: tuple[str, ...] = ("a", "b"), count: int = 12, step: int = 300, **columns: Any) -> pd.DataFrame:
+    """Rows of several series, by default with cpu alone."""
+    frame = pd.DataFrame(
+        {
+            "series_id": np.repeat(ids, count),
+            "timestamp": np.tile(START + step * np.arange(count), len(ids)),
+            "cpu": np.arange(count * len(ids), dtype=np.float64),
+        }
+    )
+    return frame.assign(**columns)
+
+
+def written(folder: Path, frame: pd.DataFrame, suffix: str = ".parquet") -> Path:
+    path = folder / f"trace{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_a_trace_is_read_from_parquet_and_from_csv(tmp_path: Path, suffix: str) -> None:
+    frame = rows(mem=1e9, host="ignored")
+    first, second = read_trace_file(written(tmp_path, frame.sample(frac=1, random_state=1), suffix))
+    assert (first.id, second.id, first.step_seconds, first.start) == ("a", "b", 300, START)
+    assert first.cpu is not None
+    assert first.mem is not None
+    assert first.cpu.tolist() == list(range(12))
+    assert set(first.mem) == {1e9}
+
+
+@pytest.mark.parametrize("step", [10, 60, 300, 420, 3600])
+def test_any_step_from_ten_seconds_to_an_hour_will_do(tmp_path: Path, step: int) -> None:
+    assert {one.step_seconds for one in read_trace_file(written(tmp_path, rows(step=step)))} == {step}
+
+
+def test_missing_rows_and_missing_values_become_gaps(tmp_path: Path) -> None:
+    frame = rows(ids=("a",)).drop(index=[3, 4])
+    frame.loc[6, "cpu"] = np.nan
+    (one,) = read_trace_file(written(tmp_path, frame))
+    assert one.cpu is not None
+    assert np.flatnonzero(np.isnan(one.cpu)).tolist() == [3, 4, 6]
+    assert one.mem is None
+
+
+def test_samples_that_come_a_little_early_or_late_find_their_slots(tmp_path: Path) -> None:
+    frame = rows(ids=("a",), count=200)
+    frame["timestamp"] += np.random.default_rng(1).integers(-9, 10, 200) * (np.arange(200) % 9 == 4)
+    (one,) = read_trace_file(written(tmp_path, frame))
+    assert one.cpu is not None
+    assert one.cpu.tolist() == list(range(200))
+
+
+def test_series_may_have_steps_of_their_own(tmp_path: Path) -> None:
+    frame = pd.concat([rows(ids=("a",), step=30), rows(ids=("b",), step=300)])
+    assert [one.step_seconds for one in read_trace_file(written(tmp_path, frame))] == [30, 300]
+
+
+def test_a_series_of_one_sample_is_left_out(tmp_path: Path) -> None:
+    frame = pd.concat([rows(ids=("a",)), rows(ids=("b",), count=1)])
+    assert [one.id for one in read_trace_file(written(tmp_path, frame))] == ["a"]
+    with pytest.raises(NotEnoughData, match="two samples"):
+        read_trace_file(written(tmp_path, rows(count=1)))
+
+
+def test_fractions_are_scaled_and_another_clock_is_taken(tmp_path: Path) -> None:
+    frame = rows(ids=("a",)).rename(columns={"timestamp": "seq_timestamp"})
+    (one,) = read_trace_file(written(tmp_path, frame), cpu_scale=10.0, time_column="seq_timestamp")
+    assert one.cpu is not None
+    assert one.cpu[1] == 10.0
+
+
+WRONG: dict[str, tuple[pd.DataFrame, str]] = {
+    "no series": (rows().drop(columns="series_id"), "no column 'series_id'"),
+    "no time": (rows().drop(columns="timestamp"), "no column 'timestamp'"),
+    "no use": (rows().drop(columns="cpu"), "neither a column 'cpu' nor 'mem'"),
+    "no rows": (rows().iloc[:0], "no rows"),
+    "words": (rows(cpu="busy"), "'cpu' does not hold numbers: series 'a' has busy"),
+    "dates": (rows(timestamp=pd.Timestamp("2026-01-01")), "'timestamp' does not hold numbers"),
+    "milliseconds": (rows().assign(timestamp=lambda f: f["timestamp"] * 1000), "not milliseconds"),
+    "negative": (rows(cpu=-1.0), "series 'a' has a cpu of -1"),
+    "infinite": (rows(mem=np.inf), "series 'a' has a mem of inf"),
+    "twice": (rows(ids=("a", "a")), "series 'a' has two samples at 1375308300"),
+    "too fine": (rows(step=5), "a sample every 5 s"),
+    "too coarse": (rows(step=7200), "a sample every 7200 s"),
+    "stray": (rows().assign(timestamp=lambda f: f["timestamp"].where(f.index != 0, 5)), "Is a timestamp wrong"),
+    "no step": (
+        rows(ids=("a",), timestamp=START + np.cumsum(300 + 100 * (np.arange(12) % 3))),
+        "has no constant step",
+    ),
+    "nameless": (rows().assign(series_id=lambda f: f["series_id"].where(f.index != 2)), "row 3 has no series_id"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("suffix", [".parquet", ".csv"])
+def test_what_is_wrong_is_said_in_words(tmp_path: Path, wrong: str, suffix: str) -> None:
+    frame, words = WRONG[wrong]
+    with pytest.raises(MoraError) as refused:
+        read_trace_file(written(tmp_path, frame, suffix))
+    assert words in str(refused.value)
+    assert "trace" in str(refused.value)
+
+
+def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadInput, match="There is no file"):
+        read_trace_file(tmp_path / "absent.csv")
+    with pytest.raises(BadInput, match="neither"):
+        read_trace_file(tmp_path / "trace.xlsx")
+    broken = tmp_path / "trace.parquet"
+    broken.write_bytes(b"nothing of the kind")
+    with pytest.raises(BadDataset, match="cannot be read"):
+        read_trace_file(broken)
+
+
+def test_series_are_chosen_by_number_and_by_id(tmp_path: Path) -> None:
+    series = read_trace_file(written(tmp_path, rows(ids=("7", "a", "b"))))
+    assert [one.id for one in choose_series(series, None)] == ["7", "a", "b"]
+    assert [one.id for one in choose_series(series, "2")] == ["7", "a"]
+    assert [one.id for one in choose_series(series, "7")] == ["7"]
+    assert [one.id for one in choose_series(series, "b, a")] == ["b", "a"]
+    with pytest.raises(BadInput, match="no series 'c'"):
+        choose_series(series, "a,c")
+
+
+def test_a_service_is_replayed_on_its_history() -> None:
+    frame = fakes.observed(days=3)
+    one = read_service(frame, "frontend")
+    assert one.id == "frontend"
+    assert one.cpu is not None
+    assert one.sample_count == len(frame)
+    np.testing.assert_array_equal(one.cpu, frame["cpu_cores_value"].to_numpy())
+
+
+def test_histories_that_overlap_are_joined() -> None:
+    frame = fakes.observed(days=3)
+    twice = pd.concat([frame, frame.iloc[: len(frame) // 2].assign(experiment_id="earlier")])
+    assert read_service(twice, "frontend").sample_count == len(frame)
+
+
+def test_driven_data_is_no_history() -> None:
+    frame = fakes.observed(days=2).assign(scenario="browsing")
+    with pytest.raises(NotEnoughData, match="mora collect --history"):
+        read_service(frame, "frontend")
