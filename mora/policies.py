@@ -370,7 +370,8 @@ def _request(
     kind: Kind, demand: Demand, now: int | None, autoscaler: Autoscaler | None, settings: PolicySettings
 ) -> Advice:
     target = demand.cpu if kind is CPU else demand.memory
-    need = cpu_need(demand, settings) if kind is CPU else memory_need(demand, settings)
+    needed = cpu_need if kind is CPU else memory_need
+    need, tested = needed(demand, settings), needed(demand, _as_tested(settings))
     if target is None or need.amount is None:
         return Advice(now=now, value=None, reasons=need.reasons)
     proposal = _within(kind, now, is_pinned=_is_pinned(kind, demand), settings=settings)(need)
@@ -385,17 +386,30 @@ def _request(
     # A number that a cap holds below the need makes a promise that nobody has tested: it gets no confidence. Nor does
     # one that answers use held at a limit: what the need was there, no held-out run can tell.
     is_pinned = _is_pinned(kind, demand)
-    is_tested = proposal.amount >= need.amount or kind.round_up(need.amount) == proposal.amount
+    is_tested = proposal.amount >= kind.round_up(tested.amount or 0.0)
+    if is_pinned:
+        text = "no confidence: what is needed beyond a limit is not known before it is raised"
+        proposal = proposal.because("no-confidence", text)
+    elif not is_tested and proposal.amount >= need.amount:
+        text = f"no confidence: held-out runs were scored with the usual buffer, {kind.write(tested.amount or 0.0)}"
+        proposal = proposal.because("no-confidence", text)
     return Advice(
         now=now,
-        value=int(proposal.amount),
+        value=int(proposal.amount or 0),
         confidence=target.confidence if is_tested and not is_pinned else None,
         holds=target.holds,
-        reasons=(*target.reasons, *proposal.reasons, *((_UNTESTED,) if is_pinned else ())),
+        reasons=(*target.reasons, *proposal.reasons),
     )
 
 
-_UNTESTED = Reason("no-confidence", "no confidence: what is needed beyond a limit is not known before it is raised")
+def _as_tested(settings: PolicySettings) -> PolicySettings:
+    """The settings with buffers no smaller than those that held-out runs were scored with (model/calibration.py)."""
+    usual = PolicySettings()
+    return replace(
+        settings,
+        cpu_buffer=max(settings.cpu_buffer, usual.cpu_buffer),
+        memory_buffer=max(settings.memory_buffer, usual.memory_buffer),
+    )
 
 
 def _within(kind: Kind, now: int | None, *, is_pinned: bool, settings: PolicySettings) -> Piece:

@@ -389,6 +389,14 @@ def test_what_was_held_at_a_limit_or_killed_there_has_no_confidence() -> None:
     assert recommend(demand(), allocation()).cpu_request.confidence == 0.9
 
 
+def test_a_smaller_buffer_than_was_tested_has_no_confidence() -> None:
+    bare = recommend(demand(), allocation(), PolicySettings(cpu_buffer=1.0, memory_buffer=1.0))
+    assert (bare.cpu_request.value, bare.cpu_request.confidence) == (110, None)
+    assert bare.cpu_request.reasons[-1].text.endswith("scored with the usual buffer, 120m")
+    assert (bare.memory_request.value, bare.memory_request.confidence) == (220 * MIB, None)
+    assert recommend(demand(), allocation(), PolicySettings(cpu_buffer=1.5)).cpu_request.confidence == 0.9
+
+
 # --- floors, caps, steps ---------------------------------------------------------------------------------------------
 
 
