@@ -30,6 +30,9 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
             continue
         why = [reason for reason in recommendation.reasons if reason.code == "hpa-average-value"]
         comment = f"# {recommendation.workload.name}: {one_line(why)}\n" if why else ""
+        scaler = recommendation.current.autoscaler
+        if scaler is not None:
+            comment += f"# it takes the place of what the HPA {scaler.name} scales on now, all its metrics\n"
         parts.append(comment + dump(_object(recommendation)))
     if not parts:
         raise nothing_to_write("a HorizontalPodAutoscaler", recommendations, missing)

@@ -31,6 +31,11 @@ def test_every_object_is_valid_autoscaling_v2() -> None:
         validate(item)
 
 
+def test_an_hpa_that_is_there_is_said_to_lose_its_metrics() -> None:
+    assert "takes the place of what the HPA cartservice scales on" in hpa.render([examples.cart()])
+    assert "takes the place" not in hpa.render([examples.frontend()])
+
+
 @pytest.mark.parametrize("tool", kubectl.each())
 def test_kubectl_takes_the_object(tool: Kubectl, tmp_path: Path) -> None:
     if not tool.is_modern:  # kubectl 1.20 does not know autoscaling/v2: there the schema is the check
