@@ -385,17 +385,17 @@ def _request(
         return Advice(now=now, value=None, reasons=proposal.reasons)
     # A number that a cap holds below the need makes a promise that nobody has tested: it gets no confidence. Nor does
     # one that answers use held at a limit: what the need was there, no held-out run can tell.
-    is_pinned = _is_pinned(kind, demand)
-    is_tested = proposal.amount >= kind.round_up(tested.amount or 0.0)
+    is_pinned, amount = _is_pinned(kind, demand), proposal.amount
+    is_tested = amount >= kind.round_up(tested.amount or 0.0)
     if is_pinned:
         text = "no confidence: what is needed beyond a limit is not known before it is raised"
         proposal = proposal.because("no-confidence", text)
-    elif not is_tested and proposal.amount >= need.amount:
+    elif not is_tested and amount >= need.amount:
         text = f"no confidence: held-out runs were scored with the usual buffer, {kind.write(tested.amount or 0.0)}"
         proposal = proposal.because("no-confidence", text)
     return Advice(
         now=now,
-        value=int(proposal.amount or 0),
+        value=int(amount),
         confidence=target.confidence if is_tested and not is_pinned else None,
         holds=target.holds,
         reasons=(*target.reasons, *proposal.reasons),
