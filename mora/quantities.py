@@ -181,6 +181,15 @@ def parse_ratio(text: str) -> float:
     return ratio
 
 
+def readable_cores(cores: float) -> str:
+    """CPU use for a person: millicores below a core; rounded, so not for a manifest.
+
+    >>> readable_cores(0.01234), readable_cores(0.2314), readable_cores(12.34)
+    ('12.3m', '231m', '12.3 cores')
+    """
+    return f"{cores * 1000:.3g}m" if abs(cores) < 0.9995 else f"{cores:.3g} cores"
+
+
 def readable_bytes(amount_bytes: float) -> str:
     """Bytes for a person; rounded, so not for a manifest.
 

@@ -21,7 +21,7 @@ from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import BOUND_LEVEL, NAIVE
 from mora.model.calibration import Calibration
 from mora.model.driven import SIZED, Outlook, Parts, cell_of, memory_peak, nearest_runs, outlooks_of, runs_up_to
-from mora.quantities import readable_bytes
+from mora.quantities import readable_bytes, readable_cores
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO, LoadResponse
 
 if TYPE_CHECKING:
@@ -35,9 +35,9 @@ def readable(target: Target, use: float) -> str:
     """Use for a person.
 
     >>> readable(Target.CPU, 0.2314), readable(Target.MEMORY, 2**28)
-    ('0.231 cores', '256 MiB')
+    ('231m', '256 MiB')
     """
-    return f"{use:.3g} cores" if target is Target.CPU else readable_bytes(use)
+    return readable_cores(use) if target is Target.CPU else readable_bytes(use)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.quantities import readable_bytes
+from mora.quantities import readable_bytes, readable_cores
 
 _NAMES = {"prophet": "Prophet", "lstm": "LSTM", "blend": "blend", "naive": "naive"}
 
@@ -63,7 +63,7 @@ def _readable(target: str, value: float) -> str:
     ('12.3m', '5.25 MiB', '0.25')
     """
     if target == "cpu":
-        return f"{value * 1000:.3g}m"
+        return readable_cores(value)
     return readable_bytes(value) if target == "memory" else f"{value:.2g}"
 
 
