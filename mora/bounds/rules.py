@@ -1,0 +1,77 @@
+"""The plain rules that MOrA mixes: each names one level of the past as the bound of the coming hold."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mora.bounds.levels import Past, forward_filled
+from mora.bounds.ticks import Floats
+
+# Bases below this share of the mean use so far are raised to it: an idle stretch says little about the next burst, and
+# logarithms of nothing explode.
+_IDLE_SHARE = 0.01
+DAY_HOURS, WEEK_HOURS = 24.0, 168.0
+# Half-life in hours -> quantiles of what has not faded yet.
+_FADING = {6.0: (0.9,), 24.0: (0.5, 0.9, 0.95), 72.0: (0.95,), 168.0: (0.95,)}
+# The best single rule for a day.
+ANCHOR = "fading 24 h p95"
+# Holds up to this long follow the last hour; longer ones the last days.
+SHORT_HOLD_HOURS = 6.0
+
+
+def cpu_rules(past: Past) -> dict[str, Floats]:
+    """Rule -> base before each tick, shape (ticks + 1,), in the series' unit; NaN before its first
+    sample above 0."""
+    rules: dict[str, Floats] = {}
+    for half_life, shares in _FADING.items():
+        for share, row in zip(shares, past.decayed_quantiles(half_life, shares), strict=True):
+            rules[f"fading {half_life:g} h p{share * 100:g}"] = row
+    (day,), (week,) = past.window_quantiles(DAY_HOURS, (0.95,)), past.window_quantiles(WEEK_HOURS, (0.95,))
+    rules["day p95"], rules["week p95"] = day, week
+    rules["week mean"] = past.window_means(WEEK_HOURS)
+    rules["blend of means"] = 0.4 * rules["week mean"] + 0.6 * past.window_means(1.0)
+    rules["mean of day p95 and week p95"] = 0.5 * (day + week)
+    per_day = past.ticks.of_hours(DAY_HOURS)
+    rules["smoothed day p95"] = _smoothed_daily(day, per_day, share=0.3)
+    rules["two days' p95"] = np.fmax(day, _lagged(day, per_day))
+    hold_hours = past.ticks.hold * past.ticks.hours
+    if hold_hours <= SHORT_HOLD_HOURS:
+        rules.update(_short_hold_rules(past, hold_hours))
+    floor = idle_level(past)
+    return {name: np.maximum(base, floor) for name, base in rules.items()}
+
+
+def idle_level(past: Past) -> Floats:
+    """A hundredth of the mean use so far, shape (ticks + 1,); NaN before the first sample above 0."""
+    mean = past.window_means(past.ticks.hours * (len(past.known) + 1))
+    return np.where(mean > 0, _IDLE_SHARE * mean, np.nan)
+
+
+def _short_hold_rules(past: Past, hold_hours: float) -> dict[str, Floats]:
+    """The last stretch as long as the hold, and the same stretch of the days before."""
+    last = past.window_peaks(hold_hours)
+    days = [past.window_peaks(hold_hours, ending_hours_ago=day * DAY_HOURS - hold_hours) for day in (1, 2, 3)]
+    yesterday = np.where(np.isnan(days[0]), last, days[0])
+    return {
+        "last peak": last,
+        "peak of three holds": past.window_peaks(3 * hold_hours),
+        "last peak or three days'": np.fmax(last, np.fmax(np.fmax(days[0], days[1]), days[2])),
+        "yesterday's peak": yesterday,
+        "between last and yesterday's": np.maximum(last, 0.5 * (last + yesterday)),
+    }
+
+
+def _smoothed_daily(level: Floats, per_day: int, *, share: float) -> Floats:
+    """An exponential moving average that takes one step a day, for every hour of the day by itself."""
+    smooth = level.copy()
+    for tick in range(per_day, len(level)):
+        before = smooth[tick - per_day]
+        if not np.isnan(before):
+            smooth[tick] = before + share * (level[tick] - before)
+    return smooth
+
+
+def _lagged(level: Floats, ticks: int) -> Floats:
+    found = np.full(len(level), np.nan)
+    found[ticks:] = level[: max(len(level) - ticks, 0)]
+    return forward_filled(found)

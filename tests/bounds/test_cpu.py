@@ -1,0 +1,110 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from mora.bounds.cpu import cpu_requests
+from mora.bounds.ticks import Floats, Indices
+from tests.bounds.making import bumpy, every
+
+DAY, HOUR = 86400, 3600
+
+
+def requests(values: Floats, decisions: Indices, *, hold: int = DAY, step: int = 900) -> Floats:
+    return cpu_requests(values, step_seconds=step, decisions=decisions, hold_seconds=hold)
+
+
+def cost(values: Floats, decisions: Indices, found: Floats) -> float:
+    total = used = 0.0
+    for begin, end, request in zip(decisions, [*decisions[1:], len(values)], found, strict=True):
+        known = values[begin:end][~np.isnan(values[begin:end])]
+        total += request * len(known) + 20 * float(np.maximum(known - request, 0).sum())
+        used += float(known.sum())
+    return total / used
+
+
+@pytest.mark.parametrize(("hold", "step"), [(DAY, 900), (HOUR, 900), (DAY, 3600), (HOUR, 3600), (1800, 420)])
+def test_nothing_that_comes_later_changes_a_request(hold: int, step: int) -> None:
+    values = bumpy(days=12 if hold < DAY else 20, step_seconds=step)
+    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=step, count=len(values))
+    whole = requests(values, decisions, hold=hold, step=step)
+    assert np.isfinite(whole).all()
+    for number in (len(decisions) // 3, len(decisions) - 1):
+        cut = int(decisions[number])
+        np.testing.assert_array_equal(
+            requests(values[:cut], decisions[: number + 1], hold=hold, step=step), whole[: number + 1]
+        )
+        other = values.copy()
+        other[cut:] = 99.0
+        np.testing.assert_array_equal(
+            requests(other, decisions, hold=hold, step=step)[: number + 1], whole[: number + 1]
+        )
+
+
+@pytest.mark.parametrize("hold", [DAY, HOUR])
+def test_scaling_the_history_scales_the_request(hold: int) -> None:
+    values = bumpy(days=12)
+    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
+    # By powers of two, so that not even a rounding differs.
+    np.testing.assert_array_equal(
+        requests(values * 1024, decisions, hold=hold), 1024 * requests(values, decisions, hold=hold)
+    )
+    np.testing.assert_allclose(
+        requests(values * 1000, decisions, hold=hold), 1000 * requests(values, decisions, hold=hold), rtol=0.03
+    )
+
+
+def test_one_decision_alone_is_the_same_as_among_others() -> None:
+    values = bumpy()
+    decisions = every(DAY, warmup_seconds=8 * DAY, step_seconds=900, count=len(values))
+    assert requests(values, decisions[-1:])[0] == requests(values, decisions)[-1]
+
+
+def test_steady_use_is_met_and_little_more_than_met() -> None:
+    found = requests(np.full(20 * 96, 0.25), np.array([15 * 96, 16 * 96]))
+    assert np.all(found >= 0.25)
+    assert np.all(found <= 0.25 * 1.1)
+
+
+def test_a_series_that_was_never_used_gets_nothing_and_one_that_was_never_seen_no_number() -> None:
+    assert requests(np.zeros(960), np.array([480, 576])).tolist() == [0.0, 0.0]
+    assert np.isnan(requests(np.full(960, np.nan), np.array([480]))).all()
+    late = np.full(960, np.nan)
+    late[500:] = 1.0
+    found = requests(late, np.array([480, 576]))
+    assert np.isnan(found[0])
+    assert found[1] >= 1.0
+
+
+def test_no_decision_is_no_trouble() -> None:
+    assert len(requests(np.ones(10), np.array([], dtype=np.int64))) == 0
+
+
+def test_long_idleness_before_and_within_leaves_finite_numbers() -> None:
+    rng = np.random.default_rng(5)
+    values = np.zeros(20 * 96)
+    values[6 * 96 : 8 * 96] = rng.random(2 * 96)
+    values[17 * 96 : 18 * 96] = 1.0
+    decisions = every(DAY, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
+    found = requests(values, decisions)
+    assert np.isfinite(found).all()
+    assert found[-1] > 0
+
+
+def test_an_hour_ahead_a_daily_pattern_costs_less_than_its_constant_in_hindsight() -> None:
+    rng = np.random.default_rng(2)
+    day = np.sin(2 * np.pi * np.arange(21 * 288) / 288)
+    values = 1.2 + day + 0.05 * rng.random(len(day))
+    decisions = every(HOUR, warmup_seconds=8 * DAY, step_seconds=300, count=len(values))
+    found = requests(values, decisions, hold=HOUR, step=300)
+    scored = values[decisions[0] :]
+    constant = min(level + 20 * float(np.maximum(scored - level, 0).mean()) for level in np.linspace(1, 2.3, 50))
+    assert cost(values, decisions, found) < 0.8 * constant / float(scored.mean())
+
+
+def test_a_level_that_rises_for_good_is_followed_within_days() -> None:
+    rng = np.random.default_rng(3)
+    values = np.concatenate([np.full(14 * 96, 0.2), np.full(7 * 96, 0.8)]) * (1 + 0.05 * rng.random(21 * 96))
+    found = requests(values, np.array([14 * 96, 17 * 96, 20 * 96]))
+    assert found[0] < 0.3
+    assert np.all(found[1:] >= 0.8)

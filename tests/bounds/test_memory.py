@@ -1,0 +1,75 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.bounds.memory import memory_requests
+from tests.bounds.making import bumpy, every
+
+DAY = 86400
+
+
+@pytest.mark.parametrize("step", [60, 420, 900, 3600])
+def test_no_request_is_below_the_peak_of_the_last_seven_days(step: int) -> None:
+    values = bumpy(step_seconds=step, gaps=0.2)
+    decisions = every(DAY, warmup_seconds=DAY, step_seconds=step, count=len(values))
+    found = memory_requests(values, step_seconds=step, decisions=decisions)
+    week = 7 * DAY // step
+    peaks = [np.nanmax(values[max(0, at - week) : at]) for at in decisions]
+    assert np.all(found >= np.array(peaks))
+
+
+def test_nothing_that_comes_later_changes_a_request() -> None:
+    values = bumpy()
+    decisions = every(DAY, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
+    whole = memory_requests(values, step_seconds=900, decisions=decisions)
+    for number in (4, 11):
+        cut = int(decisions[number])
+        np.testing.assert_array_equal(
+            memory_requests(values[:cut], step_seconds=900, decisions=decisions[: number + 1]), whole[: number + 1]
+        )
+
+
+def test_steady_memory_is_given_an_eighth_and_swinging_memory_a_quarter() -> None:
+    steady = np.full(2000, 4e8)
+    assert memory_requests(steady, step_seconds=900, decisions=np.array([2000]))[0] == pytest.approx(
+        4e8 * 1.116, rel=1e-3
+    )
+    swinging = 4e8 * (0.75 + 0.25 * np.sin(np.arange(2000) / 15))
+    swinging[::50] *= 1.4
+    found = memory_requests(swinging, step_seconds=900, decisions=np.array([2000]))[0]
+    assert 1.2 < found / swinging.max() < 1.35
+
+
+def test_a_higher_peak_of_the_second_week_is_believed_in_part() -> None:
+    values = np.full(14 * 96, 1e8)
+    values[100] = 4e8
+    found = memory_requests(values, step_seconds=900, decisions=np.array([14 * 96]))[0]
+    assert 1.5e8 < found < 4e8
+
+
+def test_a_week_of_gap_leaves_the_last_known_week() -> None:
+    values = np.concatenate([np.full(10 * 96, 1e8), np.full(10 * 96, np.nan)])
+    before, after = memory_requests(values, step_seconds=900, decisions=np.array([10 * 96, 20 * 96]))
+    assert before == after
+
+
+def test_nothing_known_is_no_number() -> None:
+    values = np.full(960, np.nan)
+    values[500:] = 1e8
+    found = memory_requests(values, step_seconds=900, decisions=np.array([400, 600]))
+    assert np.isnan(found[0])
+    assert found[1] > 1e8
+    assert memory_requests(np.zeros(100), step_seconds=900, decisions=np.array([50])).tolist() == [0.0]
+
+
+@given(st.lists(st.floats(1.0, 1e12), min_size=1, max_size=60), st.integers(-20, 20))
+def test_scaling_the_history_scales_the_request(use: list[float], power: int) -> None:
+    values = np.array(use)
+    at = np.array([len(values)])
+    scaled = memory_requests(values * 2.0**power, step_seconds=3600, decisions=at)
+    np.testing.assert_allclose(
+        scaled, 2.0**power * memory_requests(values, step_seconds=3600, decisions=at), rtol=1e-12
+    )
