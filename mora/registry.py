@@ -25,6 +25,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "default": "mora.policies:recommend",
     },
     "replay_policies": {
+        "mora": "mora.backtest.mora_policy:mora",
         "krr": "mora.backtest.rules:krr",
         "vpa": "mora.backtest.rules:vpa",
         "p99": "mora.backtest.rules:p99",

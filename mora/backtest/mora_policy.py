@@ -1,0 +1,29 @@
+"""MOrA's own rule as the replay asks for it: `mora`. What it is stands in mora.bounds."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from mora.backtest.policy import Decisions, Floats, Indices, LoneRule, Resource, Series
+from mora.backtest.rules import round_up
+from mora.bounds.cpu import cpu_requests
+from mora.bounds.memory import memory_requests
+from mora.policies import PolicySettings
+
+_CPU_STEP_CORES, _MEMORY_STEP_BYTES = 0.001, 1.0
+
+
+def _mora(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> Floats:
+    use = one.use(resource)
+    if use is None:
+        return np.full(len(at), np.nan)
+    if resource == "cpu":
+        need = cpu_requests(use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds)
+        step, least = _CPU_STEP_CORES, PolicySettings().cpu_floor_millicores / 1000
+    else:
+        need = memory_requests(use, step_seconds=one.step_seconds, decisions=at)
+        step, least = _MEMORY_STEP_BYTES, float(PolicySettings().memory_floor_bytes)
+    return np.maximum(round_up(need, step), least) if decisions.with_minimums else need
+
+
+mora = LoneRule(_mora)
