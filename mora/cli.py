@@ -623,6 +623,85 @@ def _is_change_due(recommendation: Recommendation) -> bool:
     )
 
 
+# --- backtest --------------------------------------------------------------------------------------------------------
+
+
+@app.command()
+def backtest(
+    targets: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="FILE|SERVICE...", help="A trace file (parquet, csv), or services with history.", show_default=False
+        ),
+    ],
+    policies: Annotated[
+        list[str] | None,
+        typer.Option("--policy", "-p", help="A rule to replay; may be given often.", show_default="all"),
+    ] = None,
+    hold: Annotated[str, typer.Option("--hold", help="How long one recommendation stays in force.")] = "24h",
+    warmup: Annotated[str, typer.Option("--warmup", help="History before the first one.")] = "7d",
+    series: Annotated[
+        str | None,
+        typer.Option("--series", help="The first so many (20), or ids (vm001,vm007).", show_default="all"),
+    ] = None,
+    output: Annotated[str, typer.Option("--output", "-o", help="table, json or csv.")] = "table",
+    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes.", show_default="cores")] = None,
+    floors: Annotated[
+        bool,
+        typer.Option("--floors/--no-floors", help="Rules' own least amounts, e.g. KRR's 10m and 100Mi."),
+    ] = True,
+    cpu_scale: Annotated[
+        float, typer.Option("--cpu-scale", help="Cores in one unit of a file's cpu; for fractions of a machine.")
+    ] = 1.0,
+    time_column: Annotated[str, typer.Option("--time-column", help="Where a file's time stands.")] = "timestamp",
+    cache: Annotated[
+        Path | None,
+        typer.Option("--cache", help="Where results are kept, to go on with.", show_default="~/.cache/mora/backtest"),
+    ] = None,
+    include_flagged: IncludeFlagged = False,
+    namespace: Namespace = None,
+    data: DataDir = None,
+) -> None:
+    """Replay the past: MOrA beside KRR's, the VPA's and plain rules.
+
+    After the warm-up and then after every hold each rule says what it
+    would reserve, from what came before alone; what came next scores it.
+    Ctrl-C loses little: the same command goes on where it was.
+
+    \b
+    mora backtest frontend                     its history in data/
+    mora backtest traces.parquet --hold 1h     many series, renewed hourly
+    mora backtest traces.csv -p krr -p vpa -o json
+    """
+    from mora import pipeline
+    from mora.backtest.render import RENDERERS
+    from mora.quantities import parse_duration
+
+    if output not in RENDERERS:
+        raise BadInput(f"There is no output {output!r} of a backtest.", hint=f"Known: {', '.join(RENDERERS)}.")
+    settings = _settings(data_dir=data, namespace=namespace, jobs=jobs)
+    with _progress() as reporter:
+        result = pipeline.backtest(
+            targets,
+            policies=policies or (),
+            hold=parse_duration(hold),
+            warmup=parse_duration(warmup),
+            series=series,
+            with_minimums=floors,
+            cpu_scale=cpu_scale,
+            time_column=time_column,
+            jobs=settings.jobs,
+            data_dir=settings.data_dir,
+            namespace=settings.namespace,
+            include_flagged=include_flagged,
+            cache_dir=cache or pipeline.cache_folder("backtest"),
+            reporter=reporter,
+        )
+    for remark in result.remarks():
+        _say(remark)
+    sys.stdout.write(RENDERERS[output](result))
+
+
 # --- sandbox ---------------------------------------------------------------------------------------------------------
 
 Name = Annotated[str, typer.Option("--name", help="Several sandboxes run side by side under different names.")]

@@ -450,8 +450,8 @@ def _limit(name: str, amount: int | None) -> str:
 
 # --- backtest --------------------------------------------------------------------------------------------------------
 
-# A rule at one decision costs about as much as a thousandth of starting a process; below, one process is faster.
-_WORTH_PROCESSES = 100_000
+# Decisions of KRR's rule that take about as long as it takes to start processes; below, one is faster.
+_WORTH_PROCESSES = 30_000
 
 
 def backtest(
@@ -515,6 +515,12 @@ def backtest(
     if kept is not None:
         kept.make_room()
     return result
+
+
+def cache_folder(what: str) -> Path:
+    """Where results are kept that can be computed again: $XDG_CACHE_HOME/mora, in ~/.cache by default."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path("~/.cache").expanduser()) / "mora" / what
 
 
 def _series_of(

@@ -15,7 +15,7 @@ that no series has is missing. What the scores mean stands in mora/backtest/scor
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 from datetime import timedelta
 
@@ -136,3 +136,6 @@ def span_text(seconds: int) -> str:
     ('7d', '0s')
     """
     return format_duration(timedelta(seconds=seconds)) if seconds else "0s"
+
+
+RENDERERS: Mapping[str, Callable[[Backtest], str]] = {"table": render_table, "json": render_json, "csv": render_csv}

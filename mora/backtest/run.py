@@ -112,6 +112,20 @@ class Backtest:
     left_out: Mapping[Resource, int]
     reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
 
+    def remarks(self) -> list[str]:
+        """What a reader of the scores should know."""
+        peaks = [float(np.nanmax(one.cpu)) for one in self.series if one.cpu is not None]
+        short = sum(not len(at) for at in self.decisions.at)
+        found = []
+        if short:
+            found.append(f"{short} of {len(self.series)} series end before the first hold does, and are not scored.")
+        if self.settings.with_minimums and len(peaks) >= 3 and max(peaks) <= 1.0:
+            found.append(
+                "No series ever uses more than 1 core. If this is a fraction of a machine, add --cpu-scale 10 "
+                "--no-floors: KRR's and the VPA's least amounts and buckets are made for cores."
+            )
+        return found
+
 
 def run(
     series: Sequence[Series],
@@ -252,7 +266,12 @@ class Kept:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as refused:
+            raise BadInput(
+                f"Results cannot be kept in {folder}: {refused.strerror}.", hint="Name another folder with --cache DIR."
+            ) from refused
 
     def load(self, task: Task) -> list[Floats] | None:
         """The answers of a task; None where one of them is missing."""
