@@ -37,6 +37,7 @@ from mora.quantities import MIB, format_memory, parse_cpu, parse_duration, parse
 
 CONFIG_NAME = "mora.toml"
 TARGETS = ("sandbox", "kubernetes")
+_LONGEST_RESPONSE_SECONDS = 60.0
 
 # Variables that begin like settings and are something else: read by this module, mora.tools, scripts, sandbox, load;
 # Kubernetes sets the last two kinds in every pod beside a Service that is called mora.
@@ -152,6 +153,16 @@ def _seconds(value: object) -> float:
     return number
 
 
+def _response_time(value: object) -> float:
+    """A span that a caller may wait; 300 for 300 ms would be five minutes, which every service keeps."""
+    seconds = _seconds(value)
+    if seconds > _LONGEST_RESPONSE_SECONDS:
+        raise BadInput(
+            f"{value!r} is {seconds:g} s, and no caller waits that long.", hint="Write the unit: 300ms, or 1.5s."
+        )
+    return seconds
+
+
 def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
@@ -237,7 +248,7 @@ class Settings:
     prometheus_ca_file: Path | None = _setting("prometheus.ca_file", _path)
     """Certificates that the server's is checked against; None means those of the system."""
 
-    slo_p95_seconds: float = _setting("slo.p95", _seconds, 0.3, flag="--slo-p95")
+    slo_p95_seconds: float = _setting("slo.p95", _response_time, 0.3, flag="--slo-p95")
     """95th percentile of the response time that callers are promised, seconds."""
 
     slo_error_ratio: float = _setting("slo.errors", _ratio, 0.01, flag="--slo-errors")

@@ -183,6 +183,13 @@ def test_a_password_is_never_shown() -> None:
     assert "hush-hush" not in repr(settings)
 
 
+@pytest.mark.parametrize("text", ["300", "5m", "61s"])
+def test_a_response_time_that_nobody_waits_for_is_taken_for_a_missing_unit(text: str) -> None:
+    with pytest.raises(BadInput, match=r"no caller waits that long\.\nWrite the unit: 300ms"):
+        load_settings({"slo_p95_seconds": text})
+    assert load_settings({"slo_p95_seconds": "0.3"}).slo_p95_seconds == 0.3
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [
