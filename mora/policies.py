@@ -580,12 +580,12 @@ def _no_number(word: str, demand: Demand) -> tuple[Reason, ...]:
 
 
 def _short(value: float) -> str:
-    """A figure for a person: one decimal below 10, whole above.
+    """A figure for a person, who shall be able to redo the arithmetic: one decimal below 1000, whole above.
 
-    >>> _short(3.14159), _short(126.8), _short(4.0)
-    ('3.1', '127', '4')
+    >>> _short(3.14159), _short(126.8), _short(4.0), _short(1536.4)
+    ('3.1', '126.8', '4', '1536')
     """
-    return f"{value:.1f}".removesuffix(".0") if abs(value) < 10 else f"{value:.0f}"
+    return f"{value:.1f}".removesuffix(".0") if abs(value) < 1000 else f"{value:.0f}"
 
 
 def _millicores(millicores: float) -> str:

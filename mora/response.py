@@ -225,8 +225,8 @@ class LoadResponse:
             (
                 Reason(
                     "no-replicas-keep-slo",
-                    f"{load.users} users of {load.scenario}: no count of {min_replicas} to {most} replicas keeps "
-                    f"{_slo(slo)}; at {most}: {misses[-1]}",
+                    f"{load.users} users of {load.scenario}: {_counts(min_replicas, most)} cannot keep {_slo(slo)}; "
+                    f"at {most}: {misses[-1]}",
                 ),
             ),
         )
@@ -581,6 +581,14 @@ def _known(value: object) -> float | None:
 
 def _users(share: float) -> str:
     return f"{share:.4g}"
+
+
+def _counts(least: int, most: int) -> str:
+    """
+    >>> _counts(1, 3), _counts(2, 2), _counts(1, 1)
+    ('1 to 3 replicas', '2 replicas', '1 replica')
+    """
+    return f"{least} to {most} replicas" if most > least else f"{most} replica{'' if most == 1 else 's'}"
 
 
 def _seconds(seconds: float) -> str:

@@ -157,7 +157,7 @@ class DrivenAnswer:
         if len(counts) == len(choices):
             return max(counts), self._replica_demand(loads, max(counts), slo, why), []
         if standing:
-            text = f"no replica count can be promised, so the pod is sized at the {standing} replicas that there are"
+            text = f"no replica count can be promised, so the pod is sized at those that there are ({standing})"
             return standing, None, [*why, Reason("sized-at-standing-replicas", text)]
         count = min(run.replicas for load in loads for run in self.response.runs_of(load.scenario))
         text = f"no replica count can be promised, so the pod is sized at the fewest that were driven ({count})"

@@ -137,13 +137,17 @@ def numbers(recommendation: Recommendation) -> tuple[tuple[str, Advice], ...]:
 
 def one_line(reasons: Iterable[Reason]) -> str:
     """Reasons as one line, safe in a comment."""
-    return " ".join("; ".join(reason.text for reason in reasons).split()) or "no reason was given"
+    texts = dict.fromkeys(reason.text for reason in reasons)
+    return " ".join("; ".join(texts).split()) or "no reason was given"
 
 
 def nothing_to_write(what: str, recommendations: Sequence[Recommendation], why: Mapping[str, str]) -> NotEnoughData:
     """The error of an output that has not a single number: an empty file would look like success."""
     names = ", ".join(recommendation.workload.name for recommendation in recommendations) or "no service"
-    reasons = "; ".join(f"{name}: {text}" for name, text in why.items())
+    by_text: dict[str, list[str]] = {}
+    for name, text in why.items():
+        by_text.setdefault(text, []).append(name)
+    reasons = "; ".join(f"{', '.join(named)}: {text}" for text, named in by_text.items())
     return NotEnoughData(
         f"There is nothing to put into {what} for {names}{': ' + reasons if reasons else '.'}",
         hint="mora recommend -o table shows every number and its reasons.",

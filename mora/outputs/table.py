@@ -96,7 +96,7 @@ def _why(recommendation: Recommendation, width: int) -> list[str]:
     labelled += [
         ("autoscaling" if reason.code == "hpa-average-value" else "all", reason.text)
         for reason in recommendation.reasons
-        if reason.text not in {text for _, text in labelled}
+        if not any(reason.text in text for _, text in labelled)
     ]
     last = None
     for name, text in labelled:

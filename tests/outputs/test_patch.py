@@ -78,6 +78,13 @@ def test_without_a_number_there_is_no_patch() -> None:
         patch.render([examples.unknown()])
 
 
+def test_why_there_is_no_patch_is_said_once_for_all_numbers() -> None:
+    with pytest.raises(NotEnoughData) as refused:
+        patch.render([examples.unknown()])
+    assert str(refused.value).count("12 samples, 60 are needed") == 1
+    assert "cpu request, memory request, replicas: 12 samples" in str(refused.value)
+
+
 def test_a_reason_of_several_lines_stays_in_its_comment() -> None:
     payment = examples.payment()
     split = replace(payment.memory_request.reasons[0], text="first\nspec: {replicas: 99}")

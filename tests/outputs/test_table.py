@@ -30,6 +30,14 @@ def test_every_reason_is_told() -> None:
             assert " ".join(reason.text.split()) in words
 
 
+def test_what_a_number_says_is_not_said_again_of_all() -> None:
+    first, second = Reason("a", "no count keeps it"), Reason("b", "sized at those that there are")
+    both = Advice(1, None, reasons=(Reason("no-number", f"{first.text}; {second.text}"),))
+    words = table.render([replace(examples.frontend(), replicas=both, reasons=(first, second))])
+    assert words.count(first.text) == 1
+    assert " all " not in words
+
+
 def test_namespaces_are_told_where_there_are_several() -> None:
     assert "shop/frontend" not in table.render([examples.frontend(), examples.cart()])
     assert "bank/paymentservice" in table.render([examples.frontend(), examples.payment()])
