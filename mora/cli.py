@@ -396,6 +396,13 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", help="The same seed and data give the same model.", show_default="0")
     ] = None,
+    prophet_weight: Annotated[
+        str | None,
+        typer.Option("--prophet-weight", help="Share of Prophet in the blend; LSTM has the rest.", show_default="0.4"),
+    ] = None,
+    learn_weights: Annotated[
+        bool, typer.Option("--learn-weights", help="Take the weights that did best on held-out data.")
+    ] = False,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
     data: DataDir = None,
@@ -411,7 +418,15 @@ def train(
     """
     from mora import dataset, pipeline
 
-    settings = _settings(data_dir=data, models_dir=models, namespace=namespace, jobs=jobs, seed=seed)
+    settings = _settings(
+        data_dir=data,
+        models_dir=models,
+        namespace=namespace,
+        jobs=jobs,
+        seed=seed,
+        prophet_weight=prophet_weight,
+        learn_weights=learn_weights or None,
+    )
     known = dataset.list_services(settings.data_dir, namespace=settings.namespace)
     names = known if all_services else list(dict.fromkeys(services or []))
     if not names:

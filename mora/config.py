@@ -38,6 +38,8 @@ from mora.quantities import MIB, format_memory, parse_cpu, parse_duration, parse
 CONFIG_NAME = "mora.toml"
 TARGETS = ("sandbox", "kubernetes")
 _LONGEST_RESPONSE_SECONDS = 60.0
+# What a limit may be; as mora.policies.LimitPolicy, which is not imported for the sake of `mora --help`.
+_LIMITS = ("unset", "request", "keep", "ratio")
 
 # Variables that begin like settings and are something else: read by this module, mora.tools, scripts, sandbox, load;
 # Kubernetes sets the last two kinds in every pod beside a Service that is called mora.
@@ -227,6 +229,15 @@ class Settings:
     seed: int = _setting("seed", _integer(0), 0, flag="--seed")
     """Seed of training, plans and bootstraps: the same seed and data give the same numbers."""
 
+    prophet_weight: float = _setting("train.prophet_weight", _ratio, 0.4, flag="--prophet-weight")
+    """What Prophet counts in the blend before held-out errors judge it; the LSTM has the rest."""
+
+    learn_weights: bool = _setting("train.learn_weights", _flag, False, flag="--learn-weights")
+    """Whether the weights that erred least on held-out stretches are taken, in tenths, and not these."""
+
+    hold_seconds: float = _setting("train.hold", _seconds, 86_400.0)
+    """How long a recommendation from observed data stands before it is renewed; a day sees every hour once."""
+
     prometheus_url: str | None = _setting("prometheus.url", _url, flag="--prometheus")
     """Address of a Prometheus (or of what answers its API); None means the sandbox's own."""
 
@@ -291,6 +302,16 @@ class Settings:
 
     min_change: float = _setting("policy.min_change", _ratio, 0.1)
     """Cuts below this share are not worth a rollout and are held back; raises never are."""
+
+    cpu_limit: str = _setting("policy.cpu_limit", _one_of(*_LIMITS), "unset")
+    """What becomes of a CPU limit: unset (idle CPU of the node may be used), request (equal to it), keep (as it is, or
+    the request if that is more), ratio (to the request, as now)."""
+
+    memory_limit: str = _setting("policy.memory_limit", _one_of(*_LIMITS), "request")
+    """As cpu_limit. Equal to the request by default: what is promised is there, and no neighbour is killed for it."""
+
+    touch_autoscaled: bool = _setting("policy.touch_autoscaled", _flag, False)
+    """Whether to change a request on whose utilisation an HPA scales; its target must then change with it."""
 
     allow_any_step: bool = _setting("policy.allow_any_step", _flag, False, flag="--allow-any-step")
     """Whether one step may cut more than max_cpu_cut and max_memory_cut."""

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from mora import registry
 from mora.domain import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from mora.harness.plan import Plan
     from mora.model import ServiceModel, TrainSettings
     from mora.outputs import OutputSettings
-    from mora.policies import PolicySettings
+    from mora.policies import LimitPolicy, PolicySettings
     from mora.sources.access import Access
     from mora.sources.prometheus import PrometheusSource
 
@@ -595,6 +595,9 @@ def policy_settings(settings: Settings) -> PolicySettings:
         max_cpu_cut=settings.max_cpu_cut,
         max_memory_cut=settings.max_memory_cut,
         allow_any_step=settings.allow_any_step,
+        cpu_limit=cast("LimitPolicy", settings.cpu_limit),
+        memory_limit=cast("LimitPolicy", settings.memory_limit),
+        touch_autoscaled=settings.touch_autoscaled,
         min_replicas=settings.min_replicas,
         max_replicas=settings.max_replicas,
         target_utilisation=settings.target_utilisation,
@@ -605,7 +608,14 @@ def train_settings(settings: Settings) -> TrainSettings:
     """What the settings say to training."""
     from mora.model import TrainSettings
 
-    return TrainSettings(seed=settings.seed, slo=settings.slo)
+    prophet = settings.prophet_weight
+    return TrainSettings(
+        seed=settings.seed,
+        weights={"prophet": prophet, "lstm": round(1.0 - prophet, 12)},
+        learn_weights=settings.learn_weights,
+        hold=timedelta(seconds=settings.hold_seconds),
+        slo=settings.slo,
+    )
 
 
 def describe_training(trained: Trained) -> str:

@@ -11,6 +11,7 @@ import pandas as pd
 import pytest
 
 from mora import dataset, pipeline
+from mora.config import load_settings
 from mora.domain import (
     Allocation,
     Autoscaler,
@@ -24,7 +25,7 @@ from mora.domain import (
     Workload,
 )
 from mora.errors import BadInput, BadModel, NotEnoughData, StaleAnswer
-from mora.model import ServiceModel
+from mora.model import ServiceModel, TrainSettings
 from mora.policies import PolicySettings
 from mora.quantities import MIB
 from tests.fakes_learning import driven
@@ -159,6 +160,20 @@ def test_without_a_cluster_the_workload_stands_as_the_data_saw_it() -> None:
     assert standing.replicas == 2
     assert standing.main is not None
     assert standing.main.resources == SEEN
+
+
+def test_settings_reach_training_and_policy() -> None:
+    settings = load_settings(
+        {"prophet_weight": "0.3", "learn_weights": True},
+        {"MORA_TRAIN_HOLD": "6h", "MORA_POLICY_CPU_LIMIT": "keep", "MORA_POLICY_TOUCH_AUTOSCALED": "true"},
+    )
+    training = pipeline.train_settings(settings)
+    assert training.weights == {"prophet": 0.3, "lstm": 0.7}
+    assert (training.learn_weights, training.hold) == (True, timedelta(hours=6))
+    policy = pipeline.policy_settings(settings)
+    assert (policy.cpu_limit, policy.memory_limit, policy.touch_autoscaled) == ("keep", "request", True)
+    assert pipeline.train_settings(load_settings()) == TrainSettings()
+    assert pipeline.policy_settings(load_settings()) == PolicySettings()
 
 
 def test_a_history_is_read_on_a_round_grid_that_ends_in_the_past() -> None:
