@@ -227,7 +227,7 @@ class Settings:
     """Processes that train in parallel, about 1 GB each; as many as this process may use cores."""
 
     seed: int = _setting("seed", _integer(0), 0, flag="--seed")
-    """Seed of training, plans and bootstraps: the same seed and data give the same numbers."""
+    """Seed of training: the same seed and data give the same numbers. A plan has a seed of its own."""
 
     prophet_weight: float = _setting("train.prophet_weight", _ratio, 0.4, flag="--prophet-weight")
     """What Prophet counts in the blend before held-out errors judge it; the LSTM has the rest."""

@@ -121,12 +121,6 @@ def is_driven(frame: pd.DataFrame) -> bool:
     return not bool(observed.any())
 
 
-def known_columns(frame: pd.DataFrame, *, driven: bool) -> tuple[str, ...]:
-    """The input columns that these rows know: of the twelve metrics and, if driven, of replica_count and load_users."""
-    candidates = METRIC_COLUMNS + (DRIVEN_COLUMNS if driven else ())
-    return tuple(column for column in candidates if column in frame and bool(frame[column].notna().any()))
-
-
 def segments(frame: pd.DataFrame, *, step: timedelta | None = None) -> list[Segment]:
     """The rows of a dataset as segments on one grid, in the order of their names and times.
 

@@ -20,11 +20,11 @@ from mora.features import (
     fill_short_gaps,
     grid_step,
     is_driven,
-    known_columns,
     make_pairs,
     segments,
     six_digits,
 )
+from mora.forecasters.lstm import LstmForecaster
 from mora.metrics import METRIC_COLUMNS
 from tests import fakes_learning as fakes
 
@@ -80,14 +80,15 @@ def test_a_long_gap_cuts_a_segment_in_two(frame: pd.DataFrame) -> None:
 def test_a_column_that_nobody_knows_cuts_nothing_and_is_no_input(frame: pd.DataFrame) -> None:
     blind = frame.assign(net_rx_bytes_value=np.nan)
     assert len(segments(blind)) == len(segments(frame))
-    assert "net_rx_bytes_value" not in known_columns(blind, driven=True)
-    assert known_columns(frame, driven=True) == (*METRIC_COLUMNS, "replica_count", "load_users")
+    columns_of = LstmForecaster().columns_of
+    assert "net_rx_bytes_value" not in columns_of(segments(blind), driven=True)
+    assert columns_of(segments(frame), driven=True) == (*METRIC_COLUMNS, "replica_count", "load_users")
 
 
 def test_an_unknown_load_is_no_input_on_observed_data() -> None:
     history = fakes.observed(days=1)
     assert not is_driven(history)
-    assert known_columns(history, driven=False) == METRIC_COLUMNS
+    assert LstmForecaster().columns_of(segments(history), driven=False) == METRIC_COLUMNS
     assert np.isnan(segments(history)[0].values["load_users"]).all()
 
 
