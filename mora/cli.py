@@ -660,6 +660,13 @@ def backtest(
         typer.Option("--series", help="The first so many (20), or ids (vm001,vm007).", show_default="all"),
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table, json or csv.")] = "table",
+    report: Annotated[
+        Path | None, typer.Option("--report", help="Also write a page with charts, e.g. out.html.", show_default=False)
+    ] = None,
+    draw: Annotated[
+        str | None,
+        typer.Option("--draw", help="With --report: ids of series to draw.", show_default="six of all kinds"),
+    ] = None,
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes.", show_default="cores")] = None,
     floors: Annotated[
         bool,
@@ -686,7 +693,7 @@ def backtest(
     \b
     mora backtest frontend                     its history in data/
     mora backtest traces.parquet --hold 1h     many series, renewed hourly
-    mora backtest traces.csv -p krr -p vpa -o json
+    mora backtest traces.csv -p krr -p vpa --report out.html
     """
     from mora import pipeline
     from mora.backtest.render import RENDERERS
@@ -714,6 +721,9 @@ def backtest(
         )
     for remark in result.remarks():
         _say(remark)
+    if report is not None:
+        pipeline.write_report(result, report, source=", ".join(Path(target).name for target in targets), drawn=draw)
+        _say(f"Wrote {report}.")
     sys.stdout.write(RENDERERS[output](result))
 
 

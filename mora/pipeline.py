@@ -517,6 +517,14 @@ def backtest(
     return result
 
 
+def write_report(result: Backtest, path: Path, *, source: str, drawn: str | None = None) -> None:
+    """A backtest as one HTML page, whole or not at all. source: what was replayed. drawn: ids, or some of all kinds."""
+    from mora.backtest.report import render_report
+    from mora.dataset import write_files
+
+    write_files([(path, render_report(result, source=source, drawn=drawn))])
+
+
 def cache_folder(what: str) -> Path:
     """Where results are kept that can be computed again: $XDG_CACHE_HOME/mora, in ~/.cache by default."""
     root = os.environ.get("XDG_CACHE_HOME")
