@@ -95,7 +95,10 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     from mora.harness.plan import Plan
     from mora.outputs import OutputSettings
     from mora.policies import PolicySettings
+    from mora.tools import find_tool
 
+    # Before five minutes of load are driven for nothing.
+    kubectl = find_tool("kubectl")
     _make_folder(folder)
     data_dir, models_dir = folder / "data", folder / "models"
     plan = Plan.load("demo")
@@ -134,7 +137,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
         show(pipeline.render([r for r in advice if r is not subject], settings=OutputSettings(why=False)))
         show(pipeline.render(subject))
         say("5/6  Print the patch, and let the real kubectl apply it to the Deployment's manifest")
-        show(_patched_by_kubectl(subject, folder))
+        show(_patched_by_kubectl(kubectl, subject, folder))
         say("6/6  Apply the advice to the shop and drive the same load again")
         before = figures(shipped, data_dir, proven, place.entry_service)
         proof = prove(advice, before, place, plan, proven, data_dir=folder / "after", reporter=reporter)
@@ -262,12 +265,11 @@ def deployment_manifest(workload: Workload, allocation: Allocation) -> dict[str,
     }
 
 
-def _patched_by_kubectl(recommendation: Recommendation, folder: Path) -> str:
+def _patched_by_kubectl(kubectl: Path, recommendation: Recommendation, folder: Path) -> str:
     """The patch, and what the real kubectl makes of it on the Deployment's manifest; MoraError where it refuses."""
     import yaml
 
     from mora import pipeline
-    from mora.tools import find_tool
 
     name = recommendation.workload.name
     manifest, patch = folder / f"{name}.yaml", folder / f"{name}.patch.yaml"
@@ -276,7 +278,7 @@ def _patched_by_kubectl(recommendation: Recommendation, folder: Path) -> str:
     patch.write_text(text)
     command = ["patch", "--local", "-f", str(manifest), "--type", "strategic", "-p", text, "-o", "yaml"]
     done = subprocess.run(
-        [str(find_tool("kubectl")), *command], capture_output=True, text=True, timeout=_KUBECTL_SECONDS, check=False
+        [str(kubectl), *command], capture_output=True, text=True, timeout=_KUBECTL_SECONDS, check=False
     )
     if done.returncode != 0:
         raise MoraError(f"kubectl refused the patch: {done.stderr.strip()}")

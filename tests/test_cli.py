@@ -200,6 +200,22 @@ def test_ctrl_c_while_reading_data_ends_in_words(
     assert not (tmp_path / "models").exists()
 
 
+def test_ctrl_c_ends_what_trains_in_parallel(tmp_path: Path) -> None:
+    pipes = [tmp_path / "data" / name / f"{name}_browsing_replicas_1_users_10.csv" for name in ("cart", "frontend")]
+    for pipe in pipes:
+        pipe.parent.mkdir(parents=True)
+        os.mkfifo(pipe)
+    running = start("train", "--all", "--jobs", "2", cwd=tmp_path)
+    writing = [_when_read(pipe) for pipe in pipes]
+    running.send_signal(signal.SIGINT)
+    _, said = running.communicate(timeout=30)
+    assert running.returncode == 130
+    assert "Interrupted" in said
+    for descriptor in writing:
+        assert _is_left_alone(descriptor)
+        os.close(descriptor)
+
+
 def test_ctrl_c_while_prometheus_does_not_answer_ends_in_words(tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
@@ -217,6 +233,18 @@ def test_ctrl_c_while_prometheus_does_not_answer_ends_in_words(tmp_path: Path) -
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mora", *arguments]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def _is_left_alone(descriptor: int) -> bool:
+    """Whether, within ten seconds, nobody reads a pipe any more."""
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        try:
+            os.write(descriptor, b"x")
+        except BrokenPipeError:
+            return True
+        time.sleep(0.05)
+    return False
 
 
 def _when_read(pipe: Path) -> int:

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mora import pipeline
-from mora.demo import Figures, Proof, deployment_manifest, describe_proof, drive, prove
+from mora import pipeline, tools
+from mora.demo import Figures, Proof, deployment_manifest, describe_proof, drive, prove, run_demo
 from mora.domain import Allocation, Container, Load, Resources, Silent, Slo, Workload
-from mora.errors import BadInput
+from mora.errors import BadInput, ToolMissing
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
 from mora.quantities import MIB
@@ -55,12 +55,19 @@ def test_advice_that_breaks_a_promise_is_said_to(after: Figures, words: str) -> 
 
 
 def test_a_folder_that_holds_something_else_is_left_alone(tmp_path: Path) -> None:
-    from mora.demo import run_demo
-
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(BadInput, match="something else"):
         run_demo(tmp_path, say=print, show=print, reporter=Silent())
     assert (tmp_path / "thesis.txt").read_text() == "years of work"
+
+
+def test_a_missing_kubectl_is_said_before_anything_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    monkeypatch.delenv("MORA_TOOLS", raising=False)
+    monkeypatch.setattr(tools, "_FETCHED", tmp_path)
+    with pytest.raises(ToolMissing, match="kubectl"):
+        run_demo(tmp_path / "demo", say=print, show=print, reporter=Silent())
+    assert not (tmp_path / "demo").exists()
 
 
 def test_the_manifest_is_what_kubectl_takes_for_a_deployment(tmp_path: Path) -> None:
