@@ -219,7 +219,9 @@ def collect(
     entry: Annotated[str, typer.Option("--entry", help="With --url: the service that answers there.")] = "frontend",
     services: Annotated[
         str | None,
-        typer.Option("--services", "-s", help="Services to measure, e.g. frontend,cart.", show_default="all"),
+        typer.Option(
+            "--services", "-s", help="Services to measure, e.g. frontend,statefulset/redis.", show_default="all"
+        ),
     ] = None,
     history: Annotated[
         str | None,
@@ -273,7 +275,9 @@ def _collect_history(span: str, step: str | None, names: list[str], settings: Se
 
     source = pipeline.open_prometheus(settings)
     window = pipeline.history_window(parse_duration(span), step=parse_duration(step) if step else None)
-    workloads = [Workload(settings.namespace, name) for name in names or source.services(settings.namespace)]
+    workloads = [
+        Workload(settings.namespace, *_name_and_kind(text)) for text in names or source.services(settings.namespace)
+    ]
     if not workloads:
         raise BadInput(
             f"Prometheus knows no workload in namespace {settings.namespace!r}.", hint="Name the namespace with -n."
@@ -328,13 +332,25 @@ def _collect_on_kubernetes(
 def _chosen(known: Sequence[Workload], names: Sequence[str]) -> tuple[Workload, ...]:
     """The workloads that were named, all where none was; BadInput naming those there are."""
     by_name = {workload.name: workload for workload in known}
-    missing = [name for name in names if name not in by_name]
+    wanted = [_name_and_kind(text) for text in names]
+    missing = [name for name, _ in wanted if name not in by_name]
     if missing:
         there = (
             f"There are: {', '.join(sorted(by_name))}." if by_name else "There is none at all; is -n NAMESPACE right?"
         )
         raise BadInput(f"There is no service {missing[0]!r} here.", hint=there)
-    return tuple(by_name[name] for name in names) or tuple(known)
+    return tuple(replace(by_name[name], kind=kind) for name, kind in wanted) or tuple(known)
+
+
+_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
+
+
+def _name_and_kind(text: str) -> tuple[str, str]:
+    """A service as kubectl names one: frontend, or statefulset/redis."""
+    kind, _, name = text.rpartition("/")
+    if kind and kind.lower() not in _KINDS:
+        raise BadInput(f"{kind!r} is not a kind of workload.", hint=f"Write KIND/NAME with {', '.join(_KINDS)}.")
+    return name, _KINDS[kind.lower() or "deployment"]
 
 
 def _preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
@@ -579,25 +595,26 @@ def recommend(
             min_replicas=settings.min_replicas,
             target_utilisation=settings.target_utilisation,
             policy=pipeline.policy_settings(settings),
-            current=_standing_now(name, target, sandbox, settings),
+            current=_standing_now(model.workload, target, sandbox),
             stale_ok=stale_ok,
             include_flagged=include_flagged,
+            model=model,
         )
         for name in names
+        for model in [pipeline.load_model(name, models_dir=settings.models_dir, namespace=settings.namespace)]
     ]
     _print_advice(advice, settings.output, out, kustomize_version=kustomize_version, why=why, vpa_cpu=vpa_cpu)
     if fail_on_change and any(_is_change_due(recommendation) for recommendation in advice):
         raise typer.Exit(EXIT_CHANGE_DUE)
 
 
-def _standing_now(service: str, target: str | None, sandbox: str, settings: Settings) -> Allocation | None:
+def _standing_now(workload: Workload, target: str | None, sandbox: str) -> Allocation | None:
     """What runs now, where a cluster was named; None takes what ran when the data was collected."""
     if target is None:
         return None
     from mora import pipeline
-    from mora.domain import Workload
 
-    return pipeline.open_cluster(target, sandbox=sandbox).allocation(Workload(settings.namespace, service))
+    return pipeline.open_cluster(target, sandbox=sandbox).allocation(workload)
 
 
 def _print_advice(

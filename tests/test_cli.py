@@ -157,6 +157,18 @@ def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: P
     assert not (tmp_path / "sandboxes").exists() or not list((tmp_path / "sandboxes").iterdir())
 
 
+def test_a_service_of_another_kind_is_named_as_kubectl_does(tmp_path: Path) -> None:
+    asked = ("collect", "--history", "2h", "--prometheus", "http://127.0.0.1:9", "-n", "shop", "--dry-run", "-s")
+    done = mora(*asked, "cart,statefulset/redis", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cart, _, redis = done.stdout.partition("Queries for redis")
+    assert 'owner_kind="Deployment",owner_name="cart"' in cart
+    assert 'owner_kind="StatefulSet",owner_name="redis"' in redis
+    refused = mora(*asked, "job/nightly", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "'job' is not a kind of workload" in refused.stderr
+
+
 def test_list_tells_what_there_is(home: Path) -> None:
     told = mora("list", cwd=home).stdout
     assert "services with data (data): frontend" in told
