@@ -1,0 +1,190 @@
+"""MOrA beside KRR's rule, the VPA's and plain ones on recorded traces: what the project promises of its advice.
+
+    python experiments/benchmarks/backtest.py [--traces ../shared/traces] [--series 20] [--jobs 2] [--only vms-24h]
+
+For each set of traces and each hold the scores of `mora backtest`, then the promises beside what was reached, then time
+and memory. Nothing is kept from one run to the next, so the time is that of a first run. Last come the rules of others
+against the first experiments' figures (SCIENCE.md): the same rules, written twice, must cost the same.
+
+PlanetLab holds fractions of a machine and days that are not adjacent: there a machine counts as ten cores, rules' least
+amounts are off, and the days are laid end to end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from mora import pipeline
+from mora.backtest.policy import Resource, Series, decide, load_policy
+from mora.backtest.render import against_peers, render_table
+from mora.backtest.run import ORACLE, Backtest
+from mora.backtest.scoring import oracle, score, score_series, scored_samples
+from mora.backtest.traces import read_trace_file
+
+DAY, HOUR = timedelta(days=1), timedelta(hours=1)
+
+
+@dataclass(frozen=True)
+class Promise:
+    """What `mora` must not exceed: the floor, and the aim. what: "waste" (CPU), "of krr's" or "holds over" (memory)."""
+
+    resource: Resource
+    what: str
+    floor: float | None
+    aim: float | None
+
+
+@dataclass(frozen=True)
+class Case:
+    name: str
+    file: str
+    hold: timedelta
+    warmup: timedelta
+    most_minutes: int | None = None
+    promises: tuple[Promise, ...] = ()
+    cpu_scale: float = 1.0
+    with_minimums: bool = True
+    time_column: str = "timestamp"
+
+
+_PLANETLAB = Case(
+    "planetlab-24h",
+    "planetlab.parquet",
+    DAY,
+    3 * DAY,
+    promises=(Promise("cpu", "waste", 1.00, None),),
+    cpu_scale=10.0,
+    with_minimums=False,
+    time_column="seq_timestamp",
+)
+CASES = (
+    Case(
+        "vms-24h",
+        "vms.parquet",
+        DAY,
+        8 * DAY,
+        most_minutes=15,
+        promises=(
+            Promise("cpu", "waste", 0.94, 0.85),
+            Promise("mem", "of krr's", 0.97, 0.90),
+            Promise("mem", "holds over", None, None),
+        ),
+    ),
+    Case("vms-1h", "vms.parquet", HOUR, 8 * DAY, most_minutes=30, promises=(Promise("cpu", "waste", 0.56, 0.48),)),
+    _PLANETLAB,
+    replace(_PLANETLAB, name="planetlab-1h", hold=HOUR, promises=(Promise("cpu", "waste", 0.95, None),)),
+    Case("boutique-1h", "boutique_pods.parquet", HOUR, 6 * HOUR),
+)
+# What the first experiments found (SCIENCE.md) on VMs with a mean use of so many cores or more, 94 of the 100, renewed
+# after so many hours from day 8 on: the better peer's cost, and cost - 1 of others over that peer's. History was filled
+# forward there, which the replay does not do: no monitoring sees samples that are missing.
+BUSY_CORES = 0.02
+KNOWN = {24: ("krr", 3.476, {"vpa": 1.039, ORACLE: 0.618}), 1: ("vpa", 3.261, {"krr": 1.053, ORACLE: 0.170})}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    root = Path(__file__).resolve().parent.parent.parent
+    parser.add_argument(
+        "--traces", type=Path, default=Path(os.environ.get("MORA_TRACES", root / ".." / "shared" / "traces"))
+    )
+    parser.add_argument("--series", help="only the first so many of each file, or these ids")
+    parser.add_argument("--jobs", type=int, default=2)
+    parser.add_argument("--only", nargs="+", metavar="CASE", help=", ".join(case.name for case in CASES))
+    asked = parser.parse_args()
+    if not asked.traces.is_dir():
+        print(f"Skipped: there are no traces in {asked.traces} (set MORA_TRACES).")
+        return 0
+    for case in CASES:
+        if asked.only is None or case.name in asked.only:
+            _measure(case, asked.traces, asked.series, asked.jobs)
+    if asked.only is None and asked.series is None:
+        _check_rules(asked.traces)
+    return 0
+
+
+def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> None:
+    print(f"-- {case.name}: {case.file}")
+    with tempfile.TemporaryDirectory() as fresh:
+        started = time.monotonic()
+        found = pipeline.backtest(
+            traces / case.file,
+            hold=case.hold,
+            warmup=case.warmup,
+            series=series,
+            with_minimums=case.with_minimums,
+            cpu_scale=case.cpu_scale,
+            time_column=case.time_column,
+            jobs=jobs,
+            cache_dir=fresh,
+        )
+        seconds = time.monotonic() - started
+    print(render_table(found).rpartition("\n\n")[0])
+    for promise in case.promises:
+        _tell(promise, found)
+    # The largest process that was waited for, as often as there were any: no less than what was used.
+    most = (resource.RUSAGE_SELF, 1), (resource.RUSAGE_CHILDREN, jobs if jobs > 1 else 0)
+    gigabytes = sum(resource.getrusage(who).ru_maxrss * count for who, count in most) / 2**20
+    limit = f" (at most {case.most_minutes} min, 3 GB)" if case.most_minutes else ""
+    print(f"   {seconds:.0f} s with {jobs} processes, {gigabytes:.1f} GB at most{limit}\n", flush=True)
+
+
+def _tell(promise: Promise, found: Backtest) -> None:
+    score = found.scores.get("mora", {}).get(promise.resource)
+    if score is None:
+        return
+    if promise.what == "holds over":
+        peers = found.scores["krr"]["mem"].over_periods
+        print(f"   mora, memory, holds over: {score.over_periods:.4f}, at most krr's {peers:.4f}")
+        return
+    reached = against_peers(found, promise.resource, score)
+    words = [f"{name} {limit:.2f}" for name, limit in (("floor", promise.floor), ("aim", promise.aim)) if limit]
+    print(f"   mora, {promise.resource}, {promise.what}: {reached:.3f} ({', '.join(words)})")
+
+
+def _check_rules(traces: Path) -> None:
+    path = traces / "vms.parquet"
+    busy = [one for one in read_trace_file(path) if one.cpu is not None and np.nanmean(one.cpu) >= BUSY_CORES]
+    print(
+        f"-- the rules of others against the first experiments: {len(busy)} VMs, mean use of {BUSY_CORES} cores or more"
+    )
+    for hours, (better, cost, others) in KNOWN.items():
+        found = peer_costs(busy, hold_seconds=hours * 3600)
+        print(f"   {hours}h: {better} costs {found[better]:.3f} ({cost:.3f}); of its cost - 1:", end="")
+        shares = [
+            f"{name} {(found[name] - 1) / (found[better] - 1):.3f} ({share:.3f})" for name, share in others.items()
+        ]
+        print(f" {', '.join(shares)}")
+
+
+def peer_costs(series: Sequence[Series], *, hold_seconds: int) -> dict[str, float]:
+    """Cost of KRR's, the VPA's and the oracle's CPU reservations from day 8 on, on history that is filled forward."""
+    decisions = decide(series, hold_seconds=hold_seconds, warmup_seconds=8 * 86400, with_minimums=False)
+    filled = [replace(one, cpu=pd.Series(one.use("cpu")).ffill().to_numpy()) for one in series]
+    samples = [
+        scored_samples(one, "cpu", at, until)
+        for one, at, until in zip(series, decisions.at, decisions.until, strict=True)
+    ]
+    said = {name: load_policy(name).reservations(filled, "cpu", decisions) for name in ("krr", "vpa")}
+    said[ORACLE] = [oracle(scored, len(at)) for scored, at in zip(samples, decisions.at, strict=True)]
+    return {
+        name: total.cost
+        for name, found in said.items()
+        if (total := score([score_series(one, reserved) for one, reserved in zip(samples, found, strict=True)]))
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
