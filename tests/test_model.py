@@ -295,6 +295,9 @@ def test_replicas_are_as_sure_as_what_was_tested(model: ServiceModel, data: Data
     assert stricter is not None
     assert stricter.reasons[-1].code == "confidence-in-other-slo"
     assert "p95 300 ms" in stricter.reasons[-1].text
+    tighter = model.demand(data[0], users=20, scenario="checkout", target_utilisation=0.9).replicas
+    assert tighter is not None
+    assert "target utilisation of 70%, not of 90%" in tighter.reasons[-1].text
 
 
 @pytest.mark.slow
@@ -608,6 +611,16 @@ def test_a_model_that_finds_no_room_is_said_and_leaves_nothing_behind(tiny_disk:
     with pytest.raises(MoraError, match=r"cannot be written to .*No space left on device"):
         store.write(tiny_disk / "models" / "frontend", {"card.json": b"{}", "lstm.npz": bytes(64 << 20)})
     assert list((tiny_disk / "models").iterdir()) == []
+
+
+def test_models_of_a_namespace_are_not_lost_to_a_service_of_its_name(tmp_path: Path) -> None:
+    from mora.model import folder as store
+
+    store.write(tmp_path / "shop", {"card.json": b"{}"})
+    store.write(tmp_path / "shop" / "cart", {"card.json": b"{}"})
+    with pytest.raises(BadInput, match=r"models of a namespace \(cart\)"):
+        store.write(tmp_path / "shop", {"card.json": b"{}"})
+    assert (tmp_path / "shop" / "cart" / "card.json").is_file()
 
 
 @pytest.mark.slow

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 _NAMES = {"prophet": "Prophet", "lstm": "LSTM", NAIVE: "naive"}
 PEAK_DAYS = 7
+# What held-out runs were judged at in training: the default of LoadResponse.choose_replicas().
+TESTED_UTILISATION = 0.7
 
 
 def readable(target: Target, use: float) -> str:
@@ -155,7 +157,8 @@ class DrivenAnswer:
         why = tuple(reason for choice in choices for reason in choice.reasons)
         counts = [choice.replicas for choice in choices if choice.replicas is not None]
         if len(counts) == len(choices):
-            return max(counts), self._replica_demand(loads, max(counts), slo, why), []
+            utilisation = settings["target_utilisation"]
+            return max(counts), self._replica_demand(loads, max(counts), slo, utilisation, why), []
         if standing:
             text = f"no replica count can be promised, so the pod is sized at those that there are ({standing})"
             return standing, None, [*why, Reason("sized-at-standing-replicas", text)]
@@ -163,7 +166,9 @@ class DrivenAnswer:
         text = f"no replica count can be promised, so the pod is sized at the fewest that were driven ({count})"
         return count, None, [*why, Reason("sized-at-fewest-replicas", text)]
 
-    def _replica_demand(self, loads: list[Load], count: int, slo: Slo, why: tuple[Reason, ...]) -> TargetDemand:
+    def _replica_demand(
+        self, loads: list[Load], count: int, slo: Slo, target_utilisation: float, why: tuple[Reason, ...]
+    ) -> TargetDemand:
         """A count that keeps the promise, as sure as such counts were at driven loads, or at those never driven."""
         cells = {cell_of(run) for run in self.response.runs}
         is_driven = all((load.scenario, count, load.users) in cells for load in loads)
@@ -172,6 +177,12 @@ class DrivenAnswer:
         if tested != (slo.p95_seconds, slo.error_ratio):
             text = f"the confidence is in {_promise(Slo(*tested))}, which the model was tested on in training"
             why = (*why, Reason("confidence-in-other-slo", text))
+        if target_utilisation > TESTED_UTILISATION:
+            text = (
+                f"the confidence is in counts with a target utilisation of {TESTED_UTILISATION:.0%}, not of "
+                f"{target_utilisation:.0%}"
+            )
+            why = (*why, Reason("confidence-in-other-utilisation", text))
         return TargetDemand(
             centre=float(count),
             bound=float(count),

@@ -393,7 +393,7 @@ def _calibrate_replicas(lesson: _Lesson, parts_without: Mapping[str, Parts]) -> 
     """Whether the replicas that were chosen without a run kept the SLO in it.
 
     A run tells that where it had as many replicas as chosen; with fewer it tells only if the SLO was met all the same,
-    with more only if it was not. Chosen are the fewest by the SLO alone, which is the promise.
+    with more only if it was not. Chosen as by default, with the usual target utilisation; the promise is the SLO.
     """
     kept = holds = 0
     for name in sorted(parts_without):

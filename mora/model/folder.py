@@ -85,6 +85,12 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
 
 
 def _write(folder: Path, files: Mapping[str, bytes]) -> None:
+    if folder.is_dir() and (inner := sorted(path.name for path in folder.iterdir() if path.is_dir())):
+        # A namespace has a folder of its own beside the services of the default one: they may share a name.
+        raise BadInput(
+            f"{folder} also holds the models of a namespace ({', '.join(inner)}), which would go with the old model.",
+            hint="Name another folder with --models.",
+        )
     folder.parent.mkdir(parents=True, exist_ok=True)
     fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
     try:
