@@ -313,7 +313,7 @@ def describe_proof(proof: Proof) -> str:
         "",
         *_columns(
             [
-                ("per service", "BEFORE", "AFTER"),
+                ("pods and their requests", "BEFORE", "AFTER"),
                 *((service, _service(before, service), _service(after, service)) for service in before.replicas),
             ]
         ),
@@ -326,8 +326,10 @@ def describe_proof(proof: Proof) -> str:
 
 
 def _service(figures: Figures, service: str) -> str:
-    cpu, memory = figures.reserved_by_service[service]
-    return f"{figures.replicas[service]} x = {cpu}m, {readable_bytes(memory)}"
+    """Replicas, and what each of them reserves."""
+    (cpu, memory), replicas = figures.reserved_by_service[service], figures.replicas[service]
+    each = max(replicas, 1)
+    return f"{replicas} x {cpu // each}m, {readable_bytes(memory // each)}"
 
 
 def _columns(rows: Sequence[tuple[str, str, str]]) -> list[str]:

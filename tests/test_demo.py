@@ -37,6 +37,7 @@ def test_advice_that_keeps_the_slo_without_a_kill_holds() -> None:
     held = proof(figures())
     assert held.holds
     assert "The advice held" in describe_proof(held)
+    assert "2 x 100m, 32 MiB" in describe_proof(held)
 
 
 @pytest.mark.parametrize(
