@@ -692,6 +692,9 @@ def backtest(
     cpu_scale: Annotated[
         float, typer.Option("--cpu-scale", help="Cores in one unit of a file's cpu; for fractions of a machine.")
     ] = 1.0,
+    mem_scale: Annotated[
+        float, typer.Option("--mem-scale", help="Bytes in one unit of a file's mem; for fractions of a machine.")
+    ] = 1.0,
     time_column: Annotated[str, typer.Option("--time-column", help="Where a file's time stands.")] = "timestamp",
     cache: Annotated[
         Path | None,
@@ -714,6 +717,7 @@ def backtest(
     """
     from mora import pipeline
     from mora.backtest.render import RENDERERS
+    from mora.backtest.traces import SUFFIXES
     from mora.quantities import parse_duration
 
     if output not in RENDERERS:
@@ -728,6 +732,7 @@ def backtest(
             series=series,
             with_minimums=floors,
             cpu_scale=cpu_scale,
+            mem_scale=mem_scale,
             time_column=time_column,
             jobs=settings.jobs,
             data_dir=settings.data_dir,
@@ -736,7 +741,7 @@ def backtest(
             cache_dir=cache or pipeline.cache_folder("backtest"),
             reporter=reporter,
         )
-    for remark in result.remarks():
+    for remark in result.remarks(are_units_sure=Path(targets[0]).suffix.lower() not in SUFFIXES):
         _say(remark)
     if report is not None:
         pipeline.write_report(result, report, source=", ".join(Path(target).name for target in targets), drawn=draw)

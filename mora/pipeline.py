@@ -463,6 +463,7 @@ def backtest(
     series: str | None = None,
     with_minimums: bool = True,
     cpu_scale: float = 1.0,
+    mem_scale: float = 1.0,
     time_column: str = "timestamp",
     jobs: int = 1,
     data_dir: Path | str = "data",
@@ -474,14 +475,16 @@ def backtest(
     """Replay what rules would have reserved, hold after hold, and score it (mora/backtest/scoring.py).
 
     targets: a trace file (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
-    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, time_column: for traces in other
-    units and with other clocks. cache_dir: where results are kept, so that a run that was stopped goes on.
+    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, mem_scale, time_column: for
+    traces in other units and with other clocks. cache_dir: where results are kept, so that a run that was stopped
+    goes on.
     """
     from mora.backtest.run import ORACLE, BacktestSettings, Kept, Task, one_by_one, run, run_task
     from mora.backtest.traces import choose_series
 
-    if not (math.isfinite(cpu_scale) and cpu_scale > 0):
-        raise BadInput(f"One unit of CPU must be a positive number of cores, not {cpu_scale}.")
+    for what, scale in (("CPU", cpu_scale), ("memory", mem_scale)):
+        if not (math.isfinite(scale) and scale > 0):
+            raise BadInput(f"The scale of {what} must be a positive number, not {scale}.")
     if hold < timedelta(seconds=1):
         raise BadInput("A hold lasts a second at least.")
     settings = BacktestSettings(
@@ -494,6 +497,7 @@ def backtest(
     found = _series_of(
         names,
         cpu_scale=cpu_scale,
+        mem_scale=mem_scale,
         time_column=time_column,
         data_dir=data_dir,
         namespace=namespace,
@@ -535,6 +539,7 @@ def _series_of(
     names: Sequence[str],
     *,
     cpu_scale: float,
+    mem_scale: float,
     time_column: str,
     data_dir: Path | str,
     namespace: str,
@@ -543,11 +548,11 @@ def _series_of(
     from mora import dataset
     from mora.backtest.traces import SUFFIXES, read_service, read_trace_file
 
-    files = [name for name in names if Path(name).suffix in SUFFIXES or Path(name).is_file()]
+    files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
     if files and len(names) > 1:
         raise BadInput(f"{files[0]} is a trace file: it is replayed alone.", hint="Name one file, or only services.")
     if files:
-        return read_trace_file(Path(files[0]), cpu_scale=cpu_scale, time_column=time_column)
+        return read_trace_file(Path(files[0]), cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column)
     return [
         read_service(dataset.read_dataset(name, data_dir, namespace=namespace, include_flagged=include_flagged), name)
         for name in dict.fromkeys(names)

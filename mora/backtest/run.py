@@ -7,6 +7,7 @@ run that was stopped, or is asked for again with one rule more, computes the res
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import tempfile
@@ -31,7 +32,7 @@ from mora.backtest.policy import (
 from mora.backtest.scoring import Score, Scored, SeriesScore, oracle, score, score_series, scored_samples
 from mora.domain import Reporter, Silent
 from mora.errors import BadInput, MoraError, NotEnoughData
-from mora.quantities import format_duration
+from mora.quantities import MIB, format_duration
 
 # The rule that knows each hold before it begins: no rule of one number a hold can cost less.
 ORACLE = "oracle"
@@ -112,17 +113,25 @@ class Backtest:
     left_out: Mapping[Resource, int]
     reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
 
-    def remarks(self) -> list[str]:
-        """What a reader of the scores should know."""
-        peaks = [float(np.nanmax(one.cpu)) for one in self.series if one.cpu is not None]
+    def remarks(self, *, are_units_sure: bool = False) -> list[str]:
+        """What a reader of the scores should know. are_units_sure: use is in cores and bytes, however small."""
+        most_cores = max((float(np.nanmax(one.cpu)) for one in self.series if one.cpu is not None), default=np.inf)
+        most_bytes = max((float(np.nanmax(one.mem)) for one in self.series if one.mem is not None), default=np.inf)
         short = sum(not len(at) for at in self.decisions.at)
         found = []
         if short:
             found.append(f"{short} of {len(self.series)} series end before the first hold does, and are not scored.")
-        if self.settings.with_minimums and len(peaks) >= 3 and max(peaks) <= 1.0:
+        if are_units_sure:
+            return found
+        if self.settings.with_minimums and most_cores <= 1.0:
             found.append(
                 "No series ever uses more than 1 core. If this is a fraction of a machine, add --cpu-scale 10 "
                 "--no-floors: KRR's and the VPA's least amounts and buckets are made for cores."
+            )
+        if most_bytes < MIB:
+            found.append(
+                "No series ever uses 1 MiB of memory. If this is a fraction of a machine, add --mem-scale 1e10 "
+                "--no-floors: KRR's and the VPA's least amounts and buckets are made for bytes."
             )
         return found
 
@@ -138,7 +147,7 @@ def run(
     """Ask every rule about every series, and score what they say.
 
     workers: runs tasks, in any order. kept: where results of earlier runs lie, and these go.
-    Raises NotEnoughData where no series outlasts the warm-up by a hold.
+    Raises NotEnoughData where no series outlasts the warm-up by a hold, BadInput where a hold is shorter than a step.
     """
     reporter = reporter or Silent()
     decisions = decide(
@@ -147,7 +156,7 @@ def run(
         warmup_seconds=settings.warmup_seconds,
         with_minimums=settings.with_minimums,
     )
-    _check_long_enough(series, decisions)
+    _check_lengths(series, decisions)
     resources = [resource for resource in RESOURCES if any(one.use(resource) is not None for one in series)]
     found: dict[tuple[str, Resource], list[Floats]] = {
         (name, resource): [np.empty(0)] * len(series) for name in settings.policies for resource in resources
@@ -173,18 +182,19 @@ def run(
 def _tasks(
     series: Sequence[Series], settings: BacktestSettings, resources: Sequence[Resource], decisions: Decisions
 ) -> Iterator[Task]:
-    """The largest first, so that none of them is left over when the small ones are done."""
+    """What learns over all series first, since it takes longest; then series by series, so that the pace is even."""
     rules = [load_policy(name) for name in settings.policies if name != ORACLE]
-    everyone = range(len(series))
-    for rule in sorted(rules, key=lambda rule: rule.is_lone):
+    everyone = tuple(range(len(series)))
+    pieces = [(rule, everyone) for rule in rules if not rule.is_lone]
+    pieces += [(rule, (number,)) for number in everyone for rule in rules if rule.is_lone]
+    for rule, numbers in pieces:
+        own = replace(
+            decisions,
+            at=tuple(decisions.at[number] for number in numbers),
+            until=tuple(decisions.until[number] for number in numbers),
+        )
         for resource in resources:
-            for numbers in [(number,) for number in everyone] if rule.is_lone else [tuple(everyone)]:
-                own = replace(
-                    decisions,
-                    at=tuple(decisions.at[number] for number in numbers),
-                    until=tuple(decisions.until[number] for number in numbers),
-                )
-                yield Task(rule.name, resource, numbers, tuple(series[number] for number in numbers), own)
+            yield Task(rule.name, resource, numbers, tuple(series[number] for number in numbers), own)
 
 
 def _put(found: dict[tuple[str, Resource], list[Floats]], task: Task, answers: Sequence[Floats]) -> None:
@@ -234,7 +244,14 @@ def _series_scores(samples: Sequence[Scored], found: Sequence[Floats], has_use: 
     ]
 
 
-def _check_long_enough(series: Sequence[Series], decisions: Decisions) -> None:
+def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
+    coarse = [one for one in series if one.step_seconds > decisions.hold_seconds]
+    if coarse:
+        raise BadInput(
+            f"A hold of {_span(decisions.hold_seconds)} is shorter than the step of series {coarse[0].id!r}, "
+            f"{_span(coarse[0].step_seconds)}.",
+            hint=f"Give --hold {_span(coarse[0].step_seconds)} or more.",
+        )
     if any(len(at) for at in decisions.at):
         return
     longest = max((one.sample_count * one.step_seconds for one in series), default=0)
@@ -304,7 +321,8 @@ class Kept:
         for old in runs[:-_KEPT_RUNS]:
             for path in old.iterdir():
                 path.unlink(missing_ok=True)
-            old.rmdir()
+            with contextlib.suppress(OSError):  # another run writes there: it stays
+                old.rmdir()
 
     def _paths(self, task: Task) -> list[Path]:
         """One path per series; where a rule learns over all of them, each rests on all."""

@@ -29,18 +29,23 @@ _MOST_JITTER, _MOST_OFF_GRID = 0.1, 0.05
 _MOST_SAMPLES = 3_200_000
 
 
-def read_trace_file(path: Path, *, cpu_scale: float = 1.0, time_column: str = "timestamp") -> list[Series]:
+def read_trace_file(
+    path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, time_column: str = "timestamp"
+) -> list[Series]:
     """Every series of a file, sorted by id; series of fewer than two samples are left out.
 
-    cpu_scale: what one unit of the column `cpu` is in cores. time_column: where another one than `timestamp` holds the
-    time. Raises BadInput where the file cannot be meant, BadDataset naming column, series and time of what is wrong.
+    cpu_scale, mem_scale: what one unit of the columns `cpu` and `mem` is in cores and in bytes. time_column: where
+    another one than `timestamp` holds the time. Raises BadInput where the file cannot be meant, BadDataset naming
+    column, series and time of what is wrong.
     """
     frame = _read(path, time_column)
     ids, numbers = _ids(path, frame)
     seconds = _times(path, frame[time_column], ids, numbers, time_column)
-    uses = {name: _amounts(path, frame[name], name, ids, numbers) for name in ("cpu", "mem") if name in frame}
-    if "cpu" in uses:
-        uses["cpu"] = uses["cpu"] * cpu_scale
+    uses = {
+        name: scale * _amounts(path, frame[name], name, ids, numbers)
+        for name, scale in (("cpu", cpu_scale), ("mem", mem_scale))
+        if name in frame
+    }
     order = np.lexsort((seconds, numbers))
     numbers, seconds = numbers[order], seconds[order]
     uses = {name: values[order] for name, values in uses.items()}
@@ -142,13 +147,13 @@ def choose_series(series: Sequence[Series], asked: str | None) -> list[Series]:
 def _read(path: Path, time_column: str) -> pd.DataFrame:
     import pandas as pd
 
-    if path.suffix not in SUFFIXES:
+    if path.suffix.lower() not in SUFFIXES:
         raise BadInput(f"{path} is neither a .parquet nor a .csv file.")
     if not path.is_file():
         raise BadInput(f"There is no file {path}.")
     wanted = ["series_id", time_column, "cpu", "mem"]
     try:
-        if path.suffix == ".csv":
+        if path.suffix.lower() == ".csv":
             frame = pd.read_csv(path, usecols=lambda name: name in wanted, dtype={"series_id": str})
         else:
             import pyarrow.parquet

@@ -170,8 +170,21 @@ def test_a_rule_that_gives_no_number_is_named(monkeypatch: pytest.MonkeyPatch) -
 def test_what_is_too_short_or_unknown_is_refused() -> None:
     with pytest.raises(NotEnoughData, match="the longest is 20d"):
         run(SERIES, BacktestSettings(("last",), warmup_seconds=20 * DAY))
+    with pytest.raises(BadInput, match="shorter than the step of series 'a', 1h"):
+        run(SERIES, BacktestSettings(("last",), hold_seconds=600))
     with pytest.raises(BadInput, match="no policy 'nonesuch'"):
         BacktestSettings(("nonesuch",))
+
+
+def test_units_that_are_none_of_ours_are_remarked() -> None:
+    tiny = Series("tiny", 3600, START, np.full(480, 0.4), np.full(480, 0.5))
+    settings = BacktestSettings(("last",), warmup_seconds=10 * DAY)
+    cores, memory = run((tiny,), settings).remarks()
+    assert "--cpu-scale 10" in cores
+    assert "--mem-scale 1e10" in memory
+    assert run((tiny,), settings).remarks(are_units_sure=True) == []
+    (short,) = run((bumpy("a", days=9), bumpy("b")), settings).remarks()
+    assert short.startswith("1 of 2 series end before the first hold does")
 
 
 def test_the_json_is_what_is_promised(backtest: Backtest) -> None:

@@ -83,10 +83,11 @@ def test_a_series_of_one_sample_is_left_out(tmp_path: Path) -> None:
 
 
 def test_fractions_are_scaled_and_another_clock_is_taken(tmp_path: Path) -> None:
-    frame = rows(ids=("a",)).rename(columns={"timestamp": "seq_timestamp"})
-    (one,) = read_trace_file(written(tmp_path, frame), cpu_scale=10.0, time_column="seq_timestamp")
+    frame = rows(ids=("a",), mem=0.5).rename(columns={"timestamp": "seq_timestamp"})
+    (one,) = read_trace_file(written(tmp_path, frame), cpu_scale=10.0, mem_scale=1e10, time_column="seq_timestamp")
     assert one.cpu is not None
-    assert one.cpu[1] == 10.0
+    assert one.mem is not None
+    assert (one.cpu[1], one.mem[1]) == (10.0, 5e9)
 
 
 WRONG: dict[str, tuple[pd.DataFrame, str]] = {
