@@ -26,6 +26,7 @@ from mora.model import driven as driven_room
 from mora.model.answers import largest
 from mora.model.calibration import Calibration, Hold, calibrate
 from mora.model.folder import CARD
+from mora.model.service import _with_known_load
 from mora.model.settings import PRIOR_MULTIPLIER_DRIVEN, PRIOR_RATE
 from mora.response import LoadResponse
 from tests import fakes_learning as fakes
@@ -425,6 +426,18 @@ def test_too_few_experiments_say_how_many_are_needed_and_how_to_get_them() -> No
         train(frame, cards, fakes.WORKLOAD)
     assert caught.value.hint is not None
     assert "mora collect" in caught.value.hint
+
+
+def test_experiments_that_do_not_say_their_load_are_left_out_and_told(data: Data) -> None:
+    frame = data[0].copy()
+    name = "frontend_browsing_replicas_1_users_10"
+    frame.loc[frame["experiment_id"] == name, "load_users"] = np.nan
+    known, reasons = _with_known_load(frame)
+    assert name not in set(known["experiment_id"])
+    assert known["experiment_id"].nunique() == frame["experiment_id"].nunique() - 1
+    assert reasons[0].text.endswith(f"are left out: {name}")
+    with pytest.raises(NotEnoughData, match="Fill load_users and replica_count"):
+        train(frame.assign(load_users=np.nan), data[1], fakes.WORKLOAD, settings=QUICK)
 
 
 def test_no_rows_at_all_are_refused_in_words(data: Data) -> None:

@@ -166,6 +166,9 @@ def train(
     chosen, reasons = _one_kind(frame)
     reasons += _without_cards(chosen, cards)
     driven = is_driven(chosen)
+    if driven:
+        chosen, unknown = _with_known_load(chosen)
+        reasons += unknown
     documents: dict[str, Any] = {}
     if driven:
         from mora.model import driven as learning
@@ -230,6 +233,22 @@ def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
         )
         return frame[~observed], [Reason("observed-left-out", text)]
     return frame, []
+
+
+def _with_known_load(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
+    """The experiments of which users and replicas are known: without them a run says nothing of a load."""
+    known = frame["load_users"].gt(0) & frame["replica_count"].gt(0)
+    names = sorted(str(name) for name in frame.loc[~known, "experiment_id"].unique())
+    if not names:
+        return frame, []
+    text = f"{len(names)} experiments do not say their users or replicas and are left out: {', '.join(names[:3])}"
+    text += ", ..." if len(names) > 3 else ""
+    if not known.any():
+        raise NotEnoughData(
+            f"There is nothing to learn from: {text}.",
+            hint="Fill load_users and replica_count; what no load was driven on has the scenario 'observed'.",
+        )
+    return frame[known], [Reason("load-unknown", text)]
 
 
 def _without_cards(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> list[Reason]:
