@@ -258,12 +258,19 @@ def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
     raise NotEnoughData(
         f"No series outlasts the warm-up of {_span(decisions.warmup_seconds)} by a hold of "
         f"{_span(decisions.hold_seconds)}: the longest is {_span(longest)}.",
-        hint="Give a shorter --warmup or --hold, e.g. --warmup 6h --hold 1h.",
+        hint=f"Give a shorter --warmup or --hold, e.g. --warmup {_span(_whole_minutes(longest / 3))} "
+        f"--hold {_span(min(decisions.hold_seconds, _whole_minutes(longest / 6)))}.",
     )
 
 
 def _span(seconds: int) -> str:
     return format_duration(timedelta(seconds=seconds)) if seconds else "0s"
+
+
+def _whole_minutes(seconds: float) -> int:
+    """Rounded down to hours where it is some, else to minutes; one at least."""
+    unit = 3600 if seconds >= 3600 else 60
+    return max(60, int(seconds // unit) * unit)
 
 
 def _first_known(use: Floats) -> int:

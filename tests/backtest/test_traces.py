@@ -70,6 +70,21 @@ def test_samples_that_come_a_little_early_or_late_find_their_slots(tmp_path: Pat
     assert one.cpu.tolist() == list(range(200))
 
 
+def test_of_two_samples_of_one_moment_the_larger_counts(tmp_path: Path) -> None:
+    frame = rows(ids=("a",), count=400)
+    again = frame.iloc[[7]].assign(cpu=99.0)
+    (one,) = read_trace_file(written(tmp_path, pd.concat([frame, again])))
+    assert one.cpu is not None
+    assert one.sample_count == 400
+    assert one.cpu[7] == 99.0
+
+
+def test_a_series_without_any_value_is_left_out(tmp_path: Path) -> None:
+    frame = rows()
+    frame.loc[frame["series_id"] == "b", "cpu"] = np.nan
+    assert [one.id for one in read_trace_file(written(tmp_path, frame))] == ["a"]
+
+
 def test_series_may_have_steps_of_their_own(tmp_path: Path) -> None:
     frame = pd.concat([rows(ids=("a",), step=30), rows(ids=("b",), step=300)])
     assert [one.step_seconds for one in read_trace_file(written(tmp_path, frame))] == [30, 300]
@@ -78,7 +93,7 @@ def test_series_may_have_steps_of_their_own(tmp_path: Path) -> None:
 def test_a_series_of_one_sample_is_left_out(tmp_path: Path) -> None:
     frame = pd.concat([rows(ids=("a",)), rows(ids=("b",), count=1)])
     assert [one.id for one in read_trace_file(written(tmp_path, frame))] == ["a"]
-    with pytest.raises(NotEnoughData, match="two samples"):
+    with pytest.raises(NotEnoughData, match="two rows or more"):
         read_trace_file(written(tmp_path, rows(count=1)))
 
 
@@ -100,7 +115,7 @@ WRONG: dict[str, tuple[pd.DataFrame, str]] = {
     "milliseconds": (rows().assign(timestamp=lambda f: f["timestamp"] * 1000), "not milliseconds"),
     "negative": (rows(cpu=-1.0), "series 'a' has a cpu of -1"),
     "infinite": (rows(mem=np.inf), "series 'a' has a mem of inf"),
-    "twice": (rows(ids=("a", "a")), "series 'a' has two samples at 1375308300"),
+    "twice": (rows(ids=("a", "a")), "12 moments with two samples, the first at 1375308300"),
     "too fine": (rows(step=5), "a sample every 5 s"),
     "too coarse": (rows(step=7200), "a sample every 7200 s"),
     "stray": (rows().assign(timestamp=lambda f: f["timestamp"].where(f.index != 0, 5)), "Is a timestamp wrong"),
