@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import os
 import tempfile
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
@@ -143,6 +144,7 @@ def run(
     workers: Workers = one_by_one,
     kept: Kept | None = None,
     reporter: Reporter | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> Backtest:
     """Ask every rule about every series, and score what they say.
 
@@ -169,13 +171,15 @@ def run(
         else:
             _put(found, task, answers)
     done, total = 0, sum(task.weight for task in missing)
+    started = clock()
     reporter.advance("backtest", 0, total)
     for task, answers in workers(missing):
         if kept is not None:
             kept.save(task, answers)
         _put(found, task, answers)
         done += task.weight
-        reporter.advance("backtest", done, total, f"{task.name} {task.resource}")
+        left_seconds = (clock() - started) * (total - done) / done
+        reporter.advance("backtest", done, total, f"{task.name} {task.resource}, {_left(left_seconds)}")
     return _scored(series, settings, resources, decisions, found)
 
 
@@ -265,6 +269,17 @@ def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
 
 def _span(seconds: int) -> str:
     return format_duration(timedelta(seconds=seconds)) if seconds else "0s"
+
+
+def _left(seconds: float) -> str:
+    """How long it may still take, in words.
+
+    >>> _left(20), _left(300), _left(9000)
+    ('20 s left', '5 min left', '2.5 h left')
+    """
+    if seconds < 90:
+        return f"{seconds:.0f} s left"
+    return f"{seconds / 60:.0f} min left" if seconds < 5400 else f"{seconds / 3600:.1f} h left"
 
 
 def _whole_minutes(seconds: float) -> int:

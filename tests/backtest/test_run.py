@@ -44,9 +44,11 @@ class Noting:
 
     def __init__(self) -> None:
         self.seen: list[tuple[float, float]] = []
+        self.notes: list[str] = []
 
     def advance(self, task: str, done: float, total: float, note: str = "") -> None:
         self.seen.append((done, total))
+        self.notes.append(note)
 
 
 @pytest.fixture(scope="module")
@@ -130,10 +132,14 @@ def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 10
 
 
-def test_progress_reaches_its_end() -> None:
+def test_progress_reaches_its_end_and_tells_the_time_left() -> None:
     reporter = Noting()
-    run(SERIES, SETTINGS, reporter=reporter)
+    ticks = iter(range(0, 10_000, 60))
+    run(SERIES[:1], BacktestSettings(PLAIN, warmup_seconds=10 * DAY), reporter=reporter, clock=lambda: next(ticks))
     assert reporter.seen[-1][0] == reporter.seen[-1][1] > 0
+    # Ten equal tasks, a minute each.
+    assert reporter.notes[1:4] == ["krr cpu, 9 min left", "krr mem, 8 min left", "vpa cpu, 7 min left"]
+    assert reporter.notes[-1] == "last mem, 0 s left"
 
 
 def test_a_rule_that_learns_over_all_series_gets_them_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
