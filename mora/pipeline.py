@@ -332,7 +332,9 @@ def recommend(
     if frame.empty:
         raise NotEnoughData(f"There is no usable data of {service!r} in {data_dir}.", hint="Collect some: mora collect")
     current = None if current is None else _as_measured(current, model)
-    remarks = check_fresh(model, current, now=now or datetime.now(UTC), stale_ok=stale_ok)
+    remarks = check_fresh(
+        model, current, now=now or datetime.now(UTC), stale_ok=stale_ok, seen_until=_observed_until(frame, model)
+    )
     settings = policy if policy is not None else policies.PolicySettings()
     standing = current if current is not None else standing_allocation(model)
     scaler, most_replicas = standing.autoscaler, settings.max_replicas
@@ -390,13 +392,32 @@ def standing_allocation(model: ServiceModel) -> Allocation:
     return Allocation(replicas=seen.get("replicas"), containers=(container,))
 
 
+def _observed_until(frame: Any, model: ServiceModel) -> datetime | None:
+    """When the history at hand ends, which may be later than the training did; None where none is asked."""
+    from mora.metrics import OBSERVED_SCENARIO
+
+    if model.card.get("driven"):
+        return None
+    watched = frame[frame["scenario"] == OBSERVED_SCENARIO]
+    until: datetime | None = None if watched.empty else watched["timestamp"].max().to_pydatetime()
+    return until
+
+
 def check_fresh(
-    model: ServiceModel, current: Allocation | None, *, now: datetime, stale_ok: bool
+    model: ServiceModel,
+    current: Allocation | None,
+    *,
+    now: datetime,
+    stale_ok: bool,
+    seen_until: datetime | None = None,
 ) -> tuple[Reason, ...]:
-    """Refuse, or with `stale_ok` remark, that the data does not describe what runs now."""
+    """Refuse, or with `stale_ok` remark, that the data does not describe what runs now.
+
+    seen_until: when the history ends that is answered from; by default, when that of the training ended.
+    """
     remarks = []
     is_driven = bool(model.card.get("driven"))
-    last_sample = datetime.fromisoformat(model.card["last_sample"])
+    last_sample = seen_until or datetime.fromisoformat(model.card["last_sample"])
     if not is_driven and now - last_sample > STALE_AFTER:
         age_days = (now - last_sample).days
         remarks.append(

@@ -78,6 +78,20 @@ def test_observed_data_that_ended_long_ago_is_refused() -> None:
         check(model(is_driven=False), None, days=30)
 
 
+def test_a_history_that_was_collected_since_the_training_is_not_stale() -> None:
+    watched = Asked()
+    watched.card["driven"] = False
+    later = LAST + timedelta(days=30)
+    rows = pd.DataFrame({"scenario": ["observed", "browsing"], "timestamp": [later, later + timedelta(days=90)]})
+
+    def ask(now: datetime) -> Recommendation:
+        return pipeline.recommend("frontend", model=cast(ServiceModel, watched), frame=rows, now=now)
+
+    assert [reason.code for reason in ask(later + timedelta(days=1)).reasons][:1] != ["stale-data"]
+    with pytest.raises(StaleAnswer, match="ends 8 days ago"):
+        ask(later + timedelta(days=8))
+
+
 @pytest.mark.parametrize(
     ("current", "words"),
     [
