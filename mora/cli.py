@@ -10,6 +10,7 @@ import errno
 import os
 import signal
 import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 EXIT_ERROR = 1
 EXIT_CHANGE_DUE = 3
 EXIT_INTERRUPTED = 130
+_PATIENCE_SECONDS = 2.0
 
 app = typer.Typer(
     name="mora",
@@ -73,6 +75,7 @@ class _Globals:
     debug = False
     quiet = False
     config: Path | None = None
+    interrupted_at: float | None = None
 
 
 def _print_version(is_asked: bool) -> None:
@@ -100,7 +103,8 @@ def _main(
 def main() -> None:
     """Run the command line; every MoraError becomes words and exit code 1."""
     # A polite stop (kubectl, CI, systemd) cleans up as Ctrl-C does: loads end, replicas are restored.
-    signal.signal(signal.SIGTERM, _as_interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
     try:
         app(prog_name="kubectl mora" if Path(sys.argv[0]).name == "kubectl-mora" else "mora")
     except SystemExit as stop:
@@ -131,7 +135,18 @@ def main() -> None:
 
 
 def _as_interrupt(signum: int, frame: object) -> None:
-    raise KeyboardInterrupt
+    """The first interrupt cleans up; where that takes long (a Prometheus that does not answer), a later one leaves."""
+    now = time.monotonic()
+    if _Globals.interrupted_at is None:
+        _Globals.interrupted_at = now
+        words = "Interrupted; what was begun is being ended. Ctrl-C again leaves at once, and puts nothing back."
+        patience = threading.Timer(_PATIENCE_SECONDS, _say, [words])
+        patience.daemon = True
+        patience.start()
+        raise KeyboardInterrupt
+    # Who presses twice in one breath means one interrupt.
+    if now - _Globals.interrupted_at > 1.0:
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _say(words: str) -> None:

@@ -242,6 +242,22 @@ def test_ctrl_c_while_prometheus_does_not_answer_ends_in_words(tmp_path: Path) -
     assert "Traceback" not in said
 
 
+def test_a_second_ctrl_c_does_not_wait_for_a_prometheus_that_does_not_answer(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        running = start("collect", "--history", "2h", "--prometheus", url, "-s", "frontend,cart", cwd=tmp_path)
+        silent.settimeout(30)
+        connection, _ = silent.accept()
+        with connection:
+            running.send_signal(signal.SIGINT)
+            assert running.stderr is not None
+            assert "Ctrl-C again leaves at once" in next(line for line in running.stderr if "Ctrl-C" in line)
+            running.send_signal(signal.SIGINT)
+            running.communicate(timeout=10)
+    assert running.returncode == 130
+    assert not list(tmp_path.rglob("*.csv"))
+
+
 def start(*arguments: str, cwd: Path) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "mora", *arguments]
     return subprocess.Popen(command, cwd=cwd, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
