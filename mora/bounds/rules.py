@@ -37,6 +37,10 @@ def cpu_rules(past: Past) -> dict[str, Floats]:
     hold_hours = past.ticks.hold * past.ticks.hours
     if hold_hours <= SHORT_HOLD_HOURS:
         rules.update(_short_hold_rules(past, hold_hours))
+    else:
+        # The p95 of the coming day, a week ago: services rest at weekends.
+        rules["p95 a week ago"] = _or_else(_lagged(day, past.ticks.of_hours(WEEK_HOURS) - per_day), day)
+        rules["day p95 or a week ago's"] = np.maximum(day, rules["p95 a week ago"])
     floor = idle_level(past)
     return {name: np.maximum(base, floor) for name, base in rules.items()}
 
@@ -50,14 +54,15 @@ def idle_level(past: Past) -> Floats:
 def _short_hold_rules(past: Past, hold_hours: float) -> dict[str, Floats]:
     """The last stretch as long as the hold, and the same stretch of the days before."""
     last = past.window_peaks(hold_hours)
-    days = [past.window_peaks(hold_hours, ending_hours_ago=day * DAY_HOURS - hold_hours) for day in (1, 2, 3)]
-    yesterday = np.where(np.isnan(days[0]), last, days[0])
+    days = {day: past.window_peaks(hold_hours, ending_hours_ago=day * DAY_HOURS - hold_hours) for day in (1, 2, 3, 7)}
+    yesterday, week_ago = _or_else(days[1], last), _or_else(days[7], last)
     return {
         "last peak": last,
         "peak of three holds": past.window_peaks(3 * hold_hours),
-        "last peak or three days'": np.fmax(last, np.fmax(np.fmax(days[0], days[1]), days[2])),
+        "last peak or three days'": np.fmax(last, np.fmax(np.fmax(days[1], days[2]), days[3])),
         "yesterday's peak": yesterday,
         "between last and yesterday's": np.maximum(last, 0.5 * (last + yesterday)),
+        "between last and a week ago's": np.maximum(last, 0.5 * (last + week_ago)),
     }
 
 
@@ -69,6 +74,10 @@ def _smoothed_daily(level: Floats, per_day: int, *, share: float) -> Floats:
         if not np.isnan(before):
             smooth[tick] = before + share * (level[tick] - before)
     return smooth
+
+
+def _or_else(level: Floats, other: Floats) -> Floats:
+    return np.where(np.isnan(level), other, level)
 
 
 def _lagged(level: Floats, ticks: int) -> Floats:
