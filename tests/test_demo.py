@@ -136,6 +136,7 @@ def test_ctrl_c_takes_the_demos_shop_down(tmp_path: Path) -> None:
             break
     running.send_signal(signal.SIGINT)
     said = running.stderr.read()
+    running.stderr.close()
     assert running.wait(timeout=60) == 130
     assert "Interrupted" in said
     assert "Traceback" not in said
