@@ -1,7 +1,35 @@
 """The use-cases on one page: collect, train, recommend, backtest, render.
 
 The command line and the Python API both come through here. Every step starts from files and ends in files or in a
-value that can be printed, so each can be run again alone.
+value that can be printed, so each can be run again alone. From Python, in a folder with data/:
+
+    >>> import mora, tempfile
+    >>> sorted(mora.read_dataset("frontend")["scenario"].unique())
+    ['browsing', 'checkout']
+    >>> models = tempfile.TemporaryDirectory()
+    >>> model = mora.train("frontend", models_dir=models.name)
+    >>> sorted(model.report["next_steps"])
+    ['cpu', 'memory', 'replicas']
+    >>> advice = mora.recommend("frontend", users=35, scenario="checkout", models_dir=models.name)
+    >>> advice.load.users, advice.container, [reason.code for reason in advice.memory_request.reasons][:2]
+    (35, 'server', ['centre', 'bound'])
+    >>> print(mora.render(advice, "patch"))
+    # Deployment default/frontend, container server: MOrA's advice at 35 users of checkout, ...
+    spec:
+      replicas: ...
+      template:
+        spec:
+          containers:
+            - name: server
+              resources:
+                requests:
+                  cpu: ...m
+                  memory: ...Mi
+                limits:
+                  cpu: null
+                  memory: ...Mi
+    <BLANKLINE>
+    >>> models.cleanup()
 """
 
 from __future__ import annotations

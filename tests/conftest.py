@@ -29,3 +29,10 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
         pytest.skip("a tmpfs cannot be mounted here: not root")
     yield folder
     subprocess.run(["umount", str(folder)], check=True)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A doctest that trains a model is as slow as any other test that does."""
+    for item in items:
+        if isinstance(item, pytest.DoctestItem) and item.name == "mora.pipeline":
+            item.add_marker("slow")
