@@ -6,7 +6,7 @@ import numpy as np
 
 from mora.backtest.policy import Decisions, Floats, Indices, LoneRule, Resource, Series
 from mora.backtest.rules import round_up
-from mora.bounds.cpu import cpu_requests
+from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_requests
 from mora.policies import PolicySettings
 
@@ -18,7 +18,8 @@ def _mora(one: Series, resource: Resource, at: Indices, decisions: Decisions) ->
     if use is None:
         return np.full(len(at), np.nan)
     if resource == "cpu":
-        need = cpu_requests(use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds)
+        found = cpu_bounds(use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds)
+        need = found.requests
         step, least = _CPU_STEP_CORES, PolicySettings().cpu_floor_millicores / 1000
     else:
         need = memory_requests(use, step_seconds=one.step_seconds, decisions=at)

@@ -18,7 +18,8 @@ import math
 
 import numpy as np
 
-from mora.bounds.ticks import Floats, Indices
+from mora.bounds.confidence import MEMORY_OVER_SHARE, chances, kept_holds, memory_prior
+from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
 
 WEEK_SECONDS = 7 * 86_400.0
 _SWINGING, _PER_RARITY = 0.30, 0.085
@@ -27,6 +28,18 @@ _SECOND_WEEK = 0.41
 _LEVEL = 0.95
 # A week's p95, or its peak beside the second week's, counts as at least this share: logarithms need a floor.
 _LEAST_SHARE, _LEAST_PEAK_SHARE = math.exp(-6.0), 1e-3
+
+
+def memory_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+    """One request per decision for the hold that begins there, as memory_requests() gives it, and how sure it is."""
+    requests = memory_requests(values, step_seconds=step_seconds, decisions=decisions)
+    if not len(decisions):
+        return Bounds(requests, np.empty(0))
+    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
+    by_tick = memory_requests(values, step_seconds=step_seconds, decisions=ticks.edges)
+    kept = kept_holds(by_tick, ticks, MEMORY_OVER_SHARE)
+    stated = chances(kept, ticks, memory_prior(hold_seconds / HOUR_SECONDS))[ticks.decisions]
+    return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
 
 
 def memory_requests(values: Floats, *, step_seconds: float, decisions: Indices) -> Floats:

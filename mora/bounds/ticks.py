@@ -17,18 +17,33 @@ _LONGEST_TICK_SECONDS = HOUR_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """One resource's bounds for the holds that were asked for.
+
+    requests: per decision, in the unit of the samples; NaN where nothing was known before it. confidence: the stated
+    chance, 0..1, that the hold keeps its promise (confidence.py); NaN where there is no request.
+    """
+
+    requests: Floats
+    confidence: Floats
+
+
+@dataclass(frozen=True, slots=True)
 class Ticks:
     """Samples by tick, up to the last decision and no further.
 
     seconds: length of a tick. hold: ticks in a hold, at least 1. samples: shape (ticks, most samples in one), NaN
     where a sample is missing and in the padding. expected: how many samples a whole tick has, as a fraction where the
-    step does not divide it. decisions: per decision, the tick that begins with it; it may use the ticks before.
+    step does not divide it. edges: index of the first sample of each tick and of the one after the last, shape
+    (ticks + 1,); before the first sample it is negative. decisions: per decision, the tick that begins with it; it may
+    use the ticks before.
     """
 
     seconds: float
     hold: int
     samples: Floats
     expected: float
+    edges: Indices
     decisions: Indices
 
     @property
@@ -67,4 +82,6 @@ def cut(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds
     tick = np.searchsorted(edges, index, side="right") - 1
     inside = tick < len(widths)
     samples[tick[inside], (index - edges[np.minimum(tick, len(widths))])[inside]] = clean[inside]
-    return Ticks(seconds, hold, samples, per_tick, np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1)
+    return Ticks(
+        seconds, hold, samples, per_tick, edges, np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1
+    )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mora.bounds.cpu import cpu_requests
+from mora.bounds.cpu import cpu_bounds
 from mora.bounds.ticks import Floats, Indices
 from tests.bounds.making import bumpy, every
 
@@ -11,7 +11,7 @@ DAY, HOUR = 86400, 3600
 
 
 def requests(values: Floats, decisions: Indices, *, hold: int = DAY, step: int = 900) -> Floats:
-    return cpu_requests(values, step_seconds=step, decisions=decisions, hold_seconds=hold)
+    return cpu_bounds(values, step_seconds=step, decisions=decisions, hold_seconds=hold).requests
 
 
 def cost(values: Floats, decisions: Indices, found: Floats) -> float:
