@@ -129,33 +129,50 @@ def segments(frame: pd.DataFrame, *, step: timedelta | None = None) -> list[Segm
     cuts nothing.
     """
     seconds_of_step = (step or grid_step(frame)).total_seconds()
+    codes, names = frame["experiment_id"].factorize()
+    scenarios = frame["scenario"].to_numpy()
+    stamps = epoch_seconds(frame)
+    known = [column for column in METRIC_COLUMNS + DRIVEN_COLUMNS if column in frame]
+    # One matrix for all: asking a frame for a column costs more than what is done with it.
+    values = frame[known].to_numpy(dtype=np.float64)
     found: list[Segment] = []
-    for name in sorted(frame["experiment_id"].unique()):
-        rows = frame[frame["experiment_id"] == name]
-        observed = str(rows["scenario"].iloc[0]) == OBSERVED_SCENARIO
-        scenario = None if observed else str(rows["scenario"].iloc[0])
-        found.extend(_segments_of(str(name), scenario, rows, seconds_of_step))
+    for code in np.argsort(np.asarray(names, dtype=object), kind="stable"):
+        rows = np.flatnonzero(codes == code)
+        rows = rows[np.argsort(stamps[rows], kind="stable")]
+        scenario = str(scenarios[rows[0]])
+        columns = dict(zip(known, values[rows].T, strict=True))
+        found.extend(
+            _segments_of(
+                str(names[code]),
+                None if scenario == OBSERVED_SCENARIO else scenario,
+                stamps[rows],
+                columns,
+                seconds_of_step,
+            )
+        )
     return found
 
 
-def _segments_of(name: str, scenario: str | None, rows: pd.DataFrame, step_seconds: float) -> list[Segment]:
-    stamps = epoch_seconds(rows)
-    order = np.argsort(stamps, kind="stable")
-    slots = np.rint((stamps[order] - stamps[order[0]]) / step_seconds).astype(np.int64)
+def _segments_of(
+    name: str, scenario: str | None, stamps: Floats, columns: Mapping[str, Floats], step_seconds: float
+) -> list[Segment]:
+    """One experiment's samples, in the order of time, on their grid and cut at its long gaps."""
+    slots = np.rint((stamps - stamps[0]) / step_seconds).astype(np.int64)
     length = int(slots[-1]) + 1
     values: dict[str, Floats] = {}
     broken = np.zeros(length, dtype=bool)
     filled = 0
     for column in METRIC_COLUMNS + DRIVEN_COLUMNS:
         on_grid = np.full(length, np.nan)
-        if column in rows:
-            on_grid[slots] = rows[column].to_numpy(dtype=np.float64)[order]
-        if not np.isnan(on_grid).all():
+        if column in columns:
+            on_grid[slots] = columns[column]
+        missing = np.isnan(on_grid)
+        if missing.any() and not missing.all():
             on_grid, count = fill_short_gaps(on_grid)
             filled += count if column in TARGET_COLUMNS.values() else 0
             broken |= np.isnan(on_grid)
         values[column] = on_grid
-    seconds = stamps[order[0]] + step_seconds * np.arange(length)
+    seconds = stamps[0] + step_seconds * np.arange(length)
     whole = Segment(name, scenario, seconds, values, filled)
     return [whole.cut(start, stop) for start, stop in _runs(~broken)]
 

@@ -275,8 +275,9 @@ def _look(
 ) -> tuple[dict[str, Outlook], list[Reason]]:
     """What is expected after the last window of each named experiment; and which could not be looked at, and why."""
     pieces, reasons = [], []
+    positions = recent.groupby("experiment_id", sort=False).indices
     for name in sorted(names):
-        rows = recent[recent["experiment_id"] == name]
+        rows = recent.iloc[positions.get(name, [])]
         long = [piece for piece in segments(rows) if len(piece) >= WINDOW_STEPS] if len(rows) > 1 else []
         if long:
             pieces.append(max(long, key=len))
