@@ -37,7 +37,7 @@ format: install ## rewrite the code as `make check` wants it
 bench: install ## the figures that the project promises, each beside its reference (experiments/benchmarks)
 	@$(BIN)/python -m experiments.benchmarks
 
-dataset: install ## collect the committed dataset anew from the sandbox (about 47 minutes); goes on where it stopped
+dataset: install ## collect the committed dataset anew from the sandbox (about 46 minutes); goes on where it stopped
 	@# What git holds was collected by a run that is over: without a run of its own to go on with, it gives way.
 	@[ -d data/.runs ] || rm -rf data/*/
 	@$(BIN)/mora collect --plan standard --target sandbox --resume

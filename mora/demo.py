@@ -79,6 +79,9 @@ class Proof:
             failed.append(f"p95 {after.p95_seconds * 1000:.0f} ms over {self.slo.p95_seconds * 1000:.0f} ms")
         if after.error_ratio > self.slo.error_ratio:
             failed.append(f"{after.error_ratio:.2%} errors over {self.slo.error_ratio:.2%}")
+        before = self.before
+        if after.reserved_millicores >= before.reserved_millicores and after.reserved_bytes >= before.reserved_bytes:
+            failed.append("neither less CPU nor less memory is reserved")
         return tuple(failed)
 
     @property

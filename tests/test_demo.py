@@ -25,12 +25,20 @@ DATA = Path(__file__).resolve().parent.parent / "data"
 SHOP = ("cartservice", "checkoutservice", "frontend", "paymentservice", "productcatalogservice")
 
 
-def figures(*, p95_seconds: float = 0.1, error_ratio: float = 0.0, oom_kills: int = 0) -> Figures:
-    return Figures({"frontend": (200, 64 * MIB)}, {"frontend": 2}, p95_seconds, error_ratio, 0.0, oom_kills)
+def figures(
+    *,
+    p95_seconds: float = 0.1,
+    error_ratio: float = 0.0,
+    oom_kills: int = 0,
+    reserved: tuple[int, int] = (200, 64 * MIB),
+) -> Figures:
+    return Figures({"frontend": reserved}, {"frontend": 2}, p95_seconds, error_ratio, 0.0, oom_kills)
 
 
 def proof(after: Figures) -> Proof:
-    return Proof(Load("checkout", 60), Slo(), figures(p95_seconds=1.2, oom_kills=3), after, ())
+    return Proof(
+        Load("checkout", 60), Slo(), figures(p95_seconds=1.2, oom_kills=3, reserved=(500, 512 * MIB)), after, ()
+    )
 
 
 def test_advice_that_keeps_the_slo_without_a_kill_holds() -> None:
@@ -46,6 +54,7 @@ def test_advice_that_keeps_the_slo_without_a_kill_holds() -> None:
         (figures(oom_kills=2), "2 OOM kills"),
         (figures(p95_seconds=0.301), "p95 301 ms over 300 ms"),
         (figures(error_ratio=0.02), "2.00% errors over 1.00%"),
+        (figures(reserved=(500, 512 * MIB)), "neither less CPU nor less memory"),
     ],
 )
 def test_advice_that_breaks_a_promise_is_said_to(after: Figures, words: str) -> None:
