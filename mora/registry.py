@@ -26,6 +26,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "replay_policies": {
         "mora": "mora.backtest.mora_policy:mora",
+        "mora-point": "mora.backtest.mora_policy:mora_point",
         "krr": "mora.backtest.rules:krr",
         "vpa": "mora.backtest.rules:vpa",
         "p99": "mora.backtest.rules:p99",

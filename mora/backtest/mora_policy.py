@@ -1,4 +1,4 @@
-"""MOrA's own rule as the replay asks for it: `mora`. What it is stands in mora.bounds."""
+"""MOrA's own rules as the replay asks for them: `mora`, and `mora-point` beside it. What they are: mora.bounds."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from mora.backtest.policy import Decisions, Floats, Indices, LoneRule, Resource,
 from mora.backtest.rules import round_up
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_requests
+from mora.bounds.point import CPU_FACTOR, MEMORY_FACTOR, point_requests
 from mora.policies import PolicySettings
 
 _CPU_STEP_CORES, _MEMORY_STEP_BYTES = 0.001, 1.0
@@ -27,4 +28,16 @@ def _mora(one: Series, resource: Resource, at: Indices, decisions: Decisions) ->
     return np.maximum(round_up(need, step), least) if decisions.with_minimums else need
 
 
+def _mora_point(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> Floats:
+    use = one.use(resource)
+    if use is None:
+        return np.full(len(at), np.nan)
+    factor = CPU_FACTOR if resource == "cpu" else MEMORY_FACTOR
+    return point_requests(
+        use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds, factor=factor
+    )
+
+
 mora = LoneRule(_mora)
+# The blend of point forecasts alone: no bound, no floor, no rounding.
+mora_point = LoneRule(_mora_point)
