@@ -95,8 +95,8 @@ def _section(backtest: Backtest, resource: Resource) -> str:
     word = WORDS[resource]
     return (
         f"<section><h2>{word[0].upper()}{word[1:]}</h2>{remark}"
-        f'<div class="pair"><figure><figcaption>What is reserved against how often it is not enough: the lower '
-        f"left is best.</figcaption>{_frontier(backtest, resource)}</figure>"
+        f'<div class="pair"><figure><figcaption>Up: what is reserved, per use. Across: how often that is not '
+        f"enough. The lower left is best.</figcaption>{_frontier(backtest, resource)}</figure>"
         f'<div class="scroll">{_table(backtest, resource)}</div></div></section>'
     )
 
@@ -143,28 +143,50 @@ def _frontier(backtest: Backtest, resource: Resource) -> str:
         f'<text x="{middle:.0f}" y="{height - 8}" text-anchor="middle">share of samples above the reservation</text>'
     )
     places = {name: (across(math.sqrt(s.over_rate)), up(max(s.reserved_per_used, 1e-6))) for name, s in scores.items()}
-    labels = _spread({name: y for name, (_, y) in places.items()}, places)
+    labels = _label_places(places, (left, width - 4), (top, height - bottom))
     for name, (x, y) in places.items():
-        score = scores[name]
+        label_x, label_y = labels[name]
+        # A name that had to go further away is tied to its point.
+        leader = f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{label_x:.1f}" y2="{label_y - 4:.1f}"/>'
         parts.append(
-            f'<g data-of="{escape(name)}" style="color:{_colour(name, names)}"><title>{escape(_spoken(name, score))}'
-            f'</title><circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if name == "mora" else 5}" fill="currentColor"/>'
-            f'<text class="label" x="{x + 10:.1f}" y="{labels[name] + 4:.1f}">{escape(name)}</text></g>'
+            f'<g data-of="{escape(name)}" style="color:{_colour(name, names)}">'
+            f"<title>{escape(_spoken(name, scores[name]))}</title>"
+            f"{leader if abs(label_y - y) > 22 else ''}"
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if name == "mora" else 5}" fill="currentColor"/>'
+            f'<text class="label" x="{label_x:.1f}" y="{label_y:.1f}">{escape(name)}</text></g>'
         )
     words = f"{WORDS[resource]}: reserved per used against the share of samples above, {len(scores)} policies"
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
-def _spread(wanted: Mapping[str, float], places: Mapping[str, tuple[float, float]]) -> dict[str, float]:
-    """Heights of labels, moved down where one would lie on another that is near it across."""
-    found: dict[str, float] = {}
-    for name in sorted(wanted, key=lambda name: wanted[name]):
-        y = wanted[name]
-        for other, taken in found.items():
-            if abs(places[other][0] - places[name][0]) < 70 and abs(taken - y) < 14:
-                y = taken + 14
-        found[name] = y
+def _label_places(
+    points: Mapping[str, tuple[float, float]], across: tuple[float, float], up: tuple[float, float]
+) -> dict[str, tuple[float, float]]:
+    """Where each point's name is written: beside it, on neither another point nor another name, within the chart.
+
+    Values are (x, y) of the text's left end and its baseline.
+    """
+    high = 12.0
+    taken = [(x - 7, y - 7, x + 7, y + 7) for x, y in points.values()]
+    found: dict[str, tuple[float, float]] = {}
+    for name, (x, y) in sorted(points.items(), key=lambda point: point[1][1]):
+        wide = 7.8 * len(name)
+        beside = [(x + 10, y + 4), (x - 10 - wide, y + 4), (x - wide / 2, y - 10), (x - wide / 2, y + 20)]
+        further = [(x + 10, y + 4 + step) for step in (-14, 14, -28, 28, -42, 42, -56, 56)]
+        for left, base in (*beside, *further):
+            box = (left, base - high, left + wide, base + 2)
+            is_inside = across[0] <= box[0] and box[2] <= across[1] and up[0] <= box[1] and box[3] <= up[1]
+            if is_inside and not any(_overlap(box, other) for other in taken):
+                break
+        else:
+            left, base = beside[0]
+        found[name] = (left, base)
+        taken.append((left, base - high, left + wide, base + 2))
     return found
+
+
+def _overlap(one: tuple[float, ...], other: tuple[float, ...]) -> bool:
+    return one[0] < other[2] and other[0] < one[2] and one[1] < other[3] and other[1] < one[3]
 
 
 def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
@@ -184,7 +206,9 @@ def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
         return "<p>No use.</p>"
     across, up = _Axis(first, last, left, width - right), _Axis(0.0, most * 1.05, height - bottom, top)
     parts = []
-    for tick in _ticks(most):
+    # Round amounts of memory are so many MiB or GiB.
+    unit = 1.0 if resource == "cpu" else 2.0 ** (10 * max(0, math.floor(math.log2(most) / 10)))
+    for tick in (unit * amount for amount in _ticks(most / unit)):
         y = up(tick)
         text = f"{tick:g}" if resource == "cpu" else readable_bytes(tick) if tick else "0"
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -361,16 +385,17 @@ h2 {{ font-size: 18px; margin: 32px 0 8px }}
 p {{ margin: 4px 0; color: var(--dim) }}
 figure {{ margin: 0 0 18px }}
 figcaption {{ color: var(--dim); font-size: 13px }}
-.pair {{ display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 500px), 1fr)); gap: 20px;
-  align-items: start }}
+.pair {{ display: grid; grid-template-columns: minmax(0, 9fr) minmax(0, 11fr); gap: 24px; align-items: start }}
+@media (max-width: 1000px) {{ .pair {{ grid-template-columns: minmax(0, 1fr) }} }}
 .scroll {{ overflow-x: auto }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; width: 100% }}
-th, td {{ text-align: right; padding: 5px 8px; border-bottom: 1px solid var(--line); white-space: nowrap }}
+th, td {{ text-align: right; padding: 5px 7px; border-bottom: 1px solid var(--line); white-space: nowrap }}
 th:first-child {{ text-align: left }}
-thead th {{ color: var(--dim); font-weight: 500 }}
+thead th {{ color: var(--dim); font-weight: 500; white-space: normal; vertical-align: bottom }}
 svg {{ width: 100%; height: auto; display: block; color: var(--ink) }}
 svg text {{ font-size: 11px; fill: var(--dim) }}
 svg text.label {{ font-size: 12px; fill: currentColor; font-weight: 600 }}
+.leader {{ stroke: currentColor; stroke-width: 1; opacity: .6 }}
 .grid {{ stroke: var(--line); stroke-width: 1 }}
 .warmup {{ fill: var(--line); opacity: .45 }}
 .use {{ fill: var(--use); stroke: var(--use); stroke-width: 1; stroke-linejoin: round }}

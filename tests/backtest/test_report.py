@@ -14,7 +14,7 @@ import pytest
 
 from mora import pipeline
 from mora.backtest.policy import Series
-from mora.backtest.report import render_report
+from mora.backtest.report import _label_places, _overlap, render_report
 from mora.backtest.run import ORACLE, Backtest, BacktestSettings, run
 from mora.errors import BadInput
 from tests.backtest.making import START, bumpy
@@ -101,6 +101,17 @@ def test_of_many_holds_the_last_are_drawn() -> None:
     text = render_report(found, source="x")
     assert "the last 240 of 360 holds" in text
     assert 'class="warmup"' not in text
+
+
+def test_names_lie_on_neither_points_nor_names() -> None:
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        points = {f"policy{n}": (float(x), float(y)) for n, (x, y) in enumerate(rng.uniform(100, 300, (7, 2)))}
+        places = _label_places(points, (50.0, 550.0), (10.0, 400.0))
+        boxes = [(x, y - 12, x + 7.8 * len(name), y + 2) for name, (x, y) in places.items()]
+        dots = [(x - 7, y - 7, x + 7, y + 7) for x, y in points.values()]
+        assert not any(_overlap(one, dot) for one in boxes for dot in dots)
+        assert not any(_overlap(one, other) for n, one in enumerate(boxes) for other in boxes[:n])
 
 
 def test_gaps_leave_gaps() -> None:
