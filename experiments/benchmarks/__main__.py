@@ -10,7 +10,17 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 # demo.py is last: it takes minutes, the others seconds.
-SCRIPTS = ("cli_startup", "train", "recommend_latency", "forward_pass", "read_metrics", "prior", "backtest", "demo")
+SCRIPTS = (
+    "cli_startup",
+    "train",
+    "recommend_latency",
+    "forward_pass",
+    "read_metrics",
+    "prior",
+    "bounds",
+    "backtest",
+    "demo",
+)
 
 
 def main(names: list[str]) -> int:

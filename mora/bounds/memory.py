@@ -8,13 +8,15 @@ rule (14-day maximum x1.15), for less. The margin over the 7-day peak is log-lin
 so memory that is nearly always at its peak (a near 0) is given 12 %, memory that swings 25 to 30 %, and memory that
 towers above its week in rare peaks (a far below 0) less again, since a rarer peak is less likely to come back higher
 tomorrow. Of the second week's peak two fifths of the way are believed. The five numbers were chosen so that the share
-of hold periods over stays a seventh below KRR's on vms.parquet; fitted on some groups of sibling VMs and scored on the
-others they move by a few hundredths (experiments/benchmarks/bounds.py prints the outcome).
+of hold periods over stays a seventh below KRR's on vms.parquet, for 0.957 of what KRR's rule reserves (0.944 where its
+least of 100 MiB counts). The three that matter most, fitted on some groups of sibling VMs and used on the others, come
+to the same: experiments/benchmarks/bounds.py.
 """
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -22,12 +24,39 @@ from mora.bounds.confidence import MEMORY_OVER_SHARE, chances, kept_holds, memor
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
 
 WEEK_SECONDS = 7 * 86_400.0
-_SWINGING, _PER_RARITY = 0.30, 0.085
-_STEADY, _PER_UNSTEADINESS = 0.11, 0.8
-_SECOND_WEEK = 0.41
 _LEVEL = 0.95
 # A week's p95, or its peak beside the second week's, counts as at least this share: logarithms need a floor.
 _LEAST_SHARE, _LEAST_PEAK_SHARE = math.exp(-6.0), 1e-3
+
+
+@dataclass(frozen=True, slots=True)
+class Margin:
+    """The five numbers of the margin over the 7-day peak, all of them logarithms or factors of such."""
+
+    swinging: float = 0.30
+    per_rarity: float = 0.085
+    steady: float = 0.11
+    per_unsteadiness: float = 0.8
+    second_week: float = 0.41
+
+    def over(self, figures: Figures) -> Floats:
+        """Request over 7-day peak, at least 1."""
+        swinging = self.swinging + self.per_rarity * figures.rarity
+        steady = self.steady - self.per_unsteadiness * figures.rarity
+        return np.exp(np.maximum(np.minimum(swinging, steady) + self.second_week * figures.outgrown, 0.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """What the margin rests on, one of each per decision; NaN where nothing was known before it.
+
+    peak: the largest sample of the last seven days. rarity: log(p95 of seven days / peak), at most 0. outgrown:
+    log(peak of fourteen days / peak), at least 0.
+    """
+
+    peak: Floats
+    rarity: Floats
+    outgrown: Floats
 
 
 def memory_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
@@ -52,10 +81,16 @@ def memory_requests(values: Floats, *, step_seconds: float, decisions: Indices) 
     >>> memory_requests(np.full(4000, 100.0), step_seconds=300, decisions=np.array([3000])).round(1)
     array([111.6])
     """
+    figures = past_figures(values, step_seconds=step_seconds, decisions=decisions)
+    return figures.peak * Margin().over(figures)
+
+
+def past_figures(values: Floats, *, step_seconds: float, decisions: Indices) -> Figures:
+    """The figures of the past before each decision; arguments as of memory_requests()."""
     known = np.flatnonzero(~np.isnan(values))
     seen = np.maximum(values[known], 0.0)
-    week = round(math.ceil(WEEK_SECONDS / step_seconds))
-    requests = np.full(len(decisions), np.nan)
+    week = math.ceil(WEEK_SECONDS / step_seconds)
+    found = np.full((3, len(decisions)), np.nan)
     for number, end in enumerate(decisions):
         stop = int(np.searchsorted(known, end))
         if not stop:
@@ -63,18 +98,14 @@ def memory_requests(values: Floats, *, step_seconds: float, decisions: Indices) 
         # Where the week is all gap, it is moved back to where it ends with a sample.
         last = min(int(end), int(known[stop - 1]) + week)
         begin, before = (int(np.searchsorted(known, last - weeks * week)) for weeks in (1, 2))
-        requests[number] = _request(seen[begin:stop], float(seen[before:stop].max()))
-    return requests
+        found[:, number] = _figures(seen[begin:stop], float(seen[before:stop].max()))
+    return Figures(*found)
 
 
-def _request(week: Floats, two_weeks_peak: float) -> float:
-    peak = float(week.max())
+def _figures(week: Floats, two_weeks_peak: float) -> tuple[float, float, float]:
     if two_weeks_peak <= 0:
-        return 0.0
-    base = max(peak, _LEAST_PEAK_SHARE * two_weeks_peak)
+        return 0.0, 0.0, 0.0
+    peak = max(float(week.max()), _LEAST_PEAK_SHARE * two_weeks_peak)
     rank = math.ceil(_LEVEL * len(week)) - 1
-    level = max(float(np.partition(week, rank)[rank]) / base, _LEAST_SHARE)
-    rarity = math.log(level)
-    margin = min(_SWINGING + _PER_RARITY * rarity, _STEADY - _PER_UNSTEADINESS * rarity)
-    margin += _SECOND_WEEK * math.log(two_weeks_peak / base)
-    return base * math.exp(max(margin, 0.0))
+    level = max(float(np.partition(week, rank)[rank]) / peak, _LEAST_SHARE)
+    return peak, math.log(level), math.log(two_weeks_peak / peak)
