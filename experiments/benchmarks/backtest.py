@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -25,6 +24,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import psutil
 
 from mora import pipeline
 from mora.backtest.policy import Resource, Series, decide, load_policy
@@ -134,11 +134,15 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> None:
     print(render_table(found).rpartition("\n\n")[0])
     for promise in case.promises:
         _tell(promise, found)
-    # The largest process that was waited for, as often as there were any: no less than what was used.
-    most = (resource.RUSAGE_SELF, 1), (resource.RUSAGE_CHILDREN, jobs if jobs > 1 else 0)
-    gigabytes = sum(resource.getrusage(who).ru_maxrss * count for who, count in most) / 2**20
+    gigabytes = sum(map(_peak_bytes, [os.getpid(), *(child.pid for child in psutil.Process().children(True))])) / 2**30
     limit = f" (at most {case.most_minutes} min, 3 GB)" if case.most_minutes else ""
-    print(f"   {seconds:.0f} s with {jobs} processes, {gigabytes:.1f} GB at most{limit}\n", flush=True)
+    print(f"   {seconds:.0f} s with {jobs} processes, {gigabytes:.1f} GB{limit}\n", flush=True)
+
+
+def _peak_bytes(pid: int) -> int:
+    """The most memory that a process ever held; the peaks of several add up to no less than what they held at once."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
 def _tell(promise: Promise, found: Backtest) -> None:
