@@ -4,7 +4,7 @@ The promise: over the coming hold at most a tenth of the CPU samples lie above t
 every tick a bound is said, and when its hold has ended it has kept the promise or not; overlapping holds share one
 vote. The chance that is stated leans on what the same rule reached on other series as on 64 holds more: broken promises
 come in runs, so a few tell little of the next. With the eight holds that a driven model leans on, the worst bin of at
-least 200 was off by .05 on vms.parquet and on PlanetLab; with 64 by .01 and .03. Stated beside kept, bin by bin:
+least 200 was off by .05 on vms.parquet and on PlanetLab; with 64 by .01 and .04. Stated beside kept, bin by bin:
 experiments/benchmarks/bounds.py.
 """
 

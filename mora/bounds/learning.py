@@ -19,8 +19,9 @@ from mora.bounds.ticks import Floats, Ticks
 UNMET_PRICE = 20.0
 # The cheapest multiplier is this quantile of used/base: 1 - 1 / UNMET_PRICE.
 CHEAPEST_SHARE = 1 - 1 / UNMET_PRICE
-# Buckets of log(used/base): 2 % wide, from .05 to 135.
-_BUCKET = np.log(1.02)
+# Buckets of log(used/base), from .05 to 135. The multiplier is the top of one, so that steady use is met; 1 % wide,
+# since at 2 % steady pods were given half a per cent more for nothing.
+_BUCKET = np.log(1.01)
 _LEAST, _MOST = np.log(0.05), np.log(135.0)
 _TOPS = np.exp(_LEAST + _BUCKET * np.arange(int((_MOST - _LEAST) / _BUCKET) + 2))
 # Mean use, against which losses are counted, fades with this half-life.
