@@ -37,6 +37,13 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     return skipped + documents(parts)
 
 
+def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:
+    if recommendation.cpu_request.value is not None and not has_cpu:
+        why = one_line(recommendation.memory_request.reasons)
+        return f"memory has none ({why}), and CPU is for `mora recommend -o hpa` unless --vpa-cpu is given"
+    return one_line((*recommendation.cpu_request.reasons, *recommendation.memory_request.reasons))
+
+
 def _amounts(recommendation: Recommendation, *, has_cpu: bool) -> dict[str, str]:
     """Resource -> quantity of the requests that are advised, without the one that an HPA scales on."""
     scaler = recommendation.current.autoscaler

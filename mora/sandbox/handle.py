@@ -19,6 +19,7 @@ from mora.domain import Resources
 from mora.errors import ClusterError, MoraError
 from mora.sandbox.launch import package_root
 from mora.sandbox.state import is_locked, list_sandboxes, read_state, sandbox_folder
+from mora.sandbox.watchdog import is_running, start_time
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
@@ -135,11 +136,12 @@ class SandboxHandle:
             time.sleep(_POLL_SECONDS)
 
     def down(self, timeout: timedelta = timedelta(seconds=30)) -> None:
-        """Stop everything and return once nothing is left."""
+        """Stop everything and return once nothing is left, the supervisor and its watchdog included."""
+        processes = {pid: start_time(pid) for pid in (self.pid, int(self.status()["watchdog_pid"]))}
         self._command("/down")
         folder = sandbox_folder(self.name)
         deadline = time.monotonic() + timeout.total_seconds()
-        while folder.exists() or is_locked(folder):
+        while folder.exists() or is_locked(folder) or any(map(is_running, processes, processes.values())):
             if time.monotonic() > deadline:
                 raise ClusterError(f"The sandbox {self.name!r} did not stop in {timeout.total_seconds():.0f} s.")
             time.sleep(_POLL_SECONDS)

@@ -61,6 +61,15 @@ def start_time(pid: int) -> str:
         return "gone"
 
 
+def is_running(pid: int, started: str) -> bool:
+    """Whether the process that had this id at that start is still there; a zombie has ended."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return fields[19] == started and fields[0] not in "ZX"
+
+
 def main(arguments: list[str]) -> None:
     reading, folder, *cgroup_folders = arguments
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
