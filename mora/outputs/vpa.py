@@ -22,8 +22,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     for recommendation in recommendations:
         amounts = _amounts(recommendation, has_cpu=settings.vpa_cpu)
         if not amounts:
-            reasons = (*recommendation.cpu_request.reasons, *recommendation.memory_request.reasons)
-            missing[recommendation.workload.name] = one_line(reasons)
+            missing[recommendation.workload.name] = _why_not(recommendation, has_cpu=settings.vpa_cpu)
             continue
         lines = header(recommendation)
         if "cpu" in amounts:
