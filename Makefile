@@ -21,7 +21,7 @@ demo: install ## the whole road on this machine: shop, load, metrics, models, ad
 test: install ## every test, doctests, real fits and the real sandbox included
 	@$(BIN)/python -m pytest
 
-quick: install ## the tests that take under a minute
+quick: install ## every test but the slow ones (the real sandbox, long fits); a few minutes
 	@$(BIN)/python -m pytest -m "not slow"
 
 check: install ## formatting, lint, types, layers
