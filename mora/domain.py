@@ -8,7 +8,7 @@ Inside the house CPU requests and limits are int millicores, memory is int bytes
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -57,9 +57,20 @@ class Reason:
     text: str
 
 
+# Kinds that run pods, and the API each lives in. A Rollout is Argo's Deployment.
+API_VERSIONS: Mapping[str, str] = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "CronJob": "batch/v1",
+    "Job": "batch/v1",
+    "Rollout": "argoproj.io/v1alpha1",
+}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
-    """Something that runs pods: a Deployment, StatefulSet or DaemonSet."""
+    """Something that runs pods: a Deployment, StatefulSet, DaemonSet, CronJob, Job or Argo Rollout."""
 
     namespace: str
     name: str
@@ -68,10 +79,12 @@ class Workload:
     def __post_init__(self) -> None:
         check_name(self.namespace, "namespace")
         check_name(self.name, "workload name")
-        if self.kind not in ("Deployment", "StatefulSet", "DaemonSet"):
-            raise BadInput(
-                f"{self.kind!r} is not a kind of workload that MOrA sizes (Deployment, StatefulSet, DaemonSet)."
-            )
+        if self.kind not in API_VERSIONS:
+            raise BadInput(f"{self.kind!r} is not a kind of workload that MOrA sizes ({', '.join(API_VERSIONS)}).")
+
+    @property
+    def api_version(self) -> str:
+        return API_VERSIONS[self.kind]
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,14 +97,30 @@ class Resources:
     memory_limit_bytes: int | None = None
 
 
+class Role(StrEnum):
+    """What a container is in its pod, which says where a manifest lists it and whether it is sized by default.
+
+    APP: the service's own, under `containers`. SIDECAR: put there by a mesh or a platform (in the template or only in
+    the pods). NATIVE_SIDECAR: an init container with restartPolicy Always, under `initContainers`. INIT: runs and ends
+    before the others start, under `initContainers`.
+    """
+
+    APP = "app"
+    SIDECAR = "sidecar"
+    NATIVE_SIDECAR = "native-sidecar"
+    INIT = "init"
+
+
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of a pod template."""
+    """A container of a pod template, or (is_injected) one that stands only in the pods."""
 
     name: str
     resources: Resources = Resources()
     image: str | None = None
     is_main: bool = False
+    role: Role = Role.APP
+    is_injected: bool = False
 
 
 # Containers that meshes and platforms inject beside the one that does the service's work.
@@ -166,6 +195,115 @@ class Allocation:
         return replace(
             self, containers=tuple(replace(c, resources=resources) if c is main else c for c in self.containers)
         )
+
+
+@dataclass(frozen=True, slots=True)
+class AmountRange:
+    """What a LimitRange allows one container: the least and the most, None where it does not say."""
+
+    least: Resources = Resources()
+    most: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A ResourceQuota of the namespace: what its pods may request and be limited to in all, and what they do now."""
+
+    name: str
+    hard: Resources
+    used: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """A workload as the cluster (or a Prometheus) knows it now, with what bounds its numbers.
+
+    allocation: replicas, every container (injected ones too), the first autoscaler. autoscalers: every resource that an
+    HPA scales on. labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default
+    container). jvm: names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus".
+    reasons: what was odd, in words.
+    """
+
+    workload: Workload
+    allocation: Allocation
+    autoscalers: tuple[Autoscaler, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    limit_range: AmountRange | None = None
+    quotas: tuple[Quota, ...] = ()
+    jvm: frozenset[str] = frozenset()
+    known_by: str = "kubernetes"
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerHistory:
+    """What one container of a workload used, sample by sample on its hottest pod (pods that are gone included).
+
+    cpu_cores, mem_bytes: shape (window.sample_count,), float, NaN where nothing ran or was scraped; start-up is left
+    out of them. startup_*: the peaks of the first minutes of pods, None where none was seen. throttled: share of CFS
+    periods throttled, hottest pod, of the same shape; None where the source has no such metric. cpu_limit_cores,
+    mem_limit_bytes: what it was limited to, sample by sample, None where never. oom_kills: kills in the window (guarded
+    by restarts, FIELD.md 5.4); oom_limit_bytes: the limit they happened at. peak_pods: cpu and memory peak -> pod.
+    """
+
+    container: str
+    cpu_cores: NDArray[np.float64]
+    mem_bytes: NDArray[np.float64]
+    startup_cpu_cores: float | None = None
+    startup_mem_bytes: float | None = None
+    throttled: NDArray[np.float64] | None = None
+    cpu_limit_cores: NDArray[np.float64] | None = None
+    mem_limit_bytes: NDArray[np.float64] | None = None
+    oom_kills: int = 0
+    oom_limit_bytes: float | None = None
+    restarts: int = 0
+    pods: int = 0
+    peak_pods: Mapping[Target, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadHistory:
+    """One workload's containers over a window, as one batch of queries answered.
+
+    window: what was asked for; the effective one begins at the first known sample. replicas: available replicas, shape
+    (window.sample_count,), None where not known. queries: what was sent, name -> text.
+    """
+
+    workload: Workload
+    window: Window
+    containers: Mapping[str, ContainerHistory]
+    replicas: NDArray[np.float64] | None = None
+    queries: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a container's numbers rest on, for `mora explain`.
+
+    start, end: the effective window (first and last sample). samples: known ones of `expected`. peaks with the moment
+    and the pod they were seen on; level_cores: the p95 of CPU. left_out: spans that were excluded, and why.
+    """
+
+    start: datetime
+    end: datetime
+    step: timedelta
+    samples: int
+    expected: int
+    pods: int
+    cpu_level_cores: float | None = None
+    cpu_peak_cores: float | None = None
+    cpu_peak_at: datetime | None = None
+    cpu_peak_pod: str | None = None
+    mem_peak_bytes: float | None = None
+    mem_peak_at: datetime | None = None
+    mem_peak_pod: str | None = None
+    throttled_ratio: float | None = None
+    oom_kills: int = 0
+    restarts: int = 0
+    left_out: tuple[str, ...] = ()
+    queries: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -333,10 +471,37 @@ class Advice:
 
 
 @dataclass(frozen=True, slots=True)
-class Recommendation:
-    """What MOrA advises for one workload's main container and replicas.
+class ContainerAdvice:
+    """The four numbers of one container, and what they rest on."""
 
-    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica.
+    container: str
+    cpu_request: Advice
+    cpu_limit: Advice
+    memory_request: Advice
+    memory_limit: Advice
+    role: Role = Role.APP
+    evidence: Evidence | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def resources(self) -> Resources:
+        """Requests and limits to set; where there is no advice, what is set now stays."""
+        return Resources(
+            cpu_request_millicores=_settled(self.cpu_request),
+            cpu_limit_millicores=_settled(self.cpu_limit),
+            memory_request_bytes=_settled(self.memory_request),
+            memory_limit_bytes=_settled(self.memory_limit),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What MOrA advises for one workload: its main container, its replicas, and the pod's other containers.
+
+    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. others: advice
+    for the pod's other containers, by name, in the order of the spec. basis: "model" (mora train) or "history" (the
+    rule of the backtest alone). evidence: what the main container's numbers rest on. autoscalers: every resource that
+    an HPA scales on; current.autoscaler is the first of them.
     """
 
     workload: Workload
@@ -354,22 +519,42 @@ class Recommendation:
     hpa_max_replicas: int | None = None
     reasons: tuple[Reason, ...] = ()
     model_digest: str | None = None
+    others: tuple[ContainerAdvice, ...] = ()
+    basis: str = "model"
+    evidence: Evidence | None = None
+    autoscalers: tuple[Autoscaler, ...] = ()
+
+    @property
+    def main(self) -> ContainerAdvice:
+        """The main container's part, as every other container has one."""
+        main = self.current.main
+        return ContainerAdvice(
+            self.container,
+            self.cpu_request,
+            self.cpu_limit,
+            self.memory_request,
+            self.memory_limit,
+            role=Role.APP if main is None else main.role,
+            evidence=self.evidence,
+        )
+
+    @property
+    def containers(self) -> tuple[ContainerAdvice, ...]:
+        """The main container's advice first, then the others'."""
+        return (self.main, *self.others)
 
     @property
     def resources(self) -> Resources:
-        """Requests and limits to set; where there is no advice, what is set now stays."""
-        return Resources(
-            cpu_request_millicores=_settled(self.cpu_request),
-            cpu_limit_millicores=_settled(self.cpu_limit),
-            memory_request_bytes=_settled(self.memory_request),
-            memory_limit_bytes=_settled(self.memory_limit),
-        )
+        """Requests and limits of the main container to set; where there is no advice, what is set now stays."""
+        return self.main.resources
 
     @property
     def target(self) -> Allocation:
         """The workload as it should stand."""
         replicas = self.current.replicas if self.replicas.value is None else self.replicas.value
-        return replace(self.current.with_main(self.resources), replicas=replicas)
+        advised = {advice.container: advice.resources for advice in self.containers}
+        containers = tuple(replace(c, resources=advised.get(c.name, c.resources)) for c in self.current.containers)
+        return replace(self.current, replicas=replicas, containers=containers)
 
 
 def _settled(advice: Advice) -> int | None:
@@ -406,6 +591,18 @@ class MetricSource(Protocol):
 
     def queries(self, workload: Workload, window: Window) -> Mapping[str, str]:
         """What observe() would send, name -> text, without sending it."""
+
+
+class FleetSource(Protocol):
+    """A source that answers for many workloads at once; what discovery finds without a Kubernetes API."""
+
+    def standings(self, namespace: str | None = None) -> list[Standing]:
+        """Every workload of a namespace (None: of all), as far as kube-state-metrics tells, sorted."""
+
+    def histories(
+        self, standings: Sequence[Standing], window: Window, *, reporter: Reporter | None = None
+    ) -> Iterator[WorkloadHistory]:
+        """What the containers of each used over the window, namespace by namespace; one per standing, in any order."""
 
 
 class Cluster(Protocol):

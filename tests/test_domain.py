@@ -54,7 +54,7 @@ def test_the_usual_attempts_are_refused(name: str) -> None:
 
 def test_a_kind_that_is_not_sized_is_refused_with_those_that_are() -> None:
     with pytest.raises(BadInput, match="Deployment, StatefulSet, DaemonSet"):
-        Workload("shop", "frontend", "CronJob")
+        Workload("shop", "frontend", "ReplicaSet")
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,212 @@
+"""mora collect: load experiments, or what a Prometheus already has, into the unified CSVs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of
+from mora.errors import BadInput
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from mora.config import Settings
+    from mora.domain import MetricSource, Workload
+    from mora.pipeline import Place
+
+
+def collect(
+    plan: Annotated[
+        str | None,
+        typer.Option("--plan", "-p", help="quick, standard, thorough, or a TOML file.", show_default="quick"),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option("--target", help="Where the services run: sandbox or kubernetes.", show_default="sandbox"),
+    ] = None,
+    url: Annotated[
+        str | None,
+        typer.Option("--url", help="Where Locust sends the load; the sandbox knows its own.", show_default=False),
+    ] = None,
+    entry: Annotated[str, typer.Option("--entry", help="With --url: the service that answers there.")] = "frontend",
+    services: Annotated[
+        str | None,
+        typer.Option(
+            "--services", "-s", help="Services to measure, e.g. frontend,statefulset/redis.", show_default="all"
+        ),
+    ] = None,
+    history: Annotated[
+        str | None,
+        typer.Option(
+            "--history",
+            help="Drive no load: read this much of what Prometheus has, e.g. 2h or 14d.",
+            show_default=False,
+        ),
+    ] = None,
+    step: Annotated[
+        str | None,
+        typer.Option("--step", help="With --history: time between samples.", show_default="15s, more for long spans"),
+    ] = None,
+    prometheus: PrometheusUrl = None,
+    namespace: Namespace = None,
+    data: DataDir = None,
+    sandbox: SandboxName = "default",
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run of this plan stopped.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the experiments and the queries; touch nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to load and scale what is not on loopback.")] = False,
+) -> None:
+    """Run load experiments, or read history, into the unified CSVs.
+
+    Each experiment scales the services, starts fresh replicas, drives
+    Locust and writes the twelve metrics of every service to data/SERVICE,
+    with a JSON beside each CSV that says how it came to be.
+    Ctrl-C loses at most the experiment it was in.
+
+    \b
+    mora collect --plan quick               on the sandbox; starts one
+    mora collect --plan standard --resume   a killed run goes on
+    mora collect --history 2h --prometheus URL -n shop -s frontend,cart
+    """
+    settings = settings_of(plan=plan, target=target, prometheus_url=prometheus, namespace=namespace, data_dir=data)
+    names = [name.strip() for name in (services or "").split(",") if name.strip()]
+    if history is not None:
+        _collect_history(history, step, names, settings, dry_run=dry_run)
+    elif settings.target == "sandbox":
+        _collect_on_sandbox(sandbox, names, settings, resume=resume, dry_run=dry_run)
+    else:
+        _collect_on_kubernetes(url, entry, names, settings, resume=resume, dry_run=dry_run, yes=yes)
+
+
+def _collect_history(span: str, step: str | None, names: list[str], settings: Settings, *, dry_run: bool) -> None:
+    from mora import pipeline
+    from mora.domain import Workload
+    from mora.harness.history import collect_history
+    from mora.quantities import parse_duration
+
+    source = pipeline.open_prometheus(settings)
+    window = pipeline.history_window(parse_duration(span), step=parse_duration(step) if step else None)
+    workloads = [
+        Workload(settings.namespace, *_name_and_kind(text)) for text in names or source.services(settings.namespace)
+    ]
+    if not workloads:
+        raise BadInput(
+            f"Prometheus knows no workload in namespace {settings.namespace!r}.", hint="Name the namespace with -n."
+        )
+    if dry_run:
+        for workload in workloads:
+            _print_queries(workload.name, source.queries(workload, window))
+        return
+    with progress() as reporter:
+        paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter)
+    for path in paths:
+        print(path)
+
+
+def _collect_on_sandbox(name: str, names: list[str], settings: Settings, *, resume: bool, dry_run: bool) -> None:
+    from mora import pipeline
+
+    if dry_run:
+        source, workloads = pipeline.sandbox_preview()
+        _preview(source, _chosen(workloads, names), settings)
+        return
+    with pipeline.sandbox_place(name, say=say) as place:
+        _run_plan(replace(place, workloads=_chosen(place.workloads, names)), settings, resume=resume, agreed=False)
+
+
+def _collect_on_kubernetes(
+    url: str | None, entry: str, names: list[str], settings: Settings, *, resume: bool, dry_run: bool, yes: bool
+) -> None:
+    from mora import pipeline
+    from mora.domain import Workload
+    from mora.harness.experiment import target_workloads
+    from mora.harness.plan import Plan
+
+    source = pipeline.open_prometheus(settings)
+    known = tuple(Workload(settings.namespace, name) for name in source.services(settings.namespace))
+    workloads = _chosen(known, names)
+    if dry_run:
+        _preview(source, workloads, settings)
+        return
+    if url is None:
+        raise BadInput("Where should the load go?", hint="Give the shop's address: --url http://shop.example/")
+    if not yes:
+        targets = ", ".join(workload.name for workload in target_workloads(Plan.load(settings.plan), workloads))
+        raise BadInput(
+            f"This scales {targets} in namespace {settings.namespace!r} and loads {url}.",
+            hint="See it first with --dry-run; agree with --yes.",
+        )
+    place = pipeline.Place(pipeline.open_cluster("kubernetes"), source, workloads, entry, url)
+    _run_plan(place, settings, resume=resume, agreed=True)
+
+
+def _chosen(known: Sequence[Workload], names: Sequence[str]) -> tuple[Workload, ...]:
+    """The workloads that were named, all where none was; BadInput naming those there are."""
+    by_name = {workload.name: workload for workload in known}
+    wanted = [_name_and_kind(text) for text in names]
+    missing = [name for name, _ in wanted if name not in by_name]
+    if missing:
+        there = (
+            f"There are: {', '.join(sorted(by_name))}." if by_name else "There is none at all; is -n NAMESPACE right?"
+        )
+        raise BadInput(f"There is no service {missing[0]!r} here.", hint=there)
+    return tuple(replace(by_name[name], kind=kind) for name, kind in wanted) or tuple(known)
+
+
+_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
+
+
+def _name_and_kind(text: str) -> tuple[str, str]:
+    """A service as kubectl names one: frontend, or statefulset/redis."""
+    kind, _, name = text.rpartition("/")
+    if kind and kind.lower() not in _KINDS:
+        raise BadInput(f"{kind!r} is not a kind of workload.", hint=f"Write KIND/NAME with {', '.join(_KINDS)}.")
+    return name, _KINDS[kind.lower() or "deployment"]
+
+
+def _preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
+    from mora.harness.experiment import dry_run
+    from mora.harness.plan import Plan
+
+    preview = dry_run(Plan.load(settings.plan), source, workloads)
+    print(f"{len(preview.cells)} experiments, about {_minutes(preview.duration)}, in this order:")
+    for number, cell in enumerate(preview.cells, start=1):
+        print(f"{number:4d}  {cell}")
+    for service, queries in preview.queries.items():
+        _print_queries(service, queries)
+
+
+def _run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
+    from mora import pipeline
+
+    with progress() as reporter:
+        report = pipeline.collect(
+            settings.plan, place, data_dir=settings.data_dir, resume=resume, allow_remote=agreed, reporter=reporter
+        )
+    say(f"Run {report.run_id}: {len(report.written)} experiments written, {len(report.skipped)} were there already.")
+    for name, flags in report.incomplete.items():
+        say(f"  {name} is marked and left out of training: {'; '.join(flags)}")
+    for experiment_id in report.written:
+        print(experiment_id)
+
+
+def _print_queries(service: str, queries: Mapping[str, str]) -> None:
+    print(f"\nQueries for {service}:")
+    for name, text in queries.items():
+        print(f"  {name}\n    {text}")
+
+
+def _minutes(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

@@ -1,0 +1,113 @@
+"""What every command shares: options, settings, talk on stderr, progress bars."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+    from mora.config import Settings
+    from mora.domain import Reporter
+
+EXIT_ERROR = 1
+EXIT_CHANGE_DUE = 3
+EXIT_INTERRUPTED = 130
+
+# --- options that several commands share -----------------------------------------------------------------------------
+
+DataDir = Annotated[Path | None, typer.Option("--data", help="Folder of the unified CSVs.", show_default="data")]
+ModelsDir = Annotated[Path | None, typer.Option("--models", help="Folder of the models.", show_default="models")]
+Namespace = Annotated[
+    str | None, typer.Option("--namespace", "-n", help="Kubernetes namespace.", show_default="default")
+]
+SandboxName = Annotated[str, typer.Option("--sandbox", help="Name of the sandbox, where several run.")]
+PrometheusUrl = Annotated[
+    str | None,
+    typer.Option("--prometheus", help="URL of a Prometheus, e.g. http://127.0.0.1:9090.", show_default=False),
+]
+IncludeFlagged = Annotated[
+    bool, typer.Option("--include-flagged", help="Also use experiments that failed the quality check.")
+]
+
+
+class Globals:
+    """What the options before the command say."""
+
+    debug = False
+    quiet = False
+    config: Path | None = None
+    interrupted_at: float | None = None
+
+
+def say(words: str) -> None:
+    if not Globals.quiet:
+        print(words, file=sys.stderr)
+
+
+def settings_of(**flags: Any) -> Settings:
+    """Settings of this call: flag > MORA_* > mora.toml > default; a flag that was not given is None."""
+    from mora.config import load_settings
+
+    given = {name: value for name, value in flags.items() if value is not None}
+    return load_settings(given, os.environ, Path.cwd(), config_file=Globals.config)
+
+
+@contextmanager
+def progress() -> Iterator[Reporter]:
+    """Bars on stderr with the time left, lines where it is no terminal; silent with --quiet."""
+    from mora.domain import Silent
+
+    if Globals.quiet:
+        yield Silent()
+        return
+    if not sys.stderr.isatty():
+        yield _Lines()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<10}"),
+        BarColumn(bar_width=24),
+        TextColumn("{task.percentage:>3.0f} %"),
+        TextColumn("left"),
+        TimeRemainingColumn(),
+        TextColumn("after"),
+        TimeElapsedColumn(),
+        TextColumn("{task.fields[note]}"),
+    )
+    with Progress(*columns, console=Console(stderr=True), refresh_per_second=4, transient=True) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        class Bars:
+            def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+                if task not in tasks:
+                    tasks[task] = bars.add_task(task, total=total, note=note)
+                bars.update(tasks[task], completed=done, total=total, note=note)
+
+        yield Bars()
+
+
+class _Lines:
+    """Progress for a log file: a line when a task begins, ends, or has said nothing for a while."""
+
+    EVERY_SECONDS = 15.0
+
+    def __init__(self) -> None:
+        self._said: dict[str, float] = {}
+
+    def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+        now = time.monotonic()
+        is_due = now - self._said.get(task, -self.EVERY_SECONDS) >= self.EVERY_SECONDS
+        if is_due or done >= total:
+            self._said[task] = now
+            print(f"{task}: {done / total if total else 1:.0%} {note}".rstrip(), file=sys.stderr, flush=True)

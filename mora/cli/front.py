@@ -1,0 +1,107 @@
+"""The front of the command line: the commands by name, and what an error or an interrupt becomes."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import sys
+import threading
+import time
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mora.cli import backtest, collect, misc, recommend, sandbox, train
+from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, say
+from mora.errors import MoraError
+
+_PATIENCE_SECONDS = 2.0
+
+app = typer.Typer(
+    name="mora",
+    help="Rightsize Kubernetes services from load experiments and history: CPU, memory, replicas, why, and how sure."
+    "\n\nNo cluster needed to try it: [bold]mora demo[/bold]. With data in place: [bold]mora train frontend[/bold], "
+    "then [bold]mora recommend frontend[/bold].",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+for _command in (collect.collect, train.train, recommend.recommend, backtest.backtest, misc.doctor):
+    app.command()(_command)
+app.command("list")(misc.list_known)
+app.command()(misc.demo)
+app.add_typer(sandbox.app, name="sandbox")
+
+
+def _print_version(is_asked: bool) -> None:
+    if is_asked:
+        from mora import __version__
+
+        print(f"mora {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _main(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no talk; results only.")] = False,
+    config: Annotated[
+        Path | None, typer.Option("--config", help="Settings file.", show_default="mora.toml here")
+    ] = None,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and stop.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    Globals.debug, Globals.quiet, Globals.config = debug, quiet, config
+
+
+def main() -> None:
+    """Run the command line; every MoraError becomes words and exit code 1."""
+    # A polite stop (kubectl, CI, systemd) cleans up as Ctrl-C does: loads end, replicas are restored.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _as_interrupt)
+    try:
+        app(prog_name="kubectl mora" if Path(sys.argv[0]).name == "kubectl-mora" else "mora")
+    except SystemExit as stop:
+        if stop.code == EXIT_INTERRUPTED:
+            say("Interrupted. What was finished is kept; nothing is half-written.")
+        raise
+    except MoraError as error:
+        if Globals.debug:
+            raise
+        print(f"mora: {error.message}", file=sys.stderr)
+        if error.hint:
+            print(f"      {error.hint}", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+    except OSError as error:
+        if Globals.debug:
+            raise
+        where = f": {error.filename}" if error.filename else ""
+        print(f"mora: {error.strerror or error}{where}", file=sys.stderr)
+        if error.errno == errno.ENOSPC:
+            print("      Make room, and run it again.", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+    except Exception as error:
+        if Globals.debug:
+            raise
+        print(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}", file=sys.stderr)
+        print("      Run it again with `mora --debug ...` and report what it prints.", file=sys.stderr)
+        sys.exit(EXIT_ERROR)
+
+
+def _as_interrupt(signum: int, frame: object) -> None:
+    """The first interrupt cleans up; where that takes long (a Prometheus that does not answer), a later one leaves."""
+    now = time.monotonic()
+    if Globals.interrupted_at is None:
+        Globals.interrupted_at = now
+        words = "Interrupted; what was begun is being ended. Ctrl-C again leaves at once, and puts nothing back."
+        patience = threading.Timer(_PATIENCE_SECONDS, say, [words])
+        patience.daemon = True
+        patience.start()
+        raise KeyboardInterrupt
+    # Who presses twice in one breath means one interrupt.
+    if now - Globals.interrupted_at > 1.0:
+        os._exit(EXIT_INTERRUPTED)

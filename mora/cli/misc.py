@@ -1,0 +1,84 @@
+"""mora doctor, list and demo."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mora.cli.common import (
+    EXIT_ERROR,
+    DataDir,
+    ModelsDir,
+    Namespace,
+    PrometheusUrl,
+    progress,
+    say,
+    settings_of,
+)
+from mora.errors import MoraError
+
+
+def doctor(
+    prometheus: PrometheusUrl = None,
+    namespace: Namespace = None,
+    data: DataDir = None,
+    models: ModelsDir = None,
+) -> None:
+    """Say what is here and what is missing: programs, rights, metrics, data, models. Exits 1 where anything is."""
+    from mora.doctor import State, examine
+
+    checks = examine(settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models))
+    for check in checks:
+        print(f"{check.state.value:<8} {check.name:<22} {check.words}")
+        if check.remedy:
+            print(f"{'':<31} -> {check.remedy}")
+    if any(check.state is State.MISSING for check in checks):
+        raise typer.Exit(EXIT_ERROR)
+
+
+def list_known(namespace: Namespace = None, data: DataDir = None, models: ModelsDir = None) -> None:
+    """List services with data and models, plans, scenarios, outputs and sandboxes."""
+    from mora import dataset, pipeline, registry
+    from mora.harness.plan import plan_names, scenario_names
+    from mora.sandbox.state import list_sandboxes
+
+    settings = settings_of(namespace=namespace, data_dir=data, models_dir=models)
+    for what, names in (
+        (
+            f"services with data ({settings.data_dir})",
+            dataset.list_services(settings.data_dir, namespace=settings.namespace),
+        ),
+        (
+            f"services with a model ({settings.models_dir})",
+            pipeline.list_models(settings.models_dir, settings.namespace),
+        ),
+        ("plans", plan_names()),
+        ("scenarios", scenario_names()),
+        ("outputs", registry.names("outputs")),
+        ("running sandboxes", list_sandboxes()),
+    ):
+        print(f"{what}: {', '.join(names) or 'none'}")
+
+
+def demo(
+    folder: Annotated[
+        Path, typer.Option("--dir", help="Folder for the demo's data and models; must be new or its own.")
+    ] = Path("demo"),
+) -> None:
+    """Watch the whole road in about seven minutes, without a cluster.
+
+    Starts a small shop, drives it with Locust, collects metrics, trains,
+    recommends, checks the patch with kubectl, applies the advice to the
+    shop and drives the same load again: before and after, side by side.
+    """
+    from mora.demo import run_demo
+
+    with progress() as reporter:
+        proof = run_demo(folder, say=say, show=print, reporter=reporter)
+    if not proof.holds:
+        raise MoraError(
+            f"The advice did not hold: {'; '.join(proof.failures)}.",
+            hint=f"Please report this with the folder {folder}.",
+        )

@@ -1,0 +1,102 @@
+"""mora sandbox: the shop by itself."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mora.cli.common import say
+from mora.errors import BadInput
+
+app = typer.Typer(
+    help="A small web shop of real processes on this machine, with its own Prometheus; nothing leaves loopback.",
+    no_args_is_help=True,
+)
+Name = Annotated[str, typer.Option("--name", help="Several sandboxes run side by side under different names.")]
+
+
+@app.command("up")
+def sandbox_up(
+    name: Name = "default",
+    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay here until Ctrl-C.")] = False,
+    no_cgroups: Annotated[
+        bool,
+        typer.Option(
+            "--no-cgroups", help="Measure and limit the processes from outside, as where cgroups cannot be written."
+        ),
+    ] = False,
+) -> None:
+    """Start the shop, its exporter and its Prometheus."""
+    from mora import sandbox
+
+    enforcement = "supervisor" if no_cgroups else None
+    if foreground:
+        sandbox.run_foreground(name, enforcement=enforcement)
+        return
+    sandbox.start(name, enforcement=enforcement)
+    sandbox_status(name)
+
+
+@app.command("status")
+def sandbox_status(
+    name: Name = "default",
+    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+) -> None:
+    """Show addresses, replicas, restarts, OOM kills, requests and limits."""
+    import json
+
+    from mora import sandbox
+    from mora.quantities import format_cpu, format_memory
+
+    status = sandbox.connect(name).status()
+    if as_json:
+        print(json.dumps(status, indent=2, sort_keys=True))
+        return
+    print(f"sandbox     {name} (supervisor: process {status['pid']})")
+    print(f"shop        {status['shop_url']}")
+    print(f"prometheus  {status['prometheus_url']}")
+    print(f"limits      {status['enforcement']}: {status['enforcement_reason']}")
+    print()
+    print(f"{'SERVICE':<24}{'READY':>7}{'RESTARTS':>10}{'OOM':>5}   {'CPU REQUEST/LIMIT':<20}{'MEMORY REQUEST/LIMIT'}")
+    for service, seen in sorted(status["services"].items()):
+        cpu, memory = (
+            "/".join("-" if amount is None else write(amount) for amount in amounts)
+            for write, amounts in (
+                (format_cpu, (seen["resources"]["cpu_request_millicores"], seen["resources"]["cpu_limit_millicores"])),
+                (format_memory, (seen["resources"]["memory_request_bytes"], seen["resources"]["memory_limit_bytes"])),
+            )
+        )
+        ready = f"{seen['ready']}/{seen['replicas']}"
+        print(f"{service:<24}{ready:>7}{seen['restarts']:>10}{seen['oom_kills']:>5}   {cpu:<20}{memory}")
+
+
+@app.command("scale")
+def sandbox_scale(
+    services: Annotated[
+        list[str], typer.Argument(help="SERVICE=REPLICAS, e.g. frontend=3 cartservice=2.", show_default=False)
+    ],
+    name: Name = "default",
+) -> None:
+    """Set the replicas of services, while the shop runs."""
+    from mora import sandbox
+
+    wanted: dict[str, int] = {}
+    for text in services:
+        service, separator, count = text.partition("=")
+        if not separator or not count.isdecimal():
+            raise BadInput(f"{text!r} does not say how many replicas.", hint="Write it like frontend=3.")
+        wanted[service] = int(count)
+    handle = sandbox.connect(name)
+    handle.scale(wanted)
+    handle.wait_ready(list(wanted))
+    sandbox_status(name)
+
+
+@app.command("down")
+def sandbox_down(name: Name = "default") -> None:
+    """Stop everything; no process, cgroup, port or file is left."""
+    from mora import sandbox
+
+    sandbox.connect(name).down()
+    say(f"The sandbox {name!r} is down.")

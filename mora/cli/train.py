@@ -1,0 +1,82 @@
+"""mora train: models of services from their CSVs."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from mora.cli.common import DataDir, IncludeFlagged, ModelsDir, Namespace, progress, settings_of
+from mora.errors import BadInput, MoraError
+
+
+def train(
+    services: Annotated[
+        list[str] | None, typer.Argument(help="Services to train, e.g. frontend cartservice.", show_default=False)
+    ] = None,
+    all_services: Annotated[bool, typer.Option("--all", help="Every service that has data.")] = False,
+    jobs: Annotated[
+        int | None,
+        typer.Option("--jobs", "-j", help="Services trained at a time, about 1 GB each.", show_default="cores"),
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option("--seed", help="The same seed and data give the same model.", show_default="0")
+    ] = None,
+    prophet_weight: Annotated[
+        str | None,
+        typer.Option("--prophet-weight", help="Share of Prophet in the blend; LSTM has the rest.", show_default="0.4"),
+    ] = None,
+    learn_weights: Annotated[
+        bool, typer.Option("--learn-weights", help="Take the weights that did best on held-out data.")
+    ] = False,
+    include_flagged: IncludeFlagged = False,
+    namespace: Namespace = None,
+    data: DataDir = None,
+    models: ModelsDir = None,
+) -> None:
+    """Train Prophet, LSTM and the load response of services on their CSVs.
+
+    Prints, per target, the held-out errors of Prophet, LSTM and their blend
+    beside the naive forecast's, and what fell back and why. The blend is
+    0.4 Prophet + 0.6 LSTM; a part that does worse than the naive forecast
+    gives its weight away. Each model is a folder of plain files in
+    models/SERVICE.
+    """
+    from mora import dataset, pipeline
+
+    settings = settings_of(
+        data_dir=data,
+        models_dir=models,
+        namespace=namespace,
+        jobs=jobs,
+        seed=seed,
+        prophet_weight=prophet_weight,
+        learn_weights=learn_weights or None,
+    )
+    known = dataset.list_services(settings.data_dir, namespace=settings.namespace)
+    names = known if all_services else list(dict.fromkeys(services or []))
+    if not names:
+        raise BadInput(
+            f"There is no data in {settings.data_dir}."
+            if all_services
+            else "Which service? Name one or more, or give --all.",
+            hint=f"There is data of {', '.join(known)}." if known else "Collect some: mora collect --plan quick",
+        )
+    with progress() as reporter:
+        outcomes = pipeline.train_all(
+            names,
+            data_dir=settings.data_dir,
+            models_dir=settings.models_dir,
+            namespace=settings.namespace,
+            include_flagged=include_flagged,
+            settings=pipeline.train_settings(settings),
+            jobs=settings.jobs,
+            reporter=reporter,
+        )
+    for outcome in outcomes:
+        if outcome.error is not None and len(outcomes) == 1:
+            raise outcome.error
+        print(pipeline.describe_training(outcome))
+    failed = [outcome.service for outcome in outcomes if outcome.error is not None]
+    if failed:
+        raise MoraError(f"{len(failed)} of {len(outcomes)} services have no new model: {', '.join(failed)}.")
