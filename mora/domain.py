@@ -413,6 +413,8 @@ class TargetDemand:
     peak: the highest use that counts (of the last 7 days; on driven data of the runs at up to the asked load per pod).
     confidence: share of held-out holds in which the recommendation kept its promise, shrunk towards the prior; 0..1.
     holds: how many holds the confidence rests on. pinned: use was pinned at a limit, so it says "at least".
+    takes_buffer: whether the policy's factor on the centre counts; not where the bound alone was replayed and scored
+    (mora/bounds), since what `mora backtest` scores is then what is recommended.
     """
 
     centre: float
@@ -422,6 +424,7 @@ class TargetDemand:
     holds: int
     pinned: bool = False
     reasons: tuple[Reason, ...] = ()
+    takes_buffer: bool = True
 
 
 @dataclass(frozen=True, slots=True)

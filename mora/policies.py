@@ -223,10 +223,12 @@ def quantile(target: TargetDemand, kind: Kind) -> Piece:
 
 
 def margin(target: TargetDemand, kind: Kind, buffer: float) -> Piece:
-    """At least the centre with its buffer. The buffer is a wish, not a must: a cap may eat into it."""
+    """At least the centre with its buffer, where it takes one. A wish, not a must: a cap may eat into it."""
     centre = kind.amount(target.centre)
 
     def piece(proposal: Proposal) -> Proposal:
+        if not target.takes_buffer:
+            return proposal
         text = f"{kind.write(centre)} mean use x {buffer:g} = {kind.write(centre * buffer)}"
         return proposal.because("part", text, amount=max(proposal.amount or 0.0, centre * buffer))
 

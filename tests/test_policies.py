@@ -397,6 +397,13 @@ def test_a_smaller_buffer_than_was_tested_has_no_confidence() -> None:
     assert recommend(demand(), allocation(), PolicySettings(cpu_buffer=1.5)).cpu_request.confidence == 0.9
 
 
+def test_a_bound_that_was_scored_alone_takes_no_buffer() -> None:
+    alone = replace(needs(0.1, 0.11), takes_buffer=False)
+    advice = recommend(demand(cpu=alone), allocation())
+    assert (advice.cpu_request.value, advice.cpu_request.confidence) == (110, 0.9)
+    assert advice.cpu_request.reasons[-1].text == "the largest of: 110m calibrated bound -> 110m"
+
+
 # --- floors, caps, steps ---------------------------------------------------------------------------------------------
 
 
