@@ -504,7 +504,8 @@ class Recommendation:
     `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. others: advice
     for the pod's other containers, by name, in the order of the spec. basis: "model" (mora train) or "history" (the
     rule of the backtest alone). evidence: what the main container's numbers rest on. autoscalers: every resource that
-    an HPA scales on; current.autoscaler is the first of them.
+    an HPA scales on; current.autoscaler is the first of them. retargets: those of them that have to change together
+    with the requests, as they must become.
     """
 
     workload: Workload
@@ -526,6 +527,7 @@ class Recommendation:
     basis: str = "model"
     evidence: Evidence | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
+    retargets: tuple[Autoscaler, ...] = ()
 
     @property
     def main(self) -> ContainerAdvice:
