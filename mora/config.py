@@ -235,7 +235,7 @@ class Settings:
     learn_weights: bool = _setting("train.learn_weights", _flag, False, flag="--learn-weights")
     """Whether the weights that erred least on held-out stretches are taken, in tenths, and not these."""
 
-    hold_seconds: float = _setting("train.hold", _seconds, 86_400.0)
+    hold_seconds: float = _setting("hold", _seconds, 86_400.0, flag="--hold")
     """How long a recommendation from observed data stands before it is renewed; a day sees every hour once."""
 
     prometheus_url: str | None = _setting("prometheus.url", _url, flag="--prometheus")
@@ -277,10 +277,11 @@ class Settings:
     """Replicas that a service never goes above; None means what the measured load response knows."""
 
     cpu_buffer: float = _setting("policy.cpu_buffer", _factor, 1.2)
-    """Factor on the forecast CPU, applied once, by the policy."""
+    """Factor on the CPU forecast at a driven load, applied once, by the policy; the number for the coming hold of
+    observed data takes none, since its bound was calibrated for cost."""
 
     memory_buffer: float = _setting("policy.memory_buffer", _factor, 1.15)
-    """Factor on the forecast memory; smaller than CPU's, since the bound and the peak already hold it up."""
+    """The same for memory; smaller than CPU's, since the bound and the peak already hold it up."""
 
     cpu_floor_millicores: int = _setting("policy.cpu_floor", _quantity(parse_cpu), 10)
     """Smallest CPU request, millicores; the least that KRR gives, too."""

@@ -342,12 +342,14 @@ def recommend(
     model: ServiceModel | None = None,
     frame: Any = None,
     now: datetime | None = None,
+    hold: timedelta | None = None,
 ) -> Recommendation:
     """What `service` should request, be limited to and run as, and why.
 
     users, scenario: the load asked for; without users the highest driven load that kept the SLO is meant.
     current: the workload as it stands now (from a cluster); without it, as it stood when the data was collected.
     now: the wall clock, only to tell whether observed data has aged; no number depends on it.
+    hold: how long the number stands, observed data only; by default what the training was told (a day).
     Raises StaleAnswer where the data does not describe what runs, unless `stale_ok`.
     """
     from mora import dataset, policies
@@ -378,6 +380,7 @@ def recommend(
         max_replicas=most_replicas,
         # An autoscaler that cannot add enough ends at its most.
         standing_replicas=standing.replicas if scaler is None else scaler.max_replicas,
+        hold=hold,
     )
     advice = policies.recommend(demand, standing, settings)
     if current is None and _measured_container(model) is None:
@@ -664,6 +667,16 @@ def policy_settings(settings: Settings) -> PolicySettings:
         max_replicas=settings.max_replicas,
         target_utilisation=settings.target_utilisation,
     )
+
+
+def hold_asked(settings: Settings, model: ServiceModel) -> timedelta | None:
+    """The hold to recommend for; None for driven data, unless --hold asks for one by name (and is refused in words).
+
+    A `hold` in mora.toml is meant for the services that are watched, beside others that were driven.
+    """
+    if model.is_driven and settings.origin("hold_seconds") != "--hold":
+        return None
+    return timedelta(seconds=settings.hold_seconds)
 
 
 def train_settings(settings: Settings) -> TrainSettings:

@@ -94,6 +94,17 @@ def test_a_load_far_beyond_what_was_driven_gets_a_reason_and_no_number(home: Pat
     assert any("1.5x" in reason["text"] for reason in advice["reasons"] + advice["cpu_request_millicores"]["reasons"])
 
 
+def test_driven_data_is_not_asked_for_a_time_unless_by_a_file_that_means_other_services(
+    home: Path, tmp_path: Path
+) -> None:
+    refused = mora("recommend", "frontend", "--hold", "1h", cwd=home)
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "--hold says nothing of it" in refused.stderr
+    (tmp_path / "mora.toml").write_text('hold = "1h"\n')
+    config = ("--config", str(tmp_path / "mora.toml"))
+    assert mora(*config, "recommend", "frontend", cwd=home).returncode == 0
+
+
 def test_a_due_change_fails_a_pipeline_that_asks_for_it(home: Path) -> None:
     assert mora("recommend", "frontend", "--fail-on-change", cwd=home).returncode == 3
 

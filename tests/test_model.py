@@ -445,6 +445,13 @@ def test_no_rows_at_all_are_refused_in_words(data: Data) -> None:
         train(data[0].head(0), {}, fakes.WORKLOAD)
 
 
+@pytest.mark.slow
+def test_driven_data_is_not_asked_for_a_time(model: ServiceModel, data: Data) -> None:
+    with pytest.raises(BadInput, match="--hold says nothing of it") as caught:
+        model.demand(data[0], hold=timedelta(hours=1))
+    assert "--users 50" in str(caught.value.hint)
+
+
 # --- observed --------------------------------------------------------------------------------------------------------
 
 
@@ -455,7 +462,7 @@ def test_a_history_is_answered_for_the_next_hold(watched: tuple[pd.DataFrame, Se
     assert not model.is_driven
     assert demand.load is None
     assert demand.replicas is None
-    assert demand.reasons[0].code == "no-load-response"
+    assert [reason.code for reason in demand.reasons] == ["no-load-response"]
     assert demand.cpu is not None
     assert demand.memory is not None
     assert demand.cpu.centre == pytest.approx(history["cpu_cores_value"].tail(288).mean(), rel=0.1)
@@ -474,6 +481,7 @@ def test_load_experiments_that_came_later_do_not_answer_for_a_history(
     history, model = watched
     later = data[0].assign(timestamp=data[0]["timestamp"] + pd.Timedelta(days=30))
     assert model.demand(pd.concat([history, later], ignore_index=True)) == model.demand(history)
+    assert model.demand(history, hold=timedelta(hours=1)) != model.demand(history)
     with pytest.raises(NotEnoughData, match="none of that is at hand"):
         model.demand(later)
 

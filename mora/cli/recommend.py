@@ -34,6 +34,12 @@ def recommend(
     scenario: Annotated[
         str | None, typer.Option("--scenario", help="What the users do, e.g. checkout.", show_default="the neediest")
     ] = None,
+    hold: Annotated[
+        str | None,
+        typer.Option(
+            "--hold", help="Observed data: how long the number stands, e.g. 1h to resize in place.", show_default="24h"
+        ),
+    ] = None,
     slo_p95: Annotated[
         str | None, typer.Option("--slo-p95", help="Response time that 95 % of requests keep.", show_default="300ms")
     ] = None,
@@ -97,6 +103,7 @@ def recommend(
     \b
     mora recommend frontend             the highest load that kept the SLO
     mora recommend frontend --users 200 --scenario checkout
+    mora recommend frontend --hold 1h   observed data: for the coming hour
     mora recommend frontend -o patch > p.yaml
     kubectl patch deployment frontend --patch-file p.yaml
     """
@@ -107,6 +114,7 @@ def recommend(
         data_dir=data,
         models_dir=models,
         namespace=namespace,
+        hold_seconds=hold,
         slo_p95_seconds=slo_p95,
         slo_error_ratio=slo_errors,
         target_utilisation=target_utilisation,
@@ -139,6 +147,7 @@ def recommend(
             stale_ok=stale_ok,
             include_flagged=include_flagged,
             model=model,
+            hold=pipeline.hold_asked(settings, model),
         )
         for name in names
         for model in [pipeline.load_model(name, models_dir=settings.models_dir, namespace=settings.namespace)]

@@ -8,27 +8,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from mora.domain import Demand, Load, Reason, Slo, Target, TargetDemand, Workload
 from mora.errors import BadInput, NotEnoughData
-from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Floats, segments, six_digits
+from mora.features import WINDOW_STEPS, segments, six_digits
 from mora.forecasters.lstm import LstmForecaster
 from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import BOUND_LEVEL, NAIVE
 from mora.model.calibration import Calibration
 from mora.model.driven import SIZED, Outlook, Parts, cell_of, memory_peak, nearest_runs, outlooks_of, runs_up_to
 from mora.quantities import readable_bytes, readable_cores
-from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO, LoadResponse
+from mora.response import LoadResponse
 
 if TYPE_CHECKING:
     import pandas as pd
 
 _NAMES = {"prophet": "Prophet", "lstm": "LSTM", NAIVE: "naive"}
-PEAK_DAYS = 7
 # What held-out runs were judged at in training: the default of LoadResponse.choose_replicas().
 TESTED_UTILISATION = 0.7
 
@@ -209,7 +206,7 @@ class DrivenAnswer:
             memory_peak(self.response, load, replicas) if target is Target.MEMORY else max(r.cpu_p95_cores for r in own)
         )
         reasons = (
-            _centre_reason(target, centre, parts, calibration, f"{load.users} users of {load.scenario} on {replicas}"),
+            centre_reason(target, centre, parts, calibration, f"{load.users} users of {load.scenario} on {replicas}"),
             _bound_reason(target, centre, bound, point.upper, calibration),
             *calibration.reasons,
             *point.reasons,
@@ -294,7 +291,7 @@ def _largest_known(values: list[float | None]) -> float | None:
     return max((six_digits(value) for value in values if value is not None), default=None)
 
 
-def _centre_reason(
+def centre_reason(
     target: Target, centre: float, parts: Mapping[str, float], calibration: Calibration, where: str
 ) -> Reason:
     speaking = [name for name, share in calibration.shares.items() if share > 0 and name in parts] or [NAIVE]
@@ -318,103 +315,3 @@ def _bound_reason(target: Target, centre: float, bound: float, upper: float | No
     if upper is not None and upper > centre * calibration.multiplier:
         text += f"; raised to the high level of the runs at this load, {readable(target, upper)}"
     return Reason("bound", text)
-
-
-@dataclass(frozen=True, slots=True)
-class ObservedAnswer:
-    """Answers from a history: the next hold, from the last one and what came before."""
-
-    workload: Workload
-    card: Mapping[str, Any]
-    prophet: ProphetForecaster
-    lstm: LstmForecaster | None
-    calibrations: Mapping[str, Calibration]
-
-    def demand(self, recent: pd.DataFrame, *, users: int | None, scenario: str | None) -> Demand:
-        from mora.model.observed import parts_after, steps_of
-
-        if users is not None or scenario is not None:
-            raise BadInput(
-                f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
-                hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
-            )
-        hold = timedelta(seconds=self.card["settings"]["hold_seconds"])
-        steps = steps_of(recent, hold)
-        if len(steps.pieces[-1]) < WINDOW_STEPS:
-            raise NotEnoughData(
-                f"The last stretch without a long gap is shorter than one hold of {hold}.",
-                hint="Give a longer history: mora collect --history 14d",
-            )
-        last_week = recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)
-        week = recent[last_week]
-        sized = {
-            target: self._target(target, parts_after(steps.pieces[-1], target, self.prophet, self.lstm, hold), week)
-            for target in (Target.CPU, Target.MEMORY)
-        }
-        kills = _column(week, "oom_kills")
-        has_kills = len(kills) and kills.max() > 0
-        limit = _column(week, "mem_limit_bytes")
-        as_of: datetime = recent["timestamp"].max().to_pydatetime()
-        return Demand(
-            workload=self.workload,
-            load=None,
-            as_of=as_of.astimezone(UTC),
-            cpu=sized[Target.CPU],
-            memory=sized[Target.MEMORY],
-            replicas=None,
-            oom_kills=int(np.ceil(kills.max())) if has_kills else 0,
-            oom_peak_bytes=max(sized[Target.MEMORY].peak, float(limit.max()) if len(limit) else 0.0)
-            if has_kills
-            else None,
-            reasons=(
-                Reason(
-                    "no-load-response",
-                    "observed data holds no load response, so no replica count can be promised; drive experiments "
-                    "(mora collect --plan quick) to learn one",
-                ),
-            ),
-        )
-
-    def _target(self, target: Target, parts: Mapping[str, float], week: pd.DataFrame) -> TargetDemand:
-        calibration = self.calibrations[target.value]
-        centre = calibration.centre(parts)
-        bound = max(centre * calibration.multiplier, centre)
-        peak = float(_column(week, TARGET_COLUMNS[target]).max())
-        pinned = _is_pinned(week, target)
-        reasons = [
-            _centre_reason(target, centre, parts, calibration, "the next hold"),
-            _bound_reason(target, centre, bound, None, calibration),
-            *calibration.reasons,
-        ]
-        if pinned:
-            text = f"{target.value} was held at its limit in the last {PEAK_DAYS} days: the need is at least that"
-            reasons.append(Reason("at-least-limit", text))
-        return TargetDemand(
-            centre=six_digits(centre),
-            bound=max(six_digits(bound), six_digits(centre)),
-            peak=six_digits(peak),
-            confidence=calibration.confidence,
-            holds=calibration.holds,
-            pinned=pinned,
-            reasons=tuple(reasons),
-        )
-
-
-def _column(rows: pd.DataFrame, name: str) -> Floats:
-    """The known values of a column that may not be there."""
-    if name not in rows:
-        return np.empty(0)
-    values: Floats = rows[name].to_numpy(dtype=np.float64)
-    return values[~np.isnan(values)]
-
-
-def _is_pinned(week: pd.DataFrame, target: Target) -> bool:
-    use = _column(week, TARGET_COLUMNS[target])
-    if target is Target.CPU:
-        throttled, limit = _column(week, "throttled_ratio"), _column(week, "cpu_limit_cores")
-        is_throttled = len(throttled) > 0 and float(throttled.mean()) > THROTTLED_RATIO
-        at_limit = len(limit) > 0 and float(np.quantile(use, 0.95)) >= CPU_PINNED_RATIO * float(limit.min())
-        return bool(is_throttled or at_limit)
-    kills, limit = _column(week, "oom_kills"), _column(week, "mem_limit_bytes")
-    at_limit = len(limit) > 0 and float(use.max()) >= MEMORY_PINNED_RATIO * float(limit.min())
-    return bool((len(kills) > 0 and kills.max() > 0) or at_limit)

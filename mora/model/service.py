@@ -5,21 +5,22 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora import __version__
 from mora.dataset import last_resources
 from mora.domain import Demand, Reason, Reporter, Silent, Slo, Workload
-from mora.errors import BadModel, NotEnoughData
+from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
 from mora.forecasters.lstm import LstmForecaster, Network
 from mora.forecasters.prophet import ProphetForecaster
 from mora.metrics import OBSERVED_SCENARIO
 from mora.model import folder as store
-from mora.model.answers import DrivenAnswer, ObservedAnswer
+from mora.model.answers import DrivenAnswer
 from mora.model.calibration import Calibration
+from mora.model.next_hold import ObservedAnswer
 from mora.model.settings import TrainSettings
 from mora.response import LoadResponse
 
@@ -70,6 +71,7 @@ class ServiceModel:
         target_utilisation: float = 0.7,
         max_replicas: int | None = None,
         standing_replicas: int | None = None,
+        hold: timedelta | None = None,
     ) -> Demand:
         """What the service needs; pure: the same model, rows and question give the same answer everywhere.
 
@@ -78,8 +80,16 @@ class ServiceModel:
         users, scenario: the load asked for, driven data only; without users the highest that kept `slo`, without a
         scenario the most that any of them needs. replicas: size the pod at this count instead of choosing one.
         max_replicas: the most there may be. standing_replicas: those there are, and stay where none can be promised.
+        hold: how long the number stands from the last sample on, observed data only; the training's (a day) by default.
         """
         if self.is_driven:
+            if hold is not None:
+                raise BadInput(
+                    f"The model of {self.workload.name!r} was learnt from load experiments, which tell of loads and "
+                    "not of the coming hours: --hold says nothing of it.",
+                    hint="Ask for a load (--users 50), or read its history (mora collect --history 14d) and train on "
+                    "that.",
+                )
             assert self.response is not None  # noqa: S101  # driven models always hold one; load() checks it
             answer = DrivenAnswer(self.workload, self.card, self.prophet, self.lstm, self.response, self.calibrations)
             return answer.demand(
@@ -100,7 +110,7 @@ class ServiceModel:
                 hint=f"Collect some (mora collect --history 14d), or train again: mora train {self.workload.name}",
             )
         return ObservedAnswer(self.workload, self.card, self.prophet, self.lstm, self.calibrations["next"]).demand(
-            watched, users=users, scenario=scenario
+            watched, users=users, scenario=scenario, hold=hold
         )
 
     def save(self, folder: Path | str) -> None:

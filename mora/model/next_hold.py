@@ -1,0 +1,216 @@
+"""From a watched history to a Demand: the number for the hold that begins now.
+
+The centre is the fused forecast of the hold's mean use. The bound is mora/bounds': learnt from the same samples as
+they came, it needs no training, so any hold can be asked for; and what `mora backtest` replays and scores under the
+name `mora` is what is said here. The policy's buffers are not added to it: they were never scored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mora.backtest.policy import Series
+from mora.backtest.traces import read_service
+from mora.bounds.cpu import cpu_bounds
+from mora.bounds.memory import memory_bounds
+from mora.domain import Demand, Reason, Target, TargetDemand, Workload
+from mora.errors import BadInput, NotEnoughData
+from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Floats, six_digits
+from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.prophet import ProphetForecaster
+from mora.model.answers import centre_reason, readable
+from mora.model.calibration import Calibration
+from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PEAK_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAnswer:
+    """Answers from a history: the next hold, from what came before."""
+
+    workload: Workload
+    card: Mapping[str, Any]
+    prophet: ProphetForecaster
+    lstm: LstmForecaster | None
+    calibrations: Mapping[str, Calibration]
+
+    def demand(
+        self, recent: pd.DataFrame, *, users: int | None, scenario: str | None, hold: timedelta | None = None
+    ) -> Demand:
+        """What the pod needs for `hold` (a day, or what the training was told) from the last sample on."""
+        from mora.model.observed import parts_after, steps_of
+
+        if users is not None or scenario is not None:
+            raise BadInput(
+                f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
+                hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
+            )
+        learnt = timedelta(seconds=self.card["settings"]["hold_seconds"])
+        hold = hold or learnt
+        series = read_service(recent, self.workload.name)
+        if hold < timedelta(seconds=series.step_seconds):
+            raise BadInput(
+                f"A hold of {words_of(hold)} is shorter than the {series.step_seconds} s between samples.",
+                hint="Ask for a longer one, like --hold 1h.",
+            )
+        steps = steps_of(recent, learnt)
+        if len(steps.pieces[-1]) < WINDOW_STEPS:
+            raise NotEnoughData(
+                f"The last stretch without a long gap is shorter than one hold of {words_of(learnt)}.",
+                hint="Give a longer history: mora collect --history 14d",
+            )
+        week = recent[recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)]
+        sized = {}
+        for target in (Target.CPU, Target.MEMORY):
+            parts = parts_after(steps.pieces[-1], target, self.prophet, self.lstm, learnt)
+            sized[target] = self._target(target, self._centre(target, parts, series, hold, learnt), series, week, hold)
+        kills = _column(week, "oom_kills")
+        has_kills = len(kills) and kills.max() > 0
+        limit = _column(week, "mem_limit_bytes")
+        as_of: datetime = recent["timestamp"].max().to_pydatetime()
+        return Demand(
+            workload=self.workload,
+            load=None,
+            as_of=as_of.astimezone(UTC),
+            cpu=sized[Target.CPU],
+            memory=sized[Target.MEMORY],
+            replicas=None,
+            oom_kills=int(np.ceil(kills.max())) if has_kills else 0,
+            oom_peak_bytes=max(sized[Target.MEMORY].peak, float(limit.max()) if len(limit) else 0.0)
+            if has_kills
+            else None,
+            reasons=(
+                Reason(
+                    "no-load-response",
+                    "observed data holds no load response, so no replica count can be promised; drive experiments "
+                    "(mora collect --plan quick) to learn one",
+                ),
+            ),
+        )
+
+    def _centre(
+        self, target: Target, parts: Mapping[str, float], series: Series, hold: timedelta, learnt: timedelta
+    ) -> tuple[float, tuple[Reason, ...]]:
+        """The mean use that is expected of the hold, and how it was come by."""
+        calibration = self.calibrations[target.value]
+        if hold == learnt:
+            centre = calibration.centre(parts)
+            why = centre_reason(target, centre, parts, calibration, f"the next {words_of(hold)}")
+            return centre, (why, *calibration.reasons)
+        use = _use(series, target)
+        known = use[~np.isnan(use)]
+        centre = float(known[-max(round(hold.total_seconds() / series.step_seconds), 1) :].mean())
+        text = (
+            f"the model forecasts the next {words_of(learnt)}; of the next {words_of(hold)} it knows no more than the "
+            f"mean of the last, {readable(target, centre)}"
+        )
+        return centre, (Reason("centre", text),)
+
+    def _target(
+        self,
+        target: Target,
+        middle: tuple[float, tuple[Reason, ...]],
+        series: Series,
+        week: pd.DataFrame,
+        hold: timedelta,
+    ) -> TargetDemand:
+        centre, why = middle
+        said = bound_of(series, target, hold)
+        peak = float(_column(week, TARGET_COLUMNS[target]).max())
+        pinned = _is_pinned(week, target)
+        reasons = [*why, said.reason]
+        if centre > said.amount:
+            text = f"raised from {readable(target, said.amount)} to the mean that is forecast"
+            reasons.append(Reason("raised-to-centre", text))
+        if pinned:
+            text = f"{target.value} was held at its limit in the last {PEAK_DAYS} days: the need is at least that"
+            reasons.append(Reason("at-least-limit", text))
+        return TargetDemand(
+            centre=six_digits(centre),
+            bound=max(six_digits(said.amount), six_digits(centre)),
+            peak=six_digits(peak),
+            confidence=said.confidence,
+            holds=said.holds,
+            pinned=pinned,
+            reasons=tuple(reasons),
+            takes_buffer=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What mora/bounds says of the coming hold.
+
+    amount: cores or bytes. confidence: the stated chance, 0..1, that the promise is kept (CPU: at most a tenth of the
+    samples above; memory: none). holds: how many whole holds of the series' past it was learnt from.
+    """
+
+    amount: float
+    confidence: float
+    holds: int
+    reason: Reason
+
+
+def bound_of(series: Series, target: Target, hold: timedelta) -> Bound:
+    """The bound for the hold that begins where the series ends; NotEnoughData without a sample of the target."""
+    use = _use(series, target)
+    first = int(np.flatnonzero(~np.isnan(use))[0])
+    rule = cpu_bounds if target is Target.CPU else memory_bounds
+    seconds = hold.total_seconds()
+    found = rule(use, step_seconds=float(series.step_seconds), decisions=np.array([len(use)]), hold_seconds=seconds)
+    amount = float(found.requests[0])
+    holds = int((len(use) - first) * series.step_seconds // seconds)
+    promise = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
+    past = f"{holds} such hold{'' if holds == 1 else 's'} of its own past" if holds else "a past shorter than one hold"
+    text = f"bound {readable(target, amount)} for the next {words_of(hold)} ({promise}), learnt from {past}"
+    return Bound(amount, float(found.confidence[0]), holds, Reason("bound", text))
+
+
+def words_of(span: timedelta) -> str:
+    """A span as it is asked for.
+
+    >>> words_of(timedelta(hours=24)), words_of(timedelta(minutes=90)), words_of(timedelta(days=2))
+    ('24 h', '90 min', '48 h')
+    """
+    seconds = span.total_seconds()
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
+
+
+def _use(series: Series, target: Target) -> Floats:
+    """The samples of a target, NaN where missing; NotEnoughData where none is known."""
+    use = series.use("cpu" if target is Target.CPU else "mem")
+    if use is None or bool(np.isnan(use).all()):
+        raise NotEnoughData(f"The history of {series.id!r} holds no sample of {target.value}.")
+    return use
+
+
+def _column(rows: pd.DataFrame, name: str) -> Floats:
+    """The known values of a column that may not be there."""
+    if name not in rows:
+        return np.empty(0)
+    values: Floats = rows[name].to_numpy(dtype=np.float64)
+    return values[~np.isnan(values)]
+
+
+def _is_pinned(week: pd.DataFrame, target: Target) -> bool:
+    use = _column(week, TARGET_COLUMNS[target])
+    if target is Target.CPU:
+        throttled, limit = _column(week, "throttled_ratio"), _column(week, "cpu_limit_cores")
+        is_throttled = len(throttled) > 0 and float(throttled.mean()) > THROTTLED_RATIO
+        at_limit = len(limit) > 0 and float(np.quantile(use, 0.95)) >= CPU_PINNED_RATIO * float(limit.min())
+        return bool(is_throttled or at_limit)
+    kills, limit = _column(week, "oom_kills"), _column(week, "mem_limit_bytes")
+    at_limit = len(limit) > 0 and float(use.max()) >= MEMORY_PINNED_RATIO * float(limit.min())
+    return bool((len(kills) > 0 and kills.max() > 0) or at_limit)

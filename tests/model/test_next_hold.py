@@ -1,0 +1,109 @@
+"""The number for the coming hold, from a history: it is what the backtest scores under the name `mora`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mora import registry
+from mora.backtest.policy import decide
+from mora.backtest.traces import read_service
+from mora.domain import Demand, Reason, Target
+from mora.errors import BadInput
+from mora.forecasters.prophet import Curve, ProphetForecaster
+from mora.fusion import NAIVE
+from mora.model.calibration import Calibration
+from mora.model.next_hold import ObservedAnswer, bound_of, words_of
+from tests import fakes_learning as fakes
+
+HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
+
+
+def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
+    """A model whose centre is the last hold's mean, but for a Prophet that says 9 cores."""
+    prophet = ProphetForecaster([Target.CPU])
+    prophet.curves = {Target.CPU: Curve(0.0, 1.0, 9.0, 0.0, 1.0, (), (), 0.1, is_flat=True)}
+    shares = {NAIVE: naive_share, "prophet": 1.0 - naive_share}
+    calibrations = {t.value: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
+    card = {"settings": {"hold_seconds": DAY.total_seconds()}}
+    return ObservedAnswer(fakes.WORKLOAD, card, prophet, None, calibrations)
+
+
+def ask(history: pd.DataFrame, hold: timedelta | None = None, **model: Any) -> Demand:
+    return answer(**model).demand(history, users=None, scenario=None, hold=hold)
+
+
+@pytest.mark.parametrize("hold", [HOUR, DAY])
+def test_what_is_recommended_is_what_the_backtest_scores_under_the_name_mora(hold: timedelta) -> None:
+    history = fakes.observed(days=9)
+    whole = read_service(history, "frontend")
+    decisions = decide([whole], hold_seconds=round(hold.total_seconds()), warmup_seconds=8 * 86_400)
+    rule = registry.load("replay_policies", "mora")
+    for resource, target in (("cpu", Target.CPU), ("mem", Target.MEMORY)):
+        scored = rule([whole], resource, decisions)[0]
+        for number in {0, len(scored) - 1}:
+            before = read_service(history.iloc[: decisions.at[0][number]], "frontend")
+            # The replay rounds up to whole millicores and bytes, as the policy does later.
+            step = 0.001 if resource == "cpu" else 1.0
+            assert scored[number] - step <= bound_of(before, target, hold).amount <= scored[number] * (1 + 1e-9)
+
+
+def test_an_hour_is_bounded_by_itself_and_a_model_trained_for_a_day_can_be_asked_for_it() -> None:
+    history = fakes.observed(days=9)
+    day, hour = ask(history), ask(history, HOUR)
+    assert day == ask(history, DAY)
+    assert day.cpu is not None
+    assert hour.cpu is not None
+    # The history ends at 8 in the morning, before the day's peak.
+    assert hour.cpu.bound < day.cpu.bound
+    assert hour.cpu.centre == pytest.approx(history["cpu_cores_value"].tail(12).mean(), rel=1e-5)
+    assert (
+        "for the next 1 h (at most a tenth of the samples above), learnt from 216 such holds"
+        in hour.cpu.reasons[1].text
+    )
+
+
+def test_the_number_takes_no_buffer_and_says_how_often_its_like_kept_the_promise() -> None:
+    demand = ask(fakes.observed(days=9))
+    for sized in (demand.cpu, demand.memory):
+        assert sized is not None
+        assert not sized.takes_buffer
+        assert 0.8 < sized.confidence < 1.0
+        assert sized.holds == 9
+
+
+def test_the_bound_is_never_below_the_mean_that_is_forecast_and_says_when_that_raised_it() -> None:
+    cpu = ask(fakes.observed(days=9), naive_share=0.0).cpu
+    assert cpu is not None
+    assert cpu.bound == cpu.centre == 9.0
+    assert [reason.code for reason in cpu.reasons] == ["centre", "bound", "raised-to-centre"]
+    assert isinstance(cpu.reasons[-1], Reason)
+
+
+def test_scaling_the_history_scales_the_bound() -> None:
+    history = fakes.observed(days=5)
+    plain, twice = ask(history), ask(history.assign(cpu_cores_value=2 * history["cpu_cores_value"]))
+    assert plain.cpu is not None
+    assert twice.cpu is not None
+    assert twice.cpu.bound == pytest.approx(2 * plain.cpu.bound, rel=1e-5)
+
+
+def test_what_is_missing_is_not_taken_for_idle() -> None:
+    history = fakes.observed(days=9)
+    holes = history[(history.index < 500) | (history.index >= 520)].reset_index(drop=True)
+    plain, cut = ask(history).cpu, ask(holes).cpu
+    assert plain is not None
+    assert cut is not None
+    assert cut.bound == pytest.approx(plain.bound, rel=0.02)
+
+
+def test_a_hold_shorter_than_the_step_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"A hold of 1 min is shorter than the 300 s between samples"):
+        ask(fakes.observed(days=5), timedelta(minutes=1))
+
+
+def test_a_hold_is_written_as_it_is_asked_for() -> None:
+    assert [words_of(timedelta(seconds=s)) for s in (30, 5400, 3600, 86_400)] == ["30 s", "90 min", "1 h", "24 h"]
