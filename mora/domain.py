@@ -164,7 +164,8 @@ def choose_main_container(
 class Autoscaler:
     """The HPA (or KEDA's HPA) that scales a workload on one resource of its pods.
 
-    target: per cent of the request where `is_utilisation`, else millicores or bytes per pod (averageValue).
+    target: per cent of the request where `is_utilisation`, else millicores or bytes per pod (averageValue). container:
+    the one that it looks at (a metric of type ContainerResource), None where the whole pod's sum counts.
     """
 
     name: str
@@ -173,6 +174,7 @@ class Autoscaler:
     target: int
     min_replicas: int
     max_replicas: int
+    container: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
