@@ -179,7 +179,7 @@ def test_without_a_cluster_the_workload_stands_as_the_data_saw_it() -> None:
 def test_settings_reach_training_and_policy() -> None:
     settings = load_settings(
         {"prophet_weight": "0.3", "learn_weights": True},
-        {"MORA_TRAIN_HOLD": "6h", "MORA_POLICY_CPU_LIMIT": "keep", "MORA_POLICY_TOUCH_AUTOSCALED": "true"},
+        {"MORA_HOLD": "6h", "MORA_POLICY_CPU_LIMIT": "keep", "MORA_POLICY_TOUCH_AUTOSCALED": "true"},
     )
     training = pipeline.train_settings(settings)
     assert training.weights == {"prophet": 0.3, "lstm": 0.7}
