@@ -26,7 +26,7 @@ ROOMS: dict[str, list[str]] = {
     "tensorflow": ["mora/forecasters/lstm.py"],
     "keras": ["mora/forecasters/lstm.py"],
     "prophet": ["mora/forecasters/prophet.py"],
-    "kubernetes": ["mora/clusters/kubernetes.py"],
+    "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus.py"],
     "sklearn": ["mora/response.py"],
     "joblib": ["mora/pipeline.py"],

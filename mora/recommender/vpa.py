@@ -1,0 +1,160 @@
+"""A VerticalPodAutoscaler object as this room reads it: its target, its policy, what stands in its status.
+
+Pure: a manifest in, a frozen value out. What cannot be honoured becomes the `problem` of the object in words, and never
+an exception: one odd VPA must not stop the others. Field names and defaults are those of autoscaling.k8s.io/v1
+(https://github.com/kubernetes/autoscaler, vertical-pod-autoscaler/docs/api.md).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from decimal import ROUND_FLOOR, Decimal
+from typing import Any
+
+from mora.domain import API_VERSIONS, Workload
+from mora.errors import BadInput
+from mora.quantities import parse_cpu, parse_memory, parse_quantity
+
+Manifest = Mapping[str, Any]
+# Resource ("cpu", "memory") -> whole millicores or bytes.
+Amounts = Mapping[str, int]
+
+RESOURCES = ("cpu", "memory")
+EVERY_OTHER = "*"
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerPolicy:
+    """What spec.resourcePolicy says of one container.
+
+    least, most: minAllowed and maxAllowed; a resource that is not named, or is 0, has none. controlled: what is
+    recommended at all. is_off: mode Off, so nothing is.
+    """
+
+    is_off: bool = False
+    controlled: frozenset[str] = frozenset(RESOURCES)
+    least: Amounts = field(default_factory=dict)
+    most: Amounts = field(default_factory=dict)
+
+    def clamp(self, resource: str, amount: int) -> int:
+        """`amount` within the policy; where both bounds contradict each other the upper one wins, as in the VPA.
+
+        >>> ContainerPolicy(least={"cpu": 50}, most={"cpu": 200}).clamp("cpu", 20)
+        50
+        """
+        raised = max(amount, self.least.get(resource, 0))
+        return min(raised, self.most.get(resource, raised))
+
+
+@dataclass(frozen=True, slots=True)
+class Vpa:
+    """One VPA object that asked for this recommender.
+
+    workload: its target; None where there is none that can be sized, and then `problem` says why. policies: by
+    container, "*" for those that are not named. status: as it stands, {} where nothing was written yet. version: the
+    resourceVersion, which a write is made conditional on.
+    """
+
+    namespace: str
+    name: str
+    workload: Workload | None
+    problem: str | None
+    policies: Mapping[str, ContainerPolicy]
+    status: Manifest
+    version: str
+
+    def policy(self, container: str) -> ContainerPolicy:
+        """The policy of a container: its own, else that of "*", else none at all."""
+        return self.policies.get(container) or self.policies.get(EVERY_OTHER) or ContainerPolicy()
+
+
+def asks_for(manifest: Manifest, recommender: str) -> bool:
+    """Whether a VPA names this recommender; one that names none means the standard one.
+
+    >>> asks_for({"spec": {"recommenders": [{"name": "mora"}]}}, "mora"), asks_for({"spec": {}}, "mora")
+    (True, False)
+    """
+    spec = manifest.get("spec") or {}
+    return any(selector.get("name") == recommender for selector in spec.get("recommenders") or [])
+
+
+def read_vpa(manifest: Manifest) -> Vpa:
+    """A VPA manifest, as the API server lists it."""
+    metadata, spec = manifest["metadata"], manifest.get("spec") or {}
+    workload, policies, problem = None, {}, None
+    try:
+        workload = _target(metadata["namespace"], spec.get("targetRef") or {})
+        policies = {
+            policy.get("containerName") or EVERY_OTHER: _policy(policy)
+            for policy in (spec.get("resourcePolicy") or {}).get("containerPolicies") or []
+        }
+    except BadInput as error:
+        workload, problem = None, error.message
+    return Vpa(
+        namespace=metadata["namespace"],
+        name=metadata["name"],
+        workload=workload,
+        problem=problem,
+        policies=policies,
+        status=manifest.get("status") or {},
+        version=metadata.get("resourceVersion") or "",
+    )
+
+
+def _target(namespace: str, reference: Mapping[str, str]) -> Workload:
+    kind, name = reference.get("kind", ""), reference.get("name", "")
+    if not kind or not name:
+        raise BadInput("spec.targetRef names no workload.")
+    known = API_VERSIONS.get(kind)
+    # A version may differ (apps/v1beta2 is served as apps/v1); another group is another thing.
+    group = (reference.get("apiVersion") or known or "").rpartition("/")[0]
+    if known is None or group != known.rpartition("/")[0]:
+        asked = f"{reference.get('apiVersion', '')} {kind}".strip()
+        raise BadInput(f"spec.targetRef is a {asked}; MOrA sizes {', '.join(API_VERSIONS)}.")
+    return Workload(namespace, name, kind)
+
+
+def _policy(policy: Mapping[str, Any]) -> ContainerPolicy:
+    controlled = policy.get("controlledResources")
+    return ContainerPolicy(
+        is_off=policy.get("mode") == "Off",
+        controlled=frozenset(RESOURCES if controlled is None else controlled) & frozenset(RESOURCES),
+        least=_amounts(policy.get("minAllowed"), "minAllowed", is_upper=False),
+        most=_amounts(policy.get("maxAllowed"), "maxAllowed", is_upper=True),
+    )
+
+
+def _amounts(quantities: Mapping[str, str | int] | None, where: str, *, is_upper: bool) -> dict[str, int]:
+    amounts: dict[str, int] = {}
+    for resource in RESOURCES:
+        text = (quantities or {}).get(resource)
+        if text is None:
+            continue
+        try:
+            amount = most_of(resource, str(text)) if is_upper else amount_of(resource, str(text))
+        except BadInput as error:
+            raise BadInput(f"{where} of {resource}: {error.message}") from error
+        # 0 stands for "no bound" there.
+        if amount:
+            amounts[resource] = amount
+    return amounts
+
+
+def amount_of(resource: str, text: str) -> int:
+    """A quantity as whole millicores or bytes, rounded up.
+
+    >>> amount_of("cpu", "0.5"), amount_of("memory", "262144k")
+    (500, 262144000)
+    """
+    return parse_cpu(text) if resource == "cpu" else parse_memory(text)
+
+
+def most_of(resource: str, text: str) -> int:
+    """A quantity that must not be exceeded, so rounded down.
+
+    >>> most_of("cpu", "100500u"), most_of("memory", "1.5")
+    (100, 1)
+    """
+    unit = Decimal(1000 if resource == "cpu" else 1)
+    return int((parse_quantity(text) * unit).to_integral_value(ROUND_FLOOR))
