@@ -12,6 +12,8 @@ Every piece that changes a number, or refuses one, leaves a Reason with a stable
     floor, cap             the settings raised or lowered it; cap-below-need: they left no honest number
     held-small-cut         a cut too small for a rollout; held-pinned: a cut refused, since use was held at a limit
     stepped                a cut made in several steps
+    limit-range            the namespace's LimitRange raised or lowered it, or gives a limit where none is set
+    held-memory            memory that is not cut for what runs in it; the code is the caller's (held-jvm)
     no-confidence          a number that no held-out run can speak for
     no-number              nothing to size from; the reasons beside it say why
     limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised, limit-left    how a limit came to be
@@ -30,7 +32,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from mora.domain import Advice, Allocation, Autoscaler, Demand, Reason, Recommendation, Target, TargetDemand
+from mora.domain import (
+    Advice,
+    Allocation,
+    AmountRange,
+    Autoscaler,
+    Container,
+    ContainerAdvice,
+    Demand,
+    Reason,
+    Recommendation,
+    Resources,
+    Target,
+    TargetDemand,
+)
 from mora.errors import BadInput
 from mora.quantities import MIB, cores_to_millicores, format_cpu, memory_request
 
@@ -100,6 +115,31 @@ class PolicySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What stands around a container and bounds its numbers, beside the settings.
+
+    autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
+    utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
+    """
+
+    autoscalers: tuple[Autoscaler, ...] = ()
+    shares_pod: bool = False
+    limit_range: AmountRange | None = None
+    no_memory_cut: Reason | None = None
+
+    def scaling_on(self, target: Target, container: str) -> Autoscaler | None:
+        """The HPA's metric that a new request of the container would move; None where there is none."""
+        return next(
+            (
+                scaler
+                for scaler in self.autoscalers
+                if scaler.is_utilisation and scaler.resource is target and scaler.container in (None, container)
+            ),
+            None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
 class Proposal:
     """A number on its way: millicores or bytes, exact until it is rounded; None where there is none.
 
@@ -155,34 +195,53 @@ def recommend(
     demand: Demand,
     current: Allocation,
     settings: PolicySettings = PolicySettings(),
+    around: Surroundings | None = None,
 ) -> Recommendation:
     """What should be set: requests, limits and replicas, each with its reasons. Pure and deterministic.
 
     demand: what the service needs at a load. current: what is set now; its main container is the one that is sized.
+    around: by default the workload's own autoscaler and nothing else.
     """
     main = current.main
     if main is None:
         raise BadInput(f"{demand.workload.name} has no container to size.")
-    now = main.resources
-    cpu_request = _request(CPU, demand, now.cpu_request_millicores, current.autoscaler, settings)
-    memory_request_ = _request(MEMORY, demand, now.memory_request_bytes, current.autoscaler, settings)
+    if around is None:
+        around = Surroundings(() if current.autoscaler is None else (current.autoscaler,))
+    advice = size(demand, main, settings, around)
     replicas = _replicas(demand, current, settings)
-    average, least, most, why = _autoscaling(demand, current, cpu_request, replicas, settings)
+    average, least, most, why = _autoscaling(demand, current, advice.cpu_request, replicas, settings)
     return Recommendation(
         workload=demand.workload,
         container=main.name,
         current=current,
         load=demand.load,
         as_of=demand.as_of,
-        cpu_request=cpu_request,
-        cpu_limit=_limit(CPU, cpu_request, now.cpu_limit_millicores, demand, settings),
-        memory_request=memory_request_,
-        memory_limit=_limit(MEMORY, memory_request_, now.memory_limit_bytes, demand, settings),
+        cpu_request=advice.cpu_request,
+        cpu_limit=advice.cpu_limit,
+        memory_request=advice.memory_request,
+        memory_limit=advice.memory_limit,
         replicas=replicas,
         hpa_average_value_millicores=average,
         hpa_min_replicas=least,
         hpa_max_replicas=most,
         reasons=(*demand.reasons, *why),
+    )
+
+
+def size(
+    demand: Demand, container: Container, settings: PolicySettings, around: Surroundings = Surroundings()
+) -> ContainerAdvice:
+    """The four numbers of one container. demand: of that container; its replicas are not looked at."""
+    now = container.resources
+    cpu_request = _request(CPU, demand, container.name, now.cpu_request_millicores, settings, around)
+    memory_request_ = _request(MEMORY, demand, container.name, now.memory_request_bytes, settings, around)
+    return ContainerAdvice(
+        container=container.name,
+        cpu_request=cpu_request,
+        cpu_limit=_limit(CPU, cpu_request, now.cpu_limit_millicores, demand, settings, around),
+        memory_request=memory_request_,
+        memory_limit=_limit(MEMORY, memory_request_, now.memory_limit_bytes, demand, settings, around),
+        role=container.role,
     )
 
 
@@ -368,20 +427,62 @@ def step(kind: Kind, now: int | None, max_cut: float, *, is_pinned: bool, settin
     return piece
 
 
+def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
+    """What is not up to the settings: memory that may not be cut, and what the namespace allows a container."""
+    lowest = _bound_of(kind, None if around.limit_range is None else around.limit_range.least)
+    highest = _bound_of(kind, None if around.limit_range is None else around.limit_range.most)
+
+    def piece(proposal: Proposal) -> Proposal:
+        held = around.no_memory_cut
+        if kind is MEMORY and held is not None and now and (proposal.amount or 0.0) < now:
+            text = f"{held.text}: the cut to {kind.write(proposal.amount or 0.0)} is not made"
+            proposal = proposal.because(held.code, text, amount=float(now))
+        if lowest is not None and (proposal.amount or 0.0) < lowest:
+            text = f"raised to {kind.write(lowest)}, the least that the namespace's LimitRange allows a container"
+            proposal = proposal.because("limit-range", text, amount=float(lowest))
+        if highest is None or (proposal.amount or 0.0) <= highest:
+            return proposal
+        if kind is MEMORY and proposal.must > highest:
+            text = (
+                f"the namespace's LimitRange allows a container {kind.write(highest)} at most, below the "
+                f"{kind.write(proposal.must)} that must be covered"
+            )
+            return proposal.because("cap-below-need", text, amount=None)
+        text = f"lowered to {kind.write(highest)}, the most that the namespace's LimitRange allows a container"
+        return proposal.because("limit-range", text, amount=float(highest))
+
+    return piece
+
+
+def _bound_of(kind: Kind, amounts: Resources | None) -> int | None:
+    """What a LimitRange says of a resource: it holds for requests and limits alike."""
+    if amounts is None:
+        return None
+    if kind is CPU:
+        both = amounts.cpu_request_millicores, amounts.cpu_limit_millicores
+    else:
+        both = amounts.memory_request_bytes, amounts.memory_limit_bytes
+    return both[1] if both[0] is None else both[0]
+
+
 def _request(
-    kind: Kind, demand: Demand, now: int | None, autoscaler: Autoscaler | None, settings: PolicySettings
+    kind: Kind, demand: Demand, container: str, now: int | None, settings: PolicySettings, around: Surroundings
 ) -> Advice:
     target = demand.cpu if kind is CPU else demand.memory
     needed = cpu_need if kind is CPU else memory_need
     need, tested = needed(demand, settings), needed(demand, _as_tested(settings))
     if target is None or need.amount is None:
         return Advice(now=now, value=None, reasons=need.reasons)
-    proposal = _within(kind, now, is_pinned=_is_pinned(kind, demand), settings=settings)(need)
-    if autoscaler is not None and autoscaler.is_utilisation and autoscaler.resource is kind.target:
-        wanted = proposal.amount
+    within = _within(kind, now, is_pinned=_is_pinned(kind, demand), settings=settings)
+    proposal = compose(within, allowed(kind, now, around))(need)
+    autoscaler = around.scaling_on(kind.target, container)
+    if autoscaler is not None:
+        wanted, is_shared = proposal.amount, around.shares_pod and autoscaler.container is None
         if not settings.touch_autoscaled:
-            return Advice(now=now, value=None, reasons=(_hands_off(kind, autoscaler, now, wanted),))
-        if wanted is not None and now:
+            return Advice(
+                now=now, value=None, reasons=(_hands_off(kind, autoscaler, now, wanted, is_shared=is_shared),)
+            )
+        if wanted is not None and now and not is_shared:
             proposal = proposal.because("autoscaler-retarget", _retarget(kind, autoscaler, now, wanted))
     if proposal.amount is None:
         return Advice(now=now, value=None, reasons=proposal.reasons)
@@ -439,15 +540,19 @@ def _is_pinned(kind: Kind, demand: Demand) -> bool:
 # --- limits ----------------------------------------------------------------------------------------------------------
 
 
-def _limit(kind: Kind, request: Advice, now: int | None, demand: Demand, settings: PolicySettings) -> Advice:
+def _limit(
+    kind: Kind, request: Advice, now: int | None, demand: Demand, settings: PolicySettings, around: Surroundings
+) -> Advice:
     """The limit that belongs to a request; at least the request, and cut no faster than one."""
     if request.value is None:
         return Advice(now=now, value=None, is_unset=now is None, reasons=(_LEFT,))
     wanted = _wanted_limit(kind, request, now, settings.cpu_limit if kind is CPU else settings.memory_limit)
     if wanted.amount is None:
-        return Advice(now=now, value=None, is_unset=True, reasons=wanted.reasons)
+        return Advice(now=now, value=None, is_unset=True, reasons=(*wanted.reasons, *_given_anyway(kind, around)))
     max_cut = settings.max_cpu_cut if kind is CPU else settings.max_memory_cut
-    proposal = step(kind, now, max_cut, is_pinned=_is_pinned(kind, demand), settings=settings)(wanted)
+    stepped = step(kind, now, max_cut, is_pinned=_is_pinned(kind, demand), settings=settings)
+    # Its request is within the LimitRange already, so a limit that is lowered stays above it.
+    proposal = compose(stepped, allowed(kind, now, around))(wanted)
     return Advice(
         now=now,
         value=int(proposal.amount or 0),
@@ -455,6 +560,17 @@ def _limit(kind: Kind, request: Advice, now: int | None, demand: Demand, setting
         holds=request.holds,
         reasons=proposal.reasons,
     )
+
+
+def _given_anyway(kind: Kind, around: Surroundings) -> tuple[Reason, ...]:
+    """A LimitRange with a most gives every container without a limit one: its default, or that most."""
+    highest = _bound_of(kind, None if around.limit_range is None else around.limit_range.most)
+    if highest is None:
+        return ()
+    text = (
+        f"the namespace's LimitRange (at most {kind.write(highest)}) gives a container without a limit one of its own"
+    )
+    return (Reason("limit-range", text),)
 
 
 _LEFT = Reason("limit-left", "left as it is, together with its request")
@@ -547,7 +663,7 @@ def _autoscaling(
     return average, least, most, (Reason("hpa-average-value", text),)
 
 
-def _hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float | None) -> Reason:
+def _hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float | None, *, is_shared: bool) -> Reason:
     """Why an autoscaled request is left alone, and the two ways out.
 
     A smaller request makes the same use a higher utilisation, so the HPA adds pods, so use per pod falls, so the next
@@ -560,8 +676,10 @@ def _hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: floa
     if wanted is None:
         return Reason("autoscaler-utilisation", text)
     way = f"; {kind.write(wanted)} would do: let the HPA scale on averageValue first (mora recommend -o hpa)"
-    if now:
-        way += f", or change both at once: {_retarget(kind, autoscaler, now, wanted)}"
+    if is_shared:
+        way += ", or change both at once (--retarget-hpa), for every container of the pod counts"
+    elif now:
+        way += f", or change both at once (--retarget-hpa): {_retarget(kind, autoscaler, now, wanted)}"
     return Reason("autoscaler-utilisation", text + way)
 
 

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from mora.domain import (
     Advice,
     Allocation,
+    AmountRange,
     Autoscaler,
     Container,
     Demand,
@@ -25,7 +26,7 @@ from mora.domain import (
     Workload,
 )
 from mora.errors import BadInput
-from mora.policies import LimitPolicy, PolicySettings, cpu_need, memory_need, recommend
+from mora.policies import LimitPolicy, PolicySettings, Surroundings, cpu_need, memory_need, recommend, size
 from mora.quantities import GIB, KIB, MIB
 
 # Before it is rounded up, an amount loses its float noise: the sixth digit of a Mi is a byte, of a millicore nothing.
@@ -550,6 +551,66 @@ def test_an_autoscaled_request_may_be_changed_together_with_the_target() -> None
     advice = recommend(demand(), current, PolicySettings(touch_autoscaled=True)).cpu_request
     assert advice.value == 120
     assert codes(advice)[-1] == "autoscaler-retarget"
+
+
+def test_another_container_of_the_pod_moves_the_hpa_as_well() -> None:
+    sidecar = Container("proxy", Resources(cpu_request_millicores=300))
+    whole_pod = Surroundings((HPA,), shares_pod=True)
+    left = size(demand(), sidecar, PolicySettings(), whole_pod).cpu_request
+    assert (left.value, codes(left)) == (None, ["autoscaler-utilisation"])
+    assert "--retarget-hpa" in left.reasons[0].text
+    assert "%" not in left.reasons[0].text.partition("would do")[2]  # the pod's sum decides, which one container lacks
+    of_the_server = Surroundings((replace(HPA, container="server"),), shares_pod=True)
+    assert size(demand(), sidecar, PolicySettings(), of_the_server).cpu_request.value == 150
+
+
+def test_a_second_metric_of_the_hpa_is_seen() -> None:
+    by_memory = replace(HPA, resource=Target.MEMORY)
+    current = allocation(4, HPA, cpu_request_millicores=200, memory_request_bytes=500 * MIB)
+    advice = recommend(demand(), current, around=Surroundings((HPA, by_memory)))
+    assert codes(advice.cpu_request) == codes(advice.memory_request) == ["autoscaler-utilisation"]
+
+
+# --- what the namespace and the runtime allow ------------------------------------------------------------------------
+
+
+def within(least: Resources = Resources(), most: Resources = Resources()) -> Surroundings:
+    return Surroundings(limit_range=AmountRange(least, most))
+
+
+def test_a_limit_range_raises_what_is_below_its_least() -> None:
+    allowed = within(Resources(cpu_request_millicores=250, memory_request_bytes=GIB))
+    advice = recommend(demand(), allocation(), around=allowed)
+    assert (advice.cpu_request.value, advice.memory_request.value) == (250, GIB)
+    assert advice.memory_limit.value == GIB
+    assert codes(advice.cpu_request)[-1] == codes(advice.memory_request)[-1] == "limit-range"
+
+
+def test_a_limit_range_lowers_cpu_and_takes_its_confidence() -> None:
+    advice = recommend(demand(), allocation(), around=within(most=Resources(cpu_limit_millicores=50)))
+    assert (advice.cpu_request.value, advice.cpu_request.confidence) == (50, None)
+    assert codes(advice.cpu_limit) == ["limit-unset", "limit-range"]
+
+
+def test_a_limit_range_below_what_must_be_covered_gives_no_memory_number() -> None:
+    advice = recommend(demand(), allocation(), around=within(most=Resources(memory_limit_bytes=100 * MIB)))
+    assert (advice.memory_request.value, codes(advice.memory_request)[-1]) == (None, "cap-below-need")
+    assert "LimitRange" in advice.memory_request.reasons[-1].text
+
+
+def test_a_limit_stays_within_the_limit_range_too() -> None:
+    settings = PolicySettings(memory_limit="ratio")
+    now = allocation(memory_request_bytes=200 * MIB, memory_limit_bytes=800 * MIB)
+    advice = recommend(demand(), now, settings, within(most=Resources(memory_limit_bytes=300 * MIB)))
+    assert (advice.memory_request.value, advice.memory_limit.value) == (230 * MIB, 300 * MIB)
+
+
+def test_memory_that_may_not_be_cut_is_raised_all_the_same() -> None:
+    held = Surroundings(no_memory_cut=Reason("held-jvm", "a Java heap takes what it is given"))
+    cut = recommend(demand(), allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB), around=held)
+    assert (cut.memory_request.value, cut.memory_limit.value) == (GIB, 2 * GIB)
+    assert codes(cut.memory_request)[-1] == codes(cut.memory_limit)[-1] == "held-jvm"
+    assert recommend(demand(), allocation(memory_request_bytes=MIB), around=held).memory_request.value == 230 * MIB
 
 
 def test_the_hpa_target_is_the_use_at_which_the_driven_load_kept_its_slo() -> None:
