@@ -573,8 +573,10 @@ def test_a_second_metric_of_the_hpa_is_seen() -> None:
 
 # --- what the namespace and the runtime allow ------------------------------------------------------------------------
 
+NOTHING = Resources()
 
-def within(least: Resources = Resources(), most: Resources = Resources()) -> Surroundings:
+
+def within(least: Resources = NOTHING, most: Resources = NOTHING) -> Surroundings:
     return Surroundings(limit_range=AmountRange(least, most))
 
 
