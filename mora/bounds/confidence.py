@@ -49,36 +49,38 @@ def memory_prior(hold_hours: float) -> Prior:
 
 
 def kept_holds(bounds: Floats, ticks: Ticks, over_share: float) -> Floats:
-    """1 where the hold that began with a tick kept its promise, 0 where not; shape (ticks,).
+    """1 where the hold that began with a tick kept its promise, 0 where not; shape (ticks, series).
 
-    bounds: shape (ticks + 1,). NaN where no bound was said, no sample is known, or the hold has not ended.
+    bounds: shape (ticks + 1, series). NaN where no bound was said, no sample is known, or the hold has not ended.
     """
-    count = max(len(ticks.samples) - ticks.hold + 1, 0)
-    known, over = np.zeros(count), np.zeros(count)
+    samples, count = ticks.samples, max(len(ticks.samples) - ticks.hold + 1, 0)
+    known, over = np.zeros((2, count, samples.shape[1]))
+    known_by_tick = (~np.isnan(samples)).sum(axis=2)
+    said = bounds[:count, :, None]
     for offset in range(ticks.hold):
-        samples = ticks.samples[offset : offset + count]
-        known += (~np.isnan(samples)).sum(axis=1)
-        over += (samples > bounds[:count, None]).sum(axis=1)
-    kept = np.full(len(ticks.samples), np.nan)
-    is_known = (known > 0) & ~np.isnan(bounds[:count])
+        known += known_by_tick[offset : offset + count]
+        over += np.count_nonzero(samples[offset : offset + count] > said, axis=2)
+    kept = np.full(samples.shape[:2], np.nan)
+    is_known = (known > 0) & ~np.isnan(said[:, :, 0])
     kept[:count] = np.where(is_known, over <= over_share * known + 1e-9, np.nan)
     return kept
 
 
 def chances(kept: Floats, ticks: Ticks, prior: Prior) -> Floats:
-    """The stated chance that the hold which begins with each tick keeps its promise: shape (ticks + 1,), 0..1.
+    """The stated chance that the hold which begins with each tick keeps its promise: shape (ticks + 1, series), 0..1.
 
     kept: from kept_holds(); a hold counts from the tick after its end on.
     """
     fade = 0.5 ** (ticks.hours / _HALF_LIFE_HOURS)
-    found = np.empty(len(kept) + 1)
-    held = total = 0.0
+    found = np.empty((len(kept) + 1, kept.shape[1]))
+    lean = np.where(ticks.ages() * ticks.hours < _YOUNG_HOURS, prior.young, prior.older)
+    votes = ~np.isnan(kept) / ticks.hold
+    yes = np.nan_to_num(kept) / ticks.hold
+    held, total = np.zeros((2, kept.shape[1]))
     for tick in range(len(found)):
         ended = tick - ticks.hold
         held, total = held * fade, total * fade
-        if ended >= 0 and not np.isnan(kept[ended]):
-            held += kept[ended] / ticks.hold
-            total += 1.0 / ticks.hold
-        lean = prior.young if tick * ticks.hours < _YOUNG_HOURS else prior.older
-        found[tick] = (held + PRIOR_HOLDS * lean) / (total + PRIOR_HOLDS)
+        if ended >= 0:
+            held, total = held + yes[ended], total + votes[ended]
+        found[tick] = (held + PRIOR_HOLDS * lean[tick]) / (total + PRIOR_HOLDS)
     return found

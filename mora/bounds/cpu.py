@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from mora.bounds.confidence import CPU_OVER_SHARE, chances, cpu_prior, kept_holds
-from mora.bounds.learning import Mix, calibrated, costs, mixed
+from mora.bounds.learning import Mix, calibrated, costs, faded_losses, mixed
 from mora.bounds.levels import Past, count
 from mora.bounds.rules import ANCHOR, WEEK_HOURS, cpu_rules, idle_level
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
@@ -22,6 +22,10 @@ _LAST_MIX = Mix(0.1, 336.0)
 _LAST_PRIOR = np.array([0.2, 0.2, 0.2, 0.4])
 
 
+# Series that are worked on at once: enough to share the toil of each tick, few enough for memory.
+_AT_ONCE = 64
+
+
 def cpu_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
     """One request per decision for the hold that begins there, in the unit of `values`, and how sure it is.
 
@@ -29,29 +33,50 @@ def cpu_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_
     samples, shape (d,); request i rests on values[: decisions[i]]. NaN where nothing is known before a decision, 0
     where no sample before it is above 0. Scaling the values scales the requests.
     """
-    requests, confidence = np.full(len(decisions), np.nan), np.full(len(decisions), np.nan)
-    known = np.flatnonzero(~np.isnan(values[: decisions[-1]])) if len(decisions) else np.empty(0)
-    if not len(known):
-        return Bounds(requests, confidence)
-    requests[decisions > known[0]] = 0.0
+    return cpu_bounds_many(values[None], step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds).of(
+        0
+    )
+
+
+def cpu_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+    """cpu_bounds() of many series on one grid, each by itself: requests and confidence of shape (s, d).
+
+    values: shape (s, n); a series that begins later than others has NaN in front, which changes none of its numbers.
+    """
+    requests, confidence = np.full((2, len(values), len(decisions)), np.nan)
+    for first in range(0, len(values) if len(decisions) else 0, _AT_ONCE):
+        some = slice(first, first + _AT_ONCE)
+        found = _some(values[some], step_seconds, decisions, hold_seconds)
+        requests[some], confidence[some] = found.requests, found.confidence
+    return Bounds(requests, confidence)
+
+
+def _some(values: Floats, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
     ticks = cut(values, step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
-    past = count(ticks)
-    by_tick = np.full(len(ticks.samples) + 1, np.nan) if past is None else _by_tick(past)
+    is_seen = ticks.ages()[ticks.decisions] > 0
+    requests = np.where(is_seen, 0.0, np.nan)
+    is_used = (ticks.samples > 0).sum(axis=(0, 2)) > 0
+    by_tick = np.full((len(ticks.samples) + 1, len(values)), np.nan)
+    if is_used.any():
+        by_tick[:, is_used] = _by_tick(count(ticks.some(is_used)))
     found = by_tick[ticks.decisions]
     requests = np.where(np.isnan(found), requests, found)
     kept = kept_holds(by_tick, ticks, CPU_OVER_SHARE)
     stated = chances(kept, ticks, cpu_prior(hold_seconds / HOUR_SECONDS))[ticks.decisions]
-    return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
+    return Bounds(requests.T, np.where(np.isnan(requests), np.nan, stated).T)
 
 
 def _by_tick(past: Past) -> Floats:
-    """The bound of the hold that begins with each tick, shape (ticks + 1,); NaN before the first sample above 0."""
+    """The bound of the hold that begins with each tick, shape (ticks + 1, series); NaN before the first sample above
+    0."""
     ticks = past.ticks
     rules = cpu_rules(past)
-    copies = calibrated(np.array(list(rules.values())), ticks)
-    experts = copies.reshape(-1, copies.shape[2])
+    copies = calibrated(np.stack(list(rules.values()), axis=2), ticks)
+    experts = np.concatenate(list(copies), axis=2)
     scale = np.maximum(past.window_means(WEEK_HOURS), idle_level(past))
     cost = costs(experts, ticks)
-    firsts = [mixed(experts, cost, scale, ticks, mix) for mix in _FIRST_MIXES]
-    last = np.array([*firsts, copies[0, list(rules).index(ANCHOR)]])
-    return mixed(last, costs(last, ticks), scale, ticks, _LAST_MIX, _LAST_PRIOR)
+    losses = {hours: faded_losses(cost, ticks, hours) for hours in {mix.half_life_hours for mix in _FIRST_MIXES}}
+    firsts = [mixed(experts, losses[mix.half_life_hours], scale, mix) for mix in _FIRST_MIXES]
+    last = np.stack([*firsts, copies[0, :, :, list(rules).index(ANCHOR)]], axis=2)
+    loss = faded_losses(costs(last, ticks), ticks, _LAST_MIX.half_life_hours)
+    return mixed(last, loss, scale, _LAST_MIX, _LAST_PRIOR)

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mora.bounds.histograms import BUCKETS, Histograms
 from mora.bounds.ticks import Floats, Ticks
 
 # What a unit of use above the reservation costs, in units reserved.
@@ -24,8 +25,6 @@ CHEAPEST_SHARE = 1 - 1 / UNMET_PRICE
 _BUCKET = np.log(1.01)
 _LEAST, _MOST = np.log(0.05), np.log(135.0)
 _TOPS = np.exp(_LEAST + _BUCKET * np.arange(int((_MOST - _LEAST) / _BUCKET) + 2))
-# Mean use, against which losses are counted, fades with this half-life.
-_NORM_HALF_LIFE_HOURS = 168.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,7 +62,7 @@ def leads(ticks: Ticks) -> tuple[int, ...]:
     A hold that begins now ends later; scored against what was said up to one hold ago, its samples teach at once.
 
     >>> from mora.bounds.ticks import cut
-    >>> leads(cut(np.zeros(48), step_seconds=3600, decisions=np.array([24]), hold_seconds=86400))
+    >>> leads(cut(np.zeros((1, 48)), step_seconds=3600, decisions=np.array([24]), hold_seconds=86400))
     (0, 6, 12, 18, 23)
     """
     last = ticks.hold - 1
@@ -71,93 +70,105 @@ def leads(ticks: Ticks) -> tuple[int, ...]:
 
 
 def calibrated(bases: Floats, ticks: Ticks, *, copies: tuple[Copy, ...] = COPIES) -> Floats:
-    """Every rule times the multiplier that would have been cheapest so far: shape (copies, rules, ticks + 1).
+    """Every rule times the multiplier that would have been cheapest so far: shape (copies, ticks + 1, series, rules).
 
-    bases: shape (rules, ticks + 1), positive, NaN before the first sample.
+    bases: shape (ticks + 1, series, rules), positive, NaN before the first sample.
     """
-    rules, rows = bases.shape
-    found = np.full((len(copies), rules, rows), np.nan)
+    rows, series, rules = bases.shape
+    found = np.full((len(copies), *bases.shape), np.nan)
     behind = leads(ticks)
-    fades = np.array([0.5 ** (ticks.hours / copy.half_life_hours) for copy in copies])[:, None, None]
-    state = np.zeros((len(copies), rules, len(_TOPS)))
-    offsets = np.arange(rules) * len(_TOPS)
-    started = False
+    histograms = Histograms([0.5 ** (ticks.hours / copy.half_life_hours) for copy in copies], series * rules)
+    shares = np.full(len(copies), CHEAPEST_SHARE)
+    firsts = np.arange(series * rules).reshape(series, 1, rules) * BUCKETS
+    is_issued = np.isnan(bases).sum(axis=2) == 0
+    began = np.where(is_issued.any(axis=0), is_issued.argmax(axis=0), rows)
+    said = np.where(is_issued[:, :, None], bases, 0.0)
+    is_known = ~np.isnan(ticks.samples)
     with np.errstate(divide="ignore"):
-        logs = np.log(ticks.samples)
+        # In buckets, the edge of the least one at 0.
+        log_used = (np.log(np.where(is_known, ticks.samples, 0.0)) - _LEAST) / _BUCKET
+        log_said = np.log(np.where(is_issued[:, :, None], bases, 1.0)) / _BUCKET
+    share_known = is_known / ticks.expected
     for tick in range(rows):
-        base = bases[:, tick]
-        if not started and not np.isnan(base).any():
-            started = True
-            for number, copy in enumerate(copies):
+        for number, copy in enumerate(copies):
+            new = began == tick
+            if new.any():
                 bucket = int(np.ceil((np.log(copy.prior) - _LEAST) / _BUCKET - 1e-9))
-                state[number, :, bucket] = copy.prior_hours / ticks.hours * base
-        if not started:
+                weight = copy.prior_hours / ticks.hours * bases[tick, new]
+                histograms.add((firsts[new, 0] + bucket).ravel(), weight.ravel(), pace=number)
+        if not is_issued[tick].any():
             continue
-        cumulated = np.cumsum(state, axis=2)
-        reached = cumulated >= CHEAPEST_SHARE * cumulated[:, :, -1:]
-        found[:, :, tick] = _TOPS[reached.argmax(axis=2)] * base
+        reached = _TOPS[np.minimum(histograms.quantiles(shares), len(_TOPS) - 1)]
+        found[:, tick] = reached.reshape(len(copies), series, rules) * bases[tick]
+        histograms.fade()
         if tick == rows - 1:
             break
-        state *= fades
-        known = logs[tick][~np.isnan(logs[tick])]
-        if not len(known):
-            continue
-        issued = [bases[:, tick - lead] for lead in behind if tick >= lead and not np.isnan(bases[0, tick - lead])]
-        for old in issued:
-            bucket = np.ceil((known[:, None] - np.log(old) - _LEAST) / _BUCKET)
-            place = np.clip(bucket, 0, len(_TOPS) - 1).astype(np.int64) + offsets
-            weight = np.broadcast_to(old / (len(issued) * ticks.expected), place.shape)
-            state += np.bincount(place.ravel(), weight.ravel(), minlength=state[0].size).reshape(state[0].shape)
+        old = [tick - lead for lead in behind if tick >= lead]
+        issued = np.maximum(is_issued[old].sum(axis=0), 1)
+        bucket = np.ceil(log_used[tick][None, :, :, None] - log_said[old][:, :, None, :])
+        places = np.clip(bucket, 0, len(_TOPS) - 1).astype(np.int64) + firsts
+        weights = (said[old] / issued[:, None])[:, :, None, :] * share_known[tick][None, :, :, None]
+        histograms.add(places.ravel(), weights.ravel())
     return found
 
 
 def costs(requests: Floats, ticks: Ticks) -> Floats:
-    """What each tick would have cost per hour under what was said up to one hold before it: shape (requests, ticks).
+    """What each tick would have cost per hour under what was said up to one hold before it.
 
-    requests: shape (requests, ticks + 1). In units of use; NaN where a tick has no sample or nothing had been said.
+    requests: shape (ticks + 1, series, requests). Shape (ticks, series, requests), in units of use; NaN where a tick
+    has no sample or nothing had been said.
     """
-    total = np.zeros((len(requests), len(ticks.samples)))
-    number = np.zeros(len(ticks.samples))
-    known = ~np.isnan(ticks.samples)
-    shares = known / np.maximum(known.sum(axis=1), 1)[:, None]
-    used = np.where(known, ticks.samples, 0.0)
+    ends, series, number = requests.shape
+    total = np.zeros((ends - 1, series, number))
+    times = np.zeros((ends - 1, series))
+    is_known = ~np.isnan(ticks.samples)
+    known = is_known.sum(axis=2)
+    # What is not known lies above nothing.
+    used = np.where(is_known, ticks.samples, 0.0)
+    price = UNMET_PRICE / np.maximum(known, 1)
     for lead in leads(ticks):
-        said = np.full((len(requests), len(used)), np.nan)
-        said[:, lead:] = requests[:, : len(used) - lead]
-        over = np.zeros(said.shape)
-        for column in range(used.shape[1]):
-            over += shares[:, column] * np.maximum(used[:, column] - said, 0.0)
-        cost = said + UNMET_PRICE * over
-        spoken = ~np.isnan(cost).any(axis=0)
-        total += np.where(spoken, cost, 0.0)
-        number += spoken
+        said = requests[: max(ends - 1 - lead, 0)]
+        later = used[lead:]
+        over, above = np.zeros(said.shape), np.empty(said.shape)
+        for column in range(used.shape[2]):
+            np.subtract(later[:, :, column, None], said, out=above)
+            over += np.maximum(above, 0.0, out=above)
+        over *= price[lead:, :, None]
+        over += said
+        is_said = np.isnan(over).sum(axis=2) == 0
+        total[lead:] += np.where(is_said[:, :, None], over, 0.0)
+        times[lead:] += is_said
     with np.errstate(invalid="ignore", divide="ignore"):
-        return np.where((number > 0) & known.any(axis=1), total / number, np.nan)
+        return np.where(((times > 0) & (known > 0))[:, :, None], total / times[:, :, None], np.nan)
 
 
-def mixed(
-    requests: Floats, cost: Floats, mean_use: Floats, ticks: Ticks, mix: Mix, prior: Floats | None = None
-) -> Floats:
-    """The mean of the requests, each weighing exp(-rate x its faded loss): shape (ticks + 1,).
+def faded_losses(cost: Floats, ticks: Ticks, half_life_hours: float) -> Floats:
+    """The costs so far, of which those a half-life ago count half: shape (ticks + 1, series, requests).
 
-    requests: shape (requests, ticks + 1). cost: theirs from costs(). mean_use: shape (ticks + 1,), positive, what
-    losses are counted in. prior: weights to begin with, even by default; the mean is arithmetic because the cost is
-    convex, so a mixture never costs more than the same mixture of costs.
+    cost: from costs(); a tick without one counts nothing.
     """
-    count = len(requests)
-    start = np.full(count, 1.0 / count) if prior is None else prior
-    fade = 0.5 ** (ticks.hours / mix.half_life_hours)
-    loss = np.zeros(count)
-    found = np.full(requests.shape[1], np.nan)
-    hours = ticks.hours
-    for tick in range(requests.shape[1]):
-        if not np.isnan(mean_use[tick]):
-            relative = (loss - loss.min()) / mean_use[tick]
-            weight = start * np.exp(-mix.rate * relative)
-            weight = (1 - mix.floor) * weight / weight.sum() + mix.floor * start
-            found[tick] = (weight * requests[:, tick]).sum()
-        if tick < cost.shape[1]:
-            loss *= fade
-            if not np.isnan(cost[0, tick]):
-                loss += cost[:, tick] * hours
-    return found
+    fade = 0.5 ** (ticks.hours / half_life_hours)
+    loss = np.zeros((len(cost) + 1, *cost.shape[1:]))
+    counted = np.nan_to_num(cost) * ticks.hours
+    for tick in range(len(cost)):
+        np.multiply(loss[tick], fade, out=loss[tick + 1])
+        loss[tick + 1] += counted[tick]
+    return loss
+
+
+def mixed(requests: Floats, loss: Floats, mean_use: Floats, mix: Mix, prior: Floats | None = None) -> Floats:
+    """The mean of the requests, each weighing exp(-rate x its faded loss): shape (ticks + 1, series).
+
+    requests: shape (ticks + 1, series, requests). loss: theirs from faded_losses(). mean_use: shape (ticks + 1,
+    series), positive, what losses are counted in; NaN where there is no number yet. prior: weights to begin with, even
+    by default; the mean is arithmetic because the cost is convex, so a mixture never costs more than the same mixture
+    of costs.
+    """
+    start = np.full(requests.shape[2], 1.0 / requests.shape[2]) if prior is None else prior
+    relative = (loss - loss.min(axis=2, keepdims=True)) / mean_use[:, :, None]
+    weight = start * np.exp(-mix.rate * relative)
+    weight *= (1 - mix.floor) / weight.sum(axis=2, keepdims=True)
+    if mix.floor:
+        weight += mix.floor * start
+    weight *= requests
+    return np.asarray(weight.sum(axis=2))

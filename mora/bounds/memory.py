@@ -21,7 +21,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mora.bounds.confidence import MEMORY_OVER_SHARE, chances, kept_holds, memory_prior
-from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
+from mora.bounds.levels import forward_filled, sliding_max
+from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, Ticks, cut
 
 WEEK_SECONDS = 7 * 86_400.0
 _LEVEL = 0.95
@@ -61,14 +62,61 @@ class Figures:
 
 def memory_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
     """One request per decision for the hold that begins there, as memory_requests() gives it, and how sure it is."""
-    requests = memory_requests(values, step_seconds=step_seconds, decisions=decisions)
-    if not len(decisions):
-        return Bounds(requests, np.empty(0))
+    return memory_bounds_many(
+        values[None], step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds
+    ).of(0)
+
+
+def memory_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+    """memory_bounds() of many series on one grid, each by itself: requests and confidence of shape (s, d).
+
+    values: shape (s, n); a series that begins later than others has NaN in front, which changes none of its numbers.
+    """
+    asked = [memory_requests(one, step_seconds=step_seconds, decisions=decisions) for one in values]
+    requests = np.reshape(asked, (len(values), len(decisions)))
+    if not requests.size:
+        return Bounds(requests, requests.copy())
     ticks = cut(values, step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
-    by_tick = memory_requests(values, step_seconds=step_seconds, decisions=ticks.edges)
-    kept = kept_holds(by_tick, ticks, MEMORY_OVER_SHARE)
-    stated = chances(kept, ticks, memory_prior(hold_seconds / HOUR_SECONDS))[ticks.decisions]
+    kept = kept_holds(_by_tick(ticks), ticks, MEMORY_OVER_SHARE)
+    stated = chances(kept, ticks, memory_prior(hold_seconds / HOUR_SECONDS))[ticks.decisions].T
     return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
+
+
+def _by_tick(ticks: Ticks) -> Floats:
+    """What would have been requested at every tick: shape (ticks + 1, series).
+
+    The peaks are of that tick; the week's level, which changes little in an hour, is of the last of every eighth of a
+    hold. A week without any sample stands as in memory_requests(), but for its second week.
+    """
+    filled = np.where(np.isnan(ticks.samples), -np.inf, ticks.samples).max(axis=2)
+    week = ticks.of_hours(WEEK_SECONDS / HOUR_SECONDS)
+    peak, two_weeks_peak = (_kept(sliding_max(filled, weeks * week)) for weeks in (1, 2))
+    two_weeks_peak = np.fmax(peak, two_weeks_peak)
+    peak = np.fmax(peak, _LEAST_PEAK_SHARE * two_weeks_peak)
+    level = np.full(peak.shape, np.nan)
+    for tick in range(0, len(level), max(1, ticks.hold // 8)):
+        level[tick] = _levels(ticks.samples[max(0, tick - week) : tick])
+    with np.errstate(divide="ignore", invalid="ignore"):
+        rarity = np.log(np.clip(forward_filled(level) / peak, _LEAST_SHARE, 1.0))
+        figures = Figures(peak, rarity, np.log(two_weeks_peak / peak))
+        return np.where(peak > 0, peak * Margin().over(figures), peak)
+
+
+def _kept(peaks: Floats) -> Floats:
+    return forward_filled(np.where(np.isfinite(peaks), peaks, np.nan))
+
+
+def _levels(week: Floats) -> Floats:
+    """The level of a week of ticks, per series; NaN where no sample is known."""
+    series = week.transpose(1, 0, 2).reshape(week.shape[1], -1)
+    known = (~np.isnan(series)).sum(axis=1)
+    found = np.full(len(series), np.nan)
+    for count in np.unique(known[known > 0]):
+        some = known == count
+        rank = math.ceil(_LEVEL * count) - 1
+        # NaN is sorted to the end.
+        found[some] = np.partition(series[some], rank, axis=1)[:, rank]
+    return found
 
 
 def memory_requests(values: Floats, *, step_seconds: float, decisions: Indices) -> Floats:

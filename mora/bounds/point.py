@@ -37,10 +37,11 @@ def point_requests(
     requests = np.full(len(decisions), np.nan)
     if not len(decisions):
         return requests
-    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
-    known = ~np.isnan(ticks.samples)
+    ticks = cut(values[None], step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
+    samples = ticks.samples[:, 0]
+    known = ~np.isnan(samples)
     with np.errstate(invalid="ignore"):
-        means = np.where(known, ticks.samples, 0.0).sum(axis=1) / known.sum(axis=1)
+        means = np.where(known, samples, 0.0).sum(axis=1) / known.sum(axis=1)
     means = forward_filled(means)
     fit: _Fit | None = None
     for number, tick in enumerate(ticks.decisions):

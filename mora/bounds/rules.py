@@ -20,13 +20,13 @@ SHORT_HOLD_HOURS = 6.0
 
 
 def cpu_rules(past: Past) -> dict[str, Floats]:
-    """Rule -> base before each tick, shape (ticks + 1,), in the series' unit; NaN before its first
-    sample above 0."""
-    rules: dict[str, Floats] = {}
-    for half_life, shares in _FADING.items():
-        for share, row in zip(shares, past.decayed_quantiles(half_life, shares), strict=True):
-            rules[f"fading {half_life:g} h p{share * 100:g}"] = row
-    (day,), (week,) = past.window_quantiles(DAY_HOURS, (0.95,)), past.window_quantiles(WEEK_HOURS, (0.95,))
+    """Rule -> base before each tick, shape (ticks + 1, series), in the series' unit; NaN before its first sample
+    above 0."""
+    rules = {
+        f"fading {half_life:g} h p{share * 100:g}": level
+        for (half_life, share), level in past.decayed_quantiles(_FADING).items()
+    }
+    day, week = past.window_quantiles((DAY_HOURS, WEEK_HOURS), 0.95)
     rules["day p95"], rules["week p95"] = day, week
     rules["week mean"] = past.window_means(WEEK_HOURS)
     rules["blend of means"] = 0.4 * rules["week mean"] + 0.6 * past.window_means(1.0)
@@ -46,7 +46,7 @@ def cpu_rules(past: Past) -> dict[str, Floats]:
 
 
 def idle_level(past: Past) -> Floats:
-    """A hundredth of the mean use so far, shape (ticks + 1,); NaN before the first sample above 0."""
+    """A hundredth of the mean use so far, shape (ticks + 1, series); NaN before the first sample above 0."""
     mean = past.window_means(past.ticks.hours * (len(past.known) + 1))
     return np.where(mean > 0, _IDLE_SHARE * mean, np.nan)
 
@@ -71,8 +71,7 @@ def _smoothed_daily(level: Floats, per_day: int, *, share: float) -> Floats:
     smooth = level.copy()
     for tick in range(per_day, len(level)):
         before = smooth[tick - per_day]
-        if not np.isnan(before):
-            smooth[tick] = before + share * (level[tick] - before)
+        smooth[tick] = np.where(np.isnan(before), level[tick], before + share * (level[tick] - before))
     return smooth
 
 
@@ -81,6 +80,6 @@ def _or_else(level: Floats, other: Floats) -> Floats:
 
 
 def _lagged(level: Floats, ticks: int) -> Floats:
-    found = np.full(len(level), np.nan)
+    found = np.full(level.shape, np.nan)
     found[ticks:] = level[: max(len(level) - ticks, 0)]
     return forward_filled(found)

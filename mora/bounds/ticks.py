@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,21 +20,26 @@ _LONGEST_TICK_SECONDS = HOUR_SECONDS
 class Bounds:
     """One resource's bounds for the holds that were asked for.
 
-    requests: per decision, in the unit of the samples; NaN where nothing was known before it. confidence: the stated
-    chance, 0..1, that the hold keeps its promise (confidence.py); NaN where there is no request.
+    requests: per decision (of many series: per series and decision), in the unit of the samples; NaN where nothing was
+    known before it. confidence: the stated chance, 0..1, that the hold keeps its promise (confidence.py); NaN where
+    there is no request.
     """
 
     requests: Floats
     confidence: Floats
 
+    def of(self, number: int) -> Bounds:
+        """One series' bounds among many."""
+        return Bounds(self.requests[number], self.confidence[number])
+
 
 @dataclass(frozen=True, slots=True)
 class Ticks:
-    """Samples by tick, up to the last decision and no further.
+    """Samples of some series by tick, up to the last decision and no further.
 
-    seconds: length of a tick. hold: ticks in a hold, at least 1. samples: shape (ticks, most samples in one), NaN
-    where a sample is missing and in the padding. expected: how many samples a whole tick has, as a fraction where the
-    step does not divide it. edges: index of the first sample of each tick and of the one after the last, shape
+    seconds: length of a tick. hold: ticks in a hold, at least 1. samples: shape (ticks, series, most samples in one),
+    NaN where a sample is missing and in the padding. expected: how many samples a whole tick has, as a fraction where
+    the step does not divide it. edges: index of the first sample of each tick and of the one after the last, shape
     (ticks + 1,); before the first sample it is negative. decisions: per decision, the tick that begins with it; it may
     use the ticks before.
     """
@@ -54,17 +59,27 @@ class Ticks:
         """The ticks that so many hours reach into, at least 1."""
         return max(1, math.ceil(hours / self.hours - 1e-9))
 
+    def some(self, which: NDArray[np.bool_]) -> Ticks:
+        """The same ticks of some of the series."""
+        return self if which.all() else replace(self, samples=self.samples[:, which])
+
+    def ages(self) -> Indices:
+        """How many ticks before each one a series' first sample lies: shape (ticks + 1, series), at least 0."""
+        is_known = (~np.isnan(self.samples)).sum(axis=2) > 0
+        first = np.where(is_known.any(axis=0), is_known.argmax(axis=0), len(is_known))
+        return np.maximum(np.arange(len(is_known) + 1)[:, None] - first, 0)
+
 
 def cut(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Ticks:
     """The samples in ticks whose edges fall on the decisions.
 
-    values: use on a constant grid, NaN where missing; negative samples count as 0. decisions: rising indices of the
-    first samples of the holds; not empty. Where the step does not divide the hold, an edge may lie one sample before
-    its decision; never behind it.
+    values: use on one constant grid, shape (series, n), NaN where missing; negative samples count as 0. decisions:
+    rising indices of the first samples of the holds; not empty. Where the step does not divide the hold, an edge may
+    lie one sample before its decision; never behind it.
 
-    >>> ticks = cut(np.arange(48.0), step_seconds=1800, decisions=np.array([24, 48]), hold_seconds=43200)
+    >>> ticks = cut(np.arange(48.0)[None], step_seconds=1800, decisions=np.array([24, 48]), hold_seconds=43200)
     >>> ticks.samples.shape, ticks.hold, ticks.decisions
-    ((24, 2), 12, array([12, 24]))
+    ((24, 1, 2), 12, array([12, 24]))
     """
     hold = max(1, math.ceil(hold_seconds / max(_LONGEST_TICK_SECONDS, step_seconds) - 1e-9))
     seconds = hold_seconds / hold
@@ -76,12 +91,12 @@ def cut(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds
     numbers = np.arange(-lead, after + 1)
     edges = first + np.ceil(numbers * per_tick - 1e-9).astype(np.int64)
     widths = np.diff(edges)
-    samples = np.full((len(widths), int(widths.max(initial=1))), np.nan)
-    clean = np.maximum(values[:stop], 0.0)
+    samples = np.full((len(widths), len(values), int(widths.max(initial=1))), np.nan)
     index = np.arange(stop)
     tick = np.searchsorted(edges, index, side="right") - 1
-    inside = tick < len(widths)
-    samples[tick[inside], (index - edges[np.minimum(tick, len(widths))])[inside]] = clean[inside]
+    index = index[tick < len(widths)]
+    tick = tick[: len(index)]
+    samples[tick, :, index - edges[tick]] = np.maximum(values[:, index], 0.0).T
     return Ticks(
         seconds, hold, samples, per_tick, edges, np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1
     )

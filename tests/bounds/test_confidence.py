@@ -32,8 +32,8 @@ def test_nothing_that_comes_later_changes_how_sure_a_bound_is(resource: str, hol
 def test_a_hold_counts_only_once_it_has_ended() -> None:
     values = np.ones(10 * 96)
     values[5 * 96 : 6 * 96] = 9.0
-    ticks = cut(values, step_seconds=900, decisions=np.array([len(values)]), hold_seconds=DAY)
-    kept = kept_holds(np.full(len(ticks.samples) + 1, 2.0), ticks, 0.10)
+    ticks = cut(values[None], step_seconds=900, decisions=np.array([len(values)]), hold_seconds=DAY)
+    kept = kept_holds(np.full((len(ticks.samples) + 1, 1), 2.0), ticks, 0.10)
     assert np.isnan(kept[-23:]).all()
     # Of a day's 24 hours, at most 2 may lie above.
     assert kept[4 * 24 + 2] == 1.0
@@ -51,12 +51,12 @@ def test_without_a_past_the_prior_is_all_there_is() -> None:
 
 
 def test_steady_use_makes_sure_and_promises_broken_make_unsure() -> None:
-    ticks = cut(np.ones(40 * 96), step_seconds=900, decisions=np.array([40 * 96]), hold_seconds=HOUR)
-    always, never = np.ones(len(ticks.samples)), np.zeros(len(ticks.samples))
+    ticks = cut(np.ones((1, 40 * 96)), step_seconds=900, decisions=np.array([40 * 96]), hold_seconds=HOUR)
+    always, never = np.ones((len(ticks.samples), 1)), np.zeros((len(ticks.samples), 1))
     assert chances(always, ticks, Prior(0.9, 0.9))[-1] > 0.98
     assert chances(never, ticks, Prior(0.9, 0.9))[-1] < 0.15
-    day = cut(np.ones(96), step_seconds=900, decisions=np.array([96]), hold_seconds=DAY)
-    one = np.full(24, np.nan)
+    day = cut(np.ones((1, 96)), step_seconds=900, decisions=np.array([96]), hold_seconds=DAY)
+    one = np.full((24, 1), np.nan)
     one[0] = 1.0
     # One vote shared by the 24 holds that begin within a day.
     assert chances(one, day, Prior(0.5, 0.5))[-1] == pytest.approx((1 / 24 + PRIOR_HOLDS / 2) / (1 / 24 + PRIOR_HOLDS))

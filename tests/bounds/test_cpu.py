@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mora.bounds.cpu import cpu_bounds
+from mora.bounds.cpu import cpu_bounds, cpu_bounds_many
 from mora.bounds.ticks import Floats, Indices
 from tests.bounds.making import bumpy, every
 
@@ -74,6 +74,30 @@ def test_a_series_that_was_never_used_gets_nothing_and_one_that_was_never_seen_n
     found = requests(late, np.array([480, 576]))
     assert np.isnan(found[0])
     assert found[1] >= 1.0
+
+
+@pytest.mark.parametrize("hold", [DAY, HOUR])
+def test_many_series_at_once_are_each_as_alone(hold: int) -> None:
+    values = np.array([bumpy(days=10, seed=seed) * 10.0**seed for seed in range(5)])
+    values[1] = 0.0
+    values[2] = np.nan
+    values[3, : 4 * 96] = np.nan
+    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=values.shape[1])
+    found = cpu_bounds_many(values, step_seconds=900, decisions=decisions, hold_seconds=hold)
+    for number, one in enumerate(values):
+        alone = cpu_bounds(one, step_seconds=900, decisions=decisions, hold_seconds=hold)
+        np.testing.assert_allclose(found.of(number).requests, alone.requests, rtol=1e-12)
+        np.testing.assert_allclose(found.of(number).confidence, alone.confidence, rtol=1e-12)
+
+
+def test_missing_samples_in_front_change_nothing() -> None:
+    values = bumpy(days=10)
+    late = np.concatenate([np.full(13 * 96, np.nan), values])
+    at = np.array([len(values)])
+    alone = cpu_bounds(values, step_seconds=900, decisions=at, hold_seconds=DAY)
+    found = cpu_bounds(late, step_seconds=900, decisions=at + 13 * 96, hold_seconds=DAY)
+    np.testing.assert_allclose(found.requests, alone.requests, rtol=1e-12)
+    np.testing.assert_allclose(found.confidence, alone.confidence, rtol=1e-12)
 
 
 def test_no_decision_is_no_trouble() -> None:

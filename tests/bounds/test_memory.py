@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.bounds.memory import memory_requests
+from mora.bounds.memory import memory_bounds, memory_bounds_many, memory_requests
 from tests.bounds.making import bumpy, every
 
 DAY = 86400
@@ -73,3 +73,18 @@ def test_scaling_the_history_scales_the_request(use: list[float], power: int) ->
     np.testing.assert_allclose(
         scaled, 2.0**power * memory_requests(values, step_seconds=3600, decisions=at), rtol=1e-12
     )
+
+
+@pytest.mark.parametrize("hold", [DAY, 3600])
+def test_many_series_at_once_are_each_as_alone(hold: int) -> None:
+    values = 1e8 * np.array([bumpy(days=10, seed=seed) for seed in range(5)])
+    values[1] = 0.0
+    values[2] = np.nan
+    values[3, : 4 * 96] = np.nan
+    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=values.shape[1])
+    found = memory_bounds_many(values, step_seconds=900, decisions=decisions, hold_seconds=hold)
+    for number, one in enumerate(values):
+        alone = memory_bounds(one, step_seconds=900, decisions=decisions, hold_seconds=hold)
+        np.testing.assert_array_equal(found.of(number).requests, alone.requests)
+        np.testing.assert_array_equal(alone.requests, memory_requests(one, step_seconds=900, decisions=decisions))
+        np.testing.assert_allclose(found.of(number).confidence, alone.confidence, rtol=1e-12)
