@@ -138,6 +138,24 @@ INJECTED_SIDECARS = frozenset(
 )
 
 
+# The words of an image's name and tag by which a Java virtual machine is known.
+_JAVA_IMAGES = (
+    "openjdk|temurin|adoptopenjdk|corretto|amazoncorretto|zulu|liberica|semeru|graalvm|java|jre|jdk|jvm|tomcat|tomee|jetty"
+    "|wildfly|jboss|payara|openliberty|liberty|spring|springboot|quarkus|micronaut|keycloak|kafka|zookeeper|cassandra"
+    "|elasticsearch|opensearch|logstash|solr|neo4j|jenkins|hazelcast|flink|trino"
+)
+_JAVA_IMAGE = re.compile(rf"(?<![a-z])({_JAVA_IMAGES})(?![a-z])", re.IGNORECASE)
+
+
+def is_jvm_image(image: str | None) -> bool:
+    """Whether an image's name or tag says that a Java virtual machine runs in it.
+
+    >>> [is_jvm_image(image) for image in ("eclipse-temurin:21-jre", "shop/javascript-api:1", None)]
+    [True, False, False]
+    """
+    return image is not None and _JAVA_IMAGE.search(image) is not None
+
+
 def choose_main_container(
     names: Sequence[str], workload_name: str, *, annotated: str | None = None, order: str = "in the spec"
 ) -> tuple[str, str]:
