@@ -28,7 +28,7 @@ _PASS_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 class Telemetry:
     """What the loop tells (mora.recommender.loop.Observer), as health and as metrics.
 
-    leads, answers: whether this instance leads, and whether its lease can be read.
+    leads, answers, votes: whether this instance leads, its lease can be read, its election goes on (see lease.py).
     """
 
     def __init__(
@@ -36,9 +36,10 @@ class Telemetry:
         *,
         leads: Callable[[], bool] = lambda: True,
         answers: Callable[[], bool] = lambda: True,
+        votes: Callable[[], bool] = lambda: True,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._leads, self._answers, self._steady = leads, answers, steady
+        self._leads, self._answers, self._votes, self._steady = leads, answers, votes, steady
         self._beat_at = steady()
         self._last: PassReport | None = None
         self._passed_at: float | None = None
@@ -91,6 +92,8 @@ class Telemetry:
 
     def unhealthy(self) -> str | None:
         """Why the process should be started anew, in words; None where it is well."""
+        if not self._votes():
+            return "the leader election has ended"
         still = self._steady() - self._beat_at
         return f"the loop has not moved for {still:.0f} s" if still > _HANGS_AFTER_SECONDS else None
 
@@ -136,7 +139,9 @@ class Endpoints:
                 f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Choose another with --listen."
             ) from error
         self.port = int(self._server.server_address[1])
-        self._thread = threading.Thread(target=self._server.serve_forever, name="mora-endpoints", daemon=True)
+        self._thread = threading.Thread(
+            target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="mora-endpoints", daemon=True
+        )
 
     def __enter__(self) -> Self:
         self._thread.start()

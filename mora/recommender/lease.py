@@ -107,9 +107,9 @@ def micro_time(moment: datetime) -> str:
 class Election:
     """Takes part in the election in a thread of its own, from start() to stop().
 
-    leads(): whether this instance may write now; ask before every write. said: what changed, in words ("leads",
-    "follows ...", "lost ..."); an error of the API is said once a spell. leases must not wait for an answer longer
-    than the terms' retry does, so that a leader that is cut off notices in time.
+    leads(): whether this instance may write now; ask before every write. say: hears what changed, in words ("leads",
+    "follows ...", "lost the lease"); an error of the API is said once a spell. leases must not wait longer for an
+    answer than the terms' retry does, so that a leader that is cut off notices in time.
     """
 
     def __init__(
@@ -142,6 +142,10 @@ class Election:
         renewed = self._renewed_at
         return renewed is not None and self._steady() - renewed < self._terms.renew_deadline.total_seconds()
 
+    def is_alive(self) -> bool:
+        """Whether the thread runs, or has not begun; one that a bug has ended will never lead again."""
+        return self._thread.ident is None or self._thread.is_alive()
+
     def answers(self) -> bool:
         """Whether the API server has answered about the lease within its duration."""
         answered = self._answered_at
@@ -160,6 +164,14 @@ class Election:
         if not self.leads():
             return
         self._renewed_at = None
+        try:
+            self._give_back()
+        except MoraError as error:
+            self._tell(f"could not give the lease back, so it runs out: {error.message}")
+        else:
+            self._tell("gave the lease back")
+
+    def _give_back(self) -> None:
         lease = self._leases.read()
         spec = (lease or {}).get("spec") or {}
         if lease is not None and spec.get("holderIdentity") == self.identity:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import random
 import threading
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -86,7 +86,7 @@ class PassReport:
     with_number: int = 0
     written: int = 0
     unchanged: int = 0
-    errors: dict[str, int] = field(default_factory=lambda: defaultdict(int))
+    errors: Counter[str] = field(default_factory=Counter)
     stopped: str | None = None
 
     @property
@@ -188,7 +188,7 @@ class Recommender:
             with_number=report.with_number,
             written=report.written,
             unchanged=report.unchanged,
-            errors=sum(report.errors.values()),
+            errors=report.errors.total(),
             **({"stopped": report.stopped} if report.stopped else {}),
         )
         return report
