@@ -12,7 +12,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from mora.clusters.kubernetes import _connect, _in_words, _NotFound
+from mora.clusters.connection import NotFound as _NotFound
+from mora.clusters.connection import connect as _connect
+from mora.clusters.connection import in_words as _in_words
 from mora.errors import ClusterError
 
 _GROUP, _VERSION, _PLURAL = "autoscaling.k8s.io", "v1", "verticalpodautoscalers"

@@ -72,7 +72,7 @@ class FakeCluster:
         self._roll_out(key)
 
     def answer(self, method: str, path: str, query: dict[str, str], content_type: str | None, body: Any) -> Manifest:
-        unknown = set(query) - {"labelSelector"}
+        unknown = set(query) - {"labelSelector", "limit", "fieldManager", "fieldValidation"}
         if unknown:
             raise Refusal(400, f"unknown query parameters {unknown}")
         if method == "GET" and path == "/apis/autoscaling/v2/namespaces/shop/horizontalpodautoscalers":

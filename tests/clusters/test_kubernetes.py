@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from mora.clusters.kubernetes import KubernetesCluster
-from mora.domain import Allocation, Autoscaler, Container, Resources, Target, Workload
+from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Target, Workload
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster
 
@@ -120,7 +120,7 @@ def test_an_allocation_is_what_the_template_says(cluster: KubernetesCluster) -> 
         containers=(
             Container("cache", Resources(), "redis:7"),
             Container("server", SERVER, "shop:1", is_main=True),
-            Container("logs", Resources(), "fluent:3"),  # a native sidecar; migrate ends before the pod starts
+            Container("logs", Resources(), "fluent:3", role=Role.NATIVE_SIDECAR),  # migrate ends before the pod starts
         ),
     )
 
@@ -160,7 +160,7 @@ def test_the_main_container_is_the_annotated_one_else_named_like_the_workload_el
                     },
                 },
             ],
-            Autoscaler("frontend", Target.CPU, True, 60, 2, 8),
+            Autoscaler("frontend", Target.CPU, True, 60, 2, 8, container="server"),
         ),
         (
             [resource_metric("memory", type="AverageValue", averageValue="200Mi")],
@@ -195,7 +195,7 @@ def test_sidecars_that_are_injected_into_pods_are_told_apart_from_the_templates_
         for n, app in enumerate(("frontend", "frontend", "cart"))
     ]
     assert cluster.injected_sidecars(FRONTEND) == (
-        Container("istio-proxy", Resources(cpu_request_millicores=100), "proxy:1"),
+        Container("istio-proxy", Resources(cpu_request_millicores=100), "proxy:1", role=Role.SIDECAR, is_injected=True),
     )
 
 

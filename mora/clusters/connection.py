@@ -1,0 +1,292 @@
+"""The way to a Kubernetes API: who one is there, requests as plain JSON, and what a refusal means in words.
+
+Answers stay as the server wrote them, field names and all: what a client library's classes do not know would be lost.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from mora.errors import ClusterError, MoraError
+
+JSON = "application/json"
+STRATEGIC_MERGE = "application/strategic-merge-patch+json"
+MERGE = "application/merge-patch+json"
+# Names, labels, owners and annotations without spec and status: a tenth of the bytes where no more is needed.
+METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
+
+# kubectl's own chunk; a page of pods is some 5 MB.
+PAGE = 500
+# 429: the server's priority and fairness sends it before it looks at a request. 503: it, or its etcd, restarts.
+_RETRIED_STATUS = (429, 503)
+_LONGEST_RETRY_AFTER_SECONDS = 30
+# deployments.apps "web" is forbidden: User "ada" cannot patch resource "deployments/scale" in API group "apps" in ...
+_FORBIDDEN = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"')
+_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
+
+
+class NotFound(ClusterError):
+    """The object, or the kind, that was asked for is not there."""
+
+
+class Forbidden(ClusterError):
+    """The credentials are known, and may not do this."""
+
+
+class Expired(ClusterError):
+    """A long list took so long that the server has forgotten where it began."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where requests go and as whom, as `kubectl config get-contexts` tells it."""
+
+    name: str
+    cluster: str
+    user: str
+    namespace: str
+    server: str
+
+    def __str__(self) -> str:
+        return f"context {self.name} (cluster {self.cluster} at {self.server}, user {self.user})"
+
+
+class Api:
+    """One Kubernetes API server, and one user's credentials for it.
+
+    kubeconfig, context: as kubectl's flags; by default $KUBECONFIG or ~/.kube/config and its current context, else the
+    service account of the pod. request_timeout: of each request. A 429 or 503 is tried again four times, after what
+    the server asks for, else after 0, 1, 2, 4 times twice the `backoff`.
+    """
+
+    def __init__(
+        self,
+        *,
+        kubeconfig: Path | str | None = None,
+        context: str | None = None,
+        request_timeout: timedelta = timedelta(seconds=30),
+        backoff: timedelta = timedelta(seconds=0.5),
+    ) -> None:
+        self.client = connect(kubeconfig, context, backoff=backoff)
+        self.host: str = self.client.configuration.host
+        self._kubeconfig, self._context = kubeconfig, context
+        self._timeout_seconds = request_timeout.total_seconds()
+
+    def get(self, path: str, query: Mapping[str, str | int] | None = None, *, accept: str = JSON) -> dict[str, Any]:
+        """The answer to one GET. Raises NotFound, Forbidden, Expired, ClusterError."""
+        return self._request("GET", path, query, None, {"Accept": accept})
+
+    def send(
+        self,
+        method: str,
+        path: str,
+        body: Any,
+        *,
+        content_type: str = JSON,
+        query: Mapping[str, str | int] | None = None,
+    ) -> dict[str, Any]:
+        """The answer to one request that carries a body: POST, PUT, PATCH, DELETE."""
+        return self._request(method, path, query, body, {"Accept": JSON, "Content-Type": content_type})
+
+    def pages(
+        self, path: str, query: Mapping[str, str | int] | None = None, *, accept: str = JSON
+    ) -> Iterator[dict[str, Any]]:
+        """The items of a list, fetched page by page; in one piece where the server forgot the list in between."""
+        asked: dict[str, str | int] = {**(query or {}), "limit": PAGE}
+        seen: set[tuple[str, str]] = set()
+        while True:
+            try:
+                page = self.get(path, asked, accept=accept)
+            except Expired:
+                page = self.get(path, query, accept=accept)
+            for item in page.get("items") or []:
+                key = (item["metadata"].get("namespace", ""), item["metadata"]["name"])
+                if key not in seen:
+                    seen.add(key)
+                    yield item
+            more = (page.get("metadata") or {}).get("continue")
+            if not more:
+                return
+            asked["continue"] = more
+
+    def context(self) -> Context:
+        """Where this goes, in the kubeconfig's names; inside a pod, the service account's."""
+        return read_context(self._kubeconfig, self._context, self.host)
+
+    def _request(
+        self, method: str, path: str, query: Mapping[str, str | int] | None, body: Any, headers: dict[str, str]
+    ) -> dict[str, Any]:
+        from kubernetes.client.exceptions import ApiException
+
+        target = path + (f"?{urlencode(query)}" if query else "")
+        with in_words(self.host):
+            method, url, headers, _, _ = self.client.param_serialize(
+                method, target, header_params=headers, auth_settings=["BearerToken"]
+            )
+            answer = self.client.call_api(method, url, headers, body, _request_timeout=self._timeout_seconds)
+            content = answer.read()
+            if not 200 <= answer.status < 300:
+                raise ApiException(status=answer.status, reason=answer.reason, body=content)
+        try:
+            found = json.loads(content)
+        except ValueError as error:
+            raise ClusterError(
+                f"{self.host} does not answer like a Kubernetes API server: {method} {path} gave no JSON.",
+                hint="Is it the address of the API server, and not of a dashboard or a login page?",
+            ) from error
+        return dict(found)
+
+
+def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: timedelta | None = None) -> Any:
+    """A kubernetes.client.ApiClient; ClusterError where there is no usable kubeconfig, and no pod's account either."""
+    from kubernetes import client, config
+    from urllib3.util import Retry
+
+    settings = client.Configuration()
+    if backoff is not None:
+        settings.retries = Retry(
+            total=None,
+            connect=1,
+            read=1,
+            status=4,
+            other=0,
+            allowed_methods=None,  # every request that is sent is safe to send twice
+            status_forcelist=_RETRIED_STATUS,
+            backoff_factor=backoff.total_seconds(),
+            retry_after_max=_LONGEST_RETRY_AFTER_SECONDS,
+            raise_on_status=False,  # the last answer is told in words
+        )
+    try:
+        file = None if kubeconfig is None else str(kubeconfig)
+        return config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
+            file, context, client_configuration=settings
+        )
+    except config.ConfigException as error:
+        problem = str(error).rstrip(".")
+    except (OSError, ValueError, TypeError, AttributeError) as error:  # unreadable, or YAML that is no kubeconfig
+        problem = str(error).rstrip(".")
+    if kubeconfig is None and context is None:
+        try:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        except config.ConfigException:
+            pass  # not inside a pod either: what the kubeconfig lacks is what to tell
+        else:
+            return client.ApiClient(settings)
+    raise ClusterError(
+        f"There is no usable kubeconfig: {problem}.",
+        hint="Point $KUBECONFIG at one, and see what it knows: kubectl config get-contexts",
+    )
+
+
+def read_context(kubeconfig: Path | str | None, context: str | None, server: str) -> Context:
+    """The names that a kubeconfig has for where `server` is; inside a pod, its service account's."""
+    from kubernetes import config
+
+    try:
+        known, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]  # the library's
+            None if kubeconfig is None else str(kubeconfig)
+        )
+    except config.ConfigException:
+        place = _SERVICE_ACCOUNT / "namespace"
+        namespace = place.read_text(encoding="utf-8").strip() if place.is_file() else "default"
+        return Context("in the cluster", "its own", "the pod's service account", namespace, server)
+    chosen = current if context is None else next(one for one in known if one["name"] == context)
+    names = chosen["context"]
+    return Context(
+        chosen["name"], names.get("cluster", ""), names.get("user", ""), names.get("namespace") or "default", server
+    )
+
+
+@contextmanager
+def in_words(host: str) -> Iterator[None]:
+    """What the client raises, as a ClusterError that says what happened and what to do."""
+    from kubernetes.client.exceptions import ApiException
+    from urllib3.exceptions import HTTPError
+
+    try:
+        yield
+    except ApiException as error:
+        raise _refusal(host, error.status, error.reason, error.body) from error
+    except HTTPError as error:
+        cause: BaseException = getattr(error, "reason", None) or error
+        words = str(cause)
+        if "CERTIFICATE" in words.upper() or "SSL" in words.upper():
+            raise _untrusted(host, words) from error
+        raise ClusterError(
+            f"The API server {host} cannot be reached: {words.rpartition('] ')[2].rstrip('.')}.",
+            hint="Is the cluster up, and the VPN? Try: kubectl version",
+        ) from error
+
+
+def _untrusted(host: str, words: str) -> ClusterError:
+    found = re.search(
+        r"(certificate verify failed: [^(]+|[\w ]*hostname mismatch[^(]*|wrong version number)", words, re.I
+    )
+    said = (found[0] if found else words.rpartition("] ")[2]).strip().rstrip(".")
+    return ClusterError(
+        f"The TLS certificate of the API server {host} is not to be trusted: {said}.",
+        hint="The kubeconfig's certificate-authority must be the one that signed it; has the cluster been renewed? "
+        "Fetch a new kubeconfig.",
+    )
+
+
+def _refusal(host: str, status: int | None, reason: str | None, body: str | bytes | None) -> MoraError:
+    said = _said(body) or str(reason or "")
+    if not status:  # the library's way of telling that TLS failed
+        return _untrusted(host, str(reason))
+    if status == 404:
+        return NotFound(f"{host} answered 404: {said}.")
+    if status == 401:
+        return ClusterError(
+            f"The API server {host} does not know these credentials: {said}.",
+            hint="A token may have expired. Log in again; see who you are with: kubectl auth whoami",
+        )
+    if status == 403:
+        return Forbidden(f"Kubernetes forbids this: {said}.", hint=_grant(said))
+    if status == 410:
+        return Expired(f"{host} answered 410: {said}.")
+    if status == 422:
+        return ClusterError(f"Kubernetes finds this invalid: {said}.")
+    if status in _RETRIED_STATUS:
+        return ClusterError(
+            f"The API server {host} answered {status} several times over: {said}.",
+            hint="It is overloaded, or restarting; try again in a while.",
+        )
+    return ClusterError(f"The API server {host} answered {status}: {said}.")
+
+
+def _grant(said: str) -> str:
+    match = _FORBIDDEN.search(said)
+    if match is None:
+        return "See the roles in manifests/base and manifests/collect."
+    kind = "ClusterRole" if "at the cluster scope" in said else "Role"
+    folder = "manifests/base" if match["verb"] in ("get", "list", "watch") else "manifests/collect"
+    words = (
+        f"A {kind} with this rule grants it: {rule(match['verb'], match['group'], match['resource'])} (see {folder})."
+    )
+    return f"{words} Or name one namespace with -n." if kind == "ClusterRole" else words
+
+
+def rule(verb: str, group: str, resource: str) -> str:
+    """The RBAC rule that grants one verb.
+
+    >>> rule("patch", "apps", "deployments/scale")
+    '{apiGroups: ["apps"], resources: ["deployments/scale"], verbs: ["patch"]}'
+    """
+    return f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}'
+
+
+def _said(body: str | bytes | None) -> str:
+    try:
+        answer = json.loads(body or "")
+    except ValueError:
+        return ""
+    return str(answer.get("message") or "").rstrip(".") if isinstance(answer, dict) else ""

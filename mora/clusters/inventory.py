@@ -1,0 +1,356 @@
+"""Every workload that a Kubernetes API knows, with what bounds its numbers: a dozen lists, and nothing else is asked.
+
+Pods are found by their chain of owners (Pod -> ReplicaSet -> Deployment, Pod -> Job -> CronJob), never by name: a name
+pattern takes a canary's pods for the service's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from mora.clusters.connection import JSON, METADATA_ONLY, Api, Forbidden, NotFound
+from mora.clusters.manifests import (
+    DEFAULT_CONTAINER,
+    Manifest,
+    choose_main,
+    named,
+    read_autoscalers,
+    read_containers,
+    read_defaults,
+    read_limit_range,
+    read_quota,
+    replicas_of,
+    runs_java,
+    template_of,
+    with_defaults,
+)
+from mora.domain import API_VERSIONS, Allocation, Autoscaler, Container, Quota, Reason, Standing, Workload
+from mora.errors import ClusterError
+
+ANNOTATIONS = "mora.dev/"
+_PLURALS = {
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "CronJob": "cronjobs",
+    "Job": "jobs",
+    "Rollout": "rollouts",
+}
+# Without these there is no inventory; what else is forbidden is told, and the rest goes on.
+_NEEDED = ("Deployment", "StatefulSet", "DaemonSet")
+_REVISION = "deployment.kubernetes.io/revision"
+_ROLLOUT_REVISION = "rollout.argoproj.io/revision"
+_KEDA_OBJECT = "scaledobject.keda.sh/name"
+
+Owner = tuple[str, str, str]
+"""Namespace, kind and name."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pod:
+    """What an inventory keeps of a pod. newness: orders the pods of one workload by the template they were made of."""
+
+    spec: Mapping[str, Any]
+    newness: int
+    default_container: str | None
+
+
+@dataclass(slots=True)
+class _Lists:
+    """Everything that was listed, by what it is looked up with."""
+
+    workloads: list[tuple[Workload, dict[str, Any]]] = field(default_factory=list)
+    pods: dict[Owner, list[_Pod]] = field(default_factory=dict)
+    hpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
+    limit_ranges: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    quotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    namespace_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+    unknown: list[Reason] = field(default_factory=list)
+    """What could not be listed and concerns the numbers of every workload."""
+
+
+class KubernetesInventory:
+    """The workloads of the cluster that a kubeconfig (or, inside a pod, the service account) points at.
+
+    remarks: after standings(), what could not be listed and concerns no single workload, such as Argo's Rollouts.
+    """
+
+    def __init__(
+        self,
+        kubeconfig: Path | str | None = None,
+        context: str | None = None,
+        *,
+        request_timeout: timedelta = timedelta(seconds=60),
+        backoff: timedelta = timedelta(seconds=0.5),
+    ) -> None:
+        self._api = Api(kubeconfig=kubeconfig, context=context, request_timeout=request_timeout, backoff=backoff)
+        self.remarks: tuple[Reason, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"KubernetesInventory({self._api.host!r})"
+
+    def standings(self, namespace: str | None = None, selector: str | None = None) -> list[Standing]:
+        """Every workload of a namespace (None: of all), sorted. selector: a label selector, as kubectl's -l.
+
+        Jobs that a CronJob made count as the CronJob's. Raises ClusterError where Deployments, StatefulSets or
+        DaemonSets cannot be listed; what else cannot is told in the standings' reasons, or in `remarks`.
+        """
+        self.remarks = ()
+        lists = _Lists()
+        self._list_workloads(lists, namespace, selector)
+        if not lists.workloads:
+            return []
+        self._list_pods(lists, namespace)
+        self._list_bounds(lists, namespace)
+        return sorted((_standing(workload, item, lists) for workload, item in lists.workloads), key=_order)
+
+    # --- what is asked -----------------------------------------------------------------------------------------------
+
+    def _list_workloads(self, lists: _Lists, namespace: str | None, selector: str | None) -> None:
+        query = {} if selector is None else {"labelSelector": selector}
+        for kind, plural in _PLURALS.items():
+            path = _path(API_VERSIONS[kind], plural, namespace)
+            if kind in _NEEDED:
+                items: Iterable[dict[str, Any]] = self._api.pages(path, query)
+            else:
+                items = self._optional(path, query, self._remark(f"{kind}s"))
+            for item in items:
+                if kind == "Job" and _controller(item, "CronJob"):
+                    continue
+                meta = item["metadata"]
+                lists.workloads.append((Workload(meta["namespace"], meta["name"], kind), item))
+
+    def _list_pods(self, lists: _Lists, namespace: str | None) -> None:
+        unknown = _unknown(lists, "pods-unknown", "injected sidecars are not seen")
+        sets: dict[Owner, dict[str, Any]] = {}
+        for one in self._optional(_path("apps/v1", "replicasets", namespace), {}, unknown, accept=METADATA_ONLY):
+            sets[one["metadata"]["namespace"], "ReplicaSet", one["metadata"]["name"]] = one
+        jobs = self._optional(_path("batch/v1", "jobs", namespace), {}, lambda error: None, accept=METADATA_ONLY)
+        sets |= {(one["metadata"]["namespace"], "Job", one["metadata"]["name"]): one for one in jobs}
+        for pod in self._optional(_path("v1", "pods", namespace), {}, unknown):
+            found = _owned(pod, sets)
+            if found is not None:
+                lists.pods.setdefault(found[0], []).append(found[1])
+
+    def _list_bounds(self, lists: _Lists, namespace: str | None) -> None:
+        told = _unknown(lists, "autoscalers-unknown", "whether an HPA scales it is not known")
+        for hpa in self._optional(_path("autoscaling/v2", "horizontalpodautoscalers", namespace), {}, told):
+            target = hpa["spec"]["scaleTargetRef"]
+            lists.hpas.setdefault((hpa["metadata"]["namespace"], target["kind"], target["name"]), []).append(hpa)
+        for plural, kept, code in (
+            ("limitranges", lists.limit_ranges, "limit-range-unknown"),
+            ("resourcequotas", lists.quotas, "quota-unknown"),
+        ):
+            told = _unknown(lists, code, "its bounds are not known")
+            for one in self._optional(_path("v1", plural, namespace), {}, told):
+                kept.setdefault(one["metadata"]["namespace"], []).append(one)
+        told = self._remark("annotations of namespaces")
+        for one in self._namespaces(namespace, told):
+            lists.namespace_annotations[one["metadata"]["name"]] = _own_annotations(one)
+
+    def _namespaces(self, namespace: str | None, told: Callable[[ClusterError], None]) -> Iterable[dict[str, Any]]:
+        if namespace is None:
+            return self._optional("/api/v1/namespaces", {}, told, accept=METADATA_ONLY)
+        try:
+            return [self._api.get(f"/api/v1/namespaces/{namespace}")]
+        except (Forbidden, NotFound) as error:
+            told(error)
+            return []
+
+    def _optional(
+        self, path: str, query: Mapping[str, str | int], told: Callable[[ClusterError], None], *, accept: str = JSON
+    ) -> list[dict[str, Any]]:
+        """A list; nothing, and a word of it, where it may not be read or the kind is not served."""
+        try:
+            return list(self._api.pages(path, query, accept=accept))
+        except (Forbidden, NotFound) as error:
+            told(error)
+            return []
+
+    def _remark(self, what: str) -> Callable[[ClusterError], None]:
+        def told(error: ClusterError) -> None:
+            if isinstance(error, Forbidden):  # a kind that is not served is not missed
+                words = f"{what} are not read: {error.message} {error.hint or ''}".rstrip()
+                self.remarks = (*self.remarks, Reason("not-listed", words))
+
+        return told
+
+
+def _unknown(lists: _Lists, code: str, so: str) -> Callable[[ClusterError], None]:
+    def told(error: ClusterError) -> None:
+        reason = Reason(code, f"{so[0].upper()}{so[1:]}: {error.message} {error.hint or ''}".rstrip())
+        if code not in [one.code for one in lists.unknown]:
+            lists.unknown.append(reason)
+
+    return told
+
+
+def _path(api_version: str, plural: str, namespace: str | None) -> str:
+    root = "/api" if api_version == "v1" else "/apis"
+    return f"{root}/{api_version}/" + (f"namespaces/{namespace}/" if namespace is not None else "") + plural
+
+
+def _order(standing: Standing) -> tuple[str, str, str]:
+    return standing.workload.namespace, standing.workload.name, standing.workload.kind
+
+
+# --- who owns a pod --------------------------------------------------------------------------------------------------
+
+
+def _controller(item: Manifest, kind: str | None = None) -> dict[str, Any] | None:
+    """The owner that manages an object; with `kind` only one of that kind."""
+    for owner in item["metadata"].get("ownerReferences") or []:
+        if owner.get("controller") and kind in (None, owner["kind"]):
+            found: dict[str, Any] = owner
+            return found
+    return None
+
+
+def _owned(pod: dict[str, Any], between: Mapping[Owner, Manifest]) -> tuple[Owner, _Pod] | None:
+    """The workload that a pod belongs to, and what is kept of it; None for a pod that no controller has."""
+    owner = _controller(pod)
+    if owner is None:
+        return None
+    meta, newness = pod["metadata"], 0
+    namespace, labels = meta["namespace"], meta.get("labels") or {}
+    middle = between.get((namespace, owner["kind"], owner["name"]))
+    if middle is not None:
+        annotations = middle["metadata"].get("annotations") or {}
+        newness = _whole(annotations.get(_REVISION) or annotations.get(_ROLLOUT_REVISION))
+        owner = _controller(middle) or owner
+    elif owner["kind"] == "DaemonSet":
+        newness = _whole(labels.get("pod-template-generation"))
+    annotations = meta.get("annotations") or {}
+    kept = _Pod(pod["spec"], newness, annotations.get(DEFAULT_CONTAINER))
+    return (namespace, owner["kind"], owner["name"]), kept
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def _newest(pods: Sequence[_Pod]) -> list[_Pod]:
+    """Pods of the newest template: an older one may hold containers that were renamed since."""
+    latest = max((pod.newness for pod in pods), default=0)
+    return [pod for pod in pods if pod.newness == latest]
+
+
+# --- one workload ----------------------------------------------------------------------------------------------------
+
+
+def _standing(workload: Workload, item: Manifest, lists: _Lists) -> Standing:
+    template, reasons = _template(workload, item, lists)
+    pods = _newest(lists.pods.get((workload.namespace, workload.kind, workload.name), []))
+    containers, main_reasons = _containers(workload, template, pods)
+    defaults = read_defaults(lists.limit_ranges.get(workload.namespace, []))
+    given = [with_defaults(container, defaults) for container in containers]
+    autoscalers, scaler_reasons = _autoscalers(workload, lists)
+    quotas, quota_reasons = _quotas(lists.quotas.get(workload.namespace, []))
+    return Standing(
+        workload=workload,
+        allocation=Allocation(
+            replicas=replicas_of(item, workload.kind),
+            containers=tuple(container for container, _ in given),
+            autoscaler=autoscalers[0] if autoscalers else None,
+        ),
+        autoscalers=autoscalers,
+        labels=dict(item["metadata"].get("labels") or {}),
+        annotations=_annotations(workload, item, template, lists),
+        limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
+        quotas=quotas,
+        jvm=frozenset(one["name"] for one in _specs(template, pods) if runs_java(one)),
+        known_by="kubernetes",
+        reasons=(
+            *reasons,
+            *main_reasons,
+            *(reason for _, told in given for reason in told),
+            *scaler_reasons,
+            *quota_reasons,
+            *lists.unknown,
+        ),
+    )
+
+
+def _template(workload: Workload, item: Manifest, lists: _Lists) -> tuple[Manifest, list[Reason]]:
+    """The pod template; of a Rollout that refers to a Deployment's, that one."""
+    template = template_of(item, workload.kind)
+    reference = item["spec"].get("workloadRef")
+    if template.get("spec") or reference is None:
+        return template, []
+    wanted = (workload.namespace, reference["kind"], reference["name"])
+    for other, manifest in lists.workloads:
+        if (other.namespace, other.kind, other.name) == wanted:
+            text = f"its pod template is that of {named(other)}: change it there"
+            return template_of(manifest, other.kind), [Reason("template-elsewhere", text)]
+    text = f"its pod template is that of {reference['kind']} {reference['name']!r}, which was not listed"
+    return {}, [Reason("template-unknown", text)]
+
+
+def _containers(
+    workload: Workload, template: Manifest, pods: Sequence[_Pod]
+) -> tuple[tuple[Container, ...], list[Reason]]:
+    """The template's containers, then those that stand only in the pods."""
+    spec = template.get("spec")
+    if not spec:
+        return (), []
+    annotated = next((pod.default_container for pod in pods if pod.default_container), None)
+    main, how = choose_main(template, workload.name, annotated=annotated)
+    own = read_containers(spec, main)
+    names = {container.name for container in own}
+    injected: dict[str, Container] = {}
+    for pod in pods:
+        for container in read_containers(pod.spec, None, is_injected=True):
+            if container.name not in names:
+                injected.setdefault(container.name, container)
+    reasons = [Reason("main-container", f"{main} is the main container: {how}")] if len(own) > 1 else []
+    if injected:
+        text = f"{', '.join(injected)}: in the pods, not in the template; set where they are injected"
+        reasons.append(Reason("injected-sidecars", text))
+    return (*own, *injected.values()), reasons
+
+
+def _specs(template: Manifest, pods: Sequence[_Pod]) -> list[Manifest]:
+    """Every container as the template and one pod write it."""
+    sources = [template.get("spec") or {}, *(pod.spec for pod in pods[:1])]
+    return [one for spec in sources for key in ("containers", "initContainers") for one in spec.get(key) or []]
+
+
+def _autoscalers(workload: Workload, lists: _Lists) -> tuple[tuple[Autoscaler, ...], list[Reason]]:
+    hpas = lists.hpas.get((workload.namespace, workload.kind, workload.name), [])
+    found = [one for hpa in hpas for one in read_autoscalers(hpa)]
+    reasons = []
+    if len(hpas) > 1:
+        names = ", ".join(hpa["metadata"]["name"] for hpa in hpas)
+        reasons.append(Reason("several-hpas", f"{len(hpas)} HPAs scale it, against one another: {names}"))
+    for hpa in hpas:
+        scaled = (hpa["metadata"].get("labels") or {}).get(_KEDA_OBJECT)
+        if scaled or hpa["metadata"]["name"].startswith("keda-hpa-"):
+            name = scaled or hpa["metadata"]["name"].removeprefix("keda-hpa-")
+            text = f"HPA {hpa['metadata']['name']} is KEDA's: change its ScaledObject {name}, or KEDA sets it back"
+            reasons.append(Reason("keda", text))
+    return tuple(found), reasons
+
+
+def _quotas(objects: Sequence[Manifest]) -> tuple[tuple[Quota, ...], list[Reason]]:
+    found = tuple(quota for one in objects if (quota := read_quota(one)) is not None)
+    scoped = [
+        one["metadata"]["name"] for one in objects if one["spec"].get("scopes") or one["spec"].get("scopeSelector")
+    ]
+    text = f"ResourceQuota {', '.join(scoped)} counts only some pods (its scopes) and is not looked at"
+    return found, [Reason("quota-scoped", text)] if scoped else []
+
+
+def _own_annotations(item: Manifest) -> dict[str, str]:
+    annotations = item["metadata"].get("annotations") or {}
+    return {name: value for name, value in annotations.items() if name.startswith(ANNOTATIONS)}
+
+
+def _annotations(workload: Workload, item: Manifest, template: Manifest, lists: _Lists) -> dict[str, str]:
+    """MOrA's own: the namespace's, the workload's over them; and the default container that the template names."""
+    found = {**lists.namespace_annotations.get(workload.namespace, {}), **_own_annotations(item)}
+    named_container = ((template.get("metadata") or {}).get("annotations") or {}).get(DEFAULT_CONTAINER)
+    return found if named_container is None else {**found, DEFAULT_CONTAINER: named_container}

@@ -1,0 +1,314 @@
+"""What Kubernetes objects say, as MOrA's values: containers and their roles, replicas, autoscalers, bounds. Pure.
+
+Every function takes an object as the API server writes it (JSON field names), and asks nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+from typing import Any
+
+from mora.domain import (
+    INJECTED_SIDECARS,
+    AmountRange,
+    Autoscaler,
+    Container,
+    Quota,
+    Reason,
+    Resources,
+    Role,
+    Target,
+    Workload,
+    choose_main_container,
+)
+from mora.errors import ClusterError
+from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory
+
+Manifest = Mapping[str, Any]
+
+DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
+# An autoscaling target that is neither CPU nor memory (requests per second, a queue's length) has no amount here.
+_NO_TARGET = 0
+
+_JAVA_IMAGES = (
+    "openjdk|temurin|adoptopenjdk|corretto|amazoncorretto|zulu|liberica|semeru|graalvm|java|jre|jdk|jvm|tomcat|tomee|jetty"
+    "|wildfly|jboss|payara|openliberty|liberty|spring|springboot|quarkus|micronaut|keycloak|kafka|zookeeper|cassandra"
+    "|elasticsearch|opensearch|logstash|solr|neo4j|jenkins|hazelcast|flink|trino"
+)
+# The words of an image's name and tag: "eclipse-temurin:21-jre" has three, "javascript-api" has no java.
+_JAVA_IMAGE = re.compile(rf"(?<![a-z])({_JAVA_IMAGES})(?![a-z])", re.IGNORECASE)
+_JAVA_VARIABLE = re.compile(
+    r"_?JAVA_OPTIONS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|(\w+_)?JAVA_OPTS|JVM_\w+|CATALINA_OPTS|KAFKA_HEAP_OPTS"
+)
+_JAVA_ARGUMENT = re.compile(r"(.*/)?java|-Xm[sx]\d+\w?|-XX:[+\w].*|-jar|.+\.jar", re.ASCII)
+
+
+def named(workload: Workload) -> str:
+    """A workload in the words of an error."""
+    return f"{workload.kind} {workload.name!r} in namespace {workload.namespace!r}"
+
+
+def template_of(manifest: Manifest, kind: str) -> Manifest:
+    """A workload's pod template; empty where it has none of its own (a Rollout with workloadRef)."""
+    spec = manifest["spec"]
+    if kind == "CronJob":
+        spec = spec["jobTemplate"]["spec"]
+    return spec.get("template") or {}
+
+
+def replicas_of(manifest: Manifest, kind: str) -> int | None:
+    """How many pods are asked for; None for what runs to its end."""
+    if kind in ("CronJob", "Job"):
+        return None
+    if kind == "DaemonSet":
+        return int((manifest.get("status") or {}).get("desiredNumberScheduled") or 0)
+    return int(manifest["spec"].get("replicas", 1))  # Kubernetes' own default
+
+
+# --- containers ------------------------------------------------------------------------------------------------------
+
+
+def stays(container: Manifest) -> bool:
+    """Whether an init container runs as long as the pod does: a native sidecar."""
+    return container.get("restartPolicy") == "Always"
+
+
+def staying(pod_spec: Manifest) -> list[Manifest]:
+    """Containers that run as long as the pod: the ordinary ones, then native sidecars."""
+    return [*pod_spec["containers"], *(one for one in pod_spec.get("initContainers") or [] if stays(one))]
+
+
+def role_of(container: Manifest, *, is_init: bool, is_injected: bool = False) -> Role:
+    if is_init:
+        return Role.NATIVE_SIDECAR if stays(container) else Role.INIT
+    return Role.SIDECAR if is_injected or container["name"] in INJECTED_SIDECARS else Role.APP
+
+
+def read_container(
+    container: Manifest, *, is_init: bool, is_main: bool = False, is_injected: bool = False
+) -> Container:
+    role = role_of(container, is_init=is_init, is_injected=is_injected)
+    if is_main and role is Role.SIDECAR and not is_injected:
+        role = Role.APP  # somebody runs a proxy as the service itself
+    return Container(
+        container["name"], read_resources(container), container.get("image"), is_main, role, is_injected=is_injected
+    )
+
+
+def choose_main(template: Manifest, workload_name: str, *, annotated: str | None = None) -> tuple[str, str]:
+    """The main container of a pod template, and how it was chosen. annotated: what else than the template names it."""
+    annotations = (template.get("metadata") or {}).get("annotations") or {}
+    return choose_main_container(
+        [container["name"] for container in template["spec"]["containers"]],
+        workload_name,
+        annotated=annotations.get(DEFAULT_CONTAINER) or annotated,
+    )
+
+
+def read_containers(pod_spec: Manifest, main: str | None, *, is_injected: bool = False) -> tuple[Container, ...]:
+    """Every container of a pod spec: the ordinary ones in their order, then the init containers in theirs."""
+    ordinary = (
+        read_container(one, is_init=False, is_main=one["name"] == main, is_injected=is_injected)
+        for one in pod_spec.get("containers") or []
+    )
+    initial = (
+        read_container(one, is_init=True, is_injected=is_injected) for one in pod_spec.get("initContainers") or []
+    )
+    return (*ordinary, *initial)
+
+
+def read_resources(container: Manifest) -> Resources:
+    """Requests and limits as written; None where not set."""
+    resources = container.get("resources") or {}
+    return _resources(resources.get("requests") or {}, resources.get("limits") or {})
+
+
+def _resources(requests: Mapping[str, Any], limits: Mapping[str, Any]) -> Resources:
+    return Resources(
+        cpu_request_millicores=_amount(parse_cpu, requests, "cpu"),
+        cpu_limit_millicores=_amount(parse_cpu, limits, "cpu"),
+        memory_request_bytes=_amount(parse_memory, requests, "memory"),
+        memory_limit_bytes=_amount(parse_memory, limits, "memory"),
+    )
+
+
+def _amount(parse: Callable[[str], int], amounts: Mapping[str, Any], *names: str) -> int | None:
+    """The first of the names that is set; YAML lets people write 1 for "1"."""
+    return next((parse(str(amounts[name])) for name in names if amounts.get(name) is not None), None)
+
+
+def runs_java(container: Manifest) -> bool:
+    """Whether a container runs a Java virtual machine, by its image's name, its environment or its command.
+
+    >>> runs_java({"image": "eclipse-temurin:21-jre"}), runs_java({"image": "shop/javascript-api:3"})
+    (True, False)
+    """
+    if _JAVA_IMAGE.search(_without_registry(container.get("image") or "")):
+        return True
+    if any(_JAVA_VARIABLE.fullmatch(str(variable.get("name"))) for variable in container.get("env") or []):
+        return True
+    line = [*(container.get("command") or []), *(container.get("args") or [])]
+    return any(_JAVA_ARGUMENT.fullmatch(word) for text in line for word in str(text).split())
+
+
+def _without_registry(image: str) -> str:
+    """An image's path and tag; a registry's own name (java.example:5000/) and a digest say nothing of what is in it."""
+    first, slash, rest = image.partition("@")[0].partition("/")
+    return rest if slash and ("." in first or ":" in first or first == "localhost") else first + slash + rest
+
+
+# --- autoscalers -----------------------------------------------------------------------------------------------------
+
+
+def read_autoscalers(hpa: Manifest) -> tuple[Autoscaler, ...]:
+    """One for each resource that an HPA scales on, CPU first; one with the target REPLICAS where it scales on none."""
+    spec = hpa["spec"]
+    base = Autoscaler(
+        hpa["metadata"]["name"],
+        Target.REPLICAS,
+        is_utilisation=False,
+        target=_NO_TARGET,
+        min_replicas=int(spec.get("minReplicas", 1)),
+        max_replicas=int(spec["maxReplicas"]),
+    )
+    found = [one for metric in spec.get("metrics") or [] if (one := _resource_metric(base, metric)) is not None]
+    order = (Target.CPU, Target.MEMORY)
+    return tuple(sorted(found, key=lambda one: order.index(one.resource))) or (base,)
+
+
+def _resource_metric(base: Autoscaler, metric: Manifest) -> Autoscaler | None:
+    """CPU or memory of the pods, or of one container; None for custom, object and external metrics."""
+    on = metric.get("resource") or metric.get("containerResource")
+    if on is None or on["name"] not in (Target.CPU.value, Target.MEMORY.value):
+        return None
+    resource, target = Target(on["name"]), on["target"]
+    is_utilisation = target["type"] == "Utilization"
+    parse = parse_cpu if resource is Target.CPU else parse_memory
+    amount = target["averageUtilization"] if is_utilisation else parse(str(target["averageValue"]))
+    return replace(
+        base, resource=resource, is_utilisation=is_utilisation, target=int(amount), container=on.get("container")
+    )
+
+
+# --- what bounds the numbers -----------------------------------------------------------------------------------------
+
+
+def read_limit_range(objects: Iterable[Manifest]) -> AmountRange | None:
+    """What all LimitRanges of a namespace together allow one container; None where they say nothing of containers."""
+    items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == "Container"]
+    least = [_both(item.get("min") or {}) for item in items]
+    most = [_both(item.get("max") or {}) for item in items]
+    allowed = AmountRange(_strictest(least, max), _strictest(most, min))
+    return None if allowed == AmountRange() else allowed
+
+
+def read_defaults(objects: Iterable[Manifest]) -> Resources:
+    """What LimitRanges give to a container that sets nothing; the default limit is the default request, too.
+
+    Where several LimitRanges say something, which one wins is not defined; the first is taken.
+    """
+    items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == "Container"]
+    found = Resources()
+    for item in items:
+        # The API server fills these in itself when the LimitRange is made: max -> default -> defaultRequest.
+        limits = {**(item.get("max") or {}), **(item.get("default") or {})}
+        requests = {**(item.get("min") or {}), **limits, **(item.get("defaultRequest") or {})}
+        found = _filled(found, _resources(requests, limits))
+    return found
+
+
+def with_defaults(container: Container, defaults: Resources) -> tuple[Container, list[Reason]]:
+    """A container as its pods run: what it does not set comes from its limit, else from a LimitRange; and why."""
+    now, reasons = container.resources, []
+    for what, request, limit, write in (
+        ("CPU", "cpu_request_millicores", "cpu_limit_millicores", format_cpu),
+        ("memory", "memory_request_bytes", "memory_limit_bytes", format_memory),
+    ):
+        own_request, own_limit = getattr(now, request), getattr(now, limit)
+        if own_request is None and own_limit is not None:
+            text = f"{container.name} sets a {what} limit and no request: Kubernetes requests {write(own_limit)} for it"
+            reasons.append(Reason("request-from-limit", text))
+            now = replace(now, **{request: own_limit})
+            continue
+        for name, noun in ((request, "request"), (limit, "limit")):
+            given = getattr(defaults, name)
+            if getattr(now, name) is None and given is not None:
+                text = f"{container.name} sets no {what} {noun}: a LimitRange of the namespace gives it {write(given)}"
+                reasons.append(Reason("limit-range-default", text))
+                now = replace(now, **{name: given})
+    return replace(container, resources=now), reasons
+
+
+def read_quota(quota: Manifest) -> Quota | None:
+    """A ResourceQuota's amounts; None where it bounds neither CPU nor memory of every pod."""
+    spec = quota["spec"]
+    if spec.get("scopes") or spec.get("scopeSelector"):
+        return None  # it counts some pods only (best effort, a priority class)
+    hard = _quota_amounts((quota.get("status") or {}).get("hard") or spec.get("hard") or {})
+    used = _quota_amounts((quota.get("status") or {}).get("used") or {})
+    return None if hard == Resources() else Quota(quota["metadata"]["name"], hard, used)
+
+
+def _quota_amounts(amounts: Mapping[str, Any]) -> Resources:
+    return Resources(
+        cpu_request_millicores=_amount(parse_cpu, amounts, "requests.cpu", "cpu"),
+        cpu_limit_millicores=_amount(parse_cpu, amounts, "limits.cpu"),
+        memory_request_bytes=_amount(parse_memory, amounts, "requests.memory", "memory"),
+        memory_limit_bytes=_amount(parse_memory, amounts, "limits.memory"),
+    )
+
+
+def _both(amounts: Mapping[str, Any]) -> Resources:
+    """A LimitRange's min and max hold for the request and for the limit alike."""
+    return _resources(amounts, amounts)
+
+
+def _strictest(amounts: Sequence[Resources], choose: Callable[[list[int]], int]) -> Resources:
+    chosen: dict[str, int] = {}
+    for one in fields(Resources):
+        known = [value for amount in amounts if (value := getattr(amount, one.name)) is not None]
+        if known:
+            chosen[one.name] = choose(known)
+    return Resources(**chosen)
+
+
+def _filled(first: Resources, then: Resources) -> Resources:
+    missing = {one.name: getattr(then, one.name) for one in fields(Resources) if getattr(first, one.name) is None}
+    return replace(first, **missing)
+
+
+# --- how a rollout stands --------------------------------------------------------------------------------------------
+
+
+def rollout_report(manifest: Manifest, workload: Workload) -> str | None:
+    """What is still missing, in words; None once it is done. The rules of `kubectl rollout status`."""
+    status = manifest.get("status") or {}
+    for condition in status.get("conditions") or []:
+        if condition.get("reason") == "ProgressDeadlineExceeded":
+            raise ClusterError(f"{named(workload)} does not get ready: {condition.get('message', '')}")
+    if status.get("observedGeneration", 0) < manifest["metadata"].get("generation", 0):
+        return "a change that its controller has not seen yet"
+    wanted = replicas_of(manifest, workload.kind)
+    if workload.kind == "DaemonSet":
+        updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
+        total = updated
+    else:
+        updated, available = status.get("updatedReplicas", 0), status.get("availableReplicas", 0)
+        total = status.get("replicas", 0)
+    if updated == available == total == wanted:
+        return None
+    return f"{available} of {wanted} replicas available, {updated} of the newest template, {total} in all"
+
+
+def pod_complaints(pod: Manifest) -> Iterator[str]:
+    """Why a pod does not run, in Kubernetes' words."""
+    status = pod.get("status") or {}
+    for condition in status.get("conditions") or []:
+        if condition.get("type") == "PodScheduled" and condition.get("status") == "False":
+            yield f"{condition.get('reason', 'Unschedulable')}: {condition.get('message', '')}".rstrip(": ")
+    for container in status.get("containerStatuses") or []:
+        waiting = (container.get("state") or {}).get("waiting")
+        if waiting:
+            yield f"{container['name']} {waiting.get('reason', 'waits')} {waiting.get('message', '')}".rstrip()
