@@ -162,8 +162,13 @@ def _said(response: requests.Response) -> str:
 
 
 @contextmanager
-def in_words(url: str, timeout: timedelta) -> Iterator[None]:
-    """What the HTTP client raises, as SourceUnavailable that says what happened and what to try."""
+def in_words(
+    url: str, timeout: timedelta, *, passing: type[requests.exceptions.RequestException] | None = None
+) -> Iterator[None]:
+    """What the HTTP client raises, as SourceUnavailable that says what happened and what to try.
+
+    passing: what is left as it is, for a caller that has another answer to it.
+    """
     try:
         yield
     except requests.exceptions.SSLError as error:
@@ -182,6 +187,8 @@ def in_words(url: str, timeout: timedelta) -> Iterator[None]:
             hint="Is Prometheus running there? In a cluster: kubectl port-forward svc/prometheus-operated 9090",
         ) from error
     except requests.exceptions.RequestException as error:  # broken off, too many redirects, not JSON
+        if passing is not None and isinstance(error, passing):
+            raise
         raise SourceUnavailable(
             f"{url} does not answer like a Prometheus: {_cause(error)}.",
             hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",

@@ -17,7 +17,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from statistics import median
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -29,6 +29,7 @@ from mora.errors import BadInput, MoraError, SourceUnavailable
 from mora.sources import promql
 from mora.sources.access import Access, TooManySamples, in_words, open_session, refuse, retry_policy, split_url
 from mora.sources.derived import with_derived
+from mora.sources.wire import Wire
 
 # Prometheus refuses more than 11,000 points a series in one answer; no flag changes that.
 LONGEST_PIECE_POINTS = 10_000
@@ -38,7 +39,7 @@ _SHORTEST_PIECE_POINTS = 60
 _SCRAPES_IN_A_RATE_WINDOW = 4
 _SHORTEST_RATE_WINDOW = timedelta(seconds=10)
 # Where no scrape interval is found: what suits the slowest usual one, a minute.
-_FALLBACK_RATE_WINDOW = timedelta(minutes=5)
+FALLBACK_RATE_WINDOW = timedelta(minutes=5)
 _INTERVAL_SPANS = (timedelta(minutes=5), timedelta(hours=1))
 _KNOWN_LATELY = timedelta(hours=1)
 
@@ -170,6 +171,10 @@ class PrometheusSource:
             rate_window=rate_windows.container,
         )
 
+    def wire(self) -> Wire:
+        """A conversation for many long answers, with the same credentials and patience."""
+        return Wire(self._url, self._access, self._timeout, self._retries, self._backoff)
+
     def _conversation(self) -> _Api:
         return _Api(self._url, self._access, self._timeout, self._retries, self._backoff, self._workers)
 
@@ -248,8 +253,7 @@ class _Api:
 
     def ranges(self, texts: Mapping[str, str], window: Window) -> dict[str, list[_Series]]:
         """The answers to several queries over a window, asked a few at a time."""
-        pieces = _pieces(window.sample_count)
-        tasks = [(name, piece) for piece in pieces for name in texts]
+        tasks = [(name, piece) for piece in pieces(window.sample_count) for name in texts]
         joined: dict[str, dict[tuple[tuple[str, str], ...], Floats]] = {name: {} for name in texts}
         executor = ThreadPoolExecutor(self.workers, thread_name_prefix="mora-prometheus")
         try:
@@ -304,10 +308,10 @@ class _Api:
                 self.warnings.update(dict.fromkeys(f"Prometheus warns: {text}" for text in said))
 
 
-def _pieces(count: int, longest: int = LONGEST_PIECE_POINTS) -> list[tuple[int, int]]:
+def pieces(count: int, longest: int = LONGEST_PIECE_POINTS) -> list[tuple[int, int]]:
     """`count` rows cut into pieces of about equal length: (first, last), both included.
 
-    >>> _pieces(25, longest=10)
+    >>> pieces(25, longest=10)
     [(0, 7), (8, 15), (16, 24)]
     """
     parts = math.ceil(count / longest)
@@ -369,17 +373,33 @@ def _find_rate_windows(api: _Api, namespace: str, window: Window) -> RateWindows
     ):
         interval = _scrape_interval(api, selector, moments)
         if interval is None:
-            found.append(_FALLBACK_RATE_WINDOW)
+            found.append(FALLBACK_RATE_WINDOW)
             warnings.append(
                 f"The scrape interval of {what} could not be found, as there are no samples of {selector}; "
-                f"its rates are taken over {promql.duration(_FALLBACK_RATE_WINDOW)}."
+                f"its rates are taken over {promql.duration(FALLBACK_RATE_WINDOW)}."
             )
         else:
-            found.append(max(_SCRAPES_IN_A_RATE_WINDOW * interval, _SHORTEST_RATE_WINDOW))
+            found.append(rate_window_of(interval))
     return RateWindows(container=found[0], node=found[1], warnings=tuple(warnings))
 
 
-def _scrape_interval(api: _Api, selector: str, moments: Iterable[datetime]) -> timedelta | None:
+def rate_window_of(interval: timedelta) -> timedelta:
+    """What a rate is taken over where samples come every `interval`."""
+    return max(_SCRAPES_IN_A_RATE_WINDOW * interval, _SHORTEST_RATE_WINDOW)
+
+
+class _Asked(Protocol):
+    """What answers a query at one moment."""
+
+    def instant(self, query: str, at: datetime) -> list[dict[str, Any]]: ...
+
+
+def container_interval(api: _Asked, selector: str, window: Window) -> timedelta | None:
+    """How far apart the samples of a selector are in a window; None where there are too few."""
+    return _scrape_interval(api, selector, (window.end, window.start + (window.end - window.start) / 2, window.start))
+
+
+def _scrape_interval(api: _Asked, selector: str, moments: Iterable[datetime]) -> timedelta | None:
     """The median distance of the raw samples of the selector's best sampled series; None where there are too few.
 
     Counting samples would take a pod that is a minute old for one that is scraped rarely; their distance does not.
