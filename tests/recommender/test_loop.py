@@ -272,7 +272,7 @@ def test_one_write_that_fails_is_counted_and_the_rest_is_written(api: FakeVpaApi
 def test_a_pass_gives_up_when_the_api_server_is_away(api: FakeVpaApi, rig: Rig) -> None:
     for name in ("a", "b", "c", "d", "e"):
         api.add(manifest(name))
-    api.failing, api.failing_path = [503] * 10, "/status"
+    api.failing, api.failing_path = [500] * 10, "/status"
     report = rig.run_pass()
     assert (report.written, dict(report.errors)) == (0, {"write": 3})
     assert report.stopped == "3 writes failed one after the other"
@@ -317,7 +317,7 @@ def test_passes_follow_each_other_until_the_end_and_wait_longer_after_failures(a
                 stop.set()
             return 0.0
 
-    api.failing, api.failing_path = [503] * 3, "verticalpodautoscalers"
+    api.failing, api.failing_path = [500] * 3, "verticalpodautoscalers"
     rig.recommender.run(stop, timedelta(0), backoff=Watched(random.Random(7)))
     assert [2**n >= wait >= 2**n / 2 for n, wait in enumerate(waits, 1)] == [True] * 3
     assert len([r for r in api.requests if r.method == "GET"]) == 3
