@@ -13,6 +13,7 @@ nor depends on the library that trained it.
 from __future__ import annotations
 
 import os
+import random
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -311,7 +312,7 @@ def fit_network(
     changes = MinMaxScaler.fit(_changes(training))
     keras.utils.set_random_seed(seed)
     scaled_targets = changes.scale(_changes(training))
-    model = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0))
+    model = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
     model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss="mse", jit_compile=False)
     x, y = inputs.scale(training.inputs).astype(np.float32), scaled_targets.astype(np.float32)
     check_x = inputs.scale(validation.inputs).astype(np.float32)
@@ -400,19 +401,33 @@ def _silent_stderr() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start: Floats) -> Any:
+def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start: Floats, *, seed: int = 0) -> Any:
     """The architecture; every output starts at the mean of what it has to learn."""
-    layers = keras.layers
+    layers, initializers = keras.layers, keras.initializers
+    # Left alone, Keras draws each layer's seed from Python's `random`, which any other thread of the process moves on.
+    draws = random.Random(seed)  # noqa: S311  (no secret is drawn)
+
+    def drawn() -> int:
+        return draws.randint(1, 10**9)
+
+    def glorot() -> Any:
+        return initializers.GlorotUniform(drawn())
+
+    def lstm(units: int, **options: Any) -> Any:
+        first, second = glorot(), initializers.Orthogonal(seed=drawn())
+        return layers.LSTM(units, kernel_initializer=first, recurrent_initializer=second, seed=drawn(), **options)
+
     entry = keras.Input(shape)
-    flow = layers.LSTM(UNITS_FIRST, return_sequences=True, name="first")(entry)
-    flow = layers.Dropout(DROPOUT)(flow)
-    flow = layers.LSTM(UNITS_SECOND, name="second")(flow)
-    flow = layers.Dropout(DROPOUT)(flow)
+    flow = lstm(UNITS_FIRST, return_sequences=True, name="first")(entry)
+    flow = layers.Dropout(DROPOUT, seed=drawn())(flow)
+    flow = lstm(UNITS_SECOND, name="second")(flow)
+    flow = layers.Dropout(DROPOUT, seed=drawn())(flow)
     heads = []
     for index, target in enumerate(targets):
-        hidden = layers.Dense(UNITS_HEAD, activation="relu", name=f"{target.value}_hidden")(flow)
-        bias = keras.initializers.Constant(start[2 * index : 2 * index + 2])
-        heads.append(layers.Dense(2, bias_initializer=bias, name=target.value)(hidden))
+        name = f"{target.value}_hidden"
+        hidden = layers.Dense(UNITS_HEAD, activation="relu", kernel_initializer=glorot(), name=name)(flow)
+        bias = initializers.Constant(start[2 * index : 2 * index + 2])
+        heads.append(layers.Dense(2, kernel_initializer=glorot(), bias_initializer=bias, name=target.value)(hidden))
     whole = heads[0] if len(heads) == 1 else layers.Concatenate()(heads)
     return keras.Model(entry, whole)
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import random
 import subprocess
 import sys
+import threading
 
 import numpy as np
 import pytest
@@ -91,6 +93,29 @@ def test_the_same_seed_gives_the_same_weights(fitted: tuple[LstmForecaster, Pair
     pieces = segments(fakes.driven(repeats=1)[0])
     again = LstmForecaster(QUICK)
     again.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
+    assert again.network is not None
+    assert fitted[0].network is not None
+    for name, weight in fitted[0].network.weights.items():
+        np.testing.assert_array_equal(weight, again.network.weights[name])
+
+
+@pytest.mark.slow
+def test_what_other_threads_draw_at_random_changes_no_weight(fitted: tuple[LstmForecaster, Pairs]) -> None:
+    pieces = segments(fakes.driven(repeats=1)[0])
+    ended = threading.Event()
+
+    def draw() -> None:
+        while not ended.wait(0.0001):
+            random.random()
+
+    others = threading.Thread(target=draw)
+    others.start()
+    try:
+        again = LstmForecaster(QUICK)
+        again.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
+    finally:
+        ended.set()
+        others.join()
     assert again.network is not None
     assert fitted[0].network is not None
     for name, weight in fitted[0].network.weights.items():
