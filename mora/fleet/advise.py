@@ -1,0 +1,341 @@
+"""A workload as it stands and what its containers used -> a recommendation for every container.
+
+Every container is told of: those that are sized, with numbers and what they rest on; those that are left alone (init
+containers, sidecars, what is excluded), with the reason. Replicas stay as they are where no load was driven: history
+knows of no response times, so nobody can promise that fewer would do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from mora.domain import (
+    Advice,
+    Allocation,
+    Container,
+    ContainerAdvice,
+    Demand,
+    Evidence,
+    Quota,
+    Reason,
+    Recommendation,
+    Role,
+    Standing,
+    Target,
+    Window,
+    WorkloadHistory,
+    choose_main_container,
+)
+from mora.fleet.batch import Bounds, bounds_of
+from mora.fleet.evidence import evidence_of
+from mora.fleet.need import JOB_KINDS, Need, need_of, with_model
+from mora.fleet.retarget import unmeasured, with_retargets
+from mora.fleet.settings import FleetSettings, Sizing, sizing_of
+from mora.policies import PolicySettings, Surroundings, recommend, size
+from mora.quantities import format_duration
+
+_UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
+# What has not been seen for a day is gone or stands at no replicas; what it needs now nobody saw.
+_GONE_AFTER = timedelta(days=1)
+
+
+def advise(
+    standing: Standing,
+    history: WorkloadHistory,
+    settings: FleetSettings,
+    *,
+    bounds: Bounds | None = None,
+    model: Demand | None = None,
+    remarks: Sequence[Reason] = (),
+) -> Recommendation:
+    """What one workload's containers should request and be limited to, and why. Pure.
+
+    history: what they used, with the excluded spans already unknown (evidence.without); one without containers where
+    nothing answered. bounds: batch.bounds_of() of it, where many were asked for at once. model: what a trained model of
+    the service says of its main container. remarks: what else is to be said of it.
+    Raises BadInput where an override cannot be meant.
+    """
+    sizing = sizing_of(standing, settings)
+    current, guessed = _with_containers(standing, history)
+    scalers = standing.autoscalers or (() if current.autoscaler is None else (current.autoscaler,))
+    standing = replace(standing, allocation=current, autoscalers=scalers)
+    needs = _needs(standing, history, bounds or bounds_of([history], settings.hold)[0], settings, sizing)
+    main = current.main
+    assert main is not None  # noqa: S101  # _with_containers() always yields one
+    is_modelled = model is not None and main.name in needs
+    if model is not None and is_modelled:
+        needs[main.name] = with_model(model, needs[main.name])
+    advised = [_container(one, needs.get(one.name), standing, history, settings, sizing) for one in current.containers]
+    told = (*remarks, *standing.reasons, *sizing.reasons, *guessed, *_remarks(standing, history, settings))
+    advice = _assembled(standing, main, needs.get(main.name), advised, sizing)
+    advice = replace(
+        advice,
+        basis="model" if is_modelled else "history",
+        as_of=max((one.evidence.end for one in advised if one.evidence is not None), default=history.window.end),
+        reasons=tuple(dict.fromkeys((*told, *advice.reasons))),
+        autoscalers=standing.autoscalers,
+    )
+    return with_retargets(advice) if sizing.policy.touch_autoscaled else advice
+
+
+def _assembled(
+    standing: Standing, main: Container, need: Need | None, advised: Sequence[ContainerAdvice], sizing: Sizing
+) -> Recommendation:
+    """The main container's advice and the replicas, with the others beside them."""
+    own = next(one for one in advised if one.container == main.name)
+    asked = Demand(standing.workload, None, _UNKNOWN_TIME, None, None, None) if need is None else need.demand
+    base = recommend(asked, standing.allocation, _policy(standing, sizing), _around(main, standing, sizing))
+    replicas = base.replicas
+    if asked.replicas is None and [reason.code for reason in replicas.reasons] == ["no-number"]:
+        replicas = replace(replicas, reasons=(_replicas_left(standing),))
+    if standing.workload.kind in JOB_KINDS:
+        # What runs and ends is not scaled by an HPA.
+        base = replace(base, hpa_average_value_millicores=None, hpa_min_replicas=None, hpa_max_replicas=None)
+        base = replace(base, reasons=tuple(why for why in base.reasons if why.code != "hpa-average-value"))
+    return replace(
+        base,
+        cpu_request=own.cpu_request,
+        cpu_limit=own.cpu_limit,
+        memory_request=own.memory_request,
+        memory_limit=own.memory_limit,
+        replicas=replicas,
+        reasons=(*base.reasons, *own.reasons),
+        others=tuple(one for one in advised if one.container != main.name),
+        evidence=own.evidence,
+    )
+
+
+def _replicas_left(standing: Standing) -> Reason:
+    if standing.workload.kind in JOB_KINDS:
+        return Reason("replicas-by-job", "as many pods as its runs ask for")
+    now = standing.allocation.replicas
+    text = (
+        f"left at {'what it is' if now is None else now}: history holds no response times, so no count can be "
+        "promised; load experiments can (mora collect)"
+    )
+    return Reason("replicas-left", text)
+
+
+# --- one container ---------------------------------------------------------------------------------------------------
+
+
+def _needs(
+    standing: Standing, history: WorkloadHistory, bounds: Bounds, settings: FleetSettings, sizing: Sizing
+) -> dict[str, Need]:
+    """Container -> what it needs, of those that are sized and known to the history."""
+    return {
+        one.name: need_of(
+            standing.workload,
+            history.containers[one.name],
+            history.window,
+            said=bounds.get(one.name, {}),
+            hold=settings.hold,
+            sizing=sizing,
+        )
+        for one in standing.allocation.containers
+        if one.name in history.containers and left_alone(one, sizing) is None
+    }
+
+
+def left_alone(container: Container, sizing: Sizing) -> Reason | None:
+    """Why a container gets no numbers whatever it used; None where it is sized."""
+    name = container.name
+    if sizing.skip:
+        return Reason("skipped", "the workload is left out, as it is asked for (mora.dev/skip)")
+    if name in sizing.excluded_containers:
+        return Reason("excluded", f"{name} is left out, as it is asked for (exclude-containers)")
+    if container.role is Role.INIT:
+        text = (
+            f"{name} is an init container: it runs and ends before the others, and its request counts only where it is "
+            "above theirs; left alone"
+        )
+        return Reason("init-left", text)
+    if container.role is Role.NATIVE_SIDECAR and not sizing.include_sidecars:
+        return Reason("native-sidecar-left", f"{name} is a native sidecar; left alone without --include-sidecars")
+    if container.role is Role.SIDECAR and not sizing.include_sidecars:
+        how = "an injected sidecar" if container.is_injected else "a sidecar of a mesh or a platform"
+        return Reason("sidecar-left", f"{name} is {how}; left alone without --include-sidecars")
+    return None
+
+
+def _container(
+    container: Container,
+    need: Need | None,
+    standing: Standing,
+    history: WorkloadHistory,
+    settings: FleetSettings,
+    sizing: Sizing,
+) -> ContainerAdvice:
+    evidence = _evidence(container, history, settings)
+    if need is None:
+        why = left_alone(container, sizing) or _unseen(container, standing, history)
+        return replace(_untouched(container, why), evidence=evidence)
+    advice = size(need.demand, container, _policy(standing, sizing), _around(container, standing, sizing))
+    # Why a number is missing is known more exactly than that there is too little data.
+    if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
+        advice = replace(advice, cpu_request=replace(advice.cpu_request, reasons=(why_no_cpu,)))
+    if (why_no_memory := need.missing.get(Target.MEMORY)) is not None:
+        advice = replace(advice, memory_request=replace(advice.memory_request, reasons=(why_no_memory,)))
+    quota = _needs_cpu_limits(standing.quotas)
+    if quota is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
+        text = f"no limit would do, but the ResourceQuota {quota.name} asks for one on every container"
+        why_kept = Reason("quota-needs-limit", text)
+        advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
+    return replace(advice, evidence=evidence, reasons=_injected(container))
+
+
+def _policy(standing: Standing, sizing: Sizing) -> PolicySettings:
+    """The policy of the workload, within what its namespace's quotas ask for."""
+    if sizing.policy.cpu_limit == "unset" and _needs_cpu_limits(standing.quotas) is not None:
+        return replace(sizing.policy, cpu_limit="keep")
+    return sizing.policy
+
+
+def _around(container: Container, standing: Standing, sizing: Sizing) -> Surroundings:
+    return Surroundings(
+        autoscalers=standing.autoscalers,
+        shares_pod=sum(one.role is not Role.INIT for one in standing.allocation.containers) > 1,
+        limit_range=standing.limit_range,
+        no_memory_cut=_held_for_jvm(container, standing, sizing),
+    )
+
+
+def _untouched(container: Container, why: Reason) -> ContainerAdvice:
+    """No number for any of the four, and why."""
+    now = container.resources
+
+    def left(amount: int | None, *, is_limit: bool = False) -> Advice:
+        return Advice(amount, None, is_unset=is_limit and amount is None, reasons=(why,))
+
+    return ContainerAdvice(
+        container=container.name,
+        cpu_request=left(now.cpu_request_millicores),
+        cpu_limit=left(now.cpu_limit_millicores, is_limit=True),
+        memory_request=left(now.memory_request_bytes),
+        memory_limit=left(now.memory_limit_bytes, is_limit=True),
+        role=container.role,
+        reasons=_injected(container),
+    )
+
+
+def _injected(container: Container) -> tuple[Reason, ...]:
+    if not container.is_injected:
+        return ()
+    text = (
+        f"{container.name} stands in no template, it is put into the pods: its numbers are set where it is injected "
+        "(the mesh's configuration, or its annotations on the pod template)"
+    )
+    return (Reason("injected", text),)
+
+
+def _unseen(container: Container, standing: Standing, history: WorkloadHistory) -> Reason:
+    """Why a container that could be sized has no history."""
+    if not history.containers:
+        text = "no sample of any of its containers in the window: it has gone, never ran, or is not scraped"
+    else:
+        seen = ", ".join(sorted(history.containers))
+        text = f"no sample of {container.name} in the window; there are some of {seen}"
+    if standing.allocation.replicas == 0:
+        text += "; it stands at 0 replicas"
+    return Reason("no-history", text)
+
+
+def _held_for_jvm(container: Container, standing: Standing, sizing: Sizing) -> Reason | None:
+    if sizing.allow_jvm_cut or container.name not in standing.jvm:
+        return None
+    text = (
+        f"{container.name} runs a Java virtual machine, whose heap is sized from the memory it is given and does not "
+        "shrink with use; its memory is not cut without --allow-jvm-cut"
+    )
+    return Reason("held-jvm", text)
+
+
+def _needs_cpu_limits(quotas: Iterable[Quota]) -> Quota | None:
+    """A quota on limits.cpu lets no pod in that has a container without one."""
+    return next((quota for quota in quotas if quota.hard.cpu_limit_millicores is not None), None)
+
+
+def _evidence(container: Container, history: WorkloadHistory, settings: FleetSettings) -> Evidence | None:
+    if container.name not in history.containers:
+        return None
+    one = history.containers[container.name]
+    return evidence_of(one, history.window, spans=settings.excluded, queries=history.queries)
+
+
+# --- the workload ----------------------------------------------------------------------------------------------------
+
+
+def _with_containers(standing: Standing, history: WorkloadHistory) -> tuple[Allocation, tuple[Reason, ...]]:
+    """The allocation with at least one container: from the history, else named like the workload; and that it is so."""
+    current = standing.allocation
+    if current.autoscaler is None and standing.autoscalers:
+        current = replace(current, autoscaler=standing.autoscalers[0])
+    if current.containers:
+        return current, ()
+    names = sorted(history.containers)
+    if not names:
+        text = f"nobody knows its containers: {standing.workload.name!r} is a guess"
+        guessed = (Container(standing.workload.name, is_main=True),)
+        return replace(current, containers=guessed), (Reason("container-guessed", text),)
+    main, how = choose_main_container(names, standing.workload.name, order="by name")
+    text = f"its template is not known; containers are those that were scraped, the main one {main} ({how})"
+    containers = tuple(Container(name, is_main=name == main) for name in names)
+    return replace(current, containers=containers), (Reason("containers-from-history", text),)
+
+
+def _remarks(standing: Standing, history: WorkloadHistory, settings: FleetSettings) -> Iterable[Reason]:
+    """What is odd about the workload as a whole."""
+    current = standing.allocation
+    yield from filter(None, (unmeasured(scaler, current.containers) for scaler in standing.autoscalers))
+    yield from _kind_remarks(standing)
+    known = {container.name for container in current.containers}
+    gone = sorted(set(history.containers) - known)
+    if gone:
+        text = f"the history also holds {', '.join(gone)}, which the workload does not have any more; not sized"
+        yield Reason("container-gone", text)
+    yield from (Reason("source", warning) for warning in history.warnings)
+    window = history.window
+    found = [_evidence(one, history, settings) for one in current.containers]
+    known_windows = [one for one in found if one is not None]
+    if not known_windows:
+        return
+    start, end = min(one.start for one in known_windows), max(one.end for one in known_windows)
+    is_job = standing.workload.kind in JOB_KINDS
+    if start - window.start > max(window.step, timedelta(hours=1)) and not is_job:
+        yield Reason("window-short", _short_window(window, start, end))
+    if window.end - end > _GONE_AFTER and not is_job:
+        text = f"last seen {end:%Y-%m-%d %H:%M} UTC: what it needs since then nobody saw"
+        yield Reason("last-seen", text)
+
+
+def _kind_remarks(standing: Standing) -> Iterable[Reason]:
+    if standing.workload.kind == "Job":
+        text = "a Job's pod template cannot be changed: the numbers are for where it is made"
+        yield Reason("job-immutable", text)
+    if standing.known_by == "prometheus":
+        text = "known from Prometheus alone: annotations, LimitRange and image are as far as kube-state-metrics tells"
+        yield Reason("known-by-prometheus", text)
+    on_both = {scaler.resource for scaler in standing.autoscalers if scaler.is_utilisation}
+    if Target.CPU in on_both and Target.MEMORY in on_both:
+        yield Reason("autoscaler-several", "its HPA scales on CPU and on memory: the one that asks for more pods rules")
+
+
+def _short_window(window: Window, start: datetime, end: datetime) -> str:
+    asked, there = window.end - window.start, end - start
+    return (
+        f"history from {start:%Y-%m-%d %H:%M} UTC on, {_days(there)} of the {_days(asked)} asked for: it is younger, "
+        "or Prometheus keeps no more (retention)"
+    )
+
+
+def _days(span: timedelta) -> str:
+    """A span in days with one decimal, or as it is written where it is shorter.
+
+    >>> _days(timedelta(days=2, hours=12)), _days(timedelta(hours=6))
+    ('2.5 days', '6h')
+    """
+    if span < timedelta(days=1):
+        return format_duration(timedelta(minutes=round(span / timedelta(minutes=1))))
+    return f"{span / timedelta(days=1):.1f}".removesuffix(".0") + " days"

@@ -1,0 +1,71 @@
+"""mora/bounds asked for many containers at once: six times as quick as one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import numpy as np
+
+from mora.bounds.cpu import cpu_bounds_many
+from mora.bounds.memory import memory_bounds_many
+from mora.domain import Target, Window, WorkloadHistory
+from mora.fleet.evidence import Floats
+
+# Containers that are sized together; mora/bounds cuts its own work into as many.
+AT_ONCE = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What mora/bounds says of one container for the hold that begins where its history ends.
+
+    amount: cores or bytes. confidence: the stated chance, 0..1, that the promise is kept (CPU: at most a tenth of the
+    samples above; memory: none). holds: how many whole holds of its past that was learnt from.
+    """
+
+    amount: float
+    confidence: float
+    holds: int
+
+
+Bounds = Mapping[str, Mapping[Target, Said]]
+"""Container -> what is said of it; without the targets of which not a sample is known."""
+
+
+def bounds_of(histories: Sequence[WorkloadHistory], hold: timedelta) -> list[Bounds]:
+    """What mora/bounds says of every container of some histories, in their order."""
+    found: list[dict[str, dict[Target, Said]]] = [{name: {} for name in one.containers} for one in histories]
+    for window in dict.fromkeys(one.window for one in histories):
+        rows = [
+            (number, name) for number, one in enumerate(histories) if one.window == window for name in one.containers
+        ]
+        for start in range(0, len(rows), AT_ONCE):
+            part = rows[start : start + AT_ONCE]
+            for target in (Target.CPU, Target.MEMORY):
+                use = np.array([_use(histories[number], name, target) for number, name in part])
+                for (number, name), said in zip(part, _said(use, window, target, hold), strict=True):
+                    if said is not None:
+                        found[number][name][target] = said
+    return list(found)
+
+
+def _use(history: WorkloadHistory, name: str, target: Target) -> Floats:
+    one = history.containers[name]
+    return one.cpu_cores if target is Target.CPU else one.mem_bytes
+
+
+def _said(use: Floats, window: Window, target: Target, hold: timedelta) -> list[Said | None]:
+    """use: shape (containers, samples)."""
+    step_seconds, hold_seconds = window.step.total_seconds(), hold.total_seconds()
+    rule = cpu_bounds_many if target is Target.CPU else memory_bounds_many
+    count = use.shape[1]
+    found = rule(use, step_seconds=step_seconds, decisions=np.array([count]), hold_seconds=hold_seconds)
+    is_known = ~np.isnan(use)
+    first = np.where(is_known.any(axis=1), is_known.argmax(axis=1), count)
+    holds = ((count - first) * step_seconds // hold_seconds).astype(int)
+    return [
+        None if np.isnan(request) else Said(float(request), float(confidence), int(whole))
+        for request, confidence, whole in zip(found.requests[:, 0], found.confidence[:, 0], holds, strict=True)
+    ]

@@ -1,0 +1,79 @@
+"""What a container's numbers rest on: the effective window, its samples, its peaks, and when and where they were."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import ContainerHistory, Evidence, Target, Window, WorkloadHistory
+from mora.fleet.spans import Span, left_out, words_of
+
+Floats = NDArray[np.float64]
+_LEVEL = 0.95
+
+
+def without(history: WorkloadHistory, spans: Sequence[Span]) -> WorkloadHistory:
+    """The same history with the samples of some spans not known. Single figures (start-up peaks, kills) stay."""
+    taken = left_out(history.window, spans)
+    if not taken.any():
+        return history
+    return replace(history, containers={name: _masked(one, taken) for name, one in history.containers.items()})
+
+
+def _masked(one: ContainerHistory, taken: NDArray[np.bool_]) -> ContainerHistory:
+    cpu, memory = (np.where(taken, np.nan, values) for values in (one.cpu_cores, one.mem_bytes))
+    # The source named the pod of the whole window's peak; of the peak that is left nobody said whose it was.
+    stays = {Target.CPU: _peak(cpu) == _peak(one.cpu_cores), Target.MEMORY: _peak(memory) == _peak(one.mem_bytes)}
+    return replace(
+        one,
+        cpu_cores=cpu,
+        mem_bytes=memory,
+        throttled=None if one.throttled is None else np.where(taken, np.nan, one.throttled),
+        peak_pods={target: pod for target, pod in one.peak_pods.items() if stays.get(target, False)},
+    )
+
+
+def evidence_of(
+    history: ContainerHistory, window: Window, *, spans: Sequence[Span], queries: Mapping[str, str]
+) -> Evidence | None:
+    """What is known of one container, spans left out already; None where not a single sample is."""
+    known = np.flatnonzero(~(np.isnan(history.cpu_cores) & np.isnan(history.mem_bytes)))
+    if not len(known):
+        return None
+    first, last = int(known[0]), int(known[-1])
+    cpu, memory = _peak(history.cpu_cores), _peak(history.mem_bytes)
+    cpu_known = history.cpu_cores[~np.isnan(history.cpu_cores)]
+    throttled = None if history.throttled is None else history.throttled[~np.isnan(history.throttled)]
+    return Evidence(
+        start=moment(window, first),
+        end=moment(window, last),
+        step=window.step,
+        samples=len(known),
+        expected=last - first + 1 - int(left_out(window, spans)[first : last + 1].sum()),
+        pods=history.pods,
+        cpu_level_cores=float(np.quantile(cpu_known, _LEVEL)) if len(cpu_known) else None,
+        cpu_peak_cores=None if cpu is None else float(history.cpu_cores[cpu]),
+        cpu_peak_at=None if cpu is None else moment(window, cpu),
+        cpu_peak_pod=history.peak_pods.get(Target.CPU),
+        mem_peak_bytes=None if memory is None else float(history.mem_bytes[memory]),
+        mem_peak_at=None if memory is None else moment(window, memory),
+        mem_peak_pod=history.peak_pods.get(Target.MEMORY),
+        throttled_ratio=float(throttled.mean()) if throttled is not None and len(throttled) else None,
+        oom_kills=history.oom_kills,
+        restarts=history.restarts,
+        left_out=words_of(window, spans),
+        queries=queries,
+    )
+
+
+def moment(window: Window, sample: int) -> datetime:
+    """When a sample of a window was taken."""
+    return window.start + sample * window.step
+
+
+def _peak(values: Floats) -> int | None:
+    return None if bool(np.isnan(values).all()) else int(np.nanargmax(values))

@@ -1,0 +1,349 @@
+"""One container's history -> what it needs for the coming hold, in the terms that the policies take.
+
+The number itself is mora/bounds': learnt from the samples as they came, and what `mora backtest` replays and scores
+under the name `mora`. What that rule cannot see is told apart here: use held at a limit, or throttled, is no demand;
+the first minutes of a pod, kept out of the samples, must be covered; an OOM kill says that the limit was too little;
+and of a job, which leaves gaps between its runs, the peaks of the runs are all that counts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import ContainerHistory, Demand, Reason, Target, TargetDemand, Window, Workload
+from mora.features import six_digits
+from mora.fleet.batch import Said
+from mora.fleet.evidence import Floats, moment
+from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
+from mora.model.next_hold import words_of
+from mora.quantities import format_duration, readable_bytes, readable_cores
+from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
+
+JOB_KINDS = frozenset({"Job", "CronJob"})
+_WEEK = timedelta(days=7)
+_DAY = timedelta(days=1)
+# A level held in a twentieth of the samples is the p95, which is what a limit cuts off first.
+_PINNED_SHARE = 0.05
+# Throttling hurts when there is work to do: it is looked at where use is highest.
+_BUSY_SHARE = 0.9
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """What a container needs. missing: of the targets without an honest number, why.
+
+    demand.replicas is None: history knows of no SLO.
+    """
+
+    demand: Demand
+    missing: Mapping[Target, Reason]
+
+
+def need_of(
+    workload: Workload,
+    history: ContainerHistory,
+    window: Window,
+    *,
+    said: Mapping[Target, Said],
+    hold: timedelta,
+    sizing: Sizing,
+) -> Need:
+    """What a container needs, from its history alone (spans that are excluded are NaN in it already).
+
+    said: what mora/bounds says of it (batch.bounds_of); of a job it is not looked at.
+    """
+    is_job = workload.kind in JOB_KINDS
+    cpu, memory = (
+        _of_runs(history, target, sizing)
+        if is_job
+        else _of_hold(history, window, target, said=said.get(target), hold=hold, sizing=sizing)
+        for target in (Target.CPU, Target.MEMORY)
+    )
+    demand = Demand(
+        workload=workload,
+        load=None,
+        as_of=_last(history, window),
+        cpu=cpu if isinstance(cpu, TargetDemand) else None,
+        memory=memory if isinstance(memory, TargetDemand) else None,
+        replicas=None,
+        startup_cpu_cores=_known(history.startup_cpu_cores),
+        startup_memory_bytes=_known(history.startup_mem_bytes),
+        oom_kills=history.oom_kills,
+        oom_peak_bytes=_known(history.oom_limit_bytes) if history.oom_kills else None,
+    )
+    found = {Target.CPU: cpu, Target.MEMORY: memory}
+    return Need(demand, {target: why for target, why in found.items() if isinstance(why, Reason)})
+
+
+# --- what runs all the time ------------------------------------------------------------------------------------------
+
+
+def _of_hold(
+    history: ContainerHistory,
+    window: Window,
+    target: Target,
+    *,
+    said: Said | None,
+    hold: timedelta,
+    sizing: Sizing,
+) -> TargetDemand | Reason:
+    use = _use(history, target)
+    if said is None:
+        return Reason("no-history", f"not one sample of {target.value} in the window")
+    if (refused := _too_little(use, window, target)) is not None:
+        return refused
+    recent = use[-_count(_WEEK, window) - _quiet(use) :]
+    known = recent[~np.isnan(recent)]
+    bound, peak, reasons = said.amount, float(known.max()), [_bound_reason(said, target, hold)]
+    factor = sizing.cpu_factor if target is Target.CPU else sizing.memory_factor
+    if factor > 1:
+        text = f"with the margin that is asked for, x {factor:g} = {_readable(target, bound * factor)}"
+        reasons.append(Reason("margin", text))
+        bound *= factor
+    if target is Target.CPU and sizing.cpu_quantile is not None:
+        level = float(np.quantile(use[~np.isnan(use)], sizing.cpu_quantile, method="higher"))
+        text = f"{sizing.cpu_quantile:.4g} of the samples, as asked for, are at or below {_readable(target, level)}"
+        reasons.append(Reason("quantile", text))
+        bound = max(bound, level)
+    held = _held(history, window, target)
+    if held is not None:
+        # What was seen while it was held, and the limit itself where use stood at it, is the least of the need.
+        bound = max(bound, held.level)
+        peak = bound if target is Target.CPU else peak
+        reasons.append(Reason("at-least-limit", held.words))
+    return TargetDemand(
+        centre=six_digits(float(known[-_count(hold, window) :].mean())),
+        bound=six_digits(bound),
+        peak=six_digits(peak),
+        confidence=said.confidence,
+        holds=said.holds,
+        pinned=held is not None,
+        reasons=tuple(reasons),
+        takes_buffer=False,
+    )
+
+
+def _bound_reason(said: Said, target: Target, hold: timedelta) -> Reason:
+    promise = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
+    past = f"{said.holds} such hold{'' if said.holds == 1 else 's'} of its own past" if said.holds else "less than one"
+    text = f"bound {_readable(target, said.amount)} for the next {words_of(hold)} ({promise}), learnt from {past}"
+    return Reason("bound", text)
+
+
+def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
+    known = np.flatnonzero(~np.isnan(use))
+    span = (int(known[-1]) - int(known[0]) + 1) * window.step
+    if span >= LEAST_SPAN and len(known) >= LEAST_SAMPLES:
+        return None
+    text = (
+        f"{target.value}: {len(known)} samples over {_words(span)} are too few for a number: "
+        f"{_words(LEAST_SPAN)} and {LEAST_SAMPLES} samples are the least"
+    )
+    return Reason("too-little-data", text)
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def _of_runs(history: ContainerHistory, target: Target, sizing: Sizing) -> TargetDemand | Reason:
+    """The largest of all runs; with k of them, the next stays below it with a chance of k in k + 1.
+
+    Memory takes the policy's buffer on that peak, since a run that outgrows it is killed; CPU takes none.
+    """
+    use = _use(history, target)
+    known = use[~np.isnan(use)]
+    startup = _known(history.startup_cpu_cores if target is Target.CPU else history.startup_mem_bytes)
+    seen = [*(float(known.max()) for _ in range(1) if len(known)), *([] if startup is None else [startup])]
+    runs = history.pods
+    if not seen:
+        return Reason("no-history", f"not one sample of {target.value} in the window")
+    if runs < LEAST_RUNS:
+        text = f"{runs} run{'' if runs == 1 else 's'} in the window; {LEAST_RUNS} are the least for a number"
+        return Reason("too-little-data", text)
+    peak = max(seen)
+    factor = sizing.cpu_factor if target is Target.CPU else 1.0
+    text = f"the largest of {runs} runs, {_readable(target, peak)}"
+    if factor > 1:
+        text += f", with the margin that is asked for, x {factor:g}"
+    return TargetDemand(
+        centre=six_digits(peak),
+        bound=six_digits(peak * factor),
+        peak=six_digits(peak),
+        confidence=runs / (runs + 1),
+        holds=runs,
+        reasons=(Reason("runs", text),),
+        takes_buffer=target is Target.MEMORY,
+    )
+
+
+# --- use that was held back ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """That use was held back. level: the least that is needed, cores or bytes. words: how that was seen."""
+
+    level: float
+    words: str
+
+
+def _held(history: ContainerHistory, window: Window, target: Target) -> _Held | None:
+    """Whether use of the last week was held at a limit, or throttled; None where it was free.
+
+    Where the limit was raised or taken away since and a day has passed under the new one, that day on is what counts.
+    """
+    use = _use(history, target)
+    limit = history.cpu_limit_cores if target is Target.CPU else history.mem_limit_bytes
+    throttled = history.throttled if target is Target.CPU else None
+    last = len(use) - _quiet(use)
+    begin = _since_raised(use, limit, max(0, last - _count(_WEEK, window)), last, _count(_DAY, window))
+    era = slice(begin, last)
+    at_limit = _at_limit(use[era], None if limit is None else limit[era], target)
+    if at_limit is not None:
+        return at_limit
+    return None if throttled is None else _throttled(use[era], throttled[era])
+
+
+def _since_raised(use: Floats, limit: Floats | None, begin: int, last: int, day: int) -> int:
+    """The sample from which on the limit of today holds, if that is a day and more; else `begin`."""
+    if limit is None or last <= begin:
+        return begin
+    now = limit[last - 1]
+    lower = np.flatnonzero(limit[begin:last] < (np.inf if np.isnan(now) else now * CPU_PINNED_RATIO))
+    if not len(lower):
+        return begin
+    raised = begin + int(lower[-1]) + 1
+    return raised if int((~np.isnan(use[raised:last])).sum()) >= day else begin
+
+
+def _at_limit(use: Floats, limit: Floats | None, target: Target) -> _Held | None:
+    if limit is None:
+        return None
+    is_cpu = target is Target.CPU
+    known = ~np.isnan(use)
+    held = known & (use >= limit * (CPU_PINNED_RATIO if is_cpu else MEMORY_PINNED_RATIO))
+    # CPU may touch its limit now and then; memory that does is a step away from a kill.
+    if held.sum() < (max(_PINNED_SHARE * known.sum(), 1) if is_cpu else 1):
+        return None
+    level = float(limit[held].max())
+    share = held.sum() / known.sum()
+    text = (
+        f"in {share:.1%} of the last week's samples {target.value} was at its limit of {_readable(target, level)}: "
+        "the need is at least that"
+    )
+    return _Held(level, text)
+
+
+def _throttled(use: Floats, throttled: Floats) -> _Held | None:
+    known = ~np.isnan(use) & ~np.isnan(throttled)
+    if not known.any():
+        return None
+    busy = known & (use >= np.quantile(use[known], _BUSY_SHARE))
+    ratio = float(throttled[busy].mean())
+    if ratio <= THROTTLED_RATIO:
+        return None
+    # Not the peak: one spike of an hour says little of what the busy hours wanted.
+    level = float(np.quantile(use[known], 1.0 - _PINNED_SHARE))
+    text = (
+        f"throttled in {ratio:.0%} of its CPU periods when busiest in the last week (p95 of use "
+        f"{_readable(Target.CPU, level)}): what is seen there is what it got, not what it wanted"
+    )
+    return _Held(level, text)
+
+
+# --- with a trained model --------------------------------------------------------------------------------------------
+
+
+def with_model(model: Demand, need: Need) -> Need:
+    """A trained model's demand, never below what the cluster's history shows.
+
+    The load and the replicas are the model's; use at a limit, start-up peaks and OOM kills of the cluster count, too.
+    """
+    history = need.demand
+    both = replace(
+        model,
+        workload=history.workload,
+        cpu=_larger(model.cpu, history.cpu, Target.CPU),
+        memory=_larger(model.memory, history.memory, Target.MEMORY),
+        startup_cpu_cores=_most(model.startup_cpu_cores, history.startup_cpu_cores),
+        startup_memory_bytes=_most(model.startup_memory_bytes, history.startup_memory_bytes),
+        oom_kills=max(model.oom_kills, history.oom_kills),
+        oom_peak_bytes=_most(model.oom_peak_bytes, history.oom_peak_bytes),
+    )
+    known = {Target.CPU: both.cpu, Target.MEMORY: both.memory}
+    return Need(both, {target: why for target, why in need.missing.items() if known[target] is None})
+
+
+def _larger(model: TargetDemand | None, history: TargetDemand | None, target: Target) -> TargetDemand | None:
+    if model is None or history is None:
+        # Where the model is silent (a load beyond what was driven), what was seen stands.
+        return model or history
+    added = []
+    if history.bound > model.bound:
+        text = (
+            f"the cluster's history asks for more than the model: {_readable(target, history.bound)} instead of "
+            f"{_readable(target, model.bound)}"
+        )
+        added = [Reason("history-above-model", text), *history.reasons]
+    elif history.pinned:
+        added = [reason for reason in history.reasons if reason.code == "at-least-limit"]
+    return replace(
+        model,
+        bound=max(model.bound, history.bound),
+        peak=max(model.peak, history.peak),
+        confidence=min(model.confidence, history.confidence) if history.bound > model.bound else model.confidence,
+        pinned=model.pinned or history.pinned,
+        reasons=(*model.reasons, *added),
+    )
+
+
+# --- small things ----------------------------------------------------------------------------------------------------
+
+
+def _use(history: ContainerHistory, target: Target) -> Floats:
+    return history.cpu_cores if target is Target.CPU else history.mem_bytes
+
+
+def _quiet(use: Floats) -> int:
+    """How many samples at the end are not known: what has gone is judged by its last week."""
+    known: NDArray[np.intp] = np.flatnonzero(~np.isnan(use))
+    return len(use) - 1 - int(known[-1]) if len(known) else len(use)
+
+
+def _count(span: timedelta, window: Window) -> int:
+    return max(1, round(span / window.step))
+
+
+def _last(history: ContainerHistory, window: Window) -> datetime:
+    quiet = min(_quiet(history.cpu_cores), _quiet(history.mem_bytes))
+    return moment(window, max(window.sample_count - 1 - quiet, 0))
+
+
+def _known(value: float | None) -> float | None:
+    return None if value is None or np.isnan(value) else value
+
+
+def _most(*values: float | None) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+def _readable(target: Target, use: float) -> str:
+    return readable_cores(use) if target is Target.CPU else readable_bytes(use)
+
+
+def _words(span: timedelta) -> str:
+    """A span as a person says it, in its largest unit with one decimal.
+
+    >>> _words(timedelta(days=3, hours=2)), _words(timedelta(hours=5)), _words(timedelta(minutes=50))
+    ('3.1 days', '5 h', '50 min')
+    """
+    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")):
+        if span >= unit:
+            count = f"{span / unit:.1f}".removesuffix(".0")
+            return f"{count} {name}{'s' if name == 'day' and count != '1' else ''}"
+    return format_duration(span)

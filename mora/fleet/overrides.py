@@ -1,0 +1,222 @@
+"""What a team wants otherwise for a workload, in its manifest or in mora.toml; a bad value is an error, never ignored.
+
+    metadata:
+      annotations:
+        mora.dev/memory-floor: 256Mi
+        mora.dev/exclude-containers: debug, agent
+
+    [workloads."shop/frontend"]
+    memory_floor = "256Mi"
+
+The nearest wins, key by key: [workloads] of mora.toml > annotation > [namespaces] of mora.toml > flags and settings. A
+file that the person who runs MOrA can edit at once stands above a manifest that somebody else owns.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from types import MappingProxyType
+from typing import Any
+
+from mora.domain import Standing, Workload, check_name
+from mora.errors import BadInput, MoraError
+from mora.quantities import parse_cpu, parse_memory, parse_ratio
+
+PREFIX = "mora.dev/"
+_HELM_PATH = "helm-path."
+# Notes that MOrA's own parts leave on objects; not for people to set.
+_INTERNAL = "internal-"
+
+
+# --- parsers: annotations are always text, mora.toml has numbers, switches and lists as well -------------------------
+
+
+def _factor(value: object) -> float:
+    number = _number(value)
+    if not 1.0 <= number < float("inf"):
+        raise BadInput(f"{value!r} is no factor of at least 1: a margin may not cut what is needed.")
+    return number
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise BadInput(f"{value!r} is not a number.")
+    try:
+        return float(value)
+    except ValueError as error:
+        raise BadInput(f"{value!r} is not a number.") from error
+
+
+def _quantile(value: object) -> float:
+    share = parse_ratio(value if isinstance(value, str) else repr(_number(value)))
+    if share <= 0:
+        raise BadInput(f"{value!r} must be more than 0.", hint="Write it like 0.99, or 99%.")
+    return share
+
+
+def _amount(parse: Callable[[str], int]) -> Callable[[object], int]:
+    def parse_amount(value: object) -> int:
+        if isinstance(value, str):
+            return parse(value)
+        raise BadInput(f"{value!r} must be a quantity in quotes.", hint='Write CPU like "250m", memory like "512Mi".')
+
+    return parse_amount
+
+
+def _switch(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise BadInput(f"{value!r} is neither true nor false.")
+    return value == "true"
+
+
+def _containers(value: object) -> frozenset[str]:
+    """Names with commas between them, or a list of them."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise BadInput(f"{value!r} is no list of containers.", hint="Write it like: debug, agent")
+    return frozenset(check_name(name.strip(), "container name") for name in names)
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """What is wanted otherwise; None where nothing is said. origins: field -> where it is said, in words."""
+
+    cpu_buffer: float | None = None
+    memory_buffer: float | None = None
+    cpu_quantile: float | None = None
+    cpu_floor_millicores: int | None = None
+    memory_floor_bytes: int | None = None
+    cpu_cap_millicores: int | None = None
+    memory_cap_bytes: int | None = None
+    exclude_containers: frozenset[str] | None = None
+    include_sidecars: bool | None = None
+    allow_jvm_cut: bool | None = None
+    skip: bool | None = None
+    origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+
+    def over(self, wider: Overrides) -> Overrides:
+        """These, and what `wider` says where these say nothing."""
+        said = {**wider.said, **self.said}
+        return Overrides(**said, origins={**wider.origins, **self.origins})
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """Field -> value, of those that say something."""
+        return {
+            item.name: value
+            for item in fields(self)
+            if item.name != "origins" and (value := getattr(self, item.name)) is not None
+        }
+
+
+# Key in an annotation ("-") or in mora.toml ("_") -> the field, and what its value may be.
+_KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
+    "cpu-buffer": ("cpu_buffer", _factor),
+    "memory-buffer": ("memory_buffer", _factor),
+    "cpu-quantile": ("cpu_quantile", _quantile),
+    "cpu-floor": ("cpu_floor_millicores", _amount(parse_cpu)),
+    "memory-floor": ("memory_floor_bytes", _amount(parse_memory)),
+    "cpu-cap": ("cpu_cap_millicores", _amount(parse_cpu)),
+    "memory-cap": ("memory_cap_bytes", _amount(parse_memory)),
+    "exclude-containers": ("exclude_containers", _containers),
+    "include-sidecars": ("include_sidecars", _switch),
+    "allow-jvm-cut": ("allow_jvm_cut", _switch),
+    "skip": ("skip", _switch),
+}
+
+
+def keys() -> tuple[str, ...]:
+    """What can be overridden, as annotations write it."""
+    return tuple(_KEYS)
+
+
+def key_of(name: str) -> str:
+    """The key of a field of Overrides.
+
+    >>> key_of("memory_floor_bytes")
+    'memory-floor'
+    """
+    return next(key for key, (known, _) in _KEYS.items() if known == name)
+
+
+def parse_overrides(table: Mapping[str, object], place: Callable[[str], str]) -> Overrides:
+    """A table of keys and values. place: words for where a key stands; BadInput names it, and the nearest key there is.
+
+    >>> parse_overrides({"memory-floor": "256Mi"}, lambda key: key).memory_floor_bytes
+    268435456
+    """
+    found: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for written, value in table.items():
+        key = written.replace("_", "-")
+        if key not in _KEYS:
+            near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(_KEYS)}."
+            raise BadInput(f"{place(written)} is nothing that MOrA knows.", hint=hint)
+        name, parse = _KEYS[key]
+        try:
+            found[name] = parse(value)
+        except MoraError as error:
+            raise BadInput(f"{place(written)}: {error.message}", hint=error.hint) from error
+        origins[name] = place(written)
+    return Overrides(**found, origins=origins)
+
+
+def parse_table(tables: object, section: str) -> Mapping[str, Overrides]:
+    """[namespaces] or [workloads] of mora.toml: name -> overrides. A workload is written namespace/name."""
+    if not isinstance(tables, Mapping):
+        raise BadInput(f"[{section}] holds a table for each name.", hint=f"Write it like {_EXAMPLES[section]}.")
+    return MappingProxyType({_checked(name, section): _one(name, table, section) for name, table in tables.items()})
+
+
+_EXAMPLES = {"namespaces": "[namespaces.shop]", "workloads": '[workloads."shop/frontend"]'}
+
+
+def _checked(name: str, section: str) -> str:
+    parts = name.split("/")
+    if len(parts) != (2 if section == "workloads" else 1):
+        raise BadInput(f"{name!r} is no name in [{section}].", hint=f"Write it like {_EXAMPLES[section]}.")
+    for part in parts:
+        check_name(part)
+    return name
+
+
+def _one(name: str, table: object, section: str) -> Overrides:
+    if not isinstance(table, Mapping):
+        raise BadInput(f"[{section}]: {name!r} is no table.", hint=f"Write it like {_EXAMPLES[section]}.")
+    header = f'[{section}."{name}"]' if section == "workloads" else f"[{section}.{name}]"
+    return parse_overrides(table, lambda key: f"mora.toml {header} {key}")
+
+
+# --- annotations -----------------------------------------------------------------------------------------------------
+
+
+def annotated(standing: Standing) -> Overrides:
+    """What the workload's own annotations want; BadInput names the workload and the annotation."""
+    said = {name.removeprefix(PREFIX): value for name, value in standing.annotations.items() if name.startswith(PREFIX)}
+    said = {key: value for key, value in said.items() if not key.startswith((_HELM_PATH, _INTERNAL))}
+    return parse_overrides(said, lambda key: f"{words_for(standing.workload)}: annotation {PREFIX}{key}")
+
+
+def helm_paths(standings: Iterable[Standing]) -> dict[str, str]:
+    """Where a chart's values hold a container's resources: "namespace/workload/container" -> values path."""
+    prefix = PREFIX + _HELM_PATH
+    return {
+        f"{standing.workload.namespace}/{standing.workload.name}/{name.removeprefix(prefix)}": path
+        for standing in standings
+        for name, path in standing.annotations.items()
+        if name.startswith(prefix)
+    }
+
+
+def words_for(workload: Workload) -> str:
+    """A workload as kubectl names it.
+
+    >>> words_for(Workload("shop", "frontend"))
+    'deployment/frontend in namespace shop'
+    """
+    return f"{workload.kind.lower()}/{workload.name} in namespace {workload.namespace}"

@@ -1,0 +1,64 @@
+"""Whether a namespace's ResourceQuota has room for all of its advice together."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from mora.domain import Quota, Reason, Recommendation, Role, Standing
+from mora.fleet.need import JOB_KINDS
+from mora.quantities import format_cpu, format_memory
+
+# Field of Resources -> how a ResourceQuota names it.
+_NAMES: Mapping[str, str] = {
+    "cpu_request_millicores": "requests.cpu",
+    "cpu_limit_millicores": "limits.cpu",
+    "memory_request_bytes": "requests.memory",
+    "memory_limit_bytes": "limits.memory",
+}
+
+
+def with_quotas(advice: Sequence[Recommendation], standings: Sequence[Standing]) -> list[Recommendation]:
+    """The advice of one namespace, with what its quotas have no room for said of those that would grow.
+
+    Counted are the pods that run now (replicas; a DaemonSet's where known), not those of jobs, which come and go.
+    """
+    quotas = {quota.name: quota for standing in standings for quota in standing.quotas}
+    added: dict[int, list[Reason]] = {number: [] for number in range(len(advice))}
+    for quota in quotas.values():
+        for name in _NAMES:
+            growth = [_growth(one, name) for one in advice]
+            text = _over(quota, name, growth)
+            for number, change in enumerate(growth):
+                if text is not None and change > 0:
+                    added[number].append(Reason("quota", text))
+    return [replace(one, reasons=(*one.reasons, *added[number])) for number, one in enumerate(advice)]
+
+
+def _growth(advice: Recommendation, name: str) -> int:
+    """By how much all pods of a workload together would ask for more of a resource, less being negative."""
+    replicas = advice.current.replicas
+    if replicas is None or advice.workload.kind in JOB_KINDS:
+        return 0
+    now, then = (
+        sum(getattr(c.resources, name) or 0 for c in allocation.containers if c.role is not Role.INIT)
+        for allocation in (advice.current, advice.target)
+    )
+    return then * (advice.target.replicas or replicas) - now * replicas
+
+
+def _over(quota: Quota, name: str, growth: Sequence[int]) -> str | None:
+    hard, used = getattr(quota.hard, name), getattr(quota.used, name)
+    if hard is None:
+        return None
+    write = format_cpu if name.startswith("cpu") else format_memory
+    free = hard - (used or 0)
+    net, raises = sum(growth), sum(change for change in growth if change > 0)
+    what = f"the ResourceQuota {quota.name} ({_NAMES[name]} {write(hard)}, {write(used or 0)} of it in use)"
+    if net > free:
+        return f"{what} has no room for all advice of this namespace: it comes to {write((used or 0) + net)}"
+    if raises > free:
+        return (
+            f"{what} has room for all advice of this namespace only once the cuts have been applied: apply them first"
+        )
+    return None

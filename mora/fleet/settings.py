@@ -1,0 +1,116 @@
+"""The settings of a run over many workloads, and what they come to for one of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from datetime import timedelta
+from types import MappingProxyType
+from typing import Any
+
+from mora.domain import Reason, Standing
+from mora.errors import BadInput
+from mora.fleet.overrides import Overrides, annotated, key_of, words_for
+from mora.fleet.spans import Span
+from mora.policies import PolicySettings
+from mora.quantities import format_cpu, format_memory
+
+# Less says nothing of a day's course; KRR asks for as many samples (points_required).
+LEAST_SPAN = timedelta(days=1)
+LEAST_SAMPLES = 100
+# A job's next run is below the largest of three with a chance of 3 in 4.
+LEAST_RUNS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class FleetSettings:
+    """How a run sizes. hold: how long a number stands. excluded: spans that are left out of every history.
+
+    include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
+    namespaces, workloads ("namespace/name"): overrides from mora.toml.
+    """
+
+    policy: PolicySettings = field(default_factory=PolicySettings)
+    hold: timedelta = timedelta(hours=24)
+    excluded: tuple[Span, ...] = ()
+    include_sidecars: bool = False
+    allow_jvm_cut: bool = False
+    namespaces: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))
+    workloads: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))
+
+
+@dataclass(frozen=True, slots=True)
+class Sizing:
+    """What holds for one workload, after all overrides.
+
+    policy: with the workload's floors, caps and margins. cpu_factor, memory_factor: margins on what history alone
+    yields, whose bounds take none by default (mora/bounds were scored without). cpu_quantile: a share of the samples
+    that the CPU request covers at least. reasons: what is overridden, and where that is said.
+    """
+
+    policy: PolicySettings
+    cpu_factor: float = 1.0
+    memory_factor: float = 1.0
+    cpu_quantile: float | None = None
+    excluded_containers: frozenset[str] = frozenset()
+    include_sidecars: bool = False
+    allow_jvm_cut: bool = False
+    skip: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+
+_POLICY_FIELDS = frozenset(item.name for item in fields(PolicySettings))
+
+
+def sizing_of(standing: Standing, settings: FleetSettings) -> Sizing:
+    """What holds for one workload: [workloads] > annotation > [namespaces] > the settings of the run.
+
+    Raises BadInput naming the workload and what is wrong with it.
+    """
+    workload = standing.workload
+    wanted = settings.workloads.get(f"{workload.namespace}/{workload.name}", Overrides())
+    wanted = wanted.over(annotated(standing)).over(settings.namespaces.get(workload.namespace, Overrides()))
+    said = wanted.said
+    try:
+        policy = replace(settings.policy, **{name: value for name, value in said.items() if name in _POLICY_FIELDS})
+    except BadInput as error:
+        places = ", ".join(dict.fromkeys(wanted.origins.values()))
+        raise BadInput(f"{words_for(workload)}: {error.message}", hint=f"Said by {places}.") from error
+    return Sizing(
+        policy=policy,
+        cpu_factor=said.get("cpu_buffer", 1.0),
+        memory_factor=said.get("memory_buffer", 1.0),
+        cpu_quantile=said.get("cpu_quantile"),
+        excluded_containers=said.get("exclude_containers", frozenset()),
+        include_sidecars=said.get("include_sidecars", settings.include_sidecars),
+        allow_jvm_cut=said.get("allow_jvm_cut", settings.allow_jvm_cut),
+        skip=said.get("skip", False),
+        reasons=tuple(_told(name, value, wanted.origins[name]) for name, value in said.items()),
+    )
+
+
+def check_overrides(standings: list[Standing], settings: FleetSettings) -> None:
+    """Raise one BadInput that tells everything that is wrong with the overrides, before anything is asked."""
+    wrong = []
+    for standing in standings:
+        try:
+            sizing_of(standing, settings)
+        except BadInput as error:
+            wrong.append(error)
+    if wrong:
+        hint = wrong[0].hint if len(wrong) == 1 else "Correct them, or leave the workloads out (-l, or by name)."
+        raise BadInput(" ".join(error.message for error in wrong), hint=hint)
+
+
+def _told(name: str, value: Any, origin: str) -> Reason:
+    if name.endswith("_millicores"):
+        shown = format_cpu(value)
+    elif name.endswith("_bytes"):
+        shown = format_memory(value)
+    elif isinstance(value, frozenset):
+        shown = ", ".join(sorted(value))
+    elif isinstance(value, bool):
+        shown = str(value).lower()
+    else:
+        shown = f"{value:g}"
+    return Reason("override", f"{key_of(name)} = {shown} ({origin.rpartition(': ')[2]})")

@@ -1,0 +1,67 @@
+"""Windows that are left out of a history: maintenance, incidents, load tests (--exclude START/END)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import Window
+from mora.errors import BadInput
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """From `start` up to `end`, aware."""
+
+    start: datetime
+    end: datetime
+
+    def __str__(self) -> str:
+        """As people write it, in UTC."""
+        return f"{self.start.astimezone(UTC):%Y-%m-%d %H:%M} to {self.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+
+
+def parse_span(text: str) -> Span:
+    """START/END in ISO 8601; without a zone they are UTC.
+
+    >>> str(parse_span("2026-11-01T00:00/2026-11-01T06:00+01:00"))
+    '2026-11-01 00:00 to 2026-11-01 05:00 UTC'
+    """
+    parts = text.split("/")
+    try:
+        start, end = (datetime.fromisoformat(part.strip()) for part in parts)
+    except ValueError as error:
+        raise BadInput(
+            f"{text!r} is not START/END.", hint="Write it like 2026-11-01T00:00/2026-11-01T06:00 (UTC)."
+        ) from error
+    start, end = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment for moment in (start, end))
+    if end <= start:
+        raise BadInput(f"{text!r} ends before it begins.")
+    return Span(start, end)
+
+
+def left_out(window: Window, spans: Sequence[Span]) -> NDArray[np.bool_]:
+    """Which samples of a window the spans take, shape (window.sample_count,).
+
+    A sample tells of the step before it, so the first one after the end of a span goes as well.
+    """
+    taken = np.zeros(window.sample_count, dtype=np.bool_)
+    for span in spans:
+        first = -((window.start - span.start) // window.step)
+        stop = -((window.start - span.end) // window.step) + 1
+        taken[max(first, 0) : max(stop, 0)] = True
+    return taken
+
+
+def words_of(window: Window, spans: Sequence[Span]) -> tuple[str, ...]:
+    """What was left out, span by span; those that lie outside of the window say so."""
+    said = []
+    for span in spans:
+        count = int(left_out(window, [span]).sum())
+        what = f"{count} sample{'' if count == 1 else 's'}" if count else "nothing: it lies outside of the history"
+        said.append(f"{span}: {what} (--exclude)")
+    return tuple(said)

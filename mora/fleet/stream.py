@@ -1,0 +1,101 @@
+"""Histories as they come in -> recommendations as they are due: in batches, so that no more than a few are held.
+
+A history of 14 days at a sample every five minutes is 100 kB a container; a recommendation is a hundredth of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from mora.domain import Demand, Reason, Recommendation, Reporter, Silent, Standing, Window, Workload, WorkloadHistory
+from mora.fleet.advise import advise
+from mora.fleet.batch import AT_ONCE, bounds_of
+from mora.fleet.evidence import without
+from mora.fleet.quota import with_quotas
+from mora.fleet.settings import FleetSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Modelled:
+    """What a trained model says of a workload's main container, or why none is asked; nothing where there is none."""
+
+    demand: Demand | None = None
+    digest: str | None = None
+    remarks: tuple[Reason, ...] = ()
+
+
+Ask = Callable[[Standing], Modelled]
+
+
+def no_models(standing: Standing) -> Modelled:
+    """Where no model is at hand."""
+    return Modelled()
+
+
+@dataclass(slots=True)
+class _Run:
+    """What has come and is still due; a namespace is given out whole, since its quota looks at all of it."""
+
+    settings: FleetSettings
+    ask: Ask
+    waiting: dict[Workload, Standing]
+    batch: list[WorkloadHistory] = field(default_factory=list)
+    sized: dict[str, list[tuple[Standing, Recommendation]]] = field(default_factory=dict)
+
+    def take(self, history: WorkloadHistory) -> None:
+        self.batch.append(without(history, self.settings.excluded))
+        if sum(len(one.containers) for one in self.batch) >= AT_ONCE:
+            self.size()
+
+    def size(self) -> None:
+        """Size what has been gathered."""
+        for history, bounds in zip(self.batch, bounds_of(self.batch, self.settings.hold), strict=True):
+            standing = self.waiting.pop(history.workload)
+            said = self.ask(standing)
+            advice = advise(standing, history, self.settings, bounds=bounds, model=said.demand, remarks=said.remarks)
+            if advice.basis == "model":
+                advice = replace(advice, model_digest=said.digest)
+            self.sized.setdefault(standing.workload.namespace, []).append((standing, advice))
+        self.batch.clear()
+
+    def give(self) -> Iterator[Recommendation]:
+        """The recommendations of namespaces that are done, sorted by workload."""
+        open_namespaces = {workload.namespace for workload in self.waiting}
+        for namespace in [name for name in self.sized if name not in open_namespaces]:
+            done = sorted(self.sized.pop(namespace), key=lambda pair: pair[0].workload)
+            yield from with_quotas([advice for _, advice in done], [standing for standing, _ in done])
+
+
+def stream(
+    standings: Sequence[Standing],
+    histories: Iterable[WorkloadHistory],
+    window: Window,
+    settings: FleetSettings,
+    *,
+    ask: Ask = no_models,
+    reporter: Reporter | None = None,
+) -> Iterator[Recommendation]:
+    """One recommendation for every standing, namespace by namespace.
+
+    histories: one per standing, in any order; of one that none came for, it is said that nothing is known of it.
+    """
+    run = _Run(settings, ask, {standing.workload: standing for standing in standings})
+    reporter, total = reporter or Silent(), len(run.waiting)
+    given = 0
+    for history in histories:
+        if history.workload not in run.waiting or any(history.workload == one.workload for one in run.batch):
+            continue
+        run.take(history)
+        for advice in run.give():
+            given += 1
+            reporter.advance("sized", given, total, advice.workload.namespace)
+            yield advice
+    run.size()
+    for workload in list(run.waiting):
+        run.take(WorkloadHistory(workload, window, {}))
+    run.size()
+    for advice in run.give():
+        given += 1
+        reporter.advance("sized", given, total, advice.workload.namespace)
+        yield advice

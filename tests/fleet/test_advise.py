@@ -1,0 +1,406 @@
+"""From a workload's history to advice: every container, and what must never happen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mora.bounds.cpu import cpu_bounds
+from mora.bounds.memory import memory_bounds
+from mora.domain import (
+    Allocation,
+    AmountRange,
+    Container,
+    Demand,
+    Load,
+    Quota,
+    Reason,
+    Resources,
+    Role,
+    Standing,
+    TargetDemand,
+    Workload,
+    WorkloadHistory,
+)
+from mora.fleet.advise import advise
+from mora.fleet.evidence import Floats
+from mora.fleet.settings import FleetSettings
+from mora.fleet.spans import parse_span
+from mora.quantities import GIB, MIB, cores_to_millicores, memory_request
+from tests.fleet.making import (
+    AT_ONCE,
+    DAY,
+    NOW,
+    SAMPLES,
+    STEP,
+    WINDOW,
+    advised,
+    codes,
+    container,
+    container_history,
+    history,
+    part,
+    standing,
+    steady,
+    words,
+)
+
+
+def a_ramp(level: float, *, days: float, before: float) -> Floats:
+    """`before`, and for the last `days` `level`."""
+    return np.where(np.arange(SAMPLES) >= SAMPLES - round(days * DAY), level, before) * steady(1.0, seed=5)
+
+
+# --- the numbers -----------------------------------------------------------------------------------------------------
+
+
+def test_the_numbers_are_those_that_the_backtest_scores() -> None:
+    seen = container_history()
+    advice = advised(seen=history(seen))
+    end = np.array([SAMPLES])
+    cpu = cpu_bounds(seen.cpu_cores, step_seconds=300, decisions=end, hold_seconds=86_400)
+    memory = memory_bounds(seen.mem_bytes, step_seconds=300, decisions=end, hold_seconds=86_400)
+    assert advice.cpu_request.value == cores_to_millicores(float(cpu.requests[0]))
+    assert advice.memory_request.value == memory_request(float(memory.requests[0]))
+    assert advice.cpu_request.confidence == pytest.approx(float(cpu.confidence[0]))
+    assert advice.memory_request.confidence == pytest.approx(float(memory.confidence[0]))
+    assert (advice.cpu_request.holds, advice.basis) == (14, "history")
+    assert advice.memory_limit.value == advice.memory_request.value
+    assert advice.cpu_limit.is_unset
+
+
+@settings(max_examples=15, deadline=None)
+@given(peak=st.floats(1.0, 50.0), day=st.integers(1, 6), seed=st.integers(0, 99))
+def test_memory_is_never_below_the_peak_of_the_last_seven_days(peak: float, day: int, seed: int) -> None:
+    use = steady(100 * MIB, seed=seed)
+    use[SAMPLES - day * DAY] = peak * 100 * MIB
+    advice = advised(seen=history(container_history(mem_bytes=use)))
+    assert (advice.memory_request.value or 0) >= use[SAMPLES - 7 * DAY :].max()
+
+
+def test_a_container_whose_use_is_doubled_gets_about_twice_as_much() -> None:
+    once = advised(seen=history(container_history(cpu_cores=steady(0.2))))
+    twice = advised(seen=history(container_history(cpu_cores=steady(0.4))))
+    assert twice.cpu_request.value == pytest.approx(2 * (once.cpu_request.value or 0), abs=2)
+
+
+def test_an_hours_hold_asks_the_rule_for_an_hour() -> None:
+    busy_by_day = steady(0.2) * (1 + 3 * (np.arange(SAMPLES) % DAY > DAY / 2))
+    seen = history(container_history(cpu_cores=busy_by_day))
+    day, hour = advised(seen=seen), advised(seen=seen, settings=replace(AT_ONCE, hold=timedelta(hours=1)))
+    assert "24 h" in words(day.cpu_request)
+    assert "1 h" in words(hour.cpu_request)
+    assert day.cpu_request.value != hour.cpu_request.value
+
+
+def test_replicas_stay_as_they_are_since_history_knows_of_no_promise() -> None:
+    advice = advised(standing(replicas=4))
+    assert (advice.replicas.now, advice.replicas.value, codes(advice.replicas)) == (4, None, ["replicas-left"])
+    assert advice.target.replicas == 4
+
+
+# --- use that was held back ------------------------------------------------------------------------------------------
+
+
+def test_use_pinned_at_a_cpu_limit_is_no_demand() -> None:
+    limit = np.full(SAMPLES, 0.2)
+    pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
+    now = standing(container(cpu_request_millicores=100, cpu_limit_millicores=200))
+    request = advised(now, history(pinned)).cpu_request
+    assert request.value is not None
+    assert 240 <= request.value < 250  # the limit x 1.2, or the bound above it
+    assert request.confidence is None
+    assert {"at-least-limit", "pinned", "no-confidence"} <= set(codes(request))
+
+
+def test_use_pinned_at_a_limit_is_never_cut() -> None:
+    limit = np.full(SAMPLES, 0.2)
+    pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
+    request = advised(standing(container(cpu_request_millicores=900)), history(pinned)).cpu_request
+    assert (request.value, codes(request)[-1]) == (900, "no-confidence")
+    assert "held-pinned" in codes(request)
+
+
+def test_a_limit_that_was_taken_away_since_holds_nothing_back() -> None:
+    limit = np.where(np.arange(SAMPLES) < SAMPLES - 3 * DAY, 0.2, np.nan)
+    use = np.where(np.isnan(limit), 0.3, 0.2) * steady(1.0, seed=3)
+    request = advised(seen=history(container_history(cpu_cores=use, cpu_limit_cores=limit))).cpu_request
+    assert "pinned" not in codes(request)
+    assert request.confidence is not None
+
+
+def test_a_limit_that_was_raised_an_hour_ago_still_counts() -> None:
+    limit = np.where(np.arange(SAMPLES) < SAMPLES - 12, 0.2, 1.0)
+    pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
+    assert "pinned" in codes(advised(seen=history(pinned)).cpu_request)
+
+
+def test_throttling_when_it_is_busy_raises_the_number_and_takes_its_confidence() -> None:
+    use = steady(0.2)
+    busy = use >= np.quantile(use, 0.9)
+    free = advised(seen=history(container_history(cpu_cores=use, throttled=np.zeros(SAMPLES))))
+    held = advised(seen=history(container_history(cpu_cores=use, throttled=np.where(busy, 0.4, 0.0))))
+    assert free.cpu_request.confidence is not None
+    assert (held.cpu_request.value or 0) >= 1.2 * (free.cpu_request.value or 0) - 1
+    assert (held.cpu_request.confidence, "throttled in" in words(held.cpu_request)) == (None, True)
+
+
+def test_throttling_while_idle_is_no_sign_of_need() -> None:
+    use = steady(0.2)
+    idle = use < np.quantile(use, 0.2)
+    advice = advised(seen=history(container_history(cpu_cores=use, throttled=np.where(idle, 0.9, 0.0))))
+    assert "pinned" not in codes(advice.cpu_request)
+
+
+def test_memory_at_its_limit_is_raised_above_it() -> None:
+    limit = np.full(SAMPLES, 200.0 * MIB)
+    use = np.minimum(steady(195 * MIB), limit)
+    request = advised(seen=history(container_history(mem_bytes=use, mem_limit_bytes=limit))).memory_request
+    assert (request.value or 0) >= 240 * MIB
+    assert (request.confidence, "pinned" in codes(request)) == (None, True)
+
+
+# --- start-up, kills -------------------------------------------------------------------------------------------------
+
+
+def test_start_up_peaks_are_kept_apart_and_covered() -> None:
+    seen = container_history(startup_cpu_cores=1.5, startup_mem_bytes=700.0 * MIB)
+    advice = advised(seen=history(seen))
+    assert (advice.cpu_request.value, advice.memory_request.value) == (1500, 700 * MIB)
+    assert "at start-up" in words(advice.cpu_request)
+    assert "at start-up" in words(advice.memory_request)
+
+
+def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
+    killed = container_history(oom_kills=2, oom_limit_bytes=1000.0 * MIB)
+    advice = advised(seen=history(killed))
+    assert advice.memory_request.value == 1200 * MIB
+    assert "2 OOM kills at 1000Mi" in words(advice.memory_request)
+    assert advice.memory_request.confidence is None
+    small = container_history(oom_kills=1, oom_limit_bytes=256.0 * MIB)
+    assert advised(standing(container()), history(small)).memory_request.value == 356 * MIB
+    held = advised(seen=history(small)).memory_request  # 512Mi by now, and no cut after a kill
+    assert (held.value, "held-pinned" in codes(held)) == (512 * MIB, True)
+
+
+# --- too little ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("known", "words_of_it"),
+    [(DAY - 10, "278 samples over 23.2 h"), (90, "90 samples over 7.5 h"), (0, "not one sample of cpu")],
+)
+def test_too_little_data_gives_a_reason_and_no_number(known: int, words_of_it: str) -> None:
+    use = np.where(np.arange(SAMPLES) >= SAMPLES - known, 0.2, np.nan)
+    advice = advised(seen=history(container_history(cpu_cores=use)))
+    assert advice.cpu_request.value is None
+    assert words_of_it in words(advice.cpu_request)
+    assert advice.memory_request.value is not None  # which is known well enough
+
+
+def test_few_samples_over_a_long_time_are_too_few() -> None:
+    use = np.where(np.arange(SAMPLES) % 45 == 0, 0.2, np.nan)
+    assert codes(advised(seen=history(container_history(cpu_cores=use))).cpu_request) == ["too-little-data"]
+
+
+def test_a_workload_that_vanished_is_told_of_and_not_fatal() -> None:
+    advice = advised(seen=WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
+    assert [part.value for part in (advice.cpu_request, advice.memory_request, advice.replicas)] == [None] * 3
+    assert codes(advice.cpu_request) == ["no-history"]
+    assert "it has gone, never ran, or is not scraped" in words(advice.cpu_request)
+    assert advice.target == advice.current
+
+
+def test_a_workload_at_no_replicas_says_so() -> None:
+    advice = advised(standing(replicas=0), WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
+    assert "it stands at 0 replicas" in words(advice.cpu_request)
+
+
+def test_what_was_last_seen_days_ago_is_said_to_be() -> None:
+    until = np.arange(SAMPLES) < SAMPLES - 3 * DAY
+    gone = container_history(cpu_cores=np.where(until, 0.2, np.nan), mem_bytes=np.where(until, 2e8, np.nan))
+    advice = advised(seen=history(gone))
+    assert "last-seen" in codes(advice)
+    assert advice.as_of == NOW - timedelta(days=3)
+    assert advice.memory_request.value is not None
+
+
+def test_retention_shorter_than_asked_is_told_with_the_effective_window() -> None:
+    late = np.arange(SAMPLES) >= SAMPLES - 5 * DAY
+    seen = container_history(cpu_cores=np.where(late, 0.2, np.nan), mem_bytes=np.where(late, 2e8, np.nan))
+    advice = advised(seen=history(seen))
+    assert "window-short" in codes(advice)
+    assert "5 days of the 14 days" in words(advice)
+    assert advice.evidence is not None
+    assert (advice.evidence.start, advice.evidence.end) == (NOW - 5 * timedelta(days=1) + STEP, NOW)
+
+
+# --- every container -------------------------------------------------------------------------------------------------
+
+
+SIDECAR = Container("istio-proxy", Resources(100, None, 128 * MIB), role=Role.SIDECAR, is_injected=True)
+NATIVE = Container("log-agent", Resources(50), role=Role.NATIVE_SIDECAR)
+INIT = Container("migrate", Resources(1000), role=Role.INIT)
+
+
+def a_full_pod() -> tuple[Standing, WorkloadHistory]:
+    own = container(cpu_request_millicores=500)
+    cache = Container("cache", Resources(100, None, 64 * MIB))
+    seen = [container_history(name, cpu_cores=steady(0.1 * n)) for n, name in enumerate(("server", "cache"), 1)]
+    seen += [container_history(name, cpu_cores=steady(0.05)) for name in ("istio-proxy", "log-agent")]
+    return standing(own, cache, SIDECAR, NATIVE, INIT), history(*seen)
+
+
+def test_every_container_is_sized_and_sidecars_are_named_and_left_alone() -> None:
+    advice = advised(*a_full_pod())
+    assert [one.container for one in advice.containers] == ["server", "cache", "istio-proxy", "log-agent", "migrate"]
+    assert (advice.cpu_request.value or 0) < (part(advice, "cache").cpu_request.value or 0)
+    for name, code in (("istio-proxy", "sidecar-left"), ("log-agent", "native-sidecar-left"), ("migrate", "init-left")):
+        left = part(advice, name)
+        assert [one.value for one in (left.cpu_request, left.memory_request)] == [None, None]
+        assert codes(left.cpu_request) == [code]
+        assert name in words(left.cpu_request)
+        assert left.resources == next(c.resources for c in advice.current.containers if c.name == name)
+    assert part(advice, "istio-proxy").evidence is not None  # seen, though left alone
+
+
+def test_sidecars_are_sized_on_request_and_init_containers_never() -> None:
+    advice = advised(*a_full_pod(), settings=replace(AT_ONCE, include_sidecars=True))
+    assert part(advice, "istio-proxy").cpu_request.value is not None
+    assert codes(part(advice, "istio-proxy")) == ["injected"]  # no patch of the template can set it
+    assert part(advice, "log-agent").cpu_request.value is not None
+    assert codes(part(advice, "migrate").cpu_request) == ["init-left"]
+
+
+def test_a_container_that_is_gone_is_told_of() -> None:
+    advice = advised(seen=history(container_history(), container_history("old-agent")))
+    assert "container-gone" in codes(advice)
+    assert "old-agent" in words(advice)
+
+
+def test_containers_come_from_the_history_where_no_template_is_known() -> None:
+    bare = replace(standing(), allocation=Allocation(2), known_by="prometheus")
+    advice = advised(bare, history(container_history("server"), container_history("frontend")))
+    assert advice.container == "frontend"
+    assert {"containers-from-history", "known-by-prometheus"} <= set(codes(advice))
+
+
+# --- what bounds the numbers -----------------------------------------------------------------------------------------
+
+
+def test_memory_of_a_java_virtual_machine_is_not_cut_without_a_flag() -> None:
+    java = standing(jvm=frozenset({"server"}))
+    kept = advised(java)
+    assert (kept.memory_request.value, kept.memory_limit.value) == (512 * MIB, 512 * MIB)
+    assert "held-jvm" in codes(kept.memory_request)
+    assert (kept.cpu_request.value or 0) < 500
+    cut = advised(java, settings=replace(AT_ONCE, allow_jvm_cut=True))
+    assert (cut.memory_request.value or 0) < 512 * MIB
+
+
+def test_a_limit_range_bounds_every_container() -> None:
+    narrow = AmountRange(Resources(memory_request_bytes=GIB), Resources(cpu_request_millicores=100))
+    advice = advised(standing(limit_range=narrow))
+    assert (advice.cpu_request.value, advice.memory_request.value) == (100, GIB)
+    assert "limit-range" in codes(advice.cpu_request)
+
+
+def test_a_quota_on_cpu_limits_keeps_the_limit() -> None:
+    quota = Quota("compute", Resources(cpu_limit_millicores=4000), Resources(cpu_limit_millicores=1000))
+    now = standing(container(cpu_request_millicores=500, cpu_limit_millicores=1000), quotas=(quota,))
+    advice = advised(now)
+    assert (advice.cpu_limit.value, advice.cpu_limit.is_unset) == (1000, False)
+    assert codes(advice.cpu_limit)[-1] == "quota-needs-limit"
+
+
+# --- left out --------------------------------------------------------------------------------------------------------
+
+
+def test_an_excluded_window_is_left_out_and_told() -> None:
+    use = steady(200 * MIB, seed=2)
+    incident = slice(SAMPLES - 2 * DAY, SAMPLES - 2 * DAY + 12)
+    use[incident] = 3 * GIB
+    seen = history(container_history(mem_bytes=use))
+    at = NOW - timedelta(days=2)
+    span = parse_span(f"{at - STEP:%Y-%m-%dT%H:%M}/{at + timedelta(hours=1):%Y-%m-%dT%H:%M}")
+    without, with_it = advised(seen=seen, settings=replace(AT_ONCE, excluded=(span,))), advised(seen=seen)
+    assert (with_it.memory_request.value or 0) >= 3 * GIB
+    assert (without.memory_request.value or 0) < 300 * MIB
+    assert without.evidence is not None
+    assert without.evidence.left_out == (f"{span}: 14 samples (--exclude)",)
+    assert without.evidence.mem_peak_pod is None  # the pod that was named had the peak that is left out
+    assert with_it.evidence is not None
+    assert with_it.evidence.mem_peak_pod == "frontend-def"
+    assert without.evidence.samples == without.evidence.expected == SAMPLES - 14
+
+
+# --- jobs ------------------------------------------------------------------------------------------------------------
+
+
+def a_nightly_job(runs: int) -> tuple[Standing, WorkloadHistory]:
+    workload = Workload("shop", "report", "CronJob")
+    ran = np.zeros(SAMPLES, dtype=bool)
+    for run in range(runs):
+        ran[SAMPLES - (run + 1) * DAY : SAMPLES - (run + 1) * DAY + 6] = True
+    cpu, memory = np.where(ran, 0.5, np.nan), np.where(ran, 300.0 * MIB, np.nan)
+    cpu[SAMPLES - DAY] = 0.8
+    seen = container_history(cpu_cores=cpu, mem_bytes=memory, pods=runs, startup_mem_bytes=350.0 * MIB)
+    now = standing(container(cpu_request_millicores=2000), replicas=None, workload=workload)
+    return now, history(seen, workload=workload)
+
+
+def test_a_cronjob_is_sized_on_the_peaks_of_its_runs() -> None:
+    advice = advised(*a_nightly_job(9))
+    assert advice.cpu_request.value == 800
+    assert advice.memory_request.value == 403 * MIB  # 350 MiB x 1.15
+    assert (advice.cpu_request.confidence, advice.cpu_request.holds) == (0.9, 9)
+    assert codes(advice.replicas) == ["replicas-by-job"]
+    assert advice.hpa_average_value_millicores is None
+    assert "window-short" not in codes(advice)
+
+
+def test_a_job_that_ran_twice_gets_no_number() -> None:
+    advice = advised(*a_nightly_job(2))
+    assert (advice.cpu_request.value, codes(advice.cpu_request)) == (None, ["too-little-data"])
+
+
+# --- with a trained model --------------------------------------------------------------------------------------------
+
+
+def a_model(cpu_cores: float, memory_bytes: float) -> Demand:
+    def target(amount: float) -> TargetDemand:
+        return TargetDemand(amount, amount, amount, 0.9, 8, reasons=(Reason("centre", "forecast"),))
+
+    return Demand(
+        Workload("shop", "frontend"), Load("browsing", 60), NOW, target(cpu_cores), target(memory_bytes), None
+    )
+
+
+def test_a_trained_model_sizes_the_main_container() -> None:
+    advice = advised(model=a_model(0.5, GIB))
+    assert (advice.basis, advice.load) == ("model", Load("browsing", 60))
+    assert (advice.cpu_request.value, advice.cpu_request.confidence) == (600, 0.9)
+    assert "centre" in codes(advice.cpu_request)
+
+
+def test_a_model_never_falls_below_what_the_cluster_saw() -> None:
+    advice = advised(model=a_model(0.01, 10 * MIB), seen=history(container_history(oom_kills=1, oom_limit_bytes=GIB)))
+    alone = advised(seen=history(container_history(oom_kills=1, oom_limit_bytes=GIB)))
+    assert (advice.cpu_request.value or 0) >= (alone.cpu_request.value or 0)
+    assert advice.memory_request.value == alone.memory_request.value
+    assert "history-above-model" in codes(advice.cpu_request)
+
+
+def test_the_same_values_give_the_same_advice_twice() -> None:
+    of, seen = a_full_pod()
+    assert advise(of, seen, FleetSettings()) == advise(of, seen, FleetSettings())
+
+
+def test_use_that_grew_lately_is_followed() -> None:
+    grown = advised(seen=history(container_history(cpu_cores=a_ramp(0.8, days=4, before=0.1))))
+    assert (grown.cpu_request.value or 0) > 600
