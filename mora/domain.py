@@ -265,6 +265,8 @@ class ContainerHistory:
     periods throttled, hottest pod, of the same shape; None where the source has no such metric. cpu_limit_cores,
     mem_limit_bytes: what it was limited to, sample by sample, None where never. oom_kills: kills in the window (guarded
     by restarts, FIELD.md 5.4); oom_limit_bytes: the limit they happened at. peak_pods: cpu and memory peak -> pod.
+    pod_p95_cores: the highest p95 that any one pod had; cpu_cores is of whichever pod was hottest at each moment, and
+    so lies higher where several take turns. None where too little was seen of each.
     """
 
     container: str
@@ -280,6 +282,7 @@ class ContainerHistory:
     restarts: int = 0
     pods: int = 0
     peak_pods: Mapping[Target, str] = field(default_factory=dict)
+    pod_p95_cores: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -376,7 +376,8 @@ class _Reading:
         begin, end = self.window.start.timestamp(), self.window.end.timestamp()
         for pod, of_pod in moments.items():
             self.starts[pod] = starting_rows(sorted(of_pod), self.window, self._span())
-        within = {pod: [at for at in of_pod if begin <= at <= end] for pod, of_pod in moments.items()}
+        newest = end - STARTUP.total_seconds()  # what is still starting is looked at another time
+        within = {pod: [at for at in of_pod if begin <= at < newest] for pod, of_pod in moments.items()}
         return {pod: max(of_pod) for pod, of_pod in within.items() if of_pod}
 
     def _read_startups(self, starts: Mapping[Pod, float]) -> dict[str, str]:
@@ -395,7 +396,7 @@ class _Reading:
                 self.pace.rate_window,
                 self.pace.interval,
                 STARTUP,
-                f"{max(0, int(end - starts[pod] - STARTUP.total_seconds()))}s",
+                duration(timedelta(seconds=round(end - starts[pod] - STARTUP.total_seconds(), 3))),
             )
             for pod in chosen
         ]
@@ -413,10 +414,10 @@ class _Reading:
             namespace, pod, container = key
             for tally in self._tally(key):
                 tally.pods.add(pod)
-                track = tally.cpu if name == "cpu" else tally.memory
+                add = tally.add_cpu if name == "cpu" else tally.memory.add
                 for strip in found:
                     on_window = moved(strip, ahead)
-                    track.add(
+                    add(
                         pod,
                         on_window.rows,
                         strip.values,

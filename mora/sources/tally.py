@@ -27,6 +27,8 @@ STARTUP = timedelta(minutes=5)
 _STEPS_TO_THE_REASON = 2
 # Restarts known from the very beginning of the data happened before it.
 _STEPS_AT_THE_BEGINNING = 2
+# Below this a pod's p95 is its highest sample, more or less.
+_LEAST_FOR_A_P95 = 20
 
 
 @dataclass(slots=True)
@@ -85,14 +87,14 @@ class Track:
     def __post_init__(self) -> None:
         self.values = np.full(self.window.sample_count, np.nan)
 
-    def add(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> None:
-        """A pod's use on some rows; what falls into `starting` is kept apart."""
+    def add(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> Floats:
+        """A pod's use on some rows; what falls into `starting` is kept apart, and left out of what is returned."""
         for span in starting:
             values = self._without(span, rows, values)
         here = self.values[rows]
         hotter = ~(here >= values) & ~np.isnan(values)
         if not hotter.any():
-            return
+            return values
         self.values[rows] = np.where(hotter, values, here)
         highest = float(np.fmax.reduce(values))
         if highest > self.peak:
@@ -102,6 +104,7 @@ class Track:
                 self.limits = np.full(len(self.values), np.nan)
             allowed = math.nan if limits is None else limits.at(rows, self.window)
             self.limits[rows] = np.where(hotter, allowed, self.limits[rows])
+        return values
 
     def note_startup(self, value: float) -> None:
         self.startup = value if self.startup is None else max(self.startup, value)
@@ -129,6 +132,7 @@ class Tally:
     oom_kills: int = 0
     oom_limit_bytes: float | None = None
     pods: set[str] = field(default_factory=set)
+    cpu_of_pods: defaultdict[str, list[NDArray[np.float32]]] = field(default_factory=lambda: defaultdict(list))
 
     def __post_init__(self) -> None:
         self.cpu, self.memory = Track(self.window), Track(self.window)
@@ -139,6 +143,16 @@ class Tally:
         spread[shares.rows] = shares.values
         fine = spread[spans_of(np.arange(self.window.sample_count), self.window, coarse)]
         self.throttled = fine if self.throttled is None else np.fmax(self.throttled, fine)
+
+    def add_cpu(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> None:
+        """A pod's CPU on some rows."""
+        steady = self.cpu.add(pod, rows, values, starting, limits)
+        self.cpu_of_pods[pod].append(steady[~np.isnan(steady)].astype(np.float32))
+
+    def _pod_p95(self) -> float | None:
+        pods = [np.concatenate(parts) for parts in self.cpu_of_pods.values()]
+        levels = [float(np.quantile(values, 0.95)) for values in pods if len(values) >= _LEAST_FOR_A_P95]
+        return max(levels, default=None)
 
     def history(self, name: str, *, throttling_is_known: bool) -> ContainerHistory:
         """What is known in all. Throttling is 0 where it is measured, the container has a limit, and it is not seen."""
@@ -161,6 +175,7 @@ class Tally:
             oom_limit_bytes=self.oom_limit_bytes,
             restarts=self.restarts,
             pods=len(self.pods),
+            pod_p95_cores=self._pod_p95(),
             peak_pods={target: track.peak_pod for target, track in peaks if track.peak_pod},
         )
 
