@@ -1,4 +1,4 @@
-"""A small and strict API server on loopback for VPA objects and Leases: the edge that no real cluster stands at.
+"""A small and strict API server on loopback for VPA objects, Leases and ConfigMaps: the edge without a real cluster.
 
 What it knows it does as a real one: merge patches that touch the status alone through the subresource, refused where
 the object changed since, checked against the CRD's schema; lists in pages; Leases whose writes need the version that
@@ -30,6 +30,7 @@ _VPAS = re.compile(
     _GROUP + r"(/namespaces/(?P<namespace>[^/]+))?/verticalpodautoscalers(/(?P<name>[^/]+)(?P<status>/status)?)?"
 )
 _LEASES = re.compile(r"/apis/coordination.k8s.io/v1/namespaces/(?P<namespace>[^/]+)/leases(/(?P<name>[^/]+))?")
+_CONFIG_MAPS = re.compile(r"/api/v1/namespaces/(?P<namespace>[^/]+)/configmaps/(?P<name>[^/]+)")
 _MICRO_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 _LEASE_FIELDS = {"holderIdentity": str, "leaseDurationSeconds": int, "leaseTransitions": int}
 
@@ -77,6 +78,7 @@ class FakeVpaApi(ThreadingHTTPServer):
         self.lock = threading.Lock()
         self.vpas: dict[tuple[str, str], Manifest] = {}
         self.leases: dict[tuple[str, str], Manifest] = {}
+        self.config_maps: dict[tuple[str, str], Manifest] = {}
         self.requests: list[Request] = []
         self.has_crd = True
         self.has_subresource = True
@@ -132,6 +134,8 @@ class FakeVpaApi(ThreadingHTTPServer):
             return self._vpa(request, query, match["namespace"], match["name"], is_status=bool(match["status"]))
         if match := _LEASES.fullmatch(request.path):
             return self._lease(request, query, match["namespace"], match["name"])
+        if match := _CONFIG_MAPS.fullmatch(request.path):
+            return self._config_map(request, match["namespace"], match["name"])
         if self.cluster is not None:
             try:
                 return self.cluster.answer(request.method, request.path, query, request.content_type, request.body)
@@ -208,6 +212,22 @@ class FakeVpaApi(ThreadingHTTPServer):
         if request.body["metadata"]["resourceVersion"] != known["metadata"]["resourceVersion"]:
             raise _status(409, "Conflict", f'Operation cannot be fulfilled on lease "{name}": modified', name=name)
         return self._store(namespace, name, request.body)
+
+    def _config_map(self, request: Request, namespace: str, name: str) -> Manifest:
+        self._allow("patch", "configmaps", "")
+        if (request.method, request.content_type) != ("PATCH", "application/json-patch+json"):
+            raise _status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
+        if (namespace, name) not in self.config_maps:
+            raise _not_found("configmaps", name)
+        changed = deepcopy(self.config_maps[namespace, name])
+        for step in request.body:
+            if set(step) != {"op", "path", "value"} or step["op"] != "add" or step["path"].count("/") != 1:
+                raise _status(422, "Invalid", f"not a patch that is known here: {step}")
+            changed[step["path"][1:]] = step["value"]
+        if sum(len(value) for part in ("data", "binaryData") for value in changed[part].values()) > 2**20:
+            raise _status(422, "Invalid", "ConfigMap is invalid: Too long: must have at most 1048576 bytes")
+        self.config_maps[namespace, name] = changed
+        return changed
 
     def _store(self, namespace: str, name: str, lease: Manifest) -> Manifest:
         spec = lease["spec"]

@@ -1,0 +1,46 @@
+"""mora publish: files into a ConfigMap."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mora.cli.common import Namespace, say, settings_of
+from mora.errors import BadInput
+
+
+def publish(
+    files: Annotated[list[Path], typer.Argument(help="Files, e.g. recommendations.json.", show_default=False)],
+    configmap: Annotated[
+        str, typer.Option("--configmap", help="The ConfigMap to replace; it must be there.", show_default=False)
+    ],
+    kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="As kubectl's.", show_default=False)] = None,
+    context: Annotated[str | None, typer.Option("--context", help="As kubectl's.", show_default=False)] = None,
+    namespace: Namespace = None,
+) -> None:
+    """Put files into a ConfigMap, in place of what it holds.
+
+    For a CronJob that recommends: the only right it needs is to patch
+    that one ConfigMap. A file that does not fit goes in as FILE.gz.
+
+    \b
+    mora recommend --all -n shop -o json > recommendations.json
+    mora publish recommendations.json --configmap mora-recommendations -n shop
+    kubectl get configmap mora-recommendations -n shop -o 'jsonpath={.data.recommendations\\.json}'
+    """
+    from mora.clusters.configmap import ConfigMaps
+    from mora.domain import check_name
+
+    names = [file.name for file in files]
+    if len(set(names)) < len(names):
+        raise BadInput("Two of the files have the same name, and a key of a ConfigMap is a file's name.")
+    place = settings_of(namespace=namespace).namespace
+    check_name(configmap, "name of a ConfigMap")
+    try:
+        texts = {file.name: file.read_text(encoding="utf-8") for file in files}
+    except UnicodeDecodeError as error:
+        raise BadInput(f"Only text is published, and {' or '.join(names)} is not UTF-8.") from error
+    ConfigMaps(kubeconfig=kubeconfig, context=context).replace(place, configmap, texts)
+    say(f"ConfigMap {configmap} in namespace {place} holds {', '.join(names)} now.")
