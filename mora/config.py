@@ -184,6 +184,29 @@ def _quantity(parse: Callable[[str], int]) -> Callable[[object], int]:
     return parse_amount
 
 
+def _price(value: object) -> float:
+    number = _number(value)
+    if number < 0:
+        raise BadInput(f"{value!r} is no price.")
+    return number
+
+
+def _overrides(section: str) -> Callable[[object], object]:
+    def parse(value: object) -> object:
+        from mora.fleet.overrides import parse_table
+
+        return parse_table(value, section)
+
+    return parse
+
+
+def _helm_paths(value: object) -> Mapping[str, str]:
+    """A table: container (or workload/container, namespace/workload/container) -> path in a chart's values."""
+    if not isinstance(value, Mapping):
+        raise BadInput(f"{value!r} is no table of containers.", hint='Write it like: [helm_paths] server = "resources"')
+    return MappingProxyType({str(name): _text(path) for name, path in value.items()})
+
+
 def _setting(
     key: str, parse: Callable[[object], object], default: object = None, *, flag: str = "", secret: bool = False
 ) -> Any:
@@ -259,6 +282,12 @@ class Settings:
     prometheus_ca_file: Path | None = _setting("prometheus.ca_file", _path)
     """Certificates that the server's is checked against; None means those of the system."""
 
+    prometheus_cluster: str | None = _setting("prometheus.cluster", _text, flag="--cluster")
+    """Value of the label `cluster` that is meant, where one Prometheus (Thanos, Mimir) holds several."""
+
+    history_seconds: float = _setting("history", _seconds, 14 * 86_400.0, flag="--history")
+    """How far back the cluster's own history is read: two weeks hold every day of the week twice."""
+
     slo_p95_seconds: float = _setting("slo.p95", _response_time, 0.3, flag="--slo-p95")
     """95th percentile of the response time that callers are promised, seconds."""
 
@@ -311,11 +340,35 @@ class Settings:
     memory_limit: str = _setting("policy.memory_limit", _one_of(*_LIMITS), "request")
     """As cpu_limit. Equal to the request by default: what is promised is there, and no neighbour is killed for it."""
 
-    touch_autoscaled: bool = _setting("policy.touch_autoscaled", _flag, False)
+    touch_autoscaled: bool = _setting("policy.touch_autoscaled", _flag, False, flag="--retarget-hpa")
     """Whether to change a request on whose utilisation an HPA scales; its target must then change with it."""
 
     allow_any_step: bool = _setting("policy.allow_any_step", _flag, False, flag="--allow-any-step")
     """Whether one step may cut more than max_cpu_cut and max_memory_cut."""
+
+    include_sidecars: bool = _setting("policy.include_sidecars", _flag, False, flag="--include-sidecars")
+    """Whether injected and native sidecars are sized as well; a mesh sets most of them by its own means."""
+
+    allow_jvm_cut: bool = _setting("policy.allow_jvm_cut", _flag, False, flag="--allow-jvm-cut")
+    """Whether memory of Java virtual machines may be cut, whose heap takes what it is given whether needed or not."""
+
+    cpu_price: float | None = _setting("prices.cpu", _price, flag="--cpu-price")
+    """What a reserved core costs an hour; OpenCost's default where only the other price is given."""
+
+    memory_price: float | None = _setting("prices.memory", _price, flag="--memory-price")
+    """What a reserved GiB of memory costs an hour; OpenCost's default where only the other price is given."""
+
+    currency: str = _setting("prices.currency", _text, "USD")
+    """What the prices are in; a word that is printed."""
+
+    helm_paths: Mapping[str, str] = _setting("helm_paths", _helm_paths, lambda: MappingProxyType({}))
+    """Where a chart's values hold the resources of a container."""
+
+    namespaces: Mapping[str, Any] = _setting("namespaces", _overrides("namespaces"), lambda: MappingProxyType({}))
+    """What is wanted otherwise in a namespace: [namespaces.shop], with the keys of the mora.dev/ annotations."""
+
+    workloads: Mapping[str, Any] = _setting("workloads", _overrides("workloads"), lambda: MappingProxyType({}))
+    """What is wanted otherwise for a workload: [workloads."shop/frontend"]; stands above its annotations."""
 
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     """Field name -> where its value came from, for those that are not the default."""

@@ -49,6 +49,8 @@ from mora.domain import (
     Allocation,
     Cluster,
     Container,
+    Demand,
+    FleetSource,
     MetricSource,
     Reason,
     Recommendation,
@@ -56,6 +58,7 @@ from mora.domain import (
     Resources,
     Silent,
     Slo,
+    Standing,
     Window,
     Workload,
     check_name,
@@ -66,6 +69,8 @@ if TYPE_CHECKING:
     from mora.backtest.policy import Series
     from mora.backtest.run import Backtest
     from mora.config import Settings
+    from mora.fleet.settings import FleetSettings
+    from mora.fleet.stream import Ask, Modelled
     from mora.harness.experiment import RunReport
     from mora.harness.plan import Plan
     from mora.model import ServiceModel, TrainSettings
@@ -367,19 +372,16 @@ def recommend(
     )
     settings = policy if policy is not None else policies.PolicySettings()
     standing = current if current is not None else standing_allocation(model)
-    scaler, most_replicas = standing.autoscaler, settings.max_replicas
-    if scaler is not None:
-        most_replicas = max(min(most_replicas or scaler.max_replicas, scaler.max_replicas), min_replicas)
-    demand = model.demand(
+    demand = _asked(
+        model,
         frame,
+        standing,
         users=users,
         scenario=scenario,
         slo=slo or Slo(),
         min_replicas=min_replicas,
         target_utilisation=target_utilisation,
-        max_replicas=most_replicas,
-        # An autoscaler that cannot add enough ends at its most.
-        standing_replicas=standing.replicas if scaler is None else scaler.max_replicas,
+        max_replicas=settings.max_replicas,
         hold=hold,
     )
     advice = policies.recommend(demand, standing, settings)
@@ -390,6 +392,23 @@ def recommend(
         )
         remarks = (*remarks, Reason("container-guessed", text))
     return replace(advice, reasons=(*remarks, *advice.reasons), model_digest=model.digest)
+
+
+def _asked(
+    model: ServiceModel, frame: Any, standing: Allocation, *, min_replicas: int, max_replicas: int | None, **asked: Any
+) -> Demand:
+    """What a model says, within the replicas that the workload's autoscaler leaves."""
+    scaler = standing.autoscaler
+    if scaler is not None:
+        max_replicas = max(min(max_replicas or scaler.max_replicas, scaler.max_replicas), min_replicas)
+    return model.demand(
+        frame,
+        min_replicas=min_replicas,
+        max_replicas=max_replicas,
+        # An autoscaler that cannot add enough ends at its most.
+        standing_replicas=standing.replicas if scaler is None else scaler.max_replicas,
+        **asked,
+    )
 
 
 def _measured_container(model: ServiceModel) -> str | None:
@@ -498,6 +517,168 @@ def _limit(name: str, amount: int | None) -> str:
     if amount is None:
         return "not set"
     return format_cpu(amount) if name == "CPU" else format_memory(amount)
+
+
+# --- from what the cluster already knows -----------------------------------------------------------------------------
+
+# Longer histories are read on the grid that the rules were scored on (mora/bounds: five minutes); shorter ones have
+# few samples, and cost little on a finer one.
+_FLEET_STEP, _FINE_STEP = timedelta(minutes=5), timedelta(minutes=1)
+_FINE_BELOW = timedelta(days=2)
+
+
+def fleet_window(span: timedelta, *, now: datetime | None = None) -> Window:
+    """The last `span` on the grid that many workloads are read on.
+
+    >>> fleet_window(timedelta(days=14)).sample_count, fleet_window(timedelta(days=1)).sample_count
+    (4033, 1441)
+    """
+    return history_window(span, step=_FLEET_STEP if span >= _FINE_BELOW else _FINE_STEP, now=now)
+
+
+def open_fleet(settings: Settings) -> FleetSource:
+    """The Prometheus that the settings name, asked for many workloads at once."""
+    from mora.sources.fleet import PrometheusFleet
+
+    return PrometheusFleet(open_prometheus(settings), cluster=settings.prometheus_cluster)
+
+
+def find_standings(
+    source: FleetSource,
+    *,
+    namespace: str | None,
+    selector: str | None = None,
+    names: Sequence[str] = (),
+    kubernetes: bool = True,
+    remark: Callable[[str], None] = lambda words: None,
+) -> list[Standing]:
+    """The workloads that are meant, as the Kubernetes API knows them, or (kubernetes=False) Prometheus alone.
+
+    namespace: None for all. selector: labels, as kubectl's -l. names: "frontend", "deployment/frontend",
+    "shop/frontend"; without any, all. remark: told what concerns no single workload.
+    Raises BadInput for a name that is not there, NotEnoughData where there is no workload at all.
+    """
+    from mora.fleet.names import choose, labelled
+
+    if kubernetes:
+        from mora.clusters.inventory import KubernetesInventory
+
+        inventory = KubernetesInventory()
+        found = inventory.standings(namespace, selector)
+        for reason in inventory.remarks:
+            remark(reason.text)
+    else:
+        found = source.standings(namespace)
+        found = found if selector is None else labelled(found, selector)
+        for warning in getattr(source, "warnings", ()):
+            remark(warning)
+    if not found:
+        where = "any namespace" if namespace is None else f"namespace {namespace!r}"
+        matching = "" if selector is None else f" that matches {selector}"
+        raise NotEnoughData(
+            f"There is no workload in {where}{matching}, as far as {_who(kubernetes)} knows.",
+            hint="Name another namespace (-n), or all of them (-A)."
+            if kubernetes
+            else "Workloads come from kube-state-metrics: is it scraped (kube_pod_owner), and kept under that name?",
+        )
+    return choose(found, names)
+
+
+def _who(kubernetes: bool) -> str:
+    return "the Kubernetes API" if kubernetes else "Prometheus"
+
+
+def recommend_fleet(
+    standings: Sequence[Standing],
+    source: FleetSource,
+    window: Window,
+    *,
+    settings: FleetSettings | None = None,
+    models_dir: Path | str | None = None,
+    data_dir: Path | str = "data",
+    slo: Slo | None = None,
+    stale_ok: bool = False,
+    reporter: Reporter | None = None,
+) -> Iterator[Recommendation]:
+    """One recommendation for every workload, for every container of its, from what Prometheus knows of the window.
+
+    They come namespace by namespace, as histories are read; no more than a few histories are held at a time.
+    models_dir: where trained models are looked for; None uses none. A workload that vanishes in between, or of which
+    nothing is known, gets one without numbers, and the reason. Raises BadInput where overrides cannot be meant.
+    """
+    from mora.fleet.settings import FleetSettings, check_overrides
+    from mora.fleet.stream import no_models, stream
+
+    settings = settings if settings is not None else FleetSettings()
+    check_overrides(standings, settings)
+    if settings.hold < window.step:
+        raise BadInput(
+            f"A hold of {settings.hold.total_seconds():g} s is shorter than the {window.step.total_seconds():g} s "
+            "between samples.",
+            hint="Ask for a longer one, like --hold 1h.",
+        )
+    ask = no_models if models_dir is None else _trained(models_dir, data_dir, settings, slo or Slo(), stale_ok)
+    histories = source.histories(standings, window, reporter=reporter)
+    return stream(standings, histories, window, settings, ask=ask, reporter=reporter)
+
+
+def _trained(models_dir: Path | str, data_dir: Path | str, settings: FleetSettings, slo: Slo, stale_ok: bool) -> Ask:
+    """What the trained model of a workload says, where there is one that fits what runs; else why it is not asked."""
+    from mora import dataset
+    from mora.fleet.need import JOB_KINDS
+    from mora.fleet.stream import Modelled
+
+    policy = settings.policy
+
+    def ask(standing: Standing) -> Modelled:
+        workload = standing.workload
+        folder = model_folder(models_dir, workload.name, workload.namespace)
+        if not folder.is_dir() or workload.kind in JOB_KINDS:
+            return Modelled()
+        try:
+            model = load_model(workload.name, models_dir=models_dir, namespace=workload.namespace)
+            if model.workload.kind != workload.kind:
+                raise BadModel(f"The model is of a {model.workload.kind}, not of a {workload.kind}.")
+            frame = dataset.read_dataset(workload.name, data_dir, namespace=workload.namespace)
+            remarks = check_fresh(
+                model,
+                standing.allocation,
+                now=datetime.now(UTC),
+                stale_ok=stale_ok,
+                seen_until=_observed_until(frame, model),
+            )
+            demand = _asked(
+                model,
+                frame,
+                standing.allocation,
+                slo=slo,
+                min_replicas=policy.min_replicas,
+                target_utilisation=policy.target_utilisation,
+                max_replicas=policy.max_replicas,
+                hold=None if model.is_driven else settings.hold,
+            )
+        except MoraError as error:
+            text = f"the trained model in {folder} is not used, the history alone is: {error.message}"
+            return Modelled(remarks=(Reason("model-not-used", text),))
+        return Modelled(demand, model.digest, remarks)
+
+    return ask
+
+
+def fleet_settings(settings: Settings, *, excluded: Sequence[str] = ()) -> FleetSettings:
+    """What the settings say to a run over many workloads. excluded: START/END of windows that are left out."""
+    from mora.fleet.settings import FleetSettings
+    from mora.fleet.spans import parse_span
+
+    return FleetSettings(
+        policy=policy_settings(settings),
+        hold=timedelta(seconds=settings.hold_seconds),
+        excluded=tuple(parse_span(text) for text in excluded),
+        include_sidecars=settings.include_sidecars,
+        allow_jvm_cut=settings.allow_jvm_cut,
+        namespaces=settings.namespaces,
+        workloads=settings.workloads,
+    )
 
 
 # --- backtest --------------------------------------------------------------------------------------------------------

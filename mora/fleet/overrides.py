@@ -189,7 +189,7 @@ def _one(name: str, table: object, section: str) -> Overrides:
     if not isinstance(table, Mapping):
         raise BadInput(f"[{section}]: {name!r} is no table.", hint=f"Write it like {_EXAMPLES[section]}.")
     header = f'[{section}."{name}"]' if section == "workloads" else f"[{section}.{name}]"
-    return parse_overrides(table, lambda key: f"mora.toml {header} {key}")
+    return parse_overrides(table, lambda key: f"{header} {key}")
 
 
 # --- annotations -----------------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import timedelta
 from types import MappingProxyType
@@ -89,7 +89,7 @@ def sizing_of(standing: Standing, settings: FleetSettings) -> Sizing:
     )
 
 
-def check_overrides(standings: list[Standing], settings: FleetSettings) -> None:
+def check_overrides(standings: Sequence[Standing], settings: FleetSettings) -> None:
     """Raise one BadInput that tells everything that is wrong with the overrides, before anything is asked."""
     wrong = []
     for standing in standings:
