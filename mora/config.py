@@ -34,6 +34,7 @@ from mora import registry
 from mora.domain import Slo, check_name
 from mora.errors import BadConfig, BadInput, MoraError
 from mora.quantities import MIB, format_memory, parse_cpu, parse_duration, parse_memory, parse_ratio
+from mora.scaleout import BACKENDS, check_address
 
 CONFIG_NAME = "mora.toml"
 TARGETS = ("sandbox", "kubernetes")
@@ -90,6 +91,10 @@ def _url(value: object) -> str:
             hint="Give them apart: prometheus.username, MORA_PROMETHEUS_PASSWORD.",
         )
     return _text(value).rstrip("/")
+
+
+def _scheduler(value: object) -> str:
+    return check_address(_text(value))
 
 
 def _headers(value: object) -> Mapping[str, str]:
@@ -257,6 +262,12 @@ class Settings:
 
     learn_weights: bool = _setting("train.learn_weights", _flag, False, flag="--learn-weights")
     """Whether the weights that erred least on held-out stretches are taken, in tenths, and not these."""
+
+    backend: str = _setting("train.backend", _one_of(*BACKENDS), "loky", flag="--backend")
+    """Where many services are trained: loky, in processes of this machine, or dask, on the workers of a cluster."""
+
+    scheduler: str | None = _setting("train.scheduler", _scheduler, flag="--scheduler")
+    """Address of the Dask scheduler: tcp://host:8786, or tls:// with the certificates that Dask's own settings name."""
 
     hold_seconds: float = _setting("hold", _seconds, 86_400.0, flag="--hold")
     """How long a recommendation from observed data stands before it is renewed; a day sees every hour once."""
@@ -569,5 +580,13 @@ def _check_together(settings: Settings) -> None:
     if memory_cap is not None and memory_cap < settings.memory_floor_bytes:
         floor = format_memory(settings.memory_floor_bytes)
         refuse("memory_floor_bytes", "memory_cap_bytes", f"at least {floor}, at most {format_memory(memory_cap)}.")
+    if settings.backend == "dask" and settings.scheduler is None:
+        raise BadConfig(
+            f"train.backend ({settings.origin('backend')}) is dask, and no scheduler is named.",
+            hint="Name it: --scheduler tcp://10.0.0.7:8786, or MORA_TRAIN_SCHEDULER, or mora.toml.",
+        )
+    if settings.backend != "dask" and settings.scheduler is not None:
+        words = f"only dask asks a scheduler, and the backend is {settings.backend}."
+        refuse("backend", "scheduler", words)
     if settings.prometheus_password and not settings.prometheus_username:
         refuse("prometheus_username", "prometheus_password", "a password needs its user name.")

@@ -29,7 +29,9 @@ ROOMS: dict[str, list[str]] = {
     "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus.py"],
     "sklearn": ["mora/response.py"],
-    "joblib": ["mora/pipeline.py"],
+    "joblib": ["mora/pipeline.py", "mora/scaleout"],
+    "distributed": ["mora/scaleout"],
+    "dask": ["mora/scaleout"],
     "typer": ["mora/cli"],
     "locust": [],
     "pickle": [],
@@ -40,6 +42,7 @@ ROOMS: dict[str, list[str]] = {
 }
 HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
+HEAVY |= {"distributed", "dask"}
 
 
 @cache

@@ -256,3 +256,15 @@ def test_a_named_file_wins_over_the_one_in_the_folder_and_the_flag_over_the_vari
 def test_a_named_file_that_is_not_there_is_refused(tmp_path: Path, environ: dict[str, str], flag: Path | None) -> None:
     with pytest.raises(BadConfig, match=r"names gone\.toml, which is not a file"):
         load_settings({}, environ, tmp_path, config_file=flag)
+
+
+def test_dask_without_a_scheduler_and_a_scheduler_without_dask_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match=r"train.backend \(mora.toml line 2\) is dask, and no scheduler is named"):
+        load_settings({}, {}, written(tmp_path, "[train]\nbackend = 'dask'\n"))
+    with pytest.raises(BadConfig, match=r"train.backend \(default\) and train.scheduler \(--scheduler\) contradict"):
+        load_settings({"scheduler": "10.0.0.7:8786"}, {})
+
+
+def test_a_schedulers_address_is_that_of_tcp_where_no_scheme_is_named() -> None:
+    settings = load_settings({"backend": "dask"}, {"MORA_TRAIN_SCHEDULER": "10.0.0.7:8786"})
+    assert (settings.backend, settings.scheduler) == ("dask", "tcp://10.0.0.7:8786")

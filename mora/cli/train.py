@@ -19,6 +19,16 @@ def train(
         int | None,
         typer.Option("--jobs", "-j", help="Services trained at a time, about 1 GB each.", show_default="cores"),
     ] = None,
+    backend: Annotated[
+        str | None,
+        typer.Option("--backend", help="loky: on this machine; dask: on a cluster's workers.", show_default="loky"),
+    ] = None,
+    scheduler: Annotated[
+        str | None,
+        typer.Option(
+            "--scheduler", help="With --backend dask: the scheduler, e.g. tcp://10.0.0.7:8786.", show_default=False
+        ),
+    ] = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="The same seed and data give the same model.", show_default="0")
     ] = None,
@@ -41,6 +51,9 @@ def train(
     0.4 Prophet + 0.6 LSTM; a part that does worse than the naive forecast
     gives its weight away. Each model is a folder of plain files in
     models/SERVICE.
+
+    \b
+    mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
     """
     from mora import dataset, pipeline
 
@@ -49,6 +62,8 @@ def train(
         models_dir=models,
         namespace=namespace,
         jobs=jobs,
+        backend=backend,
+        scheduler=scheduler,
         seed=seed,
         prophet_weight=prophet_weight,
         learn_weights=learn_weights or None,
@@ -71,6 +86,7 @@ def train(
             include_flagged=include_flagged,
             settings=pipeline.train_settings(settings),
             jobs=settings.jobs,
+            scheduler=settings.scheduler,
             reporter=reporter,
         )
     for outcome in outcomes:
