@@ -71,9 +71,10 @@ def connect(name: str = "default") -> SandboxHandle:
     folder = sandbox_folder(name)
     state = read_state(folder)
     if state is None or not is_locked(folder):
-        running = ", ".join(list_sandboxes()) or "none"
+        running = list_sandboxes()
         raise ClusterError(
-            f"No sandbox named {name!r} is running (running: {running}).", hint="Start one: mora sandbox up"
+            f"No sandbox named {name!r} is running.",
+            hint=f"These are: {', '.join(running)}." if running else "None is; start one: mora sandbox up",
         )
     return SandboxHandle(state)
 

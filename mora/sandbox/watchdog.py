@@ -55,19 +55,23 @@ class Watchdog:
 
 def start_time(pid: int) -> str:
     """When a process started, in clock ticks since boot: a process id alone may have been given to another one."""
-    try:
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    except (FileNotFoundError, ProcessLookupError):
-        return "gone"
+    return _state_and_start(pid)[1]
 
 
 def is_running(pid: int, started: str) -> bool:
     """Whether the process that had this id at that start is still there; a zombie has ended."""
+    state, its_start = _state_and_start(pid)
+    return its_start == started and state not in "ZX"
+
+
+def _state_and_start(pid: int) -> tuple[str, str]:
+    """The state (a letter) and the start of a process: ("X", "gone") where there is none."""
     try:
+        # The name before it, in brackets, may hold blanks and brackets itself.
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
-    return fields[19] == started and fields[0] not in "ZX"
+        return "X", "gone"
+    return fields[0], fields[19]
 
 
 def main(arguments: list[str]) -> None:
