@@ -36,9 +36,11 @@ REGISTRY: dict[str, dict[str, str]] = {
     "outputs": {
         "table": "mora.outputs.table:render",
         "json": "mora.outputs.json:render",
+        "csv": "mora.outputs.csv:render",
         "yaml": "mora.outputs.yaml:render",
         "patch": "mora.outputs.patch:render",
         "kustomize": "mora.outputs.kustomize:render",
+        "helm-values": "mora.outputs.helm:render",
         "vpa": "mora.outputs.vpa:render",
         "hpa": "mora.outputs.hpa:render",
         "commands": "mora.outputs.commands:render",

@@ -33,8 +33,9 @@ from mora.domain import (
     Window,
     Workload,
 )
-from mora.errors import MoraError, NotEnoughData
+from mora.errors import MoraError
 from mora.metrics import MEASURED_COLUMNS
+from mora.outputs import OutputSettings
 from tests import fakes_learning
 from tests.outputs import examples
 
@@ -154,23 +155,58 @@ def test_every_method_can_be_called_as_its_protocol_says(seam: str, name: str, m
 # --- outputs ---------------------------------------------------------------------------------------------------------
 
 
+# What an output refuses in words, and the words.
+REFUSED = {
+    # Its memory has no number, and CPU is not the VPA's unless it is asked to take it.
+    ("vpa", examples.payment): "--vpa-cpu",
+    ("vpa", examples.retargeted): "no number",
+    ("hpa", examples.nightly): "as many pods as its work asks for",
+    ("hpa", examples.migration): "as many pods as its work asks for",
+    # Charts differ in where they keep the resources of several containers.
+    ("helm-values", examples.meshed): "--helm-path",
+    ("helm-values", examples.canary): "--helm-path",
+    # A Job's template cannot be changed.
+    ("patch", examples.migration): "delete it and create it",
+    ("kustomize", examples.migration): "delete it and create it",
+    ("commands", examples.migration): "delete it and create it",
+}
+
+
 @pytest.mark.parametrize("name", named("outputs"))
-@pytest.mark.parametrize("example", [examples.frontend, examples.cart, examples.payment])
+@pytest.mark.parametrize(
+    "example",
+    [
+        *(examples.frontend, examples.cart, examples.payment, examples.meshed, examples.nightly),
+        *(examples.migration, examples.canary, examples.retargeted),
+    ],
+)
 def test_an_output_is_text_that_ends_its_last_line_and_is_the_same_each_time(
     name: str, example: Callable[[], Recommendation]
 ) -> None:
     render = registry.load("outputs", name)
-    if (name, example) == ("vpa", examples.payment):
-        # Its memory has no number, and CPU is not the VPA's unless it is asked to take it.
-        with pytest.raises(NotEnoughData, match="--vpa-cpu"):
+    if (name, example) in REFUSED:
+        with pytest.raises(MoraError, match=REFUSED[name, example]):
             render([example()])
         return
-    text = render([example()])
+    assert_is_clean_text(render([example()]))
+    assert render((example(),)) == render([example()])
+
+
+@pytest.mark.parametrize("name", named("outputs"))
+def test_an_output_takes_a_fleet_at_once(name: str) -> None:
+    render = registry.load("outputs", name)
+    paths = {f"{w}/{c}": f"{w}.{c}.resources" for w, c in (("web", "web"), ("web", "cache"), ("web", "logs"))}
+    paths |= {f"{w}/{c}": f"{w}.{c}.resources" for w, c in (("web", "migrate"), ("canary", "agent"))}
+    text = render(examples.fleet(), OutputSettings(helm_paths={**paths, "canary/server": "canary.server.resources"}))
+    assert_is_clean_text(text)
+    assert "nightly" in text
+
+
+def assert_is_clean_text(text: object) -> None:
     assert isinstance(text, str)
     assert text.endswith("\n")
     assert not text.endswith("\n\n")
     assert "nan" not in text.lower().split()
-    assert render((example(),)) == text
     assert all(line == line.rstrip() for line in text.splitlines())
 
 

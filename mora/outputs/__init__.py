@@ -6,7 +6,10 @@ is on the cluster, and the reason stands in a comment.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from mora.savings import Prices
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,10 +22,16 @@ class OutputSettings:
     """Where the manifests to patch are, as seen from the kustomization."""
     width: int = 100
     """Columns that the words below the table are wrapped to."""
-    why: bool = True
-    """Whether the table tells the reasons below its numbers."""
+    why: bool | None = None
+    """Whether the table tells the reasons below its numbers; None: where there are few workloads."""
     vpa_cpu: bool = False
     """Whether a VPA object takes CPU, too. By default CPU is left to `-o hpa`: both on one would chase each other."""
+    prices: Prices | None = None
+    """What a core and a GiB cost; None: what is freed is told without money."""
+    helm_paths: Mapping[str, str] = field(default_factory=dict)
+    """Where a chart keeps a container's resources: "server", "frontend/server" or "shop/frontend/server" -> path."""
+    min_change: float = 0.10
+    """The body of a pull request leaves out workloads that change by less."""
 
 
 DEFAULTS = OutputSettings()

@@ -1,71 +1,111 @@
-"""The kubectl commands that apply the advice, each with its rehearsal before it and its way back beside it.
+"""The kubectl commands that apply the advice, with their rehearsal before them and their way back after them.
 
-The text is a valid shell script: the rehearsals run first and stop it where the server refuses; the way back stands in
-comments, so that running the whole does not undo itself.
+The text is a valid shell script: all rehearsals run first and stop it where the server refuses one, so nothing has been
+changed then; the way back stands in comments, so that running the whole does not undo itself.
 """
 
 from __future__ import annotations
 
 import json
 import shlex
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
-from mora.domain import Recommendation, Workload
+from mora.domain import Autoscaler, Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import header, nothing_to_write, numbers, one_line, rollback_patch, strategic_patch
+from mora.outputs.manifests import header, is_due, nothing_to_write, takes_strategic, title, why_no_patch
+from mora.outputs.patch import Body, caveats, patch_of, target
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """A script for all workloads that have a number; NotEnoughData where none has."""
-    changed = [r for r in recommendations if strategic_patch(r)]
-    if not changed:
-        why = {
-            r.workload.name: one_line(a for _, advice in numbers(r) for a in advice.reasons) for r in recommendations
-        }
-        raise nothing_to_write("commands", recommendations, why)
-    lines = ["set -e"]
-    for recommendation in recommendations:
-        lines += ["", *header(recommendation)]
-        if recommendation in changed:
-            lines += _commands(recommendation)
+    """A script for all workloads that change; NotEnoughData where none has a number."""
+    due = _due(recommendations)
+    lines = ["set -e", *_said(recommendations, due)]
+    if due:
+        lines += ["", "# 1. rehearse: the server checks each and changes nothing"]
+        lines += [line for r in due for line in apply_lines(r, is_rehearsal=True)]
+        lines += ["", "# 2. apply"]
+        lines += [line for r in due for line in apply_lines(r)]
+        lines += ["", "# 3. roll back to what was set before"]
+        lines += [f"# {line}" for r in due for line in rollback_lines(r)]
     return "\n".join(lines) + "\n"
 
 
-def _commands(recommendation: Recommendation) -> list[str]:
+def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
+    """apply.sh, which rehearses first, and rollback.sh, which leads back."""
+    due = _due(recommendations)
+    back = [line for r in due for line in rollback_lines(r)]
+    return {
+        "apply.sh": render(recommendations, settings),
+        "rollback.sh": "\n".join(["set -e", *_said(recommendations, due), "", *back]) + "\n",
+    }
+
+
+def _due(recommendations: Sequence[Recommendation]) -> list[Recommendation]:
+    if not any(patch_of(recommendation) for recommendation in recommendations):
+        why = {r.workload.name: why_no_patch(r) for r in recommendations}
+        raise nothing_to_write("commands", recommendations, why)
+    return [r for r in recommendations if patch_of(r) and is_due(r)]
+
+
+def _said(recommendations: Sequence[Recommendation], due: Sequence[Recommendation]) -> list[str]:
+    """What each workload is about, and which are not changed and why: comments."""
+    lines: list[str] = []
+    for recommendation in recommendations:
+        lines += ["", *header(recommendation)]
+        if recommendation in due:
+            lines += caveats(recommendation)
+        elif recommendation.workload.kind == "Job":
+            lines.append(f"# {why_no_patch(recommendation)}")
+        elif patch_of(recommendation):
+            lines.append("# stands as advised: nothing to change")
+    return lines
+
+
+def apply_lines(recommendation: Recommendation, *, is_rehearsal: bool = False) -> list[str]:
+    """The commands of one workload, its autoscaler's included, under its name."""
     workload = recommendation.workload
-    patch = strategic_patch(recommendation)
-    return [
-        "# rehearse: the server checks it and changes nothing",
-        command(workload, patch, dry_run=True),
-        "# apply",
-        command(workload, patch),
-        "# roll back to what was set before",
-        f"# {command(workload, rollback_patch(recommendation))}",
+    lines = [f"# {title(workload)}", command(workload, patch_of(recommendation), is_rehearsal=is_rehearsal)]
+    for scaler in recommendation.retargets:
+        lines.append(_retarget(recommendation, scaler, is_rehearsal=is_rehearsal))
+    return lines
+
+
+def rollback_lines(recommendation: Recommendation) -> list[str]:
+    """The commands that put back what apply_lines() changes."""
+    lines = [command(recommendation.workload, patch_of(recommendation, is_back=True))]
+    for scaler in recommendation.retargets:
+        before = next((a for a in recommendation.autoscalers if _is_same(a, scaler)), None)
+        if before is not None:
+            lines.append(_retarget(recommendation, before))
+    return lines
+
+
+def _is_same(one: Autoscaler, other: Autoscaler) -> bool:
+    return (one.name, one.resource) == (other.name, other.resource)
+
+
+def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_rehearsal: bool = False) -> str:
+    """Set one metric's target of an HPA, tested to be of the resource that is meant."""
+    of_name = [a for a in recommendation.autoscalers if a.name == scaler.name]
+    place = next((n for n, a in enumerate(of_name) if a.resource is scaler.resource), 0)
+    path = f"/spec/metrics/{place}/resource"
+    operations = [
+        {"op": "test", "path": f"{path}/name", "value": str(scaler.resource)},
+        {"op": "replace", "path": f"{path}/target/averageUtilization", "value": scaler.target},
     ]
+    return _kubectl(f"hpa {scaler.name} -n {recommendation.workload.namespace}", "json", operations, is_rehearsal)
 
 
-def command(workload: Workload, patch: Mapping[str, Any], *, dry_run: bool = False) -> str:
+def command(workload: Workload, patch: Body, *, is_rehearsal: bool = False) -> str:
     """One shell-quoted `kubectl patch`.
 
-    >>> command(Workload("shop", "cart"), {"spec": {"replicas": 2}}, dry_run=True)
+    >>> command(Workload("shop", "cart"), {"spec": {"replicas": 2}}, is_rehearsal=True)
     'kubectl patch deployment cart -n shop --type strategic --dry-run=server -p \\'{"spec":{"replicas":2}}\\''
     """
-    rehearsal = ["--dry-run=server"] if dry_run else []
+    return _kubectl(target(workload), "strategic" if takes_strategic(workload.kind) else "json", patch, is_rehearsal)
+
+
+def _kubectl(what: str, patch_type: str, patch: object, is_rehearsal: bool) -> str:
+    rehearsal = ["--dry-run=server"] if is_rehearsal else []
     text = json.dumps(patch, separators=(",", ":"))
-    kind = workload.kind.lower()
-    return shlex.join(
-        [
-            "kubectl",
-            "patch",
-            kind,
-            workload.name,
-            "-n",
-            workload.namespace,
-            "--type",
-            "strategic",
-            *rehearsal,
-            "-p",
-            text,
-        ]
-    )
+    return shlex.join(["kubectl", "patch", *what.split(), "--type", patch_type, *rehearsal, "-p", text])

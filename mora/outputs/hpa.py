@@ -2,6 +2,8 @@
 
 So requests can be changed without moving the replicas. In a pod with several containers only the one that was sized
 counts (ContainerResource, Kubernetes 1.27 and later), since the number is of that container alone.
+
+Where the advice retargets an HPA (`--retarget-hpa`), that HPA is printed as it must become, still on utilisation.
 """
 
 from __future__ import annotations
@@ -9,44 +11,98 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mora.domain import Recommendation
+from mora.domain import Autoscaler, Recommendation, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import API_VERSION, documents, dump, nothing_to_write, one_line
+from mora.outputs.manifests import comment, dump, one_line, quantity
+from mora.outputs.parts import Parts, checked
 from mora.quantities import format_cpu
 
 # KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
 _KEDA_PREFIX = "keda-hpa-"
 _SCALE_DOWN_WINDOW_SECONDS = 300
+# Kinds whose replicas are a number to set.
+_SCALABLE = ("Deployment", "StatefulSet", "Rollout")
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """One object a workload, for `kubectl apply -f -`; NotEnoughData where none can be made."""
-    parts: list[str] = []
-    missing: dict[str, str] = {}
+    return _parts(recommendations).stream()
+
+
+def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
+    """File name -> object, for each workload that can have one."""
+    return _parts(recommendations).files(".hpa.yaml")
+
+
+def _parts(recommendations: Sequence[Recommendation]) -> Parts:
+    texts: dict[Workload, str] = {}
+    missing: dict[Workload, str] = {}
     for recommendation in recommendations:
         why_not = _why_not(recommendation)
         if why_not:
-            missing[recommendation.workload.name] = why_not
-            continue
-        why = [reason for reason in recommendation.reasons if reason.code == "hpa-average-value"]
-        comment = f"# {recommendation.workload.name}: {one_line(why)}\n" if why else ""
-        scaler = recommendation.current.autoscaler
-        if scaler is not None:
-            comment += f"# it takes the place of what the HPA {scaler.name} scales on now, all its metrics\n"
-        parts.append(comment + dump(_object(recommendation)))
-    if not parts:
-        raise nothing_to_write("a HorizontalPodAutoscaler", recommendations, missing)
-    skipped = "".join(f"# {name}: {why}\n" for name, why in missing.items())
-    return skipped + documents(parts)
+            missing[recommendation.workload] = why_not
+        elif recommendation.retargets:
+            texts[recommendation.workload] = _retargeted(recommendation)
+        else:
+            texts[recommendation.workload] = _on_average_value(recommendation)
+    return checked(Parts(texts, missing), "a HorizontalPodAutoscaler", recommendations)
+
+
+def _on_average_value(recommendation: Recommendation) -> str:
+    why = [reason for reason in recommendation.reasons if reason.code == "hpa-average-value"]
+    text = f"# {recommendation.workload.name}: {one_line(why)}\n" if why else ""
+    scaler = recommendation.current.autoscaler
+    if scaler is not None:
+        text += f"# it takes the place of what the HPA {scaler.name} scales on now, all its metrics\n"
+    return text + dump(_object(recommendation))
+
+
+def _retargeted(recommendation: Recommendation) -> str:
+    """The HPA with its targets as they must become, to apply together with the requests."""
+    name = recommendation.retargets[0].name
+    after = {(scaler.name, scaler.resource): scaler for scaler in recommendation.retargets}
+    scalers = [after.get((s.name, s.resource), s) for s in recommendation.autoscalers if s.name == name]
+    scalers = scalers or list(recommendation.retargets)
+    before = {(s.name, s.resource): s.target for s in recommendation.autoscalers}
+    words = ", ".join(
+        f"{s.resource} from {before[s.name, s.resource]}% to {s.target}%"
+        if (s.name, s.resource) in before
+        else f"{s.resource} to {s.target}%"
+        for s in recommendation.retargets
+    )
+    said = comment(
+        f"{recommendation.workload.name}: {words} of the request, together with the requests, so that the same use per "
+        "pod scales as before; metrics of this HPA other than CPU and memory of the pods are not known here: add them, "
+        "or use -o commands, which changes the targets alone"
+    )
+    metrics = [_utilisation(s) if s.is_utilisation else _average(s) for s in scalers]
+    least, most = scalers[0].min_replicas, scalers[0].max_replicas
+    return "\n".join(said) + "\n" + dump(_hpa(recommendation.workload, name, least, most, metrics))
+
+
+def _utilisation(scaler: Autoscaler) -> dict[str, Any]:
+    target = {"type": "Utilization", "averageUtilization": scaler.target}
+    return {"type": "Resource", "resource": {"name": str(scaler.resource), "target": target}}
+
+
+def _average(scaler: Autoscaler) -> dict[str, Any]:
+    resource = "cpu" if scaler.resource is Target.CPU else "memory"
+    target = {"type": "AverageValue", "averageValue": quantity(resource, scaler.target)}
+    return {"type": "Resource", "resource": {"name": resource, "target": target}}
 
 
 def _why_not(recommendation: Recommendation) -> str | None:
     """Why there can be no HPA, or None where there can."""
     scaler = recommendation.current.autoscaler
-    if recommendation.workload.kind == "DaemonSet":
+    kind = recommendation.workload.kind
+    if kind == "DaemonSet":
         return "a DaemonSet runs one pod on every node"
+    if kind not in _SCALABLE:
+        return f"a {kind} runs as many pods as its work asks for"
     if scaler is not None and scaler.name.startswith(_KEDA_PREFIX):
         return f"its HPA {scaler.name} belongs to a KEDA ScaledObject; change that"
+    if recommendation.retargets:
+        return None
     if recommendation.hpa_average_value_millicores is None or recommendation.hpa_max_replicas is None:
         return f"no use per pod to scale on, {one_line(recommendation.cpu_request.reasons)}"
     return None
@@ -57,18 +113,25 @@ def _object(recommendation: Recommendation) -> dict[str, Any]:
     target = {"type": "AverageValue", "averageValue": format_cpu(recommendation.hpa_average_value_millicores or 0)}
     if len(recommendation.current.containers) > 1:
         source = {"name": "cpu", "container": recommendation.container, "target": target}
-        metric = {"type": "ContainerResource", "containerResource": source}
+        metric: dict[str, Any] = {"type": "ContainerResource", "containerResource": source}
     else:
         metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
+    name = scaler.name if scaler else workload.name
+    least, most = recommendation.hpa_min_replicas or 1, recommendation.hpa_max_replicas or 1
+    hpa = _hpa(workload, name, least, most, [metric])
+    hpa["spec"]["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": _SCALE_DOWN_WINDOW_SECONDS}}
+    return hpa
+
+
+def _hpa(workload: Workload, name: str, least: int, most: int, metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
-        "metadata": {"name": scaler.name if scaler else workload.name, "namespace": workload.namespace},
+        "metadata": {"name": name, "namespace": workload.namespace},
         "spec": {
-            "scaleTargetRef": {"apiVersion": API_VERSION, "kind": workload.kind, "name": workload.name},
-            "minReplicas": recommendation.hpa_min_replicas or 1,
-            "maxReplicas": recommendation.hpa_max_replicas,
-            "metrics": [metric],
-            "behavior": {"scaleDown": {"stabilizationWindowSeconds": _SCALE_DOWN_WINDOW_SECONDS}},
+            "scaleTargetRef": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
+            "minReplicas": least,
+            "maxReplicas": most,
+            "metrics": list(metrics),
         },
     }

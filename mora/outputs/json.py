@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
+from datetime import datetime
 from typing import Any
 
-from mora.domain import Advice, Allocation, Reason, Recommendation
+from mora.domain import Advice, Allocation, ContainerAdvice, Evidence, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import quantity
+from mora.outputs.manifests import is_injected, quantity
+from mora.savings import savings
 
 SCHEMA_VERSION = 1
 
@@ -22,6 +24,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     document = {
         "schema_version": SCHEMA_VERSION,
         "recommendations": [_recommendation(recommendation) for recommendation in recommendations],
+        "savings": _savings(recommendations, settings),
     }
     return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -36,10 +39,8 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
         "load": asdict(recommendation.load) if recommendation.load else None,
         "as_of": recommendation.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
         "model_digest": recommendation.model_digest,
-        "cpu_request_millicores": _advice(recommendation.cpu_request, "cpu"),
-        "cpu_limit_millicores": _advice(recommendation.cpu_limit, "cpu"),
-        "memory_request_bytes": _advice(recommendation.memory_request, "memory"),
-        "memory_limit_bytes": _advice(recommendation.memory_limit, "memory"),
+        "basis": recommendation.basis,
+        **_amounts(recommendation.main),
         "replicas": _advice(recommendation.replicas, None),
         "hpa": {
             "average_value_millicores": recommendation.hpa_average_value_millicores,
@@ -47,9 +48,60 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
             "max_replicas": recommendation.hpa_max_replicas,
         },
         "reasons": _reasons(recommendation.reasons),
+        "evidence": _evidence(recommendation.evidence),
+        "containers": [_container(recommendation, container) for container in recommendation.containers],
+        "autoscalers": [asdict(scaler) for scaler in recommendation.autoscalers],
+        "retargets": [asdict(scaler) for scaler in recommendation.retargets],
         "current": _allocation(recommendation.current),
         "target": _allocation(recommendation.target),
     }
+
+
+def _savings(recommendations: Sequence[Recommendation], settings: OutputSettings) -> dict[str, Any]:
+    freed = savings(recommendations, settings.prices)
+    figures = {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(freed).items()}
+    return {**figures, "prices": asdict(settings.prices) if settings.prices else None} | {
+        "money_per_month": freed.money_per_month
+    }
+
+
+def _container(recommendation: Recommendation, container: ContainerAdvice) -> dict[str, Any]:
+    return {
+        "name": container.container,
+        "role": str(container.role),
+        "is_main": container.container == recommendation.container,
+        "is_injected": is_injected(recommendation, container.container),
+        **_amounts(container),
+        "reasons": _reasons(container.reasons),
+        "evidence": _evidence(container.evidence),
+    }
+
+
+def _amounts(container: ContainerAdvice) -> dict[str, Any]:
+    return {
+        "cpu_request_millicores": _advice(container.cpu_request, "cpu"),
+        "cpu_limit_millicores": _advice(container.cpu_limit, "cpu"),
+        "memory_request_bytes": _advice(container.memory_request, "memory"),
+        "memory_limit_bytes": _advice(container.memory_limit, "memory"),
+    }
+
+
+def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
+    if evidence is None:
+        return None
+    known = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
+    step = known.pop("step").total_seconds()
+    figures = {key: _plain(value) for key, value in known.items()}
+    return {**figures, "step_seconds": step, "queries": dict(evidence.queries)}
+
+
+def _plain(value: Any) -> Any:
+    """A figure as JSON has it: moments as text, six digits of a float."""
+    if isinstance(value, datetime):
+        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+    if isinstance(value, float):
+        return round(value, 6)
+    return list(value) if isinstance(value, tuple) else value
 
 
 def _advice(advice: Advice, resource: str | None) -> dict[str, Any]:

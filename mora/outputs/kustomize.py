@@ -1,32 +1,40 @@
 """A kustomize overlay: a kustomization and one patch file a workload.
 
 `files()` gives {file name: text} to write into a folder; `render()` gives the same as one text, each file introduced
-by a line `# file: NAME` and parted by `---`.
+by a line `# file: NAME` and parted by `---`. What kustomize knows is merged by container name; for the others (an Argo
+Rollout; a CronJob, before kustomize 5) it would replace the whole container list, so they get a JSON patch that tests
+the name of each container first.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mora.domain import Recommendation, Workload
 from mora.errors import BadInput
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.manifests import (
-    API_VERSION,
+    comment,
     documents,
     dump,
+    file_names,
     header,
+    json_patch,
     nothing_to_write,
-    numbers,
-    one_line,
     strategic_patch,
+    takes_strategic,
+    title,
+    why_no_patch,
 )
+from mora.outputs.patch import Body
 
 # kustomize 4 reads `patches` and `resources` in today's form; kubectl 1.20 carries 2.0.3, which wants `bases`.
 _MODERN_MAJOR = 4
+# The schemas that kustomize 4 carries begin before batch/v1 CronJob: without a schema a list is replaced.
+_KNOWS_CRONJOB_MAJOR = 5
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -36,56 +44,66 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
 
 def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
     """File name -> text, kustomization.yaml first; NotEnoughData where no workload has a number."""
-    patches = {r.workload: strategic_patch(r) for r in recommendations}
-    patched = [r for r in recommendations if patches[r.workload]]
+    major = _major(settings.kustomize_version)
+    bodies: dict[Workload, Body] = {r.workload: _body(r, major) for r in recommendations}
+    patched = [r for r in recommendations if bodies[r.workload]]
     if not patched:
-        why = {
-            r.workload.name: one_line(a for _, advice in numbers(r) for a in advice.reasons) for r in recommendations
-        }
+        why = {r.workload.name: why_no_patch(r) for r in recommendations}
         raise nothing_to_write("a kustomization", recommendations, why)
-    names = _file_names([r.workload for r in patched])
-    skipped = [line for r in recommendations if not patches[r.workload] for line in header(r)]
-    kustomization = "".join(f"{line}\n" for line in skipped) + dump(_kustomization(names, settings))
+    names = file_names([r.workload for r in patched], "-resources.yaml", prefix="mora-")
+    skipped = [line for r in recommendations if not bodies[r.workload] for line in _left_out(r)]
+    kustomization = "".join(f"{line}\n" for line in skipped) + dump(_kustomization(names, bodies, settings))
     return {"kustomization.yaml": kustomization} | {
-        names[r.workload]: "\n".join(header(r)) + "\n" + dump(_patch_file(r.workload, patches[r.workload], names))
+        names[r.workload]: "\n".join(header(r)) + "\n" + dump(_patch_file(r.workload, bodies[r.workload], names))
         for r in patched
     }
 
 
-def _kustomization(names: dict[Workload, str], settings: OutputSettings) -> dict[str, Any]:
+def _body(recommendation: Recommendation, major: int) -> Body:
+    return json_patch(recommendation) if _is_json(recommendation.workload, major) else strategic_patch(recommendation)
+
+
+def _is_json(workload: Workload, major: int) -> bool:
+    return not takes_strategic(workload.kind) or (workload.kind == "CronJob" and major < _KNOWS_CRONJOB_MAJOR)
+
+
+def _left_out(recommendation: Recommendation) -> list[str]:
+    if recommendation.workload.kind == "Job":
+        return comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")
+    return header(recommendation)
+
+
+def _kustomization(
+    names: Mapping[Workload, str], bodies: Mapping[Workload, Body], settings: OutputSettings
+) -> dict[str, Any]:
     kind = {"apiVersion": "kustomize.config.k8s.io/v1beta1", "kind": "Kustomization"}
-    if _major(settings.kustomize_version) < _MODERN_MAJOR:
-        return {**kind, "bases": [settings.kustomize_base], "patchesStrategicMerge": list(names.values())}
-    group, _, version = API_VERSION.partition("/")
-    patches = [
-        {
-            "path": name,
-            "target": {"group": group, "version": version, "kind": workload.kind, **_identity(workload, names)},
-        }
-        for workload, name in names.items()
-    ]
-    return {**kind, "resources": [settings.kustomize_base], "patches": patches}
+    if _major(settings.kustomize_version) >= _MODERN_MAJOR:
+        patches = [_targeted(workload, names) for workload in names]
+        return {**kind, "resources": [settings.kustomize_base], "patches": patches}
+    merged = [name for workload, name in names.items() if isinstance(bodies[workload], Mapping)]
+    indexed = [_targeted(workload, names) for workload in names if not isinstance(bodies[workload], Mapping)]
+    lists = {"patchesStrategicMerge": merged, "patchesJson6902": indexed}
+    return {**kind, "bases": [settings.kustomize_base]} | {key: value for key, value in lists.items() if value}
 
 
-def _patch_file(workload: Workload, patch: dict[str, Any], names: dict[Workload, str]) -> dict[str, Any]:
-    return {"apiVersion": API_VERSION, "kind": workload.kind, "metadata": _identity(workload, names), **patch}
+def _targeted(workload: Workload, names: Mapping[Workload, str]) -> dict[str, Any]:
+    group, _, version = workload.api_version.partition("/")
+    target = {"group": group, "version": version, "kind": workload.kind, **_identity(workload, names)}
+    return {"path": names[workload], "target": target}
 
 
-def _identity(workload: Workload, names: dict[Workload, str]) -> dict[str, str]:
+def _patch_file(workload: Workload, body: Body, names: Mapping[Workload, str]) -> Body:
+    if not isinstance(body, Mapping):
+        return body
+    identity = _identity(workload, names)
+    return {"apiVersion": workload.api_version, "kind": workload.kind, "metadata": identity, **body}
+
+
+def _identity(workload: Workload, names: Mapping[Workload, str]) -> dict[str, str]:
     """The name, and the namespace only where names clash: a base often leaves it to the overlay."""
     if Counter((other.kind, other.name) for other in names)[workload.kind, workload.name] > 1:
         return {"name": workload.name, "namespace": workload.namespace}
     return {"name": workload.name}
-
-
-def _file_names(workloads: Sequence[Workload]) -> dict[Workload, str]:
-    clashes = Counter(workload.name for workload in workloads)
-    return {
-        w: f"mora-{w.name}-resources.yaml"
-        if clashes[w.name] == 1
-        else f"mora-{w.namespace}-{w.kind.lower()}-{w.name}-resources.yaml"
-        for w in workloads
-    }
 
 
 def _major(version: str) -> int:

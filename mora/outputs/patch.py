@@ -1,31 +1,91 @@
-"""A strategic merge patch: what `kubectl patch deployment NAME --patch-file p.yaml` takes.
+"""Patches of pod templates: what `kubectl patch deployment NAME --patch-file p.yaml` takes, one document a workload.
 
-Merged by container name. `--type merge` would replace the whole container list, so it is never offered.
+Strategic merge, merged by container name. `--type merge` would replace the whole container list, so it is never
+offered. An API server refuses a strategic merge of a custom resource: an Argo Rollout gets a JSON patch that tests the
+name of each container before it touches it. A Job gets none: its template cannot be changed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mora.domain import Recommendation
-from mora.errors import BadInput
+from mora.domain import Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import dump, header, nothing_to_write, numbers, one_line, strategic_patch
+from mora.outputs.manifests import (
+    comment,
+    dump,
+    find_container,
+    header,
+    json_patch,
+    rollback_patch,
+    strategic_patch,
+    takes_strategic,
+    to_write,
+    why_no_patch,
+)
+from mora.outputs.parts import THIS_FILE, Parts, checked
+
+Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """The patch of one workload, `null` where a limit goes; BadInput for several, NotEnoughData without a number."""
-    if len(recommendations) != 1:
-        names = ", ".join(recommendation.workload.name for recommendation in recommendations) or "no service"
-        raise BadInput(
-            f"A patch is for one workload; asked for were {len(recommendations)}: {names}.",
-            hint="Ask for one service, or use -o kustomize or -o commands, which take several.",
-        )
-    recommendation = recommendations[0]
-    patch = strategic_patch(recommendation)
-    if not patch:
-        why = {name: one_line(advice.reasons) for name, advice in numbers(recommendation)}
-        raise nothing_to_write("a patch", recommendations, why)
-    workload = recommendation.workload
-    apply = f"# kubectl patch {workload.kind.lower()} {workload.name} -n {workload.namespace} --patch-file THIS_FILE"
-    return "\n".join([*header(recommendation), apply]) + "\n" + dump(patch)
+    """One document a workload, `null` where a limit goes; NotEnoughData without a single number.
+
+    kubectl takes one patch at a time: of several, files() has each in a file of its own.
+    """
+    return _parts(recommendations).stream()
+
+
+def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
+    """File name -> patch, for each workload that has one."""
+    return _parts(recommendations).files(".patch.yaml")
+
+
+def _parts(recommendations: Sequence[Recommendation]) -> Parts:
+    texts: dict[Workload, str] = {}
+    missing: dict[Workload, str] = {}
+    for recommendation in recommendations:
+        workload, body = recommendation.workload, patch_of(recommendation)
+        if not body:
+            missing[workload] = why_no_patch(recommendation)
+            continue
+        command = f"# kubectl patch {target(workload)}{_type(workload)} --patch-file {THIS_FILE}"
+        lines = [*header(recommendation), *caveats(recommendation), command]
+        texts[workload] = "\n".join(lines) + "\n" + dump(body)
+    return checked(Parts(texts, missing), "a patch", recommendations)
+
+
+def patch_of(recommendation: Recommendation, *, is_back: bool = False) -> Body:
+    """What the API server takes for this kind; empty where there is nothing to write."""
+    if not takes_strategic(recommendation.workload.kind):
+        return json_patch(recommendation, is_back=is_back)
+    return rollback_patch(recommendation) if is_back else strategic_patch(recommendation)
+
+
+def target(workload: Workload) -> str:
+    """The workload as kubectl is told it.
+
+    >>> target(Workload("shop", "web", "Rollout"))
+    'rollouts.argoproj.io web -n shop'
+    """
+    kind = "rollouts.argoproj.io" if workload.kind == "Rollout" else workload.kind.lower()
+    return f"{kind} {workload.name} -n {workload.namespace}"
+
+
+def _type(workload: Workload) -> str:
+    return "" if takes_strategic(workload.kind) else " --type json"
+
+
+def caveats(recommendation: Recommendation) -> list[str]:
+    """What a reader must know of a JSON patch: comment lines, none for a strategic merge."""
+    if takes_strategic(recommendation.workload.kind):
+        return []
+    texts = [
+        "a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the "
+        "containers stand in another order, or where the template says `resources: {}`"
+    ]
+    for container in to_write(recommendation):
+        if find_container(recommendation, container.container) is None:
+            texts.append(f"container {container.container} is not among those of the workload: left alone")
+    return [line for text in texts for line in comment(text)]

@@ -1,79 +1,222 @@
 """The table that a person reads: now, target, change, confidence; below it the reasons, wrapped.
 
-Plain text: it survives a pipe, a ticket and a diff.
+Few workloads get a row a number and the reasons; many get a row a container, which a terminal, `grep` and a person
+can take. Plain text: it survives a pipe, a ticket and a diff.
 """
 
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-from mora.domain import Advice, Recommendation
+from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import numbers
+from mora.outputs.manifests import container_numbers, is_due, is_injected, numbers
 from mora.quantities import KIB, MIB, format_cpu, format_memory, readable_bytes
+from mora.savings import line as savings_line
+from mora.savings import savings
 
-_HEADS = ("SERVICE", "RESOURCE", "NOW", "TARGET", "CHANGE", "CONFIDENCE")
-_IS_RIGHT = (False, False, True, True, True, True)
+# More workloads than this are told in short, unless reasons are asked for.
+FEW = 10
 _LABEL_WIDTH = len("memory request")
+# Names longer than this would push the numbers off a terminal: they get a line of their own.
+_LONGEST_NAME = 44
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """One block of rows a service, then why, service by service."""
-    is_one_namespace = len({recommendation.workload.namespace for recommendation in recommendations}) <= 1
-    blocks = [_rows(recommendation, is_one_namespace) for recommendation in recommendations]
-    rows = [_HEADS, *(row for block in blocks for row in block)]
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [_line(_HEADS, widths)]
-    for block in blocks:
-        lines += [*(_line(row, widths) for row in block), ""]
-    for recommendation in recommendations if settings.why else ():
-        lines += [*_why(recommendation, settings.width), ""]
+    """Numbers, what they free in all where several workloads or prices are given, and why."""
+    is_short = len(recommendations) > FEW and not settings.why
+    has_why = len(recommendations) <= FEW if settings.why is None else settings.why
+    lines = _short(recommendations, settings.width) if is_short else _long(recommendations, settings.width)
+    if recommendations and (len(recommendations) > 1 or settings.prices is not None):
+        lines += [*textwrap.wrap(savings_line(savings(recommendations, settings.prices)), settings.width), ""]
+    if is_short:
+        lines += [*_counts(recommendations), ""]
+        if settings.why is None:
+            lines += ["Why, and every number: --why, or name a workload; for programs: -o json, -o csv.", ""]
+    for recommendation in recommendations if has_why else ():
+        lines += [*why_lines(recommendation, settings.width), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
 
-def _rows(recommendation: Recommendation, is_one_namespace: bool) -> list[tuple[str, ...]]:
+# --- a row a number --------------------------------------------------------------------------------------------------
+
+_HEADS = ("RESOURCE", "NOW", "TARGET", "CHANGE", "CONFIDENCE")
+
+
+def _long(recommendations: Sequence[Recommendation], width: int) -> list[str]:
+    """A block of rows a container, the names in front of it, or above it where they are long."""
+    has_basis = any(r.basis != "model" for r in recommendations)
+    has_others = any(r.others for r in recommendations)
+    has_namespaces = _has_namespaces(recommendations)
+    heads = [*(["NAMESPACE"] if has_namespaces else []), "SERVICE", *(["CONTAINER"] if has_others else [])]
+    names: list[list[str]] = []
+    blocks: list[list[tuple[str, ...]]] = []
+    for recommendation in recommendations:
+        for container in recommendation.containers:
+            names.append(_names(recommendation, container, has_namespaces, has_others))
+            blocks.append(_rows(recommendation, container, has_basis))
+    columns = [*heads, *_HEADS, *(["BASIS"] if has_basis else [])]
+    is_right = [*(False for _ in heads), False, True, True, True, True, False]
+    rows = [
+        [*(name if number == 0 else [""] * len(name)), *row]
+        for name, block in zip(names, blocks, strict=True)
+        for number, row in enumerate(block)
+    ]
+    if _width([columns, *rows]) <= width:
+        lines = _aligned([columns, *rows], is_right)
+        return [lines[0], *_parted(lines[1:], [len(block) for block in blocks])]
+    lines = _aligned([columns[len(heads) :], *(row for block in blocks for row in block)], is_right[len(heads) :])
+    parted: list[str] = ["  " + lines[0]]
+    at = 1
+    for name, block in zip(names, blocks, strict=True):
+        parted += [" ".join(filter(None, name)), *(f"  {line}" for line in lines[at : at + len(block)]), ""]
+        at += len(block)
+    return parted
+
+
+def _parted(lines: Sequence[str], lengths: Sequence[int]) -> list[str]:
+    """The lines in blocks of these lengths, an empty line after each."""
+    parted: list[str] = []
+    at = 0
+    for length in lengths:
+        parted += [*lines[at : at + length], ""]
+        at += length
+    return parted
+
+
+def _names(
+    recommendation: Recommendation, container: ContainerAdvice, has_namespaces: bool, has_others: bool
+) -> list[str]:
+    """Namespace and workload once, above its other containers; each container's name."""
+    is_first = container.container == recommendation.container
     workload = recommendation.workload
-    service = workload.name if is_one_namespace else f"{workload.namespace}/{workload.name}"
+    names = [workload.namespace] if has_namespaces else []
+    names = [name if is_first else "" for name in (*names, workload.name)]
+    return [*names, _container_name(recommendation, container)] if has_others else names
+
+
+def _container_name(recommendation: Recommendation, container: ContainerAdvice) -> str:
+    marks = {"native-sidecar": " (sidecar)", "init": " (init)", "sidecar": " (sidecar)"}
+    mark = " (injected)" if is_injected(recommendation, container.container) else marks.get(container.role, "")
+    return container.container + mark
+
+
+def _rows(recommendation: Recommendation, container: ContainerAdvice, has_basis: bool) -> list[tuple[str, ...]]:
+    is_main = container.container == recommendation.container
+    rows: list[tuple[str, ...]] = [
+        (name, amount(name, advice.now), _target(name, advice), change(advice), _confidence(advice))
+        for name, advice in (numbers(recommendation) if is_main else container_numbers(container))
+    ]
+    if not has_basis:
+        return rows
+    return [(*row, recommendation.basis if number == 0 else "") for number, row in enumerate(rows)]
+
+
+# --- a row a container -----------------------------------------------------------------------------------------------
+
+_SHORT_HEADS = ("CPU REQUEST", "MEMORY REQUEST", "REPLICAS", "SURE")
+
+
+def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
+    """What is requested now and should be, a line a container: "500m > 254m", one amount where it stays."""
+    has_basis = any(r.basis != "model" for r in recommendations)
+    has_namespaces = _has_namespaces(recommendations)
+    names: list[str] = []
+    rows: list[tuple[str, ...]] = []
+    for recommendation in recommendations:
+        for container in recommendation.containers:
+            is_main = container.container == recommendation.container
+            name = _container_name(recommendation, container)
+            workload = recommendation.workload
+            full = f"{workload.namespace}/{workload.name}" if has_namespaces else workload.name
+            has_name = bool(recommendation.others) and name != workload.name
+            names.append(f"{full} {name}" if has_name else full)
+            replicas = _step("replicas", recommendation.replicas) if is_main else ""
+            row = (
+                _step("cpu request", container.cpu_request),
+                _step("memory request", container.memory_request),
+                replicas,
+                _sure((container.cpu_request, container.memory_request)),
+            )
+            rows.append((*row, recommendation.basis) if has_basis else row)
+    heads = (*_SHORT_HEADS, "BASIS") if has_basis else _SHORT_HEADS
+    numbers_ = _aligned([heads, *rows], (True, True, True, True, False))
+    room = max(width - max(map(len, numbers_)) - 2, len("WORKLOAD"))
+    room = min(max(map(len, ("WORKLOAD", *names))), max(min(room, _LONGEST_NAME), len("WORKLOAD")))
+    lines = [f"{'WORKLOAD':<{room}}  {numbers_[0]}"]
+    for name, row_ in zip(names, numbers_[1:], strict=True):
+        lines += [f"{name:<{room}}  {row_}"] if len(name) <= room else [name, f"{'':<{room}}  {row_}"]
+    return [*lines, ""]
+
+
+def _step(name: str, advice: Advice) -> str:
+    if advice.value == advice.now or (advice.value is None and name == "replicas"):
+        return amount(name, advice.now, none="-")
+    if advice.value is None:
+        return f"{amount(name, advice.now, none='-')} > ?"
+    return f"{amount(name, advice.now, none='-')} > {amount(name, advice.value)}"
+
+
+def _sure(advice: Iterable[Advice]) -> str:
+    """The lower of the confidences."""
+    known = [a.confidence for a in advice if a.confidence is not None]
+    return f"{min(known):.0%}" if known else "-"
+
+
+def _counts(recommendations: Sequence[Recommendation]) -> list[str]:
+    due = sum(map(is_due, recommendations))
+    silent = sum(all(a.value is None for _, a in numbers(r)) for r in recommendations)
+    text = f"{len(recommendations)} workloads: {due} to change, {len(recommendations) - due - silent} as they should be"
+    return [f"{text}, {silent} without a number."]
+
+
+# --- words and figures -----------------------------------------------------------------------------------------------
+
+
+def _has_namespaces(recommendations: Sequence[Recommendation]) -> bool:
+    return len({recommendation.workload.namespace for recommendation in recommendations}) > 1
+
+
+def _aligned(rows: Sequence[Sequence[str]], is_right: Sequence[bool]) -> list[str]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return [
-        (
-            service if name == "cpu request" else "",
-            name,
-            _amount(name, advice.now),
-            _target(name, advice),
-            _change(advice),
-            _confidence(advice),
-        )
-        for name, advice in numbers(recommendation)
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, is_right, strict=False)
+        ).rstrip()
+        for row in rows
     ]
 
 
-def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
-    padded = [
-        cell.rjust(width) if is_right else cell.ljust(width)
-        for cell, width, is_right in zip(cells, widths, _IS_RIGHT, strict=True)
-    ]
-    return "  ".join(padded).rstrip()
+def _width(rows: Sequence[Sequence[str]]) -> int:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return sum(widths) + 2 * (len(widths) - 1)
 
 
-def _amount(name: str, amount: int | None) -> str:
-    """An amount in the unit a person reads: exact where it is whole in Ki, else rounded."""
-    if amount is None:
-        return "unknown" if name == "replicas" else "not set"
+def amount(name: str, value: int | None, *, none: str | None = None) -> str:
+    """An amount in the unit a person reads: exact where it is whole in Ki, else rounded.
+
+    >>> amount("cpu request", 1500), amount("memory limit", 123456789), amount("replicas", None)
+    ('1500m', '118 MiB', 'unknown')
+    """
+    if value is None:
+        return none or ("unknown" if name == "replicas" else "not set")
     if name == "replicas":
-        return str(amount)
+        return str(value)
     if name.startswith("cpu"):
-        return format_cpu(amount)
-    return format_memory(amount) if amount % (MIB if amount >= MIB else KIB) == 0 else readable_bytes(amount)
+        return format_cpu(value)
+    return format_memory(value) if value % (MIB if value >= MIB else KIB) == 0 else readable_bytes(value)
 
 
 def _target(name: str, advice: Advice) -> str:
     if advice.is_unset:
         return "not set"
-    return "no advice" if advice.value is None else _amount(name, advice.value)
+    return "no advice" if advice.value is None else amount(name, advice.value)
 
 
-def _change(advice: Advice) -> str:
+def change(advice: Advice) -> str:
+    """The relative change in words: "-49%", "remove", "0%", "-" where it is not known."""
     if advice.change is None:
         return "remove" if advice.is_unset and advice.now is not None else "-"
     return "0%" if round(advice.change, 4) == 0 else f"{advice.change:+.0%}"
@@ -85,7 +228,8 @@ def _confidence(advice: Advice) -> str:
     return f"{advice.confidence:.0%} ({advice.holds} hold{'' if advice.holds == 1 else 's'})"
 
 
-def _why(recommendation: Recommendation, width: int) -> list[str]:
+def why_lines(recommendation: Recommendation, width: int) -> list[str]:
+    """Why each number is what it is, container by container, wrapped."""
     load = recommendation.load
     at = f" at {load.users} users of {load.scenario}" if load else ""
     lines = [
@@ -98,12 +242,27 @@ def _why(recommendation: Recommendation, width: int) -> list[str]:
         for reason in recommendation.reasons
         if not any(reason.text in text for _, text in labelled)
     ]
+    lines += _labelled(labelled, width)
+    for other in recommendation.others:
+        lines.append(f"{recommendation.workload.name}, container {_container_name(recommendation, other)}")
+        labelled = [(name, reason.text) for name, advice in container_numbers(other) for reason in advice.reasons]
+        labelled += [("all", reason.text) for reason in other.reasons]
+        lines += _labelled(labelled, width)
+    return lines
+
+
+def _labelled(labelled: Sequence[tuple[str, str]], width: int) -> list[str]:
+    lines: list[str] = []
     last = None
     for name, text in labelled:
         label = "" if name == last else name
         last = name
         indent = " " * (_LABEL_WIDTH + 4)
         lines += textwrap.wrap(
-            text, width, initial_indent=f"  {label.ljust(_LABEL_WIDTH)}  ", subsequent_indent=f"{indent}  "
+            text,
+            width,
+            initial_indent=f"  {label.ljust(_LABEL_WIDTH)}  ",
+            subsequent_indent=f"{indent}  ",
+            break_on_hyphens=False,
         )
     return lines

@@ -7,33 +7,46 @@ other: CPU is left to `-o hpa` unless asked for, and what an HPA scales on alrea
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.domain import Recommendation, Target
+from mora.domain import ContainerAdvice, Recommendation, Role, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import API_VERSION, documents, dump, header, nothing_to_write, one_line, quantity
+from mora.outputs.manifests import comment, dump, header, in_template, one_line, quantity
+from mora.outputs.parts import Parts, checked
+
+# Containers that a VPA sizes; init containers have ended before it looks.
+_SIZED = (Role.APP, Role.SIDECAR)
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """One object a workload, for `kubectl apply -f -`; NotEnoughData where none has a number."""
-    parts: list[str] = []
-    missing: dict[str, str] = {}
+    return _parts(recommendations, settings).stream()
+
+
+def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
+    """File name -> object, for each workload that has a number."""
+    return _parts(recommendations, settings).files(".vpa.yaml")
+
+
+def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) -> Parts:
+    texts: dict[Workload, str] = {}
+    missing: dict[Workload, str] = {}
     for recommendation in recommendations:
         amounts = _amounts(recommendation, has_cpu=settings.vpa_cpu)
         if not amounts:
-            missing[recommendation.workload.name] = _why_not(recommendation, has_cpu=settings.vpa_cpu)
+            missing[recommendation.workload] = "no number, " + _why_not(recommendation, has_cpu=settings.vpa_cpu)
             continue
         lines = header(recommendation)
-        if "cpu" in amounts:
+        if any("cpu" in of_container for of_container in amounts.values()):
             lines.append("# not together with `mora recommend -o hpa`: an HPA and a VPA must not share CPU")
         elif recommendation.cpu_request.value is not None:
             lines.append("# memory alone: CPU is for `mora recommend -o hpa`; with --vpa-cpu the VPA takes both")
-        parts.append("\n".join(lines) + "\n" + dump(_object(recommendation, amounts)))
-    if not parts:
-        raise nothing_to_write("a VerticalPodAutoscaler", recommendations, missing)
-    skipped = "".join(f"# {name}: no number, {why}\n" for name, why in missing.items())
-    return skipped + documents(parts)
+        for container in recommendation.containers:
+            if container.role not in _SIZED:
+                lines += comment(f"container {container.container} runs as an init container: the VPA leaves it alone")
+        texts[recommendation.workload] = "\n".join(lines) + "\n" + dump(_object(recommendation, amounts))
+    return checked(Parts(texts, missing), "a VerticalPodAutoscaler", recommendations)
 
 
 def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:
@@ -43,36 +56,44 @@ def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:
     return one_line((*recommendation.cpu_request.reasons, *recommendation.memory_request.reasons))
 
 
-def _amounts(recommendation: Recommendation, *, has_cpu: bool) -> dict[str, str]:
-    """Resource -> quantity of the requests that are advised, without the one that an HPA scales on."""
-    scaler = recommendation.current.autoscaler
-    amounts: dict[str, str] = {}
-    for resource, target, advice in (
-        ("cpu", Target.CPU, recommendation.cpu_request),
-        ("memory", Target.MEMORY, recommendation.memory_request),
-    ):
-        is_free = scaler is None or scaler.resource is not target
-        if advice.value is not None and is_free and (has_cpu or target is not Target.CPU):
-            amounts[resource] = quantity(resource, advice.value)
+def _amounts(recommendation: Recommendation, *, has_cpu: bool) -> dict[str, dict[str, str]]:
+    """Container -> resource -> quantity of the requests that are advised, without those that an HPA scales on."""
+    scalers = (recommendation.current.autoscaler, *recommendation.autoscalers)
+    scaled = {scaler.resource for scaler in scalers if scaler is not None}
+    wanted = [target for target in (Target.CPU, Target.MEMORY) if has_cpu or target is not Target.CPU]
+    free = [target for target in wanted if target not in scaled]
+    amounts: dict[str, dict[str, str]] = {}
+    for container in in_template(recommendation):
+        if container.role in _SIZED and (of_container := _requests(container, free)):
+            amounts[container.container] = of_container
     return amounts
 
 
-def _object(recommendation: Recommendation, amounts: dict[str, str]) -> dict[str, Any]:
+def _requests(container: ContainerAdvice, targets: Sequence[Target]) -> dict[str, str]:
+    advice = {Target.CPU: container.cpu_request, Target.MEMORY: container.memory_request}
+    values = {str(target): advice[target].value for target in targets}
+    return {resource: quantity(resource, value) for resource, value in values.items() if value is not None}
+
+
+def _object(recommendation: Recommendation, amounts: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
     workload = recommendation.workload
-    policy = {
-        "containerName": recommendation.container,
-        "controlledResources": list(amounts),
-        "controlledValues": "RequestsOnly",
-        "minAllowed": amounts,
-        "maxAllowed": amounts,
-    }
+    policies: list[dict[str, Any]] = [
+        {
+            "containerName": name,
+            "controlledResources": list(of_container),
+            "controlledValues": "RequestsOnly",
+            "minAllowed": of_container,
+            "maxAllowed": of_container,
+        }
+        for name, of_container in amounts.items()
+    ]
     return {
         "apiVersion": "autoscaling.k8s.io/v1",
         "kind": "VerticalPodAutoscaler",
         "metadata": {"name": workload.name, "namespace": workload.namespace},
         "spec": {
-            "targetRef": {"apiVersion": API_VERSION, "kind": workload.kind, "name": workload.name},
+            "targetRef": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
             "updatePolicy": {"updateMode": "Off"},
-            "resourcePolicy": {"containerPolicies": [policy, {"containerName": "*", "mode": "Off"}]},
+            "resourcePolicy": {"containerPolicies": [*policies, {"containerName": "*", "mode": "Off"}]},
         },
     }

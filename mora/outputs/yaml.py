@@ -1,12 +1,23 @@
-"""The container's `resources`, to paste into a manifest or Helm values; one document a service."""
+"""The containers' `resources`, to paste into a manifest; one document a workload."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from mora.domain import Recommendation
+from mora.domain import Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import documents, dump, header, plain_resources, sets_replicas
+from mora.outputs.manifests import (
+    documents,
+    dump,
+    header,
+    in_template,
+    list_name,
+    plain_resources,
+    sets_replicas,
+    why_no_patch,
+)
+from mora.outputs.parts import Parts
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -14,8 +25,28 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     return documents([_snippet(recommendation) for recommendation in recommendations])
 
 
+def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
+    """File name -> snippet."""
+    texts: dict[Workload, str] = {r.workload: _snippet(r) for r in recommendations}
+    return Parts(texts, {}).files(".resources.yaml")
+
+
 def _snippet(recommendation: Recommendation) -> str:
     lines = header(recommendation)
     if sets_replicas(recommendation):
         lines.append(f"# replicas: {recommendation.replicas.value}")
-    return "\n".join(lines) + "\n" + dump({"resources": plain_resources(recommendation.resources)})
+    if not in_template(recommendation):
+        lines.append(f"# {why_no_patch(recommendation)}")
+    return "\n".join(lines) + "\n" + dump(_resources(recommendation))
+
+
+def _resources(recommendation: Recommendation) -> dict[str, Any]:
+    """`resources` alone where one container is sized; else each under its name in its list."""
+    containers = in_template(recommendation)
+    if len(recommendation.containers) == 1 and containers:
+        return {"resources": plain_resources(containers[0].resources)}
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for container in containers:
+        item = {"name": container.container, "resources": plain_resources(container.resources)}
+        lists.setdefault(list_name(container.role), []).append(item)
+    return lists

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mora.domain import (
+    Advice,
     Allocation,
     Autoscaler,
     Container,
+    ContainerAdvice,
     Demand,
+    Evidence,
     Load,
     Reason,
     Recommendation,
     Resources,
+    Role,
     Target,
     TargetDemand,
     Workload,
 )
-from mora.outputs.manifests import plain_resources
+from mora.outputs.manifests import list_name, plain_resources, template_path
 from mora.policies import recommend
 from mora.quantities import MIB
 
@@ -101,6 +106,131 @@ def unknown() -> Recommendation:
     return recommend(demand, Allocation(1, (_server(Resources(100, None, 64 * MIB, None)),)))
 
 
+def _number(now: int | None, value: int | None, text: str, **fields: Any) -> Advice:
+    confidence = None if value is None or fields.get("is_unset") else 0.9
+    return Advice(now, value, confidence, holds=0 if value is None else 30, reasons=(Reason("p95", text),), **fields)
+
+
+def other(name: str, role: Role, now: Resources, then: Resources, **fields: Any) -> ContainerAdvice:
+    """Advice on a container beside the main one, with made-up reasons; None in `then` is "not set"."""
+    dropped = now.cpu_limit_millicores is not None and then.cpu_limit_millicores is None
+    return ContainerAdvice(
+        name,
+        _number(now.cpu_request_millicores, then.cpu_request_millicores, "p95 of 14 days x 1.15"),
+        _number(now.cpu_limit_millicores, then.cpu_limit_millicores, "no CPU limit", is_unset=dropped),
+        _number(now.memory_request_bytes, then.memory_request_bytes, "peak of 14 days x 1.15"),
+        _number(now.memory_limit_bytes, then.memory_limit_bytes, "equal to the request"),
+        role=role,
+        **fields,
+    )
+
+
+EVIDENCE = Evidence(
+    start=AS_OF - timedelta(days=9),
+    end=AS_OF,
+    step=timedelta(seconds=30),
+    samples=25_500,
+    expected=40_321,
+    pods=7,
+    cpu_level_cores=0.081,
+    cpu_peak_cores=0.21,
+    cpu_peak_at=AS_OF - timedelta(days=2, hours=3),
+    cpu_peak_pod="web-7c9f-x2lq4",
+    mem_peak_bytes=187.5 * MIB,
+    mem_peak_at=AS_OF - timedelta(hours=30),
+    mem_peak_pod="web-7c9f-b81kd",
+    throttled_ratio=0.031,
+    oom_kills=1,
+    restarts=2,
+    left_out=("2026-11-14 00:00 to 06:00 UTC: --exclude",),
+    queries={"cpu": 'max by (container) (rate(container_cpu_usage_seconds_total{namespace="shop"}[2m]))'},
+)
+
+
+def _sized(workload: Workload, allocation: Allocation, cpu: float, memory_mib: float) -> Recommendation:
+    demand = Demand(
+        workload=workload,
+        load=None,
+        as_of=AS_OF,
+        cpu=_needs(cpu / 1.2, cpu, cpu, 0.92),
+        memory=_needs(memory_mib * MIB / 1.15, memory_mib * MIB, memory_mib * MIB, 0.96),
+        replicas=None,
+        reasons=(Reason("no-load", "no load was driven, so replicas are left as they are"),),
+    )
+    return replace(recommend(demand, allocation), basis="history")
+
+
+def meshed() -> Recommendation:
+    """A pod of five: the app, a cache, a native sidecar, an init container, and a proxy that was injected."""
+    now = {
+        "web": Resources(400, 800, 512 * MIB, 512 * MIB),
+        "cache": Resources(100, 200, 128 * MIB, 256 * MIB),
+        "logs": Resources(50, None, 64 * MIB, None),
+        "migrate": Resources(),
+        "istio-proxy": Resources(100, 2000, 128 * MIB, 1024 * MIB),
+    }
+    then = {
+        "cache": Resources(60, None, 160 * MIB, 160 * MIB),
+        "logs": Resources(20, None, 48 * MIB, 48 * MIB),
+        "migrate": Resources(200, None, 96 * MIB, 96 * MIB),
+        "istio-proxy": Resources(40, None, 90 * MIB, 90 * MIB),
+    }
+    roles = {"logs": Role.NATIVE_SIDECAR, "migrate": Role.INIT, "istio-proxy": Role.SIDECAR}
+    containers = tuple(
+        Container(
+            name,
+            resources,
+            f"example/{name}:2",
+            is_main=name == "web",
+            role=roles.get(name, Role.APP),
+            is_injected=name == "istio-proxy",
+        )
+        for name, resources in now.items()
+    )
+    sized = _sized(Workload("shop", "web"), Allocation(4, containers), 0.24, 400)
+    others = tuple(other(name, roles.get(name, Role.APP), now[name], then[name]) for name in then)
+    return replace(sized, others=others, evidence=EVIDENCE)
+
+
+def nightly() -> Recommendation:
+    """A CronJob, whose template stands deeper."""
+    now = Resources(1000, None, 1024 * MIB, 1024 * MIB)
+    return _sized(Workload("shop", "nightly", "CronJob"), Allocation(None, (_server(now, "report"),)), 0.6, 900)
+
+
+def migration() -> Recommendation:
+    """A Job, whose template cannot be changed."""
+    now = Resources(1000, None, 1024 * MIB, 1024 * MIB)
+    return _sized(Workload("shop", "migration", "Job"), Allocation(None, (_server(now, "run"),)), 0.6, 900)
+
+
+def canary() -> Recommendation:
+    """An Argo Rollout: a custom resource, of which no list is merged; one of its containers has no resources at all."""
+    now = Resources(500, 1000, None, None)
+    bare = Container("agent", Resources(), "example/agent:1")
+    sized = _sized(Workload("shop", "canary", "Rollout"), Allocation(3, (bare, _server(now))), 0.3, 200)
+    return replace(sized, others=(other("agent", Role.APP, Resources(), Resources(20, None, 32 * MIB, 32 * MIB)),))
+
+
+def retargeted() -> Recommendation:
+    """An HPA on utilisation whose target changes together with the request."""
+    scaler = Autoscaler("web", Target.CPU, is_utilisation=True, target=70, min_replicas=2, max_replicas=8)
+    on_memory = replace(scaler, resource=Target.MEMORY, target=80)
+    now = Resources(400, None, 512 * MIB, 512 * MIB)
+    sized = _sized(Workload("shop", "search"), Allocation(3, (_server(now),)), 0.25, 420)
+    return replace(
+        sized,
+        current=replace(sized.current, autoscaler=scaler),
+        autoscalers=(scaler, on_memory),
+        retargets=(replace(scaler, target=112), replace(on_memory, target=97)),
+    )
+
+
+def fleet() -> list[Recommendation]:
+    """Every kind, every role of a container, several namespaces."""
+    return [*everything(), meshed(), nightly(), migration(), canary(), retargeted()]
+
+
 def everything() -> list[Recommendation]:
     return [frontend(), cart(), payment(), unknown()]
 
@@ -108,25 +238,39 @@ def everything() -> list[Recommendation]:
 def manifest(recommendation: Recommendation) -> dict[str, Any]:
     """The workload as a cluster would hold it before the advice: images, env, sidecars and what is set now."""
     workload, current = recommendation.workload, recommendation.current
-    containers = [
-        {
-            "name": container.name,
-            "image": container.image,
-            "env": [{"name": "PORT", "value": "8080"}],
-            **({"resources": plain_resources(container.resources)} if plain_resources(container.resources) else {}),
-        }
-        for container in current.containers
-    ]
+    labels = {"app": workload.name}
+    lists: dict[str, list[dict[str, Any]]] = {"containers": []}
+    for container in current.containers:
+        if not container.is_injected:
+            lists.setdefault(list_name(container.role), []).append(_item(container))
+    template: dict[str, Any] = {"metadata": {"labels": labels}, "spec": dict(sorted(lists.items()))}
+    if workload.kind in ("Job", "CronJob"):
+        template["spec"]["restartPolicy"] = "OnFailure"
     spec: dict[str, Any] = {} if current.replicas is None else {"replicas": current.replicas}
-    spec |= {
-        "selector": {"matchLabels": {"app": workload.name}},
-        "template": {"metadata": {"labels": {"app": workload.name}}, "spec": {"containers": containers}},
-    }
+    if workload.kind not in ("Job", "CronJob"):
+        spec["selector"] = {"matchLabels": labels}
     if workload.kind == "StatefulSet":
         spec["serviceName"] = workload.name
+    inner: dict[str, Any] = {"template": template}
+    for key in reversed(template_path(workload.kind)[1:-1]):
+        inner = {key: inner}
+    if workload.kind == "CronJob":
+        spec["schedule"] = "0 3 * * *"
     return {
-        "apiVersion": "apps/v1",
+        "apiVersion": workload.api_version,
         "kind": workload.kind,
         "metadata": {"name": workload.name, "namespace": workload.namespace},
-        "spec": spec,
+        "spec": {**spec, **inner},
+    }
+
+
+def _item(container: Container) -> dict[str, Any]:
+    resources = plain_resources(container.resources)
+    always = {"restartPolicy": "Always"} if container.role is Role.NATIVE_SIDECAR else {}
+    return {
+        "name": container.name,
+        "image": container.image,
+        "env": [{"name": "PORT", "value": "8080"}],
+        **always,
+        **({"resources": resources} if resources else {}),
     }

@@ -42,8 +42,8 @@ VPA_V1 = _object(
             {
                 "targetRef": _object(
                     {
-                        "apiVersion": {"const": "apps/v1"},
-                        "kind": {"enum": ["Deployment", "StatefulSet", "DaemonSet"]},
+                        "apiVersion": {"enum": ["apps/v1", "batch/v1", "argoproj.io/v1alpha1"]},
+                        "kind": {"enum": ["Deployment", "StatefulSet", "DaemonSet", "CronJob", "Job", "Rollout"]},
                         "name": _NAME,
                     },
                     "kind",

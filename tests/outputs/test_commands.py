@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from mora.domain import Recommendation
+from mora.domain import Advice, Recommendation
 from mora.errors import NotEnoughData
-from mora.outputs import commands
+from mora.outputs import commands, hpa
 from tests.outputs import examples, kubectl
-from tests.outputs.checks import assert_only_the_advice_changed
+from tests.outputs.checks import assert_only_the_advice_changed, without_empty
 from tests.outputs.golden import golden
 from tests.outputs.kubectl import Kubectl
 
@@ -33,7 +34,7 @@ def run_locally(tool: Kubectl, line: str, manifest: dict[str, Any], folder: Path
     kubectl_, patch, kind, name, flag, namespace, *rest = shlex.split(line)
     assert (kubectl_, patch, flag) == ("kubectl", "patch", "-n")
     assert (kind, name, namespace) == (
-        manifest["kind"].lower(),
+        {"Rollout": "rollouts.argoproj.io"}.get(manifest["kind"], manifest["kind"].lower()),
         manifest["metadata"]["name"],
         manifest["metadata"]["namespace"],
     )
@@ -44,11 +45,13 @@ def run_locally(tool: Kubectl, line: str, manifest: dict[str, Any], folder: Path
 
 
 @pytest.mark.parametrize("tool", kubectl.each())
-@pytest.mark.parametrize("example", ["frontend", "cart", "payment"])
+@pytest.mark.parametrize("example", ["frontend", "cart", "payment", "meshed", "nightly", "canary"])
 def test_apply_sets_the_numbers_and_roll_back_restores_the_workload(
     tool: Kubectl, example: str, tmp_path: Path
 ) -> None:
     recommendation: Recommendation = getattr(examples, example)()
+    if recommendation.workload.kind == "CronJob" and not tool.is_modern:
+        pytest.skip("kubectl 1.20 has no batch/v1 CronJob to merge without a server")
     before = examples.manifest(recommendation)
     _, apply, back = lines(recommendation)
     after = run_locally(tool, apply, before, tmp_path)
@@ -57,18 +60,8 @@ def test_apply_sets_the_numbers_and_roll_back_restores_the_workload(
     assert without_empty(restored) == without_empty(before)
 
 
-def without_empty(value: Any) -> Any:
-    """A tree without empty mappings: a container whose resources are `{}` has none."""
-    if isinstance(value, dict):
-        kept = {key: without_empty(item) for key, item in value.items()}
-        return {key: item for key, item in kept.items() if item not in ({}, None)}
-    if isinstance(value, list):
-        return sorted((without_empty(item) for item in value), key=repr)
-    return value
-
-
 def test_bash_parses_the_script(tmp_path: Path) -> None:
-    text = golden("everything.commands.sh", commands.render(examples.everything()))
+    text = golden("fleet.commands.sh", commands.render(examples.fleet()))
     subprocess.run(["bash", "-n"], input=text, text=True, check=True, capture_output=True)
 
 
@@ -81,15 +74,15 @@ def test_run_as_a_whole_it_rehearses_before_it_applies_and_does_not_undo_itself(
     done = subprocess.run(
         ["bash"], input=script, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True
     )
-    assert done.returncode == 1  # the rehearsal of the payment service was refused, so nothing of it was applied
+    assert done.returncode == 1  # the rehearsal of the payment service was refused, so nothing at all was applied
     heard = [("dry-run" in line, line.split()[2]) for line in said.read_text().splitlines()]
-    assert heard == [
-        (True, "frontend"),
-        (False, "frontend"),
-        (True, "cartservice"),
-        (False, "cartservice"),
-        (True, "paymentservice"),
-    ]
+    assert heard == [(True, "frontend"), (True, "cartservice"), (True, "paymentservice")]
+    said.unlink()
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {said}\n')
+    subprocess.run(["bash"], input=script, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
+    heard = [("dry-run" in line, line.split()[2]) for line in said.read_text().splitlines()]
+    names = ["frontend", "cartservice", "paymentservice"]
+    assert heard == [*((True, name) for name in names), *((False, name) for name in names)]
 
 
 def test_the_rehearsal_differs_from_the_change_only_in_its_flag() -> None:
@@ -101,3 +94,60 @@ def test_the_rehearsal_differs_from_the_change_only_in_its_flag() -> None:
 def test_without_a_number_there_is_no_command() -> None:
     with pytest.raises(NotEnoughData, match="12 samples"):
         commands.render([examples.unknown()])
+
+
+def test_a_workload_that_stands_as_advised_is_said_and_not_touched() -> None:
+    web = examples.meshed()
+    same = replace(
+        web,
+        others=(),
+        cpu_request=settled(web.cpu_request),
+        cpu_limit=settled(web.cpu_limit),
+        memory_request=settled(web.memory_request),
+        memory_limit=settled(web.memory_limit),
+    )
+    text = commands.render([same])
+    assert "# stands as advised: nothing to change" in text
+    assert "kubectl patch" not in text
+
+
+def settled(advice: Advice) -> Advice:
+    return replace(advice, now=advice.value)
+
+
+def test_a_job_is_told_and_the_others_go_on() -> None:
+    text = commands.render([examples.frontend(), examples.migration()])
+    assert "# a Job's template cannot be changed" in text
+    assert "kubectl patch job" not in text
+
+
+def test_the_autoscaler_changes_with_the_requests_and_back(tmp_path: Path) -> None:
+    search = examples.retargeted()
+    tool = max(kubectl.found(), key=lambda tool: tool.minor)
+    if not tool.is_modern:
+        pytest.skip("kubectl 1.20 does not know autoscaling/v2")
+    before = yaml.safe_load(hpa.render([replace(search, retargets=search.autoscalers)]))
+    (tmp_path / "hpa.yaml").write_text(yaml.safe_dump(before))
+    found = [line for line in commands.render([search]).splitlines() if "kubectl patch hpa web -n shop" in line]
+    assert [("--dry-run" in line, line.startswith("#")) for line in found] == [
+        *((True, False), (True, False), (False, False), (False, False), (False, True), (False, True)),
+    ]
+
+    def run(lines: list[str]) -> list[int]:
+        for line in lines:
+            rest = shlex.split(line.removeprefix("# "))[6:]
+            said = tool.run("patch", "--local", "-f", str(tmp_path / "hpa.yaml"), *rest[-4:], "-o", "yaml")
+            (tmp_path / "hpa.yaml").write_text(said)
+        metrics = yaml.safe_load((tmp_path / "hpa.yaml").read_text())["spec"]["metrics"]
+        return [metric["resource"]["target"]["averageUtilization"] for metric in metrics]
+
+    assert run(found[2:4]) == [112, 97]
+    assert run(found[4:]) == [70, 80]
+
+
+def test_as_files_the_way_back_is_a_script_of_its_own() -> None:
+    files = commands.files(examples.fleet())
+    assert files["apply.sh"] == commands.render(examples.fleet())
+    back = [line for line in files["rollback.sh"].splitlines() if line.startswith("kubectl patch")]
+    commented = [line for line in files["apply.sh"].splitlines() if line.startswith("# kubectl patch")]
+    assert [f"# {line}" for line in back] == commented

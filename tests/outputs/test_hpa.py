@@ -24,8 +24,10 @@ def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
 
 
 def test_every_object_is_valid_autoscaling_v2() -> None:
-    kept = list(yaml.safe_load_all(golden("everything.hpa.yaml", hpa.render(examples.everything()))))
-    assert [item["metadata"]["name"] for item in kept] == ["frontend", "cartservice", "paymentservice"]
+    kept = list(yaml.safe_load_all(golden("fleet.hpa.yaml", hpa.render(examples.fleet()))))
+    assert [item["metadata"]["name"] for item in kept] == [
+        *("frontend", "cartservice", "paymentservice", "web", "canary", "web"),
+    ]
     for item in kept:
         assert item["apiVersion"] == "autoscaling/v2"
         validate(item)
@@ -79,10 +81,36 @@ def test_an_hpa_of_keda_is_left_to_keda() -> None:
     owned = replace(cart, current=replace(cart.current, autoscaler=scaler))
     with pytest.raises(NotEnoughData, match="KEDA ScaledObject"):
         hpa.render([owned])
-    assert "# cartservice: its HPA keda-hpa-cart belongs" in hpa.render([examples.frontend(), owned])
+    assert "# Deployment shop/cartservice: its HPA keda-hpa-cart belongs" in hpa.render([examples.frontend(), owned])
 
 
 def test_a_daemonset_and_a_service_without_numbers_get_none() -> None:
     daemon = replace(examples.frontend(), workload=Workload("shop", "agent", "DaemonSet"))
     with pytest.raises(NotEnoughData, match="agent: a DaemonSet runs one pod on every node; adservice: no use per pod"):
         hpa.render([daemon, examples.unknown()])
+
+
+def test_a_retargeted_hpa_is_printed_as_it_must_become() -> None:
+    text = hpa.render([examples.retargeted()])
+    assert "# search: cpu from 70% to 112%, memory from 80% to 97% of the request" in text
+    hpa_ = yaml.safe_load(text)
+    assert hpa_["metadata"] == {"name": "web", "namespace": "shop"}
+    assert (hpa_["spec"]["minReplicas"], hpa_["spec"]["maxReplicas"]) == (2, 8)
+    targets = [metric["resource"] for metric in hpa_["spec"]["metrics"]]
+    assert [(t["name"], t["target"]["averageUtilization"]) for t in targets] == [("cpu", 112), ("memory", 97)]
+
+
+def test_a_metric_that_is_not_retargeted_is_kept() -> None:
+    both = examples.retargeted()
+    kept = objects([replace(both, retargets=both.retargets[:1])])[0]["spec"]["metrics"]
+    assert [m["resource"]["target"]["averageUtilization"] for m in kept] == [112, 80]
+
+
+def test_jobs_are_not_scaled() -> None:
+    with pytest.raises(NotEnoughData, match="a CronJob runs as many pods as its work asks for"):
+        hpa.render([examples.nightly()])
+
+
+def test_a_rollout_is_named_by_its_own_api() -> None:
+    reference = objects([examples.canary()])[0]["spec"]["scaleTargetRef"]
+    assert reference == {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "canary"}

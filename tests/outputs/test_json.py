@@ -8,8 +8,9 @@ from typing import Any
 import jsonschema
 import pytest
 
-from mora.outputs import json
+from mora.outputs import OutputSettings, json
 from mora.quantities import parse_cpu, parse_memory
+from mora.savings import Prices
 from tests.outputs import examples
 from tests.outputs.golden import golden
 
@@ -39,6 +40,49 @@ _ADVICE: dict[str, Any] = {
     "additionalProperties": False,
 }
 _AMOUNTS = ("cpu_request_millicores", "cpu_limit_millicores", "memory_request_bytes", "memory_limit_bytes")
+_NUMBER = {"type": "number"}
+_INTEGER = {"type": "integer"}
+_FLAG = {"type": "boolean"}
+_NAME = {"type": ["string", "null"]}
+_FIGURE = {"type": ["number", "null"]}
+_MOMENT = {"type": ["string", "null"], "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"}
+_EVIDENCE = {
+    "type": ["object", "null"],
+    "properties": {
+        **dict.fromkeys(("start", "end", "cpu_peak_at", "mem_peak_at"), _MOMENT),
+        **dict.fromkeys(("step_seconds", "samples", "expected", "pods", "oom_kills", "restarts"), _NUMBER),
+        **dict.fromkeys(("cpu_level_cores", "cpu_peak_cores", "mem_peak_bytes", "throttled_ratio"), _FIGURE),
+        **dict.fromkeys(("cpu_peak_pod", "mem_peak_pod"), _NAME),
+        "left_out": {"type": "array", "items": {"type": "string"}},
+        "queries": {"type": "object", "additionalProperties": {"type": "string"}},
+    },
+    "additionalProperties": False,
+}
+_CONTAINER = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string"},
+        "role": {"enum": ["app", "sidecar", "native-sidecar", "init"]},
+        **dict.fromkeys(("is_main", "is_injected"), _FLAG),
+        **dict.fromkeys(_AMOUNTS, _ADVICE),
+        "reasons": _REASONS,
+        "evidence": _EVIDENCE,
+    },
+    "required": ["name", "role", "is_main", "is_injected", *_AMOUNTS, "reasons", "evidence"],
+    "additionalProperties": False,
+}
+_SCALERS = {"type": "array", "items": {"type": "object", "required": ["name", "resource", "target"]}}
+_SAVINGS = {
+    "type": "object",
+    "properties": {
+        **dict.fromkeys(("cores", "memory_gib", "cores_now", "memory_gib_now"), _NUMBER),
+        **dict.fromkeys(("new_cores", "new_memory_gib"), _NUMBER),
+        **dict.fromkeys(("without_request", "without_replicas"), _INTEGER),
+        "prices": {"type": ["object", "null"]},
+        "money_per_month": _FIGURE,
+    },
+    "additionalProperties": False,
+}
 SCHEMA = {
     "type": "object",
     "properties": {
@@ -61,6 +105,11 @@ SCHEMA = {
                         "additionalProperties": False,
                     },
                     "reasons": _REASONS,
+                    "basis": {"enum": ["model", "history"]},
+                    "evidence": _EVIDENCE,
+                    "containers": {"type": "array", "items": _CONTAINER, "minItems": 1},
+                    "autoscalers": _SCALERS,
+                    "retargets": _SCALERS,
                     "current": {"type": "object"},
                     "target": {"type": "object"},
                 },
@@ -68,14 +117,15 @@ SCHEMA = {
                 "additionalProperties": False,
             },
         },
+        "savings": _SAVINGS,
     },
-    "required": ["schema_version", "recommendations"],
+    "required": ["schema_version", "recommendations", "savings"],
     "additionalProperties": False,
 }
 
 
 def test_the_document_holds_to_its_schema() -> None:
-    document = standard.loads(golden("everything.json", json.render(examples.everything())))
+    document = standard.loads(golden("fleet.json", json.render(examples.fleet(), OutputSettings(prices=Prices()))))
     jsonschema.validate(document, SCHEMA)
 
 
@@ -98,7 +148,22 @@ def test_what_is_not_known_is_null() -> None:
 
 
 def test_no_recommendations_are_an_empty_list() -> None:
-    assert standard.loads(json.render([])) == {"schema_version": 1, "recommendations": []}
+    document = standard.loads(json.render([]))
+    assert (document["schema_version"], document["recommendations"]) == (1, [])
+    assert document["savings"]["cores"] == 0
+
+
+def test_every_container_is_there_the_main_one_first_and_the_same_as_at_the_top() -> None:
+    item = standard.loads(json.render([examples.meshed()]))["recommendations"][0]
+    names = [(container["name"], container["role"]) for container in item["containers"]]
+    assert names[0] == ("web", "app")
+    assert sorted(names[1:]) == [
+        *(("cache", "app"), ("istio-proxy", "sidecar"), ("logs", "native-sidecar"), ("migrate", "init")),
+    ]
+    for name in _AMOUNTS:
+        assert item[name] == item["containers"][0][name]
+    assert item["evidence"]["mem_peak_pod"] == "web-7c9f-b81kd"
+    assert [c["name"] for c in item["containers"] if c["is_injected"]] == ["istio-proxy"]
 
 
 @pytest.mark.parametrize("field", ["current", "target"])

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mora.domain import Advice, Reason
+from mora.domain import Advice, Reason, Recommendation, Workload
 from mora.outputs import OutputSettings, table
+from mora.savings import Prices
 from tests.outputs import examples
 from tests.outputs.golden import golden
 
@@ -39,8 +40,10 @@ def test_what_a_number_says_is_not_said_again_of_all() -> None:
 
 
 def test_namespaces_are_told_where_there_are_several() -> None:
-    assert "shop/frontend" not in table.render([examples.frontend(), examples.cart()])
-    assert "bank/paymentservice" in table.render([examples.frontend(), examples.payment()])
+    assert "shop " not in table.render([examples.frontend(), examples.cart()])
+    rows = [line.split() for line in table.render([examples.frontend(), examples.payment()]).splitlines()]
+    assert rows[0][:2] == ["NAMESPACE", "SERVICE"]
+    assert ["bank", "paymentservice", "cpu", "request"] in [row[:4] for row in rows]
 
 
 def test_no_advice_and_not_set_are_two_things() -> None:
@@ -67,3 +70,69 @@ def test_the_width_can_be_chosen() -> None:
     _, head, words = table.render([examples.cart()], OutputSettings(width=60)).partition("cartservice, container")
     assert head
     assert 50 < max(map(len, words.splitlines()[1:])) <= 60
+
+
+def test_each_container_stands_below_its_workload_and_an_injected_one_is_marked() -> None:
+    text = golden("meshed.table.txt", table.render([examples.meshed()]))
+    assert max(map(len, text.splitlines())) <= 100
+    rows = [line.split() for line in text.splitlines()]
+    assert rows[0][:3] == ["SERVICE", "CONTAINER", "RESOURCE"]
+    assert rows[0][-1] == "BASIS"
+    assert ["web", "web", "cpu", "request"] in [row[:4] for row in rows]
+    assert ["istio-proxy", "(injected)", "cpu", "request"] in [row[:4] for row in rows]
+    assert ["logs", "(sidecar)", "cpu", "request"] in [row[:4] for row in rows]
+
+
+def test_the_basis_is_told_where_any_is_history() -> None:
+    assert "BASIS" not in table.render([examples.frontend()])
+    text = table.render([examples.frontend(), examples.nightly()])
+    assert "BASIS" in text
+    assert [line.split()[-1] for line in text.splitlines() if " cpu request " in line][:2] == ["model", "history"]
+
+
+def test_what_is_freed_is_told_of_several_and_money_where_prices_are() -> None:
+    assert "Frees" not in table.render([examples.frontend()])
+    priced = " ".join(table.render([examples.frontend()], OutputSettings(prices=Prices())).split())
+    assert "Frees 1.09 of 1.8 cores (61%)" in priced
+    assert "USD a month less at 0.031611 a core-hour" in priced
+    both = table.render([examples.frontend(), examples.cart()])
+    assert "Frees" in both
+    assert "USD" not in both
+
+
+def many(count: int) -> list[Recommendation]:
+    fleet = examples.fleet()
+    return [
+        replace(r, workload=Workload(r.workload.namespace, f"{r.workload.name}-{n}", r.workload.kind))
+        for n, r in zip(range(count), fleet * (count // len(fleet) + 1), strict=False)
+    ]
+
+
+def test_many_workloads_get_a_line_a_container_and_a_hint() -> None:
+    text = golden("many.table.txt", table.render(many(20)))
+    lines = text.splitlines()
+    assert max(map(len, lines)) <= 100
+    assert [line.split() for line in lines if line.startswith("shop/frontend-0 ")] == [
+        ["shop/frontend-0", "500m", ">", "254m", "64Mi", ">", "228Mi", "3", ">", "2", "94%", "model"]
+    ]
+    assert "20 workloads: " in text
+    assert "--why" in lines[-1]
+    assert "calibrated bound" not in text
+
+
+def test_500_workloads_are_about_as_many_lines_and_reasons_come_if_asked_for() -> None:
+    fleet = many(500)
+    lines = table.render(fleet).splitlines()
+    assert len(lines) < 1.1 * sum(len(r.containers) for r in fleet)
+    asked = table.render(fleet, OutputSettings(why=True))
+    assert "calibrated bound" in asked
+    assert "--why" not in table.render(fleet, OutputSettings(why=False))
+
+
+def test_a_long_name_gets_a_line_of_its_own_and_is_never_cut() -> None:
+    name = "a-long-name-that-a-helm-release-gave-to-the-deployment-it-runs"
+    long = [replace(r, workload=Workload("a-namespace-with-a-long-name", name)) for r in examples.everything()[:1]]
+    for fleet in ([*long, examples.payment()], [*many(15), *long]):
+        lines = table.render(fleet, OutputSettings(why=False)).splitlines()
+        assert any(name in line for line in lines)
+        assert max(map(len, lines)) <= 100

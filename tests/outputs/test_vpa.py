@@ -26,8 +26,10 @@ def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
 
 
 def test_every_object_holds_to_the_v1_api() -> None:
-    kept = list(yaml.safe_load_all(golden("everything.vpa.yaml", vpa.render(examples.everything(), WITH_CPU))))
-    assert [item["metadata"]["name"] for item in kept] == ["frontend", "cartservice", "paymentservice"]
+    kept = list(yaml.safe_load_all(golden("fleet.vpa.yaml", vpa.render(examples.fleet(), WITH_CPU))))
+    assert [item["metadata"]["name"] for item in kept] == [
+        *("frontend", "cartservice", "paymentservice", "web", "nightly", "migration", "canary"),
+    ]
     for item in kept:
         jsonschema.validate(item, VPA_V1)
 
@@ -45,6 +47,29 @@ def test_the_numbers_stand_as_both_bounds() -> None:
         assert parse_cpu(bound["cpu"]) == frontend.cpu_request.value
         assert parse_memory(bound["memory"]) == frontend.memory_request.value
     assert policy["controlledResources"] == ["cpu", "memory"]
+
+
+def test_every_container_of_the_template_has_its_policy_and_the_others_stay_off() -> None:
+    web = objects([examples.meshed()])[0]
+    policies = web["spec"]["resourcePolicy"]["containerPolicies"]
+    assert [policy["containerName"] for policy in policies] == ["web", "cache", "*"]
+    assert policies[1]["minAllowed"] == {"cpu": "60m", "memory": "160Mi"}
+    text = vpa.render([examples.meshed()])
+    assert "# container logs runs as an init container" in text
+    assert "# container istio-proxy is put into the pods from outside" in text
+
+
+def test_what_any_of_several_hpa_metrics_scales_on_is_not_the_vpas() -> None:
+    with pytest.raises(NotEnoughData):
+        vpa.render([examples.retargeted()], WITH_CPU)
+
+
+def test_a_target_names_the_api_that_its_kind_lives_in() -> None:
+    targets = [item["spec"]["targetRef"] for item in objects([examples.nightly(), examples.canary()])]
+    assert [(t["apiVersion"], t["kind"]) for t in targets] == [
+        ("batch/v1", "CronJob"),
+        ("argoproj.io/v1alpha1", "Rollout"),
+    ]
 
 
 def test_the_vpa_only_recommends_and_only_for_the_container_that_was_sized() -> None:
@@ -81,6 +106,6 @@ def test_a_vpa_that_takes_cpu_warns_of_adding_an_hpa() -> None:
 
 
 def test_without_a_number_there_is_no_object() -> None:
-    assert "# adservice: no number, 12 samples" in vpa.render([examples.frontend(), examples.unknown()])
+    assert "# Deployment shop/adservice: no number, 12 samples" in vpa.render([examples.frontend(), examples.unknown()])
     with pytest.raises(NotEnoughData, match="12 samples"):
         vpa.render([examples.unknown()])

@@ -5,19 +5,25 @@ from __future__ import annotations
 import yaml as pyyaml
 
 from mora.outputs import yaml
+from mora.outputs.manifests import in_template
 from tests.outputs import examples
-from tests.outputs.checks import container, resources, validate
+from tests.outputs.checks import container, pod_spec, resources, validate
 from tests.outputs.golden import golden
 
 
 def test_every_snippet_pasted_into_its_manifest_is_valid_and_holds_the_numbers() -> None:
-    recommendations = examples.everything()
-    kept = golden("everything.yaml", yaml.render(recommendations))
+    recommendations = examples.fleet()
+    kept = golden("fleet.yaml", yaml.render(recommendations))
     for recommendation, snippet in zip(recommendations, pyyaml.safe_load_all(kept), strict=True):
         pasted = examples.manifest(recommendation)
-        container(pasted, recommendation.container).update(snippet)
+        alone = {"containers": [{"name": recommendation.container, **snippet}]} if "resources" in snippet else snippet
+        for name, items in alone.items():
+            for item in items:
+                assert item["name"] in {there["name"] for there in pod_spec(pasted)[name]}
+                container(pasted, item["name"]).update(item)
         validate(pasted)
-        assert resources(pasted, recommendation.container) == recommendation.resources
+        for advice in in_template(recommendation):
+            assert resources(pasted, advice.container) == advice.resources
 
 
 def test_what_is_not_advised_is_printed_as_it_is() -> None:

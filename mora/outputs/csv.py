@@ -1,0 +1,68 @@
+"""Recommendations for a spreadsheet: a row a container, the unit in the column's name, empty where not known."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Sequence
+from typing import Any
+
+from mora.domain import Advice, ContainerAdvice, Recommendation
+from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.manifests import container_numbers, is_injected, one_line
+
+_AMOUNTS = {
+    "cpu request": "cpu_request_millicores",
+    "cpu limit": "cpu_limit_millicores",
+    "memory request": "memory_request_bytes",
+    "memory limit": "memory_limit_bytes",
+}
+_NAMES = ("namespace", "workload", "kind", "container", "role", "is_main", "is_injected", "basis")
+COLUMNS = (
+    *_NAMES,
+    *(f"{name}_{side}" for name in _AMOUNTS.values() for side in ("now", "target")),
+    *("replicas_now", "replicas_target", "cpu_confidence", "memory_confidence", "reasons"),
+)
+
+
+def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
+    """A header and a row a container. A target is empty where there is no advice, and `unset` where a limit goes."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
+    writer.writeheader()
+    for recommendation in recommendations:
+        for container in recommendation.containers:
+            writer.writerow(_row(recommendation, container))
+    return text.getvalue()
+
+
+def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str, Any]:
+    workload = recommendation.workload
+    is_main = container.container == recommendation.container
+    row: dict[str, Any] = {
+        "namespace": workload.namespace,
+        "workload": workload.name,
+        "kind": workload.kind,
+        "container": container.container,
+        "role": str(container.role),
+        "is_main": str(is_main).lower(),
+        "is_injected": str(is_injected(recommendation, container.container)).lower(),
+        "basis": recommendation.basis,
+    }
+    for name, advice in container_numbers(container):
+        row |= _sides(_AMOUNTS[name], advice)
+    if is_main:
+        row |= _sides("replicas", recommendation.replicas)
+    row["cpu_confidence"] = _share(container.cpu_request.confidence)
+    row["memory_confidence"] = _share(container.memory_request.confidence)
+    reasons = [reason for _, advice in container_numbers(container) for reason in advice.reasons]
+    row["reasons"] = one_line([*reasons, *(recommendation.reasons if is_main else container.reasons)])
+    return row
+
+
+def _sides(name: str, advice: Advice) -> dict[str, Any]:
+    return {f"{name}_now": advice.now, f"{name}_target": "unset" if advice.is_unset else advice.value}
+
+
+def _share(confidence: float | None) -> str:
+    return "" if confidence is None else f"{confidence:.4f}"

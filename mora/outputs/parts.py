@@ -1,0 +1,43 @@
+"""Outputs of one text a workload: as one stream, or as a file each."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mora.domain import Recommendation, Workload
+from mora.outputs.manifests import comment, documents, file_names, nothing_to_write, title
+
+# Stands in a text where the file that holds it is meant.
+THIS_FILE = "THIS_FILE"
+LEFT_OUT = "left-out.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What each workload gets, and why the others get nothing."""
+
+    texts: Mapping[Workload, str]
+    missing: Mapping[Workload, str]
+
+    def stream(self) -> str:
+        """All texts as YAML documents, those without one in comments before them."""
+        return "".join(f"{line}\n" for line in self._left_out()) + documents(list(self.texts.values()))
+
+    def files(self, ending: str) -> dict[str, str]:
+        """File name -> text; who got none is told in a file of its own."""
+        names = file_names(list(self.texts), ending)
+        files = {names[workload]: text.replace(THIS_FILE, names[workload]) for workload, text in self.texts.items()}
+        if self.missing:
+            files[LEFT_OUT] = "".join(f"{title(workload)}: {why}\n" for workload, why in self.missing.items())
+        return files
+
+    def _left_out(self) -> list[str]:
+        return [line for workload, why in self.missing.items() for line in comment(f"{title(workload)}: {why}")]
+
+
+def checked(parts: Parts, what: str, recommendations: Sequence[Recommendation]) -> Parts:
+    """`parts` itself; NotEnoughData where there is not one text."""
+    if not parts.texts:
+        raise nothing_to_write(what, recommendations, {w.name: why for w, why in parts.missing.items()})
+    return parts

@@ -1,0 +1,97 @@
+set -e
+
+# Deployment shop/frontend, container server: MOrA's advice at 40 users of checkout, from data up to
+#   2026-11-21T02:00:00Z
+
+# Deployment shop/cartservice, container server: MOrA's advice at 40 users of checkout, from data up to
+#   2026-11-21T02:00:00Z
+# no advice on cpu request: the HPA cartservice scales on 70% utilisation of the CPU request, so another
+#   request would move its replicas; 100m would do: let the HPA scale on averageValue first (mora recommend -o
+#   hpa), or change both at once (--retarget-hpa): set its target from 70% of 200m to 140% of 100m, the same
+#   use per pod
+# no advice on cpu limit: left as it is, together with its request
+# no advice on replicas: left to the autoscaler cartservice (2 to 6 replicas)
+
+# StatefulSet bank/paymentservice, container payment: MOrA's advice, from data up to 2026-11-21T02:00:00Z
+# no advice on memory request: memory: 12 samples, 60 are needed
+# no advice on replicas: memory: 12 samples, 60 are needed
+
+# Deployment shop/adservice, container server: MOrA's advice, from data up to 2026-11-21T02:00:00Z
+# no advice on cpu request: 12 samples, 60 are needed
+# no advice on memory request: 12 samples, 60 are needed
+# no advice on replicas: 12 samples, 60 are needed
+
+# Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
+#   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)
+# no advice on replicas: no load was driven, so replicas are left as they are
+# no advice on logs cpu limit: no CPU limit
+# no advice on migrate cpu limit: no CPU limit
+# container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
+#   injects it says what it requests
+
+# CronJob shop/nightly, container report: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the rule for
+#   histories (no model is trained)
+# no advice on replicas: no load was driven, so replicas are left as they are
+
+# Job shop/migration, container run: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the rule for
+#   histories (no model is trained)
+# no advice on replicas: no load was driven, so replicas are left as they are
+# a Job's template cannot be changed; delete it and create it with the resources of -o yaml
+
+# Rollout shop/canary, containers server, agent: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the
+#   rule for histories (no model is trained)
+# no advice on replicas: no load was driven, so replicas are left as they are
+# no advice on agent cpu limit: no CPU limit
+# a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the
+#   containers stand in another order, or where the template says `resources: {}`
+
+# Deployment shop/search, container server: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the rule
+#   for histories (no model is trained)
+# no advice on replicas: no load was driven, so replicas are left as they are
+
+# 1. rehearse: the server checks each and changes nothing
+# Deployment shop/frontend
+kubectl patch deployment frontend -n shop --type strategic --dry-run=server -p '{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":null,"memory":"228Mi"}}}]}}}}'
+# Deployment shop/cartservice
+kubectl patch deployment cartservice -n shop --type strategic --dry-run=server -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"memory":"359Mi"},"limits":{"memory":"359Mi"}}}]}}}}'
+# StatefulSet bank/paymentservice
+kubectl patch statefulset paymentservice -n bank --type strategic --dry-run=server -p '{"spec":{"template":{"spec":{"containers":[{"name":"payment","resources":{"requests":{"cpu":"10m"}}}]}}}}'
+# Deployment shop/web
+kubectl patch deployment web -n shop --type strategic --dry-run=server -p '{"spec":{"template":{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"240m","memory":"400Mi"},"limits":{"cpu":null,"memory":"400Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"60m","memory":"160Mi"},"limits":{"cpu":null,"memory":"160Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"20m","memory":"48Mi"},"limits":{"memory":"48Mi"}}},{"name":"migrate","resources":{"requests":{"cpu":"200m","memory":"96Mi"},"limits":{"memory":"96Mi"}}}]}}}}'
+# CronJob shop/nightly
+kubectl patch cronjob nightly -n shop --type strategic --dry-run=server -p '{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"report","resources":{"requests":{"cpu":"600m","memory":"900Mi"},"limits":{"memory":"900Mi"}}}]}}}}}}'
+# Rollout shop/canary
+kubectl patch rollouts.argoproj.io canary -n shop --type json --dry-run=server -p '[{"op":"test","path":"/spec/template/spec/containers/1/name","value":"server"},{"op":"add","path":"/spec/template/spec/containers/1/resources/requests/cpu","value":"300m"},{"op":"add","path":"/spec/template/spec/containers/1/resources/requests/memory","value":"200Mi"},{"op":"remove","path":"/spec/template/spec/containers/1/resources/limits/cpu"},{"op":"add","path":"/spec/template/spec/containers/1/resources/limits/memory","value":"200Mi"},{"op":"test","path":"/spec/template/spec/containers/0/name","value":"agent"},{"op":"test","path":"/spec/template/spec/containers/0/resources","value":null},{"op":"add","path":"/spec/template/spec/containers/0/resources","value":{"requests":{"cpu":"20m","memory":"32Mi"},"limits":{"memory":"32Mi"}}}]'
+# Deployment shop/search
+kubectl patch deployment search -n shop --type strategic --dry-run=server -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"250m","memory":"420Mi"},"limits":{"memory":"420Mi"}}}]}}}}'
+kubectl patch hpa web -n shop --type json --dry-run=server -p '[{"op":"test","path":"/spec/metrics/0/resource/name","value":"cpu"},{"op":"replace","path":"/spec/metrics/0/resource/target/averageUtilization","value":112}]'
+kubectl patch hpa web -n shop --type json --dry-run=server -p '[{"op":"test","path":"/spec/metrics/1/resource/name","value":"memory"},{"op":"replace","path":"/spec/metrics/1/resource/target/averageUtilization","value":97}]'
+
+# 2. apply
+# Deployment shop/frontend
+kubectl patch deployment frontend -n shop --type strategic -p '{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":null,"memory":"228Mi"}}}]}}}}'
+# Deployment shop/cartservice
+kubectl patch deployment cartservice -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"memory":"359Mi"},"limits":{"memory":"359Mi"}}}]}}}}'
+# StatefulSet bank/paymentservice
+kubectl patch statefulset paymentservice -n bank --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"payment","resources":{"requests":{"cpu":"10m"}}}]}}}}'
+# Deployment shop/web
+kubectl patch deployment web -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"240m","memory":"400Mi"},"limits":{"cpu":null,"memory":"400Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"60m","memory":"160Mi"},"limits":{"cpu":null,"memory":"160Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"20m","memory":"48Mi"},"limits":{"memory":"48Mi"}}},{"name":"migrate","resources":{"requests":{"cpu":"200m","memory":"96Mi"},"limits":{"memory":"96Mi"}}}]}}}}'
+# CronJob shop/nightly
+kubectl patch cronjob nightly -n shop --type strategic -p '{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"report","resources":{"requests":{"cpu":"600m","memory":"900Mi"},"limits":{"memory":"900Mi"}}}]}}}}}}'
+# Rollout shop/canary
+kubectl patch rollouts.argoproj.io canary -n shop --type json -p '[{"op":"test","path":"/spec/template/spec/containers/1/name","value":"server"},{"op":"add","path":"/spec/template/spec/containers/1/resources/requests/cpu","value":"300m"},{"op":"add","path":"/spec/template/spec/containers/1/resources/requests/memory","value":"200Mi"},{"op":"remove","path":"/spec/template/spec/containers/1/resources/limits/cpu"},{"op":"add","path":"/spec/template/spec/containers/1/resources/limits/memory","value":"200Mi"},{"op":"test","path":"/spec/template/spec/containers/0/name","value":"agent"},{"op":"test","path":"/spec/template/spec/containers/0/resources","value":null},{"op":"add","path":"/spec/template/spec/containers/0/resources","value":{"requests":{"cpu":"20m","memory":"32Mi"},"limits":{"memory":"32Mi"}}}]'
+# Deployment shop/search
+kubectl patch deployment search -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"250m","memory":"420Mi"},"limits":{"memory":"420Mi"}}}]}}}}'
+kubectl patch hpa web -n shop --type json -p '[{"op":"test","path":"/spec/metrics/0/resource/name","value":"cpu"},{"op":"replace","path":"/spec/metrics/0/resource/target/averageUtilization","value":112}]'
+kubectl patch hpa web -n shop --type json -p '[{"op":"test","path":"/spec/metrics/1/resource/name","value":"memory"},{"op":"replace","path":"/spec/metrics/1/resource/target/averageUtilization","value":97}]'
+
+# 3. roll back to what was set before
+# kubectl patch deployment frontend -n shop --type strategic -p '{"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"500m","memory":"64Mi"},"limits":{"cpu":"1","memory":"128Mi"}}}]}}}}'
+# kubectl patch deployment cartservice -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"memory":"512Mi"},"limits":{"memory":"512Mi"}}}]}}}}'
+# kubectl patch statefulset paymentservice -n bank --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"payment","resources":{"requests":{"cpu":null}}}]}}}}'
+# kubectl patch deployment web -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"400m","memory":"512Mi"},"limits":{"cpu":"800m","memory":"512Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"100m","memory":"128Mi"},"limits":{"cpu":"200m","memory":"256Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"50m","memory":"64Mi"},"limits":{"memory":null}}},{"name":"migrate","resources":{"requests":{"cpu":null,"memory":null},"limits":{"memory":null}}}]}}}}'
+# kubectl patch cronjob nightly -n shop --type strategic -p '{"spec":{"jobTemplate":{"spec":{"template":{"spec":{"containers":[{"name":"report","resources":{"requests":{"cpu":"1","memory":"1Gi"},"limits":{"memory":"1Gi"}}}]}}}}}}'
+# kubectl patch rollouts.argoproj.io canary -n shop --type json -p '[{"op":"test","path":"/spec/template/spec/containers/1/name","value":"server"},{"op":"add","path":"/spec/template/spec/containers/1/resources/requests/cpu","value":"500m"},{"op":"remove","path":"/spec/template/spec/containers/1/resources/requests/memory"},{"op":"add","path":"/spec/template/spec/containers/1/resources/limits/cpu","value":"1"},{"op":"remove","path":"/spec/template/spec/containers/1/resources/limits/memory"},{"op":"test","path":"/spec/template/spec/containers/0/name","value":"agent"},{"op":"remove","path":"/spec/template/spec/containers/0/resources"}]'
+# kubectl patch deployment search -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"400m","memory":"512Mi"},"limits":{"memory":"512Mi"}}}]}}}}'
+# kubectl patch hpa web -n shop --type json -p '[{"op":"test","path":"/spec/metrics/0/resource/name","value":"cpu"},{"op":"replace","path":"/spec/metrics/0/resource/target/averageUtilization","value":70}]'
+# kubectl patch hpa web -n shop --type json -p '[{"op":"test","path":"/spec/metrics/1/resource/name","value":"memory"},{"op":"replace","path":"/spec/metrics/1/resource/target/averageUtilization","value":80}]'

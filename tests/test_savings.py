@@ -1,0 +1,111 @@
+"""What is freed is what pods reserve: requests times replicas, and a price an hour times the hours of a month."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from mora.domain import Advice, Allocation, Container, Recommendation, Resources, Role, Workload
+from mora.errors import BadInput
+from mora.quantities import GIB
+from mora.savings import HOURS_PER_MONTH, Prices, line, savings
+from tests.outputs import examples
+
+
+def advised(now: Resources, then: Resources, *, replicas: int | None = 4, to: int | None = None) -> Recommendation:
+    advice = examples.other("server", Role.APP, now, then)
+    return replace(
+        examples.frontend(),
+        workload=Workload("shop", "web"),
+        current=Allocation(replicas, (Container("server", now, is_main=True),)),
+        cpu_request=advice.cpu_request,
+        cpu_limit=advice.cpu_limit,
+        memory_request=advice.memory_request,
+        memory_limit=advice.memory_limit,
+        replicas=Advice(replicas, to, reasons=()),
+    )
+
+
+HALVED = advised(Resources(1000, None, 2 * GIB, None), Resources(500, None, GIB, None))
+
+
+def test_cores_and_gib_are_those_of_all_replicas() -> None:
+    freed = savings([HALVED])
+    assert (freed.cores, freed.memory_gib, freed.cores_now, freed.memory_gib_now) == (2.0, 4.0, 4.0, 8.0)
+    assert freed.money_per_month is None
+
+
+def test_a_month_has_730_hours_and_the_window_has_no_part_in_the_price() -> None:
+    prices = Prices(cpu_per_core_hour=0.04, memory_per_gib_hour=0.005)
+    expected = round((2.0 * 0.04 + 4.0 * 0.005) * 730, 2)
+    assert HOURS_PER_MONTH == 730
+    for days in (1, 14, 400):
+        seen = replace(examples.EVIDENCE, start=examples.AS_OF - timedelta(days=days), samples=days * 2880)
+        assert savings([replace(HALVED, evidence=seen)], prices).money_per_month == expected
+
+
+def test_the_default_prices_are_those_that_opencost_ships() -> None:
+    assert (Prices().cpu_per_core_hour, Prices().memory_per_gib_hour, Prices().currency) == (0.031611, 0.004237, "USD")
+
+
+def test_a_replica_less_frees_all_of_its_containers_and_init_containers_hold_nothing() -> None:
+    proxy = Container("istio-proxy", Resources(100, None, GIB, None), is_injected=True, role=Role.SIDECAR)
+    setup = Container("setup", Resources(4000, None, 8 * GIB, None), role=Role.INIT)
+    server = HALVED.current.containers[0]
+    fewer = replace(
+        HALVED,
+        current=Allocation(4, (server, proxy, setup)),
+        cpu_request=replace(HALVED.cpu_request, value=1000),
+        memory_request=replace(HALVED.memory_request, value=2 * GIB),
+        replicas=Advice(4, 3, reasons=()),
+    )
+    freed = savings([fewer])
+    assert (round(freed.cores, 9), round(freed.memory_gib, 9)) == (1.1, 3.0)
+
+
+def test_what_is_injected_keeps_its_request_whatever_is_advised() -> None:
+    web = examples.meshed()
+    without = replace(web, others=tuple(other for other in web.others if other.container != "istio-proxy"))
+    assert savings([web]) == savings([without])
+
+
+def test_more_is_told_as_more() -> None:
+    more = savings([advised(Resources(100, None, GIB, None), Resources(300, None, GIB, None))], Prices())
+    assert more.cores == pytest.approx(-0.8)
+    assert line(more).startswith("Takes 0.8 cores more than 0.4 (200%), keeps 4 GiB: 18.46 USD a month more at ")
+
+
+def test_what_requests_nothing_now_is_counted_apart() -> None:
+    fresh = savings([advised(Resources(), Resources(250, None, GIB, None))], Prices())
+    assert (fresh.cores, fresh.memory_gib, fresh.without_request) == (0, 0, 1)
+    assert (fresh.new_cores, fresh.new_memory_gib, fresh.money_per_month) == (1.0, 4.0, 0.0)
+    assert "1 container without a request is not counted; setting one reserves 1 core and 4 GiB anew." in line(fresh)
+
+
+def test_jobs_and_unknown_replicas_are_counted_apart() -> None:
+    apart = savings(
+        [
+            examples.nightly(),
+            examples.migration(),
+            replace(HALVED, current=replace(HALVED.current, replicas=None), replicas=Advice(None, None)),
+        ]
+    )
+    assert (apart.cores, apart.without_replicas) == (0, 3)
+    assert "3 workloads that do not stand all the time, or of unknown replicas, are not counted." in line(apart)
+
+
+def test_the_savings_of_many_are_the_sum_of_each() -> None:
+    fleet = examples.fleet()
+    each = [savings([recommendation], Prices()) for recommendation in fleet]
+    all_ = savings(fleet, Prices())
+    assert all_.cores == pytest.approx(sum(freed.cores for freed in each))
+    assert all_.memory_gib == pytest.approx(sum(freed.memory_gib for freed in each))
+    assert savings([]).cores == 0
+
+
+@pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
+def test_a_price_is_a_number_that_is_not_negative(price: float) -> None:
+    with pytest.raises(BadInput, match="price of a core"):
+        Prices(cpu_per_core_hour=price)
