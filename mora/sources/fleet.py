@@ -28,10 +28,10 @@ from mora.sources.tally import STARTUP, Limits, Tally, by_container, coarse, kil
 from mora.sources.wire import Wire
 
 # What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
-_WORKLOADS_IN_A_BATCH = 250
+_WORKLOADS_IN_A_BATCH = 100
 _PODS_IN_A_BATCH = 2000
 # Points of one answer, about 30 bytes each.
-_POINTS_IN_AN_ANSWER = 400_000
+_POINTS_IN_AN_ANSWER = 200_000
 _SHORTEST_PIECE, _LONGEST_PIECE = 12, 10_000
 # All pods of the namespaces are asked for, without naming any, where at least this share of them is wanted.
 _SHARE_TO_ASK_FOR_ALL = 0.75
