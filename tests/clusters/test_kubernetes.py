@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import threading
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Target, Workload
 from mora.errors import ClusterError
-from tests.clusters.fake_api import FakeApi, FakeCluster
+from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 
 MIB = 2**20
 FRONTEND = Workload("shop", "frontend")
@@ -85,6 +84,11 @@ def hpa(metrics: list[dict[str, Any]], *, name: str = "frontend", target: str = 
     }
 
 
+def pod(name: str, app: str, spec: dict[str, Any]) -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "shop", "labels": {"app": app}}
+    return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+
+
 def resource_metric(name: str, **target: Any) -> dict[str, Any]:
     return {"type": "Resource", "resource": {"name": name, "target": target}}
 
@@ -99,11 +103,8 @@ def fake() -> FakeCluster:
 
 @pytest.fixture
 def api(fake: FakeCluster) -> Iterator[FakeApi]:
-    server = FakeApi(fake)
-    threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-    yield server
-    server.shutdown()
-    server.server_close()
+    with serving(fake) as server:
+        yield server
 
 
 @pytest.fixture
@@ -180,20 +181,19 @@ def test_the_main_container_is_the_annotated_one_else_named_like_the_workload_el
 def test_an_hpa_is_told_by_what_it_follows(
     fake: FakeCluster, cluster: KubernetesCluster, metrics: list[dict[str, Any]], expected: Autoscaler
 ) -> None:
-    fake.hpas = [hpa(metrics, name="other", target="cart"), hpa(metrics)]
+    for one in (hpa(metrics, name="other", target="cart"), hpa(metrics)):
+        fake.add(one)
     assert cluster.allocation(FRONTEND).autoscaler == expected
 
 
 def test_sidecars_that_are_injected_into_pods_are_told_apart_from_the_templates_own(
     fake: FakeCluster, cluster: KubernetesCluster
 ) -> None:
-    spec = fake.workloads["deployments", "shop", "frontend"]["spec"]["template"]["spec"]
+    spec = fake.get("Deployment", "frontend")["spec"]["template"]["spec"]
     proxy = {"name": "istio-proxy", "image": "proxy:1", "resources": {"requests": {"cpu": "100m"}}}
     pod_spec = {**spec, "containers": [proxy, *spec["containers"]]}
-    fake.pods = [
-        {"metadata": {"name": f"frontend-{n}", "labels": {"app": app}}, "spec": pod_spec}
-        for n, app in enumerate(("frontend", "frontend", "cart"))
-    ]
+    for n, app in enumerate(("frontend", "frontend", "cart")):
+        fake.add(pod(f"frontend-{n}", app, pod_spec))
     assert cluster.injected_sidecars(FRONTEND) == (
         Container("istio-proxy", Resources(cpu_request_millicores=100), "proxy:1", role=Role.SIDECAR, is_injected=True),
     )
@@ -209,7 +209,7 @@ def test_new_resources_are_one_patch_by_container_name_in_which_null_drops_a_lim
     assert sent.content_type == "application/strategic-merge-patch+json"
     resources = {"requests": {"cpu": "127m", "memory": "237Mi"}, "limits": {"cpu": None, "memory": "237Mi"}}
     assert sent.body == {"spec": {"template": {"spec": {"containers": [{"name": "server", "resources": resources}]}}}}
-    containers = fake.workloads["deployments", "shop", "frontend"]["spec"]["template"]["spec"]["containers"]
+    containers = fake.get("Deployment", "frontend")["spec"]["template"]["spec"]["containers"]
     assert containers[1]["env"] == [{"name": "PORT", "value": "8080"}]
     assert containers[1]["resources"]["requests"]["ephemeral-storage"] == "1Gi"
     assert cluster.allocation(FRONTEND).main == Container(
@@ -246,7 +246,7 @@ def test_a_container_that_the_template_lacks_is_refused_rather_than_added(
 
 
 def test_replicas_that_an_hpa_would_set_back_are_refused(fake: FakeCluster, cluster: KubernetesCluster) -> None:
-    fake.hpas = [hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)])]
+    fake.add(hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)]))
     with pytest.raises(ClusterError, match=r"scaled by the HPA 'frontend' \(2 to 8 replicas\)"):
         cluster.apply(FRONTEND, Allocation(replicas=3))
     assert fake.patches == []
@@ -261,34 +261,27 @@ def test_a_restart_is_the_annotation_of_kubectl_and_waits_for_the_new_pods(
     annotations = fake.patches[0].body["spec"]["template"]["metadata"]["annotations"]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", annotations["kubectl.kubernetes.io/restartedAt"])
     for name in ("frontend", "cart"):
-        manifest = fake.workloads["deployments", "shop", name]
+        manifest = fake.get("Deployment", name)
         assert manifest["status"]["observedGeneration"] == manifest["metadata"]["generation"] == 2
 
 
 def test_a_rollout_that_does_not_end_is_told_with_numbers_and_the_pods_own_words(
     fake: FakeCluster, cluster: KubernetesCluster
 ) -> None:
-    status = fake.workloads["deployments", "shop", "frontend"]["status"]
-    status.update(stuck=True, replicas=3, updatedReplicas=1, availableReplicas=2)
+    status = fake.get("Deployment", "frontend")["status"]
+    fake.stuck = {"frontend"}
+    status.update(replicas=3, updatedReplicas=1, availableReplicas=2)
     waiting = {"reason": "ImagePullBackOff", "message": "no such image"}
-    fake.pods = [
-        {
-            "metadata": {"name": "frontend-x", "labels": {"app": "frontend"}},
-            "spec": {"containers": [{"name": "server", "image": "shop:2"}]},
-            "status": {
-                "containerStatuses": [
-                    {
-                        "name": "server",
-                        "ready": False,
-                        "restartCount": 0,
-                        "image": "shop:2",
-                        "imageID": "",
-                        "state": {"waiting": waiting},
-                    }
-                ]
-            },
-        }
-    ]
+    broken = {
+        "name": "server",
+        "ready": False,
+        "restartCount": 0,
+        "image": "shop:2",
+        "imageID": "",
+        "state": {"waiting": waiting},
+    }
+    spec = {"containers": [{"name": "server", "image": "shop:2"}]}
+    fake.add({**pod("frontend-x", "frontend", spec), "status": {"containerStatuses": [broken]}})
     with pytest.raises(ClusterError) as told:
         cluster.wait_ready([FRONTEND, Workload("shop", "cart")], timedelta(milliseconds=50))
     assert "Deployment 'frontend' in namespace 'shop' has 2 of 2 replicas available, 1 of the newest" in str(told.value)
@@ -298,8 +291,9 @@ def test_a_rollout_that_does_not_end_is_told_with_numbers_and_the_pods_own_words
 
 
 def test_a_deployment_past_its_own_deadline_is_not_waited_for(fake: FakeCluster, cluster: KubernetesCluster) -> None:
+    fake.stuck = {"frontend"}
     condition = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "stuck"}
-    fake.workloads["deployments", "shop", "frontend"]["status"]["conditions"] = [condition]
+    fake.get("Deployment", "frontend")["status"]["conditions"] = [condition]
     with pytest.raises(ClusterError, match="does not get ready: stuck"):
         cluster.wait_ready([FRONTEND], timedelta(hours=1))
 

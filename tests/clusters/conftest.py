@@ -1,0 +1,56 @@
+"""A fake API server behind TLS, and the real kubectl that talks to it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mora.tools import find_tool
+from tests.clusters.fake_api import FakeApi, FakeCluster, serving
+from tests.clusters.tls import make_certificate
+
+
+class Kubectl:
+    """The real kubectl with a kubeconfig of its own; its caches stay in `home`."""
+
+    def __init__(self, kubeconfig: Path, home: Path) -> None:
+        self._environment = {**os.environ, "KUBECONFIG": str(kubeconfig), "HOME": str(home)}
+
+    def __call__(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [str(find_tool("kubectl")), *arguments],
+            env=self._environment,
+            input=stdin,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+
+@pytest.fixture(scope="session")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSLContext]:
+    return make_certificate(tmp_path_factory.mktemp("tls"))
+
+
+@pytest.fixture
+def tls_cluster() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+def tls_api(tls_cluster: FakeCluster, certificate: tuple[Path, ssl.SSLContext]) -> Iterator[FakeApi]:
+    with serving(tls_cluster, tls=certificate[1]) as server:
+        yield server
+
+
+@pytest.fixture
+def kubectl(tls_api: FakeApi, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path) -> Kubectl:
+    return Kubectl(
+        tls_api.kubeconfig(tmp_path / "kubeconfig", **{"certificate-authority": str(certificate[0])}), tmp_path
+    )

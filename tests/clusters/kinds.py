@@ -1,0 +1,71 @@
+"""The kinds that the fake API server stores."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One kind, as an APIResourceList names it. schema: of a custom resource; None takes anything."""
+
+    group: str
+    version: str
+    plural: str
+    kind: str
+    is_namespaced: bool = True
+    subresources: tuple[str, ...] = ()
+    is_custom: bool = False
+    schema: dict[str, Any] | None = None
+    short: tuple[str, ...] = ()
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+    @property
+    def has_status(self) -> bool:
+        """Whether status is written through its own subresource alone."""
+        return "status" in self.subresources
+
+
+_SCALED = ("scale", "status")
+_RBAC = "rbac.authorization.k8s.io"
+_REVIEW = "authorization.k8s.io"
+
+RESOURCES = (
+    Resource("", "v1", "namespaces", "Namespace", is_namespaced=False, short=("ns",)),
+    Resource("", "v1", "pods", "Pod", subresources=("status", "resize"), short=("po",)),
+    Resource("", "v1", "services", "Service", subresources=("proxy",), short=("svc",)),
+    Resource("", "v1", "configmaps", "ConfigMap", short=("cm",)),
+    Resource("", "v1", "serviceaccounts", "ServiceAccount", short=("sa",)),
+    Resource("", "v1", "limitranges", "LimitRange", short=("limits",)),
+    Resource("", "v1", "resourcequotas", "ResourceQuota", subresources=("status",), short=("quota",)),
+    Resource("apps", "v1", "deployments", "Deployment", subresources=_SCALED, short=("deploy",)),
+    Resource("apps", "v1", "statefulsets", "StatefulSet", subresources=_SCALED, short=("sts",)),
+    Resource("apps", "v1", "daemonsets", "DaemonSet", subresources=("status",), short=("ds",)),
+    Resource("apps", "v1", "replicasets", "ReplicaSet", subresources=_SCALED, short=("rs",)),
+    Resource("batch", "v1", "jobs", "Job", subresources=("status",)),
+    Resource("batch", "v1", "cronjobs", "CronJob", subresources=("status",), short=("cj",)),
+    Resource("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", short=("hpa",)),
+    Resource("coordination.k8s.io", "v1", "leases", "Lease"),
+    Resource(_RBAC, "v1", "roles", "Role"),
+    Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
+    Resource(_RBAC, "v1", "clusterroles", "ClusterRole", is_namespaced=False),
+    Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", is_namespaced=False),
+    Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
+    Resource(_REVIEW, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", is_namespaced=False),
+    Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", is_namespaced=False),
+)
+# Argo's Rollout, whose CRD keeps unknown fields of the pod template; the VPA's schema is tests/recommender/schema.py's.
+ROLLOUT = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", subresources=_SCALED, is_custom=True)
+VPA = Resource(
+    "autoscaling.k8s.io",
+    "v1",
+    "verticalpodautoscalers",
+    "VerticalPodAutoscaler",
+    subresources=("status",),
+    is_custom=True,
+    short=("vpa",),
+)
