@@ -578,10 +578,13 @@ class Recommendation:
 
     @property
     def target(self) -> Allocation:
-        """The workload as it should stand."""
+        """The workload as it should stand; injected containers as they are, since no manifest of it can size them."""
         replicas = self.current.replicas if self.replicas.value is None else self.replicas.value
         advised = {advice.container: advice.resources for advice in self.containers}
-        containers = tuple(replace(c, resources=advised.get(c.name, c.resources)) for c in self.current.containers)
+        containers = tuple(
+            c if c.is_injected else replace(c, resources=advised.get(c.name, c.resources))
+            for c in self.current.containers
+        )
         return replace(self.current, replicas=replicas, containers=containers)
 
 

@@ -7,7 +7,7 @@ less requests then x replicas then. The length of the history that the advice wa
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mora.domain import Allocation, Recommendation, Role
 from mora.errors import BadInput
@@ -77,7 +77,7 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     cores = memory = cores_now = memory_now = new_cores = new_memory = 0.0
     without_request = without_replicas = 0
     for recommendation in recommendations:
-        now, then = recommendation.current, _written(recommendation)
+        now, then = recommendation.current, recommendation.target
         if now.replicas is None or then.replicas is None or recommendation.workload.kind in ("Job", "CronJob"):
             without_replicas += 1
             continue
@@ -90,13 +90,6 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     return Savings(
         cores, memory, cores_now, memory_now, new_cores, new_memory, without_request, without_replicas, prices
     )
-
-
-def _written(recommendation: Recommendation) -> Allocation:
-    """The workload as it should stand, with injected containers as they are."""
-    now, then = recommendation.current, recommendation.target
-    pairs = zip(now.containers, then.containers, strict=True)
-    return replace(then, containers=tuple(old if old.is_injected else new for old, new in pairs))
 
 
 def _standing(allocation: Allocation) -> list[tuple[int | None, int | None]]:

@@ -12,7 +12,16 @@ from collections.abc import Sequence
 
 from mora.domain import Autoscaler, Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import header, is_due, nothing_to_write, takes_strategic, title, why_no_patch
+from mora.outputs.manifests import (
+    KEDA_PREFIX,
+    comment,
+    header,
+    is_due,
+    nothing_to_write,
+    takes_strategic,
+    title,
+    why_no_patch,
+)
 from mora.outputs.patch import Body, caveats, patch_of, target
 
 
@@ -53,7 +62,7 @@ def _said(recommendations: Sequence[Recommendation], due: Sequence[Recommendatio
     for recommendation in recommendations:
         lines += ["", *header(recommendation)]
         if recommendation in due:
-            lines += caveats(recommendation)
+            lines += [*caveats(recommendation), *_of_keda(recommendation)]
         elif recommendation.workload.kind == "Job":
             lines.append(f"# {why_no_patch(recommendation)}")
         elif patch_of(recommendation):
@@ -61,11 +70,24 @@ def _said(recommendations: Sequence[Recommendation], due: Sequence[Recommendatio
     return lines
 
 
+def _of_keda(recommendation: Recommendation) -> list[str]:
+    """What has to be changed in a ScaledObject, together with the requests: comments."""
+    return [
+        line
+        for scaler in recommendation.retargets
+        if scaler.name.startswith(KEDA_PREFIX)
+        for line in comment(
+            f"together with it: set the {scaler.resource} trigger of the ScaledObject "
+            f"{scaler.name.removeprefix(KEDA_PREFIX)} to {scaler.target}"
+        )
+    ]
+
+
 def apply_lines(recommendation: Recommendation, *, is_rehearsal: bool = False) -> list[str]:
     """The commands of one workload, its autoscaler's included, under its name."""
     workload = recommendation.workload
     lines = [f"# {title(workload)}", command(workload, patch_of(recommendation), is_rehearsal=is_rehearsal)]
-    for scaler in recommendation.retargets:
+    for scaler in _ours(recommendation):
         lines.append(_retarget(recommendation, scaler, is_rehearsal=is_rehearsal))
     return lines
 
@@ -73,7 +95,7 @@ def apply_lines(recommendation: Recommendation, *, is_rehearsal: bool = False) -
 def rollback_lines(recommendation: Recommendation) -> list[str]:
     """The commands that put back what apply_lines() changes."""
     lines = [command(recommendation.workload, patch_of(recommendation, is_back=True))]
-    for scaler in recommendation.retargets:
+    for scaler in _ours(recommendation):
         before = next((a for a in recommendation.autoscalers if _is_same(a, scaler)), None)
         if before is not None:
             lines.append(_retarget(recommendation, before))
@@ -81,16 +103,22 @@ def rollback_lines(recommendation: Recommendation) -> list[str]:
 
 
 def _is_same(one: Autoscaler, other: Autoscaler) -> bool:
-    return (one.name, one.resource) == (other.name, other.resource)
+    return (one.name, one.resource, one.container) == (other.name, other.resource, other.container)
+
+
+def _ours(recommendation: Recommendation) -> list[Autoscaler]:
+    """The retargets that a command can make; KEDA would write its own HPAs anew from their ScaledObjects."""
+    return [scaler for scaler in recommendation.retargets if not scaler.name.startswith(KEDA_PREFIX)]
 
 
 def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_rehearsal: bool = False) -> str:
     """Set one metric's target of an HPA, tested to be of the resource that is meant."""
     of_name = [a for a in recommendation.autoscalers if a.name == scaler.name]
-    place = next((n for n, a in enumerate(of_name) if a.resource is scaler.resource), 0)
-    path = f"/spec/metrics/{place}/resource"
+    place = next((n for n, a in enumerate(of_name) if _is_same(a, scaler)), 0)
+    path = f"/spec/metrics/{place}/{'resource' if scaler.container is None else 'containerResource'}"
     operations = [
         {"op": "test", "path": f"{path}/name", "value": str(scaler.resource)},
+        *([{"op": "test", "path": f"{path}/container", "value": scaler.container}] if scaler.container else []),
         {"op": "replace", "path": f"{path}/target/averageUtilization", "value": scaler.target},
     ]
     return _kubectl(f"hpa {scaler.name} -n {recommendation.workload.namespace}", "json", operations, is_rehearsal)

@@ -17,8 +17,6 @@ from mora.outputs.manifests import comment, dump, one_line, quantity
 from mora.outputs.parts import Parts, checked
 from mora.quantities import format_cpu
 
-# KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
-_KEDA_PREFIX = "keda-hpa-"
 _SCALE_DOWN_WINDOW_SECONDS = 300
 # Kinds whose replicas are a number to set.
 _SCALABLE = ("Deployment", "StatefulSet", "Rollout")
@@ -60,14 +58,13 @@ def _on_average_value(recommendation: Recommendation) -> str:
 def _retargeted(recommendation: Recommendation) -> str:
     """The HPA with its targets as they must become, to apply together with the requests."""
     name = recommendation.retargets[0].name
-    after = {(scaler.name, scaler.resource): scaler for scaler in recommendation.retargets}
-    scalers = [after.get((s.name, s.resource), s) for s in recommendation.autoscalers if s.name == name]
+    after = {_metric(scaler): scaler for scaler in recommendation.retargets}
+    scalers = [after.get(_metric(s), s) for s in recommendation.autoscalers if s.name == name]
     scalers = scalers or list(recommendation.retargets)
-    before = {(s.name, s.resource): s.target for s in recommendation.autoscalers}
+    before = {_metric(s): s.target for s in recommendation.autoscalers}
     words = ", ".join(
-        f"{s.resource} from {before[s.name, s.resource]}% to {s.target}%"
-        if (s.name, s.resource) in before
-        else f"{s.resource} to {s.target}%"
+        f"{s.resource}{f' of container {s.container}' if s.container else ''}"
+        f"{f' from {before[_metric(s)]}%' if _metric(s) in before else ''} to {s.target}%"
         for s in recommendation.retargets
     )
     said = comment(
@@ -75,20 +72,26 @@ def _retargeted(recommendation: Recommendation) -> str:
         "pod scales as before; metrics of this HPA other than CPU and memory of the pods are not known here: add them, "
         "or use -o commands, which changes the targets alone"
     )
-    metrics = [_utilisation(s) if s.is_utilisation else _average(s) for s in scalers]
+    metrics = [_metric_of(s) for s in scalers]
     least, most = scalers[0].min_replicas, scalers[0].max_replicas
     return "\n".join(said) + "\n" + dump(_hpa(recommendation.workload, name, least, most, metrics))
 
 
-def _utilisation(scaler: Autoscaler) -> dict[str, Any]:
-    target = {"type": "Utilization", "averageUtilization": scaler.target}
-    return {"type": "Resource", "resource": {"name": str(scaler.resource), "target": target}}
+def _metric(scaler: Autoscaler) -> tuple[str, Target, str | None]:
+    return scaler.name, scaler.resource, scaler.container
 
 
-def _average(scaler: Autoscaler) -> dict[str, Any]:
-    resource = "cpu" if scaler.resource is Target.CPU else "memory"
-    target = {"type": "AverageValue", "averageValue": quantity(resource, scaler.target)}
-    return {"type": "Resource", "resource": {"name": resource, "target": target}}
+def _metric_of(scaler: Autoscaler) -> dict[str, Any]:
+    """The metric that an HPA scales on, as autoscaling/v2 spells it."""
+    resource = str(scaler.resource)
+    if scaler.is_utilisation:
+        target: dict[str, Any] = {"type": "Utilization", "averageUtilization": scaler.target}
+    else:
+        target = {"type": "AverageValue", "averageValue": quantity(resource, scaler.target)}
+    if scaler.container is None:
+        return {"type": "Resource", "resource": {"name": resource, "target": target}}
+    source = {"name": resource, "container": scaler.container, "target": target}
+    return {"type": "ContainerResource", "containerResource": source}
 
 
 def _why_not(recommendation: Recommendation) -> str | None:
@@ -99,7 +102,7 @@ def _why_not(recommendation: Recommendation) -> str | None:
         return "a DaemonSet runs one pod on every node"
     if kind not in _SCALABLE:
         return f"a {kind} runs as many pods as its work asks for"
-    if scaler is not None and scaler.name.startswith(_KEDA_PREFIX):
+    if scaler is not None and scaler.name.startswith(KEDA_PREFIX):
         return f"its HPA {scaler.name} belongs to a KEDA ScaledObject; change that"
     if recommendation.retargets:
         return None

@@ -26,6 +26,8 @@ _TEMPLATES: Mapping[str, tuple[str, ...]] = {"CronJob": ("spec", "jobTemplate", 
 _TEMPLATE = ("spec", "template")
 # Kinds that hold a number of replicas.
 _SCALED = ("Deployment", "StatefulSet", "Rollout")
+# KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
+KEDA_PREFIX = "keda-hpa-"
 # Longer names of files are cut: file systems take 255 bytes.
 _LONGEST_STEM = 180
 

@@ -151,3 +151,23 @@ def test_as_files_the_way_back_is_a_script_of_its_own() -> None:
     back = [line for line in files["rollback.sh"].splitlines() if line.startswith("kubectl patch")]
     commented = [line for line in files["apply.sh"].splitlines() if line.startswith("# kubectl patch")]
     assert [f"# {line}" for line in back] == commented
+
+
+def test_an_hpa_of_keda_is_not_patched_but_its_scaledobject_is_named() -> None:
+    search = examples.retargeted()
+    owned = [replace(scaler, name="keda-hpa-search") for scaler in search.retargets[:1]]
+    text = commands.render([replace(search, retargets=tuple(owned), autoscalers=search.autoscalers[:1])])
+    assert "kubectl patch hpa" not in text
+    assert "# together with it: set the cpu trigger of the ScaledObject search to 112" in text
+
+
+def test_a_metric_of_one_container_is_tested_to_be_that_containers() -> None:
+    search = examples.retargeted()
+    scalers = tuple(replace(scaler, container="server") for scaler in search.autoscalers[:1])
+    retargets = tuple(replace(scaler, target=112) for scaler in scalers)
+    own = replace(search, autoscalers=scalers, retargets=retargets)
+    line = next(line for line in commands.render([own]).splitlines() if line.startswith("kubectl patch hpa"))
+    assert '{"op":"test","path":"/spec/metrics/0/containerResource/container","value":"server"}' in line
+    metric = yaml.safe_load(hpa.render([own]))["spec"]["metrics"][0]
+    assert metric["containerResource"]["container"] == "server"
+    assert metric["containerResource"]["target"]["averageUtilization"] == 112
