@@ -149,6 +149,7 @@ def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: time
     """A kubernetes.client.ApiClient; ClusterError where there is no usable kubeconfig, and no pod's account either."""
     from kubernetes import client, config
     from urllib3.util import Retry
+    from yaml import YAMLError
 
     settings = client.Configuration()
     if backoff is not None:
@@ -171,8 +172,8 @@ def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: time
         )
     except config.ConfigException as error:
         problem = str(error).rstrip(".")
-    except (OSError, ValueError, TypeError, AttributeError) as error:  # unreadable, or YAML that is no kubeconfig
-        problem = str(error).rstrip(".")
+    except (OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
+        problem = f"it cannot be read ({' '.join(str(error).split())})"
     if kubeconfig is None and context is None:
         try:
             config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]

@@ -22,6 +22,7 @@ from mora.domain import (
     Target,
     Workload,
     choose_main_container,
+    is_jvm_image,
 )
 from mora.errors import ClusterError
 from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory
@@ -32,13 +33,6 @@ DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 # An autoscaling target that is neither CPU nor memory (requests per second, a queue's length) has no amount here.
 _NO_TARGET = 0
 
-_JAVA_IMAGES = (
-    "openjdk|temurin|adoptopenjdk|corretto|amazoncorretto|zulu|liberica|semeru|graalvm|java|jre|jdk|jvm|tomcat|tomee|jetty"
-    "|wildfly|jboss|payara|openliberty|liberty|spring|springboot|quarkus|micronaut|keycloak|kafka|zookeeper|cassandra"
-    "|elasticsearch|opensearch|logstash|solr|neo4j|jenkins|hazelcast|flink|trino"
-)
-# The words of an image's name and tag: "eclipse-temurin:21-jre" has three, "javascript-api" has no java.
-_JAVA_IMAGE = re.compile(rf"(?<![a-z])({_JAVA_IMAGES})(?![a-z])", re.IGNORECASE)
 _JAVA_VARIABLE = re.compile(
     r"_?JAVA_OPTIONS|JAVA_TOOL_OPTIONS|JDK_JAVA_OPTIONS|(\w+_)?JAVA_OPTS|JVM_\w+|CATALINA_OPTS|KAFKA_HEAP_OPTS"
 )
@@ -145,7 +139,7 @@ def runs_java(container: Manifest) -> bool:
     >>> runs_java({"image": "eclipse-temurin:21-jre"}), runs_java({"image": "shop/javascript-api:3"})
     (True, False)
     """
-    if _JAVA_IMAGE.search(_without_registry(container.get("image") or "")):
+    if is_jvm_image(_without_registry(container.get("image") or "")):
         return True
     if any(_JAVA_VARIABLE.fullmatch(str(variable.get("name"))) for variable in container.get("env") or []):
         return True

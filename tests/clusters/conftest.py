@@ -51,6 +51,5 @@ def tls_api(tls_cluster: FakeCluster, certificate: tuple[Path, ssl.SSLContext]) 
 
 @pytest.fixture
 def kubectl(tls_api: FakeApi, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path) -> Kubectl:
-    return Kubectl(
-        tls_api.kubeconfig(tmp_path / "kubeconfig", **{"certificate-authority": str(certificate[0])}), tmp_path
-    )
+    trust = {"certificate-authority": str(certificate[0])}
+    return Kubectl(tls_api.kubeconfig(tmp_path / "kubeconfig", cluster=trust), tmp_path)

@@ -480,9 +480,9 @@ class FakeApi(ThreadingHTTPServer):
         port: int | None = None,
         namespace: str | None = None,
         impersonate: str | None = None,
-        **cluster: Any,
+        cluster: Mapping[str, Any] | None = None,
     ) -> Path:
-        """A kubeconfig file that points here, with the context `fake`. cluster: more fields of the cluster's entry."""
+        """A kubeconfig file that points here, with the context `fake`. cluster: more fields of its entry."""
         server = f"{'https' if self.is_secure else 'http'}://127.0.0.1:{port or self.server_port}"
         user = {"token": token} | ({"as": impersonate} if impersonate else {})
         context = {"cluster": "fake", "user": "ada"} | ({"namespace": namespace} if namespace else {})
@@ -491,7 +491,7 @@ class FakeApi(ThreadingHTTPServer):
                 {
                     "apiVersion": "v1",
                     "kind": "Config",
-                    "clusters": [{"name": "fake", "cluster": {"server": server, **cluster}}],
+                    "clusters": [{"name": "fake", "cluster": {"server": server, **(cluster or {})}}],
                     "users": [{"name": "ada", "user": user}],
                     "contexts": [{"name": "fake", "context": context}],
                     "current-context": "fake",

@@ -1,0 +1,146 @@
+"""What stands between MOrA and a Kubernetes API is told in words: what happened, why, what to do."""
+
+from __future__ import annotations
+
+import ssl
+import threading
+from collections.abc import Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+from mora.clusters.connection import Api, Forbidden, NotFound
+from mora.errors import ClusterError
+from tests.clusters.fake_api import FakeApi, FakeCluster, serving
+from tests.clusters.test_kubernetes import deployment
+
+PATH = "/apis/apps/v1/namespaces/shop/deployments/frontend"
+MOMENT = timedelta(milliseconds=1)
+
+
+@pytest.fixture
+def fake() -> FakeCluster:
+    cluster = FakeCluster()
+    cluster.add(deployment("frontend"))
+    return cluster
+
+
+@pytest.fixture
+def api(fake: FakeCluster) -> Iterator[FakeApi]:
+    with serving(fake) as server:
+        yield server
+
+
+def connect(api: FakeApi, folder: Path, **options: str) -> Api:
+    return Api(kubeconfig=api.kubeconfig(folder / "config", **options), backoff=MOMENT)  # type: ignore[arg-type]  # texts
+
+
+def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_told(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(ClusterError, match="no usable kubeconfig") as told:
+        Api(kubeconfig=tmp_path / "absent")
+    assert "kubectl config get-contexts" in str(told.value.hint)
+    (tmp_path / "torn").write_text("clusters: [", encoding="utf-8")
+    with pytest.raises(ClusterError, match="no usable kubeconfig"):
+        Api(kubeconfig=tmp_path / "torn")
+    (tmp_path / "list").write_text("- a\n", encoding="utf-8")
+    with pytest.raises(ClusterError, match="no usable kubeconfig"):
+        Api(kubeconfig=tmp_path / "list")
+    with pytest.raises(ClusterError, match="nowhere"):
+        Api(kubeconfig=api.kubeconfig(tmp_path / "config"), context="nowhere")
+
+
+def test_an_expired_token_is_told(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="does not know these credentials") as told:
+        connect(api, tmp_path, token="old").get(PATH)
+    assert "expired" in str(told.value.hint)
+    assert len(fake.sent) == 1, "a refusal is not asked for again"
+
+
+@pytest.mark.parametrize(("verb", "folder"), [("get", "manifests/base"), ("patch", "manifests/collect")])
+def test_a_forbidden_verb_is_told_with_the_rule_that_grants_it(
+    api: FakeApi, fake: FakeCluster, tmp_path: Path, verb: str, folder: str
+) -> None:
+    fake.forbidden = {(verb, "deployments")}
+    asked = connect(api, tmp_path)
+    method = {"get": "GET", "patch": "PATCH"}[verb]
+    with pytest.raises(Forbidden) as told:
+        asked.send(method, PATH, {}, content_type="application/merge-patch+json")
+    assert f'cannot {verb} resource "deployments" in API group "apps" in the namespace "shop"' in told.value.message
+    assert f'{{apiGroups: ["apps"], resources: ["deployments"], verbs: ["{verb}"]}}' in str(told.value.hint)
+    assert folder in str(told.value.hint)
+
+
+def test_an_api_that_is_not_there_is_told_with_its_address(api: FakeApi, tmp_path: Path) -> None:
+    down = Api(kubeconfig=api.kubeconfig(tmp_path / "config", port=9), backoff=MOMENT)
+    with pytest.raises(ClusterError, match=r"http://127.0.0.1:9 cannot be reached: Connection refused"):
+        down.get(PATH)
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told(
+    fake: FakeCluster, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path
+) -> None:
+    with serving(fake, tls=certificate[1]) as secure:
+        with pytest.raises(
+            ClusterError, match=r"TLS certificate of the API server .* is not to be trusted: certificate verify failed"
+        ):
+            Api(kubeconfig=secure.kubeconfig(tmp_path / "config"), backoff=MOMENT).get(PATH)
+        trust = {"certificate-authority": str(certificate[0])}
+        trusting = Api(kubeconfig=secure.kubeconfig(tmp_path / "trusting", cluster=trust), backoff=MOMENT)
+        assert trusting.get(PATH)["metadata"]["name"] == "frontend"
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_busy_server_is_asked_again_and_told_when_it_stays_busy(
+    api: FakeApi, fake: FakeCluster, tmp_path: Path, status: int
+) -> None:
+    asked = connect(api, tmp_path)
+    fake.failures = [(status, 0), (status, None), (status, None)]
+    assert asked.get(PATH)["metadata"]["name"] == "frontend"
+    assert len(fake.sent) == 4
+    fake.failures = [(status, None)] * 5
+    with pytest.raises(ClusterError, match=f"answered {status} several times over"):
+        asked.get(PATH)
+    assert len(fake.sent) == 9
+    fake.failures = [(status, None)]
+    asked.send("PATCH", PATH, {"spec": {"replicas": 7}}, content_type="application/merge-patch+json")
+    assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 7
+
+
+def test_something_else_at_that_address_is_told(tmp_path: Path) -> None:
+    class Page(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:  # the library's name
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(b"<html>log in</html>")
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Page)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
+    thread.start()
+    try:
+        fake = FakeApi(FakeCluster())
+        kubeconfig = fake.kubeconfig(tmp_path / "config", port=server.server_port)
+        fake.server_close()
+        with pytest.raises(ClusterError, match="does not answer like a Kubernetes API server"):
+            Api(kubeconfig=kubeconfig, backoff=MOMENT).get(PATH)
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+def test_a_context_is_told_by_its_names(api: FakeApi, tmp_path: Path) -> None:
+    context = connect(api, tmp_path, namespace="shop").context()
+    assert (context.name, context.cluster, context.user, context.namespace) == ("fake", "fake", "ada", "shop")
+    assert context.server == f"http://127.0.0.1:{api.server_port}"
+
+
+def test_what_is_not_there_is_told_apart(api: FakeApi, tmp_path: Path) -> None:
+    with pytest.raises(NotFound, match="not found"):
+        connect(api, tmp_path).get(PATH + "s")

@@ -1,0 +1,375 @@
+"""KubernetesInventory against the strict API server: what it lists, whose pods are whose, what bounds numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mora.clusters.inventory import KubernetesInventory
+from mora.domain import AmountRange, Autoscaler, Quota, Resources, Role, Standing, Target, Workload
+from mora.errors import ClusterError
+from tests.clusters.fake_api import FakeApi, FakeCluster, serving
+from tests.clusters.kinds import ROLLOUT
+from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
+
+MIB = 2**20
+GIB = 2**30
+
+
+def owned(kind: str, name: str, owner: tuple[str, str] | None, namespace: str = "shop", **more: Any) -> dict[str, Any]:
+    """An object with a controller, as controllers make them."""
+    metadata: dict[str, Any] = {"name": name, "namespace": namespace, **more.pop("metadata", {})}
+    if owner is not None:
+        reference = {"apiVersion": "v1", "kind": owner[0], "name": owner[1], "uid": "1", "controller": True}
+        metadata["ownerReferences"] = [reference]
+    versions = {"Pod": "v1", "ReplicaSet": "apps/v1", "Job": "batch/v1", "CronJob": "batch/v1"}
+    return {"apiVersion": versions[kind], "kind": kind, "metadata": metadata, "spec": {}, **more}
+
+
+def pod(name: str, owner: tuple[str, str] | None, *containers: dict[str, Any], **metadata: Any) -> dict[str, Any]:
+    spec = {"containers": list(containers) or [{"name": "server", "image": "shop:1"}]}
+    return owned("Pod", name, owner, metadata=metadata, spec=spec)
+
+
+def replica_set(name: str, owner: str, revision: int, kind: str = "Deployment") -> dict[str, Any]:
+    return owned(
+        "ReplicaSet",
+        name,
+        (kind, owner),
+        metadata={"annotations": {"deployment.kubernetes.io/revision": str(revision)}},
+    )
+
+
+def only_container(name: str, **container: Any) -> dict[str, Any]:
+    """A Deployment with one container."""
+    manifest = deployment(name)
+    manifest["spec"]["template"]["spec"] = {"containers": [{"name": "server", "image": "shop:1", **container}]}
+    return manifest
+
+
+PROXY = {"name": "istio-proxy", "image": "proxy:1", "resources": {"requests": {"cpu": "100m"}}}
+SERVER = {"name": "server", "image": "shop:1"}
+
+
+@pytest.fixture
+def fake() -> FakeCluster:
+    return FakeCluster()
+
+
+@pytest.fixture
+def api(fake: FakeCluster) -> Iterator[FakeApi]:
+    with serving(fake) as server:
+        yield server
+
+
+@pytest.fixture
+def inventory(api: FakeApi, tmp_path: Path) -> KubernetesInventory:
+    return KubernetesInventory(api.kubeconfig(tmp_path / "config"), backoff=timedelta(milliseconds=1))
+
+
+def the(standings: list[Standing], name: str) -> Standing:
+    (found,) = (standing for standing in standings if standing.workload.name == name)
+    return found
+
+
+def codes(standing: Standing) -> list[str]:
+    return [reason.code for reason in standing.reasons]
+
+
+def test_every_kind_is_listed_and_a_cron_jobs_jobs_are_its_own(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.resources.append(ROLLOUT)
+    template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "batch", "image": "shop:1"}]}}
+    fake.add(deployment("frontend"))
+    fake.add(other("StatefulSet", "db"))
+    fake.add(other("DaemonSet", "agent"))
+    fake.add({**deployment("canary"), "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"})
+    fake.add(owned("CronJob", "nightly", None, spec={"jobTemplate": {"spec": {"template": template}}}))
+    fake.add(owned("Job", "nightly-1", ("CronJob", "nightly"), spec={"template": template}))
+    fake.add(owned("Job", "import", None, spec={"template": template}))
+    standings = inventory.standings("shop")
+    assert [(one.workload.name, one.workload.kind, one.allocation.replicas) for one in standings] == [
+        ("agent", "DaemonSet", 3),
+        ("canary", "Rollout", 2),
+        ("db", "StatefulSet", 2),
+        ("frontend", "Deployment", 2),
+        ("import", "Job", None),
+        ("nightly", "CronJob", None),
+    ]
+    assert [container.name for container in the(standings, "nightly").allocation.containers] == ["batch"]
+    assert inventory.remarks == ()
+
+
+def test_containers_carry_their_roles_and_one_is_the_main(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    manifest = deployment("frontend", annotations={"kubectl.kubernetes.io/default-container": "server"})
+    manifest["spec"]["template"]["spec"]["containers"].append({"name": "envoy", "image": "envoy:1"})
+    fake.add(manifest)
+    (standing,) = inventory.standings("shop")
+    assert [(one.name, one.role, one.is_main, one.is_injected) for one in standing.allocation.containers] == [
+        ("cache", Role.APP, False, False),
+        ("server", Role.APP, True, False),
+        ("envoy", Role.SIDECAR, False, False),
+        ("migrate", Role.INIT, False, False),
+        ("logs", Role.NATIVE_SIDECAR, False, False),
+    ]
+    assert standing.allocation.containers[1].resources == Resources(250, 1000, 128 * MIB, 256 * MIB)
+    assert standing.annotations == {"kubectl.kubernetes.io/default-container": "server"}
+
+
+def test_pods_find_their_workload_by_owners_and_never_by_name(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("frontend"))
+    fake.add(only_container("frontend-canary"))
+    fake.add(replica_set("frontend-aaa", "frontend", 1))
+    fake.add(replica_set("frontend-canary-bbb", "frontend-canary", 1))
+    fake.add(pod("frontend-aaa-1", ("ReplicaSet", "frontend-aaa"), SERVER, PROXY))
+    fake.add(pod("frontend-canary-bbb-1", ("ReplicaSet", "frontend-canary-bbb")))
+    fake.add(pod("frontend-lonely", None, SERVER, {"name": "nobody", "image": "x"}))
+    standings = inventory.standings("shop")
+    seen = {one.workload.name: [container.name for container in one.allocation.containers] for one in standings}
+    assert seen == {"frontend": ["server", "istio-proxy"], "frontend-canary": ["server"]}
+    injected = the(standings, "frontend").allocation.containers[1]
+    assert (injected.role, injected.is_injected, injected.resources) == (
+        Role.SIDECAR,
+        True,
+        Resources(cpu_request_millicores=100),
+    )
+    assert "injected-sidecars" in codes(the(standings, "frontend"))
+
+
+def test_a_container_that_was_renamed_is_no_injected_one(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    fake.add(only_container("frontend"))
+    for revision, name in ((9, "old"), (10, "new")):  # 10 is newer than 9, though not by its letters
+        fake.add(replica_set(f"frontend-{name}", "frontend", revision))
+    fake.add(pod("frontend-old-1", ("ReplicaSet", "frontend-old"), {"name": "web", "image": "shop:0"}))
+    fake.add(pod("frontend-new-1", ("ReplicaSet", "frontend-new")))
+    (standing,) = inventory.standings("shop")
+    assert [container.name for container in standing.allocation.containers] == ["server"]
+
+
+def test_sidecars_of_a_cron_jobs_pods_are_seen_through_its_job(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    template = {"spec": {"restartPolicy": "Never", "containers": [SERVER]}}
+    fake.add(owned("CronJob", "nightly", None, spec={"jobTemplate": {"spec": {"template": template}}}))
+    fake.add(owned("Job", "nightly-1", ("CronJob", "nightly"), spec={"template": template}))
+    fake.add(pod("nightly-1-x", ("Job", "nightly-1"), SERVER, PROXY))
+    (standing,) = inventory.standings("shop")
+    assert [container.name for container in standing.allocation.containers] == ["server", "istio-proxy"]
+
+
+def test_every_autoscaler_of_a_workload_is_told_kedas_as_well(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    for name in ("frontend", "cart", "queue"):
+        fake.add(only_container(name))
+    fake.add(
+        hpa(
+            [
+                resource_metric("memory", type="AverageValue", averageValue="200Mi"),
+                {
+                    "type": "ContainerResource",
+                    "containerResource": {
+                        "name": "cpu",
+                        "container": "server",
+                        "target": {"type": "Utilization", "averageUtilization": 60},
+                    },
+                },
+            ]
+        )
+    )
+    external = {
+        "type": "External",
+        "external": {"metric": {"name": "lag"}, "target": {"type": "AverageValue", "averageValue": "5"}},
+    }
+    fake.add(hpa([external], name="keda-hpa-queue", target="queue"))
+    standings = inventory.standings("shop")
+    scaled = the(standings, "frontend")
+    assert scaled.autoscalers == (
+        Autoscaler("frontend", Target.CPU, True, 60, 2, 8, container="server"),
+        Autoscaler("frontend", Target.MEMORY, False, 200 * MIB, 2, 8),
+    )
+    assert scaled.allocation.autoscaler == scaled.autoscalers[0]
+    assert the(standings, "queue").autoscalers == (Autoscaler("keda-hpa-queue", Target.REPLICAS, False, 0, 2, 8),)
+    assert "keda" in codes(the(standings, "queue"))
+    assert the(standings, "cart").autoscalers == ()
+
+
+def limit_range(*items: dict[str, Any], name: str = "bounds") -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "LimitRange",
+        "metadata": {"name": name, "namespace": "shop"},
+        "spec": {"limits": list(items)},
+    }
+
+
+def test_limit_ranges_bound_a_container_and_fill_in_what_it_does_not_set(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("bare"))
+    fake.add(only_container("half", resources={"limits": {"cpu": "400m"}}))
+    fake.add(
+        limit_range(
+            {
+                "type": "Container",
+                "min": {"cpu": "50m", "memory": "64Mi"},
+                "max": {"cpu": "2", "memory": "1Gi"},
+                "default": {"cpu": "500m", "memory": "256Mi"},
+                "defaultRequest": {"cpu": "200m"},
+            },
+            {"type": "Pod", "max": {"cpu": "1m"}},
+        )
+    )
+    fake.add(limit_range({"type": "Container", "max": {"memory": "512Mi"}}, name="stricter"))
+    standings = inventory.standings("shop")
+    bare, half = the(standings, "bare"), the(standings, "half")
+    assert bare.limit_range == AmountRange(
+        Resources(50, 50, 64 * MIB, 64 * MIB), Resources(2000, 2000, 512 * MIB, 512 * MIB)
+    )
+    assert bare.allocation.containers[0].resources == Resources(200, 500, 256 * MIB, 256 * MIB)
+    assert half.allocation.containers[0].resources == Resources(400, 400, 256 * MIB, 256 * MIB)
+    assert codes(bare).count("limit-range-default") == 4
+    assert "request-from-limit" in codes(half)
+
+
+def test_quotas_tell_what_is_left_and_scoped_ones_are_named(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    fake.add(only_container("frontend"))
+    hard = {"requests.cpu": "10", "limits.memory": "8Gi", "pods": "20"}
+    meta = {"name": "team", "namespace": "shop"}
+    used = {"requests.cpu": "2500m", "limits.memory": "1Gi", "pods": "4"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}
+    fake.add({**quota, "status": {"hard": hard, "used": used}})
+    fake.add({**quota, "metadata": {**meta, "name": "batch"}, "spec": {"hard": {"cpu": "1"}, "scopes": ["BestEffort"]}})
+    (standing,) = inventory.standings("shop")
+    assert standing.quotas == (
+        Quota("team", Resources(10_000, None, None, 8 * GIB), Resources(2500, None, None, 1 * GIB)),
+    )
+    assert "quota-scoped" in codes(standing)
+
+
+def test_annotations_of_the_namespace_hold_where_the_workload_has_none(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    annotations = {"mora.dev/cpu-buffer": "1.1", "mora.dev/memory-floor": "64Mi", "team": "a"}
+    fake.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop", "annotations": annotations}})
+    manifest = only_container("frontend")
+    manifest["metadata"] |= {"annotations": {"mora.dev/cpu-buffer": "1.5", "other": "x"}, "labels": {"tier": "web"}}
+    fake.add(manifest)
+    (standing,) = inventory.standings("shop")
+    assert standing.annotations == {"mora.dev/cpu-buffer": "1.5", "mora.dev/memory-floor": "64Mi"}
+    assert standing.labels == {"tier": "web"}
+
+
+@pytest.mark.parametrize(
+    ("container", "is_java"),
+    [
+        ({"image": "eclipse-temurin:21-jre"}, True),
+        ({"image": "registry.example/team/orders:1-openjdk17"}, True),
+        ({"image": "java.example:5000/team/api:2"}, False),
+        ({"image": "shop/javascript-api:2"}, False),
+        ({"image": "shop/cart@sha256:0a1b"}, False),
+        ({"env": [{"name": "JAVA_TOOL_OPTIONS", "value": "-Xmx1g"}]}, True),
+        ({"env": [{"name": "JVM_HEAP", "value": "1g"}]}, True),
+        ({"env": [{"name": "NODE_OPTIONS", "value": "x"}]}, False),
+        ({"command": ["/opt/jdk/bin/java", "-jar", "app.jar"]}, True),
+        ({"command": ["sh", "-c"], "args": ["exec java -Xmx512m -cp . Main"]}, True),
+        ({"args": ["--java-home=no"]}, False),
+    ],
+)
+def test_a_java_virtual_machine_is_known_by_image_environment_or_command(
+    fake: FakeCluster, inventory: KubernetesInventory, container: dict[str, Any], is_java: bool
+) -> None:
+    fake.add(only_container("api", **container))
+    (standing,) = inventory.standings("shop")
+    assert standing.jvm == (frozenset({"server"}) if is_java else frozenset())
+
+
+def test_a_selector_chooses_workloads_and_none_means_every_namespace(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    for namespace, tier in (("shop", "web"), ("shop", "db"), ("bank", "web")):
+        manifest = only_container(f"{tier}-app")
+        manifest["metadata"] |= {"namespace": namespace, "labels": {"tier": tier}}
+        fake.add(manifest)
+    assert [one.workload for one in inventory.standings(None, selector="tier=web")] == [
+        Workload("bank", "web-app"),
+        Workload("shop", "web-app"),
+    ]
+    assert len(inventory.standings("shop")) == 2
+
+
+def test_a_thousand_workloads_are_listed_in_pages_whose_number_does_not_grow_with_the_workloads(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    for number in range(1001):
+        fake.add(only_container(f"app-{number:04d}"))
+    fake.expires = 1  # the server forgets the list after its first page, and is asked for the whole
+    standings = inventory.standings(None)
+    assert [one.workload.name for one in standings] == [f"app-{number:04d}" for number in range(1001)]
+    assert len(fake.sent) <= 16
+    assert {sent.query.get("limit") for sent in fake.sent if "deployments" in sent.path} == {"500", None}
+
+
+def test_a_rollout_that_borrows_its_template_says_where_it_stands(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.resources.append(ROLLOUT)
+    fake.add(only_container("web"))
+    rollout = {**deployment("web-rollout"), "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+    rollout["spec"] = {"replicas": 3, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
+    fake.add(rollout)
+    standing = the(inventory.standings("shop"), "web-rollout")
+    assert [container.name for container in standing.allocation.containers] == ["server"]
+    assert "template-elsewhere" in codes(standing)
+
+
+def test_what_may_not_be_listed_is_told_and_the_rest_goes_on(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    fake.add(only_container("frontend"))
+    fake.forbidden = {
+        ("list", "rollouts"),
+        ("list", "horizontalpodautoscalers"),
+        ("list", "pods"),
+        ("get", "namespaces"),
+    }
+    fake.resources.append(ROLLOUT)
+    (standing,) = inventory.standings("shop")
+    assert codes(standing) == ["pods-unknown", "autoscalers-unknown"]
+    assert '{apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: ["list"]}' in str(
+        standing.reasons
+    )
+    assert [remark.code for remark in inventory.remarks] == ["not-listed", "not-listed"]
+    assert "Rollouts are not read" in inventory.remarks[0].text
+
+
+def test_deployments_that_may_not_be_listed_end_it_with_the_rule_that_grants_it(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.forbidden = {("list", "deployments")}
+    with pytest.raises(ClusterError) as told:
+        inventory.standings(None)
+    assert 'cannot list resource "deployments" in API group "apps" at the cluster scope' in told.value.message
+    assert "A ClusterRole with this rule grants it" in str(told.value.hint)
+    assert "-n" in str(told.value.hint)
+
+
+def test_an_empty_namespace_has_no_standings(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    assert inventory.standings("nowhere") == []
+
+
+def test_the_cluster_and_the_inventory_see_the_same_containers(fake: FakeCluster, api: FakeApi, tmp_path: Path) -> None:
+    from mora.clusters.kubernetes import KubernetesCluster
+
+    fake.add(deployment("frontend"))
+    kubeconfig = api.kubeconfig(tmp_path / "config")
+    (standing,) = KubernetesInventory(kubeconfig).standings("shop")
+    seen = KubernetesCluster(kubeconfig=kubeconfig).allocation(standing.workload)
+    lasting = tuple(one for one in standing.allocation.containers if one.role is not Role.INIT)
+    assert seen == replace(standing.allocation, containers=lasting)
