@@ -13,7 +13,7 @@ from typing import Any
 
 from mora.domain import Autoscaler, Recommendation, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import comment, dump, one_line, quantity
+from mora.outputs.manifests import KEDA_PREFIX, comment, dump, one_line, quantity
 from mora.outputs.parts import Parts, checked
 from mora.quantities import format_cpu
 
