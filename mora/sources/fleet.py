@@ -24,7 +24,7 @@ from mora.sources.matrix import Strip
 from mora.sources.ownership import Owners, Pod, resolve
 from mora.sources.prometheus import FALLBACK_RATE_WINDOW, PrometheusSource, container_interval, pieces, rate_window_of
 from mora.sources.promql import duration
-from mora.sources.tally import STARTUP, Limits, Tally, by_container, coarse, kills, moved, rises, row_of, starting_rows
+from mora.sources.tally import STARTUP, Limits, Tally, by_container, coarse, moved, restarts_of, row_of, starting_rows
 from mora.sources.wire import Wire
 
 # What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
@@ -446,12 +446,12 @@ class _Reading:
         oom = by_container(reasons)
         for key, found in by_container(restarts).items():
             for tally in self._tally(key):
-                risen = rises(found, self.window, self.first_row or 0)
-                tally.restarts += int(risen.sum())
-                killed = kills(risen, oom.get(key, ()))
+                told = restarts_of(found, self.window, self.first_row or 0)
+                tally.restarts += int(told.risen.sum())
+                killed = told.kills(oom.get(key, ()))
                 if not len(killed):
                     continue
-                tally.oom_kills += int(risen[killed].sum())
+                tally.oom_kills += int(told.risen[killed].sum())
                 limits = self.limits.get((*key, "memory"))
                 if limits is not None:
                     highest = float(np.max(limits.at(killed, self.window)))

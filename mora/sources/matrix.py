@@ -80,7 +80,8 @@ def _strip(labels: Mapping[str, str], text: bytes, window: Window) -> Strip:
     first_row, last_row = round((first - start) / step), round((last - start) / step)
     rows: slice | NDArray[np.intp] = slice(first_row, last_row + 1)
     if last_row - first_row + 1 != count:  # some steps have no value
-        times = np.fromstring(b"".join(pieces[:-1:2]).translate(None, b"[]").rstrip(b","), dtype=np.float64, sep=",")
+        joined = b"".join(pieces[:-1:2]).replace(b",],[", b",").rstrip(b",")
+        times = np.fromstring(joined, dtype=np.float64, sep=",")
         rows = np.rint((times - start) / step).astype(np.intp)
     return _checked(labels, rows, first_row, last_row, values, window)
 

@@ -23,8 +23,6 @@ Rows = slice | NDArray[np.intp]
 # How long a pod counts as starting. Class loading, warming caches and the first connections are over by then in most
 # services; Attune waits as long before it judges a pod.
 STARTUP = timedelta(minutes=5)
-# A restart and its reason come with one scrape; a duplicated kube-state-metrics may tell the reason a step later.
-_STEPS_TO_THE_REASON = 2
 # Restarts known from the very beginning of the data happened before it.
 _STEPS_AT_THE_BEGINNING = 2
 # Below this a pod's p95 is its highest sample, more or less.
@@ -196,8 +194,30 @@ def starting_rows(starts: Iterable[float], window: Window, span: timedelta) -> l
     return [slice(max(0, math.ceil((at - begin) / step)), math.ceil((at + after - begin) / step)) for at in starts]
 
 
-def rises(strips: Sequence[Strip], window: Window, first_row: int) -> NDArray[np.intp]:
-    """By how much a counter rose at each row. What it shows from `first_row` on, when the data begins, rose before.
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """By how much a counter of restarts rose at each row, and where it was seen."""
+
+    risen: NDArray[np.intp]
+    is_seen: NDArray[np.bool_]
+
+    def kills(self, reasons: Iterable[Strip]) -> NDArray[np.intp]:
+        """The rows at which a restart was an OOM kill.
+
+        The gauge of the last reason alone stays 1 for ever; and where a scraper leaves no mark that a series ended, an
+        older reason is still shown for five minutes. So the step after the restart is looked at, where there is one.
+        """
+        is_oom = np.zeros(len(self.risen), dtype=bool)
+        for strip in reasons:
+            is_oom[strip.rows] = True
+        rows = np.flatnonzero(self.risen)
+        after = np.minimum(rows + 1, len(self.risen) - 1)
+        told: NDArray[np.intp] = rows[is_oom[np.where(self.is_seen[after], after, rows)]]
+        return told
+
+
+def restarts_of(strips: Iterable[Strip], window: Window, first_row: int) -> Restarts:
+    """What a counter of restarts tells. What it shows from `first_row` on, when the data begins, rose before.
 
     strips: where it is above 0; doubled scrapes of it fall together. A counter that falls began anew.
     """
@@ -211,18 +231,7 @@ def rises(strips: Sequence[Strip], window: Window, first_row: int) -> NDArray[np
         is_old = known[0] <= first_row + _STEPS_AT_THE_BEGINNING
         steps = np.diff(values, prepend=values[0] if is_old else 0.0)
         risen[known] = np.where(steps < 0, values, steps).astype(np.intp)
-    return risen
-
-
-def kills(risen: NDArray[np.intp], reasons: Sequence[Strip]) -> NDArray[np.intp]:
-    """The rows at which a restart was an OOM kill: the gauge of the last reason alone stays 1 for ever."""
-    is_oom = np.zeros(len(risen) + _STEPS_TO_THE_REASON, dtype=bool)
-    for strip in reasons:
-        is_oom[np.r_[strip.rows]] = True
-    rows = np.flatnonzero(risen)
-    told = [bool(is_oom[row : row + _STEPS_TO_THE_REASON].any()) for row in rows]
-    found: NDArray[np.intp] = rows[np.array(told, dtype=bool)]
-    return found
+    return Restarts(risen, ~np.isnan(seen))
 
 
 def coarse(window: Window, step: timedelta) -> Window:

@@ -13,6 +13,7 @@ import struct
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
@@ -51,7 +52,7 @@ def write_block(groups: Iterable[Group], tsdb: Path, number: int = 0) -> Path:
     name = "01H7" + "0" * 18 + "".join(_CROCKFORD[number >> shift & 31] for shift in (15, 10, 5, 0))
     folder = tsdb / name
     (folder / "chunks").mkdir(parents=True)
-    entries: list[tuple[tuple[tuple[str, str], ...], bytes]] = []
+    entries: defaultdict[tuple[tuple[str, str], ...], list[_Run]] = defaultdict(list)
     first, last, samples, chunks = 1 << 62, 0, 0, 0
     with (folder / "chunks" / "000001").open("wb") as file:
         file.write(struct.pack(">IB3x", 0x85BD40DD, 1))
@@ -59,13 +60,12 @@ def write_block(groups: Iterable[Group], tsdb: Path, number: int = 0) -> Path:
             if not group.count:
                 continue
             start_ms, step_ms = round(group.start * 1000), round(group.step * 1000)
-            entries += zip(
-                (tuple(sorted(labels.items())) for labels in group.labels), _write_chunks(group, file), strict=True
-            )
+            for labels, run in zip(group.labels, _write_chunks(group, file), strict=True):
+                entries[tuple(sorted(labels.items()))].append(run)
             first, last = min(first, start_ms), max(last, start_ms + (group.count - 1) * step_ms)
             samples += len(group.labels) * group.count
             chunks += len(group.labels) * -(-group.count // SAMPLES_IN_A_CHUNK)
-    _write_index(sorted(entries), folder / "index")
+    _write_index([(labels, _of_runs(entries[labels])) for labels in sorted(entries)], folder / "index")
     meta = {
         "ulid": name,
         "minTime": first,
@@ -81,8 +81,40 @@ def write_block(groups: Iterable[Group], tsdb: Path, number: int = 0) -> Path:
 # --- chunks ----------------------------------------------------------------------------------------------------------
 
 
-def _write_chunks(group: Group, file: BinaryIO) -> Iterator[bytes]:
-    """Writes a group's chunks, and yields of each series what its index entry says of them."""
+@dataclass(frozen=True)
+class _Run:
+    """Chunks of a series that lie one behind the other: their (first, last) milliseconds, their sizes and place."""
+
+    times: Sequence[tuple[int, int]]
+    sizes: Sequence[int]
+    reference: int
+    later: bytes
+
+
+def _of_runs(runs: Sequence[_Run]) -> bytes:
+    """What the index says of a series' chunks; a series with gaps has several runs."""
+    ordered = sorted(runs, key=lambda run: run.times[0])
+    first = ordered[0]
+    coded = [
+        _uvarint(sum(len(run.times) for run in ordered)),
+        _varint(first.times[0][0]),
+        _uvarint(first.times[0][1] - first.times[0][0]),
+        _uvarint(first.reference),
+        first.later,
+    ]
+    for before, run in pairwise(ordered):
+        newest = before.reference + sum(before.sizes[:-1])
+        coded += [
+            _uvarint(run.times[0][0] - before.times[-1][1]),
+            _uvarint(run.times[0][1] - run.times[0][0]),
+            _varint(run.reference - newest),
+            run.later,
+        ]
+    return b"".join(coded)
+
+
+def _write_chunks(group: Group, file: BinaryIO) -> Iterator[_Run]:
+    """Writes a group's chunks, and yields of each series where they are."""
     start_ms, step_ms = round(group.start * 1000), round(group.step * 1000)
     edges = [(at, min(at + SAMPLES_IN_A_CHUNK, group.count)) for at in range(0, group.count, SAMPLES_IN_A_CHUNK)]
     times = [(start_ms + a * step_ms, start_ms + (b - 1) * step_ms) for a, b in edges]
@@ -94,14 +126,7 @@ def _write_chunks(group: Group, file: BinaryIO) -> Iterator[bytes]:
         sizes = [part.shape[2] for part in parts for _ in range(part.shape[1])]
         later = _later(times, sizes)
         for number in range(len(parts[0])):
-            reference = here + number * sum(sizes)
-            yield (
-                _uvarint(len(edges))
-                + _varint(times[0][0])
-                + _uvarint(times[0][1] - times[0][0])
-                + _uvarint(reference)
-                + later
-            )
+            yield _Run(times, sizes, here + number * sum(sizes), later)
 
 
 def _runs(group: Group, values: Floats, firsts: Sequence[int], step_ms: int) -> Iterator[Bytes]:
