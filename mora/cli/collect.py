@@ -72,6 +72,7 @@ def collect(
     mora collect --plan quick               on the sandbox; starts one
     mora collect --plan standard --resume   a killed run goes on
     mora collect --history 2h --prometheus URL -n shop -s frontend,cart
+                                            again: goes on where it ended
     """
     settings = settings_of(plan=plan, target=target, prometheus_url=prometheus, namespace=namespace, data_dir=data)
     names = [name.strip() for name in (services or "").split(",") if name.strip()]
@@ -103,7 +104,7 @@ def _collect_history(span: str, step: str | None, names: list[str], settings: Se
             _print_queries(workload.name, source.queries(workload, window))
         return
     with progress() as reporter:
-        paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter)
+        paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter, say=say)
     for path in paths:
         print(path)
 

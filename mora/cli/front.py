@@ -68,6 +68,7 @@ def main() -> None:
     except SystemExit as stop:
         if stop.code == EXIT_INTERRUPTED:
             say("Interrupted. What was finished is kept; nothing is half-written.")
+            _leave_readers_behind()
         raise
     except MoraError as error:
         if Globals.debug:
@@ -90,6 +91,14 @@ def main() -> None:
         print(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}", file=sys.stderr)
         print("      Run it again with `mora --debug ...` and report what it prints.", file=sys.stderr)
         sys.exit(EXIT_ERROR)
+
+
+def _leave_readers_behind() -> None:
+    """End at once where threads still wait for a server: all that had to be put back was, and they only read."""
+    if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()[1:]):
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(EXIT_INTERRUPTED)
 
 
 def _as_interrupt(signum: int, frame: object) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
@@ -29,30 +29,100 @@ def collect_history(
     data_dir: Path | str = "data",
     *,
     reporter: Reporter | None = None,
+    say: Callable[[str], None] = lambda words: None,
 ) -> list[Path]:
     """Write one observed experiment a workload and return the CSVs; a workload without any history is an error.
 
+    A workload that was collected before goes on where its last file ends, in a file of its own: run every night, the
+    files together are one history, on one grid. What is not read (nothing new, a gap that is longer than the window,
+    time before the first file) is told by `say`.
+
     Time before the first and after the last sample is left off, and said in the JSON: a service that was deployed an
-    hour ago has one hour of history, not a window of gaps. Nothing is written unless every workload has some.
-    Raises NotEnoughData naming the workloads without history, and those that the source knows; BadDataset where some
-    of that time was collected before, since it would be learnt from twice.
+    hour ago has one hour of history, not a window of gaps. Nothing is written unless every workload that was never
+    collected has some.
+    Raises NotEnoughData naming the workloads without history, and those that the source knows; BadDataset where the
+    window has another step than what was collected before.
     """
     reporter = reporter or Silent()
+    folder = Path(data_dir)
     found: dict[Workload, tuple[Observation, Window]] = {}
     empty: list[Workload] = []
-    with locked(Path(data_dir)), ThreadPoolExecutor(_READERS) as readers:
-        for observation in readers.map(lambda workload: source.observe(workload, window), workloads):
-            reporter.advance("history", len(found) + len(empty) + 1, len(workloads), observation.workload.name)
-            known = _known_window(observation.metrics, window)
-            if known is None:
-                empty.append(observation.workload)
+    with locked(folder):
+        befores = {workload: _collected(workload, folder) for workload in workloads}
+        windows = {workload: _window_after(workload, before, window, say) for workload, before in befores.items()}
+        to_read = [(workload, asked) for workload, asked in windows.items() if asked is not None]
+        for observation in _read_all(source, to_read):
+            workload = observation.workload
+            reporter.advance("history", len(found) + len(empty) + 1, len(to_read), workload.name)
+            known = _known_window(observation.metrics, observation.window)
+            before = befores[workload]
+            if known is not None:
+                found[workload] = observation, known
+            elif before is not None:
+                say(f"{workload.name}: nothing is known of it since {_moment(before.end)}.")
             else:
-                found[observation.workload] = observation, known
+                empty.append(workload)
         if empty:
             raise _no_history(source, empty, window)
-        for workload, (_, known) in found.items():
-            _refuse_overlap(workload, known, Path(data_dir))
-        return [_write(observation, known, Path(data_dir)) for observation, known in found.values()]
+        return [_write(observation, known, folder) for observation, known in found.values()]
+
+
+def _read_all(source: MetricSource, asked: Sequence[tuple[Workload, Window]]) -> Iterator[Observation]:
+    """What the source saw of each, in their order, a few read at a time."""
+    readers = ThreadPoolExecutor(_READERS)
+    try:
+        yield from readers.map(lambda pair: source.observe(*pair), asked)
+    finally:
+        # After an interrupt nobody waits for a source that does not answer; nothing is written by then.
+        readers.shutdown(wait=False, cancel_futures=True)
+
+
+def _collected(workload: Workload, data_dir: Path) -> Window | None:
+    """From the first to the last sample that was collected of a workload before, with the last file's step."""
+    if workload.name not in list_services(data_dir, namespace=workload.namespace):
+        return None
+    cards = read_cards(workload.name, data_dir, namespace=workload.namespace).values()
+    spans = [
+        (datetime.fromisoformat(at["end"]), datetime.fromisoformat(at["start"]), timedelta(seconds=at["step_seconds"]))
+        for at in (card["window"] for card in cards if card["scenario"] == OBSERVED_SCENARIO)
+    ]
+    return Window(min(start for _, start, _ in spans), max(spans)[0], max(spans)[2]) if spans else None
+
+
+def _window_after(
+    workload: Workload, before: Window | None, window: Window, say: Callable[[str], None]
+) -> Window | None:
+    """The part of a window that lies behind what was collected before; None where there is nothing new."""
+    if before is None:
+        return window
+    name, step = workload.name, window.step.total_seconds()
+    if before.step != window.step:
+        raise BadDataset(
+            f"{name} was collected every {before.step.total_seconds():g} s before, and would be every {step:g} s now.",
+            hint=f"Go on with --step {before.step.total_seconds():g}s, or collect into another folder with --data.",
+        )
+    if window.start < before.start:
+        say(
+            f"{name}: what lies before {_moment(before.start)} is not read; collect it into another folder with --data."
+        )
+    if window.start > before.end + window.step:
+        say(
+            f"{name}: the time from {_moment(before.end)} to {_moment(window.start)} was never collected and stays a "
+            "gap; a longer --history reads what Prometheus still holds of it."
+        )
+        return window
+    # The files share one grid, whatever the seconds at which they were asked for.
+    done = (before.end - window.start) // window.step
+    start = window.start + (done + 1) * window.step
+    if start > window.end:
+        say(f"{name}: nothing is new since {_moment(before.end)}.")
+        return None
+    say(f"{name}: goes on after {_moment(before.end)}.")
+    return Window(start, window.end, window.step)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _known_window(metrics: pd.DataFrame, window: Window) -> Window | None:
@@ -74,19 +144,6 @@ def _no_history(source: MetricSource, empty: Sequence[Workload], window: Window)
         f"{window.start:%Y-%m-%d %H:%M} and {window.end:%Y-%m-%d %H:%M} UTC.",
         hint=f"Services with metrics there: {known}.",
     )
-
-
-def _refuse_overlap(workload: Workload, window: Window, data_dir: Path) -> None:
-    if workload.name not in list_services(data_dir, namespace=workload.namespace):
-        return
-    for experiment_id, card in read_cards(workload.name, data_dir, namespace=workload.namespace).items():
-        start, end = (datetime.fromisoformat(card["window"][key]) for key in ("start", "end"))
-        if card["scenario"] == OBSERVED_SCENARIO and start <= window.end and window.start <= end:
-            raise BadDataset(
-                f"{data_dir} already holds what {workload.name} did from {start:%Y-%m-%d %H:%M} to "
-                f"{end:%Y-%m-%d %H:%M} UTC ({experiment_id}).",
-                hint="Collect into another folder with --data, or delete that experiment's files.",
-            )
 
 
 def _write(observation: Observation, window: Window, data_dir: Path) -> Path:

@@ -6,8 +6,10 @@ import math
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from mora.backtest.traces import read_service
 from mora.dataset import list_services, read_cards, read_dataset
 from mora.domain import Observation, Window, Workload
 from mora.errors import BadDataset, NotEnoughData
@@ -68,15 +70,68 @@ def test_a_service_without_history_is_refused_with_those_that_have_some_and_noth
     assert list_services(tmp_path) == []
 
 
-def test_time_that_was_collected_before_is_refused_and_later_time_is_not(tmp_path: Path) -> None:
+def later(hours: float) -> Window:
+    """The window, asked for that much later."""
+    return Window(WINDOW.start + timedelta(hours=hours), WINDOW.end + timedelta(hours=hours), WINDOW.step)
+
+
+def collect_twice(folder: Path, second: Window, source: FakeSource | None = None) -> tuple[FakeSource, list[str]]:
+    """Collect the window, then another one; what the second run asked and said."""
+    said: list[str] = []
+    collect_history(FakeSource(), SHOP, WINDOW, folder)
+    asked = source or FakeSource()
+    collect_history(asked, SHOP, second, folder, say=said.append)
+    return asked, said
+
+
+@pytest.mark.parametrize("hours", [0.5, 1.0, 2.0, 2.0 + 1 / 60])
+def test_a_second_run_goes_on_where_the_first_ended_and_both_are_one_history(tmp_path: Path, hours: float) -> None:
+    source, said = collect_twice(tmp_path, later(hours))
+    assert {window.start for _, window in source.asked} == {WINDOW.end + WINDOW.step}
+    frame = read_dataset("frontend", tmp_path)
+    assert frame["experiment_id"].nunique() == 2
+    assert set(frame["timestamp"].diff().dropna()) == {WINDOW.step}
+    assert len(frame) == later(hours).end.timestamp() // 60 - WINDOW.start.timestamp() // 60 + 1
+    assert "frontend: goes on after 2026-11-01 02:00 UTC." in said or hours > 2
+    replayed = read_service(frame, "frontend")  # as training and the backtest see it
+    assert (replayed.sample_count, replayed.step_seconds) == (len(frame), 60)
+    assert replayed.cpu is not None
+    assert not np.isnan(replayed.cpu).any()
+
+
+def test_where_nothing_is_new_nothing_is_asked_or_written_and_it_is_told(tmp_path: Path) -> None:
+    source, said = collect_twice(tmp_path, later(-1))
+    assert source.asked == []
+    assert "frontend: nothing is new since 2026-11-01 02:00 UTC." in said
+    assert any("frontend: what lies before 2026-11-01 00:00 UTC is not read" in words for words in said)
+    assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 1
+
+
+def test_a_gap_longer_than_what_is_asked_for_is_told(tmp_path: Path) -> None:
+    _, said = collect_twice(tmp_path, later(5))
+    gap = "frontend: the time from 2026-11-01 02:00 UTC to 2026-11-01 05:00 UTC was never collected"
+    assert any(gap in words for words in said)
+    assert len(read_dataset("frontend", tmp_path)) == 2 * WINDOW.sample_count
+
+
+def test_a_service_that_has_gone_keeps_its_history_and_does_not_stop_the_others(tmp_path: Path) -> None:
+    _, said = collect_twice(tmp_path, later(1), FakeSource(["cartservice"]))
+    assert "frontend: nothing is known of it since 2026-11-01 02:00 UTC." in said
+    assert len(read_dataset("frontend", tmp_path)) == 121
+    assert len(read_dataset("cartservice", tmp_path)) == 181
+
+
+def test_another_step_than_before_is_refused_with_the_one_to_go_on_with(tmp_path: Path) -> None:
+    with pytest.raises(BadDataset, match=r"every 60 s before, and would be every 30 s now(.|\n)*--step 60s"):
+        collect_twice(tmp_path, Window(later(1).start, later(1).end, timedelta(seconds=30)))
+    assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 1
+
+
+def test_what_a_killed_run_left_out_is_read_by_the_next(tmp_path: Path) -> None:
     collect_history(FakeSource(), SHOP, WINDOW, tmp_path)
-    for hours in (0, 1, 2):
-        shift = timedelta(hours=hours)
-        with pytest.raises(BadDataset, match=r"already holds what cartservice did from 2026-11-01 00:00 to"):
-            collect_history(FakeSource(), SHOP, Window(WINDOW.start + shift, WINDOW.end + shift, WINDOW.step), tmp_path)
-    shift = timedelta(hours=2, minutes=1)
-    collect_history(FakeSource(), SHOP, Window(WINDOW.start + shift, WINDOW.end + shift, WINDOW.step), tmp_path)
-    assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 2
+    collect_history(FakeSource(), SHOP[:1], later(1), tmp_path)  # as if it was killed between two services
+    collect_history(FakeSource(), SHOP, later(2), tmp_path)
+    assert {len(read_dataset(workload.name, tmp_path)) for workload in SHOP} == {241}
 
 
 def test_another_namespace_gets_its_own_folder(tmp_path: Path) -> None:
