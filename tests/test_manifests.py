@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import os
+import re
+import shlex
 import shutil
+import socket
 import subprocess
+import sys
+import threading
+from functools import cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +21,32 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from mora import __version__
+from mora.config import load_settings
 from mora.errors import ToolMissing
 from mora.tools import find_tool
 
 ROOT = Path(__file__).resolve().parent.parent
-FOLDERS = ("base", "collect")
+# Applied in the namespace that they are for; `load` and those after `base` stand on top of it.
+IN_ONE_NAMESPACE = ("base", "collect", "recommender", "cronjob", "load")
+FOLDERS = (*IN_ONE_NAMESPACE, "cluster-wide")
+READ = {"get", "list"}
+READABLE = {
+    ("apps", "deployments"),
+    ("apps", "statefulsets"),
+    ("apps", "daemonsets"),
+    ("apps", "replicasets"),
+    ("batch", "jobs"),
+    ("batch", "cronjobs"),
+    ("argoproj.io", "rollouts"),
+    ("", "pods"),
+    ("", "limitranges"),
+    ("", "resourcequotas"),
+    ("autoscaling", "horizontalpodautoscalers"),
+}
 
 
+@cache
 def kubectls() -> list[Path]:
     """The kubectl that MOrA uses, and those that were fetched to check with."""
     try:
@@ -27,6 +56,7 @@ def kubectls() -> list[Path]:
     return [path for path in dict.fromkeys(found) if shutil.which(path)]
 
 
+@cache
 def built(folder: str, kubectl: Path) -> list[dict[str, Any]]:
     command = [str(kubectl), "kustomize", str(ROOT / "manifests" / folder)]
     return list(yaml.safe_load_all(subprocess.run(command, capture_output=True, text=True, check=True).stdout))
@@ -58,17 +88,45 @@ def test_every_object_holds_to_the_schema_of_kubernetes(folder: str, version: st
         kubernetes_validate.validate(document, version, strict=True)
 
 
+def pods(folder: str) -> list[tuple[str, dict[str, Any]]]:
+    """(name, pod spec) of everything in a folder that runs pods."""
+    found = []
+    for document in built(folder, kubectls()[0]):
+        spec = document.get("spec", {})
+        spec = spec.get("jobTemplate", {}).get("spec", spec)
+        if "template" in spec:
+            found.append((document["metadata"]["name"], spec["template"]["spec"]))
+    return found
+
+
+def containers(pod: dict[str, Any]) -> list[dict[str, Any]]:
+    return [*pod.get("initContainers", []), *pod["containers"]]
+
+
+ALL_PODS = [
+    ("recommender", "mora-recommender"),
+    ("cluster-wide", "mora-recommender"),
+    ("cronjob", "mora-nightly"),
+    ("load", "mora-load-master"),
+    ("load", "mora-load-workers"),
+]
+RUN_MORA = ("recommender", "cluster-wide", "cronjob")
+
+
+def test_every_pod_is_looked_at_by_the_tests_below() -> None:
+    assert sorted((folder, name) for folder in FOLDERS for name, _ in pods(folder)) == sorted(ALL_PODS)
+
+
+def pod(folder: str, name: str) -> dict[str, Any]:
+    return dict(pods(folder))[name]
+
+
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+
 def test_advice_may_read_and_nothing_else() -> None:
     given = rules("base")
-    assert set().union(*given.values()) == {"get", "list", "watch"}
-    assert set(given) == {
-        ("apps", "deployments"),
-        ("apps", "statefulsets"),
-        ("apps", "daemonsets"),
-        ("apps", "replicasets"),
-        ("", "pods"),
-        ("autoscaling", "horizontalpodautoscalers"),
-    }
+    assert given == {**dict.fromkeys(READABLE, READ), ("", "namespaces"): {"get"}}
 
 
 def test_experiments_may_patch_and_scale_on_top_and_never_create_or_delete() -> None:
@@ -81,22 +139,294 @@ def test_experiments_may_patch_and_scale_on_top_and_never_create_or_delete() -> 
     }
 
 
-def test_every_role_is_bound_to_the_account_that_the_base_makes() -> None:
-    accounts = [
-        document["metadata"]["name"]
-        for document in built("base", kubectls()[0])
-        if document["kind"] == "ServiceAccount"
+RECOMMENDING = {
+    ("autoscaling.k8s.io", "verticalpodautoscalers"): READ,
+    ("autoscaling.k8s.io", "verticalpodautoscalers/status"): {"patch"},
+    ("coordination.k8s.io", "leases"): {"create", "get", "update"},
+}
+
+
+def test_the_recommender_may_write_the_status_of_vpas_and_its_lease() -> None:
+    assert rules("recommender") == RECOMMENDING
+    assert rules("cluster-wide") == {**rules("base"), **RECOMMENDING}
+
+
+@pytest.mark.parametrize("folder", ["recommender", "cluster-wide"])
+def test_no_lease_but_its_own_may_be_renewed(folder: str) -> None:
+    on_leases = [
+        rule
+        for document in built(folder, kubectls()[0])
+        for rule in document.get("rules", [])
+        if "leases" in rule["resources"]
     ]
-    for folder in FOLDERS:
-        documents = built(folder, kubectls()[0])
-        roles = {document["metadata"]["name"] for document in documents if document["kind"] == "Role"}
-        bindings = [document for document in documents if document["kind"] == "RoleBinding"]
-        assert {binding["roleRef"]["name"] for binding in bindings} == roles
-        assert [subject["name"] for binding in bindings for subject in binding["subjects"]] == accounts
+    assert {verb for rule in on_leases if "resourceNames" not in rule for verb in rule["verbs"]} == {"create"}
+    assert [rule["resourceNames"] for rule in on_leases if "resourceNames" in rule] == [["mora-recommender"]]
+
+
+def test_the_nightly_run_may_write_one_config_map_and_make_none() -> None:
+    documents = built("cronjob", kubectls()[0])
+    (role,) = [document for document in documents if document["kind"] == "Role"]
+    (name,) = [
+        document["metadata"]["name"]
+        for document in documents
+        if document["kind"] == "ConfigMap" and "data" not in document
+    ]
+    assert role["rules"] == [
+        {"apiGroups": [""], "resources": ["configmaps"], "resourceNames": [name], "verbs": ["patch"]}
+    ]
+    (job,) = dict(pods("cronjob")).values()
+    assert f"--configmap {name}" in job["containers"][0]["command"][-1]
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_rights_stay_within_a_namespace_and_name_no_wildcard(folder: str) -> None:
+def test_nobody_may_read_secrets_or_run_commands_and_no_rule_has_a_wildcard(folder: str) -> None:
+    for group, resource in rules(folder):
+        assert "*" not in (group, resource)
+        assert resource not in ("secrets", "pods/exec", "pods/attach", "pods/log", "serviceaccounts/token")
+    assert not {"*", "delete", "deletecollection", "escalate", "bind", "impersonate"} & set().union(
+        *rules(folder).values()
+    )
+
+
+def test_every_role_is_bound_to_an_account_that_stands_in_its_folder_or_in_the_base() -> None:
+    accounts, roles = {}, {}
+    for folder in FOLDERS:
+        documents = built(folder, kubectls()[0])
+        accounts[folder] = {d["metadata"]["name"] for d in documents if d["kind"] == "ServiceAccount"}
+        roles[folder] = {(d["kind"], d["metadata"]["name"]) for d in documents if d["kind"] in ("Role", "ClusterRole")}
+        bindings = [document for document in documents if document["kind"].endswith("RoleBinding")]
+        bound = {(binding["roleRef"]["kind"], binding["roleRef"]["name"]) for binding in bindings}
+        from_base = set() if folder == "cluster-wide" else roles["base"]
+        assert roles[folder] <= bound <= roles[folder] | from_base
+        subjects = {subject["name"] for binding in bindings for subject in binding["subjects"]}
+        assert subjects <= accounts[folder] | ({"mora"} if folder == "collect" else set())
+        assert {spec["serviceAccountName"] for _, spec in pods(folder) if "serviceAccountName" in spec} <= subjects
+
+
+@pytest.mark.parametrize("folder", IN_ONE_NAMESPACE)
+def test_rights_stay_within_a_namespace(folder: str) -> None:
     for document in built(folder, kubectls()[0]):
         assert not document["kind"].startswith("Cluster")
-        assert "*" not in str(document.get("rules", ""))
+        assert "namespace" not in document["metadata"]
+
+
+def test_what_is_for_all_namespaces_lives_in_one_of_its_own() -> None:
+    for document in built("cluster-wide", kubectls()[0]):
+        is_wide = document["kind"] in ("Namespace", "ClusterRole", "ClusterRoleBinding")
+        assert document["metadata"].get("namespace") == (None if is_wide else "mora-system")
+        for subject in document.get("subjects", []):
+            assert subject["namespace"] == "mora-system"
+
+
+# --- pods ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("folder", "name"), ALL_PODS)
+def test_pods_hold_to_the_restricted_pod_security_standard_and_more(folder: str, name: str) -> None:
+    spec = pod(folder, name)
+    context = spec["securityContext"]
+    assert context["runAsNonRoot"]
+    assert context["runAsUser"] > 0
+    assert context["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
+    assert all("emptyDir" in volume or "configMap" in volume for volume in spec["volumes"])
+    for container in containers(spec):
+        assert container["securityContext"] == {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        }
+        assert set(container["resources"]["requests"]) == {"cpu", "memory"}
+        assert "memory" in container["resources"]["limits"]
+
+
+@pytest.mark.parametrize(("folder", "name"), ALL_PODS)
+def test_services_beside_mora_set_none_of_its_variables(folder: str, name: str) -> None:
+    # A Service mora-x makes Kubernetes set MORA_X_PORT, which is no setting of MOrA, and so an error.
+    assert pod(folder, name)["enableServiceLinks"] is False
+
+
+@pytest.mark.parametrize(("folder", "name"), ALL_PODS)
+def test_every_image_is_the_version_of_this_checkout(folder: str, name: str) -> None:
+    assert {container["image"] for container in containers(pod(folder, name))} == {f"mora:{__version__}"}
+
+
+@pytest.mark.parametrize(("folder", "name"), ALL_PODS)
+def test_a_network_policy_covers_every_pod_and_opens_no_way_to_everywhere(folder: str, name: str) -> None:
+    documents = built(folder, kubectls()[0])
+    policies = [document["spec"] for document in documents if document["kind"] == "NetworkPolicy"]
+    (document,) = [
+        d for d in documents if d["metadata"]["name"] == name and d["kind"] in ("Deployment", "CronJob", "Job")
+    ]
+    spec = document["spec"].get("jobTemplate", {}).get("spec", document["spec"])
+    labels = spec["template"]["metadata"]["labels"].items()
+    covering = [policy for policy in policies if policy["podSelector"]["matchLabels"].items() <= labels]
+    assert len(covering) == 1
+    assert set(covering[0]["policyTypes"]) == {"Ingress", "Egress"}
+    assert all(rule.get("ports") for kind in ("ingress", "egress") for rule in covering[0].get(kind, []))
+
+
+@pytest.mark.parametrize(("folder", "name"), ALL_PODS)
+def test_every_config_map_that_a_pod_takes_stands_in_its_folder(folder: str, name: str) -> None:
+    known = {d["metadata"]["name"] for d in built(folder, kubectls()[0]) if d["kind"] == "ConfigMap"}
+    spec = pod(folder, name)
+    taken = {source["configMapRef"]["name"] for c in containers(spec) for source in c["envFrom"]}
+    taken |= {volume["configMap"]["name"] for volume in spec["volumes"] if "configMap" in volume}
+    assert taken
+    assert taken <= known
+
+
+# --- what the pods run -----------------------------------------------------------------------------------------------
+
+
+def mora_calls(folder: str) -> list[list[str]]:
+    """Every call of mora in a folder's pods, as words."""
+    calls = []
+    for _, spec in pods(folder):
+        for container in containers(spec):
+            if "command" not in container:
+                calls.append(container["args"])
+            elif container["command"][0] == "sh":
+                calls += [
+                    shlex.split(line)[1:] for line in container["command"][-1].splitlines() if line[:5] == "mora "
+                ]
+    # What a shell makes of the rest is not mora's: a redirection, another command.
+    return [list(takewhile(lambda word: word not in (">", "||"), call)) for call in calls]
+
+
+@pytest.mark.parametrize("folder", RUN_MORA)
+def test_every_call_of_mora_has_options_that_exist(folder: str, tmp_path: Path) -> None:
+    calls = mora_calls(folder)
+    assert calls
+    for call in calls:
+        # --help is looked at after the options before it were understood.
+        command = [sys.executable, "-m", "mora", *call, "--help"]
+        told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        assert told.returncode == 0, told.stderr
+
+
+@pytest.mark.parametrize("folder", RUN_MORA)
+def test_every_variable_is_a_setting_of_mora(folder: str) -> None:
+    maps = [d.get("data", {}) for d in built(folder, kubectls()[0]) if d["kind"] == "ConfigMap"]
+    values = {entry["name"]: "shop" for _, spec in pods(folder) for c in containers(spec) for entry in c["env"]}
+    values |= {name: value for one in maps for name, value in one.items()}
+    settings = load_settings({}, {name: value for name, value in values.items() if name.startswith("MORA_")})
+    assert settings.prometheus_url == "http://prometheus-operated.monitoring:9090"
+
+
+def test_the_locustfiles_are_those_of_the_experiments() -> None:
+    for name in ("browsing.py", "checkout.py"):
+        copied, original = ROOT / "manifests" / "load" / name, ROOT / "experiments" / "scenarios" / name
+        assert copied.read_text(encoding="utf-8") == original.read_text(encoding="utf-8")
+
+
+class _Shop(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+
+@pytest.mark.slow
+def test_master_and_workers_drive_a_shop_with_the_manifests_own_arguments(tmp_path: Path) -> None:
+    shop = ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
+    threading.Thread(target=shop.serve_forever, daemon=True).start()
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    (settings,) = [d["data"] for d in built("load", kubectls()[0]) if d["metadata"]["name"] == "mora-load-settings"]
+    asked = {
+        **settings,
+        "LOCUST_LOCUSTFILE": str(ROOT / "manifests/load" / Path(settings["LOCUST_LOCUSTFILE"]).name),
+        "LOCUST_HOST": f"http://127.0.0.1:{shop.server_port}",
+        "LOCUST_USERS": "4",
+        "LOCUST_RUN_TIME": "3s",
+        "LOCUST_MASTER_BIND_PORT": str(port),
+        "LOCUST_MASTER_NODE_PORT": str(port),
+    }
+    arguments = {name: spec["containers"][0]["args"] for name, spec in pods("load")}
+    # The name of the Service is the one thing that only a cluster knows.
+    services = [d["metadata"]["name"] for d in built("load", kubectls()[0]) if d["kind"] == "Service"]
+    assert f"--master-host={services[0]}" in arguments["mora-load-workers"]
+    worker = [word.replace(services[0], "127.0.0.1") for word in arguments["mora-load-workers"]]
+    locust = [sys.executable, "-m", "locust"]
+    environment = {**os.environ, **asked, "HOME": str(tmp_path)}
+    master = subprocess.Popen(
+        [*locust, *arguments["mora-load-master"]], env=environment, cwd=tmp_path, stderr=subprocess.PIPE, text=True
+    )
+    workers = [
+        subprocess.Popen([*locust, *worker], env=environment, cwd=tmp_path, stderr=subprocess.DEVNULL) for _ in "12"
+    ]
+    try:
+        _, told = master.communicate(timeout=90)
+        assert [process.wait(30) for process in workers] == [0, 0]
+    finally:
+        everyone: list[subprocess.Popen[Any]] = [master, *workers]
+        for process in everyone:
+            process.kill()
+            process.wait()
+        shop.shutdown()
+        shop.server_close()
+    assert master.returncode == 0, told
+    assert "All users spawned" in told
+
+
+# --- the image -------------------------------------------------------------------------------------------------------
+
+
+def instructions() -> list[tuple[str, str]]:
+    """(INSTRUCTION, rest) of the Dockerfile; comments gone, lines that go on joined."""
+    lines = [
+        line for line in (ROOT / "Dockerfile").read_text(encoding="utf-8").splitlines() if not line.startswith("#")
+    ]
+    joined = "\n".join(lines).replace("\\\n", " ").splitlines()
+    return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in joined if line.strip())]
+
+
+def test_the_image_is_built_in_two_stages_and_runs_as_a_number_that_is_not_root() -> None:
+    found = instructions()
+    stages = [rest for name, rest in found if name == "FROM"]
+    assert [stage.split()[0] for stage in stages] == ["python:3.11-slim-bookworm"] * 2
+    last = found[max(index for index, (name, _) in enumerate(found) if name == "FROM") :]
+    users = [rest for name, rest in last if name == "USER"]
+    assert users == ["65532:65532"]
+    assert {spec["securityContext"]["runAsUser"] for folder, _ in ALL_PODS for _, spec in pods(folder)} == {65532}
+    # Nothing is installed or run in the image that is shipped.
+    assert "RUN" not in [name for name, _ in last]
+    assert json.loads(dict(last)["ENTRYPOINT"]) == ["mora"]
+
+
+def test_the_image_installs_what_the_lock_pins_and_fetches_nothing_else() -> None:
+    found = instructions()
+    assert {name for name, _ in found} <= {
+        "FROM",
+        "ENV",
+        "WORKDIR",
+        "RUN",
+        "COPY",
+        "LABEL",
+        "USER",
+        "ENTRYPOINT",
+        "CMD",
+    }
+    runs = " ; ".join(rest for name, rest in found if name == "RUN")
+    installs = re.findall(r"pip install ([^&;]+)", runs)
+    assert all("--constraint requirements.lock" in one or "--no-deps" in one for one in installs)
+    assert not re.search(r"curl|wget|apt-get|http", runs)
+    assert f'image.version="{__version__}"' in dict(found)["LABEL"]
+
+
+def test_everything_that_is_copied_into_the_image_is_there_and_let_through() -> None:
+    let_through = [
+        line[1:] for line in (ROOT / ".dockerignore").read_text(encoding="utf-8").splitlines() if line.startswith("!")
+    ]
+    copied = [
+        word for name, rest in instructions() if name == "COPY" and "--from" not in rest for word in rest.split()[:-1]
+    ]
+    assert sorted(copied) == sorted(let_through)
+    assert all((ROOT / path).exists() for path in copied)
+    packaged = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    assert all(f'"{path}" = ' in packaged for path in copied if path.startswith("experiments"))

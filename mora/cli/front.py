@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mora.cli import backtest, collect, misc, publish, recommend, sandbox, train
+from mora.cli import backtest, collect, misc, publish, recommend, sandbox, train, vpa_recommender
 from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, say
 from mora.errors import MoraError
 
@@ -31,6 +31,7 @@ app = typer.Typer(
 )
 for _command in (collect.collect, train.train, recommend.recommend, publish.publish, backtest.backtest, misc.doctor):
     app.command()(_command)
+app.command("vpa-recommender")(vpa_recommender.vpa_recommender)
 app.command("list")(misc.list_known)
 app.command()(misc.demo)
 app.add_typer(sandbox.app, name="sandbox")

@@ -39,8 +39,10 @@ UNSUPPORTED = "ConfigUnsupported"
 LOW_CONFIDENCE = "LowConfidence"
 _OURS = (PROVIDED, NO_PODS, UNSUPPORTED, LOW_CONFIDENCE)
 
-# A promise that was kept in fewer than nine of ten held-out holds is one to look at before it is applied.
-_CONFIDENT = 0.9
+# Below what MOrA's rule keeps of its promises even on a young series (mora/bounds/confidence.py: 0.86), or from less
+# than a week of holds of a day: a number to look at before it is applied.
+_CONFIDENT = 0.85
+_ENOUGH_HOLDS = 7
 # Codes of mora.policies: the use that was seen is less than the need; an HPA scales on the resource.
 _CENSORED = frozenset({"pinned", "oom-bump"})
 _BY_AUTOSCALER = "autoscaler-utilisation"
@@ -293,7 +295,7 @@ def _doubts(vpa: Vpa, recommendation: Recommendation) -> Iterator[str]:
             # Injected sidecars are left alone on purpose, and so is what an HPA scales on.
             if roles[name] is Role.APP and not _is_taken(advice):
                 yield f"{resource} of {name} has no number: {_why(advice.reasons)}"
-        elif advice.confidence is None or advice.confidence < _CONFIDENT:
+        elif advice.confidence is None or advice.confidence < _CONFIDENT or advice.holds < _ENOUGH_HOLDS:
             yield f"{resource} of {name} {_sure(advice)}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -179,6 +180,13 @@ def test_little_confidence_is_a_condition_and_the_number_is_given() -> None:
     assert conditions(patch)["LowConfidence"] == ("True", "LowConfidence")
     assert message(patch, "LowConfidence") == "cpu of server kept its promise in 70% (20 holds)"
     assert numbers(patch)["target"]["cpu"] == "200m"
+
+
+def test_few_holds_are_little_confidence_however_well_they_went() -> None:
+    few = replace(number(200), holds=2)
+    assert message(patch_of(recommendation(container("server", few))), "LowConfidence") == (
+        "cpu of server kept its promise in 100% (2 holds)"
+    )
 
 
 def test_a_target_without_pods_is_said_in_the_vpas_own_words_and_the_numbers_stay() -> None:

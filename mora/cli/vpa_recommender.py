@@ -1,0 +1,166 @@
+"""mora vpa-recommender: MOrA's numbers in the status of VPA objects."""
+
+from __future__ import annotations
+
+import sys
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mora.cli.common import Globals, ModelsDir, PrometheusUrl, settings_of
+from mora.errors import BadInput, MoraError
+
+if TYPE_CHECKING:
+    from mora.config import Settings
+    from mora.recommender.advice import Adviser
+    from mora.recommender.lease import Terms
+    from mora.recommender.vpa import Vpa
+
+
+def vpa_recommender(
+    recommender_name: Annotated[
+        str, typer.Option("--recommender-name", help="What VPA objects call it in spec.recommenders.")
+    ] = "mora",
+    namespace: Annotated[
+        str | None, typer.Option("--namespace", "-n", help="VPA objects of this namespace alone.", show_default="all")
+    ] = None,
+    history: Annotated[str, typer.Option("--history", help="How much of Prometheus' history the numbers see.")] = "14d",
+    interval: Annotated[str, typer.Option("--interval", help="Time between passes over the VPA objects.")] = "60s",
+    refresh: Annotated[
+        str, typer.Option("--refresh", help="How long a workload's numbers stand before Prometheus is asked again.")
+    ] = "15m",
+    once: Annotated[
+        bool, typer.Option("--once", help="One pass, no endpoints, no election; exit 1 where it failed.")
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="One pass that writes nothing: print the statuses as YAML.")
+    ] = False,
+    listen: Annotated[
+        str, typer.Option("--listen", help="Where /healthz, /readyz and /metrics answer; in a pod 0.0.0.0:8942.")
+    ] = "127.0.0.1:8942",
+    leader_elect: Annotated[
+        bool, typer.Option("--leader-elect/--no-leader-elect", help="Several may run, and one writes.")
+    ] = True,
+    lease_name: Annotated[str, typer.Option("--lease-name", help="The Lease of the election.")] = "mora-recommender",
+    lease_namespace: Annotated[
+        str | None, typer.Option("--lease-namespace", help="Where that Lease is.", show_default="the pod's, or default")
+    ] = None,
+    lease_duration: Annotated[
+        str, typer.Option("--lease-duration", help="After which another takes over from one that is gone.")
+    ] = "15s",
+    prometheus: PrometheusUrl = None,
+    models: ModelsDir = None,
+) -> None:
+    """Recommend to the Vertical Pod Autoscaler: write MOrA's numbers into the status of VPA objects.
+
+    Only objects that say spec.recommenders: [{name: mora}] are touched,
+    and of those only the status; what the VPA makes of it is for their
+    updateMode. Log lines go to stderr. Ends on SIGTERM and Ctrl-C.
+
+    \b
+    mora vpa-recommender --prometheus URL -n shop --dry-run
+    mora vpa-recommender --prometheus URL --once
+    mora vpa-recommender --listen 0.0.0.0:8942        in a pod, for good
+    """
+    from mora.domain import check_name
+    from mora.quantities import parse_duration
+    from mora.recommender.endpoints import parse_address
+
+    for name, what in (
+        (recommender_name, "recommender's name"),
+        (lease_name, "lease's name"),
+        (namespace or "default", "namespace"),
+        (lease_namespace or "default", "namespace"),
+    ):
+        check_name(name, what)
+    pause, address, terms = parse_duration(interval), parse_address(listen), _terms(parse_duration(lease_duration))
+    settings = settings_of(prometheus_url=prometheus, models_dir=models)
+    adviser = _adviser(settings, history=parse_duration(history), refresh=parse_duration(refresh))
+    if once or dry_run:
+        _one_pass(adviser, recommender_name, namespace, dry_run=dry_run)
+        return
+
+    from mora.clusters.vpa import KubernetesLease, KubernetesVpas, pod_namespace
+    from mora.recommender.service import ServiceSettings, serve
+
+    place = lease_namespace or pod_namespace() or "default"
+    serve(
+        KubernetesVpas(),
+        adviser,
+        ServiceSettings(recommender_name, namespace, pause, address, terms),
+        log=_log,
+        leases=KubernetesLease(place, lease_name, request_timeout=terms.retry) if leader_elect else None,
+    )
+
+
+def _terms(duration: timedelta) -> Terms:
+    """client-go's proportions: 15 s to hold, 10 s to renew in, 2 s between tries."""
+    from mora.recommender.lease import Terms
+
+    return Terms(duration, duration * 2 / 3, duration * 2 / 15)
+
+
+def _adviser(settings: Settings, *, history: timedelta, refresh: timedelta) -> Adviser:
+    from mora import pipeline
+    from mora.recommender.advice import Adviser
+    from mora.recommender.history import from_history
+
+    advise = from_history(
+        pipeline.open_fleet(settings),
+        history=history,
+        settings=pipeline.fleet_settings(settings),
+        models_dir=settings.models_dir,
+        data_dir=settings.data_dir,
+        slo=settings.slo,
+        remark=lambda words: _log("warning", words),
+    )
+    return Adviser(advise, refresh=refresh)
+
+
+def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, dry_run: bool) -> None:
+    from mora.clusters.vpa import KubernetesVpas
+    from mora.recommender.endpoints import Telemetry
+    from mora.recommender.loop import Recommender
+
+    recommender = Recommender(
+        KubernetesVpas(),
+        adviser,
+        name=name,
+        namespace=namespace,
+        log=_log,
+        observer=Telemetry(),
+        on_write=_print_status if dry_run else None,
+    )
+    report = recommender.run_pass()
+    if not report.is_ok:
+        raise MoraError(
+            f"The pass over {report.vpas} VPA object{'' if report.vpas == 1 else 's'} failed: "
+            f"{report.stopped or ', '.join(f'{kind} {count}' for kind, count in sorted(report.errors.items()))}.",
+            hint="The log lines above say what, and what to do.",
+        )
+    if not report.vpas:
+        where = "" if namespace is None else f"in namespace {namespace!r} "
+        raise BadInput(
+            f"No VPA object {where}names the recommender {name!r}.",
+            hint=f"Write into its spec: recommenders: [{{name: {name}}}]",
+        )
+
+
+def _print_status(vpa: Vpa, patch: dict[str, Any]) -> None:
+    import yaml
+
+    document = {
+        "apiVersion": "autoscaling.k8s.io/v1",
+        "kind": "VerticalPodAutoscaler",
+        "metadata": {"name": vpa.name, "namespace": vpa.namespace},
+        "status": patch,
+    }
+    print("---\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), end="")
+
+
+def _log(level: str, message: str, **about: object) -> None:
+    from mora.recommender.logs import log_line
+
+    if level != "info" or not Globals.quiet:
+        print(log_line(level, message, about, now=datetime.now(UTC)), file=sys.stderr, flush=True)
