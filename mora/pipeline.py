@@ -69,6 +69,7 @@ from mora.errors import BadInput, BadModel, MoraError, NotEnoughData, StaleAnswe
 if TYPE_CHECKING:
     from mora.backtest.policy import Series
     from mora.backtest.run import Backtest
+    from mora.clusters.discovery import FoundPrometheus
     from mora.config import Settings
     from mora.fleet.settings import FleetSettings
     from mora.fleet.stream import Ask, Modelled
@@ -131,19 +132,41 @@ def open_cluster(target: str, *, sandbox: str = "default") -> Cluster:
     return cluster
 
 
-def open_prometheus(settings: Settings) -> PrometheusSource:
-    """The Prometheus that the settings name; BadInput where they name none."""
+def open_prometheus(
+    settings: Settings, *, discover: bool = False, say: Callable[[str], None] = lambda words: None
+) -> PrometheusSource:
+    """The Prometheus that the settings name; with `discover`, else the one that the Kubernetes cluster runs.
+
+    Raises BadInput where they name none and none is to be looked for, ClusterError where none, or several, are found.
+    """
     from mora.sources.prometheus import PrometheusSource
 
-    if settings.prometheus_url is None:
+    url, access = settings.prometheus_url, access_of(settings)
+    if url is None and discover:
+        from mora.clusters.discovery import find_prometheus
+
+        found = find_prometheus()
+        say(f"Prometheus: {found}.")
+        url, access = found.url, _through(found, access)
+    if url is None:
         raise BadInput(
             "Which Prometheus?",
             hint="Name it: --prometheus http://127.0.0.1:9090, or MORA_PROMETHEUS_URL, or mora.toml.",
         )
-    return PrometheusSource(
-        settings.prometheus_url,
-        access=access_of(settings),
-        timeout=timedelta(seconds=settings.prometheus_timeout_seconds),
+    return PrometheusSource(url, access=access, timeout=timedelta(seconds=settings.prometheus_timeout_seconds))
+
+
+def _through(found: FoundPrometheus, access: Access) -> Access:
+    """The API server's credentials, which its proxy keeps to itself; headers such as X-Scope-OrgID are passed on."""
+    return replace(
+        access,
+        token=found.token,
+        token_file=found.token_file,
+        username=None,
+        password=None,
+        ca_file=found.ca_file,
+        client_certificate=found.client_certificate,
+        verify_tls=found.verify_tls,
     )
 
 
@@ -619,11 +642,13 @@ def fleet_window(span: timedelta, *, now: datetime | None = None) -> Window:
     return history_window(span, step=_FLEET_STEP if span >= _FINE_BELOW else _FINE_STEP, now=now)
 
 
-def open_fleet(settings: Settings) -> FleetSource:
-    """The Prometheus that the settings name, asked for many workloads at once."""
+def open_fleet(
+    settings: Settings, *, discover: bool = False, say: Callable[[str], None] = lambda words: None
+) -> FleetSource:
+    """The Prometheus that the settings name, or the cluster's own, asked for many workloads at once."""
     from mora.sources.fleet import PrometheusFleet
 
-    return PrometheusFleet(open_prometheus(settings), cluster=settings.prometheus_cluster)
+    return PrometheusFleet(open_prometheus(settings, discover=discover, say=say), cluster=settings.prometheus_cluster)
 
 
 def find_standings(
@@ -703,6 +728,46 @@ def recommend_fleet(
     ask = no_models if models_dir is None else _trained(models_dir, data_dir, settings, slo or Slo(), stale_ok)
     histories = source.histories(standings, window, reporter=reporter)
     return stream(standings, histories, window, settings, ask=ask, reporter=reporter)
+
+
+def recommend_fleet_on_cluster(
+    standings: Sequence[Standing],
+    settings: Settings,
+    window: Window,
+    scheduler: str,
+    *,
+    fleet: FleetSettings | None = None,
+    reporter: Reporter | None = None,
+) -> Iterator[Recommendation]:
+    """As recommend_fleet, sharded: each namespace is read and sized by a worker of a Dask cluster, as they end.
+
+    The workers ask the Prometheus of `settings` themselves, with its credentials: they must reach it, and find its
+    token and CA files where `settings` name them. No trained model is asked.
+    """
+    from mora import scaleout
+    from mora.fleet.settings import FleetSettings, check_overrides
+
+    chosen = fleet if fleet is not None else FleetSettings()
+    check_overrides(standings, chosen)
+    shards: dict[str, list[Standing]] = {}
+    for standing in standings:
+        shards.setdefault(standing.workload.namespace, []).append(standing)
+    tasks = ((namespace, shard, settings, window, chosen) for namespace, shard in sorted(shards.items()))
+    reporter, sized = reporter or Silent(), 0
+    with scaleout.connect(scheduler) as cluster:
+        for namespace, outcome in cluster.run(_size_namespace, tasks):
+            if isinstance(outcome, MoraError):
+                raise outcome
+            sized += len(outcome)
+            reporter.advance("workloads", sized, len(standings), namespace)
+            yield from outcome
+
+
+def _size_namespace(
+    namespace: str, standings: Sequence[Standing], settings: Settings, window: Window, fleet: FleetSettings
+) -> list[Recommendation]:
+    """On a worker: one namespace, from Prometheus to numbers."""
+    return list(recommend_fleet(standings, open_fleet(settings), window, settings=fleet))
 
 
 def _trained(models_dir: Path | str, data_dir: Path | str, settings: FleetSettings, slo: Slo, stale_ok: bool) -> Ask:

@@ -6,6 +6,7 @@ Answers stay as the server wrote them, field names and all: what a client librar
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -166,7 +167,7 @@ def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: time
             raise_on_status=False,  # the last answer is told in words
         )
     try:
-        file = None if kubeconfig is None else str(kubeconfig)
+        file = _file(kubeconfig)
         return config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
             file, context, client_configuration=settings
         )
@@ -187,13 +188,18 @@ def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: time
     )
 
 
+def _file(kubeconfig: Path | str | None) -> str | None:
+    """The kubeconfig file (or files) that is meant; the library reads $KUBECONFIG only once, when it is imported."""
+    return str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
+
+
 def read_context(kubeconfig: Path | str | None, context: str | None, server: str) -> Context:
     """The names that a kubeconfig has for where `server` is; inside a pod, its service account's."""
     from kubernetes import config
 
     try:
         known, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]  # the library's
-            None if kubeconfig is None else str(kubeconfig)
+            _file(kubeconfig)
         )
     except config.ConfigException:
         place = _SERVICE_ACCOUNT / "namespace"

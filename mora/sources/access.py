@@ -30,8 +30,8 @@ class Access:
     """What is shown to a Prometheus that does not let everybody in.
 
     headers: sent along, such as X-Scope-OrgID for Mimir. token_file is read anew for each request, since Kubernetes
-    rotates the tokens that it mounts. ca_file: certificates to trust in place of the system's. verify_tls False takes
-    any certificate.
+    rotates the tokens that it mounts. ca_file: certificates to trust in place of the system's. client_certificate: a
+    certificate and its key, as PEM files. verify_tls False takes any certificate.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -40,6 +40,7 @@ class Access:
     username: str | None = None
     password: str | None = field(default=None, repr=False)
     ca_file: Path | None = None
+    client_certificate: tuple[Path, Path] | None = None
     verify_tls: bool = True
 
     def __post_init__(self) -> None:
@@ -48,6 +49,9 @@ class Access:
             raise BadInput("Give one of: a bearer token, a token file, a user name with its password.")
         if self.ca_file is not None and not self.ca_file.is_file():
             raise BadInput(f"There is no CA file {self.ca_file}.")
+        for file in self.client_certificate or ():
+            if not file.is_file():
+                raise BadInput(f"There is no client certificate or key {file}.")
 
 
 class _Authorization(AuthBase):
@@ -77,6 +81,8 @@ def open_session(access: Access) -> requests.Session:
     session = requests.Session()
     session.headers.update(access.headers)
     session.auth = _Authorization(access)
+    if access.client_certificate is not None:
+        session.cert = (str(access.client_certificate[0]), str(access.client_certificate[1]))
     session.verify = str(access.ca_file) if access.ca_file and access.verify_tls else access.verify_tls
     return session
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 import ssl
 import threading
+import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 import yaml
 
@@ -149,7 +150,7 @@ class FakeCluster:
         self._allow(_verb(method, name), resource, sub.partition("/")[0], namespace, name, user)
         is_dry = query.get("dryRun") == "All"
         if sub.startswith("proxy"):
-            return self._proxy(namespace, name, sub.removeprefix("proxy"), query)
+            return self._proxy(method, namespace, name, sub.removeprefix("proxy"), query, body)
         if method == "GET":
             return self._read(resource, namespace, name, sub, query, accept)
         if method == "POST":
@@ -257,16 +258,20 @@ class FakeCluster:
             raise Refusal(404, f'{kind} "{key[2]}" not found', name=key[2], kind=resource.plural)
         return self.objects[key]
 
-    def _proxy(self, namespace: str, name: str, path: str, query: Mapping[str, str]) -> Manifest:
-        scheme, _, rest = name.partition(":") if name.count(":") == 2 else ("http", "", name)
-        base = self.proxied.get((namespace, rest))
+    def _proxy(
+        self, method: str, namespace: str, name: str, path: str, query: Mapping[str, str], body: Any
+    ) -> Manifest:
+        """What the process behind a Service answers; its name in the path is scheme:name:port."""
+        base = self.proxied.get((namespace, name.partition(":")[2]))
         if base is None:
             raise Refusal(503, f'no endpoints available for service "{name}"')
-        from urllib.parse import urlencode
-
-        with urllib.request.urlopen(f"{base}{path}?{urlencode(query)}", timeout=30) as answer:  # noqa: S310  # loopback
-            found: Manifest = json.load(answer)
-        assert scheme in ("http", "https")
+        url = f"{base}{path}" + (f"?{urlencode(query)}" if query else "")
+        request = urllib.request.Request(url, data=body, method=method)  # noqa: S310  # loopback
+        try:
+            with urllib.request.urlopen(request, timeout=30) as answer:  # noqa: S310
+                found: Manifest = json.load(answer)
+        except urllib.error.HTTPError as error:
+            raise Refusal(error.code, error.reason) from error
         return found
 
     # --- writing -----------------------------------------------------------------------------------------------------
@@ -521,6 +526,8 @@ def _decoded(text: bytes, content_type: str | None) -> Any:
         return None
     if content_type == "application/vnd.kubernetes.protobuf":
         raise Refusal(415, f"the body of the request was in an unknown format: {content_type}")
+    if content_type == "application/x-www-form-urlencoded":  # a query that is proxied
+        return text
     try:
         return json.loads(text)
     except ValueError as error:
