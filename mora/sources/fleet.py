@@ -34,7 +34,7 @@ _PODS_IN_A_BATCH = 2000
 _POINTS_IN_AN_ANSWER = 200_000
 _SHORTEST_PIECE, _LONGEST_PIECE = 12, 10_000
 # All pods of the namespaces are asked for, without naming any, where at least this share of them is wanted.
-_SHARE_TO_ASK_FOR_ALL = 0.75
+_SHARE_TO_ASK_FOR_ALL = 0.5
 # Limits and starts hardly change; throttling is told for spans of half an hour.
 _SLOW_STEP = timedelta(hours=1)
 _THROTTLE_STEP = timedelta(minutes=30)
@@ -185,7 +185,7 @@ def _pace(wire: Wire, scope: Scope, window: Window) -> tuple[_Pace, tuple[str, .
 def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
     """Which metrics have no samples at all, and what to enable; old labels are an error."""
     names = "|".join(_NEEDED)
-    selector = scope.select("", f'__name__=~"{names}"')
+    selector = scope.select("", f'__name__=~"{names}"', 'pod!=""')
     known = wire.label_values("__name__", selector, window.start, window.end)
     if "container_cpu_usage_seconds_total" not in known:
         old = 'container_cpu_usage_seconds_total{pod_name!=""}'
@@ -439,7 +439,9 @@ class _Reading:
     def _count_running(self, piece: Window, ahead: int) -> None:
         for workload, pods in self.running.items():
             counts = self.replicas.setdefault(workload, np.full(self.window.sample_count, np.nan))
-            counts[ahead : ahead + piece.sample_count] = np.sum(list(pods.values()), axis=0)
+            ran = np.sum(list(pods.values()), axis=0, dtype=np.float64)
+            # None seen: none ran, or none was scraped.
+            counts[ahead : ahead + piece.sample_count] = np.where(ran > 0, ran, np.nan)
         self.running.clear()
 
     def _count_restarts(self, restarts: Sequence[Strip], reasons: Sequence[Strip]) -> None:

@@ -7,9 +7,9 @@ find. Everything is scraped every minute, by two cAdvisor jobs and two replicas 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import MappingProxyType
@@ -146,12 +146,35 @@ class Fleet:
 
 
 @contextmanager
-def serving(folder: Path, *fleets: Fleet) -> Iterator[str]:
-    """The address of a Prometheus that holds the fleets."""
+def serving(
+    folder: Path,
+    *fleets: Fleet,
+    keep: Callable[[str], bool] = lambda name: True,
+    renamed: tuple[str, Mapping[str, str]] = ("", {}),
+) -> Iterator[str]:
+    """The address of a Prometheus that holds the fleets.
+
+    keep: which metrics it scrapes. renamed: of metrics with a prefix, labels as they are called there.
+    """
     tsdb = folder / "tsdb"
-    write_block((group for fleet in fleets for group in _grouped(fleet)), tsdb)
+    groups = (_odd(group, keep, *renamed) for fleet in fleets for group in _grouped(fleet))
+    write_block(groups, tsdb)
     with serve(tsdb, "--storage.tsdb.max-block-duration=2h", "--storage.tsdb.min-block-duration=2h") as url:
         yield url
+
+
+def _odd(group: Group, keep: Callable[[str], bool], prefix: str, names: Mapping[str, str]) -> Group:
+    kept = [number for number, labels in enumerate(group.labels) if keep(labels["__name__"])]
+    return replace(
+        group,
+        labels=[
+            {names.get(name, name): value for name, value in labels.items()}
+            if labels["__name__"].startswith(prefix)
+            else labels
+            for labels in (group.labels[number] for number in kept)
+        ],
+        values=group.values[kept],
+    )
 
 
 # --- the shop --------------------------------------------------------------------------------------------------------

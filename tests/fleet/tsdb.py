@@ -57,7 +57,7 @@ def write_block(groups: Iterable[Group], tsdb: Path, number: int = 0) -> Path:
     with (folder / "chunks" / "000001").open("wb") as file:
         file.write(struct.pack(">IB3x", 0x85BD40DD, 1))
         for group in groups:
-            if not group.count:
+            if not group.count or not group.labels:
                 continue
             start_ms, step_ms = round(group.start * 1000), round(group.step * 1000)
             for labels, run in zip(group.labels, _write_chunks(group, file), strict=True):
