@@ -8,7 +8,6 @@ import os
 import random
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -16,18 +15,13 @@ import pytest
 
 from mora.clusters.configmap import content_of
 from mora.errors import BadInput
-from tests.recommender.fake_vpa import FakeVpaApi
+from tests.recommender.fake_vpa import FakeVpaApi, serving
 
 
 @pytest.fixture
 def api() -> Iterator[FakeVpaApi]:
-    server = FakeVpaApi()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 def publish(api: FakeVpaApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

@@ -16,8 +16,6 @@ def publish(
     configmap: Annotated[
         str, typer.Option("--configmap", help="The ConfigMap to replace; it must be there.", show_default=False)
     ],
-    kubeconfig: Annotated[Path | None, typer.Option("--kubeconfig", help="As kubectl's.", show_default=False)] = None,
-    context: Annotated[str | None, typer.Option("--context", help="As kubectl's.", show_default=False)] = None,
     namespace: Namespace = None,
 ) -> None:
     """Put files into a ConfigMap, in place of what it holds.
@@ -42,5 +40,5 @@ def publish(
         texts = {file.name: file.read_text(encoding="utf-8") for file in files}
     except UnicodeDecodeError as error:
         raise BadInput(f"Only text is published, and {' or '.join(names)} is not UTF-8.") from error
-    ConfigMaps(kubeconfig=kubeconfig, context=context).replace(place, configmap, texts)
+    ConfigMaps().replace(place, configmap, texts)
     say(f"ConfigMap {configmap} in namespace {place} holds {', '.join(names)} now.")

@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import re
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -255,6 +257,20 @@ def _merged(value: Any, patch: Any) -> Any:
         else:
             result[name] = _merged(result.get(name), change)
     return result
+
+
+@contextmanager
+def serving(cluster: FakeCluster | None = None) -> Iterator[FakeVpaApi]:
+    """The server, while it answers."""
+    server = FakeVpaApi(cluster)
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -2,16 +2,11 @@
 
 from __future__ import annotations
 
-import os
 import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -19,73 +14,18 @@ import pytest
 import yaml
 
 from mora.recommender.vpa import amount_of
-from tests.clusters.fake_api import FakeCluster
-from tests.fleet.many import Truth, write_fleet
+from tests.recommender.conftest import Fleet, environment
 from tests.recommender.fake_vpa import FakeVpaApi
 from tests.recommender.making import manifest
-from tests.sources.rig import serve
-
-DAYS = 3.0
-
-
-@dataclass
-class Fleet:
-    """What each workload of team-000 really used, and the Prometheus that knows."""
-
-    truths: dict[str, Truth]
-    url: str
-
-
-@pytest.fixture(scope="module")
-def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
-    folder = tmp_path_factory.mktemp("fleet")
-    start = datetime.now(UTC).timestamp() - DAYS * 86_400
-    truths = write_fleet(3, start, DAYS, folder / "tsdb", seed=3)
-    with serve(folder / "tsdb") as url:
-        yield Fleet({truth.name: truth for truth in truths}, url)
-
-
-def deployment(name: str) -> dict[str, Any]:
-    labels = {"app": name}
-    container = {"name": "server", "image": "shop/server:1", "resources": {"requests": {"cpu": "4", "memory": "8Gi"}}}
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": "team-000"},
-        "spec": {
-            "replicas": 2,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
-    }
-
-
-@pytest.fixture
-def api(fleet: Fleet) -> Iterator[FakeVpaApi]:
-    cluster = FakeCluster()
-    for name in fleet.truths:
-        cluster.add(deployment(name))
-    server = FakeVpaApi(cluster)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
-
-
-def environment(api: FakeVpaApi, folder: Path) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
-    return {**clean, "KUBECONFIG": str(api.kubeconfig(folder / "kubeconfig")), "OMP_NUM_THREADS": "1"}
 
 
 def command(*arguments: str) -> list[str]:
     return [sys.executable, "-m", "mora", "vpa-recommender", *arguments]
 
 
-def run(api: FakeVpaApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def run(cluster: FakeVpaApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        command(*arguments), cwd=folder, env=environment(api, folder), capture_output=True, text=True, check=False
+        command(*arguments), cwd=folder, env=environment(cluster, folder), capture_output=True, text=True, check=False
     )
 
 
@@ -94,14 +34,16 @@ def amounts(status: dict[str, Any], bound: str, resource: str) -> int:
     return amount_of(resource, container[bound][resource])
 
 
-def test_one_pass_writes_what_the_history_of_each_target_needs(fleet: Fleet, api: FakeVpaApi, tmp_path: Path) -> None:
+def test_one_pass_writes_what_the_history_of_each_target_needs(
+    fleet: Fleet, cluster: FakeVpaApi, tmp_path: Path
+) -> None:
     for name in fleet.truths:
-        api.add(manifest(name, namespace="team-000"))
-    api.add(manifest("nobody", namespace="team-000"))
-    told = run(api, tmp_path, "--once", "--prometheus", fleet.url, "--history", "3d")
+        cluster.add(manifest(name, namespace="team-000"))
+    cluster.add(manifest("nobody", namespace="team-000"))
+    told = run(cluster, tmp_path, "--once", "--prometheus", fleet.url, "--history", "3d")
     assert told.returncode == 0, told.stderr
     for name, truth in fleet.truths.items():
-        status = api.status(name, "team-000")
+        status = cluster.status(name, "team-000")
         cpu, memory = (amounts(status, "target", resource) for resource in ("cpu", "memory"))
         # The template asks for 4 cores and 8 GiB; the whole cut is told at once, and covers what was used.
         assert truth.cpu_p95_cores * 900 <= cpu < 3 * truth.cpu_p95_cores * 1000 + 10
@@ -110,30 +52,30 @@ def test_one_pass_writes_what_the_history_of_each_target_needs(fleet: Fleet, api
         for resource in ("cpu", "memory"):
             lower, target, upper = (amounts(status, b, resource) for b in ("lowerBound", "target", "upperBound"))
             assert lower <= target <= upper
-    gone = {one["type"]: one["status"] for one in api.status("nobody", "team-000")["conditions"]}
+    gone = {one["type"]: one["status"] for one in cluster.status("nobody", "team-000")["conditions"]}
     assert gone == {"NoPodsMatched": "True", "RecommendationProvided": "False"}
 
 
-def test_a_dry_run_prints_the_statuses_and_writes_nothing(fleet: Fleet, api: FakeVpaApi, tmp_path: Path) -> None:
+def test_a_dry_run_prints_the_statuses_and_writes_nothing(fleet: Fleet, cluster: FakeVpaApi, tmp_path: Path) -> None:
     name = next(iter(fleet.truths))
-    api.add(manifest(name, namespace="team-000"))
-    told = run(api, tmp_path, "--dry-run", "--prometheus", fleet.url, "--history", "3d", "-n", "team-000")
+    cluster.add(manifest(name, namespace="team-000"))
+    told = run(cluster, tmp_path, "--dry-run", "--prometheus", fleet.url, "--history", "3d", "-n", "team-000")
     assert told.returncode == 0, told.stderr
     (document,) = yaml.safe_load_all(told.stdout)
     assert (document["kind"], document["metadata"]["name"]) == ("VerticalPodAutoscaler", name)
     assert amounts(document["status"], "target", "cpu") > 0
-    assert (api.patches(), api.leases) == ([], {})
+    assert (cluster.patches(), cluster.leases) == ([], {})
 
 
-def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, api: FakeVpaApi, tmp_path: Path) -> None:
+def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, cluster: FakeVpaApi, tmp_path: Path) -> None:
     name = next(iter(fleet.truths))
-    api.add(manifest(name, namespace="team-000"))
+    cluster.add(manifest(name, namespace="team-000"))
     asked = command(
         "--prometheus", fleet.url, "--history", "3d", "--listen", "127.0.0.1:0", "--lease-namespace", "mora"
     )
     log = tmp_path / "log"
     with log.open("w", encoding="utf-8") as stderr:
-        process = subprocess.Popen(asked, cwd=tmp_path, env=environment(api, tmp_path), stderr=stderr)
+        process = subprocess.Popen(asked, cwd=tmp_path, env=environment(cluster, tmp_path), stderr=stderr)
     try:
         deadline = time.monotonic() + 60
         while "pass ended" not in log.read_text(encoding="utf-8"):
@@ -141,13 +83,13 @@ def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, api: FakeVpaApi, tmp
             assert process.poll() is None, log.read_text(encoding="utf-8")
             time.sleep(0.05)
         assert re.search(r'level=info msg="pass ended" .*written=1', log.read_text(encoding="utf-8"))
-        assert api.holder(namespace="mora")
+        assert cluster.holder(namespace="mora")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
     finally:
         process.kill()
         process.wait()
-    assert api.holder(namespace="mora") == ""
+    assert cluster.holder(namespace="mora") == ""
     assert all(line.startswith("time=") for line in log.read_text(encoding="utf-8").splitlines())
 
 
@@ -163,19 +105,21 @@ def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, api: FakeVpaApi, tmp
     ],
 )
 def test_what_cannot_be_meant_is_refused_in_words(
-    api: FakeVpaApi, tmp_path: Path, arguments: tuple[str, ...], words: str
+    cluster: FakeVpaApi, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
-    told = run(api, tmp_path, *arguments)
+    told = run(cluster, tmp_path, *arguments)
     assert told.returncode == 1
     assert words in told.stderr
     assert "Traceback" not in told.stderr
-    assert api.patches() == []
+    assert cluster.patches() == []
 
 
-def test_a_prometheus_that_is_away_fails_a_single_pass_and_leaves_the_status(api: FakeVpaApi, tmp_path: Path) -> None:
-    api.add(manifest("service-0000", namespace="team-000"))
-    told = run(api, tmp_path, "--once", "--prometheus", "http://127.0.0.1:9")
+def test_a_prometheus_that_is_away_fails_a_single_pass_and_leaves_the_status(
+    cluster: FakeVpaApi, tmp_path: Path
+) -> None:
+    cluster.add(manifest("service-0000", namespace="team-000"))
+    told = run(cluster, tmp_path, "--once", "--prometheus", "http://127.0.0.1:9")
     assert told.returncode == 1
     assert "The pass over 1 VPA object failed: no namespace has numbers." in told.stderr
     assert 'msg="no numbers for a namespace"' in told.stderr
-    assert api.patches() == []
+    assert cluster.patches() == []

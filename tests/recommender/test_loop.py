@@ -19,19 +19,14 @@ from mora.recommender.advice import Advise, Adviser
 from mora.recommender.endpoints import Telemetry
 from mora.recommender.loop import Backoff, PassReport, Recommender
 from mora.recommender.status import PROVIDED
-from tests.recommender.fake_vpa import FakeVpaApi
+from tests.recommender.fake_vpa import FakeVpaApi, serving
 from tests.recommender.making import container, manifest, recommendation
 
 
 @pytest.fixture
 def api() -> Iterator[FakeVpaApi]:
-    server = FakeVpaApi()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 class Rig:

@@ -6,7 +6,6 @@ import re
 import signal
 import subprocess
 import sys
-import threading
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.recommender.fake_vpa import FakeVpaApi
+from tests.recommender.fake_vpa import FakeVpaApi, serving
 from tests.recommender.making import manifest
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -23,13 +22,8 @@ PATIENCE_SECONDS = 30.0
 
 @pytest.fixture
 def api() -> Iterator[FakeVpaApi]:
-    server = FakeVpaApi()
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with serving() as server:
+        yield server
 
 
 class Instance:
