@@ -44,6 +44,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "vpa": "mora.outputs.vpa:render",
         "hpa": "mora.outputs.hpa:render",
         "commands": "mora.outputs.commands:render",
+        "resize": "mora.outputs.resize:render",
     },
 }
 

@@ -160,7 +160,9 @@ def _operate(place: Any, last: str, operation: Mapping[str, Any]) -> None:
         _step(place, last)
         del place[int(last) if is_list else last]
     elif name == "test":
-        if _step(place, last) != operation["value"]:
+        # As evanphx/json-patch, which API server and kubectl share: a member that is not there equals null.
+        found = place.get(last) if isinstance(place, dict) else _step(place, last)
+        if found != operation["value"]:
             raise Refusal(422, "the server rejected our request due to an error in our request: testing value failed")
     else:
         raise Refusal(400, f"Unexpected kind: {name}")

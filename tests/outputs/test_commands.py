@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shlex
 import subprocess
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,11 @@ import yaml
 from mora.domain import Advice, Recommendation
 from mora.errors import NotEnoughData
 from mora.outputs import commands, hpa
+from tests.clusters.fake_api import FakeApi
+from tests.clusters.kinds import ROLLOUT
 from tests.outputs import examples, kubectl
 from tests.outputs.checks import assert_only_the_advice_changed, without_empty
+from tests.outputs.conftest import NEWEST, run_script
 from tests.outputs.golden import golden
 from tests.outputs.kubectl import Kubectl
 
@@ -171,3 +175,58 @@ def test_a_metric_of_one_container_is_tested_to_be_that_containers() -> None:
     metric = yaml.safe_load(hpa.render([own]))["spec"]["metrics"][0]
     assert metric["containerResource"]["container"] == "server"
     assert metric["containerResource"]["target"]["averageUtilization"] == 112
+
+
+SIZED = ("frontend", "meshed", "nightly", "canary", "retargeted")
+
+
+@pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")
+def test_an_api_server_takes_the_whole_script_and_its_way_back(api: FakeApi, tmp_path: Path) -> None:
+    fleet = [getattr(examples, name)() for name in SIZED]
+    api.cluster.resources.append(ROLLOUT)
+    for recommendation in fleet:
+        api.cluster.add(examples.manifest(recommendation))
+    scaled = examples.retargeted()
+    api.cluster.add(yaml.safe_load(hpa.render([replace(scaled, retargets=scaled.autoscalers)])))
+    before = standing(api, fleet)
+    files = commands.files(fleet)
+    done = run_script(files["apply.sh"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    after = standing(api, fleet)
+    for recommendation in fleet:
+        assert_only_the_advice_changed(
+            before[recommendation.workload.name], after[recommendation.workload.name], recommendation
+        )
+    scaler = api.cluster.get("HorizontalPodAutoscaler", "web")
+    assert [m["resource"]["target"]["averageUtilization"] for m in scaler["spec"]["metrics"]] == [112, 97]
+    done = run_script(files["rollback.sh"], tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert without_empty(standing(api, fleet)) == without_empty(before)
+    assert [m["resource"]["target"]["averageUtilization"] for m in scaler_of(api)["spec"]["metrics"]] == [70, 80]
+
+
+def scaler_of(api: FakeApi) -> dict[str, Any]:
+    return api.cluster.get("HorizontalPodAutoscaler", "web")
+
+
+def standing(api: FakeApi, fleet: list[Recommendation]) -> dict[str, dict[str, Any]]:
+    """The workloads as the server holds them, without what the server adds."""
+    held = {}
+    for recommendation in fleet:
+        workload = recommendation.workload
+        item = deepcopy(api.cluster.get(workload.kind, workload.name))
+        item["metadata"] = {"name": workload.name, "namespace": workload.namespace}
+        item.pop("status", None)
+        held[workload.name] = item
+    return held
+
+
+@pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")
+def test_one_refused_rehearsal_leaves_all_as_they_were(api: FakeApi, tmp_path: Path) -> None:
+    fleet = [examples.frontend(), examples.nightly()]
+    api.cluster.add(examples.manifest(fleet[0]))
+    before = deepcopy(api.cluster.objects)
+    done = run_script(commands.render(fleet), tmp_path)
+    assert done.returncode != 0
+    assert "nightly" in done.stderr
+    assert api.cluster.objects == before

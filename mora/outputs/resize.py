@@ -1,0 +1,214 @@
+"""A shell script that resizes the pods that run, in place, without restarting them; and the template patch beside it.
+
+A resize changes pods, not the template: the next rollout brings the old numbers back. The template patch starts a
+rollout of its own, which replaces the very pods that were resized, so it stands in comments: for the next release.
+
+What the API server refuses is left out and said (https://kubernetes.io/docs/tasks/configure-pod-container/
+resize-container-resources/, "Limitations"): a change of the pod's QoS class, the removal of a request or a limit, init
+containers. Pods are found by their owners, never by name or label.
+"""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from mora.domain import Container, ContainerAdvice, Recommendation, Resources, Role
+from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.commands import command
+from mora.outputs.manifests import (
+    comment,
+    find_container,
+    header,
+    list_name,
+    nothing_to_write,
+    plain_resources,
+    title,
+    to_write,
+    why_no_patch,
+)
+from mora.outputs.patch import patch_of
+
+_HEAD = """\
+set -eu
+# Needs kubectl 1.32 or later and Kubernetes 1.33 or later (the feature is stable from 1.35).
+# A pod whose node has no room keeps its numbers and waits: kubectl get pod NAME -o yaml, condition PodResizePending.
+
+# owned KIND NAMESPACE OWNER_KIND OWNER_NAMES: names of the objects that the owners have and that have not ended
+owned() {
+  list=$(kubectl get "$1" -n "$2" -o go-template='{{range .items}}{{$m := .metadata}}{{$phase := .status.phase}}
+{{- range $m.ownerReferences}}{{.kind}}/{{.name}} {{$m.name}} {{$phase}}{{"\\n"}}{{end}}{{end}}') || return 1
+  printf '%s\\n' "$list" | awk -v kind="$3" -v names="$(printf '%s' "$4" | tr '\\n' ' ')" '
+    BEGIN { count = split(names, one, " "); for (n = 1; n <= count; n++) owners[kind "/" one[n]] = 1 }
+    $1 in owners && $3 != "Succeeded" && $3 != "Failed" { print $2 }'
+}
+
+# pods_of NAMESPACE KIND NAME: the pods of a workload, by their chain of owners
+pods_of() {
+  case "$2" in
+    Deployment | Rollout) sets=$(owned replicasets "$1" "$2" "$3") && owned pods "$1" ReplicaSet "$sets" ;;
+    CronJob) jobs=$(owned jobs "$1" "$2" "$3") && owned pods "$1" Job "$jobs" ;;
+    *) owned pods "$1" "$2" "$3" ;;
+  esac
+}
+
+# resize NAMESPACE KIND NAME PATCH [FLAG]: each pod in turn; the first that is refused ends the script
+resize() {
+  pods=$(pods_of "$1" "$2" "$3") || exit 1
+  [ -n "$pods" ] || echo "$2 $1/$3 has no pods now" >&2
+  for pod in $pods; do
+    kubectl patch pod "$pod" -n "$1" --subresource resize --type strategic ${5:-} -p "$4"
+  done
+}
+"""
+# Roles whose containers can be resized.
+_RESIZABLE = (Role.APP, Role.SIDECAR, Role.NATIVE_SIDECAR)
+
+
+def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
+    """One script for all workloads: all rehearsals, then all resizes; NotEnoughData where none has a number."""
+    if not any(map(to_write, recommendations)):
+        why = {r.workload.name: why_no_patch(r) for r in recommendations}
+        raise nothing_to_write("a resize", recommendations, why)
+    said: list[str] = []
+    resized: list[tuple[Recommendation, dict[str, Any]]] = []
+    for recommendation in recommendations:
+        patch, notes = pod_patch(recommendation)
+        said += ["", *header(recommendation), *(line for note in notes for line in comment(note))]
+        if patch:
+            resized.append((recommendation, patch))
+        if recommendation.retargets:
+            said += comment("its HPA has to be retargeted together with it: -o commands prints how")
+        template = patch_of(recommendation)
+        if template:
+            said += comment("with the next release, in the template (this starts a rollout):")
+            said.append(f"# {command(recommendation.workload, template)}")
+    lines = [*_HEAD.splitlines(), *said]
+    if resized:
+        lines += ["", "# 1. rehearse: the server checks it on every pod and changes nothing"]
+        lines += [_call(r, patch, flag=" --dry-run=server") for r, patch in resized]
+        lines += ["", "# 2. resize"]
+        lines += [_call(r, patch) for r, patch in resized]
+        lines += ["", "# 3. back to what was set before"]
+        lines += [f"# {_call(r, pod_patch(r, is_back=True)[0])}" for r, _ in resized]
+    return "\n".join(lines) + "\n"
+
+
+def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
+    """The script as a file."""
+    return {"resize.sh": render(recommendations, settings)}
+
+
+def _call(recommendation: Recommendation, patch: dict[str, Any], *, flag: str = "") -> str:
+    workload = recommendation.workload
+    text = json.dumps(patch, separators=(",", ":"))
+    return shlex.join(["resize", workload.namespace, workload.kind, workload.name, text]) + flag
+
+
+def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple[dict[str, Any], list[str]]:
+    """The strategic merge patch of each pod, empty where none can be; and what of the advice has to wait, in words."""
+    notes: list[str] = []
+    wanted: dict[str, Resources] = {}
+    for advice in to_write(recommendation):
+        if advice.role not in _RESIZABLE:
+            notes.append(f"container {advice.container} is an init container: it has ended, and cannot be resized")
+            continue
+        wanted[advice.container], waiting = _in_place(advice)
+        notes += waiting
+    notes += _quality_notes(recommendation, wanted)
+    if not wanted or _quality(recommendation, {}) != _quality(recommendation, wanted):
+        return {}, notes
+    lists: dict[str, list[dict[str, Any]]] = {}
+    for advice in to_write(recommendation):
+        if advice.container in wanted:
+            before = _now(advice)
+            if wanted[advice.container] != before:
+                amounts = plain_resources(before if is_back else wanted[advice.container])
+                lists.setdefault(list_name(advice.role), []).append({"name": advice.container, "resources": amounts})
+    if not lists:
+        notes.append("nothing to resize: the pods have these numbers")
+    return ({"spec": lists} if lists else {}), notes
+
+
+def _now(advice: ContainerAdvice) -> Resources:
+    return Resources(advice.cpu_request.now, advice.cpu_limit.now, advice.memory_request.now, advice.memory_limit.now)
+
+
+def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
+    """What a running container can be set to, and what has to wait for a rollout.
+
+    A request or limit that is not there cannot be taken back once it is set, so none is added either: a resize leads
+    back in full.
+    """
+    now, then, name = _now(advice), advice.resources, advice.container
+    notes: list[str] = []
+    cpu, cpu_limit = _amounts(
+        now.cpu_request_millicores, now.cpu_limit_millicores, then.cpu_request_millicores, then.cpu_limit_millicores
+    )
+    memory, memory_limit = _amounts(
+        now.memory_request_bytes, now.memory_limit_bytes, then.memory_request_bytes, then.memory_limit_bytes
+    )
+    set_ = Resources(cpu, cpu_limit, memory, memory_limit)
+    if now.cpu_limit_millicores is not None and then.cpu_limit_millicores is None:
+        notes.append(f"container {name} keeps a CPU limit until the next rollout: a resize cannot remove one")
+    if now.memory_limit_bytes is not None and then.memory_limit_bytes is None:
+        notes.append(f"container {name} keeps a memory limit until the next rollout: a resize cannot remove one")
+    for word, before, after in (
+        ("CPU request", now.cpu_request_millicores, then.cpu_request_millicores),
+        ("CPU limit", now.cpu_limit_millicores, then.cpu_limit_millicores),
+        ("memory request", now.memory_request_bytes, then.memory_request_bytes),
+        ("memory limit", now.memory_limit_bytes, then.memory_limit_bytes),
+    ):
+        if before is None and after is not None:
+            notes.append(f"container {name} gets its {word} with the next rollout: a resize could not take it back")
+    if memory_limit is not None and now.memory_limit_bytes is not None and memory_limit < now.memory_limit_bytes:
+        notes.append(
+            f"container {name}: a lower memory limit is refused by Kubernetes 1.33 and 1.34 unless its resizePolicy "
+            "restarts the container; from 1.35 on it is tried, and waits where the container uses more"
+        )
+    return set_, notes
+
+
+def _amounts(
+    request: int | None, limit: int | None, request_then: int | None, limit_then: int | None
+) -> tuple[int | None, int | None]:
+    """Request and limit in place: what is set changes, what is not set stays so, and no request exceeds its limit."""
+    new_request = None if request is None else (request if request_then is None else request_then)
+    if limit is None:
+        return new_request, None
+    new_limit = limit if limit_then is None else limit_then
+    return new_request, max(new_limit, new_request or 0)
+
+
+def _quality(recommendation: Recommendation, wanted: dict[str, Resources]) -> str:
+    """The QoS class of a pod with these resources.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
+    """
+    containers = [replace(c, resources=wanted.get(c.name, c.resources)) for c in recommendation.current.containers]
+    known = [*containers, *(Container(name, r) for name, r in wanted.items() if not _has(recommendation, name))]
+    amounts = [(c.resources.cpu_request_millicores, c.resources.cpu_limit_millicores) for c in known] + [
+        (c.resources.memory_request_bytes, c.resources.memory_limit_bytes) for c in known
+    ]
+    if all(request is None and limit is None for request, limit in amounts):
+        return "BestEffort"
+    # A limit without a request is a request of the same size.
+    is_guaranteed = all(limit is not None and request in (None, limit) for request, limit in amounts)
+    return "Guaranteed" if is_guaranteed else "Burstable"
+
+
+def _has(recommendation: Recommendation, name: str) -> bool:
+    return find_container(recommendation, name) is not None
+
+
+def _quality_notes(recommendation: Recommendation, wanted: dict[str, Resources]) -> list[str]:
+    before, after = _quality(recommendation, {}), _quality(recommendation, wanted)
+    if not wanted or before == after:
+        return []
+    return [
+        f"{title(recommendation.workload)}: not resized in place, since its pods would go from QoS class {before} to "
+        f"{after}, which the API server refuses; the template patch does it"
+    ]

@@ -1,0 +1,57 @@
+set -eu
+# Needs kubectl 1.32 or later and Kubernetes 1.33 or later (the feature is stable from 1.35).
+# A pod whose node has no room keeps its numbers and waits: kubectl get pod NAME -o yaml, condition PodResizePending.
+
+# owned KIND NAMESPACE OWNER_KIND OWNER_NAMES: names of the objects that the owners have and that have not ended
+owned() {
+  list=$(kubectl get "$1" -n "$2" -o go-template='{{range .items}}{{$m := .metadata}}{{$phase := .status.phase}}
+{{- range $m.ownerReferences}}{{.kind}}/{{.name}} {{$m.name}} {{$phase}}{{"\n"}}{{end}}{{end}}') || return 1
+  printf '%s\n' "$list" | awk -v kind="$3" -v names="$(printf '%s' "$4" | tr '\n' ' ')" '
+    BEGIN { count = split(names, one, " "); for (n = 1; n <= count; n++) owners[kind "/" one[n]] = 1 }
+    $1 in owners && $3 != "Succeeded" && $3 != "Failed" { print $2 }'
+}
+
+# pods_of NAMESPACE KIND NAME: the pods of a workload, by their chain of owners
+pods_of() {
+  case "$2" in
+    Deployment | Rollout) sets=$(owned replicasets "$1" "$2" "$3") && owned pods "$1" ReplicaSet "$sets" ;;
+    CronJob) jobs=$(owned jobs "$1" "$2" "$3") && owned pods "$1" Job "$jobs" ;;
+    *) owned pods "$1" "$2" "$3" ;;
+  esac
+}
+
+# resize NAMESPACE KIND NAME PATCH [FLAG]: each pod in turn; the first that is refused ends the script
+resize() {
+  pods=$(pods_of "$1" "$2" "$3") || exit 1
+  [ -n "$pods" ] || echo "$2 $1/$3 has no pods now" >&2
+  for pod in $pods; do
+    kubectl patch pod "$pod" -n "$1" --subresource resize --type strategic ${5:-} -p "$4"
+  done
+}
+
+# Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
+#   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)
+# no advice on replicas: no load was driven, so replicas are left as they are
+# no advice on logs cpu limit: no CPU limit
+# no advice on migrate cpu limit: no CPU limit
+# container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
+#   injects it says what it requests
+# container web keeps a CPU limit until the next rollout: a resize cannot remove one
+# container web: a lower memory limit is refused by Kubernetes 1.33 and 1.34 unless its resizePolicy restarts
+#   the container; from 1.35 on it is tried, and waits where the container uses more
+# container cache keeps a CPU limit until the next rollout: a resize cannot remove one
+# container cache: a lower memory limit is refused by Kubernetes 1.33 and 1.34 unless its resizePolicy
+#   restarts the container; from 1.35 on it is tried, and waits where the container uses more
+# container logs gets its memory limit with the next rollout: a resize could not take it back
+# container migrate is an init container: it has ended, and cannot be resized
+# with the next release, in the template (this starts a rollout):
+# kubectl patch deployment web -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"240m","memory":"400Mi"},"limits":{"cpu":null,"memory":"400Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"60m","memory":"160Mi"},"limits":{"cpu":null,"memory":"160Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"20m","memory":"48Mi"},"limits":{"memory":"48Mi"}}},{"name":"migrate","resources":{"requests":{"cpu":"200m","memory":"96Mi"},"limits":{"memory":"96Mi"}}}]}}}}'
+
+# 1. rehearse: the server checks it on every pod and changes nothing
+resize shop Deployment web '{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"240m","memory":"400Mi"},"limits":{"cpu":"800m","memory":"400Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"60m","memory":"160Mi"},"limits":{"cpu":"200m","memory":"160Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"20m","memory":"48Mi"}}}]}}' --dry-run=server
+
+# 2. resize
+resize shop Deployment web '{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"240m","memory":"400Mi"},"limits":{"cpu":"800m","memory":"400Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"60m","memory":"160Mi"},"limits":{"cpu":"200m","memory":"160Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"20m","memory":"48Mi"}}}]}}'
+
+# 3. back to what was set before
+# resize shop Deployment web '{"spec":{"containers":[{"name":"web","resources":{"requests":{"cpu":"400m","memory":"512Mi"},"limits":{"cpu":"800m","memory":"512Mi"}}},{"name":"cache","resources":{"requests":{"cpu":"100m","memory":"128Mi"},"limits":{"cpu":"200m","memory":"256Mi"}}}],"initContainers":[{"name":"logs","resources":{"requests":{"cpu":"50m","memory":"64Mi"}}}]}}'

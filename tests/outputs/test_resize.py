@@ -1,0 +1,176 @@
+"""The resize script does in place what the API server lets it, on the right pods, and says what has to wait."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mora.domain import Allocation, Container, Recommendation, Resources, Role, Workload
+from mora.errors import NotEnoughData
+from mora.outputs import resize
+from mora.quantities import MIB
+from tests.clusters.fake_api import FakeApi, FakeCluster
+from tests.outputs import examples
+from tests.outputs.checks import resources_in
+from tests.outputs.conftest import NEWEST
+from tests.outputs.conftest import run_script as run
+from tests.outputs.golden import golden
+
+# The first kubectl with --subresource resize.
+FIRST_MINOR = 32
+needs_resize = pytest.mark.skipif(NEWEST.minor < FIRST_MINOR, reason="kubectl before 1.32 cannot resize")
+
+
+def owner(kind: str, name: str) -> list[dict[str, str]]:
+    return [{"apiVersion": "apps/v1", "kind": kind, "name": name, "uid": f"{kind}-{name}"}]
+
+
+def pod(name: str, recommendation: Recommendation, owners: list[dict[str, str]], phase: str = "Running") -> Any:
+    template = deepcopy(examples.manifest(recommendation)["spec"]["template"])
+    for container in recommendation.current.containers:
+        if container.is_injected:
+            template["spec"]["containers"].append({"name": container.name, "image": container.image})
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "namespace": "shop", "ownerReferences": owners},
+        "spec": template["spec"],
+        "status": {"phase": phase},
+    }
+
+
+def standing(cluster: FakeCluster) -> None:
+    """The frontend with a running and a finished pod, a pod of another Deployment with the same labels, an orphan."""
+    frontend = examples.frontend()
+    for name, of in (("frontend-5d4", "frontend"), ("canary-77a", "frontend-canary")):
+        replica_set = {"apiVersion": "apps/v1", "kind": "ReplicaSet", "metadata": {"name": name, "namespace": "shop"}}
+        replica_set["metadata"]["ownerReferences"] = owner("Deployment", of)  # type: ignore[index]
+        manifest = examples.manifest(frontend)["spec"]
+        cluster.add({**replica_set, "spec": {"selector": manifest["selector"], "template": manifest["template"]}})
+    cluster.add(pod("frontend-5d4-a", frontend, owner("ReplicaSet", "frontend-5d4")))
+    cluster.add(pod("frontend-5d4-b", frontend, owner("ReplicaSet", "frontend-5d4"), phase="Failed"))
+    cluster.add(pod("canary-77a-c", frontend, owner("ReplicaSet", "canary-77a")))
+    cluster.add(pod("orphan", frontend, []))
+
+
+def server(cluster: FakeCluster, name: str) -> Resources:
+    containers = cluster.get("Pod", name)["spec"]["containers"]
+    return resources_in(next(item for item in containers if item["name"] == "server"))
+
+
+@needs_resize
+def test_running_pods_of_the_workload_alone_are_resized_and_back(api: FakeApi, tmp_path: Path) -> None:
+    standing(api.cluster)
+    text = golden("frontend.resize.sh", resize.render([examples.frontend()]))
+    done = run(text, tmp_path)
+    assert done.returncode == 0, done.stderr
+    # The CPU limit stays: a resize cannot remove one.
+    assert server(api.cluster, "frontend-5d4-a") == Resources(254, 1000, 228 * MIB, 228 * MIB)
+    before = Resources(500, 1000, 64 * MIB, 128 * MIB)
+    for untouched in ("frontend-5d4-b", "canary-77a-c", "orphan"):
+        assert server(api.cluster, untouched) == before
+    back = [line.removeprefix("# ") for line in text.splitlines() if line.startswith("# resize shop")]
+    head = text[: text.index("\n# Deployment shop/frontend")]
+    assert run("\n".join([head, *back]), tmp_path).returncode == 0
+    assert server(api.cluster, "frontend-5d4-a") == before
+
+
+@needs_resize
+def test_a_refusal_ends_the_script_before_anything_is_changed(api: FakeApi, tmp_path: Path) -> None:
+    standing(api.cluster)
+    before = deepcopy(api.cluster.objects)
+    api.cluster.forbidden.add(("patch", "pods/resize"))
+    done = run(resize.render([examples.frontend()]), tmp_path)
+    assert done.returncode != 0
+    assert "forbidden" in done.stderr.lower()
+    assert api.cluster.objects == before
+
+
+@needs_resize
+def test_pods_that_cannot_be_listed_are_an_error_and_not_none(api: FakeApi, tmp_path: Path) -> None:
+    standing(api.cluster)
+    api.cluster.forbidden.add(("list", "replicasets"))
+    done = run(resize.render([examples.frontend()]), tmp_path)
+    assert done.returncode != 0
+    assert "replicasets" in done.stderr
+    assert not api.cluster.patches
+
+
+@needs_resize
+def test_pods_of_a_cronjob_and_a_rollout_are_found_by_their_owners(api: FakeApi, tmp_path: Path) -> None:
+    nightly, canary = examples.nightly(), examples.canary()
+    job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "nightly-29", "namespace": "shop"}}
+    job["metadata"]["ownerReferences"] = owner("CronJob", "nightly")  # type: ignore[index]
+    template = examples.manifest(nightly)["spec"]["jobTemplate"]["spec"]["template"]
+    api.cluster.add({**job, "spec": {"template": template}})
+    report = pod("nightly-29-x", canary, owner("Job", "nightly-29"))
+    report["spec"] = deepcopy(template["spec"])
+    api.cluster.add(report)
+    done = run(resize.render([nightly]), tmp_path)
+    assert done.returncode == 0, done.stderr
+    item = api.cluster.get("Pod", "nightly-29-x")["spec"]["containers"][0]
+    assert resources_in(item).memory_request_bytes == 900 * MIB
+
+
+def test_what_cannot_be_done_in_place_is_said() -> None:
+    text = " ".join(golden("meshed.resize.sh", resize.render([examples.meshed()])).replace("\n#", "").split())
+    assert "container web keeps a CPU limit until the next rollout" in text
+    assert "container migrate is an init container" in text
+    assert "container logs gets its memory limit with the next rollout" in text
+    assert "a lower memory limit is refused by Kubernetes 1.33 and 1.34" in text
+    body, _ = resize.pod_patch(examples.meshed())
+    assert [item["name"] for item in body["spec"]["containers"]] == ["web", "cache"]
+    assert [item["name"] for item in body["spec"]["initContainers"]] == ["logs"]
+
+
+def sized(now: Resources, then: Resources) -> Recommendation:
+    advice = examples.other("server", Role.APP, now, then)
+    return replace(
+        examples.frontend(),
+        workload=Workload("shop", "web"),
+        current=Allocation(2, (Container("server", now, is_main=True),)),
+        cpu_request=advice.cpu_request,
+        cpu_limit=advice.cpu_limit,
+        memory_request=advice.memory_request,
+        memory_limit=advice.memory_limit,
+    )
+
+
+def test_a_change_of_the_qos_class_is_left_to_the_rollout() -> None:
+    guaranteed = sized(Resources(500, 500, 512 * MIB, 512 * MIB), Resources(200, None, 300 * MIB, 300 * MIB))
+    body, notes = resize.pod_patch(guaranteed)
+    assert body == {}
+    assert any("QoS class Guaranteed to Burstable" in note for note in notes)
+    assert "\nresize shop" not in resize.render([guaranteed])
+    assert "kubectl patch deployment web" in resize.render([guaranteed])
+    assert resize.pod_patch(sized(Resources(), Resources(200, None, 300 * MIB, None)))[0] == {}
+
+
+def test_a_request_never_passes_a_limit_that_stays() -> None:
+    body, _ = resize.pod_patch(sized(Resources(500, 800, 64 * MIB, None), Resources(1200, None, 64 * MIB, None)))
+    assert body["spec"]["containers"][0]["resources"] == {
+        "requests": {"cpu": "1200m", "memory": "64Mi"},
+        "limits": {"cpu": "1200m"},
+    }
+
+
+def test_the_template_patch_stands_beside_it_as_a_comment() -> None:
+    text = resize.render([examples.frontend()])
+    assert "# kubectl patch deployment frontend -n shop --type strategic -p" in text
+    assert "\nkubectl patch deployment" not in text
+    assert resize.files([examples.frontend()]) == {"resize.sh": text}
+
+
+def test_a_job_that_runs_can_be_resized_though_its_template_cannot_be_changed() -> None:
+    text = resize.render([examples.migration()])
+    assert "resize shop Job migration" in text
+    assert "kubectl patch job" not in text
+
+
+def test_without_a_number_there_is_no_script() -> None:
+    with pytest.raises(NotEnoughData, match="12 samples"):
+        resize.render([examples.unknown()])
