@@ -64,7 +64,7 @@ from mora.domain import (
     Workload,
     check_name,
 )
-from mora.errors import BadInput, BadModel, MoraError, NotEnoughData, StaleAnswer
+from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughData, StaleAnswer
 
 if TYPE_CHECKING:
     from mora.backtest.policy import Series
@@ -671,8 +671,12 @@ def find_standings(
     if kubernetes:
         from mora.clusters.inventory import KubernetesInventory
 
-        inventory = KubernetesInventory()
-        found = inventory.standings(namespace, selector)
+        try:
+            inventory = KubernetesInventory()
+            found = inventory.standings(namespace, selector)
+        except ClusterError as error:
+            also = "Or find the workloads in Prometheus alone: --no-kubernetes"
+            raise ClusterError(error.message, hint=f"{error.hint}\n      {also}" if error.hint else also) from error
         for reason in inventory.remarks:
             remark(reason.text)
     else:

@@ -3,26 +3,76 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mora.cli.common import EXIT_CHANGE_DUE, DataDir, IncludeFlagged, ModelsDir, Namespace, SandboxName, settings_of
+from mora import registry
+from mora.cli.common import (
+    EXIT_CHANGE_DUE,
+    DataDir,
+    IncludeFlagged,
+    ModelsDir,
+    Namespace,
+    PrometheusUrl,
+    SandboxName,
+    settings_of,
+)
+from mora.cli.fleet import (
+    AllNamespaces,
+    AllowJvmCut,
+    Asked,
+    ClusterLabel,
+    CpuPrice,
+    Exclude,
+    HelmPath,
+    History,
+    IncludeSidecars,
+    MemoryPrice,
+    NoKubernetes,
+    RetargetHpa,
+    Selector,
+    advice_from_history,
+    is_change_due,
+    output_settings,
+)
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
-    from mora.domain import Allocation, Recommendation, Workload
+    from mora.config import Settings
+    from mora.domain import Allocation, Recommendation, Standing, Workload
+    from mora.outputs import OutputSettings
 
 
 def recommend(
-    services: Annotated[list[str] | None, typer.Argument(help="Services, e.g. frontend.", show_default=False)] = None,
-    all_services: Annotated[bool, typer.Option("--all", help="Every service that has a model.")] = False,
+    services: Annotated[
+        list[str] | None,
+        typer.Argument(help="Services, or workloads: frontend, deployment/frontend.", show_default=False),
+    ] = None,
+    all_services: Annotated[
+        bool, typer.Option("--all", help="Every service that has a model; with --prometheus every workload.")
+    ] = False,
+    prometheus: PrometheusUrl = None,
+    history: History = None,
+    all_namespaces: AllNamespaces = False,
+    selector: Selector = None,
+    no_kubernetes: NoKubernetes = False,
+    cluster: ClusterLabel = None,
+    exclude: Exclude = None,
+    include_sidecars: IncludeSidecars = False,
+    retarget_hpa: RetargetHpa = False,
+    allow_jvm_cut: AllowJvmCut = False,
+    cpu_price: CpuPrice = None,
+    memory_price: MemoryPrice = None,
+    helm_path: HelmPath = None,
     output: Annotated[
         str | None,
         typer.Option(
-            "--output", "-o", help="table, json, yaml, patch, kustomize, vpa, hpa or commands.", show_default="table"
+            "--output",
+            "-o",
+            help=", ".join(registry.names("outputs")) + ".",
+            show_default="table",
         ),
     ] = None,
     users: Annotated[
@@ -86,7 +136,10 @@ def recommend(
     vpa_cpu: Annotated[
         bool, typer.Option("--vpa-cpu", help="With -o vpa: CPU as well; not together with an HPA on CPU.")
     ] = False,
-    why: Annotated[bool, typer.Option("--why/--no-why", help="Reasons below the table.")] = True,
+    why: Annotated[
+        bool | None,
+        typer.Option("--why/--no-why", help="Reasons below the table.", show_default="with few workloads"),
+    ] = None,
     stale_ok: Annotated[
         bool, typer.Option("--stale-ok", help="Answer although the data is old, or image or limits have changed since.")
     ] = False,
@@ -100,15 +153,25 @@ def recommend(
 ) -> None:
     """Say what services should request, be limited to and run as, why, and how sure that is.
 
+    From what MOrA collected and trained (data/, models/), which knows of
+    loads, replicas and response times:
+
     \b
     mora recommend frontend             the highest load that kept the SLO
     mora recommend frontend --users 200 --scenario checkout
     mora recommend frontend --hold 1h   observed data: for the coming hour
     mora recommend frontend -o patch > p.yaml
     kubectl patch deployment frontend --patch-file p.yaml
-    """
-    from mora import pipeline
 
+    With --prometheus, --history, -A, -l, --no-kubernetes or a name like
+    deployment/frontend: from what the cluster's Prometheus already knows,
+    every container of every workload:
+
+    \b
+    mora recommend -n shop --all --prometheus http://127.0.0.1:9090
+    mora recommend deployment/frontend -n shop --history 7d
+    mora recommend -A -o kustomize --out overlays/mora
+    """
     settings = settings_of(
         output=output,
         data_dir=data,
@@ -121,17 +184,89 @@ def recommend(
         min_replicas=min_replicas,
         max_replicas=max_replicas,
         allow_any_step=allow_any_step or None,
+        prometheus_url=prometheus,
+        prometheus_cluster=cluster,
+        history_seconds=history,
+        include_sidecars=include_sidecars or None,
+        allow_jvm_cut=allow_jvm_cut or None,
+        touch_autoscaled=retarget_hpa or None,
+        cpu_price=cpu_price,
+        memory_price=memory_price,
     )
+    asked = Asked(
+        names=tuple(dict.fromkeys(services or [])),
+        everything=all_services,
+        all_namespaces=all_namespaces,
+        selector=selector,
+        no_kubernetes=no_kubernetes,
+        exclude=tuple(exclude or ()),
+    )
+    advice: list[Recommendation]
+    standings: list[Standing] = []
+    if from_history := asked.flags(settings):
+        of_loads = {"--users": users, "--scenario": scenario, "--target": target, "--include-flagged": include_flagged}
+        _refuse(from_history, [flag for flag, value in of_loads.items() if value])
+        advice, standings = advice_from_history(asked, settings, stale_ok=stale_ok)
+    else:
+        advice = _from_models(
+            asked,
+            settings,
+            users=users,
+            scenario=scenario,
+            target=target,
+            sandbox=sandbox,
+            stale_ok=stale_ok,
+            include_flagged=include_flagged,
+        )
+    told = output_settings(
+        settings,
+        standings,
+        helm_paths=helm_path or (),
+        why=why,
+        vpa_cpu=vpa_cpu,
+        kustomize_version=kustomize_version,
+    )
+    _print_advice(advice, settings.output, out, told)
+    if fail_on_change and any(is_change_due(recommendation) for recommendation in advice):
+        raise typer.Exit(EXIT_CHANGE_DUE)
+
+
+def _refuse(from_history: list[str], of_loads: list[str]) -> None:
+    if not of_loads:
+        return
+    raise BadInput(
+        f"{from_history[0]} asks for the cluster's own history, which tells of no other load, target or experiment: "
+        f"{', '.join(of_loads)} cannot be answered from it.",
+        hint=f"Leave out {', '.join(of_loads)}, or {from_history[0]}.",
+    )
+
+
+def _from_models(
+    asked: Asked,
+    settings: Settings,
+    *,
+    users: int | None,
+    scenario: str | None,
+    target: str | None,
+    sandbox: str,
+    stale_ok: bool,
+    include_flagged: bool,
+) -> list[Recommendation]:
+    """Recommendations from the data and the models at hand."""
+    from mora import pipeline
+
     known = pipeline.list_models(settings.models_dir, settings.namespace)
-    names = known if all_services else list(dict.fromkeys(services or []))
+    names = known if asked.everything else list(asked.names)
     if not names:
         raise BadInput(
             f"There is no model in {settings.models_dir}."
-            if all_services
+            if asked.everything
             else "Which service? Name one or more, or give --all.",
-            hint=f"There are models of {', '.join(known)}." if known else "Train one: mora train frontend",
+            hint=f"There are models of {', '.join(known)}."
+            if known
+            else "Train one (mora train frontend), or ask a Prometheus: mora recommend --all --prometheus URL",
         )
-    advice = [
+    return [
         pipeline.recommend(
             name,
             users=users,
@@ -152,9 +287,6 @@ def recommend(
         for name in names
         for model in [pipeline.load_model(name, models_dir=settings.models_dir, namespace=settings.namespace)]
     ]
-    _print_advice(advice, settings.output, out, kustomize_version=kustomize_version, why=why, vpa_cpu=vpa_cpu)
-    if fail_on_change and any(_is_change_due(recommendation) for recommendation in advice):
-        raise typer.Exit(EXIT_CHANGE_DUE)
 
 
 def _standing_now(workload: Workload, target: str | None, sandbox: str) -> Allocation | None:
@@ -166,39 +298,13 @@ def _standing_now(workload: Workload, target: str | None, sandbox: str) -> Alloc
     return pipeline.open_cluster(target, sandbox=sandbox).allocation(workload)
 
 
-def _print_advice(
-    advice: list[Recommendation],
-    output: str,
-    out: Path | None,
-    *,
-    kustomize_version: str | None,
-    why: bool,
-    vpa_cpu: bool,
-) -> None:
+def _print_advice(advice: list[Recommendation], output: str, out: Path | None, told: OutputSettings) -> None:
     from mora import pipeline
-    from mora.outputs import OutputSettings
 
-    settings = OutputSettings(why=why, vpa_cpu=vpa_cpu)
-    if kustomize_version is not None:
-        settings = replace(settings, kustomize_version=kustomize_version)
     if out is None:
-        sys.stdout.write(pipeline.render(advice, output, settings))
+        sys.stdout.write(pipeline.render(advice, output, told))
         return
     if output != "kustomize":
         raise BadInput("--out writes a kustomize overlay.", hint="Add -o kustomize, or redirect what is printed.")
-    for path in pipeline.write_kustomize(advice, out, settings):
+    for path in pipeline.write_kustomize(advice, out, told):
         print(path)
-
-
-def _is_change_due(recommendation: Recommendation) -> bool:
-    parts = (
-        recommendation.cpu_request,
-        recommendation.cpu_limit,
-        recommendation.memory_request,
-        recommendation.memory_limit,
-        recommendation.replicas,
-    )
-    return any(
-        (part.is_unset and part.now is not None) or (part.value is not None and part.value != part.now)
-        for part in parts
-    )

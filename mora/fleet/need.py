@@ -71,7 +71,7 @@ def need_of(
         cpu=cpu if isinstance(cpu, TargetDemand) else None,
         memory=memory if isinstance(memory, TargetDemand) else None,
         replicas=None,
-        startup_cpu_cores=_known(history.startup_cpu_cores),
+        startup_cpu_cores=_startup_cpu(history, window),
         startup_memory_bytes=_known(history.startup_mem_bytes),
         oom_kills=history.oom_kills,
         oom_peak_bytes=_known(history.oom_limit_bytes) if history.oom_kills else None,
@@ -145,6 +145,14 @@ def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
         f"{_words(LEAST_SPAN)} and {LEAST_SAMPLES} samples are the least"
     )
     return Reason("too-little-data", text)
+
+
+def _startup_cpu(history: ContainerHistory, window: Window) -> float | None:
+    """The CPU peak of pods' first minutes, where it stands out: what is no higher than steady use is no start-up."""
+    peak = _known(history.startup_cpu_cores)
+    recent = history.cpu_cores[-_count(_WEEK, window) - _quiet(history.cpu_cores) :]
+    known = recent[~np.isnan(recent)]
+    return None if peak is None or (len(known) and peak <= known.max()) else peak
 
 
 # --- jobs ------------------------------------------------------------------------------------------------------------

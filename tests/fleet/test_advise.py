@@ -176,6 +176,16 @@ def test_start_up_peaks_are_kept_apart_and_covered() -> None:
     assert "at start-up" in words(advice.memory_request)
 
 
+def test_a_start_up_that_is_like_any_other_minute_raises_nothing() -> None:
+    use = steady(0.2)
+    use[::50] = 0.6
+    bare, started = (
+        advised(seen=history(container_history(cpu_cores=use, startup_cpu_cores=peak))) for peak in (None, 0.55)
+    )
+    assert bare.cpu_request.value == started.cpu_request.value
+    assert (bare.cpu_request.value or 0) < 550
+
+
 def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
     killed = container_history(oom_kills=2, oom_limit_bytes=1000.0 * MIB)
     advice = advised(seen=history(killed))

@@ -1,0 +1,241 @@
+"""What `mora recommend` and `mora explain` share where they read what a cluster already knows: options and the road."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mora.cli.common import progress, say
+from mora.errors import BadInput
+
+if TYPE_CHECKING:
+    from mora.config import Settings
+    from mora.domain import FleetSource, Recommendation, Standing
+    from mora.outputs import OutputSettings
+
+_PANEL = "From what the cluster's Prometheus knows"
+
+AllNamespaces = Annotated[
+    bool, typer.Option("--all-namespaces", "-A", help="Workloads of every namespace.", rich_help_panel=_PANEL)
+]
+Selector = Annotated[
+    str | None,
+    typer.Option(
+        "--selector",
+        "-l",
+        help="Workloads with these labels, e.g. app=shop,tier!=test.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+History = Annotated[
+    str | None,
+    typer.Option(
+        "--history", help="How far back Prometheus is read, e.g. 14d.", show_default="14d", rich_help_panel=_PANEL
+    ),
+]
+NoKubernetes = Annotated[
+    bool,
+    typer.Option(
+        "--no-kubernetes", help="Find workloads in Prometheus alone (kube-state-metrics).", rich_help_panel=_PANEL
+    ),
+]
+ClusterLabel = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="The label `cluster`, where one Prometheus holds several.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--exclude",
+        help="Leave a window of the history out: 2026-11-01T00:00/2026-11-01T06:00 (UTC). Repeatable.",
+        show_default=False,
+        rich_help_panel=_PANEL,
+    ),
+]
+IncludeSidecars = Annotated[
+    bool, typer.Option("--include-sidecars", help="Size injected and native sidecars as well.", rich_help_panel=_PANEL)
+]
+AllowJvmCut = Annotated[
+    bool, typer.Option("--allow-jvm-cut", help="Cut memory of Java virtual machines, too.", rich_help_panel=_PANEL)
+]
+RetargetHpa = Annotated[
+    bool,
+    typer.Option(
+        "--retarget-hpa",
+        help="Change requests that an HPA scales on, and print the HPA as it must become with them.",
+        rich_help_panel=_PANEL,
+    ),
+]
+CpuPrice = Annotated[
+    float | None, typer.Option("--cpu-price", help="Of a core an hour: savings in money.", show_default=False)
+]
+MemoryPrice = Annotated[
+    float | None, typer.Option("--memory-price", help="Of a GiB an hour: savings in money.", show_default=False)
+]
+HelmPath = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--helm-path",
+        help="With -o helm-values: where a container's resources are, server=frontend.resources. Repeatable.",
+        show_default=False,
+    ),
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Which workloads are asked for, and from what."""
+
+    names: tuple[str, ...] = ()
+    everything: bool = False
+    all_namespaces: bool = False
+    selector: str | None = None
+    no_kubernetes: bool = False
+    exclude: tuple[str, ...] = ()
+
+    def flags(self, settings: Settings) -> list[str]:
+        """What was given that only the cluster's own history answers."""
+        from mora.fleet.names import names_a_kind
+
+        given = {
+            "--prometheus": settings.origin("prometheus_url") == "--prometheus",
+            "--history": settings.origin("history_seconds") == "--history",
+            "--cluster": settings.origin("prometheus_cluster") == "--cluster",
+            "-A": self.all_namespaces,
+            "-l": self.selector is not None,
+            "--no-kubernetes": self.no_kubernetes,
+            "--exclude": bool(self.exclude),
+            "--include-sidecars": settings.origin("include_sidecars") == "--include-sidecars",
+            "--allow-jvm-cut": settings.origin("allow_jvm_cut") == "--allow-jvm-cut",
+        }
+        named = [name for name in self.names if names_a_kind(name)]
+        return [flag for flag, is_given in given.items() if is_given] + named
+
+    def check(self, settings: Settings) -> None:
+        """Refuse what cannot be meant together."""
+        if self.all_namespaces and settings.origin("namespace") == "--namespace":
+            raise BadInput("-A is every namespace, and -n names one.", hint="Give one of them.")
+        if not (self.names or self.everything or self.all_namespaces or self.selector):
+            raise BadInput(
+                "Which workloads?", hint="Name them (deployment/frontend), or give --all, -A, or a label selector (-l)."
+            )
+        if self.names and (self.everything or self.all_namespaces):
+            raise BadInput("Workloads are named, and all are asked for.", hint="Give names, or --all or -A.")
+
+
+def advice_from_history(
+    asked: Asked, settings: Settings, *, stale_ok: bool
+) -> tuple[list[Recommendation], list[Standing]]:
+    """Recommendations for what is asked, from what the cluster's Prometheus knows; and the workloads as they stand."""
+    from mora import pipeline
+
+    asked.check(settings)
+    fleet = pipeline.fleet_settings(settings, excluded=asked.exclude)
+    source = pipeline.open_fleet(settings)
+    namespace = None if asked.all_namespaces else settings.namespace
+    standings = pipeline.find_standings(
+        source,
+        namespace=namespace,
+        selector=asked.selector,
+        names=asked.names,
+        kubernetes=not asked.no_kubernetes,
+        remark=say,
+    )
+    if not asked.names and asked.selector is None:
+        _tell_unmatched(settings, standings, namespace)
+    with progress() as reporter:
+        advice = list(
+            pipeline.recommend_fleet(
+                standings,
+                source,
+                pipeline.fleet_window(timedelta(seconds=settings.history_seconds)),
+                settings=fleet,
+                models_dir=settings.models_dir,
+                data_dir=settings.data_dir,
+                slo=settings.slo,
+                stale_ok=stale_ok,
+                reporter=reporter,
+            )
+        )
+    return _said_once(advice, source), standings
+
+
+def _tell_unmatched(settings: Settings, standings: Sequence[Standing], namespace: str | None) -> None:
+    """A workload that is written wrong in mora.toml keeps its floor to itself; that must not go unseen."""
+    there = {f"{one.workload.namespace}/{one.workload.name}" for one in standings}
+    for name in settings.workloads:
+        if name not in there and namespace in (None, name.partition("/")[0]):
+            say(f'[workloads."{name}"] in mora.toml meets no workload.')
+
+
+def _said_once(advice: list[Recommendation], source: FleetSource) -> list[Recommendation]:
+    """What a source warns of for all workloads is said once, and not under each of many."""
+    shared = set(getattr(source, "warnings", ()))
+    if len(advice) < 2 or not shared:
+        return advice
+    for warning in sorted(shared):
+        say(warning)
+    return [
+        replace(one, reasons=tuple(why for why in one.reasons if why.code != "source" or why.text not in shared))
+        for one in advice
+    ]
+
+
+def output_settings(
+    settings: Settings,
+    standings: Sequence[Standing],
+    *,
+    helm_paths: Sequence[str] = (),
+    why: bool | None = None,
+    vpa_cpu: bool = False,
+    kustomize_version: str | None = None,
+) -> OutputSettings:
+    """What the outputs are told: flag > mora.toml > annotation of the workload, for the places of Helm values."""
+    from mora.fleet.overrides import helm_paths as annotated_paths
+    from mora.outputs import OutputSettings
+    from mora.outputs.helm import parse_path
+    from mora.savings import Prices
+
+    told = OutputSettings(
+        why=why,
+        vpa_cpu=vpa_cpu,
+        helm_paths={
+            **annotated_paths(standings),
+            **dict(parse_path(f"{name}={path}") for name, path in settings.helm_paths.items()),
+            **dict(parse_path(text) for text in helm_paths),
+        },
+        min_change=settings.min_change,
+    )
+    if kustomize_version is not None:
+        told = replace(told, kustomize_version=kustomize_version)
+    cpu, memory = settings.cpu_price, settings.memory_price
+    if cpu is None and memory is None:
+        return told
+    usual = Prices()
+    prices = Prices(
+        usual.cpu_per_core_hour if cpu is None else cpu,
+        usual.memory_per_gib_hour if memory is None else memory,
+        settings.currency,
+    )
+    return replace(told, prices=prices)
+
+
+def is_change_due(recommendation: Recommendation) -> bool:
+    """Whether any number of any container, a replica count or an HPA's target is to be changed."""
+    parts = [recommendation.replicas]
+    for one in recommendation.containers:
+        parts += [one.cpu_request, one.cpu_limit, one.memory_request, one.memory_limit]
+    return bool(recommendation.retargets) or any(
+        (part.is_unset and part.now is not None) or (part.value is not None and part.value != part.now)
+        for part in parts
+    )
