@@ -22,6 +22,15 @@ NAIVE = "naive"
 BOUND_LEVEL = 0.9
 # Confidence leans on the prior as if it were this many holds.
 PRIOR_HOLDS = 8
+# Learnt shares below this are not told.
+LEAST_TOLD_SHARE = 0.01
+# The plain forecasts, as a reason names them.
+_PLAIN_WORDS = {
+    NAIVE: "the naive forecast",
+    "last": "the last value",
+    "yesterday": "the same time yesterday",
+    "slots": "the week's median by time of day",
+}
 # On fewer holds no forecaster is called worse than another.
 LEAST_HOLDS_TO_JUDGE = 3
 # A smaller difference is none, however regular.
@@ -49,6 +58,7 @@ def choose_weights(
     subject: str | None = None,
     values: Mapping[str, Sequence[float]] | None = None,
     truth: Sequence[float] | None = None,
+    plain: Sequence[str] = (),
 ) -> Weights:
     """The default weights, less those of parts that do not earn theirs on the holds that choose.
 
@@ -58,7 +68,11 @@ def choose_weights(
         stretch does not overturn the default. Its weight goes to the other part, or to the naive forecast where that
         is worse too.
     learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
-        (`values` and `truth` per hold are needed).
+        (`values` and `truth` per hold are needed); with `plain`, of all forecasts by their errors.
+    plain: on observed data, the plain forecasts among `errors`. The best of them is then the yardstick, and a part that
+        errs more on average is worse: with twenty holds and more, and a mixture of plain forecasts to take over its
+        weight, waiting for a proof costs more than it saves (experiments/benchmarks/forecast.py). They share that
+        weight, and learnt ones all of it, in inverse proportion to their squared errors.
     subject: what is forecast, for the reasons; the target's name by default.
 
     >>> from mora.domain import Target
@@ -71,24 +85,40 @@ def choose_weights(
         raise BadInput(f"Weights must be at least 0 and sum to 1; these sum to {total:g}.")
     reasons: list[Reason] = []
     what = subject or target.value
+    known = [name for name in plain if name in errors]
+    yardstick = min(known, key=lambda name: float(np.mean(errors[name]))) if known else NAIVE
+    is_worse = is_larger if known else is_clearly_worse
+    handed_on = 0.0
     standing = {name: share for name, share in default.items() if share > 0}
     for name in list(standing):
+        share = standing[name]
         if name not in errors:
             del standing[name]
+            handed_on += share
             reasons.append(Reason("part-failed", f"{name} gives no forecast of {what}: its weight goes on"))
-        elif NAIVE in errors and is_clearly_worse(errors[name], errors[NAIVE]):
+        elif yardstick in errors and is_worse(errors[name], errors[yardstick]):
             del standing[name]
-            ratio = float(np.mean(errors[name])) / max(float(np.mean(errors[NAIVE])), 1e-300)
+            handed_on += share
+            ratio = float(np.mean(errors[name])) / max(float(np.mean(errors[yardstick])), 1e-300)
             many = "many times" if ratio > 99 else f"{ratio:.2f} times"
+            taker = "the plain forecasts" if known else "what does better"
             reasons.append(
                 Reason(
                     "worse-than-naive",
-                    f"{name} errs {many} as much as the naive forecast of {what} on {len(errors[name])} "
-                    "held-out stretches: its weight goes to what does better",
+                    f"{name} errs {many} as much as {_PLAIN_WORDS[yardstick]} of {what} on {len(errors[name])} "
+                    f"held-out stretches: its weight goes to {taker}",
                 )
             )
+    if known and learnt:
+        standing = _by_inverse_squares(sorted(errors), errors)
+        words = ", ".join(f"{share:.2f} {name}" for name, share in standing.items() if share >= LEAST_TOLD_SHARE)
+        held_out = len(errors[yardstick])
+        told = Reason("weights-learnt", f"weights of {what} learnt on {held_out} holds: {words}")
+        return Weights(standing, (*(reason for reason in reasons if reason.code == "part-failed"), told))
+    if known and handed_on > 0:
+        standing |= {name: handed_on * share for name, share in _by_inverse_squares(known, errors).items()}
     if not standing:
-        return Weights({NAIVE: 1.0}, tuple(reasons))
+        return Weights({yardstick: 1.0}, tuple(reasons))
     if learnt and len(standing) > 1:
         if values is None or truth is None:
             raise BadInput("Learning weights needs the forecasts and the truth of every hold.")
@@ -97,6 +127,26 @@ def choose_weights(
         reasons.append(Reason("weights-learnt", f"weights of {what} learnt on {len(truth)} holds: {words}"))
     share_left = sum(standing.values())
     return Weights({name: share / share_left for name, share in standing.items()}, tuple(reasons))
+
+
+def _by_inverse_squares(names: Sequence[str], errors: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Shares in inverse proportion to the square of each mean error (Bates & Granger 1969, "The combination of
+    forecasts", with no regard to how they err together: that takes more holds than a service has).
+
+    >>> _by_inverse_squares(["a", "b"], {"a": [1.0, 1.0], "b": [2.0, 2.0]})
+    {'a': 0.8, 'b': 0.2}
+    """
+    mean = {name: float(np.mean(errors[name])) for name in names}
+    # One that never erred takes nearly all, and where none did they share alike.
+    best = max(min(mean.values()), 1e-6 * max(mean.values())) or 1.0
+    worth = {name: (best / max(error, best)) ** 2 for name, error in mean.items()}
+    total = sum(worth.values())
+    return {name: value / total for name, value in worth.items()}
+
+
+def is_larger(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
+    """Whether errors are larger on average, of three holds at least."""
+    return len(errors) >= LEAST_HOLDS_TO_JUDGE and float(np.mean(errors)) > float(np.mean(yardstick))
 
 
 def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> bool:

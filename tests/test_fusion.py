@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mora.domain import Target
 from mora.errors import BadInput, NotEnoughData
-from mora.fusion import choose_weights, confidence, conformal_multiplier, is_clearly_worse
+from mora.fusion import DEFAULT_WEIGHTS, choose_weights, confidence, conformal_multiplier, is_clearly_worse
 
 EVEN = [1.0, 1.2, 0.9, 1.1]
 amounts = st.floats(0.01, 1e6)
@@ -157,3 +157,50 @@ def test_equal_errors_and_regular_trifles_are_not_worse() -> None:
     assert not is_clearly_worse([0, 0, 0], [0, 0, 0])
     assert not is_clearly_worse([1.01, 1.01, 1.01], [1, 1, 1])
     assert is_clearly_worse([1.03, 1.03, 1.03], [1, 1, 1])
+
+
+# --- with plain forecasts beside the parts ---------------------------------------------------------------------------
+
+PLAIN = ("naive", "last")
+
+
+def test_a_part_that_errs_more_than_the_best_plain_forecast_hands_its_weight_to_the_plain_ones() -> None:
+    errors = {"prophet": [3.0, 3.0, 3.0], "lstm": [1.0, 1.0, 1.0], "naive": [4.0, 4.0, 4.0], "last": [2.0, 2.0, 2.0]}
+    weights = choose_weights(Target.CPU, errors, plain=PLAIN)
+    # 0.4 shared as 1/16 to 1/4.
+    assert weights.shares == pytest.approx({"lstm": 0.6, "naive": 0.08, "last": 0.32})
+    assert weights.reasons[0].text == (
+        "prophet errs 1.50 times as much as the last value of cpu on 3 held-out stretches: its weight goes to the "
+        "plain forecasts"
+    )
+
+
+def test_a_part_that_failed_leaves_its_weight_to_the_plain_forecasts_too() -> None:
+    weights = choose_weights(Target.CPU, {"prophet": [1.0] * 3, "naive": [2.0] * 3, "last": [2.0] * 3}, plain=PLAIN)
+    assert weights.shares == pytest.approx({"prophet": 0.4, "naive": 0.3, "last": 0.3})
+
+
+def test_two_holds_judge_no_part() -> None:
+    errors = {"prophet": [3.0, 3.0], "lstm": [3.0, 3.0], "naive": [1.0, 1.0]}
+    assert choose_weights(Target.CPU, errors, plain=PLAIN).shares == DEFAULT_WEIGHTS
+
+
+def test_learnt_weights_go_to_every_forecast_by_its_squared_error_and_are_told() -> None:
+    errors = {"prophet": [2.0] * 3, "lstm": [1.0] * 3, "naive": [2.0] * 3, "last": [2.0] * 3}
+    weights = choose_weights(Target.CPU, errors, plain=PLAIN, learnt=True)
+    assert weights.shares == pytest.approx({"lstm": 4 / 7, "prophet": 1 / 7, "naive": 1 / 7, "last": 1 / 7})
+    assert [reason.code for reason in weights.reasons] == ["weights-learnt"]
+    assert "0.57 lstm" in weights.reasons[0].text
+
+
+@given(st.lists(st.floats(0, 1e12), min_size=4, max_size=4), st.booleans(), st.floats(1e-3, 1e3))
+def test_shares_sum_to_one_and_know_no_unit(means: list[float], learnt: bool, unit: float) -> None:
+    names = ("prophet", "lstm", *PLAIN)
+    errors = {name: [mean] * 3 for name, mean in zip(names, means, strict=True)}
+    scaled = {name: [unit * mean] * 3 for name, mean in zip(names, means, strict=True)}
+    shares = choose_weights(Target.CPU, errors, plain=PLAIN, learnt=learnt).shares
+    assert sum(shares.values()) == pytest.approx(1.0)
+    assert min(shares.values()) >= 0
+    if all(mean == 0 or mean > 1e-6 for mean in means):  # nothing that scaling would round to 0
+        again = choose_weights(Target.CPU, scaled, plain=PLAIN, learnt=learnt).shares
+        assert [again.get(name, 0.0) for name in names] == pytest.approx([shares.get(n, 0.0) for n in names], abs=1e-6)

@@ -466,6 +466,7 @@ def test_a_history_is_answered_for_the_next_hold(watched: tuple[pd.DataFrame, Se
     assert demand.cpu is not None
     assert demand.memory is not None
     assert demand.cpu.centre == pytest.approx(history["cpu_cores_value"].tail(288).mean(), rel=0.1)
+    assert sorted(model.holds) == [3600, 86_400]
     assert demand.cpu.bound >= np.quantile(history["cpu_cores_value"].tail(288), 0.9) * 0.9
     assert demand.memory.peak == pytest.approx(history["mem_bytes_value"].tail(7 * 288).max(), rel=1e-5)
     assert model.card["lstm_columns"][0] == "cpu_cores_value"
@@ -495,15 +496,19 @@ def test_what_comes_later_changes_nothing_that_was_learnt_before(watched: tuple[
 
 
 def test_a_short_history_says_how_long_it_must_be() -> None:
-    with pytest.raises(NotEnoughData, match=r"3 holds of 1 day, 0:00:00 .* the longest stretch has 2\.0") as caught:
-        train(fakes.observed(days=2), {}, fakes.WORKLOAD)
+    with pytest.raises(NotEnoughData, match=r"3 holds of 1 h are needed, there are 2\.0") as caught:
+        train(fakes.observed(days=2 / 24), {}, fakes.WORKLOAD)
     assert "mora collect --history" in str(caught.value)
 
 
-def test_samples_too_coarse_for_the_hold_are_refused() -> None:
-    settings = replace(QUICK, hold=timedelta(hours=1))
-    with pytest.raises(NotEnoughData, match="Samples every 300 s are too coarse"):
-        train(fakes.observed(days=2), {}, fakes.WORKLOAD, settings=settings)
+@pytest.mark.slow
+def test_two_days_teach_of_hours_and_say_that_they_teach_nothing_of_days() -> None:
+    history = fakes.observed(days=2)
+    short = train(history, {}, fakes.WORKLOAD, settings=QUICK)
+    assert list(short.holds) == [3600]
+    assert "of 24 h ahead nothing is learnt" in next(r.text for r in short.reasons if r.code == "hold-not-learnt")
+    # A day can be asked for all the same: the bound leans on what is there, and on what other services' kept.
+    assert short.demand(history).cpu is not None
 
 
 # --- the folder ------------------------------------------------------------------------------------------------------

@@ -58,12 +58,14 @@ class LstmSettings:
 
     batch_size, learning_rate: 128 at 2e-3 fits three to five times faster than Keras' own 32 at 1e-3 and measures no
     worse (experiments/benchmarks/train.py). patience_epochs: epochs without gain on validation before it stops.
+    loss: what is minimised, by Keras' name.
     """
 
     batch_size: int = 128
     learning_rate: float = 2e-3
     max_epochs: int = 50
     patience_epochs: int = 6
+    loss: str = "mse"
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,7 +315,7 @@ def fit_network(
     keras.utils.set_random_seed(seed)
     scaled_targets = changes.scale(_changes(training))
     model = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
-    model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss="mse", jit_compile=False)
+    model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss=settings.loss, jit_compile=False)
     x, y = inputs.scale(training.inputs).astype(np.float32), scaled_targets.astype(np.float32)
     check_x = inputs.scale(validation.inputs).astype(np.float32)
     check_y = changes.scale(_changes(validation)).astype(np.float32)

@@ -25,7 +25,14 @@ from mora.response import LoadResponse
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAMES = {"prophet": "Prophet", "lstm": "LSTM", NAIVE: "naive"}
+_NAMES = {
+    "prophet": "Prophet",
+    "lstm": "LSTM",
+    NAIVE: "naive",
+    "last": "last value",
+    "yesterday": "yesterday",
+    "slots": "week by time of day",
+}
 # What held-out runs were judged at in training: the default of LoadResponse.choose_replicas().
 TESTED_UTILISATION = 0.7
 

@@ -104,16 +104,18 @@ def calibrate(
     subject: str | None = None,
     failed: Sequence[str] = (),
     half_life_holds: float | None = None,
+    plain: Sequence[str] = (),
 ) -> Calibration:
     """Weights and bound from the holds that choose, the promise from those that score.
 
-    subject: what is foretold, for the reasons. failed: parts that have no forecast at all.
+    subject: what is foretold, for the reasons. failed: parts that have no forecast at all. plain: the plain forecasts
+    that weights may go to (fusion.choose_weights).
     half_life_holds: holds follow each other in time, and one this much older weighs half for the bound; then a hold
         that has been scored helps to bound those that begin after its end. None: no order; what scores bounds nothing.
     """
     choosing = [hold for hold in holds if hold.role == "choose"]
     scoring = [hold for hold in holds if hold.role == "score"]
-    weights = _weights(target, choosing, settings, subject or target.value, failed)
+    weights = weights_of(target, choosing, settings, subject or target.value, failed=failed, plain=plain)
 
     def bound(basis: Sequence[Hold], newest: float) -> tuple[float, int, bool]:
         """The multiplier from these holds for one of age `newest`, how many they are, and whether they are too few."""
@@ -162,10 +164,19 @@ def _is_infinite(used: int, weights: Sequence[float] | None) -> bool:
     return bool(mass.sum() < 0.9 * (mass.sum() + newest) - 1e-12)
 
 
-def _weights(
-    target: Target, choosing: Sequence[Hold], settings: TrainSettings, subject: str, failed: Sequence[str]
+def weights_of(
+    target: Target,
+    choosing: Sequence[Hold],
+    settings: TrainSettings,
+    subject: str,
+    *,
+    failed: Sequence[str] = (),
+    plain: Sequence[str] = (),
 ) -> Weights:
-    names = [name for name in (*settings.weights, NAIVE) if name not in failed]
+    """The weights that these holds choose (fusion.choose_weights)."""
+    names = [name for name in dict.fromkeys((*settings.weights, NAIVE, *plain)) if name not in failed]
+    # A plain forecast that is mute on some of them (a week's median in the first days) is left out, not the holds.
+    names = [name for name in names if name not in plain or all(name in hold.parts for hold in choosing)]
     complete = [hold for hold in choosing if all(name in hold.parts for name in names)]
     errors = {name: [abs(hold.parts[name] - hold.truth) for hold in complete] for name in names}
     values = {name: [hold.parts[name] for hold in complete] for name in names}
@@ -177,4 +188,5 @@ def _weights(
         learnt=settings.learn_weights and bool(complete),
         values=values,
         truth=[hold.truth for hold in complete],
+        plain=plain if complete else (),
     )

@@ -3,6 +3,10 @@
 The centre is the fused forecast of the hold's mean use. The bound is mora/bounds': learnt from the same samples as
 they came, it needs no training, so any hold can be asked for; and what `mora backtest` replays and scores under the
 name `mora` is what is said here. The policy's buffers are not added to it: they were never scored.
+
+The two meet in one place: the bound is never below the mean that is forecast. A bound around the fused forecast itself
+(split conformal prediction on its held-out holds) is replayed beside the other in training, and both costs are told;
+which is cheaper where is printed by experiments/benchmarks/forecast.py.
 """
 
 from __future__ import annotations
@@ -15,16 +19,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mora.backtest.policy import Series
-from mora.backtest.traces import read_service
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
 from mora.domain import Demand, Reason, Target, TargetDemand, Workload
 from mora.errors import BadInput, NotEnoughData
-from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Floats, six_digits
-from mora.forecasters.lstm import LstmForecaster
+from mora.features import TARGET_COLUMNS, Floats, six_digits
+from mora.forecasters.holds import plain_at
 from mora.forecasters.prophet import ProphetForecaster
+from mora.fusion import NAIVE
 from mora.model.answers import centre_reason, readable
-from mora.model.calibration import Calibration
+from mora.model.observed import History, HoldModel, history_of
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
 
 if TYPE_CHECKING:
@@ -40,39 +44,25 @@ class ObservedAnswer:
     workload: Workload
     card: Mapping[str, Any]
     prophet: ProphetForecaster
-    lstm: LstmForecaster | None
-    calibrations: Mapping[str, Calibration]
+    holds: Mapping[int, HoldModel]
 
     def demand(
         self, recent: pd.DataFrame, *, users: int | None, scenario: str | None, hold: timedelta | None = None
     ) -> Demand:
-        """What the pod needs for `hold` (a day, or what the training was told) from the last sample on."""
-        from mora.model.observed import parts_after, steps_of
-
+        """What the pod needs for `hold` (what the training was told, a day by default) from the last sample on."""
         if users is not None or scenario is not None:
             raise BadInput(
                 f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
                 hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
             )
-        learnt = timedelta(seconds=self.card["settings"]["hold_seconds"])
-        hold = hold or learnt
-        series = read_service(recent, self.workload.name)
-        if hold < timedelta(seconds=series.step_seconds):
-            raise BadInput(
-                f"A hold of {words_of(hold)} is shorter than the {series.step_seconds} s between samples.",
-                hint="Ask for a longer one, like --hold 1h.",
-            )
-        steps = steps_of(recent, learnt)
-        if len(steps.pieces[-1]) < WINDOW_STEPS:
-            raise NotEnoughData(
-                f"The last stretch without a long gap is shorter than one hold of {words_of(learnt)}.",
-                hint="Give a longer history: mora collect --history 14d",
-            )
+        hold = hold or timedelta(seconds=self.card["settings"]["hold_seconds"])
+        history = history_of(recent, self.workload.name)
+        _check_hold(history, hold)
         week = recent[recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)]
-        sized = {}
-        for target in (Target.CPU, Target.MEMORY):
-            parts = parts_after(steps.pieces[-1], target, self.prophet, self.lstm, learnt)
-            sized[target] = self._target(target, self._centre(target, parts, series, hold, learnt), series, week, hold)
+        sized = {
+            target: self._target(target, self._centre(target, history, hold), history.series, week, hold)
+            for target in (Target.CPU, Target.MEMORY)
+        }
         kills = _column(week, "oom_kills")
         has_kills = len(kills) and kills.max() > 0
         limit = _column(week, "mem_limit_bytes")
@@ -97,21 +87,21 @@ class ObservedAnswer:
             ),
         )
 
-    def _centre(
-        self, target: Target, parts: Mapping[str, float], series: Series, hold: timedelta, learnt: timedelta
-    ) -> tuple[float, tuple[Reason, ...]]:
+    def _centre(self, target: Target, history: History, hold: timedelta) -> tuple[float, tuple[Reason, ...]]:
         """The mean use that is expected of the hold, and how it was come by."""
-        calibration = self.calibrations[target.value]
-        if hold == learnt:
+        _use(history.series, target)
+        grid = history.grid(hold.total_seconds())
+        learnt = self.holds.get(round(hold.total_seconds()))
+        if learnt is not None and target in learnt.calibrations:
+            calibration = learnt.calibrations[target]
+            parts = learnt.parts(grid, target, self.prophet, len(grid))
             centre = calibration.centre(parts)
             why = centre_reason(target, centre, parts, calibration, f"the next {words_of(hold)}")
-            return centre, (why, *calibration.reasons)
-        use = _use(series, target)
-        known = use[~np.isnan(use)]
-        centre = float(known[-max(round(hold.total_seconds() / series.step_seconds), 1) :].mean())
+            return centre, (why, *calibration.reasons, *_costs_told(target, learnt))
+        centre = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
         text = (
-            f"the model forecasts the next {words_of(learnt)}; of the next {words_of(hold)} it knows no more than the "
-            f"mean of the last, {readable(target, centre)}"
+            f"the training learnt no forecast of {words_of(hold)} (it may have been too short for one, or have been "
+            f"told of other holds): the mean of the last {words_of(hold)} stands in, {readable(target, centre)}"
         )
         return centre, (Reason("centre", text),)
 
@@ -186,6 +176,32 @@ def words_of(span: timedelta) -> str:
         if seconds >= unit and seconds % unit == 0:
             return f"{seconds / unit:g} {name}"
     return f"{seconds:g} s"
+
+
+def _check_hold(history: History, hold: timedelta) -> None:
+    step, known = history.series.step_seconds, history.series.step_seconds * history.series.sample_count
+    if hold < timedelta(seconds=step):
+        raise BadInput(
+            f"A hold of {words_of(hold)} is shorter than the {step} s between samples.",
+            hint="Ask for a longer one, like --hold 1h.",
+        )
+    if known < hold.total_seconds():
+        raise NotEnoughData(
+            f"The history is {known / 3600:.1f} h long, shorter than one hold of {words_of(hold)}.",
+            hint="Give a longer history (mora collect --history 14d), or ask for less: --hold 1h.",
+        )
+
+
+def _costs_told(target: Target, learnt: HoldModel) -> tuple[Reason, ...]:
+    """Both experts' figures, where CPU holds were held out."""
+    costs = learnt.bound_costs
+    if target is not Target.CPU or not costs:
+        return ()
+    text = (
+        f"over {costs['holds']:.0f} held-out holds such bounds cost {costs['mora']:.2f} times the use (reserved + 20 x "
+        f"unmet), split conformal ones around the forecast {costs['fused']:.2f}"
+    )
+    return (Reason("bound-costs", text),)
 
 
 def _use(series: Series, target: Target) -> Floats:

@@ -1,207 +1,303 @@
-"""Learning from a history that was watched, not driven: rolling origins over time.
+"""Learning from a history that was watched, not driven: rolling origins over time, for a day and for an hour.
 
-A recommendation stands for a hold (a day, by default). The history is laid on a grid of thirty steps a hold, so that a
-window of the LSTM is the last hold and its horizon the next one; what a hold needed is measured on the raw samples,
-whose peaks a grid of means would hide. The first part of the time fits the network, the next chooses, the last scores;
-at every origin only what lies before it is used.
+A recommendation stands for a hold, and which one is asked at `mora recommend`, not in training: a day and an hour are
+always learnt (and whatever else the settings name). Each has a grid and a network of its own (forecasters/holds.py says
+why); Prophet's curves, fitted by the hour, serve every hold. The first half of the time fits the network, the next
+quarter chooses, the last scores; at every origin only what lies before it is used. Prophet is renewed once a week on
+the way, as it is where `mora train` runs weekly, so that the weights know how a curve of some days ago does.
+
+Replicas are not forecast: on observed data an autoscaler or a person chose them, and no load says how many were needed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from datetime import timedelta
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mora.backtest import needed_cpu_cores, needed_memory_bytes
+from mora.backtest.policy import Series
+from mora.backtest.traces import read_service
+from mora.bounds.cpu import cpu_bounds
+from mora.bounds.learning import UNMET_PRICE
 from mora.domain import Reason, Reporter, Target
 from mora.errors import NotEnoughData
-from mora.features import (
-    HIGH_QUANTILE,
-    HORIZON_STEPS,
-    TARGET_COLUMNS,
-    TARGETS,
-    WINDOW_STEPS,
-    Floats,
-    Segment,
-    epoch_seconds,
-    grid_step,
-    segments,
+from mora.features import TARGET_COLUMNS, Floats, epoch_seconds
+from mora.forecasters.hold_lstm import SCALE_FREE_COLUMNS, HoldLstm, fit_hold_lstm
+from mora.forecasters.holds import (
+    DAY_SECONDS,
+    HOUR_SECONDS,
+    PLAIN,
+    HoldGrid,
+    curve_at,
+    fit_curves,
+    lay,
+    plain_at,
+    truth_at,
 )
-from mora.forecasters.lstm import LstmForecaster
 from mora.forecasters.prophet import ProphetForecaster
-from mora.fusion import NAIVE
-from mora.metrics import METRIC_COLUMNS
-from mora.model.calibration import Calibration, Hold, calibrate
-from mora.model.driven import SIZED
+from mora.fusion import conformal_multiplier
+from mora.model.calibration import Calibration, Hold, blend, calibrate, weights_of
 from mora.model.report import Said, tabulate
 from mora.model.settings import PRIOR_MULTIPLIER_OBSERVED, TrainSettings
 
 if TYPE_CHECKING:
     import pandas as pd
 
+SIZED = (Target.CPU, Target.MEMORY)
+# Holds that are learnt whatever the settings say: what a rollout is worth, and what a resize in place is.
+HOLDS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
+# What comes before such a hold, and the hold itself, must be there for one of each part.
 LEAST_HOLDS = 3
 # Shares of the time: the network is fitted on the first, the next chooses, the rest scores.
-_FIT, _CHOOSE = 0.4, 0.25
-_MOST_ORIGINS = 12
+_FIT, _CHOOSE = 0.5, 0.25
+_MOST_ORIGINS = 20
+PROPHET_RENEWED_SECONDS = 7 * DAY_SECONDS
 # A bound follows what changes: after a week of daily holds one weighs half.
 _HALF_LIFE_HOLDS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
-class Steps:
-    """A history on the grid of its holds, and its raw samples.
+class History:
+    """A watched history: its samples on their own grid.
 
-    pieces: stretches without a long gap, on the grid. seconds, raw: the samples themselves, by time.
+    columns: name -> shape (n,), NaN where missing; those that enter a forecast. series: the same use, as the bounds and
+    the replay take it.
     """
 
-    pieces: tuple[Segment, ...]
-    step: timedelta
-    seconds: Floats
-    raw: Mapping[Target, Floats]
+    series: Series
+    columns: Mapping[str, Floats]
 
-    def between(self, target: Target, start: float, stop: float) -> Floats:
-        """The known raw samples of a target from `start` up to `stop` (excluded), epoch seconds."""
-        first, last = np.searchsorted(self.seconds, [start, stop])
-        values = self.raw[target][first:last]
-        return values[~np.isnan(values)]
+    @property
+    def targets(self) -> tuple[Target, ...]:
+        """CPU and memory, where they are known."""
+        return tuple(target for target in SIZED if not bool(np.isnan(self.columns[TARGET_COLUMNS[target]]).all()))
 
+    def grid(self, hold_seconds: float) -> HoldGrid:
+        step, start = float(self.series.step_seconds), float(self.series.start)
+        return lay(self.columns, sample_seconds=step, start_seconds=start, hold_seconds=hold_seconds)
 
-def steps_of(frame: pd.DataFrame, hold: timedelta) -> Steps:
-    """Lay observed rows on thirty steps a hold: means of the known samples of each step, from the first sample on."""
-    import pandas as pd
+    def before(self, sample: int) -> History:
+        """The same history as it was known before a sample was taken."""
+        return History(self.series.before(sample), {name: values[:sample] for name, values in self.columns.items()})
 
-    step_seconds = hold.total_seconds() / HORIZON_STEPS
-    raw_step = grid_step(frame).total_seconds()
-    if raw_step > step_seconds * (1 + 1e-6):
-        raise NotEnoughData(
-            f"Samples every {raw_step:g} s are too coarse: a hold of {hold} is cut into {HORIZON_STEPS} steps.",
-            hint=f"Collect with a step of {step_seconds:g} s or less.",
-        )
-    rows = frame.sort_values("timestamp", kind="stable").drop_duplicates("timestamp")
-    seconds = epoch_seconds(rows)
-    slots = np.floor((seconds - seconds[0]) / step_seconds + 1e-9).astype(np.int64)
-    columns = [column for column in METRIC_COLUMNS if column in rows]
-    means = rows[columns].groupby(slots).mean()
-    at = pd.to_datetime(
-        ((seconds[0] + means.index.to_numpy() * step_seconds) * 1e6).astype("int64"), unit="us", utc=True
-    )
-    gridded = means.reset_index(drop=True).assign(
-        timestamp=at, experiment_id="observed", scenario=str(rows["scenario"].iloc[0])
-    )
-    step = timedelta(seconds=step_seconds)
-    return Steps(
-        tuple(segments(gridded, step=step)),
-        step,
-        seconds,
-        {target: rows[TARGET_COLUMNS[target]].to_numpy(dtype=np.float64) for target in TARGETS},
-    )
+    def sample(self, grid: HoldGrid, row: int) -> int:
+        """The first sample of a row of a grid."""
+        seconds = grid.start_seconds + row * grid.step_seconds - self.series.start
+        return int(np.ceil(seconds / self.series.step_seconds - 1e-6))
 
 
-def parts_after(
-    piece: Segment, target: Target, prophet: ProphetForecaster | None, lstm: LstmForecaster | None, hold: timedelta
-) -> dict[str, float]:
-    """forecaster -> mean use of the hold that follows a piece."""
-    return {name: said[0] for name, said in _said_after(piece, target, prophet, lstm, hold).items()}
+def history_of(frame: pd.DataFrame, service: str) -> History:
+    """The observed rows of a service; overlapping histories are joined as the backtest joins them."""
+    series = read_service(frame, service)
+    columns = {}
+    rows = frame.sort_values("timestamp", kind="stable")
+    slots = np.rint((epoch_seconds(rows) - series.start) / series.step_seconds).astype(np.int64)
+    for name in SCALE_FREE_COLUMNS:
+        laid = np.full(series.sample_count, np.nan)
+        if name in rows:
+            np.fmax.at(laid, slots, rows[name].to_numpy(dtype=np.float64))
+        columns[name] = laid
+    return History(series, columns)
 
 
-def _said_after(
-    piece: Segment, target: Target, prophet: ProphetForecaster | None, lstm: LstmForecaster | None, hold: timedelta
-) -> dict[str, tuple[float, float]]:
-    tail = piece.values[TARGET_COLUMNS[target]][-WINDOW_STEPS:]
-    found = {NAIVE: (float(tail.mean()), float(np.quantile(tail, HIGH_QUANTILE)))}
-    if prophet is not None and target in prophet.curves:
-        found["prophet"] = prophet.level_and_high(target, piece, HORIZON_STEPS, quantile=HIGH_QUANTILE)
-    if lstm is not None:
-        found["lstm"] = lstm.after(piece)[target]
-    return found
+def history_of_series(series: Series) -> History:
+    """A series of a trace as a history."""
+    unknown = np.full(series.sample_count, np.nan)
+    columns = {
+        TARGET_COLUMNS[Target.CPU]: unknown if series.cpu is None else series.cpu,
+        TARGET_COLUMNS[Target.MEMORY]: unknown if series.mem is None else series.mem,
+    }
+    return History(series, columns)
+
+
+@dataclass(frozen=True, slots=True)
+class HoldModel:
+    """What was learnt of one hold: its network, and per target weights and held-out errors.
+
+    errors: target -> the table of report.py. learnt_shares: what the weights would be with --learn-weights.
+    bound_costs: what the hold's CPU bounds would have cost where they were held out, the replayed rule's ("mora") and
+    split conformal prediction's around the fused forecast ("fused"), in cores reserved plus 20 x unmet per core used,
+    and over how many "holds"; empty where nothing was held out.
+    """
+
+    hold_seconds: float
+    lstm: HoldLstm | None
+    calibrations: Mapping[Target, Calibration]
+    errors: Mapping[str, Any]
+    learnt_shares: Mapping[Target, Mapping[str, float]]
+    bound_costs: Mapping[str, float]
+
+    def parts(self, grid: HoldGrid, target: Target, prophet: ProphetForecaster | None, row: int) -> dict[str, float]:
+        """forecaster -> mean use of the hold that begins with a row."""
+        said = _said(grid, [row], (target,), self.lstm, lambda _: prophet)
+        return {name: value[0] for name, value in said[target][0].items()}
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedLearning:
-    """What training on observed data leaves behind."""
+    """What training on observed data leaves behind; holds: seconds -> what was learnt of such holds."""
 
     prophet: ProphetForecaster
-    lstm: LstmForecaster | None
-    calibrations: Mapping[Target, Calibration]
-    errors: Mapping[str, Any]
+    holds: Mapping[int, HoldModel]
     samples_filled: int
     reasons: tuple[Reason, ...]
 
 
-def learn(frame: pd.DataFrame, settings: TrainSettings, reporter: Reporter) -> ObservedLearning:
+def learn(history: History, settings: TrainSettings, reporter: Reporter) -> ObservedLearning:
     """Fit, hold out over time, calibrate. Raises NotEnoughData with what is needed."""
-    steps = steps_of(frame, settings.hold)
-    whole = max(steps.pieces, key=len) if steps.pieces else None
-    if whole is None or len(whole) < LEAST_HOLDS * HORIZON_STEPS:
-        have = 0.0 if whole is None else len(whole) / HORIZON_STEPS
+    reasons: list[Reason] = []
+    spans = sorted({*HOLDS_SECONDS, settings.hold.total_seconds()})
+    known = history.series.sample_count * history.series.step_seconds
+    holds: dict[int, HoldModel] = {}
+    curves = _Curves(history, settings.seed)
+    for seconds in spans:
+        have = known / seconds
+        if have < LEAST_HOLDS or history.series.step_seconds > seconds:
+            text = (
+                f"of {_hours(seconds)} ahead nothing is learnt: that wants {LEAST_HOLDS} such holds of history, in "
+                f"samples no coarser; there are {have:.1f}, a sample every {history.series.step_seconds} s"
+            )
+            reasons.append(Reason("hold-not-learnt", text))
+            continue
+        holds[round(seconds)] = _learn_hold(history, seconds, curves, settings, reporter, reasons)
+    if not holds:
         raise NotEnoughData(
-            f"Not enough history to train {frame['service'].iloc[0]!r}: {LEAST_HOLDS} holds of {settings.hold} without "
-            f"a long gap are needed, the longest stretch has {have:.1f}.",
+            f"Not enough history to train {history.series.id!r}: {LEAST_HOLDS} holds of {_hours(spans[0])} are needed, "
+            f"there are {known / spans[0]:.1f}.",
             hint="Collect more with: mora collect --history 14d (or drive experiments: mora collect --plan quick)",
         )
-    reasons: list[Reason] = []
-    if len(steps.pieces) > 1:
-        text = f"the history is cut by long gaps into {len(steps.pieces)} stretches; the longest is held out on"
-        reasons.append(Reason("history-cut", text))
-    first = int(len(whole) * _FIT)
-    second = int(len(whole) * (_FIT + _CHOOSE))
-    lstm = _fit_lstm(whole, first, second, settings, reporter, reasons)
-    origins = _origins(len(whole), first, second)
-    said: dict[Target, dict[str, list[Said]]] = {target: {"choose": [], "score": []} for target in TARGETS}
-    holds: dict[Target, list[Hold]] = {target: [] for target in SIZED}
-    for done, (row, role) in enumerate(origins):
-        before = whole.cut(0, row)
-        prophet = ProphetForecaster()
-        prophet.fit_segments([before], driven=False, seed=settings.seed)
-        start = float(whole.seconds[row])
-        for target in TARGETS:
-            ahead = whole.values[TARGET_COLUMNS[target]][row : row + HORIZON_STEPS]
-            parts = _said_after(before, target, prophet, lstm, settings.hold)
-            truth = (float(ahead.mean()), float(np.quantile(ahead, HIGH_QUANTILE)))
-            said[target][role].append((f"{row}", parts, truth))
-            raw = steps.between(target, start, start + settings.hold.total_seconds())
-            if target in holds and len(raw):
-                holds[target].append(_hold(steps, target, row, role, parts, truth[0], raw, start, whole))
-        reporter.advance("Held out", done + 1, len(origins))
-    failed = ("lstm",) if lstm is None else ()
-    calibrations = {
-        target: calibrate(
-            target,
-            holds[target],
-            prior_multiplier=PRIOR_MULTIPLIER_OBSERVED[target],
-            settings=settings,
-            failed=failed,
-            half_life_holds=_HALF_LIFE_HOLDS,
-        )
-        for target in SIZED
-    }
-    errors = {
-        target.value: tabulate(target, said[target]["choose"], said[target]["score"], settings).to_dict()
-        for target in TARGETS
-    }
-    final = ProphetForecaster()
-    final.fit_segments(steps.pieces, driven=False, seed=settings.seed)
-    filled = sum(piece.filled for piece in steps.pieces)
-    return ObservedLearning(final, lstm, calibrations, errors, filled, (*final.reasons, *reasons))
+    final = fit_curves(curves.grid, history.targets, seed=settings.seed)
+    gaps = sum(int(np.isnan(curves.grid.means[TARGET_COLUMNS[target]]).sum()) for target in history.targets)
+    return ObservedLearning(final, holds, gaps, (*final.reasons, *reasons))
+
+
+def _learn_hold(
+    history: History,
+    seconds: float,
+    curves: _Curves,
+    settings: TrainSettings,
+    reporter: Reporter,
+    reasons: list[Reason],
+) -> HoldModel:
+    grid = history.grid(seconds)
+    first, second = int(len(grid) * _FIT), int(len(grid) * (_FIT + _CHOOSE))
+    lstm = _fit_lstm(grid, history.targets, first, second, settings, reporter, reasons)
+    roles = _origins(grid, first, second)
+    rows = [row for row, _ in roles]
+    oldest = grid.start_seconds + first * grid.step_seconds
+    said = _said(grid, rows, history.targets, lstm, lambda row: curves.before(_moment(grid, row), oldest))
+    reporter.advance("Held out", 1, 1, f"{_hours(seconds)} ahead")
+    calibrations: dict[Target, Calibration] = {}
+    errors: dict[str, Any] = {}
+    learnt: dict[Target, Mapping[str, float]] = {}
+    costs: dict[str, float] = {}
+    for target in history.targets:
+        tables: dict[str, list[Said]] = {"choose": [], "score": []}
+        holds: list[Hold] = []
+        for (row, role), parts in zip(roles, said[target], strict=True):
+            truth = truth_at(grid, TARGET_COLUMNS[target], row)
+            if truth is not None:
+                tables[role].append((f"{row}", parts, truth))
+                holds.append(_hold(history, grid, target, row, role, parts, truth[0]))
+        subject = f"{target.value} over the next {_hours(seconds)}"
+        failed = ("lstm",) if lstm is None else ()
+        calibration, chosen = _calibrate(target, holds, settings, subject, failed=failed)
+        learning = replace(settings, learn_weights=True)
+        learnt[target] = weights_of(target, holds, learning, subject, failed=failed, plain=PLAIN).shares
+        calibrations[target] = calibration
+        errors[target.value] = tabulate(target, tables["choose"], tables["score"], settings, weights=chosen).to_dict()
+        if target is Target.CPU:
+            costs = _bound_costs(history, grid, holds, chosen.shares)
+    return HoldModel(seconds, lstm, calibrations, errors, learnt, costs)
+
+
+def _calibrate(
+    target: Target, holds: Sequence[Hold], settings: TrainSettings, subject: str, *, failed: Sequence[str]
+) -> tuple[Calibration, Any]:
+    """What is used from now on, its weights chosen by every hold; and the weights that those which choose alone chose.
+
+    What the table of held-out errors says is of the second: nothing that scored had a say in them.
+    """
+    options: dict[str, Any] = {"failed": failed, "plain": PLAIN}
+    choosing = [hold for hold in holds if hold.role == "choose"]
+    before = weights_of(target, choosing, settings, subject, **options)
+    now = weights_of(target, holds, settings, subject, **options)
+    found = calibrate(
+        target,
+        holds,
+        prior_multiplier=PRIOR_MULTIPLIER_OBSERVED[target],
+        settings=settings,
+        subject=subject,
+        half_life_holds=_HALF_LIFE_HOLDS,
+        **options,
+    )
+    return replace(found, shares=dict(now.shares), reasons=now.reasons), before
+
+
+class _Curves:
+    """Prophet as it would have been at a moment, renewed once a week; by the hour, for every hold alike."""
+
+    def __init__(self, history: History, seed: int) -> None:
+        self.grid = history.grid(DAY_SECONDS)
+        self._targets, self._seed = history.targets, seed
+        self._fitted: dict[int, ProphetForecaster] = {}
+
+    def before(self, moment: float, oldest: float) -> ProphetForecaster | None:
+        """Fitted at `oldest` or a whole number of weeks after it, before `moment`; None with fewer than two steps."""
+        edge = oldest + (moment - oldest) // PROPHET_RENEWED_SECONDS * PROPHET_RENEWED_SECONDS
+        row = int((edge - self.grid.start_seconds) / self.grid.step_seconds + 1e-6)
+        if row not in self._fitted:
+            past = self.grid.before(max(row, 0))
+            if any(int((~np.isnan(past.means[TARGET_COLUMNS[t]])).sum()) < 2 for t in self._targets):
+                return None
+            self._fitted[row] = fit_curves(past, self._targets, seed=self._seed)
+        return self._fitted[row]
+
+
+def _said(
+    grid: HoldGrid,
+    rows: Sequence[int],
+    targets: Sequence[Target],
+    lstm: HoldLstm | None,
+    prophet_at: Any,
+) -> dict[Target, list[dict[str, tuple[float, float]]]]:
+    """target -> per row: forecaster -> mean and p95 of the hold that begins there."""
+    able = [row for row in rows if lstm is not None and lstm.can_speak(grid, row)]
+    networks = lstm.at(grid, able) if lstm is not None and able else {}
+    place = {row: number for number, row in enumerate(able)}
+    found: dict[Target, list[dict[str, tuple[float, float]]]] = {target: [] for target in targets}
+    for target in targets:
+        column = TARGET_COLUMNS[target]
+        for row in rows:
+            parts = plain_at(grid, column, row)
+            prophet = prophet_at(row)
+            if prophet is not None and target in prophet.curves:
+                parts["prophet"] = curve_at(prophet.curves[target], grid, column, row)
+            if row in place and target in networks:
+                parts["lstm"] = networks[target][place[row]]
+            found[target].append(parts)
+    return found
 
 
 def _hold(
-    steps: Steps,
+    history: History,
+    grid: HoldGrid,
     target: Target,
     row: int,
     role: str,
     parts: Mapping[str, tuple[float, float]],
     truth: float,
-    raw: Floats,
-    start: float,
-    whole: Segment,
 ) -> Hold:
+    use = history.columns[TARGET_COLUMNS[target]]
+    begin, end = history.sample(grid, row), history.sample(grid, row + grid.steps)
     floor = 0.0
     if target is Target.MEMORY:
-        floor = float(steps.between(target, start - timedelta(days=7).total_seconds(), start).max(initial=0.0))
+        week = use[max(begin - round(7 * DAY_SECONDS / history.series.step_seconds), 0) : begin]
+        floor = float(np.nan_to_num(week).max(initial=0.0))
+    raw = use[begin:end]
     return Hold(
         name=f"{row}",
         role="choose" if role == "choose" else "score",
@@ -209,31 +305,85 @@ def _hold(
         truth=truth,
         needed=needed_cpu_cores(raw) if target is Target.CPU else needed_memory_bytes(raw),
         floor=floor,
-        age=(len(whole) - row) / HORIZON_STEPS,
+        age=(len(grid) - row) / grid.steps,
     )
 
 
-def _origins(length: int, first: int, second: int) -> list[tuple[int, str]]:
-    """Rows at which holds begin: overlapping ones choose (no further than `second`), whole ones score, one by one."""
-    last_choosing = second - HORIZON_STEPS
-    choosing: Sequence[int] = []
-    if last_choosing >= first:
-        count = min(_MOST_ORIGINS, last_choosing - first + 1)
-        choosing = np.unique(np.linspace(first, last_choosing, count).round().astype(int)).tolist()
-    scoring = list(range(max(second, WINDOW_STEPS), length - HORIZON_STEPS + 1, HORIZON_STEPS))[-_MOST_ORIGINS:]
-    return [(max(row, WINDOW_STEPS), "choose") for row in choosing] + [(row, "score") for row in scoring]
+def _origins(grid: HoldGrid, first: int, second: int) -> list[tuple[int, str]]:
+    """Rows at which held-out holds begin: those that choose end before row `second`, those that score come after it.
+
+    Whole holds apart where a hold is short (the bounds learn at their edges), evenly over each part.
+    """
+    apart = 1 if grid.hold_seconds > HOUR_SECONDS else grid.steps
+    found: list[tuple[int, str]] = []
+    for begin, end, role in ((first, second, "choose"), (second, len(grid), "score")):
+        count = (end - grid.steps - begin) // apart + 1
+        if count > 0:
+            picks = np.unique(np.linspace(0, count - 1, min(count, _MOST_ORIGINS)).round().astype(int))
+            found += [(begin + int(pick) * apart, role) for pick in picks]
+    return found
 
 
 def _fit_lstm(
-    whole: Segment, first: int, second: int, settings: TrainSettings, reporter: Reporter, reasons: list[Reason]
-) -> LstmForecaster | None:
-    lstm = LstmForecaster(settings.lstm)
-    # The windows that are checked may look back into the first part; what they are asked for lies behind it.
-    checking = whole.cut(max(first - WINDOW_STEPS, 0), second)
+    grid: HoldGrid,
+    targets: Sequence[Target],
+    first: int,
+    second: int,
+    settings: TrainSettings,
+    reporter: Reporter,
+    reasons: list[Reason],
+) -> HoldLstm | None:
     try:
-        lstm.fit_segments([whole.cut(0, first)], [checking], driven=False, seed=settings.seed, reporter=reporter)
+        return fit_hold_lstm(
+            grid, targets, first=first, second=second, settings=settings.lstm, seed=settings.seed, reporter=reporter
+        )
     except NotEnoughData as failure:
-        reasons.append(Reason("lstm-failed", failure.message))
+        reasons.append(Reason("lstm-failed", f"{_hours(grid.hold_seconds)} ahead: {failure.message}"))
         return None
-    reasons.extend(lstm.reasons)
-    return lstm
+
+
+def _bound_costs(
+    history: History, grid: HoldGrid, holds: Sequence[Hold], shares: Mapping[str, float]
+) -> dict[str, float]:
+    """What the CPU bounds cost over the holds that score, each as it was known before it."""
+    scoring = [hold for hold in holds if hold.role == "score"]
+    use = history.columns[TARGET_COLUMNS[Target.CPU]]
+    begins = np.array([history.sample(grid, int(hold.name)) for hold in scoring], dtype=np.int64)
+    if not len(begins):
+        return {}
+    ends = [history.sample(grid, int(hold.name) + grid.steps) for hold in scoring]
+    step = float(history.series.step_seconds)
+    replayed = cpu_bounds(use, step_seconds=step, decisions=begins, hold_seconds=grid.hold_seconds).requests
+    fused = []
+    for hold in scoring:
+        past = [other for other in holds if other.age >= hold.age + 1.0 - 1e-9]
+        centres = [blend(shares, other.parts) for other in past]
+        factor, _ = conformal_multiplier(
+            [other.needed for other in past], centres, prior=PRIOR_MULTIPLIER_OBSERVED[Target.CPU]
+        )
+        fused.append(factor * blend(shares, hold.parts))
+    pieces = [use[begin:end][~np.isnan(use[begin:end])] for begin, end in zip(begins, ends, strict=True)]
+    used = sum(float(piece.sum()) for piece in pieces)
+    if used <= 0:
+        return {}
+    found = {}
+    for name, requests in (("mora", replayed), ("fused", np.array(fused))):
+        paid = sum(
+            len(piece) * request + UNMET_PRICE * float(np.maximum(piece - request, 0.0).sum())
+            for piece, request in zip(pieces, requests.tolist(), strict=True)
+        )
+        found[name] = paid / used
+    return {**found, "holds": float(len(pieces))}
+
+
+def _moment(grid: HoldGrid, row: int) -> float:
+    return grid.start_seconds + row * grid.step_seconds
+
+
+def _hours(seconds: float) -> str:
+    """A span in hours, or minutes where it is shorter.
+
+    >>> _hours(86400), _hours(900)
+    ('24 h', '15 min')
+    """
+    return f"{seconds / HOUR_SECONDS:g} h" if seconds >= HOUR_SECONDS else f"{seconds / 60:g} min"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from mora.domain import Reason, Target
-from mora.fusion import NAIVE, choose_weights
+from mora.fusion import NAIVE, Weights, choose_weights
 from mora.model.calibration import blend
 from mora.model.settings import TrainSettings
 
@@ -45,12 +45,23 @@ class ErrorTable:
         }
 
 
-def tabulate(target: Target, choosing: Sequence[Said], scoring: Sequence[Said], settings: TrainSettings) -> ErrorTable:
-    """Weights from the stretches that choose, errors of those that score; empty where none holds a full horizon."""
+def tabulate(
+    target: Target,
+    choosing: Sequence[Said],
+    scoring: Sequence[Said],
+    settings: TrainSettings,
+    *,
+    weights: Weights | None = None,
+) -> ErrorTable:
+    """Weights from the stretches that choose, errors of those that score; empty where none holds a full horizon.
+
+    weights: those of the blend, where they have been chosen already.
+    """
     names = [name for name in (*settings.weights, NAIVE) if choosing and all(name in said for _, said, _ in choosing)]
-    per_part = {name: _by_experiment(choosing, name) for name in names}
-    subject = f"{target.value} over the next steps"
-    weights = choose_weights(target, per_part, default=settings.weights, subject=subject)
+    if weights is None:
+        per_part = {name: _by_experiment(choosing, name) for name in names}
+        subject = f"{target.value} over the next steps"
+        weights = choose_weights(target, per_part, default=settings.weights, subject=subject)
     if not scoring:
         return ErrorTable(target, {}, 0.0, dict(weights.shares), 0, 0, weights.reasons)
     errors: dict[str, tuple[float, float]] = {}

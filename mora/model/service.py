@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora import __version__
 from mora.dataset import last_resources
-from mora.domain import Demand, Reason, Reporter, Silent, Slo, Workload
+from mora.domain import Demand, Reason, Reporter, Silent, Slo, Target, Workload
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
+from mora.forecasters.hold_lstm import HoldLstm
 from mora.forecasters.lstm import LstmForecaster, Network
 from mora.forecasters.prophet import ProphetForecaster
 from mora.metrics import OBSERVED_SCENARIO
@@ -21,6 +22,7 @@ from mora.model import folder as store
 from mora.model.answers import DrivenAnswer
 from mora.model.calibration import Calibration
 from mora.model.next_hold import ObservedAnswer
+from mora.model.observed import HoldModel
 from mora.model.settings import TrainSettings
 from mora.response import LoadResponse
 
@@ -33,6 +35,7 @@ class ServiceModel:
     """A trained service. Made by train() or load(); answers demand().
 
     card: plain JSON about everything that was learnt and on what. digest: sha256 over the card, files included.
+    lstm, response: of driven data. holds: of observed data, by the seconds of a hold.
     """
 
     workload: Workload
@@ -43,6 +46,7 @@ class ServiceModel:
     response: LoadResponse | None
     calibrations: Mapping[str, Mapping[str, Calibration]]
     files: Mapping[str, bytes]
+    holds: Mapping[int, HoldModel] = field(default_factory=dict)
 
     @property
     def is_driven(self) -> bool:
@@ -109,7 +113,7 @@ class ServiceModel:
                 f"The model of {self.workload.name!r} was learnt from observed data, and none of that is at hand.",
                 hint=f"Collect some (mora collect --history 14d), or train again: mora train {self.workload.name}",
             )
-        return ObservedAnswer(self.workload, self.card, self.prophet, self.lstm, self.calibrations["next"]).demand(
+        return ObservedAnswer(self.workload, self.card, self.prophet, self.holds).demand(
             watched, users=users, scenario=scenario, hold=hold
         )
 
@@ -140,6 +144,10 @@ def _assemble(contents: store.Contents) -> ServiceModel:
     response = contents.documents.get("response.json")
     if card["driven"] and response is None:
         raise KeyError("response.json")
+    calibrations = {
+        question: {target: Calibration.from_dict(plain) for target, plain in targets.items()}
+        for question, targets in card["report"]["calibrations"].items()
+    }
     return ServiceModel(
         workload=Workload(card["namespace"], card["service"], card["kind"]),
         card=card,
@@ -147,12 +155,29 @@ def _assemble(contents: store.Contents) -> ServiceModel:
         prophet=ProphetForecaster.from_dict(contents.documents["prophet.json"]),
         lstm=None if arrays is None else LstmForecaster(network=Network.from_arrays(arrays)),
         response=None if response is None else LoadResponse.from_dict(response),
-        calibrations={
-            question: {target: Calibration.from_dict(plain) for target, plain in targets.items()}
-            for question, targets in card["report"]["calibrations"].items()
-        },
+        calibrations=calibrations,
         files=contents.files,
+        holds={}
+        if card["driven"]
+        else {int(seconds): _hold_of(contents, seconds, calibrations[seconds]) for seconds in card["report"]["holds"]},
     )
+
+
+def _hold_of(contents: store.Contents, seconds: str, calibrations: Mapping[str, Calibration]) -> HoldModel:
+    found = contents.card["report"]["holds"][seconds]
+    arrays = contents.arrays.get(_lstm_file(int(seconds)))
+    return HoldModel(
+        hold_seconds=float(seconds),
+        lstm=None if arrays is None else HoldLstm.from_arrays(arrays),
+        calibrations={Target(name): calibration for name, calibration in calibrations.items()},
+        errors=found["errors"],
+        learnt_shares={Target(name): shares for name, shares in found["learnt_weights"].items()},
+        bound_costs=found["bound_costs"],
+    )
+
+
+def _lstm_file(hold_seconds: int) -> str:
+    return f"lstm-{hold_seconds}s.npz"
 
 
 def train(
@@ -180,24 +205,41 @@ def train(
         chosen, unknown = _with_known_load(chosen)
         reasons += unknown
     documents: dict[str, Any] = {}
+    arrays: dict[str, Mapping[str, Any]] = {}
+    report: dict[str, Any] = {}
+    calibrations: Mapping[str, Mapping[Target, Calibration]]
     if driven:
         from mora.model import driven as learning
 
         learnt = learning.learn(chosen, cards, settings, reporter)
         documents["response.json"] = learnt.response.to_dict()
-        prophet, lstm, calibrations = learnt.prophet, learnt.lstm, learnt.calibrations
+        prophet, calibrations = learnt.prophet, learnt.calibrations
         errors, found, filled = learnt.errors, learnt.reasons, learnt.samples_filled
         windowed = list(learnt.windowed)
+        network = None if learnt.lstm is None else learnt.lstm.network
+        if network is not None:
+            arrays["lstm.npz"] = network.arrays()
     else:
         from mora.model import observed as watching
 
-        seen = watching.learn(chosen, settings, reporter)
-        prophet, lstm, calibrations = seen.prophet, seen.lstm, {"next": seen.calibrations}
-        errors, found, filled = seen.errors, seen.reasons, seen.samples_filled
-        windowed = []
+        seen = watching.learn(watching.history_of(chosen, workload.name), settings, reporter)
+        prophet, found, filled, windowed = seen.prophet, seen.reasons, seen.samples_filled, []
+        calibrations = {str(seconds): hold.calibrations for seconds, hold in seen.holds.items()}
+        report["holds"] = {
+            str(seconds): {
+                "errors": hold.errors,
+                "learnt_weights": {target.value: dict(shares) for target, shares in hold.learnt_shares.items()},
+                "bound_costs": dict(hold.bound_costs),
+            }
+            for seconds, hold in seen.holds.items()
+        }
+        main = seen.holds.get(round(settings.hold.total_seconds())) or seen.holds[max(seen.holds)]
+        errors, network = main.errors, None if main.lstm is None else main.lstm.network
+        arrays |= {
+            _lstm_file(seconds): hold.lstm.arrays() for seconds, hold in seen.holds.items() if hold.lstm is not None
+        }
     documents["prophet.json"] = prophet.to_dict()
-    arrays = {} if lstm is None or lstm.network is None else {"lstm.npz": lstm.network.arrays()}
-    report = {
+    report |= {
         "next_steps": errors,
         "calibrations": {
             question: {target.value: calibration.to_dict() for target, calibration in targets.items()}
@@ -228,7 +270,7 @@ def train(
             "slo_p95_seconds": settings.slo.p95_seconds,
             "slo_error_ratio": settings.slo.error_ratio,
         },
-        "lstm_columns": [] if lstm is None or lstm.network is None else list(lstm.network.columns),
+        "lstm_columns": [] if network is None else list(network.columns),
         "report": report,
     }
     return _assemble(store.seal(card, documents, arrays))

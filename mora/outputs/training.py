@@ -20,12 +20,14 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     lines = [
         f"{service}: trained on {card['rows']} samples of {len(card['experiments'])} {kind} in {seconds:.1f} s",
         "",
-        *_table(report["next_steps"]),
-        "",
     ]
+    # Observed data is learnt for several holds, load experiments for the steps that follow.
+    holds = {f"next {int(seconds) / 3600:g} h": hold["errors"] for seconds, hold in report.get("holds", {}).items()}
     said: dict[str, None] = {}
-    for target, table in report["next_steps"].items():
-        said.update({f"{target}: {text}": None for _, text in table["reasons"]})
+    for ahead, tables in (holds or {"next steps": report["next_steps"]}).items():
+        lines += [*_table(tables, ahead), ""]
+        for target, table in tables.items():
+            said.update({f"{target}: {text}": None for _, text in table["reasons"]})
     for targets in report["calibrations"].values():
         for target, calibration in targets.items():
             said.update({f"{target}: {text}": None for _, text in calibration["reasons"]})
@@ -34,8 +36,8 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(tables: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    header = ("held-out error of the next steps' mean / p95", *_NAMES.values(), "of a mean use of")
+def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str) -> list[str]:
+    header = (f"held-out error of the {ahead}' mean / p95", *_NAMES.values(), "of a mean use of")
     rows = [header]
     for target, table in tables.items():
         if not table["errors"]:

@@ -11,25 +11,29 @@ import pytest
 from mora import registry
 from mora.backtest.policy import decide
 from mora.backtest.traces import read_service
-from mora.domain import Demand, Reason, Target
-from mora.errors import BadInput
+from mora.domain import Demand, Target
+from mora.errors import BadInput, NotEnoughData
 from mora.forecasters.prophet import Curve, ProphetForecaster
 from mora.fusion import NAIVE
 from mora.model.calibration import Calibration
 from mora.model.next_hold import ObservedAnswer, bound_of, words_of
+from mora.model.observed import HoldModel
 from tests import fakes_learning as fakes
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 
 
 def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
-    """A model whose centre is the last hold's mean, but for a Prophet that says 9 cores."""
+    """A model that learnt of days: its centre is the last one's mean, but for a Prophet whose level is 9 cores."""
     prophet = ProphetForecaster([Target.CPU])
-    prophet.curves = {Target.CPU: Curve(0.0, 1.0, 9.0, 0.0, 1.0, (), (), 0.1, is_flat=True)}
+    # A steep trend: moving the curve to the level of the last day leaves a step of 9 cores to the next one.
+    prophet.curves = {Target.CPU: Curve(0.0, DAY.total_seconds(), 1.0, 9.0, 0.0, (), (), 0.1)}
     shares = {NAIVE: naive_share, "prophet": 1.0 - naive_share}
-    calibrations = {t.value: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
+    calibrations = {t: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
+    costs = {"mora": 1.5, "fused": 1.75, "holds": 12.0}
+    learnt = HoldModel(DAY.total_seconds(), None, calibrations, {}, {}, costs)
     card = {"settings": {"hold_seconds": DAY.total_seconds()}}
-    return ObservedAnswer(fakes.WORKLOAD, card, prophet, None, calibrations)
+    return ObservedAnswer(fakes.WORKLOAD, card, prophet, {round(DAY.total_seconds()): learnt})
 
 
 def ask(history: pd.DataFrame, hold: timedelta | None = None, **model: Any) -> Demand:
@@ -76,11 +80,34 @@ def test_the_number_takes_no_buffer_and_says_how_often_its_like_kept_the_promise
 
 
 def test_the_bound_is_never_below_the_mean_that_is_forecast_and_says_when_that_raised_it() -> None:
-    cpu = ask(fakes.observed(days=9), naive_share=0.0).cpu
+    history = fakes.observed(days=9)
+    cpu = ask(history, naive_share=0.0).cpu
     assert cpu is not None
-    assert cpu.bound == cpu.centre == 9.0
-    assert [reason.code for reason in cpu.reasons] == ["centre", "bound", "raised-to-centre"]
-    assert isinstance(cpu.reasons[-1], Reason)
+    assert cpu.centre == pytest.approx(9 + history["cpu_cores_value"].tail(288).mean(), rel=1e-5)
+    assert cpu.bound == cpu.centre
+    assert [reason.code for reason in cpu.reasons] == ["centre", "bound-costs", "bound", "raised-to-centre"]
+
+
+def test_what_both_ways_to_a_bound_cost_on_held_out_days_is_told_of_cpu() -> None:
+    demand = ask(fakes.observed(days=9))
+    assert demand.cpu is not None
+    assert demand.memory is not None
+    told = next(reason.text for reason in demand.cpu.reasons if reason.code == "bound-costs")
+    assert told.startswith("over 12 held-out holds such bounds cost 1.50 times the use")
+    assert told.endswith("around the forecast 1.75")
+    assert "bound-costs" not in [reason.code for reason in demand.memory.reasons]
+
+
+def test_of_a_hold_that_was_not_learnt_the_last_one_is_the_centre_and_that_is_said() -> None:
+    cpu = ask(fakes.observed(days=9), timedelta(hours=6)).cpu
+    assert cpu is not None
+    assert cpu.reasons[0].text.startswith("the training learnt no forecast of 6 h")
+
+
+def test_a_history_shorter_than_the_hold_is_refused() -> None:
+    with pytest.raises(NotEnoughData, match=r"The history is 19.2 h long, shorter than one hold of 24 h") as caught:
+        ask(fakes.observed(days=0.8))
+    assert "--hold 1h" in str(caught.value.hint)
 
 
 def test_scaling_the_history_scales_the_bound() -> None:

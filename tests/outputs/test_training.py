@@ -47,3 +47,13 @@ def test_where_nothing_was_held_out_no_error_is_claimed() -> None:
     empty = card()
     empty["report"]["next_steps"]["cpu"]["errors"] = {}
     assert "cpu: nothing held out" in render("frontend", empty, seconds=1)
+
+
+def test_every_hold_that_was_learnt_has_a_table_of_its_own() -> None:
+    observed = card()
+    tables = observed["report"]["next_steps"]
+    observed["report"]["holds"] = {"3600": {"errors": tables}, "86400": {"errors": tables}}
+    text = render("frontend", observed, seconds=1)
+    assert "held-out error of the next 1 h' mean / p95" in text
+    assert "held-out error of the next 24 h' mean / p95" in text
+    assert "next steps" not in text
