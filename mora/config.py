@@ -290,6 +290,12 @@ class Settings:
     prometheus_headers: Mapping[str, str] = _setting("prometheus.headers", _headers, lambda: MappingProxyType({}))
     """Extra headers, such as X-Scope-OrgID for a tenant of Mimir or Cortex."""
 
+    prometheus_client_certificate: Path | None = _setting("prometheus.client_certificate", _path)
+    """A client certificate for it, as a PEM file; its key may be in the same file."""
+
+    prometheus_client_key: Path | None = _setting("prometheus.client_key", _path)
+    """The key of the client certificate, as a PEM file."""
+
     prometheus_ca_file: Path | None = _setting("prometheus.ca_file", _path)
     """Certificates that the server's is checked against; None means those of the system."""
 
@@ -590,3 +596,5 @@ def _check_together(settings: Settings) -> None:
         refuse("backend", "scheduler", words)
     if settings.prometheus_password and not settings.prometheus_username:
         refuse("prometheus_username", "prometheus_password", "a password needs its user name.")
+    if settings.prometheus_client_key and not settings.prometheus_client_certificate:
+        refuse("prometheus_client_certificate", "prometheus_client_key", "a key needs its certificate.")

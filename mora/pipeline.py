@@ -174,12 +174,16 @@ def access_of(settings: Settings) -> Access:
     """The credentials that the settings hold for a Prometheus."""
     from mora.sources.access import Access
 
+    certificate = settings.prometheus_client_certificate
     return Access(
         headers=settings.prometheus_headers,
         token_file=settings.prometheus_token_file,
         username=settings.prometheus_username,
         password=settings.prometheus_password,
         ca_file=settings.prometheus_ca_file,
+        client_certificate=None
+        if certificate is None
+        else (certificate, settings.prometheus_client_key or certificate),
     )
 
 
