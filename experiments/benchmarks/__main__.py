@@ -19,6 +19,7 @@ SCRIPTS = (
     "prior",
     "bounds",
     "backtest",
+    "scale_out",
     "demo",
 )
 

@@ -34,6 +34,16 @@ PrometheusUrl = Annotated[
     str | None,
     typer.Option("--prometheus", help="URL of a Prometheus, e.g. http://127.0.0.1:9090.", show_default=False),
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option("--backend", help="loky: on this machine; dask: on a cluster's workers.", show_default="loky"),
+]
+Scheduler = Annotated[
+    str | None,
+    typer.Option(
+        "--scheduler", help="With --backend dask: the scheduler, e.g. tcp://10.0.0.7:8786.", show_default=False
+    ),
+]
 IncludeFlagged = Annotated[
     bool, typer.Option("--include-flagged", help="Also use experiments that failed the quality check.")
 ]

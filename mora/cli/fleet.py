@@ -153,20 +153,32 @@ def advice_from_history(
     )
     if not asked.names and asked.selector is None:
         _tell_unmatched(settings, standings, namespace)
+    window = pipeline.fleet_window(timedelta(seconds=settings.history_seconds))
+    scheduler = settings.scheduler
+    if scheduler is not None and len({standing.workload.namespace for standing in standings}) < 2:
+        say("All of it is in one namespace, which one worker would do: this machine sizes it.")
+        scheduler = None
     with progress() as reporter:
-        advice = list(
-            pipeline.recommend_fleet(
-                standings,
-                source,
-                pipeline.fleet_window(timedelta(seconds=settings.history_seconds)),
-                settings=fleet,
-                models_dir=settings.models_dir,
-                data_dir=settings.data_dir,
-                slo=settings.slo,
-                stale_ok=stale_ok,
-                reporter=reporter,
+        if scheduler is not None:
+            say(f"Namespaces are sized by the workers of {scheduler}, from history alone: no trained model is asked.")
+            on_workers = pipeline.recommend_fleet_on_cluster(
+                standings, settings, window, scheduler, fleet=fleet, reporter=reporter
             )
-        )
+            advice = sorted(on_workers, key=lambda one: one.workload)
+        else:
+            advice = list(
+                pipeline.recommend_fleet(
+                    standings,
+                    source,
+                    window,
+                    settings=fleet,
+                    models_dir=settings.models_dir,
+                    data_dir=settings.data_dir,
+                    slo=settings.slo,
+                    stale_ok=stale_ok,
+                    reporter=reporter,
+                )
+            )
     return _said_once(advice, source), standings
 
 

@@ -11,12 +11,14 @@ import typer
 from mora import registry
 from mora.cli.common import (
     EXIT_CHANGE_DUE,
+    Backend,
     DataDir,
     IncludeFlagged,
     ModelsDir,
     Namespace,
     PrometheusUrl,
     SandboxName,
+    Scheduler,
     settings_of,
 )
 from mora.cli.fleet import (
@@ -60,6 +62,8 @@ def recommend(
     no_kubernetes: NoKubernetes = False,
     cluster: ClusterLabel = None,
     exclude: Exclude = None,
+    backend: Backend = None,
+    scheduler: Scheduler = None,
     include_sidecars: IncludeSidecars = False,
     retarget_hpa: RetargetHpa = False,
     allow_jvm_cut: AllowJvmCut = False,
@@ -186,6 +190,8 @@ def recommend(
         allow_any_step=allow_any_step or None,
         prometheus_url=prometheus,
         prometheus_cluster=cluster,
+        backend=backend,
+        scheduler=scheduler,
         history_seconds=history,
         include_sidecars=include_sidecars or None,
         allow_jvm_cut=allow_jvm_cut or None,
@@ -207,6 +213,11 @@ def recommend(
         of_loads = {"--users": users, "--scenario": scenario, "--target": target, "--include-flagged": include_flagged}
         _refuse(from_history, [flag for flag, value in of_loads.items() if value])
         advice, standings = advice_from_history(asked, settings, stale_ok=stale_ok)
+    elif settings.origin("scheduler") == "--scheduler":
+        raise BadInput(
+            "--backend dask sizes many namespaces from the cluster's own history; this is from models, in a second.",
+            hint="Leave it out, or ask for all namespaces: mora recommend -A --backend dask --scheduler ADDRESS",
+        )
     else:
         advice = _from_models(
             asked,

@@ -6,7 +6,16 @@ from typing import Annotated
 
 import typer
 
-from mora.cli.common import DataDir, IncludeFlagged, ModelsDir, Namespace, progress, settings_of
+from mora.cli.common import (
+    Backend,
+    DataDir,
+    IncludeFlagged,
+    ModelsDir,
+    Namespace,
+    Scheduler,
+    progress,
+    settings_of,
+)
 from mora.errors import BadInput, MoraError
 
 
@@ -19,16 +28,8 @@ def train(
         int | None,
         typer.Option("--jobs", "-j", help="Services trained at a time, about 1 GB each.", show_default="cores"),
     ] = None,
-    backend: Annotated[
-        str | None,
-        typer.Option("--backend", help="loky: on this machine; dask: on a cluster's workers.", show_default="loky"),
-    ] = None,
-    scheduler: Annotated[
-        str | None,
-        typer.Option(
-            "--scheduler", help="With --backend dask: the scheduler, e.g. tcp://10.0.0.7:8786.", show_default=False
-        ),
-    ] = None,
+    backend: Backend = None,
+    scheduler: Scheduler = None,
     seed: Annotated[
         int | None, typer.Option("--seed", help="The same seed and data give the same model.", show_default="0")
     ] = None,

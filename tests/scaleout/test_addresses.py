@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -68,3 +69,20 @@ def test_without_dask_the_command_that_installs_it_is_told() -> None:
 def test_the_versions_that_numbers_depend_on_are_known() -> None:
     assert all(installed().values())
     assert {"mora-rightsizing", "numpy", "tensorflow", "prophet", "python"} <= set(installed())
+
+
+def test_a_single_service_from_its_model_is_not_sent_to_a_cluster(tmp_path: Path) -> None:
+    command = [
+        sys.executable,
+        "-m",
+        "mora",
+        "recommend",
+        "frontend",
+        "--backend",
+        "dask",
+        "--scheduler",
+        "10.0.0.7:8786",
+    ]
+    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert "mora recommend -A --backend dask --scheduler ADDRESS" in told.stderr
