@@ -2,7 +2,7 @@
 # Debian's prometheus, promtool and kubectl, unpacked into .tools: nothing is installed system-wide, so no package
 # starts a service of its own and no root is needed.
 #
-#   .tools/bin      links to what is missing on PATH; mora finds it there
+#   .tools/bin      links to what is missing on PATH; mora finds it there (VictoriaMetrics: for one test alone)
 #   .tools/debian   what this Debian ships; its kubectl may be old, and outputs are checked with it
 #   .tools/newer    the next Debian's kubectl, where this one's is old: outputs are checked with both
 set -euo pipefail
@@ -101,4 +101,12 @@ elif ! is_modern "$here/debian/kubectl" && ! { has kubectl && is_modern kubectl;
   fetch_kubectl newer || say "mora: no newer kubectl could be fetched; outputs are checked with Debian's alone."
   mkdir -p "$here/newer" && touch "$here/newer/tried" # wanted by tests alone: asked for once an hour at most
 fi
+if ! has victoria-metrics && ! are_there "$here/debian" victoria-metrics &&
+  [ -z "$(find "$here/debian/tried" -mmin -60 2>/dev/null)" ]; then
+  use_suite this
+  fetch debian victoria-metrics victoria-metrics ||
+    say "mora: Debian's victoria-metrics could not be fetched; the test that reads from one will say so."
+  mkdir -p "$here/debian" && : >"$here/debian/tried" # wanted by a test alone: asked for once an hour at most
+fi
+are_there "$here/debian" victoria-metrics && link victoria-metrics
 rm -rf "$here/apt"

@@ -140,9 +140,9 @@ class Fleet:
     def service(self, name: str) -> Service:
         return next(one for one in self.services if one.workload.name == name)
 
-    def write(self, tsdb: Path, number: int = 0) -> None:
-        """The whole history as one block."""
-        write_block(_grouped(self), tsdb, number)
+    def groups(self) -> Iterator[Group]:
+        """Every series, with those that lie on the same scrapes together."""
+        return _grouped(self)
 
 
 @contextmanager
@@ -151,15 +151,17 @@ def serving(
     *fleets: Fleet,
     keep: Callable[[str], bool] = lambda name: True,
     renamed: tuple[str, Mapping[str, str]] = ("", {}),
+    flags: Sequence[str] = (),
 ) -> Iterator[str]:
     """The address of a Prometheus that holds the fleets.
 
-    keep: which metrics it scrapes. renamed: of metrics with a prefix, labels as they are called there.
+    keep: which metrics it scrapes. renamed: of metrics with a prefix, labels as they are called there. flags: further
+    ones of the server.
     """
     tsdb = folder / "tsdb"
-    groups = (_odd(group, keep, *renamed) for fleet in fleets for group in _grouped(fleet))
+    groups = (_odd(group, keep, *renamed) for fleet in fleets for group in fleet.groups())
     write_block(groups, tsdb)
-    with serve(tsdb, "--storage.tsdb.max-block-duration=2h", "--storage.tsdb.min-block-duration=2h") as url:
+    with serve(tsdb, "--storage.tsdb.max-block-duration=2h", "--storage.tsdb.min-block-duration=2h", *flags) as url:
         yield url
 
 
