@@ -45,6 +45,8 @@ REGISTRY: dict[str, dict[str, str]] = {
         "hpa": "mora.outputs.hpa:render",
         "commands": "mora.outputs.commands:render",
         "resize": "mora.outputs.resize:render",
+        "pr-body": "mora.outputs.pr_body:render",
+        "explain": "mora.outputs.explain:render",
     },
 }
 

@@ -331,6 +331,12 @@ def one_line(reasons: Iterable[Reason]) -> str:
     return " ".join("; ".join(texts).split()) or "no reason was given"
 
 
+def untold(recommendation: Recommendation) -> list[Reason]:
+    """The reasons of the workload that none of its main container's numbers and replicas says already."""
+    told = [reason.text for _, advice in numbers(recommendation) for reason in advice.reasons]
+    return [reason for reason in recommendation.reasons if not any(reason.text in text for text in told)]
+
+
 def nothing_to_write(what: str, recommendations: Sequence[Recommendation], why: Mapping[str, str]) -> NotEnoughData:
     """The error of an output that has not a single number: an empty file would look like success."""
     names = ", ".join(recommendation.workload.name for recommendation in recommendations) or "no service"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import container_numbers, is_due, is_injected, numbers
+from mora.outputs.manifests import container_numbers, is_due, is_injected, numbers, untold
 from mora.quantities import KIB, MIB, format_cpu, format_memory, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -239,8 +239,7 @@ def why_lines(recommendation: Recommendation, width: int) -> list[str]:
     labelled = [(name, reason.text) for name, advice in numbers(recommendation) for reason in advice.reasons]
     labelled += [
         ("autoscaling" if reason.code == "hpa-average-value" else "all", reason.text)
-        for reason in recommendation.reasons
-        if not any(reason.text in text for _, text in labelled)
+        for reason in untold(recommendation)
     ]
     lines += _labelled(labelled, width)
     for other in recommendation.others:

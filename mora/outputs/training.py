@@ -37,7 +37,7 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
 
 
 def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str) -> list[str]:
-    header = (f"held-out error of the {ahead}' mean / p95", *_NAMES.values(), "of a mean use of")
+    header = (f"held-out error of mean / p95 of the {ahead}", *_NAMES.values(), "of a mean use of")
     rows = [header]
     for target, table in tables.items():
         if not table["errors"]:

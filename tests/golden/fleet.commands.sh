@@ -24,8 +24,6 @@ set -e
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
 #   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
-# no advice on logs cpu limit: no CPU limit
-# no advice on migrate cpu limit: no CPU limit
 # container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
 #   injects it says what it requests
 
@@ -41,7 +39,6 @@ set -e
 # Rollout shop/canary, containers server, agent: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the
 #   rule for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
-# no advice on agent cpu limit: no CPU limit
 # a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the
 #   containers stand in another order, or where the template says `resources: {}`
 

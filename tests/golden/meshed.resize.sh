@@ -32,8 +32,6 @@ resize() {
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
 #   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
-# no advice on logs cpu limit: no CPU limit
-# no advice on migrate cpu limit: no CPU limit
 # container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
 #   injects it says what it requests
 # container web keeps a CPU limit until the next rollout: a resize cannot remove one

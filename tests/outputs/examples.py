@@ -113,11 +113,16 @@ def _number(now: int | None, value: int | None, text: str, **fields: Any) -> Adv
 
 def other(name: str, role: Role, now: Resources, then: Resources, **fields: Any) -> ContainerAdvice:
     """Advice on a container beside the main one, with made-up reasons; None in `then` is "not set"."""
-    dropped = now.cpu_limit_millicores is not None and then.cpu_limit_millicores is None
+    is_unset = then.cpu_limit_millicores is None
     return ContainerAdvice(
         name,
         _number(now.cpu_request_millicores, then.cpu_request_millicores, "p95 of 14 days x 1.15"),
-        _number(now.cpu_limit_millicores, then.cpu_limit_millicores, "no CPU limit", is_unset=dropped),
+        _number(
+            now.cpu_limit_millicores,
+            then.cpu_limit_millicores,
+            "no CPU limit",
+            is_unset=then.cpu_limit_millicores is None,
+        ),
         _number(now.memory_request_bytes, then.memory_request_bytes, "peak of 14 days x 1.15"),
         _number(now.memory_limit_bytes, then.memory_limit_bytes, "equal to the request"),
         role=role,

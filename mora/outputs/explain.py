@@ -1,0 +1,139 @@
+"""Everything that a number rests on: its arithmetic, the window, the samples, the peaks, what was refused and why, and
+the queries as they were sent."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+
+from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation
+from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.manifests import container_numbers, is_injected, title, untold
+from mora.outputs.table import amount, change
+from mora.quantities import format_duration, readable_bytes, readable_cores
+
+_LABEL_WIDTH = len("memory request")
+
+
+def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
+    """A chapter a workload, a paragraph a container; queries are not wrapped, so that they can be pasted."""
+    chapters = [_chapter(recommendation, settings.width) for recommendation in recommendations]
+    return "\n".join("\n".join(chapter).rstrip("\n") + "\n" for chapter in chapters) or "No workload to explain.\n"
+
+
+def _chapter(recommendation: Recommendation, width: int) -> list[str]:
+    load = recommendation.load
+    lines = [title(recommendation.workload), "=" * len(title(recommendation.workload))]
+    basis = "a trained model" if recommendation.basis == "model" else "the rule for histories: no model is trained"
+    digest = f" ({recommendation.model_digest})" if recommendation.model_digest else ""
+    lines += _field("sized by", basis + digest, width)
+    lines += _field("data up to", _at(recommendation.as_of), width)
+    if load:
+        lines += _field("at", f"{load.users} users of {load.scenario}", width)
+    lines += _field("replicas", _outcome("replicas", recommendation.replicas), width)
+    lines += _texts(recommendation.replicas.reasons, width)
+    for scaler in recommendation.autoscalers or filter(None, (recommendation.current.autoscaler,)):
+        of = f"{scaler.target}% of the {scaler.resource} request" if scaler.is_utilisation else "an average value"
+        whose = f" of container {scaler.container}" if scaler.container else ""
+        words = f"HPA {scaler.name} scales on {of}{whose}, {scaler.min_replicas} to {scaler.max_replicas} replicas"
+        lines += _field("autoscaler", words, width)
+    for reason in untold(recommendation):
+        lines += _field("for all", reason.text, width)
+    asked: dict[str, str] = {}
+    for container in recommendation.containers:
+        lines += ["", *_container(recommendation, container, width)]
+        asked |= container.evidence.queries if container.evidence else {}
+    return [*lines, "", *_queries(asked)]
+
+
+def _container(recommendation: Recommendation, container: ContainerAdvice, width: int) -> list[str]:
+    where = "in the pods alone, injected" if is_injected(recommendation, container.container) else container.role
+    is_main = " (main)" if container.container == recommendation.container else ""
+    lines = [f"container {container.container}{is_main}, {where}"]
+    for name, advice in container_numbers(container):
+        lines += _field(name, _outcome(name, advice), width)
+        lines += _texts(advice.reasons, width)
+    for reason in container.reasons:
+        lines += _field("note", reason.text, width)
+    evidence = container.evidence
+    if evidence is None:
+        lines += _field("evidence", "none is kept with this answer", width)
+        return lines
+    for label, text in _seen(evidence):
+        lines += _field(label, text, width)
+    return lines
+
+
+def _outcome(name: str, advice: Advice) -> str:
+    """Now, then, by how much and how sure."""
+    then = "not set" if advice.is_unset else "no number" if advice.value is None else amount(name, advice.value)
+    text = f"{amount(name, advice.now)} now, {then} advised"
+    if change(advice) not in ("-", "remove"):
+        text += f", {change(advice)}"
+    if advice.confidence is not None:
+        text += f"; confidence {advice.confidence:.0%} ({advice.holds} hold{'' if advice.holds == 1 else 's'})"
+    return text
+
+
+def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
+    """What was measured, in words."""
+    span = format_duration(evidence.end - evidence.start) if evidence.end > evidence.start else "a moment"
+    share = f", {evidence.samples / evidence.expected:.0%}" if evidence.expected else ""
+    yield "window", f"{_at(evidence.start)} to {_at(evidence.end)} ({span}), every {format_duration(evidence.step)}"
+    yield "samples", f"{evidence.samples:,} of {evidence.expected:,} expected{share}; {_pods(evidence.pods)}"
+    if evidence.cpu_peak_cores is not None:
+        level = f"; 95 % of samples below {_cores(evidence.cpu_level_cores)}" if evidence.cpu_level_cores else ""
+        yield "cpu peak", _peak(_cores(evidence.cpu_peak_cores), evidence.cpu_peak_at, evidence.cpu_peak_pod) + level
+    if evidence.mem_peak_bytes is not None:
+        peak = _peak(readable_bytes(evidence.mem_peak_bytes), evidence.mem_peak_at, evidence.mem_peak_pod)
+        yield "memory peak", peak
+    if evidence.throttled_ratio is not None:
+        yield "throttling", f"held back at its CPU limit in {evidence.throttled_ratio:.1%} of CFS periods, on average"
+    else:
+        yield "throttling", "not known: no container_cpu_cfs_throttled_periods_total for it"
+    kills = f"{evidence.oom_kills} OOM kill{'' if evidence.oom_kills == 1 else 's'}"
+    yield "restarts", f"{evidence.restarts}; {kills if evidence.oom_kills else 'no OOM kill'}"
+    for left_out in evidence.left_out:
+        yield "left out", left_out
+
+
+def _peak(value: str, at: datetime | None, pod: str | None) -> str:
+    return value + (f" at {_at(at)}" if at else "") + (f" on pod {pod}" if pod else "")
+
+
+def _cores(cores: float | None) -> str:
+    return "unknown" if cores is None else f"{readable_cores(cores)} cores" if cores >= 1 else readable_cores(cores)
+
+
+def _pods(pods: int) -> str:
+    return f"{pods} pod{'' if pods == 1 else 's'}, those that are gone included, the hottest one at each sample"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment:%Y-%m-%d %H:%M} UTC"
+
+
+def _queries(queries: Mapping[str, str]) -> list[str]:
+    if not queries:
+        return []
+    lines = ["queries, as they were sent"]
+    for name, text in queries.items():
+        lines += [f"  {name}", *(f"    {line.rstrip()}" for line in text.splitlines())]
+    return lines
+
+
+def _texts(reasons: Sequence[Reason], width: int) -> list[str]:
+    return [line for reason in reasons for line in _field("", reason.text, width)]
+
+
+def _field(label: str, text: str, width: int) -> list[str]:
+    indent = " " * (_LABEL_WIDTH + 4)
+    return textwrap.wrap(
+        text,
+        width,
+        initial_indent=f"  {label.ljust(_LABEL_WIDTH)}  ",
+        subsequent_indent=indent + "  ",
+        break_on_hyphens=False,
+        break_long_words=False,
+    )

@@ -1,0 +1,138 @@
+"""Any output as files in a folder: whole or not at all, and never over what somebody else wrote.
+
+The folder keeps a list of what was written and its checksums (`.mora-files.json`). A file that is not on it, or that
+was edited since, is refused; a file that an earlier run of the same output left and that this one does not write is
+taken away, since `kubectl apply -f DIR` would still apply it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from mora import registry
+from mora.domain import Recommendation
+from mora.errors import BadInput, MoraError
+from mora.outputs import DEFAULTS, OutputSettings
+
+LISTED = ".mora-files.json"
+_SCHEMA_VERSION = 1
+# Outputs that are one text for all: the file that holds it.
+_SINGLE = {
+    "table": "table.txt",
+    "json": "recommendations.json",
+    "csv": "recommendations.csv",
+    "explain": "explain.txt",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands in the folder now, and what an earlier run left and was taken away."""
+
+    written: tuple[Path, ...]
+    removed: tuple[Path, ...] = ()
+
+
+def files(
+    output: str, recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS
+) -> dict[str, str]:
+    """File name -> text of a registered output; names hold no folders and never clash."""
+    render = registry.load("outputs", output)
+    if output in _SINGLE:
+        return {_SINGLE[output]: render(recommendations, settings)}
+    texts: dict[str, str] = import_module(render.__module__).files(recommendations, settings)
+    return texts
+
+
+def write(
+    output: str,
+    recommendations: Sequence[Recommendation],
+    folder: Path,
+    settings: OutputSettings = DEFAULTS,
+    *,
+    overwrite: bool = False,
+) -> Written:
+    """Write an output into `folder`, all of its files or none.
+
+    overwrite: also over files that MOrA did not write or that were edited since; else BadInput names them.
+    """
+    from mora.dataset import write_files  # pandas: not for those who only print
+
+    texts = files(output, recommendations, settings)
+    listed = _read(folder)
+    foreign = [name for name in texts if not _is_ours(folder / name, listed.get(name))]
+    if foreign and not overwrite:
+        raise BadInput(
+            f"{folder} holds files that MOrA did not write, or that were edited since: {', '.join(sorted(foreign))}.",
+            hint="Nothing was written. Move them away, name another folder, or give --overwrite.",
+        )
+    left = [name for name, entry in listed.items() if entry["output"] == output and name not in texts]
+    stale = [name for name in left if (folder / name).is_file() and _is_ours(folder / name, listed[name])]
+    kept = {name: entry for name, entry in listed.items() if name not in left}
+    now = {name: {"output": output, "sha256": _checksum(text.encode())} for name, text in texts.items()}
+    document = {"schema_version": _SCHEMA_VERSION, "files": dict(sorted((kept | now).items()))}
+    written = {folder / name: text for name, text in texts.items()}
+    write_files([*written.items(), (folder / LISTED, json.dumps(document, indent=2) + "\n")])
+    _take_away([folder / name for name in stale])
+    return Written(tuple(written), tuple(folder / name for name in stale))
+
+
+def _take_away(paths: Sequence[Path]) -> None:
+    for path in paths:
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise MoraError(
+                f"{path} is left over from an earlier run and cannot be taken away: {error.strerror}.",
+                hint="All files were written. Delete this one, so that nobody applies it.",
+            ) from error
+
+
+def _read(folder: Path) -> dict[str, dict[str, str]]:
+    """What the folder's list says, empty without one; BadInput where it is none of ours."""
+    path = folder / LISTED
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file.", hint="--out names a folder.")
+    if not path.exists():
+        return {}
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        return _entries(document)
+    except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
+        raise BadInput(
+            f"{path} cannot be read as the list of files that MOrA wrote: {error}.",
+            hint="Take it away; files in its folder are then refused unless --overwrite is given.",
+        ) from error
+
+
+def _entries(document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
+    if document["schema_version"] != _SCHEMA_VERSION:
+        raise ValueError(f"it has schema version {document['schema_version']}, this MOrA reads {_SCHEMA_VERSION}")
+    entries = {
+        name: {"output": str(entry["output"]), "sha256": str(entry["sha256"])}
+        for name, entry in document["files"].items()
+    }
+    for name in entries:
+        # The names are deleted by: one that leads out of the folder was not written by us.
+        if name != Path(name).name:
+            raise ValueError(f"{name!r} is not a file name")
+    return entries
+
+
+def _is_ours(path: Path, entry: Mapping[str, str] | None) -> bool:
+    """Whether a file may be replaced: it is not there, or it is as MOrA wrote it."""
+    if not path.exists() and not path.is_symlink():
+        return True
+    if entry is None or path.is_symlink() or not path.is_file():
+        return False
+    return _checksum(path.read_bytes()) == entry["sha256"]
+
+
+def _checksum(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

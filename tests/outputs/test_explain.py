@@ -1,0 +1,64 @@
+"""Everything that a number rests on is told."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mora.outputs import OutputSettings, explain
+from tests.outputs import examples
+from tests.outputs.golden import golden
+
+
+def words(text: str) -> str:
+    return " ".join(text.split())
+
+
+def test_the_explanation_is_as_it_was_last_read() -> None:
+    text = golden("fleet.explain.txt", explain.render(examples.fleet()))
+    queries = text.count("container_cpu_usage_seconds_total")
+    assert queries == 1
+    assert max(len(line) for line in text.splitlines() if "container_cpu" not in line) <= 100
+
+
+def test_the_window_the_samples_and_the_peaks_with_their_moments_and_pods_are_told() -> None:
+    said = words(explain.render([examples.meshed()]))
+    for part in (
+        "2026-11-12 02:00 UTC to 2026-11-21 02:00 UTC (9d), every 30s",
+        "25,500 of 40,321 expected, 63%; 7 pods",
+        "210m at 2026-11-18 23:00 UTC on pod web-7c9f-x2lq4; 95 % of samples below 81m",
+        "188 MiB at 2026-11-19 20:00 UTC on pod web-7c9f-b81kd",
+        "3.1% of CFS periods",
+        "2; 1 OOM kill",
+        "2026-11-14 00:00 to 06:00 UTC: --exclude",
+    ):
+        assert part in said
+
+
+def test_every_reason_of_every_container_is_told() -> None:
+    for recommendation in examples.fleet():
+        said = words(explain.render([recommendation]))
+        for container in recommendation.containers:
+            for advice in (container.cpu_request, container.cpu_limit, container.memory_request):
+                for reason in advice.reasons:
+                    assert words(reason.text) in said
+
+
+def test_a_query_can_be_pasted_whatever_its_length() -> None:
+    query = "sum(" + " + ".join(["up"] * 100) + ")"
+    seen = replace(examples.EVIDENCE, queries={"all": query})
+    text = explain.render([replace(examples.meshed(), evidence=seen)], OutputSettings(width=60))
+    assert f"    {query}" in text.splitlines()
+
+
+def test_what_was_not_measured_is_said_to_be_unknown() -> None:
+    dark = replace(examples.EVIDENCE, throttled_ratio=None, cpu_peak_cores=None, mem_peak_bytes=None, samples=0)
+    said = words(explain.render([replace(examples.meshed(), evidence=dark)]))
+    assert "throttling not known" in said
+    assert "memory peak" not in said
+    assert "evidence none is kept with this answer" in said
+
+
+def test_what_scales_the_workload_is_told() -> None:
+    said = words(explain.render([examples.retargeted()]))
+    assert "HPA web scales on 70% of the cpu request, 2 to 8 replicas" in said
+    assert "HPA web scales on 80% of the memory request" in said

@@ -1,0 +1,124 @@
+"""Files in a folder: all or none, none of somebody else's, and none that is left over."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mora import registry
+from mora.domain import Recommendation, Workload
+from mora.errors import BadInput, MoraError
+from mora.outputs import OutputSettings, folder
+from tests.outputs import examples
+
+SOME = [examples.frontend(), examples.cart(), examples.nightly()]
+
+
+def names(path: Path) -> list[str]:
+    return sorted(item.name for item in path.iterdir())
+
+
+@pytest.mark.parametrize("output", registry.names("outputs"))
+def test_every_output_can_be_written_again_and_gives_the_same_files(output: str, tmp_path: Path) -> None:
+    first = folder.write(output, SOME, tmp_path / "out")
+    held = {path: path.read_text() for path in first.written}
+    assert held
+    assert all(text.endswith("\n") for text in held.values())
+    again = folder.write(output, SOME, tmp_path / "out")
+    assert (again.written, again.removed) == (first.written, ())
+    assert {path: path.read_text() for path in again.written} == held
+    assert names(tmp_path / "out") == sorted([folder.LISTED, *(path.name for path in first.written)])
+
+
+def test_what_somebody_else_wrote_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+    (tmp_path / "cartservice.patch.yaml").write_text("mine\n")
+    with pytest.raises(BadInput, match=r"did not write.*cartservice\.patch\.yaml.*\n.*--overwrite"):
+        folder.write("patch", SOME, tmp_path)
+    assert names(tmp_path) == ["cartservice.patch.yaml"]
+    folder.write("patch", SOME, tmp_path, overwrite=True)
+    assert "spec:" in (tmp_path / "cartservice.patch.yaml").read_text()
+
+
+def test_what_was_edited_since_is_refused(tmp_path: Path) -> None:
+    folder.write("patch", SOME, tmp_path)
+    edited = tmp_path / "frontend.patch.yaml"
+    edited.write_text(edited.read_text() + "# by hand\n")
+    with pytest.raises(BadInput, match=r"edited since: frontend\.patch\.yaml"):
+        folder.write("patch", SOME, tmp_path)
+    assert edited.read_text().endswith("# by hand\n")
+
+
+def test_a_link_is_not_followed(tmp_path: Path) -> None:
+    elsewhere = tmp_path / "elsewhere.yaml"
+    elsewhere.write_text("mine\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "frontend.patch.yaml").symlink_to(elsewhere)
+    with pytest.raises(BadInput, match="did not write"):
+        folder.write("patch", SOME, tmp_path / "out")
+    assert elsewhere.read_text() == "mine\n"
+
+
+def test_what_an_earlier_run_left_is_taken_away_and_other_outputs_stay(tmp_path: Path) -> None:
+    folder.write("patch", SOME, tmp_path)
+    folder.write("vpa", SOME, tmp_path)
+    (tmp_path / "README.md").write_text("mine\n")
+    done = folder.write("patch", SOME[:1], tmp_path)
+    assert sorted(path.name for path in done.removed) == ["cartservice.patch.yaml", "nightly.patch.yaml"]
+    assert names(tmp_path) == [
+        *(folder.LISTED, "README.md", "cartservice.vpa.yaml", "frontend.patch.yaml", "frontend.vpa.yaml"),
+        "nightly.vpa.yaml",
+    ]
+
+
+def test_what_was_left_and_edited_is_not_taken_away(tmp_path: Path) -> None:
+    folder.write("patch", SOME, tmp_path)
+    (tmp_path / "nightly.patch.yaml").write_text("by hand\n")
+    done = folder.write("patch", SOME[:1], tmp_path)
+    assert [path.name for path in done.removed] == ["cartservice.patch.yaml"]
+    assert (tmp_path / "nightly.patch.yaml").read_text() == "by hand\n"
+
+
+def test_names_never_clash(tmp_path: Path) -> None:
+    frontend = examples.frontend()
+    workloads = [
+        *(Workload("shop", "web"), Workload("bank", "web"), Workload("shop", "web", "StatefulSet")),
+        *(Workload("a", "b-deployment-web"), Workload("a-b", "deployment-web"), Workload("x", "y" * 60 + ".z" * 90)),
+    ]
+    twins: list[Recommendation] = [replace(frontend, workload=workload) for workload in workloads]
+    for output in ("patch", "yaml", "vpa", "hpa", "helm-values", "kustomize"):
+        texts = folder.files(output, twins)
+        assert len([name for name in texts if name != "kustomization.yaml"]) == len(twins)
+        assert all(len(name) < 250 for name in texts)
+    folder.write("patch", twins, tmp_path)
+
+
+def test_a_refused_output_writes_nothing(tmp_path: Path) -> None:
+    with pytest.raises(MoraError, match="--helm-path"):
+        folder.write("helm-values", [examples.frontend(), examples.meshed()], tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+    with pytest.raises(BadInput, match="is a file"):
+        folder.write("patch", SOME, Path(__file__))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{",
+        "[]",
+        '{"schema_version": 2, "files": {}}',
+        json.dumps({"schema_version": 1, "files": {"../x": {"output": "patch", "sha256": "0"}}}),
+    ],
+)
+def test_a_list_that_is_not_ours_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / folder.LISTED).write_text(text)
+    with pytest.raises(BadInput, match="cannot be read as the list"):
+        folder.write("patch", SOME, tmp_path)
+
+
+def test_settings_reach_the_files(tmp_path: Path) -> None:
+    done = folder.write("kustomize", SOME, tmp_path, OutputSettings(kustomize_version="2.0.3"))
+    assert "patchesJson6902" in (tmp_path / "kustomization.yaml").read_text()
+    assert done.written[0].name == "kustomization.yaml"

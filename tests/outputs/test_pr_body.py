@@ -1,0 +1,84 @@
+"""The body of a pull request: what a reviewer needs, and no workload that is not worth a rollout."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from mora.domain import Advice, Reason
+from mora.outputs import OutputSettings, pr_body
+from mora.savings import Prices
+from tests.clusters.fake_api import FakeApi
+from tests.clusters.kinds import ROLLOUT
+from tests.outputs import examples
+from tests.outputs.checks import resources
+from tests.outputs.conftest import NEWEST, run_script
+from tests.outputs.golden import golden
+
+
+def test_the_body_is_as_it_was_last_read() -> None:
+    text = golden("fleet.pr-body.md", pr_body.render(examples.fleet(), OutputSettings(prices=Prices())))
+    assert text.startswith("## Rightsize 8 workloads\n\nFrees ")
+    assert "USD a month" in text
+    assert "| `shop/frontend` | `server` | cpu request | 500m | 254m | -49% | 94% |" in text
+    assert "| `shop/frontend` |  | replicas | 3 | 2 | -33% | 91% |" in text
+    assert "1 workload without a number:\n\n- Deployment shop/adservice: 12 samples" in text
+    assert "- Job shop/migration: a Job's template cannot be changed" in text
+    assert pr_body.files([examples.frontend()]) == {"pr-body.md": pr_body.render([examples.frontend()])}
+
+
+def slightly(now: int, value: int) -> Advice:
+    return Advice(now, value, 0.9, 3, reasons=(Reason("a", "b"),))
+
+
+def test_a_small_change_is_left_out_and_counted() -> None:
+    cart = replace(examples.cart(), memory_limit=slightly(512, 461), memory_request=slightly(512, 461))
+    text = pr_body.render([examples.frontend(), cart])
+    assert "cartservice" not in text.split("### Why")[0]
+    assert "1 workload would change by less than 10%: left out." in text
+    assert "cartservice` | `server` | memory request" in pr_body.render([cart], OutputSettings(min_change=0.05))
+    exact = replace(examples.cart(), memory_limit=slightly(500, 450), memory_request=slightly(500, 450))
+    assert "### Apply" in pr_body.render([exact])
+
+
+def test_where_nothing_changes_it_says_so_and_holds_no_command() -> None:
+    text = pr_body.render([examples.unknown()])
+    assert "Nothing to change." in text
+    assert "kubectl" not in text
+    assert pr_body.render([]) == "## Rightsize 0 workloads\n\nNothing to change.\n"
+
+
+def test_words_are_not_read_as_markdown() -> None:
+    odd = replace(examples.frontend(), reasons=(Reason("a", "p95 <b> | *x* [y](z) `k`\n# head"),))
+    assert "- all: p95 &lt;b> \\| \\*x\\* \\[y\\](z) \\`k\\` # head\n" in pr_body.render([odd])
+
+
+def fenced(text: str) -> list[str]:
+    return re.findall(r"^```sh\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def test_its_commands_are_shell() -> None:
+    for block in fenced(pr_body.render(examples.fleet())):
+        subprocess.run(["sh", "-n"], input=block, text=True, check=True)
+
+
+@pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")
+def test_an_api_server_takes_its_commands(api: FakeApi, tmp_path: Path) -> None:
+    fleet = [examples.frontend(), examples.canary()]
+    api.cluster.resources.append(ROLLOUT)
+    for recommendation in fleet:
+        api.cluster.add(examples.manifest(recommendation))
+    rehearse, apply, back = fenced(pr_body.render(fleet))
+    assert run_script(rehearse, tmp_path).returncode == 0
+    assert not api.cluster.changes
+    assert run_script(apply, tmp_path).returncode == 0
+    assert resources(api.cluster.get("Deployment", "frontend"), "server") == fleet[0].resources
+    assert resources(api.cluster.get("Rollout", "canary"), "server") == fleet[1].resources
+    assert run_script(back, tmp_path).returncode == 0
+    now = fleet[0].current.main
+    assert now is not None
+    assert resources(api.cluster.get("Deployment", "frontend"), "server") == now.resources
