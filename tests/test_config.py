@@ -235,6 +235,11 @@ def test_a_password_without_a_user_name_is_refused() -> None:
     assert "hush" not in str(refused.value)
 
 
+def test_a_client_key_without_its_certificate_is_refused() -> None:
+    with pytest.raises(BadConfig, match="a key needs its certificate"):
+        load_settings({}, {"MORA_PROMETHEUS_CLIENT_KEY": "key.pem"})
+
+
 def test_paths_in_a_file_elsewhere_are_relative_to_that_file(tmp_path: Path) -> None:
     elsewhere = tmp_path / "team"
     elsewhere.mkdir()

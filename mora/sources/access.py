@@ -6,6 +6,7 @@ Nothing here prints or logs a credential: they are left out of repr, and address
 from __future__ import annotations
 
 import base64
+import json
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -197,6 +198,11 @@ def in_words(
             raise
         raise SourceUnavailable(
             f"{url} does not answer like a Prometheus: {_cause(error)}.",
+            hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
+        ) from error
+    except json.JSONDecodeError as error:
+        raise SourceUnavailable(
+            f"{url} does not answer like a Prometheus: it answers with something that is no JSON, or breaks off.",
             hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
         ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:

@@ -154,6 +154,7 @@ class Wire:
                 data=None if is_short else params,
                 headers={"Accept-Encoding": "gzip" if self.is_compressed else "identity"},
                 timeout=self.timeout.total_seconds(),
+                verify=self._session.verify,  # left out, $REQUESTS_CA_BUNDLE would stand above a CA file that was given
                 stream=True,
             ) as response,
         ):

@@ -40,6 +40,7 @@ class Scripted(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.answers = answers
         self.asked: list[tuple[str, dict[str, str]]] = []
+        self.moments: list[float] = []
         self.lock = threading.Lock()
 
     @property
@@ -53,10 +54,18 @@ class Scripted(ThreadingHTTPServer):
 class _Handler(BaseHTTPRequestHandler):
     server: Scripted
 
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self._answer(f"{self.path}?{body}")
+
     def do_GET(self) -> None:
+        self._answer(self.path)
+
+    def _answer(self, path: str) -> None:
         with self.server.lock:
             number = len(self.server.asked)
-            self.server.asked.append((self.path, dict(self.headers)))
+            self.server.asked.append((f"{self.command} {path}", dict(self.headers)))
+            self.server.moments.append(time.monotonic())
         answer = self.server.answers[min(number, len(self.server.answers) - 1)]
         status, headers, body = answer() if callable(answer) else answer
         self.send_response(status)
@@ -239,10 +248,9 @@ def test_two_ways_to_log_in_are_one_too_many() -> None:
         Access(token="a", username="b")
 
 
-def test_a_certificate_is_trusted_by_its_ca_file_or_on_demand_only(
-    scripted: Callable[..., Scripted], tmp_path: Path
-) -> None:
-    certificate, key = tmp_path / "cert.pem", tmp_path / "key.pem"
+def self_signed(folder: Path) -> tuple[Path, Path]:
+    """A certificate of 127.0.0.1 and its key."""
+    certificate, key = folder / "cert.pem", folder / "key.pem"
     subprocess.run(
         [
             *(
@@ -264,6 +272,13 @@ def test_a_certificate_is_trusted_by_its_ca_file_or_on_demand_only(
         check=True,
         capture_output=True,
     )
+    return certificate, key
+
+
+def test_a_certificate_is_trusted_by_its_ca_file_or_on_demand_only(
+    scripted: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server = scripted(GOOD)
@@ -276,3 +291,22 @@ def test_a_certificate_is_trusted_by_its_ca_file_or_on_demand_only(
         assert PrometheusSource(url, access=Access(verify_tls=False), retries=0).services("shop") == ["frontend"]
     with pytest.raises(BadInput, match="no CA file"):
         Access(ca_file=tmp_path / "absent.pem")
+
+
+def test_a_client_certificate_is_shown_to_who_asks_for_one(scripted: Callable[..., Scripted], tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    server = scripted(GOOD)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    with pytest.raises(SourceUnavailable):
+        PrometheusSource(url, access=Access(ca_file=certificate), retries=0).services("shop")
+    known = Access(ca_file=certificate, client_certificate=(certificate, key))
+    assert PrometheusSource(url, access=known, retries=0).services("shop") == ["frontend"]
+    with PrometheusSource(url, access=known, retries=0).wire() as talk:
+        assert talk.label_values("pod", "up", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    with pytest.raises(BadInput, match="no client certificate"):
+        Access(client_certificate=(certificate, tmp_path / "absent.pem"))
