@@ -10,15 +10,15 @@ from __future__ import annotations
 import numpy as np
 
 from mora.bounds.confidence import CPU_OVER_SHARE, chances, cpu_prior, kept_holds
-from mora.bounds.learning import Mix, calibrated, costs, faded_losses, mixed
+from mora.bounds.learning import Mix, calibrated, costs, faded_losses, loss_units, mixed
 from mora.bounds.levels import Past, count
-from mora.bounds.rules import ANCHOR, WEEK_HOURS, cpu_rules, idle_level
+from mora.bounds.rules import WEEK_HOURS, anchor, cpu_rules, idle_level
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
 
 # Slow, bold and quick to forget: no single pace is best on every series, so the three are mixed once more, with the
 # calibrated anchor among them for series on which choosing does not pay.
-_FIRST_MIXES = (Mix(0.05, 336.0), Mix(0.2, 336.0), Mix(0.05, 72.0, floor=0.05))
-_LAST_MIX = Mix(0.1, 336.0)
+_FIRST_MIXES = (Mix(0.1, 336.0), Mix(0.4, 336.0), Mix(0.1, 72.0, floor=0.05))
+_LAST_MIX = Mix(0.2, 336.0)
 _LAST_PRIOR = np.array([0.2, 0.2, 0.2, 0.4])
 
 
@@ -73,10 +73,16 @@ def _by_tick(past: Past) -> Floats:
     rules = cpu_rules(past)
     copies = calibrated(np.stack(list(rules.values()), axis=2), ticks)
     experts = np.concatenate(list(copies), axis=2)
-    scale = np.maximum(past.window_means(WEEK_HOURS), idle_level(past))
+    mean_use = np.maximum(past.window_means(WEEK_HOURS), idle_level(past))
     cost = costs(experts, ticks)
-    losses = {hours: faded_losses(cost, ticks, hours) for hours in {mix.half_life_hours for mix in _FIRST_MIXES}}
-    firsts = [mixed(experts, losses[mix.half_life_hours], scale, mix) for mix in _FIRST_MIXES]
-    last = np.stack([*firsts, copies[0, :, :, list(rules).index(ANCHOR)]], axis=2)
-    loss = faded_losses(costs(last, ticks), ticks, _LAST_MIX.half_life_hours)
-    return mixed(last, loss, scale, _LAST_MIX, _LAST_PRIOR)
+    losses, units = {}, {}
+    for hours in {mix.half_life_hours for mix in _FIRST_MIXES}:
+        losses[hours] = faded_losses(cost, ticks, hours)
+        units[hours] = loss_units(losses[hours], cost, mean_use, ticks, hours)
+    firsts = [mixed(experts, losses[mix.half_life_hours], units[mix.half_life_hours], mix) for mix in _FIRST_MIXES]
+    leaned_on = copies[0, :, :, list(rules).index(anchor(ticks.hold * ticks.hours))]
+    last = np.stack([*firsts, leaned_on], axis=2)
+    cost = costs(last, ticks)
+    loss = faded_losses(cost, ticks, _LAST_MIX.half_life_hours)
+    unit = loss_units(loss, cost, mean_use, ticks, _LAST_MIX.half_life_hours)
+    return mixed(last, loss, unit, _LAST_MIX, _LAST_PRIOR)

@@ -40,15 +40,21 @@ class Copy:
     prior_hours: float
 
 
-COPIES = (Copy(240.0, 1.0, 24.0), Copy(720.0, 1.15, 72.0))
+# A p95 needs no more than itself, on VMs, PlanetLab, pods and data centres alike: both begin at 1.
+COPIES = (Copy(240.0, 1.0, 24.0), Copy(720.0, 1.0, 72.0))
+# Losses are counted in what the best rule wastes, which is at first taken to be two mean uses, for six hours' worth of
+# belief, and never less than a twentieth: where all rules waste little, a little more tells them apart.
+_FIRST_WASTE, _FIRST_WASTE_HOURS, _LEAST_WASTE = 2.0, 6.0, 0.05
+# A young series cannot wait: a day-old one follows its losses nearly four times as boldly as an old one.
+_BOLD_HOURS, _LEAST_AGE_HOURS = 336.0, 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class Mix:
     """How boldly a mixture follows what was cheap.
 
-    rate: how much a loss of one mean use for an hour counts against a rule. half_life_hours: how long it is held
-    against it. floor: share of the weight that stays with the prior.
+    rate: how much an hour in which a rule lost as much as the best one wastes counts against it, in an old series.
+    half_life_hours: how long it is held against it. floor: share of the weight that stays with the prior.
     """
 
     rate: float
@@ -156,16 +162,33 @@ def faded_losses(cost: Floats, ticks: Ticks, half_life_hours: float) -> Floats:
     return loss
 
 
-def mixed(requests: Floats, loss: Floats, mean_use: Floats, mix: Mix, prior: Floats | None = None) -> Floats:
+def loss_units(loss: Floats, cost: Floats, mean_use: Floats, ticks: Ticks, half_life_hours: float) -> Floats:
+    """What losses are counted in, so that one rate suits steady series and wild ones: shape (ticks + 1, series).
+
+    That is the waste per hour of the request that was cheapest so far (cost less use), and less in young series: rates
+    that fall with the root of the age are what mixtures of experts are proven with (Cesa-Bianchi & Lugosi 2006, 2.3).
+    loss: from faded_losses(cost, ticks, half_life_hours). mean_use: shape (ticks + 1, series).
+    """
+    is_known = ~np.isnan(ticks.samples)
+    used = np.where(is_known, ticks.samples, 0.0).sum(axis=2) / np.maximum(is_known.sum(axis=2), 1)
+    is_scored = ~np.isnan(cost[:, :, :1])
+    uses = faded_losses(np.where(is_scored, used[:, :, None], 0.0), ticks, half_life_hours)[:, :, 0]
+    hours = faded_losses(is_scored.astype(np.float64), ticks, half_life_hours)[:, :, 0]
+    wasted = loss.min(axis=2) - uses + _FIRST_WASTE * _FIRST_WASTE_HOURS * mean_use
+    unit = np.maximum(wasted / (hours + _FIRST_WASTE_HOURS), _LEAST_WASTE * mean_use)
+    age = np.maximum(ticks.ages() * ticks.hours, _LEAST_AGE_HOURS)
+    return np.asarray(unit / np.sqrt(1 + _BOLD_HOURS / age))
+
+
+def mixed(requests: Floats, loss: Floats, unit: Floats, mix: Mix, prior: Floats | None = None) -> Floats:
     """The mean of the requests, each weighing exp(-rate x its faded loss): shape (ticks + 1, series).
 
-    requests: shape (ticks + 1, series, requests). loss: theirs from faded_losses(). mean_use: shape (ticks + 1,
-    series), positive, what losses are counted in; NaN where there is no number yet. prior: weights to begin with, even
-    by default; the mean is arithmetic because the cost is convex, so a mixture never costs more than the same mixture
-    of costs.
+    requests: shape (ticks + 1, series, requests). loss: theirs from faded_losses(). unit: from loss_units(), positive;
+    NaN where there is no number yet. prior: weights to begin with, even by default; the mean is arithmetic because the
+    cost is convex, so a mixture never costs more than the same mixture of costs.
     """
     start = np.full(requests.shape[2], 1.0 / requests.shape[2]) if prior is None else prior
-    relative = (loss - loss.min(axis=2, keepdims=True)) / mean_use[:, :, None]
+    relative = (loss - loss.min(axis=2, keepdims=True)) / unit[:, :, None]
     weight = start * np.exp(-mix.rate * relative)
     weight *= (1 - mix.floor) / weight.sum(axis=2, keepdims=True)
     if mix.floor:

@@ -13,8 +13,8 @@ _IDLE_SHARE = 0.01
 DAY_HOURS, WEEK_HOURS = 24.0, 168.0
 # Half-life in hours -> quantiles of what has not faded yet.
 _FADING = {6.0: (0.9,), 24.0: (0.5, 0.9, 0.95), 72.0: (0.95,), 168.0: (0.95,)}
-# The best single rule for a day.
-ANCHOR = "fading 24 h p95"
+# The best single rule for a day, and the one for an hour or so that is right soonest.
+_LONG_HOLD_ANCHOR, _SHORT_HOLD_ANCHOR = "fading 24 h p95", "fading 6 h p90"
 # Holds up to this long follow the last hour; longer ones the last days.
 SHORT_HOLD_HOURS = 6.0
 
@@ -43,6 +43,11 @@ def cpu_rules(past: Past) -> dict[str, Floats]:
         rules["day p95 or a week ago's"] = np.maximum(day, rules["p95 a week ago"])
     floor = idle_level(past)
     return {name: np.maximum(base, floor) for name, base in rules.items()}
+
+
+def anchor(hold_hours: float) -> str:
+    """The rule that a series without much of a past leans on."""
+    return _SHORT_HOLD_ANCHOR if hold_hours <= SHORT_HOLD_HOURS else _LONG_HOLD_ANCHOR
 
 
 def idle_level(past: Past) -> Floats:

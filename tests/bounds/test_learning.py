@@ -3,7 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mora.bounds.learning import UNMET_PRICE, Copy, Mix, calibrated, costs, faded_losses, leads, mixed
+from mora.bounds.learning import UNMET_PRICE, Copy, Mix, calibrated, costs, faded_losses, leads, loss_units, mixed
 from mora.bounds.levels import count
 from mora.bounds.ticks import Ticks, cut
 from tests.bounds.making import bumpy
@@ -78,3 +78,19 @@ def test_peaks_of_the_past_are_exact() -> None:
             assert found[row] == values[max(0, row - hours) * 12 : row * 12].max()
     yesterday = past.window_peaks(1.0, ending_hours_ago=23.0)[:, 0]
     assert yesterday[30] == values[6 * 12 : 7 * 12].max()
+
+
+def test_losses_count_by_what_the_best_wastes_and_more_in_young_series() -> None:
+    ticks = hourly(np.ones(288 * 60))
+    rows = len(ticks.samples) + 1
+    mean_use = np.ones((rows, 1))
+
+    def unit(wasted: float) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
+        cost = np.tile([1.0 + wasted, 9.0], (rows - 1, 1, 1))
+        return loss_units(faded_losses(cost, ticks, 1e6), cost, mean_use, ticks, 1e6)[:, 0]
+
+    old = np.sqrt(1 + 336 / (24 * 60))
+    assert unit(3.0)[-1] * old == pytest.approx(3.0, rel=0.01)
+    assert unit(0.1)[-1] * old == pytest.approx(0.1, rel=0.1)
+    assert unit(0.0)[-1] * old == pytest.approx(0.05, rel=0.01)
+    assert unit(2.0)[24] * 3 < unit(2.0)[-1]

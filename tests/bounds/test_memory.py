@@ -43,6 +43,14 @@ def test_steady_memory_is_given_an_eighth_and_swinging_memory_a_quarter() -> Non
     assert 1.2 < found / swinging.max() < 1.35
 
 
+def test_a_young_series_leans_on_a_plain_rule() -> None:
+    swinging = 4e8 * (0.75 + 0.25 * np.sin(np.arange(96 * 30) / 15))
+    swinging[::50] *= 1.4
+    young, older, old = memory_requests(swinging, step_seconds=900, decisions=np.array([20, 500, 2880]))
+    assert young / swinging[:20].max() == pytest.approx(1.15, rel=5e-3)
+    assert 1.16 < older / swinging[:500].max() < old / swinging.max()
+
+
 def test_a_higher_peak_of_the_second_week_is_believed_in_part() -> None:
     values = np.full(14 * 96, 1e8)
     values[100] = 4e8
