@@ -31,6 +31,13 @@ def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(folder)], check=True)
 
 
+def leave_free(disk: Path, count: int) -> None:
+    """Fill a small disk up to `count` bytes, rounded down to its pages."""
+    page = os.statvfs(disk).f_bsize
+    with (disk / "fill").open("wb") as file:
+        file.write(bytes(os.statvfs(disk).f_bavail * page - count // page * page))
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """A doctest that trains a model is as slow as any other test that does."""
     for item in items:

@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from mora import __version__, dataset, pipeline
+from tests.conftest import leave_free
 from tests.fakes_learning import driven
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
@@ -114,6 +115,21 @@ def test_kustomize_files_are_written_into_a_folder(home: Path, tmp_path: Path) -
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "overlay" / "kustomization.yaml").is_file()
     assert len(done.stdout.splitlines()) == 2
+
+
+@pytest.mark.parametrize("free_bytes", [0, 4096])
+def test_a_full_disk_is_said_and_leaves_no_half_written_overlay(home: Path, tiny_disk: Path, free_bytes: int) -> None:
+    overlay = tiny_disk / "overlay"
+    overlay.mkdir()
+    (overlay / "kustomization.yaml").write_text("# what stood there\n")
+    leave_free(tiny_disk, free_bytes)
+    done = mora("recommend", "frontend", "-o", "kustomize", "--out", str(overlay), cwd=home)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "space" in done.stderr.splitlines()[-1]
+    assert [path.read_text() for path in overlay.iterdir()] == ["# what stood there\n"]
+    (tiny_disk / "fill").unlink()
+    assert mora("recommend", "frontend", "-o", "kustomize", "--out", str(overlay), cwd=home).returncode == 0
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,7 @@ from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
 from mora.quantities import MIB
 from mora.tools import find_tool
+from tests.conftest import leave_free
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SHOP = ("cartservice", "checkoutservice", "frontend", "paymentservice", "productcatalogservice")
@@ -132,6 +133,28 @@ def test_what_is_advised_from_the_committed_data_holds_on_the_real_sandbox(tmp_p
         assert recommendation.memory_request.value is not None
         assert recommendation.cpu_request.value is not None
         assert recommendation.replicas.value is not None
+
+
+@pytest.mark.slow
+def test_a_full_disk_ends_the_demo_in_words_with_its_shop_down_and_nothing_half_written(tiny_disk: Path) -> None:
+    leave_free(tiny_disk, 8192)  # room for the folder's mark and the lock of the run
+    home = tiny_disk.parent / "sandboxes"
+    done = subprocess.run(
+        [sys.executable, "-m", "mora", "demo"],
+        cwd=tiny_disk,
+        env={**os.environ, "MORA_SANDBOX_HOME": str(home)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert "Free some space, or name a folder on another disk." in done.stderr
+    assert "Traceback" not in done.stderr
+    assert list(home.iterdir()) == []
+    written = [path.name for path in (tiny_disk / "demo").rglob("*") if path.is_file()]
+    assert sorted(written) == [".mora-demo", "lock"]
 
 
 @pytest.mark.slow
