@@ -26,27 +26,56 @@ from mora.outputs.table import amount, change
 from mora.savings import line as savings_line
 from mora.savings import savings
 
+# GitHub and GitLab differ; GitHub's limit for the body is the smaller: 65,536 characters.
+LONGEST = 65_000
+_TABLE_HEAD = 2
+_MOST_LISTED = 30
 Row = tuple[Recommendation, ContainerAdvice | None, str, Advice]
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """One text for all workloads that change enough; a text that says so where none does."""
+    """One text for all workloads that change enough; a text that says so where none does.
+
+    What a pull request has no room for is left out, and said: first the reasons, then the commands, then rows.
+    """
     rows = {r.workload: _rows(r, settings.min_change) for r in recommendations}
     changed = [r for r in recommendations if rows[r.workload]]
-    parts = [f"## Rightsize {_count(len(changed), 'workload')}"]
-    if changed:
-        parts.append(savings_line(savings(changed, settings.prices)))
-        parts.append(_table([row for r in changed for row in rows[r.workload]]))
-    else:
-        parts.append("Nothing to change.")
-    parts += _left_out(recommendations, changed, settings.min_change)
-    if changed:
-        parts += ["### Why", *(_why(r) for r in changed)]
-        patched = [r for r in changed if patch_of(r)]
-        by_hand = [f"- {title(r.workload)}: {why_no_patch(r)}" for r in changed if not patch_of(r)]
-        parts += ["### By hand", "\n".join(by_hand)] if by_hand else []
-        parts += _commands(patched) if patched else []
+    left_out = _left_out(recommendations, changed, settings.min_change)
+    head = [f"## Rightsize {_count(len(changed), 'workload')}"]
+    if not changed:
+        return _joined([*head, "Nothing to change.", *left_out])
+    head.append(savings_line(savings(changed, settings.prices)))
+    lines = _table([row for r in changed for row in rows[r.workload]])
+    body = [*left_out, *_by_hand(changed)]
+    why, commands = ["### Why", *map(_why, changed)], _commands([r for r in changed if patch_of(r)])
+    table = "\n".join(lines)
+    for parts in (
+        [table, *body, *why, *commands],
+        [table, *body, *commands, "The reasons have no room here: `mora recommend -o explain`."],
+        [table, *body, "Reasons and commands have no room here: `mora recommend -o explain` and `-o commands`."],
+    ):
+        text = _joined([*head, *parts])
+        if len(text) <= LONGEST:
+            return text
+    rest = [*body, "Reasons and commands have no room here, either: `mora recommend -o explain` and `-o commands`."]
+    return _joined([*head, _shortened(lines, LONGEST - len(_joined([*head, *rest]))), *rest])
+
+
+def _joined(parts: Sequence[str]) -> str:
     return "\n\n".join(parts) + "\n"
+
+
+def _shortened(lines: Sequence[str], room: int) -> str:
+    """The first rows of a table that fit, and how many more there are."""
+    said = "{} more rows have no room here: `mora recommend -o csv`."
+    room -= len(said) + 10
+    kept: list[str] = []
+    for line in lines:
+        room -= len(line) + 1
+        if room < 0 and len(kept) >= _TABLE_HEAD:
+            break
+        kept.append(line)
+    return "\n".join([*kept, "", said.format(len(lines) - len(kept))])
 
 
 def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
@@ -73,7 +102,19 @@ def _is_large(advice: Advice, min_change: float) -> bool:
     return advice.change is None or round(abs(advice.change), 9) >= min_change
 
 
-def _table(rows: Sequence[Row]) -> str:
+def _by_hand(changed: Sequence[Recommendation]) -> list[str]:
+    lines = _listed([r for r in changed if not patch_of(r)])
+    return ["### By hand", "\n".join(lines)] if lines else []
+
+
+def _listed(recommendations: Sequence[Recommendation]) -> list[str]:
+    """The first workloads and why nothing is written for them, and how many more there are."""
+    lines = [f"- {title(r.workload)}: {_plain(why_no_patch(r))}" for r in recommendations[:_MOST_LISTED]]
+    more = len(recommendations) - len(lines)
+    return [*lines, f"- and {more} more"] if more else lines
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
     lines = [
         "| workload | container | number | before | after | change | confidence |",
         "|---|---|---|---:|---:|---:|---:|",
@@ -87,7 +128,7 @@ def _table(rows: Sequence[Row]) -> str:
             f"| `{workload.namespace}/{workload.name}` | {whose} | {name} | {amount(name, advice.now)} | {after} "
             f"| {change(advice)} | {sure} |"
         )
-    return "\n".join(lines)
+    return lines
 
 
 def _left_out(
@@ -100,8 +141,7 @@ def _left_out(
     if small:
         parts.append(f"{_count(small, 'workload')} would change by less than {min_change:.0%}: left out.")
     if silent:
-        lines = [f"- {title(r.workload)}: {_plain(why_no_patch(r))}" for r in silent]
-        parts.append(f"{_count(len(silent), 'workload')} without a number:\n\n" + "\n".join(lines))
+        parts.append(f"{_count(len(silent), 'workload')} without a number:\n\n" + "\n".join(_listed(silent)))
     return parts
 
 
@@ -141,6 +181,8 @@ def _plain(text: str) -> str:
 
 
 def _commands(recommendations: Sequence[Recommendation]) -> list[str]:
+    if not recommendations:
+        return []
     apply = [line for r in recommendations for line in apply_lines(r)]
     rehearse = [line for r in recommendations for line in apply_lines(r, is_rehearsal=True)]
     back = [line for r in recommendations for line in rollback_lines(r)]

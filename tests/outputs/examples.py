@@ -117,12 +117,7 @@ def other(name: str, role: Role, now: Resources, then: Resources, **fields: Any)
     return ContainerAdvice(
         name,
         _number(now.cpu_request_millicores, then.cpu_request_millicores, "p95 of 14 days x 1.15"),
-        _number(
-            now.cpu_limit_millicores,
-            then.cpu_limit_millicores,
-            "no CPU limit",
-            is_unset=then.cpu_limit_millicores is None,
-        ),
+        _number(now.cpu_limit_millicores, then.cpu_limit_millicores, "no CPU limit", is_unset=is_unset),
         _number(now.memory_request_bytes, then.memory_request_bytes, "peak of 14 days x 1.15"),
         _number(now.memory_limit_bytes, then.memory_limit_bytes, "equal to the request"),
         role=role,

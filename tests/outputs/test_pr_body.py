@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mora.domain import Advice, Reason
+from mora.domain import Advice, Reason, Workload
 from mora.outputs import OutputSettings, pr_body
 from mora.savings import Prices
 from tests.clusters.fake_api import FakeApi
@@ -82,3 +82,29 @@ def test_an_api_server_takes_its_commands(api: FakeApi, tmp_path: Path) -> None:
     now = fleet[0].current.main
     assert now is not None
     assert resources(api.cluster.get("Deployment", "frontend"), "server") == now.resources
+
+
+@pytest.mark.parametrize(
+    ("count", "has_why", "has_commands", "is_whole"), [(10, 1, 1, 1), (45, 0, 1, 1), (90, 0, 0, 1), (500, 0, 0, 0)]
+)
+def test_what_a_pull_request_has_no_room_for_is_left_out_and_said(
+    count: int, has_why: bool, has_commands: bool, is_whole: bool
+) -> None:
+    frontend = examples.frontend()
+    fleet = [replace(frontend, workload=Workload("shop", f"frontend-{n}")) for n in range(count)]
+    text = pr_body.render(fleet)
+    assert len(text) <= 65_536
+    assert text.startswith(f"## Rightsize {count} workloads\n\nFrees ")
+    assert ("### Why" in text, "### Roll back" in text) == (has_why, has_commands)
+    assert ("have no room here" in text) == (not has_why)
+    assert ("more rows have no room" in text) == (not is_whole)
+    assert text.count("| cpu request |") == count or not is_whole
+
+
+def test_many_workloads_without_a_number_are_counted_and_not_all_named() -> None:
+    unknown = examples.unknown()
+    fleet = [replace(unknown, workload=Workload("shop", f"w{n}")) for n in range(500)]
+    text = pr_body.render([*fleet, examples.frontend()])
+    assert "500 workloads without a number" in text
+    assert "- and 470 more" in text
+    assert len(text) < 20_000
