@@ -292,6 +292,7 @@ class _Reading:
     limits: dict[tuple[str, ...], Limits] = field(default_factory=dict)
     running: dict[Workload, dict[Pod, NDArray[np.bool_]]] = field(default_factory=dict)
     replicas: dict[Workload, NDArray[np.float64]] = field(default_factory=dict)
+    startups: dict[Workload, str] = field(default_factory=dict)
     first_row: int | None = None
 
     def read(self, part: _Part) -> list[WorkloadHistory]:
@@ -305,7 +306,7 @@ class _Reading:
         self._note_limits(answers["limits"], slow)
         if not self.batch.is_jobs:
             starts = self._note_starts(answers["starts"])
-            texts |= self._read_startups(starts)
+            self._read_startups(starts)
         parts = self._pieces()
         for number, (name, piece, strips) in enumerate(
             self._ranges([(name, texts[name], piece) for piece in parts for name in ("cpu", "memory")])
@@ -380,7 +381,7 @@ class _Reading:
         within = {pod: [at for at in of_pod if begin <= at < newest] for pod, of_pod in moments.items()}
         return {pod: max(of_pod) for pod, of_pod in within.items() if of_pod}
 
-    def _read_startups(self, starts: Mapping[Pod, float]) -> dict[str, str]:
+    def _read_startups(self, starts: Mapping[Pod, float]) -> None:
         """Looks closely at the newest starts of each workload: the step of the window would miss most of a peak."""
         newest: defaultdict[Workload, list[Pod]] = defaultdict(list)
         for pod in sorted(starts, key=lambda pod: (-starts[pod], pod)):
@@ -389,8 +390,8 @@ class _Reading:
                 of_workload.append(pod)
         chosen = [pod for pods in newest.values() for pod in pods]
         end = self.window.end.timestamp()
-        texts = [
-            promql.startup(
+        texts = {
+            pod: promql.startup(
                 pod,
                 self.batch.scope.cluster,
                 self.pace.rate_window,
@@ -399,13 +400,14 @@ class _Reading:
                 duration(timedelta(seconds=round(end - starts[pod] - STARTUP.total_seconds(), 3))),
             )
             for pod in chosen
-        ]
-        for first in range(0, len(texts), _STARTS_IN_A_QUERY):
-            for row in self.wire.instant(" or ".join(texts[first : first + _STARTS_IN_A_QUERY]), self.window.end):
+        }
+        self.startups = {workload: " or ".join(texts[pod] for pod in pods) for workload, pods in newest.items()}
+        for first in range(0, len(chosen), _STARTS_IN_A_QUERY):
+            together = " or ".join(texts[pod] for pod in chosen[first : first + _STARTS_IN_A_QUERY])
+            for row in self.wire.instant(together, self.window.end):
                 labels, value = row["metric"], float(row["value"][1])
                 for tally in self._tally([labels.get(name, "") for name in ("namespace", "pod", "container")]):
                     tally.cpu.note_startup(value)
-        return {"startup": " or ".join(texts[:1])} if texts else {}
 
     def _add(self, name: str, piece: Window, strips: Sequence[Strip]) -> None:
         ahead = row_of(piece.start, self.window)
@@ -477,7 +479,7 @@ class _Reading:
             self.window,
             containers,
             replicas=self.replicas.get(workload),
-            queries=texts,
+            queries={**texts, "startup": self.startups[workload]} if workload in self.startups else texts,
             warnings=self._lateness(workload),
         )
 

@@ -59,9 +59,15 @@ class _Pod:
         return f"{self.replica_set}-{self.number:05x}"
 
 
-def write_fleet(workloads: int, start: float, days: float, tsdb: Path, *, seed: int = 1) -> list[Truth]:
-    """Writes the blocks of so many Deployments; returns what they used."""
-    count = round(days * DAY_SECONDS / SCRAPE_SECONDS) + 1
+def write_fleet(
+    workloads: int, start: float, days: float, tsdb: Path, *, ahead_seconds: float = 0, seed: int = 1
+) -> list[Truth]:
+    """Writes the blocks of so many Deployments; returns what they used in these days.
+
+    ahead_seconds: the blocks go on for so long, so that `now` has samples while it moves on.
+    """
+    told = round(days * DAY_SECONDS / SCRAPE_SECONDS) + 1
+    count = told + round(ahead_seconds / SCRAPE_SECONDS)
     rng = np.random.default_rng(seed)
     truths: list[Truth] = []
     pods: list[_Pod] = []
@@ -69,7 +75,7 @@ def write_fleet(workloads: int, start: float, days: float, tsdb: Path, *, seed: 
         namespace = f"team-{number // WORKLOADS_IN_A_NAMESPACE:03}"
         own = _draw(rng, namespace, f"service-{number:04}", start, count)
         pods += own
-        truths.append(_truth(own, count))
+        truths.append(_truth(own, told))
     counters = [np.cumsum(pod.cores) * SCRAPE_SECONDS for pod in pods]
     per_block = _BLOCK_SECONDS // SCRAPE_SECONDS
     for block, first in enumerate(range(0, count, per_block)):
@@ -101,17 +107,19 @@ def _draw(rng: np.random.Generator, namespace: str, name: str, start: float, cou
 
 
 def _truth(pods: list[_Pod], count: int) -> Truth:
+    """Of the first `count` scrapes."""
     hottest = np.full(count, np.nan)
+    pods = [pod for pod in pods if pod.first < count]
     for pod in pods:
-        here = slice(pod.first, pod.first + len(pod.cores))
-        hottest[here] = np.fmax(hottest[here], pod.cores)
+        here = slice(pod.first, min(count, pod.first + len(pod.cores)))
+        hottest[here] = np.fmax(hottest[here], pod.cores[: count - pod.first])
     return Truth(
         pods[0].namespace,
         pods[0].workload,
         tuple(pod.name for pod in pods),
-        max(float(np.quantile(pod.cores, 0.95)) for pod in pods),
+        max(float(np.quantile(pod.cores[: count - pod.first], 0.95)) for pod in pods),
         float(np.nanquantile(hottest, 0.95)),
-        max(float(pod.memory.max()) for pod in pods),
+        max(float(pod.memory[: count - pod.first].max()) for pod in pods),
     )
 
 
