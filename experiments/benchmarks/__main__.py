@@ -19,6 +19,7 @@ SCRIPTS = (
     "prior",
     "bounds",
     "backtest",
+    "forecast",
     "scale_out",
     "demo",
 )

@@ -1,6 +1,6 @@
 """The forecast of the coming hold's mean use beside plain ones, on recorded traces, at random moments.
 
-    python experiments/benchmarks/forecast.py [--traces ../shared/traces] [--series 30] [--jobs 2] [--only vms]
+    python experiments/benchmarks/forecast.py [--traces ../shared/traces] [--series 24] [--jobs 2] [--only vms]
 
 Of every trace some series are drawn, and of every series a moment at which `mora train` would have run: what it learns
 there (mora/model/observed.py, the code of the command) is asked at eight random moments of the seven days that follow,
@@ -122,7 +122,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=str(__doc__).splitlines()[0])
     parser.add_argument("--traces", type=Path, default=Path(os.environ.get("MORA_TRACES", "../shared/traces")))
-    parser.add_argument("--series", type=int, default=30)
+    parser.add_argument("--series", type=int, default=24)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--only", choices=[trace.name for trace in TRACES])

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mora.domain import Reason, Target
-from mora.fusion import NAIVE, Weights, choose_weights, confidence, conformal_multiplier
+from mora.fusion import LEAST_HOLDS_TO_JUDGE, NAIVE, Weights, choose_weights, confidence, conformal_multiplier
 from mora.model.settings import PRIOR_RATE, TrainSettings
 from mora.policies import PolicySettings
 
@@ -173,11 +173,19 @@ def weights_of(
     failed: Sequence[str] = (),
     plain: Sequence[str] = (),
 ) -> Weights:
-    """The weights that these holds choose (fusion.choose_weights)."""
+    """The weights that these holds choose (fusion.choose_weights); with `plain`, and fewer than three holds, none does:
+    a short history leans on the mean of the last hold.
+    """
     names = [name for name in dict.fromkeys((*settings.weights, NAIVE, *plain)) if name not in failed]
     # A plain forecast that is mute on some of them (a week's median in the first days) is left out, not the holds.
     names = [name for name in names if name not in plain or all(name in hold.parts for hold in choosing)]
     complete = [hold for hold in choosing if all(name in hold.parts for name in names)]
+    if plain and len(complete) < LEAST_HOLDS_TO_JUDGE:
+        text = (
+            f"{len(complete)} held-out stretches are too few to weigh forecasts of {subject}: the mean of the last "
+            "hold stands in"
+        )
+        return Weights({NAIVE: 1.0}, (Reason("few-holds-to-weigh", text),))
     errors = {name: [abs(hold.parts[name] - hold.truth) for hold in complete] for name in names}
     values = {name: [hold.parts[name] for hold in complete] for name in names}
     return choose_weights(
@@ -188,5 +196,5 @@ def weights_of(
         learnt=settings.learn_weights and bool(complete),
         values=values,
         truth=[hold.truth for hold in complete],
-        plain=plain if complete else (),
+        plain=plain,
     )

@@ -3,8 +3,9 @@
 A recommendation stands for a hold, and which one is asked at `mora recommend`, not in training: a day and an hour are
 always learnt (and whatever else the settings name). Each has a grid and a network of its own (forecasters/holds.py says
 why); Prophet's curves, fitted by the hour, serve every hold. The first half of the time fits the network, the next
-quarter chooses, the last scores; at every origin only what lies before it is used. Prophet is renewed once a week on
-the way, as it is where `mora train` runs weekly, so that the weights know how a curve of some days ago does.
+quarter chooses, the last scores (where it is too short for a network, what follows the first hold chooses already); at
+every origin only what lies before it is used. Prophet is renewed once a week on the way, as it is where `mora train`
+runs weekly, so that the weights know how a curve of some days ago does.
 
 Replicas are not forecast: on observed data an autoscaler or a person chose them, and no load says how many were needed.
 """
@@ -185,6 +186,9 @@ def _learn_hold(
     grid = history.grid(seconds)
     first, second = int(len(grid) * _FIT), int(len(grid) * (_FIT + _CHOOSE))
     lstm = _fit_lstm(grid, history.targets, first, second, settings, reporter, reasons)
+    if lstm is None:
+        # What no network was fitted on can choose.
+        first = grid.steps
     roles = _origins(grid, first, second)
     rows = [row for row, _ in roles]
     oldest = grid.start_seconds + first * grid.step_seconds
@@ -208,7 +212,9 @@ def _learn_hold(
         learning = replace(settings, learn_weights=True)
         learnt[target] = weights_of(target, holds, learning, subject, failed=failed, plain=PLAIN).shares
         calibrations[target] = calibration
-        errors[target.value] = tabulate(target, tables["choose"], tables["score"], settings, weights=chosen).to_dict()
+        # Why the weights are what they are is told once, of those that are used.
+        silent = replace(chosen, reasons=())
+        errors[target.value] = tabulate(target, tables["choose"], tables["score"], settings, weights=silent).to_dict()
         if target is Target.CPU:
             costs = _bound_costs(history, grid, holds, chosen.shares)
     return HoldModel(seconds, lstm, calibrations, errors, learnt, costs)

@@ -9,10 +9,11 @@ import pytest
 from mora.backtest.policy import Series
 from mora.domain import Silent, Target
 from mora.features import TARGET_COLUMNS
-from mora.forecasters.holds import DAY_SECONDS, HOUR_SECONDS
+from mora.forecasters.holds import DAY_SECONDS, HOUR_SECONDS, PLAIN
 from mora.forecasters.lstm import LstmSettings
 from mora.model import TrainSettings
 from mora.model import observed as room
+from mora.model.calibration import Hold, weights_of
 from tests import fakes_learning as fakes
 
 QUICK = TrainSettings(lstm=LstmSettings(max_epochs=2))
@@ -64,6 +65,18 @@ def test_prophet_is_renewed_once_a_week_and_knows_nothing_of_the_moment_it_is_as
     assert first is not None
     assert short is not None
     assert short.curves == first.curves
+
+
+def test_a_history_too_short_to_hold_anything_out_leans_on_the_last_hold_and_says_so() -> None:
+    hold = Hold("1", "choose", {"naive": 1.0, "prophet": 1.0, "slots": 1.0}, truth=1.0, needed=1.0)
+    weights = weights_of(Target.CPU, [hold, hold], QUICK, "cpu over the next 24 h", failed=("lstm",), plain=PLAIN)
+    assert weights.shares == {"naive": 1.0}
+    assert weights.reasons[0].text.startswith(
+        "2 held-out stretches are too few to weigh forecasts of cpu over the next"
+    )
+    judged = weights_of(Target.CPU, [hold] * 3, QUICK, "cpu", failed=("lstm",), plain=PLAIN)
+    # A plain forecast that is mute on a hold (last, yesterday) is left out.
+    assert judged.shares == {"prophet": 0.4, "naive": 0.3, "slots": 0.3}
 
 
 @pytest.mark.slow
