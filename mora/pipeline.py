@@ -75,6 +75,7 @@ if TYPE_CHECKING:
     from mora.fleet.stream import Ask, Modelled
     from mora.harness.experiment import RunReport
     from mora.harness.plan import Plan
+    from mora.harness.restore import Place as LastingPlace
     from mora.model import ServiceModel, TrainSettings
     from mora.outputs import OutputSettings
     from mora.policies import LimitPolicy, PolicySettings
@@ -116,13 +117,17 @@ def list_models(models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> l
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where experiments run: what is scaled, what is measured, and where the load goes."""
+    """Where experiments run: what is scaled, what is measured, and where the load goes.
+
+    lasting: where that is a cluster that outlives the run; how it stood is then written down first.
+    """
 
     cluster: Cluster
     source: MetricSource
     workloads: tuple[Workload, ...]
     entry_service: str
     load_url: str
+    lasting: LastingPlace | None = None
 
 
 def open_cluster(target: str, *, sandbox: str = "default") -> Cluster:
@@ -247,6 +252,7 @@ def collect(
         resume=resume,
         allow_remote=allow_remote,
         reporter=reporter,
+        place=place.lasting,
     )
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mora.cli import collect_kubernetes
 from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of
 from mora.errors import BadInput
 
@@ -56,8 +57,11 @@ def collect(
     data: DataDir = None,
     sandbox: SandboxName = "default",
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run of this plan stopped.")] = False,
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Put back the replicas that a killed run left changed in a cluster.")
+    ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the experiments and the queries; touch nothing.")
+        bool, typer.Option("--dry-run", help="Print the experiments, the checks and the queries; change nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Agree to load and scale what is not on loopback.")] = False,
 ) -> None:
@@ -71,17 +75,22 @@ def collect(
     \b
     mora collect --plan quick               on the sandbox; starts one
     mora collect --plan standard --resume   a killed run goes on
+    mora collect --target kubernetes -n lab --url http://shop.lab/ --dry-run
+                                            preflight; --yes runs it
+    mora collect --restore                  after a killed run on a cluster
     mora collect --history 2h --prometheus URL -n shop -s frontend,cart
                                             again: goes on where it ended
     """
     settings = settings_of(plan=plan, target=target, prometheus_url=prometheus, namespace=namespace, data_dir=data)
     names = [name.strip() for name in (services or "").split(",") if name.strip()]
-    if history is not None:
+    if restore:
+        collect_kubernetes.restore(settings, dry_run=dry_run)
+    elif history is not None:
         _collect_history(history, step, names, settings, dry_run=dry_run)
     elif settings.target == "sandbox":
         _collect_on_sandbox(sandbox, names, settings, resume=resume, dry_run=dry_run)
     else:
-        _collect_on_kubernetes(url, entry, names, settings, resume=resume, dry_run=dry_run, yes=yes)
+        collect_kubernetes.collect(url, entry, names, settings, resume=resume, dry_run=dry_run, yes=yes)
 
 
 def _collect_history(span: str, step: str | None, names: list[str], settings: Settings, *, dry_run: bool) -> None:
@@ -90,11 +99,17 @@ def _collect_history(span: str, step: str | None, names: list[str], settings: Se
     from mora.harness.history import collect_history
     from mora.quantities import parse_duration
 
-    source = pipeline.open_prometheus(settings)
+    source = pipeline.open_prometheus(settings, discover=settings.target == "kubernetes", say=say)
     window = pipeline.history_window(parse_duration(span), step=parse_duration(step) if step else None)
-    workloads = [
-        Workload(settings.namespace, *_name_and_kind(text)) for text in names or source.services(settings.namespace)
-    ]
+    if settings.target == "kubernetes":
+        from mora.clusters.kubernetes import KubernetesCluster
+
+        found = collect_kubernetes.find_workloads(KubernetesCluster(), settings.namespace, names)
+        workloads = list(collect_kubernetes.measured(found, source.services(settings.namespace), names))
+    else:
+        workloads = [
+            Workload(settings.namespace, *_name_and_kind(text)) for text in names or source.services(settings.namespace)
+        ]
     if not workloads:
         raise BadInput(
             f"Prometheus knows no workload in namespace {settings.namespace!r}.", hint="Name the namespace with -n."
@@ -114,36 +129,10 @@ def _collect_on_sandbox(name: str, names: list[str], settings: Settings, *, resu
 
     if dry_run:
         source, workloads = pipeline.sandbox_preview()
-        _preview(source, _chosen(workloads, names), settings)
+        preview(source, _chosen(workloads, names), settings)
         return
     with pipeline.sandbox_place(name, say=say) as place:
-        _run_plan(replace(place, workloads=_chosen(place.workloads, names)), settings, resume=resume, agreed=False)
-
-
-def _collect_on_kubernetes(
-    url: str | None, entry: str, names: list[str], settings: Settings, *, resume: bool, dry_run: bool, yes: bool
-) -> None:
-    from mora import pipeline
-    from mora.domain import Workload
-    from mora.harness.experiment import target_workloads
-    from mora.harness.plan import Plan
-
-    source = pipeline.open_prometheus(settings)
-    known = tuple(Workload(settings.namespace, name) for name in source.services(settings.namespace))
-    workloads = _chosen(known, names)
-    if dry_run:
-        _preview(source, workloads, settings)
-        return
-    if url is None:
-        raise BadInput("Where should the load go?", hint="Give the shop's address: --url http://shop.example/")
-    if not yes:
-        targets = ", ".join(workload.name for workload in target_workloads(Plan.load(settings.plan), workloads))
-        raise BadInput(
-            f"This scales {targets} in namespace {settings.namespace!r} and loads {url}.",
-            hint="See it first with --dry-run; agree with --yes.",
-        )
-    place = pipeline.Place(pipeline.open_cluster("kubernetes"), source, workloads, entry, url)
-    _run_plan(place, settings, resume=resume, agreed=True)
+        run_plan(replace(place, workloads=_chosen(place.workloads, names)), settings, resume=resume, agreed=False)
 
 
 def _chosen(known: Sequence[Workload], names: Sequence[str]) -> tuple[Workload, ...]:
@@ -170,7 +159,7 @@ def _name_and_kind(text: str) -> tuple[str, str]:
     return name, _KINDS[kind.lower() or "deployment"]
 
 
-def _preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
+def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
     from mora.harness.experiment import dry_run
     from mora.harness.plan import Plan
 
@@ -182,7 +171,7 @@ def _preview(source: MetricSource, workloads: Sequence[Workload], settings: Sett
         _print_queries(service, queries)
 
 
-def _run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
+def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
     from mora import pipeline
 
     with progress() as reporter:

@@ -187,10 +187,10 @@ class KubernetesCluster:
                 "(KEDA: annotate the ScaledObject with autoscaling.keda.sh/paused).",
             )
 
-    def _not_there(self, workload: Workload) -> ClusterError:
+    def _not_there(self, workload: Workload) -> NotFound:
         known = self.workloads(workload.namespace)
         what = ", ".join(f"{other.name} ({other.kind})" for other in sorted(known))
-        return ClusterError(
+        return NotFound(
             f"There is no {named(workload)}.",
             hint=f"Namespace {workload.namespace!r} has: {what}."
             if known

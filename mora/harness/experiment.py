@@ -23,9 +23,18 @@ from mora import __version__
 from mora.dataset import assess_quality, unify, write_experiment
 from mora.domain import Allocation, Cluster, MetricSource, Observation, Quality, Reporter, Silent, Window, Workload
 from mora.errors import BadConfig, BadInput, MoraError
-from mora.harness.ledger import Ledger, locked
+from mora.harness.ledger import Ledger, latest_run_id, locked
 from mora.harness.load import LoadFigures, LoadRecord, LocustRun, check_url, is_loopback
 from mora.harness.plan import Cell, Plan
+from mora.harness.restore import (
+    Place,
+    RestorePoint,
+    look,
+    mark_restored,
+    put_back,
+    refuse_unrestored,
+    remember,
+)
 
 # Locust's record of the last second is written a few milliseconds after it.
 _RECORD_SECONDS = 0.3
@@ -143,11 +152,14 @@ def run_plan(
     reporter: Reporter | None = None,
     clock: Clock | None = None,
     start_load: StartLoad = LocustRun,
+    place: Place | None = None,
 ) -> RunReport:
     """Run every experiment of a plan that is not there yet, and write each as it ends.
 
     workloads: what is measured; the plan's targets among them are scaled. entry_service: the one that Locust talks to
-    at `load_url`. allow_remote: drive a load beyond loopback; the plan's [remote] limits then hold.
+    at `load_url`. allow_remote: drive a load beyond loopback; the plan's [remote] limits then hold. place: a cluster
+    that outlives the run; how it stood is then written down before the first change, and what an earlier run left
+    changed is to be put back first (restore.py).
     Replicas are put back as they were before the run began, whatever ends it; a run that ends well waits for them.
     Raises BadConfig and BadInput before anything is touched; MoraError where the load or a limit ends the run.
     """
@@ -163,6 +175,8 @@ def run_plan(
     targets = target_workloads(plan, workloads)
     clock = clock or SystemClock()
     with locked(Path(data_dir)):
+        if place is not None:
+            refuse_unrestored(Path(data_dir), run_id=latest_run_id(Path(data_dir), plan) if resume else None)
         ledger = Ledger.open(
             Path(data_dir),
             plan,
@@ -188,6 +202,7 @@ def run_plan(
             start_load=start_load,
             ledger=ledger,
             started=clock.now(),
+            place=place,
         )
         return runner.run()
 
@@ -228,6 +243,7 @@ class _Runner:
     start_load: StartLoad
     ledger: Ledger
     started: datetime
+    place: Place | None = None
     seconds: list[float] = field(default_factory=list)
     """What each experiment of this process took."""
     left: int = 0
@@ -240,6 +256,7 @@ class _Runner:
         written: list[str] = []
         incomplete: dict[str, tuple[str, ...]] = {}
         if self.left:
+            originals = self._remember()
             try:
                 for order, cell in enumerate(cells, start=1):
                     if done[order - 1]:
@@ -251,14 +268,25 @@ class _Runner:
                     self.left -= 1
                     written.append(cell.experiment(self.entry_service).id)
             finally:
-                self._restore()
+                self._restore(originals)
             self.cluster.wait_ready(self.targets, self.ready_timeout)
         skipped = [c.experiment(self.entry_service).id for c, is_done in zip(cells, done, strict=True) if is_done]
         return RunReport(self.ledger.run.run_id, tuple(written), tuple(skipped), incomplete)
 
-    def _restore(self) -> None:
-        for workload in self.targets:
-            self.cluster.apply(workload, Allocation(replicas=self.ledger.run.original_replicas[workload.name]))
+    def _remember(self) -> dict[Workload, int]:
+        """What is to be put back; on a cluster that outlives the run, written down before the first change."""
+        originals = self.ledger.run.original_replicas
+        if self.place is None:
+            return {workload: originals[workload.name] for workload in self.targets}
+        run_id, written = self.ledger.run.run_id, f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+        now = RestorePoint(run_id, written, self.place, look(self.cluster, self.targets))
+        point = remember(self.data_dir, now)
+        return {original.workload: original.replicas for original in point.targets}
+
+    def _restore(self, originals: Mapping[Workload, int]) -> None:
+        put_back(self.cluster, originals)
+        if self.place is not None:
+            mark_restored(self.data_dir, self.ledger.run.run_id, now=self.clock.now())
 
     def _run_cell(self, cell: Cell, order: int, began: datetime) -> dict[str, tuple[str, ...]]:
         """Run one experiment and write it; the flags of the services whose samples are incomplete."""

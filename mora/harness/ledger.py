@@ -160,6 +160,12 @@ def run_digest(plan: Plan, workloads: Sequence[Workload], *, entry_service: str)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
+def latest_run_id(data_dir: Path, plan: Plan) -> str | None:
+    """The run that `resume` would go on with; None where there is none."""
+    previous = _latest(data_dir, plan.name)
+    return None if previous is None else previous.run_id
+
+
 def _latest(data_dir: Path, plan_name: str) -> Run | None:
     """The run of a plan that began last."""
     runs = [_read(path) for path in (data_dir / _RUNS).glob("*.json")]

@@ -1,0 +1,154 @@
+"""mora collect --target kubernetes: preflight, agreement, the run, and putting back what a killed run left."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mora.cli.common import say
+from mora.errors import BadInput, ClusterError
+
+if TYPE_CHECKING:
+    from mora.clusters.kubernetes import KubernetesCluster
+    from mora.clusters.preflight import Finding
+    from mora.config import Settings
+    from mora.domain import Workload
+    from mora.harness.plan import Plan
+    from mora.harness.restore import Place
+
+_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
+
+
+def find_workloads(cluster: KubernetesCluster, namespace: str, names: Sequence[str]) -> tuple[Workload, ...]:
+    """The workloads that were named (frontend, statefulset/redis), all where none was, with the kinds they have.
+
+    Raises BadInput naming those there are; where a name has two kinds, asks which.
+    """
+    known = sorted(cluster.workloads(namespace))
+    if not known:
+        raise BadInput(f"Namespace {namespace!r} has no workloads.", hint="Name the namespace with -n.")
+    return tuple(_chosen(text, known) for text in names) or tuple(known)
+
+
+def _chosen(text: str, known: Sequence[Workload]) -> Workload:
+    kind, _, name = text.rpartition("/")
+    if kind and kind.lower() not in _KINDS:
+        raise BadInput(f"{kind!r} is not a kind of workload.", hint=f"Write KIND/NAME with {', '.join(_KINDS)}.")
+    found = [one for one in known if one.name == name and (not kind or one.kind == _KINDS[kind.lower()])]
+    if not found:
+        there = ", ".join(f"{one.kind.lower()}/{one.name}" for one in known)
+        raise BadInput(f"There is no service {text!r} here.", hint=f"There are: {there}.")
+    if len(found) > 1:
+        kinds = " or ".join(f"{one.kind.lower()}/{one.name}" for one in found)
+        raise BadInput(f"Which {name!r} is meant?", hint=f"Write {kinds}.")
+    return found[0]
+
+
+def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Workload]) -> list[Finding]:
+    """What has to be right before this plan touches these workloads."""
+    from mora.clusters.preflight import examine
+    from mora.harness.experiment import target_workloads
+
+    targets = target_workloads(plan, workloads)
+    return examine(
+        cluster, targets=targets, measured=workloads, most_replicas=max(cell.replicas for cell in plan.cells)
+    )
+
+
+def refuse(findings: Sequence[Finding]) -> None:
+    """ClusterError where a finding keeps the run from starting."""
+    bad = [finding for finding in findings if not finding.is_ok]
+    if bad:
+        problems = "is 1 problem" if len(bad) == 1 else f"are {len(bad)} problems"
+        words = "; ".join(finding.words for finding in bad)
+        remedies = "\n      ".join(dict.fromkeys(finding.remedy for finding in bad if finding.remedy))
+        raise ClusterError(f"There {problems}, and nothing was changed: {words}.", hint=remedies or None)
+
+
+def lasting_place(cluster: KubernetesCluster) -> Place:
+    """The cluster as a restore point names it."""
+    from mora.harness.restore import Place
+
+    context = cluster.context
+    return Place(server=context.server, words=str(context))
+
+
+def measured(workloads: Sequence[Workload], seen: Sequence[str], names: Sequence[str]) -> tuple[Workload, ...]:
+    """Those that Prometheus knows; without names, what it does not know is left out and said, with them refused."""
+    unseen = [workload.name for workload in workloads if workload.name not in seen]
+    if unseen and names:
+        raise BadInput(
+            f"Prometheus knows nothing of {', '.join(unseen)}.",
+            hint=f"It knows: {', '.join(seen) or 'no workload of this namespace'}. Is kube-state-metrics scraped?",
+        )
+    if unseen:
+        say(f"Left out, as Prometheus knows nothing of them: {', '.join(unseen)}.")
+    return tuple(workload for workload in workloads if workload.name in seen)
+
+
+def restore(settings: Settings, *, dry_run: bool) -> None:
+    """Put back what killed runs left changed, and print it; nothing where nothing is left."""
+    from mora.clusters.kubernetes import KubernetesCluster
+    from mora.harness.ledger import locked
+    from mora.harness.restore import restore as put_back
+    from mora.harness.restore import unrestored
+
+    if not unrestored(settings.data_dir):
+        print(f"Nothing to put back: no run in {settings.data_dir} left a cluster changed.")
+        return
+    cluster = KubernetesCluster()
+    with locked(settings.data_dir):
+        for line in put_back(
+            settings.data_dir, cluster, lasting_place(cluster), now=datetime.now(UTC), dry_run=dry_run
+        ):
+            print(line)
+
+
+def collect(
+    url: str | None,
+    entry: str,
+    names: Sequence[str],
+    settings: Settings,
+    *,
+    resume: bool,
+    dry_run: bool,
+    yes: bool,
+) -> None:
+    """Preflight, then (agreed to with `yes`) the run; with `dry_run` only what would be done."""
+    from mora import pipeline
+    from mora.cli.collect import preview, run_plan
+    from mora.clusters.kubernetes import KubernetesCluster
+    from mora.harness.experiment import target_workloads
+    from mora.harness.plan import Plan
+    from mora.harness.restore import refuse_unrestored
+
+    plan = Plan.load(settings.plan)
+    cluster = KubernetesCluster()
+    if not resume:
+        refuse_unrestored(settings.data_dir, run_id=None)
+    found = find_workloads(cluster, settings.namespace, names)
+    source = pipeline.open_prometheus(settings, discover=True, say=say)
+    workloads = measured(found, source.services(settings.namespace), names)
+    findings = preflight(cluster, plan, workloads)
+    if dry_run:
+        for finding in findings:
+            print(finding)
+        print()
+        preview(source, workloads, settings)
+        refuse(findings)
+        return
+    for finding in findings:
+        say(str(finding))
+    refuse(findings)
+    if url is None:
+        raise BadInput("Where should the load go?", hint="Give the shop's address: --url http://shop.example/")
+    if not yes:
+        targets = ", ".join(workload.name for workload in target_workloads(plan, workloads))
+        raise BadInput(
+            f"This scales {targets} in namespace {settings.namespace!r} of {cluster.context}, and loads {url}.",
+            hint="See it first with --dry-run; agree with --yes.",
+        )
+    place = pipeline.Place(cluster, source, workloads, entry, url)
+    run_plan(replace(place, lasting=lasting_place(cluster)), settings, resume=resume, agreed=True)

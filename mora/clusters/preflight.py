@@ -1,0 +1,237 @@
+"""What has to be right before a run changes a cluster: where it goes, rights, targets, autoscalers, quota.
+
+Nothing is changed: the API server is asked for objects, and for what one may do (SelfSubjectAccessReview).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+
+from mora.clusters.connection import Forbidden, rule
+from mora.clusters.kubernetes import KubernetesCluster
+from mora.clusters.manifests import Manifest, named, read_defaults, read_resources, rollout_report, staying
+from mora.domain import Resources, Workload
+from mora.errors import MoraError
+from mora.quantities import parse_quantity
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+_PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
+# A quota's names -> what one pod adds to it; "pods" is one a pod.
+_QUOTA_FIELDS = {
+    "requests.cpu": ("cpu_request_millicores", Decimal(1000)),
+    "cpu": ("cpu_request_millicores", Decimal(1000)),
+    "limits.cpu": ("cpu_limit_millicores", Decimal(1000)),
+    "requests.memory": ("memory_request_bytes", Decimal(1)),
+    "memory": ("memory_request_bytes", Decimal(1)),
+    "limits.memory": ("memory_limit_bytes", Decimal(1)),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One thing that was looked at. is_ok False keeps a run from starting; remedy: what to do then."""
+
+    words: str
+    is_ok: bool = True
+    remedy: str = ""
+
+    def __str__(self) -> str:
+        return f"{'ok' if self.is_ok else 'NO'}  {self.words}" + (f"\n    {self.remedy}" if self.remedy else "")
+
+
+def examine(
+    cluster: KubernetesCluster, *, targets: Sequence[Workload], measured: Sequence[Workload], most_replicas: int
+) -> list[Finding]:
+    """What would end, or spoil, a run that scales `targets` up to `most_replicas` and restarts all `measured`."""
+    namespaces = ", ".join(sorted({workload.namespace for workload in measured}))
+    context = str(cluster.context)
+    findings = [Finding(f"{context[0].upper()}{context[1:]}, namespace {namespaces}")]
+    rights = list(_rights(cluster, targets, measured))
+    findings += rights or [Finding("you may read, restart and scale what the run touches")]
+    if any("cannot read" in finding.words for finding in rights):
+        return findings
+    findings += [finding for workload in measured for finding in _standing(cluster, workload, workload in targets)]
+    for namespace in sorted({workload.namespace for workload in targets}):
+        own = [workload for workload in targets if workload.namespace == namespace]
+        findings += _quota(cluster, namespace, own, most_replicas)
+    return findings
+
+
+# --- rights ----------------------------------------------------------------------------------------------------------
+
+
+def _rights(cluster: KubernetesCluster, targets: Sequence[Workload], measured: Sequence[Workload]) -> Iterator[Finding]:
+    """What is missing; nothing where nothing is."""
+    asked: dict[tuple[str, str, str, str], set[str]] = {}
+    for workload in measured:
+        plural = _PLURALS[workload.kind]
+        wanted = [("get", "apps", plural), ("patch", "apps", plural)]
+        wanted += [("list", "", "pods"), ("list", "autoscaling", "horizontalpodautoscalers")]
+        if workload in targets and workload.kind != "DaemonSet":
+            wanted.append(("patch", "apps", f"{plural}/scale"))
+        for verb, group, resource in wanted:
+            asked.setdefault((workload.namespace, verb, group, resource), set()).add(workload.name)
+    for (namespace, verb, group, resource), names in asked.items():
+        if may(cluster, namespace, verb, group, resource):
+            continue
+        # A Role may name the objects that it is for.
+        denied = [n for n in sorted(names) if verb == "list" or not may(cluster, namespace, verb, group, resource, n)]
+        if denied:
+            of = "" if verb == "list" else f" {', '.join(denied)}"
+            can = "cannot read" if verb in ("get", "list") else f"may not {verb}"
+            yield Finding(
+                f"you {can}: {verb} {resource}{of} in namespace {namespace}",
+                is_ok=False,
+                remedy=f"A Role with this rule grants it: {rule(verb, group, resource)}; manifests/"
+                f"{'base' if verb in ('get', 'list') else 'collect'} has it: kubectl kustomize manifests/"
+                f"{'base' if verb in ('get', 'list') else 'collect'} | kubectl apply -n {namespace} -f -",
+            )
+
+
+def may(cluster: KubernetesCluster, namespace: str, verb: str, group: str, resource: str, name: str = "") -> bool:
+    """Whether the API server would let this through, as `kubectl auth can-i`."""
+    plural, _, sub = resource.partition("/")
+    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
+    attributes |= {key: value for key, value in (("subresource", sub), ("name", name)) if value}
+    body = {
+        "apiVersion": "authorization.k8s.io/v1",
+        "kind": "SelfSubjectAccessReview",
+        "spec": {"resourceAttributes": attributes},
+    }
+    return bool(cluster.api.send("POST", _REVIEWS, body)["status"]["allowed"])
+
+
+# --- targets ---------------------------------------------------------------------------------------------------------
+
+
+def _standing(cluster: KubernetesCluster, workload: Workload, is_target: bool) -> Iterator[Finding]:
+    """Whether a workload is there, ready, and (a target) free to be scaled."""
+    try:
+        report = rollout_report(cluster.manifest(workload), workload)
+    except MoraError as error:
+        yield Finding(error.message.rstrip("."), is_ok=False, remedy=error.hint or "")
+        return
+    if report is not None:
+        yield Finding(
+            f"{named(workload)} is not ready: {report}",
+            is_ok=False,
+            remedy=f"Look: kubectl rollout status {workload.kind.lower()}/{workload.name} -n {workload.namespace}",
+        )
+        return
+    if not is_target:
+        yield Finding(f"{workload.kind} {workload.name} is ready; it is restarted and measured, not scaled")
+        return
+    if workload.kind == "DaemonSet":
+        yield Finding(
+            f"{named(workload)} runs one pod a node and cannot be scaled",
+            is_ok=False,
+            remedy="Name the plan's targets without it.",
+        )
+        return
+    autoscaler = cluster.autoscaler(workload)
+    if autoscaler is not None:
+        yield Finding(
+            f"{named(workload)} is scaled by the HPA {autoscaler.name}, which would undo the plan's replicas",
+            is_ok=False,
+            remedy=f"Take it away for the run (kubectl delete hpa {autoscaler.name} -n {workload.namespace}; KEDA: "
+            "annotate the ScaledObject with autoscaling.keda.sh/paused-replicas), or leave the workload out.",
+        )
+        return
+    yield Finding(f"{workload.kind} {workload.name} is ready, and no autoscaler is on it")
+
+
+# --- quota -----------------------------------------------------------------------------------------------------------
+
+
+def _quota(
+    cluster: KubernetesCluster, namespace: str, targets: Sequence[Workload], most_replicas: int
+) -> Iterator[Finding]:
+    """Whether the namespace's quotas leave room for the plan's most replicas, a restart's extra pods included."""
+    try:
+        quotas = list(cluster.api.pages(f"/api/v1/namespaces/{namespace}/resourcequotas"))
+        limits = list(cluster.api.pages(f"/api/v1/namespaces/{namespace}/limitranges"))
+    except Forbidden as error:
+        yield Finding(f"quota is not checked: {error.message.rstrip('.')}", remedy=error.hint or "")
+        return
+    if not quotas:
+        yield Finding(f"namespace {namespace} has no quota")
+        return
+    manifests = []
+    for workload in targets:
+        try:
+            manifests.append(cluster.manifest(workload))
+        except MoraError:
+            return  # told already
+    needed = _needed(manifests, limits, most_replicas)
+    for quota in quotas:
+        yield from _headroom(quota, needed, most_replicas)
+
+
+def _needed(manifests: Sequence[Manifest], limits: Sequence[Manifest], most_replicas: int) -> dict[str, Decimal]:
+    """Quota name -> what the run adds at its most, in cores, bytes and pods."""
+    defaults = read_defaults(limits)
+    total: dict[str, Decimal] = dict.fromkeys([*_QUOTA_FIELDS, "pods"], Decimal(0))
+    for manifest in manifests:
+        spec = manifest["spec"]
+        now = int(spec.get("replicas", 1))
+        extra = max(most_replicas + _surge(manifest, most_replicas) - now, 0)
+        total["pods"] += extra
+        pod = [_with_defaults(read_resources(one), defaults) for one in staying(spec["template"]["spec"])]
+        for name, (field, scale) in _QUOTA_FIELDS.items():
+            total[name] += extra * sum(Decimal(getattr(one, field) or 0) for one in pod) / scale
+    return total
+
+
+def _with_defaults(own: Resources, defaults: Resources) -> Resources:
+    def filled(name: str, limit: str | None = None) -> int | None:
+        values = (getattr(own, name), getattr(own, limit) if limit else None, getattr(defaults, name))
+        found: int | None = next((value for value in values if value is not None), None)
+        return found
+
+    return Resources(
+        filled("cpu_request_millicores", "cpu_limit_millicores"),
+        filled("cpu_limit_millicores"),
+        filled("memory_request_bytes", "memory_limit_bytes"),
+        filled("memory_limit_bytes"),
+    )
+
+
+def _surge(manifest: Mapping[str, Any], replicas: int) -> int:
+    """Pods beyond the replicas while a Deployment is restarted: maxSurge, 25 % rounded up by default."""
+    if manifest["kind"] != "Deployment":
+        return 0
+    strategy = manifest["spec"].get("strategy") or {}
+    if strategy.get("type") == "Recreate":
+        return 0
+    surge = (strategy.get("rollingUpdate") or {}).get("maxSurge", "25%")
+    return math.ceil(replicas * int(str(surge)[:-1]) / 100) if str(surge).endswith("%") else int(surge)
+
+
+def _headroom(quota: Manifest, needed: Mapping[str, Decimal], most_replicas: int) -> Iterator[Finding]:
+    status = quota.get("status") or {}
+    hard, used = status.get("hard") or quota["spec"].get("hard") or {}, status.get("used") or {}
+    name, short = quota["metadata"]["name"], []
+    for what, amount in needed.items():
+        if what not in hard:
+            continue
+        left = parse_quantity(str(hard[what])) - parse_quantity(str(used.get(what, "0")))
+        if amount > left:
+            short.append(f"{what}: {_written(what, amount)} more needed, {_written(what, max(left, Decimal(0)))} left")
+    if short:
+        yield Finding(
+            f"quota {name} has no room for {most_replicas} replicas of every target: {'; '.join(short)}",
+            is_ok=False,
+            remedy="Raise it for the run, or run a plan with fewer replicas.",
+        )
+    else:
+        yield Finding(f"quota {name} has room for {most_replicas} replicas of every target")
+
+
+def _written(what: str, amount: Decimal) -> str:
+    if what == "pods":
+        return f"{amount:.0f}"
+    return f"{amount / 2**20:.0f}Mi" if "memory" in what else f"{amount * 1000:.0f}m"
