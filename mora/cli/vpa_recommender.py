@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -91,7 +92,14 @@ def vpa_recommender(
         ServiceSettings(recommender_name, namespace, pause, address, terms),
         log=_log,
         leases=KubernetesLease(place, lease_name, request_timeout=terms.retry) if leader_elect else None,
+        leave=_leave,
     )
+
+
+def _leave() -> None:
+    """End at once, with the threads that still wait for an answer."""
+    sys.stderr.flush()
+    os._exit(0)
 
 
 def _terms(duration: timedelta) -> Terms:
@@ -107,7 +115,7 @@ def _adviser(settings: Settings, *, history: timedelta, refresh: timedelta) -> A
     from mora.recommender.history import from_history
 
     advise = from_history(
-        pipeline.open_fleet(settings),
+        pipeline.open_fleet(settings, discover=True, say=lambda words: _log("info", words)),
         history=history,
         settings=pipeline.fleet_settings(settings),
         models_dir=settings.models_dir,

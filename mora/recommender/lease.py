@@ -130,6 +130,7 @@ class Election:
         self._renewed_at: float | None = None
         self._answered_at: float | None = None
         self._stopping = threading.Event()
+        self._ending = threading.Lock()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="mora-lease", daemon=True)
         self._said = ""
@@ -158,18 +159,19 @@ class Election:
 
     def stop(self) -> None:
         """End the thread and give the lease back where this instance holds it."""
-        self._stopping.set()
-        if self._thread.is_alive():
-            self._thread.join(2 * self._terms.renew_deadline.total_seconds())
-        if not self.leads():
-            return
-        self._renewed_at = None
-        try:
-            self._give_back()
-        except MoraError as error:
-            self._tell(f"could not give the lease back, so it runs out: {error.message}")
-        else:
-            self._tell("gave the lease back")
+        with self._ending:
+            self._stopping.set()
+            if self._thread.is_alive():
+                self._thread.join(2 * self._terms.renew_deadline.total_seconds())
+            if not self.leads():
+                return
+            self._renewed_at = None
+            try:
+                self._give_back()
+            except MoraError as error:
+                self._tell(f"could not give the lease back, so it runs out: {error.message}")
+            else:
+                self._tell("gave the lease back")
 
     def _give_back(self) -> None:
         lease = self._leases.read()

@@ -1,7 +1,8 @@
 """The recommender as a process: endpoints, election and loop together, and a polite end.
 
 SIGTERM (a rolling update, a drained node) and SIGINT end it at once wherever it waits or computes: a status is one
-request, so nothing is half-written, the lease is given back, and the next instance need not wait for it to run out.
+request, so nothing is half-written, the lease is given back, and the next instance need not wait for it to run out. A
+Prometheus that does not answer cannot hold it: its readers are left behind after a few seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,9 @@ from mora.recommender.advice import Adviser
 from mora.recommender.endpoints import Endpoints, Telemetry
 from mora.recommender.lease import Election, Leases, Terms
 from mora.recommender.loop import Log, Recommender, Vpas
+
+# Well below the 30 s that Kubernetes waits before it kills, and the lease is given back in that time.
+_PATIENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,14 +50,15 @@ def own_identity() -> str:
 
 
 @contextmanager
-def ended_by_signals() -> Iterator[None]:
-    """SIGTERM and SIGINT raise AskedToEnd, once; what comes later finds the end under way."""
+def ended_by_signals(also: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """SIGTERM and SIGINT raise AskedToEnd, once, after `also`; what comes later finds the end under way."""
     asked = False
 
     def ask(number: int, frame: object) -> None:
         nonlocal asked
         if not asked:
             asked = True
+            also()
             raise AskedToEnd(signal.Signals(number).name)
 
     before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
@@ -72,11 +77,12 @@ def serve(
     log: Log,
     leases: Leases | None,
     identity: str | None = None,
-    ready: Callable[[int | None], None] = lambda port: None,
+    leave: Callable[[], None] | None = None,
 ) -> None:
     """Recommend until a signal says to end.
 
-    leases: None for no election, where one instance is all there is. ready: called with the port once it listens.
+    leases: None for no election, where one instance is all there is. leave: ends the process at once; called where it
+    still waits for an answer some seconds after it was asked to end. None waits as long as that takes.
     """
     identity = identity if identity is not None else own_identity()
     election = None
@@ -101,8 +107,15 @@ def serve(
         observer=telemetry,
         leadership=election,
     )
+
+    def insist() -> None:
+        if leave is not None:
+            timer = threading.Timer(_PATIENCE_SECONDS, _leave_behind, [election, log, leave])
+            timer.daemon = True
+            timer.start()
+
     try:
-        with ended_by_signals():
+        with ended_by_signals(also=insist):
             try:
                 with _listening(settings.listen, telemetry) as port:
                     log(
@@ -114,7 +127,6 @@ def serve(
                         identity=identity,
                         **({} if port is None else {"port": port}),
                     )
-                    ready(port)
                     if election is not None:
                         election.start()
                     recommender.run(threading.Event(), settings.interval)
@@ -124,6 +136,14 @@ def serve(
                     election.stop()
     except AskedToEnd as asked:
         log("info", "ended", signal=str(asked))
+
+
+def _leave_behind(election: Election | None, log: Log, leave: Callable[[], None]) -> None:
+    """What still runs only reads; the lease is what others wait for."""
+    if election is not None:
+        election.stop()
+    log("warning", "ended while a question was still unanswered")
+    leave()
 
 
 @contextmanager

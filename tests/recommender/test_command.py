@@ -6,7 +6,10 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -93,10 +96,70 @@ def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, cluster: FakeVpaApi,
     assert all(line.startswith("time=") for line in log.read_text(encoding="utf-8").splitlines())
 
 
+class Tiring(ThreadingHTTPServer):
+    """Passes on what a Prometheus answers, until it is asked for ranges: then it says nothing any more."""
+
+    daemon_threads = True
+
+    def __init__(self, url: str) -> None:
+        super().__init__(("127.0.0.1", 0), _Passing)
+        self.url = url
+        self.is_silent, self.is_over = threading.Event(), threading.Event()
+
+
+class _Passing(BaseHTTPRequestHandler):
+    server: Tiring
+
+    def _pass(self) -> None:
+        length = int(self.headers.get("Content-Length") or 0)
+        body = self.rfile.read(length) if length else None
+        if "query_range" in self.path:
+            self.server.is_silent.set()
+            self.server.is_over.wait(60)
+            return
+        kind = {"Content-Type": self.headers["Content-Type"]} if body else {}
+        asked = urllib.request.Request(self.server.url + self.path, body, kind)  # noqa: S310  # loopback
+        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310  # loopback
+            text = answer.read()
+        self.send_response(200)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(text)))
+        self.end_headers()
+        self.wfile.write(text)
+
+    do_GET = do_POST = _pass  # noqa: N815  # the library's names
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+def test_a_signal_ends_it_while_a_prometheus_is_silent(fleet: Fleet, cluster: FakeVpaApi, tmp_path: Path) -> None:
+    for name in fleet.truths:
+        cluster.add(manifest(name, namespace="team-000"))
+    tiring = Tiring(fleet.url)
+    threading.Thread(target=tiring.serve_forever, daemon=True).start()
+    url = f"http://127.0.0.1:{tiring.server_port}"
+    asked = command("--prometheus", url, "--history", "3d", "--listen", "127.0.0.1:0", "--lease-namespace", "mora")
+    # Its questions would wait ten minutes for an answer.
+    patient = environment(cluster, tmp_path, MORA_PROMETHEUS_TIMEOUT="10m")
+    process = subprocess.Popen(asked, cwd=tmp_path, env=patient, stderr=subprocess.PIPE)
+    try:
+        assert tiring.is_silent.wait(60)
+        process.send_signal(signal.SIGTERM)
+        _, told = process.communicate(timeout=30)
+    finally:
+        process.kill()
+        process.wait()
+        tiring.is_over.set()
+        tiring.shutdown()
+        tiring.server_close()
+    assert (process.returncode, cluster.holder(namespace="mora")) == (0, ""), told
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("--once",), "Which Prometheus?"),
+        (("--once",), "No Service of this cluster looks like a Prometheus"),
         (("--once", "--prometheus", "http://127.0.0.1:9"), "No VPA object names the recommender 'mora'"),
         (("--listen", "8942", "--prometheus", "http://127.0.0.1:9"), "'8942' is not an address to listen on"),
         (("--interval", "1", "--prometheus", "http://127.0.0.1:9"), "'1' is not a span of time"),
