@@ -78,6 +78,7 @@ if TYPE_CHECKING:
     from mora.harness.restore import Place as LastingPlace
     from mora.model import ServiceModel, TrainSettings
     from mora.outputs import OutputSettings
+    from mora.outputs.folder import Written
     from mora.policies import LimitPolicy, PolicySettings
     from mora.sources.access import Access
     from mora.sources.prometheus import PrometheusSource
@@ -969,19 +970,19 @@ def render(
     return text
 
 
-def write_kustomize(
-    recommendations: Recommendation | Sequence[Recommendation], folder: Path, settings: OutputSettings | None = None
-) -> list[Path]:
-    """A kustomize overlay as files in `folder`, each whole or not at all; what was written."""
-    from mora.dataset import write_files
+def write_output(
+    recommendations: Recommendation | Sequence[Recommendation],
+    output: str,
+    folder: Path,
+    settings: OutputSettings | None = None,
+    *,
+    overwrite: bool = False,
+) -> Written:
+    """Any output as files in `folder`, all of them or none; see mora/outputs/folder.py for what it does not touch."""
     from mora.outputs import OutputSettings
-    from mora.outputs.kustomize import files
+    from mora.outputs.folder import write
 
-    texts = files(_many(recommendations), settings or OutputSettings())
-    written = {folder / name: text for name, text in texts.items()}
-    folder.mkdir(parents=True, exist_ok=True)
-    write_files(written.items())
-    return list(written)
+    return write(output, _many(recommendations), folder, settings or OutputSettings(), overwrite=overwrite)
 
 
 def _many(recommendations: Recommendation | Sequence[Recommendation]) -> list[Recommendation]:

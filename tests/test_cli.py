@@ -123,13 +123,15 @@ def test_a_full_disk_is_said_and_leaves_no_half_written_overlay(home: Path, tiny
     overlay.mkdir()
     (overlay / "kustomization.yaml").write_text("# what stood there\n")
     leave_free(tiny_disk, free_bytes)
-    done = mora("recommend", "frontend", "-o", "kustomize", "--out", str(overlay), cwd=home)
+    written = ("recommend", "frontend", "-o", "kustomize", "--out", str(overlay))
+    assert "--overwrite" in mora(*written, cwd=home).stderr
+    done = mora(*written, "--overwrite", cwd=home)
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert "space" in done.stderr.splitlines()[-1]
     assert [path.read_text() for path in overlay.iterdir()] == ["# what stood there\n"]
     (tiny_disk / "fill").unlink()
-    assert mora("recommend", "frontend", "-o", "kustomize", "--out", str(overlay), cwd=home).returncode == 0
+    assert mora(*written, "--overwrite", cwd=home).returncode == 0
 
 
 @pytest.mark.parametrize(

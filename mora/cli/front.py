@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mora.cli import backtest, collect, misc, publish, recommend, sandbox, train, vpa_recommender
+from mora.cli import backtest, collect, explain, misc, publish, recommend, sandbox, train, vpa_recommender
 from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, say
 from mora.errors import MoraError
 
@@ -29,7 +29,15 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (collect.collect, train.train, recommend.recommend, publish.publish, backtest.backtest, misc.doctor):
+for _command in (
+    collect.collect,
+    train.train,
+    recommend.recommend,
+    explain.explain,
+    publish.publish,
+    backtest.backtest,
+    misc.doctor,
+):
     app.command()(_command)
 app.command("vpa-recommender")(vpa_recommender.vpa_recommender)
 app.command("list")(misc.list_known)

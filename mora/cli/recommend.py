@@ -19,6 +19,7 @@ from mora.cli.common import (
     PrometheusUrl,
     SandboxName,
     Scheduler,
+    say,
     settings_of,
 )
 from mora.cli.fleet import (
@@ -127,8 +128,11 @@ def recommend(
     sandbox: SandboxName = "default",
     out: Annotated[
         Path | None,
-        typer.Option("--out", help="With -o kustomize: write the files into this folder.", show_default=False),
+        typer.Option("--out", help="Write the output into this folder, a file each.", show_default=False),
     ] = None,
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="With --out: also files that MOrA did not write, or that were edited.")
+    ] = False,
     kustomize_version: Annotated[
         str | None,
         typer.Option(
@@ -237,7 +241,7 @@ def recommend(
         vpa_cpu=vpa_cpu,
         kustomize_version=kustomize_version,
     )
-    _print_advice(advice, settings.output, out, told)
+    _print_advice(advice, settings.output, told, out=out, overwrite=overwrite)
     if fail_on_change and any(is_change_due(recommendation) for recommendation in advice):
         raise typer.Exit(EXIT_CHANGE_DUE)
 
@@ -309,13 +313,16 @@ def _standing_now(workload: Workload, target: str | None, sandbox: str) -> Alloc
     return pipeline.open_cluster(target, sandbox=sandbox).allocation(workload)
 
 
-def _print_advice(advice: list[Recommendation], output: str, out: Path | None, told: OutputSettings) -> None:
+def _print_advice(
+    advice: list[Recommendation], output: str, told: OutputSettings, *, out: Path | None, overwrite: bool
+) -> None:
     from mora import pipeline
 
     if out is None:
         sys.stdout.write(pipeline.render(advice, output, told))
         return
-    if output != "kustomize":
-        raise BadInput("--out writes a kustomize overlay.", hint="Add -o kustomize, or redirect what is printed.")
-    for path in pipeline.write_kustomize(advice, out, told):
+    done = pipeline.write_output(advice, output, out, told, overwrite=overwrite)
+    for path in done.written:
         print(path)
+    for path in done.removed:
+        say(f"{path} of an earlier run is gone: nothing in it is advised any more.")
