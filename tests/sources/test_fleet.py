@@ -291,7 +291,7 @@ def assert_same(one: ContainerHistory, other: ContainerHistory) -> None:
 def test_however_the_window_is_cut_the_answer_is_the_same(
     url: str, histories: dict[str, WorkloadHistory], monkeypatch: pytest.MonkeyPatch, points: int
 ) -> None:
-    monkeypatch.setattr("mora.sources.fleet._POINTS_IN_AN_ANSWER", points)
+    monkeypatch.setattr("mora.sources.batch._POINTS_IN_AN_ANSWER", points)
     monkeypatch.setattr("mora.sources.fleet._WORKLOADS_IN_A_BATCH", 4)
     for name, history in read(fleet_at(url), days(14)).items():
         for container, whole in histories[name].containers.items():
@@ -367,6 +367,15 @@ def test_without_kube_state_metrics_there_is_nothing_to_find_and_that_is_said(tm
         with pytest.raises(SourceUnavailable, match="kube_pod_owner") as told:
             fleet_at(url).standings()
         assert "kube-state-metrics" in str(told.value.hint)
+
+
+def test_pods_whose_owners_are_not_told_are_nobody_s_and_that_is_said(
+    tmp_path: Path, standings: dict[str, Standing]
+) -> None:
+    with rig.serving(tmp_path, FLEET, keep=lambda name: name.startswith("container_")) as url:
+        (history,) = fleet_at(url).histories([standings["web"]], days(1))
+    assert history.containers == {}
+    assert any("kube_pod_owner has no samples" in warning for warning in history.warnings)
 
 
 def test_metrics_that_are_missing_are_named_with_what_to_enable(tmp_path: Path) -> None:
