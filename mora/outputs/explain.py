@@ -9,7 +9,7 @@ from datetime import datetime
 
 from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import container_numbers, is_injected, title, untold
+from mora.outputs.manifests import clean, container_numbers, is_injected, title, untold
 from mora.outputs.table import amount, change
 from mora.quantities import format_duration, readable_bytes, readable_cores
 
@@ -119,7 +119,7 @@ def _queries(queries: Mapping[str, str]) -> list[str]:
         return []
     lines = ["queries, as they were sent"]
     for name, text in queries.items():
-        lines += [f"  {name}", *(f"    {line.rstrip()}" for line in text.splitlines())]
+        lines += [f"  {name}", *(f"    {clean(line)}" for line in text.splitlines())]
     return lines
 
 
@@ -130,7 +130,7 @@ def _texts(reasons: Sequence[Reason], width: int) -> list[str]:
 def _field(label: str, text: str, width: int) -> list[str]:
     indent = " " * (_LABEL_WIDTH + 4)
     return textwrap.wrap(
-        text,
+        clean(text),
         width,
         initial_indent=f"  {label.ljust(_LABEL_WIDTH)}  ",
         subsequent_indent=indent + "  ",

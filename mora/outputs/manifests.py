@@ -10,7 +10,7 @@ from typing import Any
 
 import yaml
 
-from mora.domain import Advice, Container, ContainerAdvice, Reason, Recommendation, Resources, Role, Workload
+from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, Resources, Role, Workload
 from mora.errors import NotEnoughData
 from mora.quantities import format_cpu, format_memory
 
@@ -120,9 +120,19 @@ def is_injected(recommendation: Recommendation, name: str) -> bool:
     return any(container.name == name and container.is_injected for container in recommendation.current.containers)
 
 
+def is_gone(recommendation: Recommendation, name: str) -> bool:
+    """Whether the workload as it stands has no such container: a merge by name would add one without an image."""
+    containers = recommendation.current.containers
+    return bool(containers) and all(container.name != name for container in containers)
+
+
 def in_template(recommendation: Recommendation) -> tuple[ContainerAdvice, ...]:
     """The advice on containers of the pod template, the main container's first."""
-    return tuple(c for c in recommendation.containers if not is_injected(recommendation, c.container))
+    return tuple(
+        c
+        for c in recommendation.containers
+        if not is_injected(recommendation, c.container) and not is_gone(recommendation, c.container)
+    )
 
 
 def to_write(recommendation: Recommendation) -> tuple[ContainerAdvice, ...]:
@@ -276,11 +286,8 @@ def title(workload: Workload) -> str:
     return f"{workload.kind} {workload.namespace}/{workload.name}"
 
 
-def header(recommendation: Recommendation, *, is_manifest: bool = True) -> list[str]:
-    """What a file is about, and the numbers that are missing with their reasons: comment lines.
-
-    is_manifest: whether containers that stand in no manifest are explained as such.
-    """
+def header(recommendation: Recommendation) -> list[str]:
+    """What a file is about, which numbers are missing and which containers stand in no manifest: comment lines."""
     load = recommendation.load
     at = f" at {load.users} users of {load.scenario}" if load else ""
     names = ", ".join(container.container for container in recommendation.containers)
@@ -294,13 +301,15 @@ def header(recommendation: Recommendation, *, is_manifest: bool = True) -> list[
     for name, advice in all_numbers(recommendation):
         if advice.value is None and not advice.is_unset:
             lines.append(f"no advice on {name}: {one_line(advice.reasons)}")
-    if is_manifest:
-        lines += [
-            f"container {c.container} is put into the pods from outside and stands in no template: left alone; "
-            "whatever injects it says what it requests"
-            for c in recommendation.containers
-            if is_injected(recommendation, c.container)
-        ]
+    for container in recommendation.containers:
+        name = container.container
+        if is_injected(recommendation, name):
+            lines.append(
+                f"container {name} is put into the pods from outside and stands in no template: left alone; "
+                "whatever injects it says what it requests"
+            )
+        if is_gone(recommendation, name):
+            lines.append(f"container {name} is not among those of the workload any more: left out")
     return [wrapped for line in lines for wrapped in comment(line)]
 
 
@@ -309,14 +318,14 @@ def why_no_patch(recommendation: Recommendation) -> str:
     if recommendation.workload.kind == "Job" and to_write(recommendation):
         return "a Job's template cannot be changed; delete it and create it with the resources of -o yaml"
     if not in_template(recommendation):
-        return "its containers are put into the pods from outside and stand in no template"
+        return "none of the containers that there is advice on stands in its template"
     return one_line(reason for _, advice in all_numbers(recommendation) for reason in advice.reasons)
 
 
 def comment(text: str) -> list[str]:
     """Comment lines of one sentence, wrapped for a review."""
     return textwrap.wrap(
-        " ".join(text.split()),
+        clean(text),
         110,
         initial_indent="# ",
         subsequent_indent="#   ",
@@ -328,7 +337,16 @@ def comment(text: str) -> list[str]:
 def one_line(reasons: Iterable[Reason]) -> str:
     """Reasons as one line, safe in a comment."""
     texts = dict.fromkeys(reason.text for reason in reasons)
-    return " ".join("; ".join(texts).split()) or "no reason was given"
+    return clean("; ".join(texts)) or "no reason was given"
+
+
+def clean(text: str) -> str:
+    """Words on one line. Some come from servers: what a terminal would obey rather than show is shown as "?".
+
+    >>> clean("a warning\\n of\\x1b[2J it")
+    'a warning of?[2J it'
+    """
+    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
 def untold(recommendation: Recommendation) -> list[Reason]:
@@ -392,8 +410,3 @@ def dump(document: Mapping[str, Any] | Sequence[Any]) -> str:
 def documents(parts: Sequence[str]) -> str:
     """Several YAML documents as one text."""
     return "---\n".join(parts)
-
-
-def find_container(recommendation: Recommendation, name: str) -> Container | None:
-    """The container as it stands, where the cluster at hand has it."""
-    return next((c for c in recommendation.current.containers if c.name == name), None)

@@ -15,13 +15,11 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.manifests import (
     comment,
     dump,
-    find_container,
     header,
     json_patch,
     rollback_patch,
     strategic_patch,
     takes_strategic,
-    to_write,
     why_no_patch,
 )
 from mora.outputs.parts import THIS_FILE, Parts, checked
@@ -81,11 +79,7 @@ def caveats(recommendation: Recommendation) -> list[str]:
     """What a reader must know of a JSON patch: comment lines, none for a strategic merge."""
     if takes_strategic(recommendation.workload.kind):
         return []
-    texts = [
+    return comment(
         "a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the "
         "containers stand in another order, or where the template says `resources: {}`"
-    ]
-    for container in to_write(recommendation):
-        if find_container(recommendation, container.container) is None:
-            texts.append(f"container {container.container} is not among those of the workload: left alone")
-    return [line for text in texts for line in comment(text)]
+    )

@@ -13,6 +13,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.manifests import (
     changes,
+    clean,
     container_numbers,
     is_injected,
     sets_replicas,
@@ -176,7 +177,7 @@ def _plain(text: str) -> str:
     >>> _plain("at p95 < 300 ms | *now*")
     'at p95 &lt; 300 ms \\\\| \\\\*now\\\\*'
     """
-    escaped = " ".join(text.split()).replace("&", "&amp;").replace("<", "&lt;")
+    escaped = clean(text).replace("&", "&amp;").replace("<", "&lt;")
     return re.sub(r"([\\`*_\[\]|])", r"\\\1", escaped)
 
 

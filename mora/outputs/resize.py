@@ -21,7 +21,6 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.commands import command
 from mora.outputs.manifests import (
     comment,
-    find_container,
     header,
     list_name,
     nothing_to_write,
@@ -189,7 +188,7 @@ def _quality(recommendation: Recommendation, wanted: dict[str, Resources]) -> st
     https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
     """
     containers = [replace(c, resources=wanted.get(c.name, c.resources)) for c in recommendation.current.containers]
-    known = [*containers, *(Container(name, r) for name, r in wanted.items() if not _has(recommendation, name))]
+    known = containers or [Container(name, resources) for name, resources in wanted.items()]
     amounts = [(c.resources.cpu_request_millicores, c.resources.cpu_limit_millicores) for c in known] + [
         (c.resources.memory_request_bytes, c.resources.memory_limit_bytes) for c in known
     ]
@@ -198,10 +197,6 @@ def _quality(recommendation: Recommendation, wanted: dict[str, Resources]) -> st
     # A limit without a request is a request of the same size.
     is_guaranteed = all(limit is not None and request in (None, limit) for request, limit in amounts)
     return "Guaranteed" if is_guaranteed else "Burstable"
-
-
-def _has(recommendation: Recommendation, name: str) -> bool:
-    return find_container(recommendation, name) is not None
 
 
 def _quality_notes(recommendation: Recommendation, wanted: dict[str, Resources]) -> list[str]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import container_numbers, is_due, is_injected, numbers, untold
+from mora.outputs.manifests import clean, container_numbers, is_due, is_injected, numbers, untold
 from mora.quantities import KIB, MIB, format_cpu, format_memory, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -258,7 +258,7 @@ def _labelled(labelled: Sequence[tuple[str, str]], width: int) -> list[str]:
         last = name
         indent = " " * (_LABEL_WIDTH + 4)
         lines += textwrap.wrap(
-            text,
+            clean(text),
             width,
             initial_indent=f"  {label.ljust(_LABEL_WIDTH)}  ",
             subsequent_indent=f"{indent}  ",

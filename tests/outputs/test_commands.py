@@ -230,3 +230,16 @@ def test_one_refused_rehearsal_leaves_all_as_they_were(api: FakeApi, tmp_path: P
     assert done.returncode != 0
     assert "nightly" in done.stderr
     assert api.cluster.objects == before
+
+
+@pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")
+def test_a_container_that_went_away_since_is_refused_and_nothing_is_changed(api: FakeApi, tmp_path: Path) -> None:
+    frontend = examples.frontend()
+    manifest = examples.manifest(frontend)
+    manifest["spec"]["template"]["spec"]["containers"][0]["name"] = "renamed"
+    api.cluster.add(manifest)
+    before = deepcopy(api.cluster.objects)
+    done = run_script(commands.render([frontend]), tmp_path)
+    assert done.returncode != 0
+    assert "image" in done.stderr
+    assert api.cluster.objects == before

@@ -13,8 +13,10 @@ from mora.domain import Recommendation, Workload
 from mora.errors import NotEnoughData
 from mora.outputs import hpa
 from mora.quantities import parse_cpu
+from tests.clusters.fake_api import FakeApi
 from tests.outputs import examples, kubectl
 from tests.outputs.checks import validate
+from tests.outputs.conftest import NEWEST, run_script
 from tests.outputs.golden import golden
 from tests.outputs.kubectl import Kubectl
 
@@ -114,3 +116,15 @@ def test_jobs_are_not_scaled() -> None:
 def test_a_rollout_is_named_by_its_own_api() -> None:
     reference = objects([examples.canary()])[0]["spec"]["scaleTargetRef"]
     assert reference == {"apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout", "name": "canary"}
+
+
+@pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know autoscaling/v2")
+def test_an_api_server_takes_the_objects_of_a_fleet(api: FakeApi, tmp_path: Path) -> None:
+    # Two of the examples share the name of their HPA.
+    fleet = [examples.frontend(), examples.cart(), examples.canary(), examples.retargeted()]
+    (tmp_path / "hpa.yaml").write_text(hpa.render(fleet))
+    api.cluster.add({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})
+    done = run_script(f"kubectl create -f {tmp_path / 'hpa.yaml'}", tmp_path)
+    assert done.returncode == 0, done.stderr
+    for item in objects(fleet):
+        assert api.cluster.get("HorizontalPodAutoscaler", item["metadata"]["name"])["spec"] == item["spec"]

@@ -148,6 +148,23 @@ def test_an_injected_container_is_never_patched_and_said_to_be_left_alone() -> N
     assert "# container istio-proxy is put into the pods from outside" in text
 
 
+@pytest.mark.parametrize("example", ["meshed", "canary"])
+def test_a_container_that_is_gone_is_left_out_and_said(example: str) -> None:
+    whole = EXAMPLES[example]()
+    gone = whole.others[0].container
+    left = tuple(c for c in whole.current.containers if c.name != gone)
+    text = patch.render([replace(whole, current=replace(whole.current, containers=left))])
+    assert f"# container {gone} is not among those of the workload any more: left out" in text
+    assert gone not in yaml.safe_dump(yaml.safe_load(text))
+
+
+def test_what_a_terminal_would_obey_is_not_printed() -> None:
+    payment = examples.payment()
+    odd = replace(payment.memory_request.reasons[0], text="a warning\x1b]0;gone\x07 of a server")
+    text = patch.render([replace(payment, memory_request=replace(payment.memory_request, reasons=(odd,)))])
+    assert "a warning?]0;gone? of a server" in text
+
+
 def test_a_job_gets_no_patch_and_is_told_what_to_do() -> None:
     with pytest.raises(NotEnoughData, match="delete it and create it with the resources of -o yaml"):
         patch.render([examples.migration()])
