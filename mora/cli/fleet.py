@@ -141,7 +141,7 @@ def advice_from_history(
 
     asked.check(settings)
     fleet = pipeline.fleet_settings(settings, excluded=asked.exclude)
-    source = pipeline.open_fleet(settings)
+    source = pipeline.open_fleet(settings, discover=not asked.no_kubernetes, say=say)
     namespace = None if asked.all_namespaces else settings.namespace
     standings = pipeline.find_standings(
         source,

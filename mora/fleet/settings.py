@@ -20,6 +20,7 @@ LEAST_SPAN = timedelta(days=1)
 LEAST_SAMPLES = 100
 # A job's next run is below the largest of three with a chance of 3 in 4.
 LEAST_RUNS = 3
+_MOST_TOLD = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,9 @@ def check_overrides(standings: Sequence[Standing], settings: FleetSettings) -> N
             wrong.append(error)
     if wrong:
         hint = wrong[0].hint if len(wrong) == 1 else "Correct them, or leave the workloads out (-l, or by name)."
-        raise BadInput(" ".join(error.message for error in wrong), hint=hint)
+        # One annotation of a Namespace is wrong for each of its workloads.
+        more = f" And {len(wrong) - _MOST_TOLD} more." if len(wrong) > _MOST_TOLD else ""
+        raise BadInput(" ".join(error.message for error in wrong[:_MOST_TOLD]) + more, hint=hint)
 
 
 def _told(name: str, value: Any, origin: str) -> Reason:
