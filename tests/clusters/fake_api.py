@@ -28,7 +28,7 @@ import yaml
 from tests.clusters import patching
 from tests.clusters.checking import check_rules, checked_schema
 from tests.clusters.discovery import discover
-from tests.clusters.kinds import RESOURCES, Resource
+from tests.clusters.kinds import RESOURCES, Resource, defined
 from tests.clusters.rbac import allows
 from tests.clusters.refusal import Refusal
 
@@ -292,6 +292,8 @@ class FakeCluster:
     def _delete(self, resource: Resource, key: Key, *, is_dry: bool) -> Manifest:
         if not is_dry:
             gone = self.objects.pop(key)
+            if resource.kind == "CustomResourceDefinition":
+                self.resources = [one for one in self.resources if f"{one.plural}.{one.group}" != key[2]]
             if resource.plural == "namespaces":
                 for other in [other for other in self.objects if other[1] == key[2]]:
                     del self.objects[other]
@@ -369,6 +371,11 @@ class FakeCluster:
         self._reads[key] = 0
         if before is None:
             self._roll_out(key)
+        if resource.kind == "CustomResourceDefinition":
+            self.resources = [
+                *(one for one in self.resources if f"{one.plural}.{one.group}" != key[2]),
+                defined(manifest),
+            ]
         return manifest
 
     def _roll_out(self, key: Key) -> None:

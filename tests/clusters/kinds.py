@@ -54,6 +54,16 @@ RESOURCES = (
     Resource(_RBAC, "v1", "rolebindings", "RoleBinding"),
     Resource(_RBAC, "v1", "clusterroles", "ClusterRole", is_namespaced=False),
     Resource(_RBAC, "v1", "clusterrolebindings", "ClusterRoleBinding", is_namespaced=False),
+    Resource(
+        "apiextensions.k8s.io",
+        "v1",
+        "customresourcedefinitions",
+        "CustomResourceDefinition",
+        is_namespaced=False,
+        subresources=("status",),
+        short=("crd",),
+    ),
+    Resource("", "v1", "secrets", "Secret"),
     Resource("networking.k8s.io", "v1", "networkpolicies", "NetworkPolicy"),
     Resource(_REVIEW, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", is_namespaced=False),
     Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", is_namespaced=False),
@@ -69,3 +79,40 @@ VPA = Resource(
     is_custom=True,
     short=("vpa",),
 )
+
+
+def defined(crd: dict[str, Any]) -> Resource:
+    """The resource that a CRD defines; its schema refuses what it does not name, where it keeps no unknown fields."""
+    spec = crd["spec"]
+    (version,) = spec["versions"]
+    return Resource(
+        spec["group"],
+        version["name"],
+        spec["names"]["plural"],
+        spec["names"]["kind"],
+        is_namespaced=spec["scope"] == "Namespaced",
+        subresources=tuple(version.get("subresources") or {}),
+        is_custom=True,
+        schema=_closed(version["schema"]["openAPIV3Schema"], is_root=True),
+        short=tuple(spec["names"].get("shortNames") or ()),
+    )
+
+
+def _closed(schema: Any, *, is_root: bool = False) -> Any:
+    """A structural schema as a JSON schema, in which a field that is not named is an error, as the server prunes it."""
+    if not isinstance(schema, dict):
+        return schema
+    found = {name: value for name, value in schema.items() if not name.startswith("x-kubernetes-")}
+    if schema.get("x-kubernetes-int-or-string"):
+        found["type"] = ["integer", "string"]
+    if "properties" in found:
+        found["properties"] = {name: _closed(value) for name, value in found["properties"].items()}
+        if is_root:
+            found["properties"]["metadata"] = {"type": "object"}
+        if not schema.get("x-kubernetes-preserve-unknown-fields"):
+            found["additionalProperties"] = False
+    elif isinstance(found.get("additionalProperties"), dict):
+        found["additionalProperties"] = _closed(found["additionalProperties"])
+    if "items" in found:
+        found["items"] = _closed(found["items"])
+    return found
