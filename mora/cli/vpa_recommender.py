@@ -76,6 +76,8 @@ def vpa_recommender(
     ):
         check_name(name, what)
     pause, address, terms = parse_duration(interval), parse_address(listen), _terms(parse_duration(lease_duration))
+    if pause < timedelta(seconds=1):
+        raise BadInput(f"A pass every {interval} would leave the API server no rest; --interval is 1s at least.")
     settings = settings_of(prometheus_url=prometheus, models_dir=models)
     adviser = _adviser(settings, history=parse_duration(history), refresh=parse_duration(refresh))
     if once or dry_run:
