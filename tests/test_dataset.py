@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mora.dataset import (
@@ -86,6 +86,7 @@ _numbers = st.one_of(
 )
 
 
+@settings(max_examples=25)  # each writes and reads a file of three dozen columns
 @given(st.data(), st.integers(min_value=1, max_value=8))
 def test_what_is_written_is_read_back_to_nine_digits(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject, rows: int

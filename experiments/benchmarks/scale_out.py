@@ -65,9 +65,10 @@ def compare_training(home: Path, cluster: Rig, services: int) -> bool:
 
 def compare_fleet(home: Path, cluster: Rig, workloads: int) -> bool:
     (home / "tsdb").mkdir()
-    end = datetime.fromtimestamp(time.time() // 300 * 300, UTC)
-    window = Window(end - timedelta(days=FLEET_DAYS), end, timedelta(minutes=5))
-    write_fleet(workloads, window.start.timestamp(), FLEET_DAYS, home / "tsdb")
+    start = datetime.fromtimestamp(time.time() // 300 * 300, UTC) - timedelta(days=FLEET_DAYS)
+    # Written on into the coming hour: what stands is what was scraped lately, and the writing takes its time, too.
+    write_fleet(workloads, start.timestamp(), FLEET_DAYS + 1 / 24, home / "tsdb")
+    window = Window(start, start + timedelta(days=FLEET_DAYS), timedelta(minutes=5))
     with serve(home / "tsdb") as url:
         settings = Settings(prometheus_url=url)
         source = pipeline.open_fleet(settings)

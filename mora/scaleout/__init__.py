@@ -67,12 +67,16 @@ def _version(name: str) -> str | None:
 
 @contextmanager
 def connect(
-    address: str, *, first_worker_seconds: float = _FIRST_WORKER_SECONDS, no_worker_seconds: float = _NO_WORKER_SECONDS
+    address: str,
+    *,
+    answer_seconds: float = _CONNECT_SECONDS,
+    first_worker_seconds: float = _FIRST_WORKER_SECONDS,
+    no_worker_seconds: float = _NO_WORKER_SECONDS,
 ) -> Iterator[Cluster]:
     """The workers behind a scheduler, for as long as the context lasts.
 
-    first_worker_seconds: how long a scheduler without workers is given. no_worker_seconds: how long a run waits when
-    every worker has gone.
+    answer_seconds: how long the scheduler is given to answer. first_worker_seconds: how long one without workers is
+    given to get one. no_worker_seconds: how long a run waits when every worker has gone.
     Raises ToolMissing without dask, ClusterError where the scheduler does not answer, has no worker, or a worker has
     other versions than this machine.
     """
@@ -82,7 +86,7 @@ def connect(
             "Dask is not installed here, so nothing can be sent to its workers.",
             hint="Install it: pip install 'mora-rightsizing[dask]'",
         )
-    with _quiet(), _client(address) as client:
+    with _quiet(), _client(address, answer_seconds) as client:
         _check_workers(client, address, first_worker_seconds)
         yield Cluster(client, address, no_worker_seconds)
 
@@ -137,16 +141,16 @@ def _quiet() -> Iterator[None]:
         logger.setLevel(level)
 
 
-def _client(address: str) -> Client:
+def _client(address: str, answer_seconds: float) -> Client:
     from distributed import Client
 
     try:
         return Client(  # type: ignore[no-untyped-call]  # distributed is typed in part
-            address, timeout=_CONNECT_SECONDS, set_as_default=False, name="mora"
+            address, timeout=answer_seconds, set_as_default=False, name="mora"
         )
     except OSError as failure:
         raise ClusterError(
-            f"No Dask scheduler answers at {address} within {_CONNECT_SECONDS:g} s.",
+            f"No Dask scheduler answers at {address} within {answer_seconds:g} s.",
             hint=f"Is it running, and not behind a firewall? Start one: dask scheduler --port {urlsplit(address).port}",
         ) from failure
     except (TypeError, ValueError) as failure:  # what Dask says to tls:// without certificates

@@ -44,6 +44,7 @@ except KeyboardInterrupt:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 @pytest.mark.parametrize("finished", [1, 3])
 def test_a_run_ended_in_the_middle_goes_on_and_loses_no_finished_experiment(

@@ -207,6 +207,7 @@ def group_members(group: int) -> list[int]:
     return members
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_a_real_locust_is_recorded_second_by_second_and_leaves_nothing(
     scenario: Path, shop_url: str, processes: int
@@ -234,11 +235,13 @@ def test_a_real_locust_is_recorded_second_by_second_and_leaves_nothing(
     assert 0 < whole.latency_p50_seconds < 1
 
 
+@pytest.mark.slow
 def test_recent_errors_are_seen_while_the_load_runs(scenario: Path, shop_url: str) -> None:
     with start(scenario, shop_url) as load:
         wait_for(lambda: load.recent_error_ratio(datetime.now(UTC) + timedelta(seconds=6)) > 0)
 
 
+@pytest.mark.slow
 def test_a_locust_that_cannot_start_is_quoted(tmp_path: Path, shop_url: str) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     words = r"Locust ended by itself \(exit status 1\)(.|\n)*nothing_of_that_name"
@@ -262,6 +265,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_locust_dies_with_a_mora_that_is_killed(scenario: Path, shop_url: str, processes: int) -> None:
     command = [sys.executable, "-c", _DRIVER, str(scenario), shop_url, str(processes)]

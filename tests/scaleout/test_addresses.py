@@ -49,8 +49,8 @@ def test_a_scheduler_that_does_not_run_is_told_with_how_to_start_one() -> None:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
     with (
-        pytest.raises(ClusterError, match=rf"No Dask scheduler answers at {address} within 5 s(.|\n)*dask scheduler"),
-        connect(address),
+        pytest.raises(ClusterError, match=rf"No Dask scheduler answers at {address} within 0.5 s(.|\n)*dask scheduler"),
+        connect(address, answer_seconds=0.5),
     ):
         pass
 
