@@ -890,7 +890,7 @@ def backtest(
         with_minimums=with_minimums,
     )
     names = [str(targets)] if isinstance(targets, (str, Path)) else [str(target) for target in targets]
-    found = _series_of(
+    found, unread = _series_of(
         names,
         cpu_scale=cpu_scale,
         mem_scale=mem_scale,
@@ -914,7 +914,7 @@ def backtest(
     result = run(choose_series(found, series), settings, workers=processes, kept=kept, reporter=reporter)
     if kept is not None:
         kept.make_room()
-    return result
+    return replace(result, unread=unread)
 
 
 def write_report(result: Backtest, path: Path, *, source: str, drawn: str | None = None) -> None:
@@ -940,19 +940,21 @@ def _series_of(
     data_dir: Path | str,
     namespace: str,
     include_flagged: bool,
-) -> list[Series]:
+) -> tuple[list[Series], tuple[str, ...]]:
+    """The series to replay, and what is to be said of those that could not be read."""
     from mora import dataset
-    from mora.backtest.traces import SUFFIXES, read_service, read_trace_file
+    from mora.backtest.traces import SUFFIXES, read_service, read_trace
 
     files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
     if files and len(names) > 1:
         raise BadInput(f"{files[0]} is a trace file: it is replayed alone.", hint="Name one file, or only services.")
     if files:
-        return read_trace_file(Path(files[0]), cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column)
+        trace = read_trace(Path(files[0]), cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column)
+        return trace.series, tuple(trace.remarks())
     return [
         read_service(dataset.read_dataset(name, data_dir, namespace=namespace, include_flagged=include_flagged), name)
         for name in dict.fromkeys(names)
-    ]
+    ], ()
 
 
 # --- render ----------------------------------------------------------------------------------------------------------

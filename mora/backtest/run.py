@@ -104,7 +104,8 @@ class Backtest:
 
     series: those that were replayed. scores: rule -> resource -> score, in the order asked for; a resource that no
     series has is missing. left_out: resource -> how many series have it and could not be scored: no use, or none of
-    their holds. reservations: rule -> resource -> one array per series, one number per decision.
+    their holds. reservations: rule -> resource -> one array per series, one number per decision. unread: what is to be
+    said of series that could not be read.
     """
 
     settings: BacktestSettings
@@ -113,13 +114,14 @@ class Backtest:
     scores: Mapping[str, Mapping[Resource, Score]]
     left_out: Mapping[Resource, int]
     reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
+    unread: tuple[str, ...] = ()
 
     def remarks(self, *, are_units_sure: bool = False) -> list[str]:
         """What a reader of the scores should know. are_units_sure: use is in cores and bytes, however small."""
         most_cores = max((float(np.nanmax(one.cpu)) for one in self.series if one.cpu is not None), default=np.inf)
         most_bytes = max((float(np.nanmax(one.mem)) for one in self.series if one.mem is not None), default=np.inf)
         short = sum(not len(at) for at in self.decisions.at)
-        found = []
+        found = list(self.unread)
         if short:
             found.append(f"{short} of {len(self.series)} series end before the first hold does, and are not scored.")
         if are_units_sure:

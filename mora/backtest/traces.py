@@ -8,6 +8,7 @@ mem (bytes), of which one may be absent; other columns are not looked at. Each s
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,16 +30,42 @@ _MOST_JITTER, _MOST_OFF_GRID = 0.1, 0.05
 _MOST_TWICE = 0.01
 # A stray timestamp must not lay a grid over half a century: 30 years at five minutes.
 _MOST_SAMPLES = 3_200_000
+# Of series that are left out, so many are told by name.
+_MOST_NAMED = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """A trace file: its series, sorted by id, and why others of its series could not be laid on a grid, id -> words."""
+
+    series: list[Series]
+    left_out: dict[str, str]
+
+    def remarks(self) -> list[str]:
+        """How many series are not replayed, and of the first few which and why."""
+        if not self.left_out:
+            return []
+        some = list(self.left_out.items())[:_MOST_NAMED]
+        more = [f"{len(self.left_out) - len(some)} more"] if len(self.left_out) > len(some) else []
+        return [
+            f"{len(self.left_out)} of {len(self.left_out) + len(self.series)} series are left out: "
+            f"{'; '.join([why for _, why in some] + more)}."
+        ]
 
 
 def read_trace_file(
     path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, time_column: str = "timestamp"
 ) -> list[Series]:
-    """Every series of a file, sorted by id; series of fewer than two rows, or without any value, are left out.
+    """The series of read_trace()."""
+    return read_trace(path, cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column).series
+
+
+def read_trace(path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, time_column: str = "timestamp") -> Trace:
+    """Every series of a file; those of fewer than two rows, or without any value, are left out.
 
     cpu_scale, mem_scale: what one unit of the columns `cpu` and `mem` is in cores and in bytes. time_column: where
     another one than `timestamp` holds the time. Raises BadInput where the file cannot be meant, BadDataset naming
-    column, series and time of what is wrong.
+    column, series and time of what is wrong with a value, and where no series has a constant step.
     """
     frame = _read(path, time_column)
     ids, numbers = _ids(path, frame)
@@ -52,20 +79,25 @@ def read_trace_file(
     numbers, seconds = numbers[order], seconds[order]
     uses = {name: values[order] for name, values in uses.items()}
     edges = np.searchsorted(numbers, np.arange(len(ids) + 1))
-    series = [
-        lay_on_grid(
-            ids[number],
-            seconds[begin:end],
-            {name: values[begin:end] for name, values in uses.items()},
-            place=str(path),
-        )
-        for number, (begin, end) in enumerate(pairwise(edges))
-        if end - begin >= 2
-    ]
+    series: list[Series] = []
+    refused: dict[str, BadDataset] = {}
+    for number, (begin, end) in enumerate(pairwise(edges)):
+        if end - begin < 2:
+            continue
+        own = {name: values[begin:end] for name, values in uses.items()}
+        try:
+            series.append(lay_on_grid(ids[number], seconds[begin:end], own, place=str(path)))
+        except BadDataset as wrong:
+            refused[ids[number]] = wrong
     known = [one for one in series if one.sample_count]
+    if refused and not known:
+        raise next(iter(refused.values()))
     if not known:
         raise NotEnoughData(f"{path} holds no series with two rows or more and a value of cpu or mem.")
-    return known
+    words = {
+        name: str(wrong).removeprefix(f"{path}: ").partition("\n")[0].rstrip(".") for name, wrong in refused.items()
+    }
+    return Trace(known, words)
 
 
 def read_service(frame: pd.DataFrame, service: str) -> Series:

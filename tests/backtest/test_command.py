@@ -56,6 +56,17 @@ def test_a_trace_is_replayed_and_its_results_are_kept(home: Path) -> None:
     assert f"{document['results']['vpa']['cpu']['cost']:.3f}" in table.stdout
 
 
+def test_one_uneven_series_does_not_refuse_a_file(home: Path) -> None:
+    frame = pd.read_csv(home / "traces.csv")
+    uneven = frame["series_id"] == "b"
+    frame.loc[uneven, "timestamp"] += 700 * (pd.RangeIndex(int(uneven.sum())) // 2 % 2)
+    frame.to_csv(home / "uneven.csv", index=False)
+    told = mora("backtest", "uneven.csv", "-p", "krr", "-p", "last", "--jobs", "1", "-o", "json", cwd=home)
+    assert told.returncode == 0, told.stderr
+    assert json.loads(told.stdout)["series"] == 2
+    assert "1 of 3 series are left out: series 'b' has no constant step" in " ".join(told.stderr.split())
+
+
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [

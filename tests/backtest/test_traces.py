@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mora.backtest.traces import choose_series, read_service, read_trace_file
+from mora.backtest.traces import choose_series, read_service, read_trace, read_trace_file
 from mora.errors import BadDataset, BadInput, MoraError, NotEnoughData
 from tests import fakes_learning as fakes
 
@@ -118,7 +118,10 @@ WRONG: dict[str, tuple[pd.DataFrame, str]] = {
     "twice": (rows(ids=("a", "a")), "12 moments with two samples, the first at 1375308300"),
     "too fine": (rows(step=5), "a sample every 5 s"),
     "too coarse": (rows(step=7200), "a sample every 7200 s"),
-    "stray": (rows().assign(timestamp=lambda f: f["timestamp"].where(f.index != 0, 5)), "Is a timestamp wrong"),
+    "stray": (
+        rows(ids=("a",)).assign(timestamp=lambda f: f["timestamp"].where(f.index != 0, 5)),
+        "Is a timestamp wrong",
+    ),
     "no step": (
         rows(ids=("a",), timestamp=START + np.cumsum(300 + 100 * (np.arange(12) % 3))),
         "has no constant step",
@@ -135,6 +138,19 @@ def test_what_is_wrong_is_said_in_words(tmp_path: Path, wrong: str, suffix: str)
         read_trace_file(written(tmp_path, frame, suffix))
     assert words in str(refused.value)
     assert "trace" in str(refused.value)
+
+
+def test_series_without_a_constant_step_are_left_out_and_told(tmp_path: Path) -> None:
+    frame = rows(ids=("a", "b", "c"), count=40)
+    uneven = frame["series_id"] == "b"
+    frame.loc[uneven, "timestamp"] = START + np.cumsum(300 + 100 * (np.arange(40) % 3))
+    frame.loc[frame.index[-1], "timestamp"] = 10**11
+    trace = read_trace(written(tmp_path, frame))
+    assert [one.id for one in trace.series] == ["a"]
+    (told,) = trace.remarks()
+    assert told.startswith("2 of 3 series are left out: series 'b' has no constant step")
+    assert "series 'c' spans" in told
+    assert read_trace(written(tmp_path, rows())).remarks() == []
 
 
 def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
