@@ -159,7 +159,7 @@ def test_every_method_can_be_called_as_its_protocol_says(seam: str, name: str, m
 REFUSED = {
     # Its memory has no number, and CPU is not the VPA's unless it is asked to take it.
     ("vpa", examples.payment): "--vpa-cpu",
-    ("vpa", examples.retargeted): "no number",
+    ("vpa", examples.retargeted): "a VPA on the same would chase it",
     ("hpa", examples.nightly): "as many pods as its work asks for",
     ("hpa", examples.migration): "as many pods as its work asks for",
     # Charts differ in where they keep the resources of several containers.

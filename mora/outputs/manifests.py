@@ -298,9 +298,8 @@ def header(recommendation: Recommendation) -> list[str]:
     ]
     if recommendation.basis == "history":
         lines[0] += ", by the rule for histories (no model is trained)"
-    for name, advice in all_numbers(recommendation):
-        if advice.value is None and not advice.is_unset:
-            lines.append(f"no advice on {name}: {one_line(advice.reasons)}")
+    missing = [(name, advice) for name, advice in all_numbers(recommendation) if _is_missing(advice)]
+    lines += [f"no advice on {names}: {why}" for names, why in grouped(missing)]
     for container in recommendation.containers:
         name = container.container
         if is_injected(recommendation, name):
@@ -311,6 +310,18 @@ def header(recommendation: Recommendation) -> list[str]:
         if is_gone(recommendation, name):
             lines.append(f"container {name} is not among those of the workload any more: left out")
     return [wrapped for line in lines for wrapped in comment(line)]
+
+
+def _is_missing(advice: Advice) -> bool:
+    return advice.value is None and not advice.is_unset
+
+
+def grouped(advice: Iterable[tuple[str, Advice]]) -> list[tuple[str, str]]:
+    """The names of numbers that share their reasons, and the reasons, in the order of the first of each."""
+    by_text: dict[str, list[str]] = {}
+    for name, number in advice:
+        by_text.setdefault(one_line(number.reasons), []).append(name)
+    return [(", ".join(names), text) for text, names in by_text.items()]
 
 
 def why_no_patch(recommendation: Recommendation) -> str:

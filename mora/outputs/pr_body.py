@@ -15,6 +15,7 @@ from mora.outputs.manifests import (
     changes,
     clean,
     container_numbers,
+    grouped,
     is_injected,
     sets_replicas,
     title,
@@ -157,8 +158,8 @@ def _why(recommendation: Recommendation) -> str:
         "",
     ]
     for container in recommendation.containers:
-        for name, advice in container_numbers(container):
-            lines += _reasons(f"`{container.container}` {name}", advice.reasons)
+        for names, text in grouped((n, a) for n, a in container_numbers(container) if a.reasons):
+            lines.append(f"- `{container.container}` {names}: {_plain(text)}")
         if is_injected(recommendation, container.container):
             lines.append(f"- `{container.container}` is put into the pods from outside and left alone")
         lines += _reasons(f"`{container.container}`", container.reasons)

@@ -128,7 +128,7 @@ def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple
                 amounts = plain_resources(before if is_back else wanted[advice.container])
                 lists.setdefault(list_name(advice.role), []).append({"name": advice.container, "resources": amounts})
     if not lists:
-        notes.append("nothing to resize: the pods have these numbers")
+        notes.append("nothing that a resize could do")
     return ({"spec": lists} if lists else {}), notes
 
 

@@ -127,10 +127,12 @@ def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     for recommendation in recommendations:
         for container in recommendation.containers:
             is_main = container.container == recommendation.container
+            if not is_main and _is_left_alone(container):
+                continue
             name = _container_name(recommendation, container)
             workload = recommendation.workload
             full = f"{workload.namespace}/{workload.name}" if has_namespaces else workload.name
-            has_name = bool(recommendation.others) and name != workload.name
+            has_name = not is_main or (not all(map(_is_left_alone, recommendation.others)) and name != workload.name)
             names.append(f"{full} {name}" if has_name else full)
             replicas = _step("replicas", recommendation.replicas) if is_main else ""
             row = (
@@ -168,7 +170,16 @@ def _counts(recommendations: Sequence[Recommendation]) -> list[str]:
     due = sum(map(is_due, recommendations))
     silent = sum(all(a.value is None for _, a in numbers(r)) for r in recommendations)
     text = f"{len(recommendations)} workloads: {due} to change, {len(recommendations) - due - silent} as they should be"
-    return [f"{text}, {silent} without a number."]
+    text += f", {silent} without a number."
+    alone = sum(_is_left_alone(other) for r in recommendations for other in r.others)
+    if alone:
+        text += f" {alone} sidecar{'' if alone == 1 else 's'} and init containers left alone."
+    return [text]
+
+
+def _is_left_alone(container: ContainerAdvice) -> bool:
+    """Whether there is not one number for a container."""
+    return all(advice.value is None for _, advice in container_numbers(container))
 
 
 # --- words and figures -----------------------------------------------------------------------------------------------

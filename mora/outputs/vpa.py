@@ -50,16 +50,25 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
 
 
 def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:
-    if recommendation.cpu_request.value is not None and not has_cpu:
-        why = one_line(recommendation.memory_request.reasons)
+    memory, cpu = recommendation.memory_request, recommendation.cpu_request
+    scaled = _scaled(recommendation)
+    if Target.MEMORY in scaled and memory.value is not None:
+        return f"an HPA scales on {' and '.join(sorted(scaled))}: a VPA on the same would chase it"
+    if cpu.value is not None and not has_cpu:
+        why = one_line(memory.reasons)
         return f"memory has none ({why}), and CPU is for `mora recommend -o hpa` unless --vpa-cpu is given"
-    return one_line((*recommendation.cpu_request.reasons, *recommendation.memory_request.reasons))
+    return one_line((*cpu.reasons, *memory.reasons))
+
+
+def _scaled(recommendation: Recommendation) -> set[Target]:
+    """What an HPA scales on."""
+    scalers = (recommendation.current.autoscaler, *recommendation.autoscalers)
+    return {scaler.resource for scaler in scalers if scaler is not None}
 
 
 def _amounts(recommendation: Recommendation, *, has_cpu: bool) -> dict[str, dict[str, str]]:
     """Container -> resource -> quantity of the requests that are advised, without those that an HPA scales on."""
-    scalers = (recommendation.current.autoscaler, *recommendation.autoscalers)
-    scaled = {scaler.resource for scaler in scalers if scaler is not None}
+    scaled = _scaled(recommendation)
     wanted = [target for target in (Target.CPU, Target.MEMORY) if has_cpu or target is not Target.CPU]
     free = [target for target in wanted if target not in scaled]
     amounts: dict[str, dict[str, str]] = {}

@@ -13,13 +13,10 @@ set -e
 # no advice on replicas: left to the autoscaler cartservice (2 to 6 replicas)
 
 # StatefulSet bank/paymentservice, container payment: MOrA's advice, from data up to 2026-11-21T02:00:00Z
-# no advice on memory request: memory: 12 samples, 60 are needed
-# no advice on replicas: memory: 12 samples, 60 are needed
+# no advice on memory request, replicas: memory: 12 samples, 60 are needed
 
 # Deployment shop/adservice, container server: MOrA's advice, from data up to 2026-11-21T02:00:00Z
-# no advice on cpu request: 12 samples, 60 are needed
-# no advice on memory request: 12 samples, 60 are needed
-# no advice on replicas: 12 samples, 60 are needed
+# no advice on cpu request, memory request, replicas: 12 samples, 60 are needed
 
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
 #   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)

@@ -107,7 +107,9 @@ def test_two_workloads_of_one_name_keep_their_own_patches(tool: Kubectl, tmp_pat
 def test_a_workload_without_a_number_is_told_in_a_comment() -> None:
     files = kustomize.files([examples.frontend(), examples.unknown()])
     assert len(files) == 2
-    assert "# no advice on cpu request: 12 samples, 60 are needed" in files["kustomization.yaml"]
+    assert (
+        "# no advice on cpu request, memory request, replicas: 12 samples, 60 are needed" in files["kustomization.yaml"]
+    )
     with pytest.raises(NotEnoughData, match=r"adservice: .*12 samples"):
         kustomize.files([examples.unknown()])
 

@@ -192,7 +192,7 @@ def test_a_limit_is_dropped_by_a_null() -> None:
 
 def test_what_there_is_no_advice_on_is_not_touched_and_told() -> None:
     text = patch.render([examples.payment()])
-    assert "# no advice on memory request: memory: 12 samples, 60 are needed" in text
+    assert "# no advice on memory request, replicas: memory: 12 samples, 60 are needed" in text
     assert "memory:" not in "".join(line for line in text.splitlines() if not line.startswith("#"))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mora.domain import Advice, Reason, Recommendation, Workload
+from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, Workload
 from mora.outputs import OutputSettings, table
 from mora.savings import Prices
 from tests.outputs import examples
@@ -118,6 +118,19 @@ def test_many_workloads_get_a_line_a_container_and_a_hint() -> None:
     assert "20 workloads: " in text
     assert "--why" in lines[-1]
     assert "calibrated bound" not in text
+
+
+def test_containers_that_are_left_alone_take_no_line_of_a_long_table() -> None:
+    alone = Advice(100, None, reasons=(Reason("sidecar-left", "left alone"),))
+    web = examples.meshed()
+    fleet = [
+        replace(web, others=tuple(ContainerAdvice(o.container, alone, alone, alone, alone) for o in web.others)),
+        *many(15),
+    ]
+    text = table.render(fleet)
+    assert not [line for line in text.splitlines() if line.startswith("shop/web istio-proxy")]
+    assert "4 sidecars and init containers left alone." in " ".join(text.split())
+    assert [line.split()[:2] for line in text.splitlines() if line.startswith("shop/web ")] == [["shop/web", "400m"]]
 
 
 def test_500_workloads_are_about_as_many_lines_and_reasons_come_if_asked_for() -> None:

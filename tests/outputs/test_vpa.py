@@ -60,7 +60,7 @@ def test_every_container_of_the_template_has_its_policy_and_the_others_stay_off(
 
 
 def test_what_any_of_several_hpa_metrics_scales_on_is_not_the_vpas() -> None:
-    with pytest.raises(NotEnoughData):
+    with pytest.raises(NotEnoughData, match="an HPA scales on cpu and memory"):
         vpa.render([examples.retargeted()], WITH_CPU)
 
 
