@@ -22,8 +22,8 @@ NAIVE = "naive"
 BOUND_LEVEL = 0.9
 # Confidence leans on the prior as if it were this many holds.
 PRIOR_HOLDS = 8
-# Learnt shares below this are not told.
-LEAST_TOLD_SHARE = 0.01
+# Of forecasts that share a weight by their errors, what would get less gets nothing: it changes no number that is said.
+_LEAST_SHARE = 0.01
 # The plain forecasts, as a reason names them.
 _PLAIN_WORDS = {
     NAIVE: "the naive forecast",
@@ -111,7 +111,7 @@ def choose_weights(
             )
     if known and learnt:
         standing = _by_inverse_squares(sorted(errors), errors)
-        words = ", ".join(f"{share:.2f} {name}" for name, share in standing.items() if share >= LEAST_TOLD_SHARE)
+        words = ", ".join(f"{share:.2f} {name}" for name, share in standing.items())
         held_out = len(errors[yardstick])
         told = Reason("weights-learnt", f"weights of {what} learnt on {held_out} holds: {words}")
         return Weights(standing, (*(reason for reason in reasons if reason.code == "part-failed"), told))
@@ -141,7 +141,8 @@ def _by_inverse_squares(names: Sequence[str], errors: Mapping[str, Sequence[floa
     best = max(min(mean.values()), 1e-6 * max(mean.values())) or 1.0
     worth = {name: (best / max(error, best)) ** 2 for name, error in mean.items()}
     total = sum(worth.values())
-    return {name: value / total for name, value in worth.items()}
+    kept = {name: value for name, value in worth.items() if value >= _LEAST_SHARE * total}
+    return {name: value / sum(kept.values()) for name, value in kept.items()}
 
 
 def is_larger(errors: Sequence[float], yardstick: Sequence[float]) -> bool:

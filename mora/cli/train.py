@@ -50,8 +50,9 @@ def train(
     Prints, per target, the held-out errors of Prophet, LSTM and their blend
     beside the naive forecast's, and what fell back and why. The blend is
     0.4 Prophet + 0.6 LSTM; a part that does worse than the naive forecast
-    gives its weight away. Each model is a folder of plain files in
-    models/SERVICE.
+    gives its weight away. From a history (mora collect --history) it learns
+    the coming hour and the coming day, for mora recommend --hold. Each model
+    is a folder of plain files in models/SERVICE.
 
     \b
     mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
