@@ -740,7 +740,9 @@ def recommend_fleet(
             "between samples.",
             hint="Ask for a longer one, like --hold 1h.",
         )
-    ask = no_models if models_dir is None else _trained(models_dir, data_dir, settings, slo or Slo(), stale_ok)
+    ask: Ask = no_models
+    if models_dir is not None:
+        ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
     histories = source.histories(standings, window, reporter=reporter)
     return stream(standings, histories, window, settings, ask=ask, reporter=reporter)
 
@@ -785,7 +787,14 @@ def _size_namespace(
     return list(recommend_fleet(standings, open_fleet(settings), window, settings=fleet))
 
 
-def _trained(models_dir: Path | str, data_dir: Path | str, settings: FleetSettings, slo: Slo, stale_ok: bool) -> Ask:
+def trained_demand(
+    models_dir: Path | str,
+    data_dir: Path | str,
+    settings: FleetSettings,
+    *,
+    slo: Slo | None = None,
+    stale_ok: bool = False,
+) -> Ask:
     """What the trained model of a workload says, where there is one that fits what runs; else why it is not asked."""
     from mora import dataset
     from mora.fleet.need import JOB_KINDS
@@ -814,7 +823,7 @@ def _trained(models_dir: Path | str, data_dir: Path | str, settings: FleetSettin
                 model,
                 frame,
                 standing.allocation,
-                slo=slo,
+                slo=slo or Slo(),
                 min_replicas=policy.min_replicas,
                 target_utilisation=policy.target_utilisation,
                 max_replicas=policy.max_replicas,

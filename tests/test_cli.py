@@ -10,13 +10,19 @@ import socket
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mora import __version__, dataset, pipeline
+from mora.domain import Allocation, Recommendation, Resources
+from mora.fleet.settings import FleetSettings
+from mora.fleet.stream import stream
 from tests.conftest import leave_free
 from tests.fakes_learning import driven
+from tests.fleet.making import container_history, history, standing, steady
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
 
@@ -196,6 +202,30 @@ def test_a_service_of_another_kind_is_named_as_kubectl_does(tmp_path: Path) -> N
     refused = mora(*asked, "job/nightly", cwd=tmp_path)
     assert refused.returncode == 1
     assert "'job' is not a kind of workload" in refused.stderr
+
+
+def test_a_trained_model_sizes_the_main_container_beside_the_cluster_s_history(home: Path) -> None:
+    model = pipeline.load_model("frontend", models_dir=home / "models")
+    measured = pipeline.standing_allocation(model)
+    of = standing(workload=model.workload, allocation=replace(measured, replicas=2))
+    names = [container.name for container in measured.containers]
+    seen = history(*(container_history(name, cpu_cores=steady(0.001)) for name in names), workload=model.workload)
+
+    def advised(fleet: FleetSettings, allocation: Allocation) -> Recommendation:
+        ask = pipeline.trained_demand(home / "models", home / "data", fleet)
+        (advice,) = stream([replace(of, allocation=allocation)], [seen], seen.window, fleet, ask=ask)
+        return advice
+
+    used = advised(FleetSettings(), of.allocation)
+    assert (used.basis, used.model_digest) == ("model", model.digest)
+    assert used.load is not None
+    assert used.replicas.value is not None  # which history alone never tells
+    # Never below what the cluster saw, here in memory.
+    assert (used.memory_request.value or 0) >= np.nanmax(seen.containers[names[0]].mem_bytes)
+    other_limits = replace(measured.containers[0], resources=Resources(cpu_limit_millicores=9000))
+    changed = advised(FleetSettings(), replace(of.allocation, containers=(other_limits,)))
+    assert (changed.basis, changed.model_digest) == ("history", None)
+    assert "the data saw" in " ".join(reason.text for reason in changed.reasons if reason.code == "model-not-used")
 
 
 def test_list_tells_what_there_is(home: Path) -> None:
