@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -154,3 +158,34 @@ def test_restore_puts_back_what_a_killed_run_left(
     assert done.stdout == "standard-1: deployment/frontend in shop goes from 2 back to 7 replicas\n"
     assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 7
     assert "Nothing to put back" in collect("--restore").stdout
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_a_real_run_that_is_stopped_puts_the_replicas_back_or_leaves_the_means_to(
+    api: FakeApi, fake: FakeCluster, prometheus: str, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As typed, with a real Prometheus and the API server; SIGTERM is what kubectl, systemd and CI send."""
+    fake.remove("Deployment", "unscraped")
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
+    environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig(tmp_path / "config"))}
+    asked = ("collect", "--target", "kubernetes", "-n", "shop", "--plan", "plan.toml", "--yes", "--url", prometheus)
+    command = [sys.executable, "-m", "mora", *asked]
+    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
+        while fake.get("Deployment", "frontend")["spec"]["replicas"] == 2:
+            assert running.poll() is None, running.communicate()[1]
+            time.sleep(0.05)
+        running.send_signal(number)
+        _, said = running.communicate(timeout=60)
+    (path,) = (tmp_path / "data/.runs").glob("*/restore.json")
+    restored = json.loads(path.read_text(encoding="utf-8"))["restored"]
+    if number == signal.SIGTERM:
+        assert running.returncode == 130, said
+        assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 2
+        assert restored is not None
+    else:
+        assert restored is None
+        back = mora("collect", "--restore", cwd=tmp_path, KUBECONFIG=environment["KUBECONFIG"])
+        assert back.returncode == 0, back.stderr
+        assert "back to 2 replicas" in back.stdout
+        assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 2

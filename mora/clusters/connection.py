@@ -112,6 +112,7 @@ class Api:
                 key = (item["metadata"].get("namespace", ""), item["metadata"]["name"])
                 if key not in seen:
                     seen.add(key)
+                    item["metadata"].pop("managedFields", None)  # often half of an object, and nothing to MOrA
                     yield item
             more = (page.get("metadata") or {}).get("continue")
             if not more:

@@ -6,7 +6,7 @@ pattern takes a canary's pods for the service's own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
@@ -50,13 +50,29 @@ Owner = tuple[str, str, str]
 """Namespace, kind and name."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Pod:
-    """What an inventory keeps of a pod. newness: orders the pods of one workload by the template they were made of."""
+@dataclass(slots=True)
+class _Pods:
+    """What is kept of a workload's pods, a few values however many they are: a page of pods is some 5 MB.
 
-    spec: Mapping[str, Any]
-    newness: int
-    default_container: str | None
+    newness: orders pods by the template they were made of. Only the newest count: an older one may hold containers
+    that were renamed since.
+    """
+
+    newness: int = -1
+    containers: dict[str, Container] = field(default_factory=dict)
+    jvm: set[str] = field(default_factory=set)
+    default_container: str | None = None
+
+    def add(self, pod: Manifest, newness: int) -> None:
+        if newness < self.newness:
+            return
+        if newness > self.newness:
+            self.newness, self.containers, self.jvm, self.default_container = newness, {}, set(), None
+        for container in read_containers(pod["spec"], None, is_injected=True):
+            self.containers.setdefault(container.name, container)
+        self.jvm.update(_java_containers(pod["spec"]))
+        annotations = pod["metadata"].get("annotations") or {}
+        self.default_container = self.default_container or annotations.get(DEFAULT_CONTAINER)
 
 
 @dataclass(slots=True)
@@ -64,7 +80,7 @@ class _Lists:
     """Everything that was listed, by what it is looked up with."""
 
     workloads: list[tuple[Workload, dict[str, Any]]] = field(default_factory=list)
-    pods: dict[Owner, list[_Pod]] = field(default_factory=dict)
+    pods: dict[Owner, _Pods] = field(default_factory=dict)
     hpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
     limit_ranges: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     quotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
@@ -129,12 +145,13 @@ class KubernetesInventory:
         sets: dict[Owner, dict[str, Any]] = {}
         for one in self._optional(_path("apps/v1", "replicasets", namespace), {}, unknown, accept=METADATA_ONLY):
             sets[one["metadata"]["namespace"], "ReplicaSet", one["metadata"]["name"]] = one
-        jobs = self._optional(_path("batch/v1", "jobs", namespace), {}, lambda error: None, accept=METADATA_ONLY)
-        sets |= {(one["metadata"]["namespace"], "Job", one["metadata"]["name"]): one for one in jobs}
+        if any(workload.kind == "CronJob" for workload, _ in lists.workloads):
+            for one in self._optional(_path("batch/v1", "jobs", namespace), {}, unknown, accept=METADATA_ONLY):
+                sets[one["metadata"]["namespace"], "Job", one["metadata"]["name"]] = one
         for pod in self._optional(_path("v1", "pods", namespace), {}, unknown):
-            found = _owned(pod, sets)
+            found = _owner(pod, sets)
             if found is not None:
-                lists.pods.setdefault(found[0], []).append(found[1])
+                lists.pods.setdefault(found[0], _Pods()).add(pod, found[1])
 
     def _list_bounds(self, lists: _Lists, namespace: str | None) -> None:
         told = _unknown(lists, "autoscalers-unknown", "whether an HPA scales it is not known")
@@ -163,13 +180,12 @@ class KubernetesInventory:
 
     def _optional(
         self, path: str, query: Mapping[str, str | int], told: Callable[[ClusterError], None], *, accept: str = JSON
-    ) -> list[dict[str, Any]]:
+    ) -> Iterator[dict[str, Any]]:
         """A list; nothing, and a word of it, where it may not be read or the kind is not served."""
         try:
-            return list(self._api.pages(path, query, accept=accept))
+            yield from self._api.pages(path, query, accept=accept)
         except (Forbidden, NotFound) as error:
             told(error)
-            return []
 
     def _remark(self, what: str) -> Callable[[ClusterError], None]:
         def told(error: ClusterError) -> None:
@@ -210,8 +226,8 @@ def _controller(item: Manifest, kind: str | None = None) -> dict[str, Any] | Non
     return None
 
 
-def _owned(pod: dict[str, Any], between: Mapping[Owner, Manifest]) -> tuple[Owner, _Pod] | None:
-    """The workload that a pod belongs to, and what is kept of it; None for a pod that no controller has."""
+def _owner(pod: Manifest, between: Mapping[Owner, Manifest]) -> tuple[Owner, int] | None:
+    """The workload that a pod belongs to, and how new its template is; None for a pod that no controller has."""
     owner = _controller(pod)
     if owner is None:
         return None
@@ -224,19 +240,11 @@ def _owned(pod: dict[str, Any], between: Mapping[Owner, Manifest]) -> tuple[Owne
         owner = _controller(middle) or owner
     elif owner["kind"] == "DaemonSet":
         newness = _whole(labels.get("pod-template-generation"))
-    annotations = meta.get("annotations") or {}
-    kept = _Pod(pod["spec"], newness, annotations.get(DEFAULT_CONTAINER))
-    return (namespace, owner["kind"], owner["name"]), kept
+    return (namespace, owner["kind"], owner["name"]), newness
 
 
 def _whole(text: str | None) -> int:
     return int(text) if text and text.isdigit() else 0
-
-
-def _newest(pods: Sequence[_Pod]) -> list[_Pod]:
-    """Pods of the newest template: an older one may hold containers that were renamed since."""
-    latest = max((pod.newness for pod in pods), default=0)
-    return [pod for pod in pods if pod.newness == latest]
 
 
 # --- one workload ----------------------------------------------------------------------------------------------------
@@ -244,7 +252,7 @@ def _newest(pods: Sequence[_Pod]) -> list[_Pod]:
 
 def _standing(workload: Workload, item: Manifest, lists: _Lists) -> Standing:
     template, reasons = _template(workload, item, lists)
-    pods = _newest(lists.pods.get((workload.namespace, workload.kind, workload.name), []))
+    pods = lists.pods.get((workload.namespace, workload.kind, workload.name), _Pods())
     containers, main_reasons = _containers(workload, template, pods)
     defaults = read_defaults(lists.limit_ranges.get(workload.namespace, []))
     given = [with_defaults(container, defaults) for container in containers]
@@ -262,7 +270,7 @@ def _standing(workload: Workload, item: Manifest, lists: _Lists) -> Standing:
         annotations=_annotations(workload, item, template, lists),
         limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
         quotas=quotas,
-        jvm=frozenset(one["name"] for one in _specs(template, pods) if runs_java(one)),
+        jvm=frozenset({*_java_containers(template.get("spec") or {}), *pods.jvm}),
         known_by="kubernetes",
         reasons=(
             *reasons,
@@ -290,22 +298,15 @@ def _template(workload: Workload, item: Manifest, lists: _Lists) -> tuple[Manife
     return {}, [Reason("template-unknown", text)]
 
 
-def _containers(
-    workload: Workload, template: Manifest, pods: Sequence[_Pod]
-) -> tuple[tuple[Container, ...], list[Reason]]:
+def _containers(workload: Workload, template: Manifest, pods: _Pods) -> tuple[tuple[Container, ...], list[Reason]]:
     """The template's containers, then those that stand only in the pods."""
     spec = template.get("spec")
     if not spec:
         return (), []
-    annotated = next((pod.default_container for pod in pods if pod.default_container), None)
-    main, how = choose_main(template, workload.name, annotated=annotated)
+    main, how = choose_main(template, workload.name, annotated=pods.default_container)
     own = read_containers(spec, main)
     names = {container.name for container in own}
-    injected: dict[str, Container] = {}
-    for pod in pods:
-        for container in read_containers(pod.spec, None, is_injected=True):
-            if container.name not in names:
-                injected.setdefault(container.name, container)
+    injected = {name: container for name, container in pods.containers.items() if name not in names}
     reasons = [Reason("main-container", f"{main} is the main container: {how}")] if len(own) > 1 else []
     if injected:
         text = f"{', '.join(injected)}: in the pods, not in the template; set where they are injected"
@@ -313,10 +314,10 @@ def _containers(
     return (*own, *injected.values()), reasons
 
 
-def _specs(template: Manifest, pods: Sequence[_Pod]) -> list[Manifest]:
-    """Every container as the template and one pod write it."""
-    sources = [template.get("spec") or {}, *(pod.spec for pod in pods[:1])]
-    return [one for spec in sources for key in ("containers", "initContainers") for one in spec.get(key) or []]
+def _java_containers(spec: Manifest) -> list[str]:
+    """Containers of a pod spec that run a Java virtual machine."""
+    both = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    return [container["name"] for container in both if runs_java(container)]
 
 
 def _autoscalers(workload: Workload, lists: _Lists) -> tuple[tuple[Autoscaler, ...], list[Reason]]:
