@@ -213,37 +213,38 @@ class Recommender:
 
     def _answered(self, vpas: Sequence[Vpa], report: PassReport) -> Iterable[tuple[Vpa, Answer]]:
         """Each VPA with the answer for its target, namespace by namespace; those without a usable target first."""
-        by_namespace: dict[str, list[Vpa]] = defaultdict(list)
+        by_namespace: dict[str, list[tuple[Vpa, Workload]]] = defaultdict(list)
         for vpa in vpas:
             if vpa.workload is None:
                 yield vpa, Answer(None)
             else:
-                by_namespace[vpa.namespace].append(vpa)
+                by_namespace[vpa.namespace].append((vpa, vpa.workload))
+        unanswered = 0
         for namespace, group in sorted(by_namespace.items()):
             self._observer.beat()
-            yield from self._answered_namespace(namespace, group, report)
-        if by_namespace and report.errors["numbers"] == len(by_namespace):
+            answers = self._ask(namespace, group, report)
+            if answers is None:
+                unanswered += 1
+                continue
+            for vpa, workload in group:
+                yield vpa, answers[workload]
+        if unanswered and unanswered == len(by_namespace):
             raise _Stop("no namespace has numbers")
 
-    def _answered_namespace(
-        self, namespace: str, vpas: Sequence[Vpa], report: PassReport
-    ) -> Iterable[tuple[Vpa, Answer]]:
-        targets = {id(vpa): vpa.workload for vpa in vpas if vpa.workload is not None}
-        workloads: list[Workload] = list(dict.fromkeys(targets.values()))
+    def _ask(
+        self, namespace: str, group: Sequence[tuple[Vpa, Workload]], report: PassReport
+    ) -> Mapping[Workload, Answer] | None:
+        """The answers for a namespace; None where nobody knows what it needs now: what stands in its statuses stays."""
         try:
-            answers = self._adviser.answers(workloads)
+            return self._adviser.answers([workload for _, workload in group])
         except MoraError as error:
-            # Nobody knows what these need now: what stands in their status stays.
             report.errors["numbers"] += 1
-            self._log("error", "no numbers for a namespace", namespace=namespace, vpas=len(vpas), **_said(error))
-            return
+            self._log("error", "no numbers for a namespace", namespace=namespace, vpas=len(group), **_said(error))
         except Exception as error:
             # A bug in the numbers of one namespace must not silence the others; it is told in full.
             report.errors["bug"] += 1
             self._log("error", "no numbers for a namespace: a bug in MOrA", namespace=namespace, **_bug(error))
-            return
-        for vpa in vpas:
-            yield vpa, answers[targets[id(vpa)]]
+        return None
 
     def _treat(self, vpa: Vpa, answer: Answer, report: PassReport) -> bool | None:
         """Write what changed of one VPA; False where the write failed, None where nothing was to be written."""

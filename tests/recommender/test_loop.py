@@ -190,6 +190,18 @@ def test_a_bug_in_one_namespaces_numbers_is_told_and_stops_no_other(api: FakeVpa
     assert "ZeroDivisionError: division by zero" in rig.said("error")
 
 
+def test_a_bug_in_every_namespaces_numbers_ends_the_pass_so_that_the_next_waits_longer(
+    api: FakeVpaApi, rig: Rig
+) -> None:
+    api.add(manifest("web"))
+
+    def advise(workloads: Sequence[Workload]) -> Iterable[Recommendation]:
+        raise ZeroDivisionError("division by zero")
+
+    rig.advise = advise
+    assert rig.run_pass().stopped == "no namespace has numbers"
+
+
 def test_a_prometheus_that_is_away_leaves_what_stands_and_the_pass_has_failed(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
     rig.run_pass()

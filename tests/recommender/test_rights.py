@@ -24,13 +24,19 @@ from mora.tools import find_tool
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.kinds import VPA
 from tests.clusters.tls import make_certificate
+from tests.outputs.kubectl import Kubectl, found
 from tests.recommender.conftest import Fleet, deployment
 from tests.recommender.making import manifest
 from tests.recommender.schema import VPA_STATUS
 
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "team-000"
+FIRST_WITH_OPENAPI_V3 = 27
 RBAC = ("ServiceAccount", "Role", "RoleBinding", "ConfigMap")
+
+
+def newest_kubectl() -> Kubectl:
+    return max(found(), key=lambda kubectl: kubectl.minor)
 
 
 @dataclass
@@ -59,7 +65,7 @@ class Place:
         self, *arguments: str, account: str | None = None, stdin: str | None = None
     ) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(find_tool("kubectl")), "-n", NAMESPACE, *arguments],
+            [str(newest_kubectl().path), "-n", NAMESPACE, *arguments],
             env=self.environment(account),
             input=stdin,
             capture_output=True,
@@ -117,6 +123,8 @@ def _asked_token(place: Place, account: str) -> str:
 @pytest.fixture(params=["strict", pytest.param("real", marks=pytest.mark.cluster)])
 def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     if request.param == "strict":
+        if newest_kubectl().minor < FIRST_WITH_OPENAPI_V3:
+            pytest.skip(f"kubectl {newest_kubectl().version} asks for an OpenAPI that the strict server does not speak")
         cluster = FakeCluster()
         schema = {
             "type": "object",
