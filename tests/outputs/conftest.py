@@ -14,7 +14,7 @@ from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.tls import make_certificate
 from tests.outputs import kubectl
 
-NEWEST = max(kubectl.found(), key=lambda tool: tool.minor)
+NEWEST = kubectl.newest()
 
 
 @pytest.fixture(scope="session")

@@ -60,6 +60,11 @@ def found() -> tuple[Kubectl, ...]:
     return tuple(versions.values())
 
 
+def newest() -> Kubectl:
+    """The newest one; where there is none, something that no test takes for modern and that cannot be run."""
+    return max(found(), key=lambda tool: tool.minor, default=Kubectl(Path("kubectl"), "not found", 0))
+
+
 def each(*, only_modern: bool = False) -> list[object]:
     """Parameters for a test: every kubectl found, and a skip in words for a generation that is missing."""
     parameters: list[object] = []

@@ -86,6 +86,9 @@ def _resources(draw: st.DrawFn) -> Resources:
 def test_whatever_is_set_and_advised_the_way_back_leads_back(
     kind: str, pairs: list[tuple[Resources, Resources]], data: st.DataObject, tmp_path: Path
 ) -> None:
+    tool = kubectl.newest()
+    if kind == "CronJob" and not tool.is_modern:
+        pytest.skip("kubectl 1.20 has no batch/v1 CronJob to merge without a server")
     roles = [Role.APP, *(data.draw(st.sampled_from(list(Role))) for _ in pairs[1:])]
     names = [f"c{number}" for number, _ in enumerate(pairs)]
     current = tuple(
@@ -107,7 +110,6 @@ def test_whatever_is_set_and_advised_the_way_back_leads_back(
     body = patch.patch_of(recommendation)
     if not body:
         return
-    tool = kubectl.found()[0] if kind == "Rollout" else max(kubectl.found(), key=lambda tool: tool.minor)
     before = examples.manifest(recommendation)
     after = patched(tool, recommendation, before, yaml.safe_dump(body), tmp_path)
     assert_only_the_advice_changed(before, after, recommendation)
