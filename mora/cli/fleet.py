@@ -105,8 +105,6 @@ class Asked:
 
     def flags(self, settings: Settings) -> list[str]:
         """What was given that only the cluster's own history answers."""
-        from mora.fleet.names import names_a_kind
-
         given = {
             "--prometheus": settings.origin("prometheus_url") == "--prometheus",
             "--history": settings.origin("history_seconds") == "--history",
@@ -118,8 +116,20 @@ class Asked:
             "--include-sidecars": settings.origin("include_sidecars") == "--include-sidecars",
             "--allow-jvm-cut": settings.origin("allow_jvm_cut") == "--allow-jvm-cut",
         }
-        named = [name for name in self.names if names_a_kind(name)]
+        named = [name for name in self.names if "/" in name]
         return [flag for flag, is_given in given.items() if is_given] + named
+
+    def namespace(self, settings: Settings) -> str | None:
+        """The namespace that is looked at; None for all. shop/frontend says it by itself."""
+        from mora.fleet.names import names_a_kind
+
+        if self.all_namespaces:
+            return None
+        placed = [name for name in self.names if "/" in name and not names_a_kind(name)]
+        if not placed or settings.origin("namespace") == "--namespace":
+            return settings.namespace
+        said = {name.partition("/")[0] for name in placed}
+        return said.pop() if len(said) == 1 and len(placed) == len(self.names) else None
 
     def check(self, settings: Settings) -> None:
         """Refuse what cannot be meant together."""
@@ -142,7 +152,7 @@ def advice_from_history(
     asked.check(settings)
     fleet = pipeline.fleet_settings(settings, excluded=asked.exclude)
     source = pipeline.open_fleet(settings, discover=not asked.no_kubernetes, say=say)
-    namespace = None if asked.all_namespaces else settings.namespace
+    namespace = asked.namespace(settings)
     standings = pipeline.find_standings(
         source,
         namespace=namespace,

@@ -172,8 +172,8 @@ def recommend(
     kubectl patch deployment frontend --patch-file p.yaml
 
     With --prometheus, --history, -A, -l, --no-kubernetes or a name like
-    deployment/frontend: from what the cluster's Prometheus already knows,
-    every container of every workload:
+    deployment/frontend or shop/frontend: from what the cluster's
+    Prometheus already knows, every container of every workload:
 
     \b
     mora recommend -n shop --all --prometheus http://127.0.0.1:9090

@@ -31,6 +31,7 @@ _DAY = timedelta(days=1)
 _PINNED_SHARE = 0.05
 # Throttling hurts when there is work to do: it is looked at where use is highest.
 _BUSY_SHARE = 0.9
+_NEARLY = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +60,7 @@ def need_of(
     """
     is_job = workload.kind in JOB_KINDS
     cpu, memory = (
-        _of_runs(history, target, sizing)
+        _of_runs(history, window, target, sizing)
         if is_job
         else _of_hold(history, window, target, said=said.get(target), hold=hold, sizing=sizing)
         for target in (Target.CPU, Target.MEMORY)
@@ -138,7 +139,8 @@ def _bound_reason(said: Said, target: Target, hold: timedelta) -> Reason:
 def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
     known = np.flatnonzero(~np.isnan(use))
     span = (int(known[-1]) - int(known[0]) + 1) * window.step
-    if span >= LEAST_SPAN and len(known) >= LEAST_SAMPLES:
+    # The first sample of a rate is missing, and so are the first minutes of a pod: a day lacks a little.
+    if span >= _NEARLY * LEAST_SPAN and len(known) >= LEAST_SAMPLES:
         return None
     text = (
         f"{target.value}: {len(known)} samples over {_words(span)} are too few for a number: "
@@ -158,7 +160,7 @@ def _startup_cpu(history: ContainerHistory, window: Window) -> float | None:
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-def _of_runs(history: ContainerHistory, target: Target, sizing: Sizing) -> TargetDemand | Reason:
+def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: Sizing) -> TargetDemand | Reason:
     """The largest of all runs; with k of them, the next stays below it with a chance of k in k + 1.
 
     Memory takes the policy's buffer on that peak, since a run that outgrows it is killed; CPU takes none.
@@ -178,13 +180,19 @@ def _of_runs(history: ContainerHistory, target: Target, sizing: Sizing) -> Targe
     text = f"the largest of {runs} runs, {_readable(target, peak)}"
     if factor > 1:
         text += f", with the margin that is asked for, x {factor:g}"
+    held = _held(history, window, target)
+    bound = max(peak * factor, held.level if held is not None else 0.0)
+    reasons = [Reason("runs", text)]
+    if held is not None:
+        reasons.append(Reason("at-least-limit", held.words))
     return TargetDemand(
         centre=six_digits(peak),
-        bound=six_digits(peak * factor),
+        bound=six_digits(bound),
         peak=six_digits(peak),
         confidence=runs / (runs + 1),
         holds=runs,
-        reasons=(Reason("runs", text),),
+        pinned=held is not None,
+        reasons=tuple(reasons),
         takes_buffer=target is Target.MEMORY,
     )
 

@@ -374,6 +374,27 @@ def test_a_cronjob_is_sized_on_the_peaks_of_its_runs() -> None:
     assert "window-short" not in codes(advice)
 
 
+def test_a_job_that_was_held_at_its_limit_is_raised_above_it() -> None:
+    now, seen = a_nightly_job(9)
+    ran = ~np.isnan(seen.containers["server"].cpu_cores)
+    limited = replace(
+        seen.containers["server"],
+        cpu_cores=np.where(ran, 0.5, np.nan),
+        cpu_limit_cores=np.where(ran, 0.5, np.nan),
+    )
+    advice = advised(now, replace(seen, containers={"server": limited}))
+    assert (advice.cpu_request.value, advice.cpu_request.confidence) == (2000, None)  # not cut
+    fresh = advised(
+        replace(now, allocation=Allocation(None, (container(),))), replace(seen, containers={"server": limited})
+    )
+    assert (fresh.cpu_request.value, "pinned" in codes(fresh.cpu_request)) == (600, True)
+
+
+def test_a_day_that_lacks_its_first_minutes_is_a_day() -> None:
+    use = np.where(np.arange(SAMPLES) >= SAMPLES - DAY + 2, steady(), np.nan)
+    assert advised(seen=history(container_history(cpu_cores=use))).cpu_request.value is not None
+
+
 def test_a_job_that_ran_twice_gets_no_number() -> None:
     advice = advised(*a_nightly_job(2))
     assert (advice.cpu_request.value, codes(advice.cpu_request)) == (None, ["too-little-data"])
