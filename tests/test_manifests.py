@@ -25,6 +25,7 @@ from mora import __version__
 from mora.config import load_settings
 from mora.errors import ToolMissing
 from mora.tools import find_tool
+from tests.outputs.kubectl import found
 
 ROOT = Path(__file__).resolve().parent.parent
 # Applied in the namespace that they are for; `load` and those after `base` stand on top of it.
@@ -372,6 +373,25 @@ def test_master_and_workers_drive_a_shop_with_the_manifests_own_arguments(tmp_pa
         shop.server_close()
     assert master.returncode == 0, told
     assert "All users spawned" in told
+
+
+def test_the_overlay_of_the_docs_builds_and_sets_what_it_says(tmp_path: Path) -> None:
+    newest = max(found(), key=lambda kubectl: kubectl.minor)
+    if not newest.is_modern:
+        pytest.skip(f"kubectl {newest.version} takes no folders as resources")
+    text = (ROOT / "docs" / "vpa-recommender.md").read_text(encoding="utf-8")
+    (overlay,) = re.findall(r"```yaml\n(# kustomization\.yaml\n.+?)```", text, re.DOTALL)
+    (tmp_path / "kustomization.yaml").write_text(overlay, encoding="utf-8")
+    shutil.copytree(ROOT / "manifests", tmp_path / "mora" / "manifests")
+    documents = {
+        (document["kind"], document["metadata"]["name"]): document
+        for document in yaml.safe_load_all(newest.run("kustomize", str(tmp_path)))
+    }
+    assert {document["metadata"]["namespace"] for document in documents.values()} == {"shop"}
+    pod = documents["Deployment", "mora-recommender"]["spec"]["template"]["spec"]
+    assert pod["containers"][0]["image"] == f"images.example/platform/mora:{__version__}"
+    settings = documents["ConfigMap", "mora-recommender-settings"]["data"]
+    assert settings == {"MORA_PROMETHEUS_URL": "http://prometheus.metrics:9090"}
 
 
 # --- the image -------------------------------------------------------------------------------------------------------

@@ -14,12 +14,16 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from mora.clusters.vpa import KubernetesLease
+from mora.errors import ClusterError
+from mora.recommender.lease import Terms, taken
 from mora.tools import find_tool
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.kinds import VPA
@@ -53,7 +57,7 @@ class Place:
         if account is not None:
             # Not by impersonation: kubectl knows it, the client library that mora uses does not.
             config["users"][0]["user"] = {"token": self.token(self, account)}
-        path = self.folder / f"{account or 'admin'}.kubeconfig"
+        path = self.folder / f"{(account or 'admin').replace(':', '.')}.kubeconfig"
         path.write_text(yaml.safe_dump(config), encoding="utf-8")
         return path
 
@@ -62,10 +66,15 @@ class Place:
         return {**clean, "KUBECONFIG": str(self.kubeconfig(account)), "HOME": str(self.folder), "OMP_NUM_THREADS": "1"}
 
     def kubectl(
-        self, *arguments: str, account: str | None = None, stdin: str | None = None
+        self,
+        *arguments: str,
+        account: str | None = None,
+        stdin: str | None = None,
+        namespace: str | None = NAMESPACE,
     ) -> subprocess.CompletedProcess[str]:
+        within = [] if namespace is None else ["-n", namespace]
         return subprocess.run(
-            [str(newest_kubectl().path), "-n", NAMESPACE, *arguments],
+            [str(newest_kubectl().path), *within, *arguments],
             env=self.environment(account),
             input=stdin,
             capture_output=True,
@@ -94,7 +103,7 @@ class Place:
 
 
 def _name_as_token(place: Place, account: str) -> str:
-    return f"system:serviceaccount:{NAMESPACE}:{account}"
+    return f"system:serviceaccount:{account}" if ":" in account else f"system:serviceaccount:{NAMESPACE}:{account}"
 
 
 def _knows_accounts(handler: Any) -> Any:
@@ -230,6 +239,35 @@ def test_the_recommenders_account_can_change_nothing_else(fleet: Fleet, place: P
     ):
         assert refused(place.kubectl(*arguments, account="mora-recommender")), arguments
     assert place.kubectl("get", "deployments", account="mora-recommender").returncode == 0
+
+
+def test_the_account_for_all_namespaces_writes_statuses_anywhere_and_its_lease_at_home(
+    fleet: Fleet, place: Place
+) -> None:
+    if place.token is not _name_as_token:
+        pytest.skip("makes a ClusterRole and a namespace mora-system: only on the strict server")
+    name, account = next(iter(fleet.truths)), "mora-system:mora-recommender"
+    vpa = manifest(name, namespace=NAMESPACE)
+    del vpa["metadata"]["resourceVersion"]
+    wide = [one for one in built("cluster-wide") if one["kind"] not in ("Deployment", "Service", "NetworkPolicy")]
+    for documents in (wide, [deployment(name), vpa]):
+        done = place.kubectl("apply", "-f", "-", stdin=yaml.safe_dump_all(documents), namespace=None)
+        assert done.returncode == 0, done.stderr
+    told = place.mora("vpa-recommender", "--prometheus", fleet.url, "--history", "3d", "--once", account=account)
+    assert told.returncode == 0, told.stderr
+    assert place.get("vpa", name)["status"]["recommendation"]["containerRecommendations"]
+    config, now = place.kubeconfig(account), datetime.now(UTC)
+    lease = KubernetesLease("mora-system", "mora-recommender", kubeconfig=config)
+    assert lease.read() is None
+    made = lease.create(taken({}, "ada", now, Terms()))
+    assert made is not None
+    assert lease.replace(made, taken(made["spec"], "ada", now, Terms())) is not None
+    # What was read before that is no longer what stands there.
+    assert lease.replace(made, taken(made["spec"], "ada", now, Terms())) is None
+    with pytest.raises(ClusterError, match='cannot get resource "leases"'):
+        KubernetesLease("mora-system", "other", kubeconfig=config).read()
+    scale = ("patch", "deployment", name, "-p", '{"spec":{"replicas":0}}')
+    assert refused(place.kubectl(*scale, account=account))
 
 
 def test_the_nightly_account_recommends_and_publishes_into_its_config_map_alone(fleet: Fleet, place: Place) -> None:
