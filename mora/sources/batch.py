@@ -257,7 +257,7 @@ class Reading:
                     tally.oom_limit_bytes = max(tally.oom_limit_bytes or 0.0, highest)
 
     def _is_throttling_known(self) -> bool:
-        selector = promql.containers(self.batch.scope, "container_cpu_cfs_throttled_periods_total")
+        selector = promql.containers(self.batch.scope.broad(), "container_cpu_cfs_throttled_periods_total")
         return bool(self.wire.label_values("__name__", selector, self.window.start, self.window.end))
 
     def _history(self, standing: Standing, texts: Mapping[str, str], throttling_is_known: bool) -> WorkloadHistory:

@@ -8,8 +8,11 @@ that are gone count like those that run.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 
 from mora.domain import Reporter, Silent, Standing, Window, Workload, WorkloadHistory, check_name
 from mora.errors import BadInput, SourceUnavailable
@@ -23,7 +26,7 @@ from mora.sources.promql import duration
 from mora.sources.wire import Wire
 
 # What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
-_WORKLOADS_IN_A_BATCH = 100
+_WORKLOADS_IN_A_BATCH = 64
 _PODS_IN_A_BATCH = 2000
 # All pods of the namespaces are asked for, without naming any, where at least this share of them is wanted.
 _SHARE_TO_ASK_FOR_ALL = 0.5
@@ -95,9 +98,11 @@ class PrometheusFleet:
             pace, warnings = _pace(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
             batches = _batches(standings, owners, self._cluster)
-            for number, batch in enumerate(batches):
-                reading = Reading(wire, batch, window, pace)
-                found = reading.read(Part(reporter or Silent(), number, len(batches)))
+            readings = (  # none outlives its turn: each holds megabytes
+                partial(Reading(wire, batch, window, pace).read, Part(reporter or Silent(), number, len(batches)))
+                for number, batch in enumerate(batches)
+            )
+            for found in _ahead(readings):
                 self.warnings = (*owners.refused, *warnings, *wire.warnings)
                 for history in found:
                     yield _with_warnings(history, (*warnings, *wire.warnings))
@@ -107,7 +112,7 @@ class PrometheusFleet:
 
 
 def _check_cluster(wire: Wire, scope: Scope, start: datetime, end: datetime) -> None:
-    everywhere = Scope(scope.namespaces).select("kube_pod_owner")
+    everywhere = replace(scope.broad(), cluster=None).select("kube_pod_owner")
     names = wire.label_values("cluster", everywhere, start, end)
     if scope.cluster is None and len(names) > 1:
         raise BadInput(
@@ -162,7 +167,7 @@ def _pace(wire: Wire, scope: Scope, window: Window) -> tuple[Pace, tuple[str, ..
 def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
     """Which metrics have no samples at all, and what to enable; old labels are an error."""
     names = "|".join(_NEEDED)
-    selector = scope.select("", f'__name__=~"{names}"', 'pod!=""')
+    selector = scope.broad().select("", f'__name__=~"{names}"', 'pod!=""')
     known = wire.label_values("__name__", selector, window.start, window.end)
     if "container_cpu_usage_seconds_total" not in known:
         old = 'container_cpu_usage_seconds_total{pod_name!=""}'
@@ -218,6 +223,22 @@ def _is_name(name: str) -> bool:
         return bool(check_name(name))
     except BadInput:
         return False
+
+
+def _ahead(acts: Iterable[Callable[[], list[WorkloadHistory]]]) -> Iterator[list[WorkloadHistory]]:
+    """What each act answers, in order; while one answer is worked on here, the next is read."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="mora-ahead")
+    try:
+        before: Future[list[WorkloadHistory]] | None = None
+        for act in acts:
+            following = executor.submit(act)
+            if before is not None:
+                yield before.result()
+            before = following
+        if before is not None:
+            yield before.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
 
 
 def _with_warnings(history: WorkloadHistory, more: Sequence[str]) -> WorkloadHistory:

@@ -19,6 +19,7 @@ from mora.domain import check_name
 from mora.sources.promql import duration, quoted
 
 _REAL_CONTAINERS = 'container!="",container!="POD"'
+_LONGEST_LIST_CHARACTERS = 2000
 _DOT = "\\."  # as a class, [.], it would keep Prometheus from looking the names up one by one
 
 
@@ -29,6 +30,11 @@ class Scope:
     namespaces: tuple[str, ...] = ()
     pods: tuple[str, ...] | None = None
     cluster: str | None = None
+
+    def broad(self) -> Scope:
+        """Without pods, and without namespaces where they are many: for questions that must fit into an address."""
+        is_short = sum(map(len, self.namespaces)) < _LONGEST_LIST_CHARACTERS
+        return Scope(self.namespaces if is_short else (), cluster=self.cluster)
 
     def select(self, metric: str, *matchers: str) -> str:
         r"""A selector of the metric's series within the scope.

@@ -262,8 +262,8 @@ class _Api:
                 for labels, rows, values in part:
                     column = joined[name].setdefault(labels, np.full(window.sample_count, np.nan))
                     column[rows] = values
-        finally:
-            executor.shutdown(cancel_futures=True)
+        finally:  # at Ctrl-C nobody waits for a server that is silent
+            executor.shutdown(wait=False, cancel_futures=True)
         return {
             name: [_Series(dict(labels), values) for labels, values in found.items()] for name, found in joined.items()
         }

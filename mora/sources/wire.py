@@ -73,7 +73,7 @@ class Wire:
         return found
 
     def label_values(self, label: str, selector: str, start: datetime, end: datetime) -> list[str]:
-        """Values of a label on the selector's series, sorted."""
+        """Values of a label on the selector's series, sorted. The selector is short: this goes by GET alone."""
         params = {"match[]": selector, "start": _seconds(start), "end": _seconds(end)}
         return sorted(str(value) for value in self._json(f"label/{label}/values", params))
 
@@ -88,8 +88,8 @@ class Wire:
                     yield from self._answered(*waiting.popleft())
             while waiting:
                 yield from self._answered(*waiting.popleft())
-        finally:
-            executor.shutdown(cancel_futures=True)
+        finally:  # at Ctrl-C nobody waits for a server that is silent
+            executor.shutdown(wait=False, cancel_futures=True)
 
     def _answered(
         self, name: str, window: Window, answer: Future[bytes | None], query: str
@@ -132,14 +132,14 @@ class Wire:
     def _ask(self, path: str, params: Mapping[str, str]) -> bytes:
         """One question; an answer that breaks off is asked for again."""
         sent = {**params, "timeout": promql.duration(self.timeout), "dedup": "true"}  # dedup: Thanos merges replicas
-        for left in range(self.retries, -1, -1):
+        for tries in range(self.retries + 1):
             try:
                 return self._once(path, sent)
             except requests.exceptions.ChunkedEncodingError:
-                if not left:
+                if tries == self.retries:
                     with in_words(self.url, self.timeout):
                         raise
-                time.sleep(self.backoff.total_seconds())
+                time.sleep(self.backoff.total_seconds() * 2**tries)
         raise AssertionError("unreachable")  # pragma: no cover
 
     def _once(self, path: str, params: Mapping[str, str]) -> bytes:

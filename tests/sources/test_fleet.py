@@ -298,6 +298,16 @@ def test_however_the_window_is_cut_the_answer_is_the_same(
             assert_same(history.containers[container], whole)
 
 
+def test_hundreds_of_namespaces_and_long_names_fit_into_every_question(
+    url: str, histories: dict[str, WorkloadHistory], standings: dict[str, Standing]
+) -> None:
+    # The server takes a list of label values by GET alone, and an address has an end.
+    others = [Standing(Workload(f"team-{number:03}" + 40 * "x", "ghost"), Allocation()) for number in range(300)]
+    found = {one.workload: one for one in fleet_at(url).histories([standings["agent"], *others], days(14))}
+    assert len(found) == 301
+    assert_same(found[standings["agent"].workload].containers["agent"], histories["agent"].containers["agent"])
+
+
 def test_a_workload_that_is_gone_or_never_was_gets_an_empty_history_and_words(url: str) -> None:
     ghost = Standing(Workload("shop", "ghost"), Allocation())
     (history,) = fleet_at(url).histories([ghost], days(1))
