@@ -217,7 +217,7 @@ def read_context(kubeconfig: Path | str | None, context: str | None, server: str
 def in_words(host: str) -> Iterator[None]:
     """What the client raises, as a ClusterError that says what happened and what to do."""
     from kubernetes.client.exceptions import ApiException
-    from urllib3.exceptions import HTTPError
+    from urllib3.exceptions import HTTPError, SSLError
 
     try:
         yield
@@ -226,7 +226,7 @@ def in_words(host: str) -> Iterator[None]:
     except HTTPError as error:
         cause: BaseException = getattr(error, "reason", None) or error
         words = str(cause)
-        if "CERTIFICATE" in words.upper() or "SSL" in words.upper():
+        if isinstance(cause, SSLError):
             raise _untrusted(host, words) from error
         raise ClusterError(
             f"The API server {host} cannot be reached: {words.rpartition('] ')[2].rstrip('.')}.",

@@ -164,7 +164,8 @@ def _said(response: requests.Response) -> str:
         answer = response.json()
     except ValueError:
         return ""
-    error = answer.get("error") if isinstance(answer, dict) else None
+    # A Kubernetes API server that proxies to a Prometheus has its own words, in `message`.
+    error = (answer.get("error") or answer.get("message")) if isinstance(answer, dict) else None
     return str(error or "").strip().rstrip(".")[:500]
 
 

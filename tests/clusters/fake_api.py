@@ -544,6 +544,7 @@ def _decoded(text: bytes, content_type: str | None) -> Any:
 class _Handler(BaseHTTPRequestHandler):
     server: FakeApi
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else a body waits 40 ms for the header's acknowledgement
 
     def _answer(self) -> None:
         parts = urlsplit(self.path)

@@ -15,7 +15,9 @@ from mora import pipeline
 from mora.clusters.discovery import find_prometheus
 from mora.config import load_settings
 from mora.domain import Window, Workload
-from mora.errors import BadInput, ClusterError
+from mora.errors import BadInput, ClusterError, SourceUnavailable
+from mora.sources.access import Access
+from mora.sources.prometheus import PrometheusSource
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.sources.rig import backfill, cluster, serve
 
@@ -110,6 +112,16 @@ def test_a_proxy_that_is_forbidden_is_told_with_the_rule_and_another_way(
         find_prometheus(api.kubeconfig(tmp_path / "config"))
     assert '{apiGroups: [""], resources: ["services/proxy"], verbs: ["get"]}' in str(told.value.hint)
     assert "kubectl port-forward -n monitoring svc/prometheus-operated 9090:9090" in str(told.value.hint)
+
+
+def test_a_service_without_pods_is_told_in_the_api_servers_words(
+    fake: FakeCluster, api: FakeApi, tmp_path: Path
+) -> None:
+    fake.add(OPERATED)
+    found = find_prometheus(api.kubeconfig(tmp_path / "config"))
+    source = PrometheusSource(found.url, access=Access(token=found.token), retries=0)
+    with pytest.raises(SourceUnavailable, match="no endpoints available for service"):
+        source.services("shop")
 
 
 def test_a_real_prometheus_answers_through_the_api_server(

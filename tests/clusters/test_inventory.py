@@ -232,7 +232,9 @@ def test_limit_ranges_bound_a_container_and_fill_in_what_it_does_not_set(
     standings = inventory.standings("shop")
     bare, half = the(standings, "bare"), the(standings, "half")
     assert bare.limit_range == AmountRange(
-        Resources(50, 50, 64 * MIB, 64 * MIB), Resources(2000, 2000, 512 * MIB, 512 * MIB)
+        Resources(50, 50, 64 * MIB, 64 * MIB),
+        Resources(2000, 2000, 512 * MIB, 512 * MIB),
+        given=Resources(cpu_limit_millicores=500, memory_limit_bytes=256 * MIB),
     )
     assert bare.allocation.containers[0].resources == Resources(200, 500, 256 * MIB, 256 * MIB)
     assert half.allocation.containers[0].resources == Resources(400, 400, 256 * MIB, 256 * MIB)
