@@ -59,12 +59,14 @@ class Telemetry:
             registry=self.registry,
         )
         self._writes = Counter("mora_recommender_status_writes", "Statuses written.", registry=self.registry)
-        self._vpas = Gauge(
+        vpas = Gauge(
             "mora_recommender_vpas",
-            "VPA objects that name this recommender, in the last pass.",
+            "VPA objects that name this recommender, in the leader's last pass; 0 where another one leads.",
             ["provided"],
             registry=self.registry,
         )
+        vpas.labels("true").set_function(lambda: float(self._led().with_number))
+        vpas.labels("false").set_function(lambda: float(self._led().vpas - self._led().with_number))
         Gauge("mora_recommender_is_leader", "1 where this instance writes.", registry=self.registry).set_function(
             lambda: float(self._leads())
         )
@@ -85,8 +87,6 @@ class Telemetry:
         for kind, count in report.errors.items():
             self._errors.labels(kind).inc(count)
         self._writes.inc(report.written)
-        self._vpas.labels("true").set(report.with_number)
-        self._vpas.labels("false").set(report.vpas - report.with_number)
         if report.is_ok:
             self._passed_at = self._steady()
 
@@ -107,6 +107,10 @@ class Telemetry:
             return None
         kinds = ", ".join(f"{kind} {count}" for kind, count in sorted(self._last.errors.items()))
         return f"the last pass failed: {self._last.stopped or kinds}"
+
+    def _led(self) -> PassReport:
+        """The last pass; an empty one where another leads, so that a sum over instances counts each object once."""
+        return self._last if self._last is not None and self._leads() else PassReport()
 
     def _age(self) -> float:
         return float("inf") if self._passed_at is None else self._steady() - self._passed_at

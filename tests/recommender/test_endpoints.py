@@ -91,7 +91,6 @@ def test_metrics_count_passes_and_tell_the_age_of_the_last(told: Told, url: str)
     told.telemetry.passed(PassReport(seconds=1.5, vpas=3, with_number=2, written=2, errors=Counter(write=1)))
     told.telemetry.passed(PassReport(seconds=0.5, vpas=3, with_number=2))
     told.seconds += 7
-    told.leads = False
     found = samples(url)
     assert found["mora_recommender_passes_total{ok}"] == found["mora_recommender_passes_total{failed}"] == 1
     assert found["mora_recommender_pass_seconds_sum"] == 2.0
@@ -99,6 +98,14 @@ def test_metrics_count_passes_and_tell_the_age_of_the_last(told: Told, url: str)
     assert found["mora_recommender_status_writes_total"] == 2
     assert (found["mora_recommender_vpas{true}"], found["mora_recommender_vpas{false}"]) == (2, 1)
     assert found["mora_recommender_last_pass_age_seconds"] == 7
+    assert found["mora_recommender_is_leader"] == 1
+
+
+def test_whoever_follows_counts_no_objects_so_that_a_sum_is_right(told: Told, url: str) -> None:
+    told.telemetry.passed(PassReport(vpas=3, with_number=2))
+    told.leads = False
+    found = samples(url)
+    assert (found["mora_recommender_vpas{true}"], found["mora_recommender_vpas{false}"]) == (0, 0)
     assert found["mora_recommender_is_leader"] == 0
 
 

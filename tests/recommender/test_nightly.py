@@ -9,12 +9,14 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 
 from mora.tools import find_tool
 from tests.recommender.conftest import Fleet, environment
 from tests.recommender.fake_vpa import FakeVpaApi
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 
 

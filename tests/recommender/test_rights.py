@@ -33,6 +33,7 @@ from tests.recommender.conftest import Fleet, deployment
 from tests.recommender.making import manifest
 from tests.recommender.schema import VPA_STATUS
 
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "team-000"
 FIRST_WITH_OPENAPI_V3 = 27
