@@ -219,10 +219,14 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class AmountRange:
-    """What a LimitRange allows one container: the least and the most, None where it does not say."""
+    """What a LimitRange allows one container: the least and the most, None where it does not say.
+
+    given: the limits that a container without its own gets when its pod is made.
+    """
 
     least: Resources = Resources()
     most: Resources = Resources()
+    given: Resources = Resources()
 
 
 @dataclass(frozen=True, slots=True)

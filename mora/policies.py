@@ -548,7 +548,9 @@ def _limit(
         return Advice(now=now, value=None, is_unset=now is None, reasons=(_LEFT,))
     wanted = _wanted_limit(kind, request, now, settings.cpu_limit if kind is CPU else settings.memory_limit)
     if wanted.amount is None:
-        return Advice(now=now, value=None, is_unset=True, reasons=(*wanted.reasons, *_given_anyway(kind, around)))
+        wanted = _given_anyway(kind, wanted, request.value, around)
+    if wanted.amount is None:
+        return Advice(now=now, value=None, is_unset=True, reasons=wanted.reasons)
     max_cut = settings.max_cpu_cut if kind is CPU else settings.max_memory_cut
     stepped = step(kind, now, max_cut, is_pinned=_is_pinned(kind, demand), settings=settings)
     # Its request is within the LimitRange already, so a limit that is lowered stays above it.
@@ -562,15 +564,24 @@ def _limit(
     )
 
 
-def _given_anyway(kind: Kind, around: Surroundings) -> tuple[Reason, ...]:
-    """A LimitRange with a most gives every container without a limit one: its default, or that most."""
-    highest = _bound_of(kind, None if around.limit_range is None else around.limit_range.most)
-    if highest is None:
-        return ()
+def _given_anyway(kind: Kind, unset: Proposal, request: int, around: Surroundings) -> Proposal:
+    """A LimitRange gives every container without a limit one; a pod whose request is above that is refused."""
+    allowed_range = around.limit_range or AmountRange()
+    given = allowed_range.given.cpu_limit_millicores if kind is CPU else allowed_range.given.memory_limit_bytes
+    if given is None:
+        highest = _bound_of(kind, allowed_range.most)
+        if highest is None:
+            return unset
+        text = f"the namespace's LimitRange (at most {kind.write(highest)}) gives a container without a limit its own"
+        return unset.because("limit-range", text)
+    if request <= given:
+        text = f"the namespace's LimitRange gives a container without a limit one of {kind.write(given)}"
+        return unset.because("limit-range", text)
     text = (
-        f"the namespace's LimitRange (at most {kind.write(highest)}) gives a container without a limit one of its own"
+        f"equal to the request of {kind.write(request)}: without a limit the namespace's LimitRange would give it one "
+        f"of {kind.write(given)}, and a pod that requests more is refused"
     )
-    return (Reason("limit-range", text),)
+    return Proposal(float(request)).because("limit-range", text)
 
 
 _LEFT = Reason("limit-left", "left as it is, together with its request")

@@ -594,6 +594,19 @@ def test_a_limit_range_lowers_cpu_and_takes_its_confidence() -> None:
     assert codes(advice.cpu_limit) == ["limit-unset", "limit-range"]
 
 
+def test_a_limit_that_a_limit_range_gives_is_told_and_never_below_the_request() -> None:
+    def given(millicores: int) -> Advice:
+        resources = Resources(cpu_limit_millicores=millicores)
+        allowed = Surroundings(limit_range=AmountRange(given=resources))
+        return recommend(demand(), allocation(cpu_limit_millicores=400), around=allowed).cpu_limit
+
+    enough = given(500)
+    assert (enough.is_unset, codes(enough)) == (True, ["limit-unset", "limit-range"])
+    assert "gives a container without a limit one of 500m" in enough.reasons[-1].text
+    too_little = given(100)  # the API server would refuse a pod that requests 120m and is limited to 100m
+    assert (too_little.is_unset, too_little.value, codes(too_little)[0]) == (False, 200, "limit-range")
+
+
 def test_a_limit_range_below_what_must_be_covered_gives_no_memory_number() -> None:
     advice = recommend(demand(), allocation(), around=within(most=Resources(memory_limit_bytes=100 * MIB)))
     assert (advice.memory_request.value, codes(advice.memory_request)[-1]) == (None, "cap-below-need")

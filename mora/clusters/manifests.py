@@ -189,12 +189,13 @@ def _resource_metric(base: Autoscaler, metric: Manifest) -> Autoscaler | None:
 # --- what bounds the numbers -----------------------------------------------------------------------------------------
 
 
-def read_limit_range(objects: Iterable[Manifest]) -> AmountRange | None:
+def read_limit_range(objects: Sequence[Manifest]) -> AmountRange | None:
     """What all LimitRanges of a namespace together allow one container; None where they say nothing of containers."""
     items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == "Container"]
     least = [_both(item.get("min") or {}) for item in items]
     most = [_both(item.get("max") or {}) for item in items]
-    allowed = AmountRange(_strictest(least, max), _strictest(most, min))
+    given = replace(read_defaults(objects), cpu_request_millicores=None, memory_request_bytes=None)
+    allowed = AmountRange(_strictest(least, max), _strictest(most, min), given)
     return None if allowed == AmountRange() else allowed
 
 

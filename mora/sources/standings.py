@@ -304,7 +304,13 @@ def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
     bounds: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for labels, value in rows:
         resource, side = labels.get("resource", ""), labels.get("constraint", "")
-        if labels.get("type") != "Container" or resource not in ("cpu", "memory") or side not in ("min", "max"):
+        if labels.get("type") != "Container" or resource not in ("cpu", "memory"):
+            continue
+        if side == "default":
+            name = _RESOURCE_FIELDS["limits", resource]
+            # Which of several LimitRanges gives its own is not defined; the first is taken, as from the API.
+            bounds[labels.get("namespace", ""), side].setdefault(name, _amount(resource, value))
+        if side not in ("min", "max"):
             continue
         bound, amount = bounds[labels.get("namespace", ""), side], _amount(resource, value)
         narrower: Callable[..., int] = max if side == "min" else min
@@ -313,9 +319,7 @@ def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
             name = _RESOURCE_FIELDS[kind, resource]
             bound[name] = narrower(bound.get(name, amount), amount)
     return {
-        namespace: AmountRange(
-            Resources(**bounds.get((namespace, "min"), {})), Resources(**bounds.get((namespace, "max"), {}))
-        )
+        namespace: AmountRange(*(Resources(**bounds.get((namespace, side), {})) for side in ("min", "max", "default")))
         for namespace in {namespace for namespace, _ in bounds}
     }
 

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
-from tests.clusters.test_inventory import pod, replica_set
+from tests.clusters.test_inventory import limit_range, pod, replica_set
 from tests.clusters.test_kubernetes import deployment
 from tests.fleet import rig
 
@@ -48,6 +48,8 @@ def fake() -> FakeCluster:
     cluster.add(replica_set("frontend-2aa", "frontend", 1))
     proxy = {"name": "istio-proxy", "image": "proxy:1", "resources": {"requests": {"cpu": "100m"}}}
     server = {"name": "server", "image": "shop:1"}
+    amounts = {"default": {"cpu": "1", "memory": "512Mi"}, "max": {"cpu": "2", "memory": "4Gi"}}
+    cluster.add(limit_range({"type": "Container", **amounts}))
     cluster.add(pod("frontend-2aa-0", ("ReplicaSet", "frontend-2aa"), server, proxy))
     return cluster
 

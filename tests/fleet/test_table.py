@@ -159,6 +159,13 @@ def test_every_number_follows_from_what_was_put_in(table: dict[str, dict[str, An
         assert f"x 1.2 = {cpu_millicores:.0f}" in str(cpu["reasons"]).replace(".7m", "").replace("243", "244")
     else:
         assert cpu["value"] == pytest.approx(to_set(now, cpu_millicores, 0.5), rel=0.01, abs=1)
+    cpu_limit = advice["cpu_limit_millicores"]
+    if cpu["value"] is None:
+        assert (cpu_limit["value"], codes(cpu_limit)) == (None, ["limit-left"])
+    elif cpu["value"] > 1000:  # the LimitRange would give it a limit of one core, below its request
+        assert (cpu_limit["value"], codes(cpu_limit)[0]) == (cpu["value"], "limit-range")
+    else:
+        assert (cpu_limit["value"], cpu_limit["is_unset"]) == (None, True)
     if name == "young":  # a Java virtual machine
         assert (memory["value"], limit["value"]) == (256 * MIB, 512 * MIB)
         return

@@ -22,7 +22,7 @@ from mora.domain import (
     WorkloadHistory,
 )
 from mora.errors import BadInput, SourceUnavailable
-from mora.sources.fleet import PrometheusFleet
+from mora.sources.fleet import PrometheusFleet, grouped
 from mora.sources.prometheus import PrometheusSource
 from tests.fleet import rig
 
@@ -144,6 +144,7 @@ def test_a_namespace_s_limit_range_and_quota_stand_beside_each_workload(standing
     assert standing.limit_range is not None
     assert standing.limit_range.least == Resources(20, 20, 16 * MIB, 16 * MIB)
     assert standing.limit_range.most == Resources(2000, 2000, 4096 * MIB, 4096 * MIB)
+    assert standing.limit_range.given == Resources(cpu_limit_millicores=1000, memory_limit_bytes=512 * MIB)
     (quota,) = standing.quotas
     assert quota.hard == Resources(cpu_request_millicores=20_000, memory_limit_bytes=2**35)
     assert quota.used == Resources(cpu_request_millicores=9_500, memory_limit_bytes=2**33)
@@ -285,6 +286,17 @@ def assert_same(one: ContainerHistory, other: ContainerHistory) -> None:
             np.testing.assert_array_equal(mine, theirs)
         else:
             assert mine == theirs, name
+
+
+def test_namespaces_are_read_whole_as_long_as_they_fit() -> None:
+    def of(namespace: str, workloads: int, pods: int = 2) -> list[tuple[Standing, int]]:
+        return [(Standing(Workload(namespace, f"w-{n:03}"), Allocation()), pods) for n in range(workloads)]
+
+    groups = grouped([*of("c", 230), *of("a", 60), *of("b", 40), *of("d", 3, pods=900)])
+    told = [sorted({one.workload.namespace for one in group}) for group in groups]
+    assert told == [["a", "b"], ["c"], ["c"], ["c"], ["d"], ["d"]]
+    assert [len(group) for group in groups] == [100, 100, 100, 30, 2, 1]
+    assert grouped([]) == []
 
 
 @pytest.mark.parametrize("points", [500, 3_000])
