@@ -135,6 +135,7 @@ def test_experiments_may_patch_and_scale_on_top_and_never_create_or_delete() -> 
     assert given == {
         ("apps", "deployments"): {"patch"},
         ("apps", "statefulsets"): {"patch"},
+        ("apps", "daemonsets"): {"patch"},
         ("apps", "deployments/scale"): {"get", "patch"},
         ("apps", "statefulsets/scale"): {"get", "patch"},
     }
