@@ -26,10 +26,10 @@ from mora.sources.promql import duration
 from mora.sources.wire import Wire
 
 # What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
-_WORKLOADS_IN_A_BATCH = 64
+_WORKLOADS_IN_A_BATCH = 100
 _PODS_IN_A_BATCH = 2000
 # All pods of the namespaces are asked for, without naming any, where at least this share of them is wanted.
-_SHARE_TO_ASK_FOR_ALL = 0.5
+_SHARE_TO_ASK_FOR_ALL = 0.8
 _LATELY = timedelta(hours=1)
 
 _CADVISOR = "scrape the kubelet's /metrics/cadvisor, and keep this metric"
@@ -183,25 +183,41 @@ def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
 
 
 def _batches(standings: Sequence[Standing], owners: Owners, cluster: str | None) -> list[Batch]:
+    """Whole namespaces together as long as they fit, so that none of their pods has to be named."""
     pods_of: defaultdict[Workload, list[Pod]] = defaultdict(list)
     for pod, workload in owners.pods.items():
         if _is_name(pod[1]):
             pods_of[workload].append(pod)
     batches: list[Batch] = []
     for is_jobs in (False, True):
-        waiting: list[Standing] = []
-        pods = 0
         of_kind = [one for one in standings if (one.workload.kind in inventory.JOB_KINDS) == is_jobs]
-        for standing in sorted(of_kind, key=lambda one: one.workload):
-            more = len(pods_of[standing.workload])
-            if waiting and (len(waiting) >= _WORKLOADS_IN_A_BATCH or pods + more > _PODS_IN_A_BATCH):
-                batches.append(_batch(waiting, pods_of, owners, cluster, is_jobs))
-                waiting, pods = [], 0
-            waiting.append(standing)
-            pods += more
-        if waiting:
-            batches.append(_batch(waiting, pods_of, owners, cluster, is_jobs))
+        sizes = [(standing, len(pods_of[standing.workload])) for standing in of_kind]
+        batches += [_batch(group, pods_of, owners, cluster, is_jobs) for group in grouped(sizes)]
     return batches
+
+
+def grouped(sizes: Iterable[tuple[Standing, int]]) -> list[list[Standing]]:
+    """Standings in groups that are not too large, by the pods of each; a namespace is cut only where it must be."""
+    by_namespace: defaultdict[str, list[tuple[Standing, int]]] = defaultdict(list)
+    for standing, pods in sorted(sizes, key=lambda pair: pair[0].workload):
+        by_namespace[standing.workload.namespace].append((standing, pods))
+    groups: list[list[Standing]] = [[]]
+    held = 0
+    for members in by_namespace.values():
+        if groups[-1] and not _fits(len(groups[-1]) + len(members), held + sum(pods for _, pods in members)):
+            groups.append([])
+            held = 0
+        for standing, pods in members:
+            if groups[-1] and not _fits(len(groups[-1]) + 1, held + pods):
+                groups.append([])
+                held = 0
+            groups[-1].append(standing)
+            held += pods
+    return [group for group in groups if group]
+
+
+def _fits(workloads: int, pods: int) -> bool:
+    return workloads <= _WORKLOADS_IN_A_BATCH and pods <= _PODS_IN_A_BATCH
 
 
 def _batch(
@@ -213,7 +229,12 @@ def _batch(
 ) -> Batch:
     pods = {pod: one.workload for one in standings for pod in pods_of[one.workload]}
     namespaces = inventory.known_namespaces(standings)
-    there = sum(1 for namespace, _ in owners.pods if namespace in set(namespaces))
+    # Pods of jobs hardly count beside what runs on: they are many, and each has a few samples.
+    here = set(namespaces)
+    there = sum(
+        pod[0] in here and (is_jobs or workload.kind not in inventory.JOB_KINDS)
+        for pod, workload in owners.pods.items()
+    )
     names = None if len(pods) >= _SHARE_TO_ASK_FOR_ALL * there else tuple(sorted({name for _, name in pods}))
     return Batch(tuple(standings), pods, Scope(namespaces, names, cluster), is_jobs)
 
