@@ -3,12 +3,14 @@
     python experiments/benchmarks/backtest.py [--traces ../shared/traces] [--series 20] [--jobs 2] [--only vms-24h]
 
 For each set of traces and each hold the scores of `mora backtest`, then the promises beside what was reached, then time
-and memory. Nothing is kept from one run to the next, so the time is that of a first run. Last come the rules of others
-against the first experiments' figures (SCIENCE.md): the same rules, written twice, must cost the same.
+and memory. Nothing is kept from one run to the next, so the time is that of a first run. Then all of it as the table
+that README.md shows, losses included. Last come the rules of others against the first experiments' figures
+(SCIENCE.md): the same rules, written twice, must cost the same.
 
 PlanetLab holds fractions of a machine and days that are not adjacent: there a machine counts as ten cores, and the days
 are laid end to end. There and on the pods of the Online Boutique, of which most use less than anyone's least amount,
-rules' least amounts are off: rules are compared, not floors.
+rules' least amounts are off: rules are compared, not floors. So they are for Sock Shop's short load tests (cores and
+bytes) and for whole data centres (fractions, counted as a thousand cores and a tebibyte).
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ import pandas as pd
 import psutil
 
 from mora import pipeline
-from mora.backtest.policy import Resource, Series, decide, load_policy
+from mora.backtest.policy import RESOURCES, Resource, Series, decide, load_policy
 from mora.backtest.render import against_peers, render_table
 from mora.backtest.run import ORACLE, Backtest
 from mora.backtest.scoring import oracle, score, score_series, scored_samples
@@ -50,18 +52,21 @@ class Promise:
 @dataclass(frozen=True)
 class Case:
     name: str
+    what: str
     file: str
     hold: timedelta
     warmup: timedelta
     most_minutes: int | None = None
     promises: tuple[Promise, ...] = ()
     cpu_scale: float = 1.0
+    mem_scale: float = 1.0
     with_minimums: bool = True
     time_column: str = "timestamp"
 
 
 _PLANETLAB = Case(
     "planetlab-24h",
+    "PlanetLab, daily",
     "planetlab.parquet",
     DAY,
     3 * DAY,
@@ -73,6 +78,7 @@ _PLANETLAB = Case(
 CASES = (
     Case(
         "vms-24h",
+        "hosted VMs, renewed daily",
         "vms.parquet",
         DAY,
         8 * DAY,
@@ -83,10 +89,67 @@ CASES = (
             Promise("mem", "holds over", None, None),
         ),
     ),
-    Case("vms-1h", "vms.parquet", HOUR, 8 * DAY, most_minutes=30, promises=(Promise("cpu", "waste", 0.56, 0.48),)),
+    Case(
+        "vms-1h",
+        "the same, renewed hourly",
+        "vms.parquet",
+        HOUR,
+        8 * DAY,
+        most_minutes=30,
+        promises=(Promise("cpu", "waste", 0.56, 0.48), Promise("mem", "holds over", None, None)),
+    ),
     _PLANETLAB,
-    replace(_PLANETLAB, name="planetlab-1h", hold=HOUR, promises=(Promise("cpu", "waste", 0.95, None),)),
-    Case("boutique-1h", "boutique_pods.parquet", HOUR, 6 * HOUR, with_minimums=False),
+    replace(
+        _PLANETLAB,
+        name="planetlab-1h",
+        what="PlanetLab, hourly",
+        hold=HOUR,
+        promises=(Promise("cpu", "waste", 0.95, None),),
+    ),
+    Case(
+        "boutique-1h",
+        "Online Boutique pods, hourly, from 6 h of history on",
+        "boutique_pods.parquet",
+        HOUR,
+        6 * HOUR,
+        with_minimums=False,
+    ),
+    Case(
+        "boutique-3h",
+        "the same, renewed every 3 h",
+        "boutique_pods.parquet",
+        3 * HOUR,
+        6 * HOUR,
+        with_minimums=False,
+    ),
+    Case(
+        "sockshop-10m",
+        "Sock Shop load tests, every 10 min, from 30 min on",
+        "sockshop.parquet",
+        timedelta(minutes=10),
+        timedelta(minutes=30),
+        with_minimums=False,
+    ),
+    Case(
+        "datacenters-24h",
+        "three whole data centres, daily, from 3 d on",
+        "datacenters.parquet",
+        DAY,
+        3 * DAY,
+        cpu_scale=1e3,
+        mem_scale=2.0**40,
+        with_minimums=False,
+    ),
+    Case(
+        "datacenters-1h",
+        "the same, hourly",
+        "datacenters.parquet",
+        HOUR,
+        3 * DAY,
+        cpu_scale=1e3,
+        mem_scale=2.0**40,
+        with_minimums=False,
+    ),
 )
 # What the first experiments found (SCIENCE.md) on VMs with a mean use of so many cores or more, 94 of the 100, renewed
 # after so many hours from day 8 on: the better peer's cost, and cost - 1 of others over that peer's. History was filled
@@ -108,15 +171,21 @@ def main() -> int:
     if not asked.traces.is_dir():
         print(f"Skipped: there are no traces in {asked.traces} (set MORA_TRACES).")
         return 0
-    for case in CASES:
-        if asked.only is None or case.name in asked.only:
-            _measure(case, asked.traces, asked.series, asked.jobs)
+    started = time.monotonic()
+    done = [
+        (case, _measure(case, asked.traces, asked.series, asked.jobs))
+        for case in CASES
+        if asked.only is None or case.name in asked.only
+    ]
+    for resource in RESOURCES:
+        print("\n".join(_as_markdown(done, resource)) + "\n")
+    print(f"   all in {(time.monotonic() - started) / 60:.1f} min with {asked.jobs} processes\n", flush=True)
     if asked.only is None and asked.series is None:
         _check_rules(asked.traces)
     return 0
 
 
-def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> None:
+def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> Backtest:
     print(f"-- {case.name}: {case.file}")
     with tempfile.TemporaryDirectory() as fresh:
         started = time.monotonic()
@@ -127,6 +196,7 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> None:
             series=series,
             with_minimums=case.with_minimums,
             cpu_scale=case.cpu_scale,
+            mem_scale=case.mem_scale,
             time_column=case.time_column,
             jobs=jobs,
             cache_dir=fresh,
@@ -138,6 +208,30 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> None:
     gigabytes = sum(map(_peak_bytes, [os.getpid(), *(child.pid for child in psutil.Process().children(True))])) / 2**30
     limit = f" (at most {case.most_minutes} min, 3 GB)" if case.most_minutes else ""
     print(f"   {seconds:.0f} s with {jobs} processes, {gigabytes:.1f} GB{limit}\n", flush=True)
+    return found
+
+
+def _as_markdown(done: Sequence[tuple[Case, Backtest]], resource: Resource) -> list[str]:
+    """README.md's table of one resource: `mora` beside KRR's rule, the VPA's and the best in hindsight."""
+    if resource == "cpu":
+        heads = ["CPU: cost", "series", "`mora`", "KRR", "VPA", "best in hindsight", "waste over the better peer's"]
+    else:
+        heads = ["memory: reserved/used, holds over", "series", "`mora`", "KRR", "VPA", "reserve over KRR's"]
+    lines = [" | ".join(heads), "|".join(["---"] * len(heads))]
+    for case, found in done:
+        scores = {name: of[resource] for name, of in found.scores.items() if resource in of}
+        if "mora" not in scores:
+            continue
+        share = against_peers(found, resource, scores["mora"])
+        if resource == "cpu":
+            cells = [f"{scores[name].cost:.3f}" for name in ("mora", "krr", "vpa", ORACLE)]
+        else:
+            cells = [
+                f"{scores[name].reserved_per_used:.3f}, {scores[name].over_periods:.2%}"
+                for name in ("mora", "krr", "vpa")
+            ]
+        lines.append(" | ".join([case.what, str(scores["mora"].series), *cells, f"**{share:.3f}**"]))
+    return [f"| {line} |" for line in lines]
 
 
 def _peak_bytes(pid: int) -> int:

@@ -8,6 +8,7 @@ What reservations cost beside KRR's rule and the VPA's is `backtest.py`'s to tel
   (CPU: at most a tenth of the hold's samples above; memory: none), for every bin with at least 200. The constants were
   chosen on vms.parquet and every second machine of PlanetLab; the other machines, which are printed, took no part, nor
   did the pods.
+- *Speed*: the last request of fortnights of five-minute samples, series by series and many at once.
 - *Memory margin*: its three leading numbers fitted anew on four fifths of the groups of sibling VMs and used on the
   rest. Siblings are VMs whose hourly log use, of CPU or of memory, correlates by more than .6: of twins, one would tell
   what is to come of the other. Printed beside the numbers that are shipped.
@@ -18,6 +19,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,13 +31,14 @@ from mora.backtest.policy import Decisions, Floats, Indices, Resource, Series, d
 from mora.backtest.scoring import score, score_series, scored_samples
 from mora.backtest.traces import read_trace_file
 from mora.bounds.confidence import CPU_OVER_SHARE, MEMORY_OVER_SHARE
-from mora.bounds.cpu import cpu_bounds
-from mora.bounds.memory import Figures, Margin, memory_bounds, past_figures
+from mora.bounds.cpu import cpu_bounds, cpu_bounds_many
+from mora.bounds.memory import Figures, Margin, memory_bounds, memory_bounds_many, past_figures
 
 DAY, HOUR = 86_400, 3_600
 PLANETLAB = "planetlab.parquet"
 BINS = np.array([0.0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0 + 1e-9])
 LEAST_IN_BIN, MOST_OFF = 200, 0.05
+MOST_MILLISECONDS = 8
 # file, hold, warm-up, resources, column of time
 CASES: tuple[tuple[str, int, int, tuple[Resource, ...], str], ...] = (
     ("vms.parquet", DAY, 8 * DAY, ("cpu", "mem"), "timestamp"),
@@ -71,9 +74,35 @@ def main() -> int:
             files[file] = every if asked.series is None else every[:: max(1, len(every) // asked.series)]
         for resource in resources:
             tell_confidence(file, files[file], resource, hold, warmup)
+    tell_speed()
     if asked.series is None:
         tell_margin(files["vms.parquet"])
     return 0
+
+
+def tell_speed() -> None:
+    """Processor time a series for CPU and memory, the least of three, in milliseconds."""
+    length = 14 * DAY // 300
+    rng = np.random.default_rng(SEED)
+    day = np.sin(2 * np.pi * np.arange(length) * 300 / DAY)
+    use = np.clip(0.4 + 0.2 * day + rng.gamma(1.2, 0.1, (128, length)), 0.0, None)
+    at = np.array([length])
+    print(f"-- speed: 14 d at 5 min, CPU + memory, processor ms a series ({MOST_MILLISECONDS} at most, many at once)")
+    for hold in (DAY, HOUR):
+        took = {}
+        for words, some, size in (("one by one", use[:8], 1), ("many at once", use, len(use))):
+            times = []
+            for _ in range(3):
+                started = time.process_time()
+                for first in range(0, len(some), size):
+                    for bounds_of in (cpu_bounds_many, memory_bounds_many):
+                        bounds_of(some[first : first + size], step_seconds=300, decisions=at, hold_seconds=hold)
+                times.append((time.process_time() - started) / len(some) * 1e3)
+            took[words] = min(times)
+        print(
+            f"   {hold // HOUR:>2} h hold: " + ", ".join(f"{words} {ms:.1f}" for words, ms in took.items()), flush=True
+        )
+    print()
 
 
 def tell_confidence(file: str, series: Sequence[Series], resource: Resource, hold: int, warmup: int) -> None:
