@@ -21,7 +21,10 @@ from typing import Any
 import pytest
 import yaml
 
+from mora.clusters.kubernetes import KubernetesCluster
+from mora.clusters.preflight import Finding, examine
 from mora.clusters.vpa import KubernetesLease
+from mora.domain import Workload
 from mora.errors import ClusterError
 from mora.recommender.lease import Terms, taken
 from mora.tools import find_tool
@@ -269,6 +272,26 @@ def test_the_account_for_all_namespaces_writes_statuses_anywhere_and_its_lease_a
         KubernetesLease("mora-system", "other", kubeconfig=config).read()
     scale = ("patch", "deployment", name, "-p", '{"spec":{"replicas":0}}')
     assert refused(place.kubectl(*scale, account=account))
+
+
+def test_the_account_for_experiments_may_do_what_a_run_asks_for_and_without_collect_it_may_not(
+    fleet: Fleet, place: Place
+) -> None:
+    name = next(iter(fleet.truths))
+    workload = Workload(NAMESPACE, name)
+    place.apply(*rights("base"), deployment(name))
+
+    def findings() -> list[Finding]:
+        cluster = KubernetesCluster(kubeconfig=place.kubeconfig("mora"))
+        return examine(cluster, targets=[workload], measured=[workload], most_replicas=3)
+
+    assert [finding.words for finding in findings() if "you may not" in finding.words] == [
+        f"you may not patch: patch deployments {name} in namespace {NAMESPACE}",
+        f"you may not patch: patch deployments/scale {name} in namespace {NAMESPACE}",
+    ]
+    place.apply(*rights("collect"))
+    assert "you may read, restart and scale what the run touches" in [finding.words for finding in findings()]
+    assert refused(place.kubectl("delete", "deployment", name, account="mora"))
 
 
 def test_the_nightly_account_recommends_and_publishes_into_its_config_map_alone(fleet: Fleet, place: Place) -> None:
