@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mora.domain import Target
 from mora.errors import BadInput, NotEnoughData
-from mora.fusion import DEFAULT_WEIGHTS, choose_weights, confidence, conformal_multiplier, is_clearly_worse
+from mora.fusion import DEFAULT_WEIGHTS, Weights, choose_weights, confidence, conformal_multiplier, is_clearly_worse
 
 EVEN = [1.0, 1.2, 0.9, 1.1]
 amounts = st.floats(0.01, 1e6)
@@ -164,45 +164,63 @@ def test_equal_errors_and_regular_trifles_are_not_worse() -> None:
 PLAIN = ("naive", "last")
 
 
-def test_a_part_that_errs_more_than_the_best_plain_forecast_hands_its_weight_to_the_plain_ones() -> None:
-    errors = {"prophet": [3.0, 3.0, 3.0], "lstm": [1.0, 1.0, 1.0], "naive": [4.0, 4.0, 4.0], "last": [2.0, 2.0, 2.0]}
-    weights = choose_weights(Target.CPU, errors, plain=PLAIN)
-    # 0.4 shared as 1/16 to 1/4.
+def weigh(means: dict[str, float], *, holds: int = 3, learnt: bool = False, opposed: bool = False) -> Weights:
+    """Weights where every forecast errs as much on every hold, above the truth; `opposed`: the naive one below it."""
+    truth = [1e3] * holds
+    values = {name: [1e3 + (-error if opposed and name == "naive" else error)] * holds for name, error in means.items()}
+    errors = {name: [error] * holds for name, error in means.items()}
+    return choose_weights(Target.CPU, errors, plain=PLAIN, learnt=learnt, values=values, truth=truth)
+
+
+def test_a_part_that_errs_more_than_the_plain_forecasts_together_hands_its_weight_to_them() -> None:
+    weights = weigh({"prophet": 3.0, "lstm": 1.0, "naive": 4.0, "last": 2.0})
+    # 0.4 shared as 1/16 to 1/4; together they err 0.2 x 4 + 0.8 x 2.
     assert weights.shares == pytest.approx({"lstm": 0.6, "naive": 0.08, "last": 0.32})
     assert weights.reasons[0].text == (
-        "prophet errs 1.50 times as much as the last value of cpu on 3 held-out stretches: its weight goes to the "
-        "plain forecasts"
+        "prophet errs 1.25 times as much as the plain forecasts together of cpu on 3 held-out stretches: its weight "
+        "goes to those"
     )
 
 
+def test_a_part_has_to_beat_the_mixture_and_not_the_best_of_the_plain_forecasts_alone() -> None:
+    means = {"prophet": 1.5, "lstm": 0.5, "naive": 2.0, "last": 2.0}
+    assert weigh(means).shares == DEFAULT_WEIGHTS
+    # Where the two err to opposite sides, together they do not err at all.
+    assert weigh(means, opposed=True).shares == pytest.approx({"naive": 0.5, "last": 0.5})
+
+
 def test_a_part_that_failed_leaves_its_weight_to_the_plain_forecasts_too() -> None:
-    weights = choose_weights(Target.CPU, {"prophet": [1.0] * 3, "naive": [2.0] * 3, "last": [2.0] * 3}, plain=PLAIN)
+    weights = weigh({"prophet": 1.0, "naive": 2.0, "last": 2.0})
     assert weights.shares == pytest.approx({"prophet": 0.4, "naive": 0.3, "last": 0.3})
 
 
 def test_two_holds_judge_no_part() -> None:
-    errors = {"prophet": [3.0, 3.0], "lstm": [3.0, 3.0], "naive": [1.0, 1.0]}
-    assert choose_weights(Target.CPU, errors, plain=PLAIN).shares == DEFAULT_WEIGHTS
+    assert weigh({"prophet": 3.0, "lstm": 3.0, "naive": 1.0}, holds=2).shares == DEFAULT_WEIGHTS
 
 
 def test_learnt_weights_go_to_every_forecast_by_its_squared_error_and_are_told() -> None:
-    errors = {"prophet": [2.0] * 3, "lstm": [1.0] * 3, "naive": [2.0] * 3, "last": [2.0] * 3}
-    weights = choose_weights(Target.CPU, errors, plain=PLAIN, learnt=True)
+    weights = weigh({"prophet": 2.0, "lstm": 1.0, "naive": 2.0, "last": 2.0}, learnt=True)
     assert weights.shares == pytest.approx({"lstm": 4 / 7, "prophet": 1 / 7, "naive": 1 / 7, "last": 1 / 7})
     assert [reason.code for reason in weights.reasons] == ["weights-learnt"]
     assert "0.57 lstm" in weights.reasons[0].text
 
 
-@given(st.lists(st.floats(0, 1e12), min_size=4, max_size=4), st.booleans(), st.integers(-20, 20))
-def test_shares_sum_to_one_and_know_no_unit(means: list[float], learnt: bool, power: int) -> None:
-    # Powers of two scale without rounding.
-    unit = 2.0**power
+def test_plain_forecasts_are_not_weighed_without_the_truth() -> None:
+    with pytest.raises(BadInput, match="needs what each said"):
+        choose_weights(Target.CPU, {"prophet": [1.0], "lstm": [1.0], "naive": [1.0]}, plain=PLAIN)
+
+
+@given(st.lists(st.integers(0, 2**20), min_size=4, max_size=4), st.booleans(), st.integers(-20, 20))
+def test_shares_sum_to_one_and_know_no_unit(means: list[int], learnt: bool, power: int) -> None:
     names = ("prophet", "lstm", *PLAIN)
-    errors = {name: [mean] * 3 for name, mean in zip(names, means, strict=True)}
-    scaled = {name: [unit * mean] * 3 for name, mean in zip(names, means, strict=True)}
-    shares = choose_weights(Target.CPU, errors, plain=PLAIN, learnt=learnt).shares
-    assert sum(shares.values()) == pytest.approx(1.0)
-    assert min(shares.values()) >= 0
-    if all(mean == 0 or mean > 1e-6 for mean in means):  # nothing that scaling would round to 0
-        again = choose_weights(Target.CPU, scaled, plain=PLAIN, learnt=learnt).shares
-        assert [again.get(name, 0.0) for name in names] == pytest.approx([shares.get(n, 0.0) for n in names], abs=1e-6)
+    # Powers of two scale without rounding.
+    answers = []
+    for unit in (1.0, 2.0**power):
+        values = {name: [unit * mean] * 3 for name, mean in zip(names, means, strict=True)}
+        answers.append(
+            choose_weights(Target.CPU, values, plain=PLAIN, learnt=learnt, values=values, truth=[0.0] * 3).shares
+        )
+    plain, scaled = answers
+    assert sum(plain.values()) == pytest.approx(1.0)
+    assert min(plain.values()) >= 0
+    assert scaled == pytest.approx(plain)
