@@ -235,6 +235,13 @@ def test_a_password_without_a_user_name_is_refused() -> None:
     assert "hush" not in str(refused.value)
 
 
+def test_the_settings_that_docs_prometheus_md_shows_are_settings(tmp_path: Path) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "prometheus.md").read_text(encoding="utf-8")
+    shown = page.partition("```toml\n")[2].partition("```")[0]
+    settings = load_settings({}, {}, written(tmp_path, shown))
+    assert (settings.prometheus_cluster, settings.prometheus_timeout_seconds) == ("eu-1", 30)
+
+
 def test_a_client_key_without_its_certificate_is_refused() -> None:
     with pytest.raises(BadConfig, match="a key needs its certificate"):
         load_settings({}, {"MORA_PROMETHEUS_CLIENT_KEY": "key.pem"})
