@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import ssl
 import subprocess
@@ -13,6 +14,9 @@ import pytest
 from mora.tools import find_tool
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.tls import make_certificate
+
+# Since then kubectl leaves validation to the server, and looks for that in OpenAPI v3.
+_SERVER_SIDE_VALIDATION = (1, 27)
 
 
 class Kubectl:
@@ -38,6 +42,16 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
     return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
+@pytest.fixture(scope="session")
+def modern_kubectl() -> None:
+    """Skips where kubectl validates, and rehearses, by an OpenAPI v2 in protobuf, which the fake server has not."""
+    command = [str(find_tool("kubectl")), "version", "--client", "-o", "json"]
+    said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["clientVersion"]
+    version = int(said["major"]), int("".join(letter for letter in said["minor"] if letter.isdigit()))
+    if version < _SERVER_SIDE_VALIDATION:
+        pytest.skip(f"kubectl {said['gitVersion']} asks for OpenAPI v2; the fake API server speaks with 1.27 and later")
+
+
 @pytest.fixture
 def tls_cluster() -> FakeCluster:
     return FakeCluster()
@@ -50,6 +64,8 @@ def tls_api(tls_cluster: FakeCluster, certificate: tuple[Path, ssl.SSLContext]) 
 
 
 @pytest.fixture
-def kubectl(tls_api: FakeApi, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path) -> Kubectl:
+def kubectl(
+    modern_kubectl: None, tls_api: FakeApi, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path
+) -> Kubectl:
     trust = {"certificate-authority": str(certificate[0])}
     return Kubectl(tls_api.kubeconfig(tmp_path / "kubeconfig", cluster=trust), tmp_path)

@@ -155,6 +155,8 @@ def test_a_pod_is_resized_in_place_and_keeps_its_qos_class(shop: FakeCluster, ku
     plain = kubectl("patch", "pod", "web-1", "-n", "shop", "-p", body)
     assert "pod updates may not change" in plain.stderr
     done = kubectl("patch", "pod", "web-1", "-n", "shop", "--subresource", "resize", "-p", body)
+    if "invalid subresource value" in done.stderr:
+        pytest.skip("this kubectl knows no resize; 1.32 and later do")
     assert done.returncode == 0, done.stderr
     resources = shop.get("Pod", "web-1")["spec"]["containers"][0]["resources"]
     assert resources == {"requests": {"cpu": "800m"}, "limits": {"cpu": "800m"}}

@@ -13,7 +13,12 @@ from tests.clusters.fake_api import FakeApi, FakeCluster
 
 @pytest.mark.parametrize("name", suite.CHECKS)
 def test_on_the_fake(
-    name: str, tls_api: FakeApi, tls_cluster: FakeCluster, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path
+    name: str,
+    modern_kubectl: None,
+    tls_api: FakeApi,
+    tls_cluster: FakeCluster,
+    certificate: tuple[Path, ssl.SSLContext],
+    tmp_path: Path,
 ) -> None:
     trust = {"certificate-authority": str(certificate[0])}
     kubeconfig = tls_api.kubeconfig(tmp_path / "kubeconfig", cluster=trust)
