@@ -48,8 +48,9 @@ def test_one_pass_writes_what_the_history_of_each_target_needs(
     for name, truth in fleet.truths.items():
         status = cluster.status(name, "team-000")
         cpu, memory = (amounts(status, "target", resource) for resource in ("cpu", "memory"))
-        # The template asks for 4 cores and 8 GiB; the whole cut is told at once, and covers what was used.
-        assert truth.cpu_p95_cores * 900 <= cpu < 3 * truth.cpu_p95_cores * 1000 + 10
+        # The template asks for 4 cores and 8 GiB; the whole cut is told at once, and covers what was used. What is
+        # promised of CPU is at most a tenth of the samples above, which lies below the p95, by the hour of the day.
+        assert truth.cpu_p95_cores * 750 <= cpu < 3 * truth.cpu_p95_cores * 1000 + 10
         assert truth.mem_peak_bytes <= memory < 2 * truth.mem_peak_bytes
         assert amounts(status, "lowerBound", "memory") == pytest.approx(truth.mem_peak_bytes, rel=0.01)
         for resource in ("cpu", "memory"):
