@@ -169,9 +169,10 @@ def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: time
         )
     try:
         file = _file(kubeconfig)
-        return config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
+        made = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
             file, context, client_configuration=settings
         )
+        return _impersonating(made, file, context)
     except config.ConfigException as error:
         problem = str(error).rstrip(".")
     except (OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
@@ -187,6 +188,37 @@ def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: time
         f"There is no usable kubeconfig: {problem}.",
         hint="Point $KUBECONFIG at one, and see what it knows: kubectl config get-contexts",
     )
+
+
+def _impersonating(made: Any, file: str | None, context: str | None) -> Any:
+    """The client, as whom the kubeconfig says to act (`as`); the library would act as the user, who may do more."""
+    from kubernetes import config
+
+    known, current = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]  # the library's
+    chosen = current if context is None else next(one for one in known if one["name"] == context)
+    user = _user(file, (chosen or {}).get("context", {}).get("user"))
+    unknown = [name for name in ("as-groups", "as-uid", "as-user-extra") if user.get(name)]
+    if unknown:
+        raise ClusterError(
+            f"The kubeconfig's user impersonates with {', '.join(unknown)}, which MOrA cannot.",
+            hint="Use a context whose user has only `as`, or credentials of its own.",
+        )
+    if user.get("as"):
+        made.set_default_header("Impersonate-User", user["as"])
+    return made
+
+
+def _user(file: str | None, name: str | None) -> Mapping[str, Any]:
+    """A user's entry in the kubeconfig files; the first that has it counts, as with kubectl."""
+    import yaml
+
+    for part in (file or "~/.kube/config").split(os.pathsep):
+        path = Path(part).expanduser()
+        content = yaml.safe_load(path.read_text(encoding="utf-8")) if part and path.is_file() else None
+        for entry in (content or {}).get("users") or []:
+            if entry["name"] == name:
+                return entry.get("user") or {}
+    return {}
 
 
 def _file(kubeconfig: Path | str | None) -> str | None:

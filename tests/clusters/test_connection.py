@@ -141,6 +141,16 @@ def test_a_context_is_told_by_its_names(api: FakeApi, tmp_path: Path) -> None:
     assert context.server == f"http://127.0.0.1:{api.server_port}"
 
 
+def test_whom_a_kubeconfig_impersonates_is_who_asks(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
+    with pytest.raises(Forbidden, match='User "eve" cannot get'):
+        connect(api, tmp_path, impersonate="eve").get(PATH)
+    assert fake.sent[-1].user == "eve"
+    config = tmp_path / "config"
+    config.write_text(config.read_text().replace("as: eve", "as: eve\n    as-groups: [staff]"), encoding="utf-8")
+    with pytest.raises(ClusterError, match="impersonates with as-groups"):
+        Api(kubeconfig=config)
+
+
 def test_what_is_not_there_is_told_apart(api: FakeApi, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="not found"):
         connect(api, tmp_path).get(PATH + "s")

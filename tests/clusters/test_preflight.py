@@ -106,8 +106,6 @@ def test_a_right_for_one_name_is_enough(fake: FakeCluster, api: FakeApi, tmp_pat
     )
     config = api.kubeconfig(tmp_path / "eve", impersonate="eve")
     as_eve = KubernetesCluster(kubeconfig=config)
-    # The client library does not impersonate by itself.
-    as_eve.api.client.set_default_header("Impersonate-User", "eve")
     assert bad(as_eve, FRONTEND) == []
     (finding, _) = bad(as_eve, FRONTEND, CART)
     assert finding.words == "you may not patch: patch deployments cart in namespace shop"
