@@ -19,12 +19,11 @@ from tests.clusters.test_kubernetes import deployment
 from tests.fleet import rig
 
 MIB = 2**20
-FLEET = rig.shop(time.time() + 600)
 
 
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with rig.serving(tmp_path_factory.mktemp("shop"), FLEET) as address:
+    with rig.serving(tmp_path_factory.mktemp("shop"), rig.shop(time.time() + 600)) as address:
         yield address
 
 

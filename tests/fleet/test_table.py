@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Iterator
 from datetime import datetime, timedelta
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -27,20 +28,24 @@ from tests.fleet import rig
 MIB = 2**20
 Floats = rig.Floats
 STEP_SCRAPES = 5
-# The last scrapes lie ahead, so that what is asked while the tests run is there.
-FLEET = rig.shop(time.time() + 600)
 # (workload, container) of those that are sized.
 SIZED = [
     (service.workload.name, box.name)
-    for service in FLEET.services
+    for service in rig.shop(0).services
     for box in service.pods[0].boxes
     if box.init is None and box.name != "istio-proxy"
 ]
 
 
+@cache
+def the_shop() -> rig.Fleet:
+    """The shop from the moment on that a test first asks for it; its last scrapes lie a little ahead of that."""
+    return rig.shop(time.time() + 600)
+
+
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with rig.serving(tmp_path_factory.mktemp("shop"), FLEET) as address:
+    with rig.serving(tmp_path_factory.mktemp("shop"), the_shop()) as address:
         yield address
 
 
@@ -83,7 +88,7 @@ def window_end(table: dict[str, dict[str, Any]]) -> datetime:
 
 def used(name: str, container: str, end: datetime) -> tuple[Floats, Floats]:
     """Cores and bytes on the hottest pod every five minutes: of CPU the latest sample, of memory the largest."""
-    service = FLEET.service(name)
+    service = the_shop().service(name)
     count = rig.DAYS * rig.DAY + 1
     cpu, memory = np.full(count, np.nan), np.full(count, np.nan)
     young = 0 if service.workload.kind == "CronJob" else rig.STARTUP
@@ -93,7 +98,7 @@ def used(name: str, container: str, end: datetime) -> tuple[Floats, Floats]:
             here = slice(pod.first + skipped, pod.last)
             cpu[here] = np.fmax(cpu[here], box.cpu_cores[skipped:])
             memory[here] = np.fmax(memory[here], box.mem_bytes[skipped:])
-    last = round((end.timestamp() - FLEET.start) / rig.SCRAPE_SECONDS)
+    last = round((end.timestamp() - the_shop().start) / rig.SCRAPE_SECONDS)
     at = np.arange(last % STEP_SCRAPES, last + 1, STEP_SCRAPES)
     largest = np.array([_largest(memory[max(index - STEP_SCRAPES + 1, 0) : index + 1]) for index in at])
     return cpu[at], largest
@@ -115,7 +120,7 @@ def bounds(name: str, container: str, end: datetime) -> tuple[float, float]:
 def needed(name: str, container: str, end: datetime) -> tuple[float, float]:
     """Millicores and MiB before floors, caps and steps."""
     if name == "report":  # a CronJob: its largest run; its memory was beyond its limit of 512 MiB, so 1.2 x
-        runs = [box for pod in FLEET.service(name).pods for box in pod.boxes]
+        runs = [box for pod in the_shop().service(name).pods for box in pod.boxes]
         # A rate needs two scrapes, so the first minute of a run is not seen.
         largest = max(box.cpu_cores[1:].max() for box in runs), max(box.mem_bytes.max() for box in runs)
         return 1000 * largest[0], 1.2 * largest[1] / MIB
@@ -183,7 +188,7 @@ def test_the_peaks_are_told_with_the_moment_and_the_pod(table: dict[str, dict[st
         assert evidence["mem_peak_bytes"] == pytest.approx(np.nanmax(memory), rel=0.01), name
         if name != "report":  # of a job the highest rate of each five minutes counts
             assert evidence["cpu_peak_cores"] == pytest.approx(np.nanmax(cpu), rel=0.01), name
-        assert evidence["pods"] == len({pod.name for pod in FLEET.service(name).pods}), name
+        assert evidence["pods"] == len({pod.name for pod in the_shop().service(name).pods}), name
     frontend = table["frontend"]["evidence"]
     # The highest use was on a pod that is long gone.
     assert frontend["cpu_peak_pod"] == frontend["mem_peak_pod"] == "frontend-0aa-1"
@@ -217,7 +222,7 @@ def test_what_each_workload_is_like_is_said(table: dict[str, dict[str, Any]]) ->
     assert {name for name, known in said.items() if "replicas-by-nodes" in known} == {"agent"}
     assert {name for name, known in said.items() if "replicas-by-job" in known} == {"report"}
     assert all(one["basis"] == "history" for one in table.values())
-    assert len(table) == len(FLEET.services)
+    assert len(table) == len(the_shop().services)
 
 
 # --- the flags -------------------------------------------------------------------------------------------------------
