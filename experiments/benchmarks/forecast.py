@@ -12,9 +12,9 @@ as `mora recommend` asks it. Nothing of any other series is used, and nothing af
   to the yardstick of ../shared/traces/README.md. The LSTM says a level and no path, so its steps are all alike.
 
 `fused` is the default (40/60; a part that errs more on held-out holds than the plain forecasts together hands its
-weight to those); `learnt` is --learn-weights. `Prophet alone` is fitted anew at every moment; `of the training` is up to a week old,
-and `moved` is that one at the level of the last hold, as the fusion takes it. Last the bounds for CPU around either:
-what is reserved + 20 x what is unmet, over the use, geometric mean over series.
+weight to those); `learnt` is --learn-weights. `Prophet alone` is fitted anew at every moment; `of the training` is up
+to a week old, and `moved` is that one at the level of the last hold, as the fusion takes it. Last the bounds for CPU
+around either: what is reserved + 20 x what is unmet, over the use, geometric mean over series.
 """
 
 from __future__ import annotations
