@@ -58,7 +58,13 @@ def look(cluster: Cluster, targets: Sequence[Workload]) -> tuple[Original, ...]:
 
 
 def _original(workload: Workload, now: Allocation) -> Original:
-    return Original(workload, now.replicas or 0, {one.name: one.resources for one in now.containers})
+    if now.replicas is None:
+        # Whoever wrote 0 here would scale it to nothing on the way back.
+        raise ClusterError(
+            f"{workload.kind} {workload.name} has no number of replicas, so it cannot be put back after a run.",
+            hint="Leave it out: name the services that a run scales with -s.",
+        )
+    return Original(workload, now.replicas, {one.name: one.resources for one in now.containers})
 
 
 def unrestored(data_dir: Path) -> list[RestorePoint]:

@@ -19,7 +19,7 @@ from mora.domain import Allocation, Workload
 from mora.errors import ClusterError, MoraError, SourceUnavailable
 from mora.harness.experiment import RunReport, run_plan
 from mora.harness.plan import Plan
-from mora.harness.restore import Place, restore, unrestored
+from mora.harness.restore import Place, look, restore, unrestored
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_kubernetes import deployment
 from tests.fakes import FakeClock, FakeLoad, FakeSource
@@ -263,3 +263,15 @@ def test_a_torn_restore_point_is_told_with_its_path(tmp_path: Path) -> None:
     path.write_text('{"schema_version": 99}')
     with pytest.raises(MoraError, match="newer MOrA"):
         unrestored(tmp_path)
+
+
+class Unscalable:
+    """A cluster whose only workload has no number of replicas, as a CronJob has none."""
+
+    def allocation(self, workload: Workload) -> Allocation:
+        return Allocation(replicas=None)
+
+
+def test_what_has_no_number_of_replicas_is_refused_before_a_run_and_never_put_back_to_none() -> None:
+    with pytest.raises(ClusterError, match="CronJob report has no number of replicas"):
+        look(Unscalable(), (Workload("shop", "report", "CronJob"),))  # type: ignore[arg-type]  # all that look() asks
