@@ -21,7 +21,7 @@ from mora.sources.tally import STARTUP, Limits, Tally, by_container, coarse, mov
 from mora.sources.wire import Wire
 
 # Points of one answer, about 30 bytes each.
-_POINTS_IN_AN_ANSWER = 200_000
+_POINTS_IN_AN_ANSWER = 120_000
 _SHORTEST_PIECE, _LONGEST_PIECE = 12, 10_000
 # Limits and starts hardly change; throttling is told for spans of half an hour.
 _SLOW_STEP = timedelta(hours=1)

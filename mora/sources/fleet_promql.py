@@ -1,10 +1,10 @@
 """The PromQL by which many workloads are read at once: no joins, little aggregation, each sample touched once.
 
-Who owns a pod is settled in Python (ownership.py), doubled scrapes fall together there as well: a join or a `max by`
-costs the server more, at each of thousands of steps, than all the rest of the query.
+Who owns a pod is settled in Python (ownership.py), doubled scrapes fall together there as well: a `max by` alone costs
+the server as much again as the query (experiments/benchmarks/README.md has the figures), and a join more.
 
-- CPU: `irate`, the rate between a step's last two scrapes. It samples use as it was scraped; the mean over five minutes
-  would hide the spikes that a p95 is made of, and a maximum over a subquery costs ten times as much.
+- CPU: `irate`, the rate between a step's last two scrapes. It samples use as it was scraped: a p95 of the means over
+  five minutes reads low, by 14 % in the benchmark's fleet.
 - Memory: `max_over_time` over the step, so that no scraped peak is lost.
 - What hardly changes (limits, starts, throttling) is asked for at a coarser step, over the span between two of them.
 """
