@@ -323,7 +323,8 @@ def _kind_remarks(standing: Standing) -> Iterable[Reason]:
 
 
 def _short_window(window: Window, start: datetime, end: datetime) -> str:
-    asked, there = window.end - window.start, end - start
+    # A sample tells of the step before it: a single one is a step of history.
+    asked, there = window.end - window.start, end - start + window.step
     return (
         f"history from {start:%Y-%m-%d %H:%M} UTC on, {_days(there)} of the {_days(asked)} asked for: it is younger, "
         "or Prometheus keeps no more (retention)"
@@ -337,5 +338,5 @@ def _days(span: timedelta) -> str:
     ('2.5 days', '6h')
     """
     if span < timedelta(days=1):
-        return format_duration(timedelta(minutes=round(span / timedelta(minutes=1))))
+        return format_duration(timedelta(seconds=round(span / timedelta(seconds=1))))
     return f"{span / timedelta(days=1):.1f}".removesuffix(".0") + " days"

@@ -250,6 +250,14 @@ def test_retention_shorter_than_asked_is_told_with_the_effective_window() -> Non
     assert (advice.evidence.start, advice.evidence.end) == (NOW - 5 * timedelta(days=1) + STEP, NOW)
 
 
+def test_a_workload_that_was_scraped_once_is_told_to_be_young() -> None:
+    once = np.arange(SAMPLES) == SAMPLES - 1
+    use = container_history(cpu_cores=np.where(once, 0.2, np.nan), mem_bytes=np.where(once, 2e8, np.nan))
+    advice = advised(seen=history(use))
+    assert "5m of the 14 days" in words(advice)
+    assert codes(advice.cpu_request) == ["too-little-data"]
+
+
 # --- every container -------------------------------------------------------------------------------------------------
 
 
