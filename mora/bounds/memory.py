@@ -107,7 +107,8 @@ def _by_tick(ticks: Ticks) -> Floats:
         level[tick] = _levels(ticks.samples[max(0, tick - week) : tick])
     with np.errstate(divide="ignore", invalid="ignore"):
         rarity = np.log(np.clip(forward_filled(level) / peak, _LEAST_SHARE, 1.0))
-        figures = Figures(peak, rarity, np.log(two_weeks_peak / peak), ticks.ages() * ticks.hours)
+        ages_hours: Floats = np.asarray(ticks.ages() * ticks.hours, dtype=np.float64)
+        figures = Figures(peak, rarity, np.log(two_weeks_peak / peak), ages_hours)
         return np.where(peak > 0, peak * Margin().over(figures), peak)
 
 
