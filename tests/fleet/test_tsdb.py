@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 
-from tests.fleet.tsdb import Group, write_block
+from tests.fleet.tsdb import Floats, Group, write_block
 from tests.sources.rig import Series, backfill, serve
 
 START = 1_790_000_000.0
@@ -26,15 +26,16 @@ def raw(url: str) -> dict[str, list[Any]]:
 
 def test_a_block_holds_what_promtool_backfills_from_the_same_samples(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
-    values = np.round(np.cumsum(rng.random((3, COUNT)), axis=1), 6)
+    values: Floats = np.cumsum(rng.integers(0, 1000, (3, COUNT)), axis=1).astype(np.float64) / 1000
     groups = [
         Group([{"__name__": "used", "pod": f"p{n}"} for n in range(3)], START, 30, values),
-        Group([{"__name__": "up", "pod": "p0"}], START + 7, 30, np.ones(1), samples=777),
-        Group([{"__name__": "once", "pod": "p0"}], START + 60, 30, np.full((1, 1), 2.5)),
+        Group([{"__name__": "up", "pod": "p0"}], START + 7, 30, np.ones(1, dtype=np.float64), samples=777),
+        Group([{"__name__": "once", "pod": "p0"}], START + 60, 30, np.full((1, 1), 2.5, dtype=np.float64)),
         # A series with a gap, and one after it of another length.
         Group([{"__name__": "gap"}], START, 30, values[:1, :130]),
         Group([{"__name__": "gap"}], START + 300 * 30, 30, values[:1, 300:500]),
     ]
+    spans: list[tuple[float, Floats, dict[str, str]]]
     spans = [(START, values[n], {"__name__": "used", "pod": f"p{n}"}) for n in range(3)]
     spans += [(START + 7, np.ones(777), {"__name__": "up", "pod": "p0"})]
     spans += [(START + 60, np.array([2.5]), {"__name__": "once", "pod": "p0"})]
