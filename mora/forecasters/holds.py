@@ -215,8 +215,8 @@ def curve_path(curve: Curve, grid: HoldGrid, column: str, row: int, *, moved: bo
     """The curve over the hold that begins with a row, shape (steps,), never below 0.
 
     moved: to the level of the last hold, by the mean difference of its known steps. That is what makes a weekly fit
-    enough: of the mean use of 32 VMs a day ahead, a fresh fit errs 0.47, one up to a week old 0.57, and that one moved
-    0.43; an hour ahead 0.61, 0.71 and 0.42 (experiments/benchmarks/forecast.py --series 32).
+    enough: of the mean use of 24 VMs a day ahead, a fresh fit errs 0.43, one up to a week old 0.61, and that one moved
+    0.42; an hour ahead 0.57, 0.85 and 0.26 (experiments/benchmarks/forecast.py).
     """
     half = grid.step_seconds / 2
     ahead = curve.mean(grid.seconds(row, row + grid.steps) + half)

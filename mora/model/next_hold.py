@@ -6,9 +6,9 @@ name `mora` is what is said here. The policy's buffers are not added to it: they
 
 The two meet in one place: the bound is never below the mean that is forecast. A bound around the fused forecast itself
 (split conformal prediction on its held-out holds) is replayed beside the other in training, and both costs are told.
-It does not decide: on 32 VMs at random moments it costs 6.84 where mora/bounds' costs 3.52 (a day; an hour: 10.5 and
-2.70), and taking whichever was cheaper on a series' own held-out holds costs 3.70 and 3.44; the raise to the mean costs
-and saves nothing measurable (experiments/benchmarks/forecast.py --series 32).
+It does not decide: on 24 VMs at random moments it costs 4.67 where mora/bounds' costs 2.67 (a day; an hour: 6.97 and
+2.15), and taking whichever was cheaper on a series' own held-out holds costs 2.79 and 2.40; the raise to the mean costs
+and saves next to nothing (2.67 and 2.15 with it; experiments/benchmarks/forecast.py).
 """
 
 from __future__ import annotations
