@@ -22,8 +22,8 @@ from mora import pipeline
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.clusters.manifests import read_resources
 from mora.domain import Recommendation, Resources, Workload
-from mora.tools import find_tool
 from tests.outputs import examples
+from tests.outputs.kubectl import newest
 
 ROOT = Path(__file__).parents[2]
 _VPA_CRD = "verticalpodautoscalers.autoscaling.k8s.io"
@@ -45,7 +45,7 @@ class Stage:
         self, *arguments: str, stdin: str | None = None, fails: bool = False, namespaced: bool = True
     ) -> subprocess.CompletedProcess[str]:
         """The real kubectl in the namespace; it has to end well, or (fails) has to fail."""
-        command = [str(find_tool("kubectl")), *(("-n", self.namespace) if namespaced else ()), *arguments]
+        command = [str(newest().path), *(("-n", self.namespace) if namespaced else ()), *arguments]
         done = subprocess.run(
             command, env=self.environment, input=stdin, capture_output=True, text=True, timeout=120, check=False
         )
@@ -67,7 +67,7 @@ class Stage:
 
     def shell(self, script: str) -> str:
         """A script of MOrA's with the kubectl that the tests use."""
-        tools = f"{find_tool('kubectl').parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
+        tools = f"{newest().path.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"
         done = subprocess.run(
             ["sh", "-c", script],
             env={**self.environment, "PATH": tools},

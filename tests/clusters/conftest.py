@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import ssl
 import subprocess
@@ -11,12 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from mora.tools import find_tool
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.tls import make_certificate
+from tests.outputs.kubectl import newest
 
 # Since then kubectl leaves validation to the server, and looks for that in OpenAPI v3.
-_SERVER_SIDE_VALIDATION = (1, 27)
+_SERVER_SIDE_VALIDATION_MINOR = 27
 
 
 class Kubectl:
@@ -27,7 +26,7 @@ class Kubectl:
 
     def __call__(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
         return subprocess.run(
-            [str(find_tool("kubectl")), *arguments],
+            [str(newest().path), *arguments],
             env=self._environment,
             input=stdin,
             capture_output=True,
@@ -44,12 +43,9 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
 
 @pytest.fixture(scope="session")
 def modern_kubectl() -> None:
-    """Skips where kubectl validates, and rehearses, by an OpenAPI v2 in protobuf, which the fake server has not."""
-    command = [str(find_tool("kubectl")), "version", "--client", "-o", "json"]
-    said = json.loads(subprocess.run(command, capture_output=True, text=True, check=True).stdout)["clientVersion"]
-    version = int(said["major"]), int("".join(letter for letter in said["minor"] if letter.isdigit()))
-    if version < _SERVER_SIDE_VALIDATION:
-        pytest.skip(f"kubectl {said['gitVersion']} asks for OpenAPI v2; the fake API server speaks with 1.27 and later")
+    """Skips where every kubectl validates and rehearses by an OpenAPI v2 in protobuf, which the fake has not."""
+    if newest().minor < _SERVER_SIDE_VALIDATION_MINOR:
+        pytest.skip(f"kubectl {newest().version} asks for OpenAPI v2; the fake API server speaks with 1.27 and later")
 
 
 @pytest.fixture

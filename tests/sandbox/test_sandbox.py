@@ -298,6 +298,6 @@ def test_impossible_resources_are_refused(sandbox: SandboxHandle) -> None:
 def test_the_same_name_twice_is_refused_and_an_unknown_one_named(sandbox: SandboxHandle) -> None:
     with pytest.raises(ClusterError, match="'test' is already running"):
         mora.sandbox.start("test")
-    with pytest.raises(ClusterError, match=r"'other' is running \(running: test\)"):
+    with pytest.raises(ClusterError, match=r"No sandbox named 'other' is running.\nThese are: test\."):
         mora.sandbox.connect("other")
     assert mora.sandbox.connect("test").pid == sandbox.pid
