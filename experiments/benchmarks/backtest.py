@@ -51,6 +51,8 @@ class Promise:
 
 @dataclass(frozen=True)
 class Case:
+    """first: only so much of the beginning of each series is replayed; the rest is cut off."""
+
     name: str
     what: str
     file: str
@@ -62,6 +64,7 @@ class Case:
     mem_scale: float = 1.0
     with_minimums: bool = True
     time_column: str = "timestamp"
+    first: timedelta | None = None
 
 
 _PLANETLAB = Case(
@@ -97,6 +100,30 @@ CASES = (
         8 * DAY,
         most_minutes=30,
         promises=(Promise("cpu", "waste", 0.56, 0.48), Promise("mem", "holds over", None, None)),
+    ),
+    Case(
+        "young-24h",
+        "the VMs' first five days, daily, from 1 d on",
+        "vms.parquet",
+        DAY,
+        DAY,
+        first=5 * DAY,
+    ),
+    Case(
+        "young-1h",
+        "the same, hourly, from 1 d on",
+        "vms.parquet",
+        HOUR,
+        DAY,
+        first=5 * DAY,
+    ),
+    Case(
+        "young-1h-6h",
+        "the same, hourly, from 6 h on",
+        "vms.parquet",
+        HOUR,
+        6 * HOUR,
+        first=5 * DAY,
     ),
     _PLANETLAB,
     replace(
@@ -190,7 +217,7 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> Backtes
     with tempfile.TemporaryDirectory() as fresh:
         started = time.monotonic()
         found = pipeline.backtest(
-            traces / case.file,
+            traces / case.file if case.first is None else _beginnings(traces / case.file, case.first, Path(fresh)),
             hold=case.hold,
             warmup=case.warmup,
             series=series,
@@ -209,6 +236,15 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> Backtes
     limit = f" (at most {case.most_minutes} min, 3 GB)" if case.most_minutes else ""
     print(f"   {seconds:.0f} s with {jobs} processes, {gigabytes:.1f} GB{limit}\n", flush=True)
     return found
+
+
+def _beginnings(path: Path, first: timedelta, folder: Path) -> Path:
+    """The traces of `path` up to `first` after each series' first sample, as a file in `folder`."""
+    frame = pd.read_parquet(path)
+    age_seconds = frame["timestamp"] - frame.groupby("series_id", observed=True)["timestamp"].transform("min")
+    cut = folder / path.name
+    frame[age_seconds < first.total_seconds()].to_parquet(cut)
+    return cut
 
 
 def _as_markdown(done: Sequence[tuple[Case, Backtest]], resource: Resource) -> list[str]:

@@ -39,3 +39,17 @@ def test_one_pace_may_be_asked_for_several_shares() -> None:
     histograms = Histograms([0.5, 1.0], 1)
     histograms.add(np.arange(100), np.ones(100))
     assert histograms.quantiles(np.array([0.1, 0.5, 0.95]), np.array([1, 1, 0])).tolist() == [[9], [49], [94]]
+
+
+def test_a_row_is_told_the_same_alone_as_among_many() -> None:
+    rng = np.random.default_rng(5)
+    rows, paces = 300, (0.9, 0.5)
+    together, alone = Histograms(paces, rows), Histograms(paces, 1)
+    shares = np.array([0.5, 0.95])
+    for _ in range(40):
+        places, weights = rng.integers(0, BUCKETS, (rows, 12)), rng.random((rows, 12))
+        together.fade()
+        alone.fade()
+        together.add((places + np.arange(rows)[:, None] * BUCKETS).ravel(), weights.ravel())
+        alone.add(places[7], weights[7])
+        np.testing.assert_array_equal(together.quantiles(shares)[:, 7], alone.quantiles(shares)[:, 0])
