@@ -40,6 +40,7 @@ from mora.features import (
     grid_step,
     make_pairs,
     segments,
+    six_digits,
 )
 from mora.metrics import METRIC_COLUMNS
 
@@ -343,7 +344,8 @@ def fit_network(
     means = network.predict(validation.inputs, validation.levels)[:, :, 0]
     squares = (validation.futures[:, :, 0] - means) ** 2 + validation.spreads**2
     keras.backend.clear_session()
-    return replace(network, deviations=np.sqrt(squares.mean(axis=0)))
+    deviations = [six_digits(float(deviation)) for deviation in np.sqrt(squares.mean(axis=0))]
+    return replace(network, deviations=np.array(deviations))
 
 
 def _shrink(network: Network, validation: Pairs) -> Network:
@@ -357,7 +359,8 @@ def _shrink(network: Network, validation: Pairs) -> Network:
     happened = _changes(validation)
     power = (said**2).sum(axis=0)
     slope = (said * happened).sum(axis=0) / np.where(power > 0, power, 1.0)
-    share = np.clip(slope, 0.0, 1.0)
+    # To six digits: the last bits of a matrix product hang on the threads that BLAS was given, a model must not.
+    share = np.round(np.clip(slope, 0.0, 1.0), 6)
     return replace(network, changes=MinMaxScaler(network.changes.low * share, network.changes.span * share))
 
 

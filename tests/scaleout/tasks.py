@@ -22,8 +22,9 @@ def once_touched(name: str, touched: str, awaited: str) -> int:
 
 
 def deadly(name: str) -> str:
-    """Take the process down, if so named."""
+    """Take the process down, if so named; not at once, since a nanny gives up on a worker that dies while it starts."""
     if name == "deadly":
+        time.sleep(2)
         os._exit(1)
     return name
 
