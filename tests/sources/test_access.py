@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +20,7 @@ from mora.errors import BadInput, SourceUnavailable
 from mora.sources.access import Access
 from mora.sources.prometheus import PrometheusSource
 from mora.sources.promql import DEFAULT_CONTAINER_LABEL
+from tests.clusters.tls import self_signed
 
 Answer = tuple[int, dict[str, str], bytes]
 GOOD: Answer = (200, {"Content-Type": "application/json"}, b'{"status":"success","data":["frontend"]}')
@@ -246,33 +246,6 @@ def test_a_password_in_the_address_is_used_but_not_shown(scripted: Callable[...,
 def test_two_ways_to_log_in_are_one_too_many() -> None:
     with pytest.raises(BadInput, match="one of"):
         Access(token="a", username="b")
-
-
-def self_signed(folder: Path) -> tuple[Path, Path]:
-    """A certificate of 127.0.0.1 and its key."""
-    certificate, key = folder / "cert.pem", folder / "key.pem"
-    subprocess.run(
-        [
-            *(
-                "openssl",
-                "req",
-                "-x509",
-                "-newkey",
-                "ec",
-                "-pkeyopt",
-                "ec_paramgen_curve:P-256",
-                "-nodes",
-                "-days",
-                "2",
-            ),
-            *("-subj", "/CN=127.0.0.1", "-addext", "subjectAltName=IP:127.0.0.1"),
-            *("-addext", "keyUsage=critical,digitalSignature,keyCertSign"),
-            *("-keyout", str(key), "-out", str(certificate)),
-        ],
-        check=True,
-        capture_output=True,
-    )
-    return certificate, key
 
 
 def test_a_certificate_is_trusted_by_its_ca_file_or_on_demand_only(
