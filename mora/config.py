@@ -269,7 +269,7 @@ class Settings:
     scheduler: str | None = _setting("train.scheduler", _scheduler, flag="--scheduler")
     """Address of the Dask scheduler: tcp://host:8786, or tls:// with the certificates that Dask's own settings name."""
 
-    hold_seconds: float = _setting("hold", _seconds, 86_400.0, flag="--hold")
+    horizon_seconds: float = _setting("hold", _seconds, 86_400.0, flag="--hold")
     """How long a recommendation from observed data stands before it is renewed; a day sees every hour once."""
 
     prometheus_url: str | None = _setting("prometheus.url", _url, flag="--prometheus")

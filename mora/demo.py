@@ -16,9 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mora.domain import Allocation, Load, Recommendation, Reporter, Slo, Workload
+from mora.domain import Allocation, Load, Recommendation, Slo, Workload
 from mora.errors import BadInput, MoraError
 from mora.quantities import readable_bytes
+from mora.seams import Reporter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,7 +86,7 @@ class Proof:
         return tuple(failed)
 
     @property
-    def holds(self) -> bool:
+    def windows(self) -> bool:
         return not self.failures
 
 
@@ -171,8 +172,8 @@ def drive(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Rep
     """Drive a cell's load on the services as they stand, replicas included, and say how it went."""
     from mora import pipeline
 
-    standing = {workload: place.cluster.allocation(workload) for workload in place.workloads}
-    replicas = next(a.replicas for w, a in standing.items() if w.name == place.entry_service)
+    state = {workload: place.cluster.allocation(workload) for workload in place.workloads}
+    replicas = next(a.replicas for w, a in state.items() if w.name == place.entry_service)
     as_it_stands = replace(cell, replicas=replicas or 1)
     # Only targets are scaled: the entry service, to what it has.
     alone = replace(
@@ -185,7 +186,7 @@ def drive(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Rep
         repeats=1,
     )
     pipeline.collect(alone, place, data_dir=data_dir, reporter=reporter)
-    return figures(standing, data_dir, as_it_stands, place.entry_service)
+    return figures(state, data_dir, as_it_stands, place.entry_service)
 
 
 def _make_folder(folder: Path) -> None:
@@ -244,7 +245,7 @@ def _reserved(allocation: Allocation, replicas: int) -> tuple[int, int]:
 
 def deployment_manifest(workload: Workload, allocation: Allocation) -> dict[str, object]:
     """The Deployment of a sandbox service, as it would stand in a repository; what the patch is tried on."""
-    from mora.outputs.manifests import plain_resources
+    from mora.outputs.changes import plain_resources
 
     labels = {"app": workload.name}
     containers = [
@@ -322,7 +323,7 @@ def describe_proof(proof: Proof) -> str:
         ),
         "",
         "The advice held: no OOM kill, the SLO kept."
-        if proof.holds
+        if proof.windows
         else f"The advice did NOT hold: {'; '.join(proof.failures)}.",
     ]
     return "\n".join(lines)

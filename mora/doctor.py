@@ -27,7 +27,7 @@ from mora.tools import find_tool
 
 if TYPE_CHECKING:
     from mora.config import Settings
-    from mora.sources.access import Access
+    from mora.sources.prometheus.access import Access
 
 _LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 _DISTRIBUTION = "mora-rightsizing"
@@ -269,8 +269,8 @@ def _metrics(settings: Settings) -> Iterator[Check]:
 def metrics_at(url: str, settings: Settings) -> list[Check]:
     """Which Prometheus answers at a URL, and which of the metrics that MOrA reads it has had in the last hour."""
     from mora import pipeline
-    from mora.sources import access
-    from mora.sources.prometheus import PrometheusSource
+    from mora.sources.prometheus import access
+    from mora.sources.prometheus.observe import PrometheusSource
 
     credentials = pipeline.access_of(settings)
     timeout = min(_ANSWER, timedelta(seconds=settings.prometheus_timeout_seconds))
@@ -293,7 +293,7 @@ def metrics_at(url: str, settings: Settings) -> list[Check]:
 
 
 def _exposed(url: str, credentials: Access, timeout: timedelta) -> set[str]:
-    from mora.sources import access
+    from mora.sources.prometheus import access
 
     matcher = "|".join(signal.name for signal in _SIGNALS)
     since = datetime.now(UTC) - _KNOWN_LATELY

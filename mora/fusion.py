@@ -21,11 +21,11 @@ NAIVE = "naive"
 # Bounds aim at 90 % of holds, like Prophet's intervals.
 BOUND_LEVEL = 0.9
 # Confidence leans on the prior as if it were this many holds.
-PRIOR_HOLDS = 8
+PRIOR_WINDOWS = 8
 # Of forecasts that share a weight by their errors, what would get less gets nothing: it changes no number that is said.
 _LEAST_SHARE = 0.01
 # On fewer holds no forecaster is called worse than another.
-LEAST_HOLDS_TO_JUDGE = 3
+MIN_WINDOWS_TO_JUDGE = 3
 # A smaller difference is none, however regular.
 LEAST_DIFFERENCE = 0.02
 
@@ -85,15 +85,15 @@ def choose_weights(
     yardstick = _errors_of(mixture, values, truth) if known else errors.get(NAIVE)
     is_worse = is_larger if known else is_clearly_worse
     handed_on = 0.0
-    standing = {name: share for name, share in default.items() if share > 0}
-    for name in list(standing):
-        share = standing[name]
+    state = {name: share for name, share in default.items() if share > 0}
+    for name in list(state):
+        share = state[name]
         if name not in errors:
-            del standing[name]
+            del state[name]
             handed_on += share
             reasons.append(Reason("part-failed", f"{name} gives no forecast of {what}: its weight goes on"))
         elif yardstick is not None and is_worse(errors[name], yardstick):
-            del standing[name]
+            del state[name]
             handed_on += share
             ratio = float(np.mean(errors[name])) / max(float(np.mean(yardstick)), 1e-300)
             many = "many times" if ratio > 99 else f"{ratio:.2f} times"
@@ -107,22 +107,22 @@ def choose_weights(
                 )
             )
     if known and learnt:
-        standing = _by_inverse_squares(sorted(errors), errors)
-        words = ", ".join(f"{share:.2f} {name}" for name, share in standing.items())
+        state = _by_inverse_squares(sorted(errors), errors)
+        words = ", ".join(f"{share:.2f} {name}" for name, share in state.items())
         told = Reason("weights-learnt", f"weights of {what} learnt on {len(errors[known[0]])} holds: {words}")
-        return Weights(standing, (*(reason for reason in reasons if reason.code == "part-failed"), told))
+        return Weights(state, (*(reason for reason in reasons if reason.code == "part-failed"), told))
     if known and handed_on > 0:
-        standing |= {name: handed_on * share for name, share in mixture.items()}
-    if not standing:
+        state |= {name: handed_on * share for name, share in mixture.items()}
+    if not state:
         return Weights({NAIVE: 1.0}, tuple(reasons))
-    if learnt and len(standing) > 1:
+    if learnt and len(state) > 1:
         if values is None or truth is None:
             raise BadInput("Learning weights needs the forecasts and the truth of every hold.")
-        standing = _learn(standing, values, truth)
-        words = ", ".join(f"{share:.1f} {name}" for name, share in standing.items())
+        state = _learn(state, values, truth)
+        words = ", ".join(f"{share:.1f} {name}" for name, share in state.items())
         reasons.append(Reason("weights-learnt", f"weights of {what} learnt on {len(truth)} holds: {words}"))
-    share_left = sum(standing.values())
-    return Weights({name: share / share_left for name, share in standing.items()}, tuple(reasons))
+    share_left = sum(state.values())
+    return Weights({name: share / share_left for name, share in state.items()}, tuple(reasons))
 
 
 def _by_inverse_squares(names: Sequence[str], errors: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -153,7 +153,7 @@ def _errors_of(
 
 def is_larger(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
     """Whether errors are larger on average, of three holds at least."""
-    return len(errors) >= LEAST_HOLDS_TO_JUDGE and float(np.mean(errors)) > float(np.mean(yardstick))
+    return len(errors) >= MIN_WINDOWS_TO_JUDGE and float(np.mean(errors)) > float(np.mean(yardstick))
 
 
 def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
@@ -163,19 +163,19 @@ def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> boo
     (True, False, False)
     """
     differences = np.asarray(errors, dtype=np.float64) - np.asarray(yardstick, dtype=np.float64)
-    if len(differences) < LEAST_HOLDS_TO_JUDGE:
+    if len(differences) < MIN_WINDOWS_TO_JUDGE:
         return False
     error = float(differences.std(ddof=1)) / math.sqrt(len(differences))
     return float(differences.mean()) > max(error, LEAST_DIFFERENCE * float(np.mean(yardstick)))
 
 
 def _learn(
-    standing: Mapping[str, float], values: Mapping[str, Sequence[float]], truth: Sequence[float]
+    state: Mapping[str, float], values: Mapping[str, Sequence[float]], truth: Sequence[float]
 ) -> dict[str, float]:
     """The best tenths for two parts; with ties, the one nearest to what stood."""
-    first, second = standing
+    first, second = state
     a, b, wanted = (np.asarray(list(row), dtype=np.float64) for row in (values[first], values[second], truth))
-    start = standing[first] / (standing[first] + standing[second])
+    start = state[first] / (state[first] + state[second])
     tenths = sorted(range(11), key=lambda tenth: abs(tenth / 10 - start))
     best = min(tenths, key=lambda tenth: float(np.abs(tenth / 10 * a + (1 - tenth / 10) * b - wanted).mean()))
     return {first: best / 10, second: 1 - best / 10}
@@ -183,7 +183,7 @@ def _learn(
 
 def conformal_multiplier(
     needed: Sequence[float],
-    centres: Sequence[float],
+    point_forecasts: Sequence[float],
     *,
     level: float = BOUND_LEVEL,
     weights: Sequence[float] | None = None,
@@ -203,9 +203,9 @@ def conformal_multiplier(
     >>> conformal_multiplier([1.1, 1.2], [1.0, 1.0], level=0.9, prior=1.4)
     (1.4, 2)
     """
-    need, centre = np.asarray(needed, dtype=np.float64), np.asarray(centres, dtype=np.float64)
-    usable = centre > 0
-    ratios = need[usable] / centre[usable]
+    need, point_forecast = np.asarray(needed, dtype=np.float64), np.asarray(point_forecasts, dtype=np.float64)
+    usable = point_forecast > 0
+    ratios = need[usable] / point_forecast[usable]
     mass = np.ones(len(ratios)) if weights is None else np.asarray(weights, dtype=np.float64)[usable]
     order = np.argsort(ratios, kind="stable")
     # The new hold weighs as much as the newest one.
@@ -218,12 +218,12 @@ def conformal_multiplier(
     return max(prior, 1.0, *ratios.tolist()), len(ratios)
 
 
-def confidence(kept: int, holds: int, prior: float) -> float:
+def confidence(kept: int, windows: int, prior: float) -> float:
     """The share of holds that kept their promise, leaning on the prior as on eight more holds; 0..1.
 
     >>> confidence(0, 0, 0.9), confidence(8, 8, 0.9), confidence(80, 80, 0.9)
     (0.9, 0.95, 0.990909...)
     """
-    if not 0 <= kept <= holds or not 0 <= prior <= 1:
-        raise BadInput(f"Confidence needs 0 <= kept <= holds and a prior in 0..1, not {kept}, {holds}, {prior}.")
-    return (kept + PRIOR_HOLDS * prior) / (holds + PRIOR_HOLDS)
+    if not 0 <= kept <= windows or not 0 <= prior <= 1:
+        raise BadInput(f"Confidence needs 0 <= kept <= holds and a prior in 0..1, not {kept}, {windows}, {prior}.")
+    return (kept + PRIOR_WINDOWS * prior) / (windows + PRIOR_WINDOWS)

@@ -283,13 +283,13 @@ def quantile(target: TargetDemand, kind: Kind) -> Piece:
 
 def margin(target: TargetDemand, kind: Kind, buffer: float) -> Piece:
     """At least the centre with its buffer, where it takes one. A wish, not a must: a cap may eat into it."""
-    centre = kind.amount(target.centre)
+    point_forecast = kind.amount(target.point_forecast)
 
     def piece(proposal: Proposal) -> Proposal:
         if not target.takes_buffer:
             return proposal
-        text = f"{kind.write(centre)} mean use x {buffer:g} = {kind.write(centre * buffer)}"
-        return proposal.because("part", text, amount=max(proposal.amount or 0.0, centre * buffer))
+        text = f"{kind.write(point_forecast)} mean use x {buffer:g} = {kind.write(point_forecast * buffer)}"
+        return proposal.because("part", text, amount=max(proposal.amount or 0.0, point_forecast * buffer))
 
     return piece
 
@@ -500,7 +500,7 @@ def _request(
         now=now,
         value=int(amount),
         confidence=target.confidence if is_tested and not is_pinned else None,
-        holds=target.holds,
+        windows=target.windows,
         reasons=(*target.reasons, *proposal.reasons),
     )
 
@@ -559,7 +559,7 @@ def _limit(
         now=now,
         value=int(proposal.amount or 0),
         confidence=request.confidence,
-        holds=request.holds,
+        windows=request.windows,
         reasons=proposal.reasons,
     )
 
@@ -634,11 +634,11 @@ def _replicas(demand: Demand, current: Allocation, settings: PolicySettings) -> 
     if settings.max_replicas is not None and value > settings.max_replicas:
         text = f"the cap of {settings.max_replicas} is below the {value} needed"
         return Advice(now, None, reasons=(*reasons, Reason("replicas-cap", text)))
-    return Advice(now, value, target.confidence, target.holds, reasons=tuple(reasons))
+    return Advice(now, value, target.confidence, target.windows, reasons=tuple(reasons))
 
 
 def _needed_replicas(target: TargetDemand) -> int:
-    return max(1, math.ceil(round(max(target.centre, target.bound), 6)))
+    return max(1, math.ceil(round(max(target.point_forecast, target.bound), 6)))
 
 
 def _autoscaling(
@@ -655,7 +655,7 @@ def _autoscaling(
     least_use = settings.target_utilisation * settings.cpu_floor_millicores
     request = cpu_request.value if cpu_request.value is not None else cpu_request.now
     if demand.replicas is not None and demand.load is not None:
-        use = CPU.amount(demand.cpu.centre)
+        use = CPU.amount(demand.cpu.point_forecast)
         count = _needed_replicas(demand.replicas)
         source = f"the mean use at {demand.load.users} users of {demand.load.scenario} on {count} replicas"
     elif request is not None:

@@ -13,7 +13,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "kubernetes": "mora.clusters.kubernetes:KubernetesCluster",
     },
     "sources": {
-        "prometheus": "mora.sources.prometheus:PrometheusSource",
+        "prometheus": "mora.sources.prometheus.observe:PrometheusSource",
         "csv": "mora.sources.csvfile:CsvSource",
     },
     "forecasters": {

@@ -81,7 +81,7 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
         if now.replicas is None or then.replicas is None or recommendation.workload.kind in ("Job", "CronJob"):
             without_replicas += 1
             continue
-        for before, after in zip(_standing(now), _standing(then), strict=True):
+        for before, after in zip(_current_state(now), _current_state(then), strict=True):
             freed, reserved, new = _freed(before[0], after[0], now.replicas, then.replicas)
             cores, cores_now, new_cores = cores + freed / 1000, cores_now + reserved / 1000, new_cores + new / 1000
             freed, reserved, new = _freed(before[1], after[1], now.replicas, then.replicas)
@@ -92,7 +92,7 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     )
 
 
-def _standing(allocation: Allocation) -> list[tuple[int | None, int | None]]:
+def _current_state(allocation: Allocation) -> list[tuple[int | None, int | None]]:
     """CPU and memory request of each container that runs as long as its pod."""
     return [
         (container.resources.cpu_request_millicores, container.resources.memory_request_bytes)

@@ -23,13 +23,13 @@ MODULES = sorted((ROOT / "mora").rglob("*.py"))
 # Library -> the only rooms that may import it. Locust patches sockets for its whole process: it is started instead.
 # Library -> the modules, or folders of modules, that may import it.
 ROOMS: dict[str, list[str]] = {
-    "tensorflow": ["mora/forecasters/lstm.py"],
-    "keras": ["mora/forecasters/lstm.py"],
+    "tensorflow": ["mora/forecasters/keras_fit.py"],
+    "keras": ["mora/forecasters/keras_fit.py"],
     "prophet": ["mora/forecasters/prophet.py"],
     "kubernetes": ["mora/clusters"],
-    "prometheus_api_client": ["mora/sources/prometheus.py"],
+    "prometheus_api_client": ["mora/sources/prometheus/observe.py"],
     "sklearn": ["mora/response.py"],
-    "joblib": ["mora/pipeline.py", "mora/scaleout"],
+    "joblib": ["mora/pipeline", "mora/scaleout"],
     "distributed": ["mora/scaleout"],
     "dask": ["mora/scaleout"],
     "typer": ["mora/cli"],

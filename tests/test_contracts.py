@@ -21,21 +21,11 @@ import pandas as pd
 import pytest
 
 from mora import dataset, domain, registry
-from mora.domain import (
-    Allocation,
-    Cluster,
-    Forecast,
-    Forecaster,
-    MetricSource,
-    Observation,
-    Recommendation,
-    Target,
-    Window,
-    Workload,
-)
+from mora.domain import Allocation, Forecast, Observation, Recommendation, Target, Window, Workload
 from mora.errors import MoraError
 from mora.metrics import MEASURED_COLUMNS
 from mora.outputs import OutputSettings
+from mora.seams import Cluster, Forecaster, MetricSource
 from tests import fakes_learning
 from tests.outputs import examples
 
@@ -225,9 +215,9 @@ def test_an_output_without_a_number_is_words_and_no_crash(name: str) -> None:
 @pytest.mark.parametrize("name", named("policies"))
 def test_a_policy_answers_a_demand_with_a_recommendation_for_its_workload(name: str) -> None:
     policy = registry.load("policies", name)
-    needs = domain.TargetDemand(centre=0.1, bound=0.12, peak=0.13, confidence=0.9, holds=10)
-    memory = domain.TargetDemand(centre=2e8, bound=2.1e8, peak=2.2e8, confidence=0.9, holds=10)
-    replicas = domain.TargetDemand(centre=2, bound=2, peak=2, confidence=0.9, holds=10)
+    needs = domain.TargetDemand(point_forecast=0.1, bound=0.12, peak=0.13, confidence=0.9, windows=10)
+    memory = domain.TargetDemand(point_forecast=2e8, bound=2.1e8, peak=2.2e8, confidence=0.9, windows=10)
+    replicas = domain.TargetDemand(point_forecast=2, bound=2, peak=2, confidence=0.9, windows=10)
     as_of = datetime(2026, 11, 21, tzinfo=UTC)
     demand = domain.Demand(Workload("shop", "frontend"), None, as_of, needs, memory, replicas)
     current = Allocation(1, (domain.Container("server", is_main=True),))

@@ -27,10 +27,10 @@ from mora.dataset import (
     read_experiment,
     unify,
     write_experiment,
-    write_files,
 )
 from mora.domain import Window
 from mora.errors import BadDataset, BadInput, MoraError, NotEnoughData
+from mora.files import write_files
 from mora.metrics import ALL_COLUMNS, CORE_COLUMNS, EXTRA_COLUMNS, METRIC_COLUMNS
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)

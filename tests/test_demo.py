@@ -14,11 +14,12 @@ import yaml
 
 from mora import pipeline, tools
 from mora.demo import Figures, Proof, deployment_manifest, describe_proof, drive, prove, run_demo
-from mora.domain import Allocation, Container, Load, Resources, Silent, Slo, Workload
+from mora.domain import Allocation, Container, Load, Resources, Slo, Workload
 from mora.errors import BadInput, ToolMissing
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
 from mora.quantities import MIB
+from mora.seams import Silent
 from mora.tools import find_tool
 from tests.conftest import leave_free
 
@@ -44,7 +45,7 @@ def proof(after: Figures) -> Proof:
 
 def test_advice_that_keeps_the_slo_without_a_kill_holds() -> None:
     held = proof(figures())
-    assert held.holds
+    assert held.windows
     assert "The advice held" in describe_proof(held)
     assert "2 x 100m, 32 MiB" in describe_proof(held)
 
@@ -60,7 +61,7 @@ def test_advice_that_keeps_the_slo_without_a_kill_holds() -> None:
 )
 def test_advice_that_breaks_a_promise_is_said_to(after: Figures, words: str) -> None:
     broken = proof(after)
-    assert not broken.holds
+    assert not broken.windows
     assert words in describe_proof(broken)
     assert "did NOT hold" in describe_proof(broken)
 
@@ -124,7 +125,7 @@ def test_what_is_advised_from_the_committed_data_holds_on_the_real_sandbox(tmp_p
         before = drive(plan, cell, place, data_dir=tmp_path / "before", reporter=Silent())
         result = prove(advice, before, place, plan, cell, data_dir=tmp_path / "after", reporter=Silent())
     print(describe_proof(result))
-    assert result.holds, result.failures
+    assert result.windows, result.failures
     assert result.before.oom_kills > 0, "cartservice ships with too little memory for 60 users on one replica"
     assert result.after.reserved_bytes < result.before.reserved_bytes
     for service in ("checkoutservice", "paymentservice"):

@@ -142,7 +142,7 @@ def test_metrics_that_a_prometheus_does_not_have_are_named_with_their_exporter(p
 
 def test_the_metrics_that_are_asked_for_are_those_that_the_queries_read() -> None:
     from mora.domain import Workload
-    from mora.sources import promql
+    from mora.sources.prometheus import promql
 
     texts = " ".join(promql.queries(Workload("shop", "frontend")).values())
     assert [signal.name for signal in doctor._SIGNALS if signal.name not in texts] == []

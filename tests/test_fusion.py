@@ -77,19 +77,19 @@ def test_weights_are_free_of_units_and_sum_to_one(rows: list[tuple[float, float,
 
 @given(pairs, st.floats(1e-3, 1e3))
 def test_a_bound_is_free_of_units_and_never_below_its_centre(rows: list[tuple[float, float]], scale: float) -> None:
-    needed, centres = (list(column) for column in zip(*rows, strict=True))
-    multiplier, holds = conformal_multiplier(needed, centres, prior=1.3)
-    scaled, _ = conformal_multiplier([n * scale for n in needed], [c * scale for c in centres], prior=1.3)
+    needed, point_forecasts = (list(column) for column in zip(*rows, strict=True))
+    multiplier, windows = conformal_multiplier(needed, point_forecasts, prior=1.3)
+    scaled, _ = conformal_multiplier([n * scale for n in needed], [c * scale for c in point_forecasts], prior=1.3)
     assert multiplier >= 1.0
-    assert holds == len(rows)
+    assert windows == len(rows)
     assert scaled == pytest.approx(multiplier, rel=1e-9)
 
 
 @given(st.lists(st.tuples(amounts, amounts), min_size=9, max_size=40))
 def test_a_bound_covers_nine_of_ten_of_the_holds_it_rests_on(rows: list[tuple[float, float]]) -> None:
-    needed, centres = np.array(rows).T
-    multiplier, _ = conformal_multiplier(needed.tolist(), centres.tolist())
-    assert np.mean(needed <= centres * multiplier * (1 + 1e-12)) >= 0.9
+    needed, point_forecasts = np.array(rows).T
+    multiplier, _ = conformal_multiplier(needed.tolist(), point_forecasts.tolist())
+    assert np.mean(needed <= point_forecasts * multiplier * (1 + 1e-12)) >= 0.9
 
 
 def test_the_bound_is_the_order_statistic_of_split_conformal_prediction() -> None:
@@ -124,27 +124,27 @@ def test_too_few_holds_lean_on_the_prior_and_on_the_worst_that_was_seen() -> Non
 
 
 @given(st.integers(0, 200), st.integers(0, 200), st.floats(0, 1))
-def test_confidence_lies_between_the_rate_and_the_prior(kept: int, holds: int, prior: float) -> None:
-    kept = min(kept, holds)
-    sure = confidence(kept, holds, prior)
-    rate = kept / holds if holds else prior
+def test_confidence_lies_between_the_rate_and_the_prior(kept: int, windows: int, prior: float) -> None:
+    kept = min(kept, windows)
+    sure = confidence(kept, windows, prior)
+    rate = kept / windows if windows else prior
     assert min(rate, prior) - 1e-12 <= sure <= max(rate, prior) + 1e-12
 
 
 @given(st.integers(0, 20), st.integers(1, 20), st.integers(2, 5), st.floats(0, 1))
 def test_less_data_of_the_same_rate_only_moves_confidence_toward_the_prior(
-    kept: int, holds: int, times: int, prior: float
+    kept: int, windows: int, times: int, prior: float
 ) -> None:
-    kept = min(kept, holds)
-    few, many = confidence(kept, holds, prior), confidence(kept * times, holds * times, prior)
+    kept = min(kept, windows)
+    few, many = confidence(kept, windows, prior), confidence(kept * times, windows * times, prior)
     assert abs(few - prior) <= abs(many - prior) + 1e-12
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.floats(0, 1))
-def test_one_more_promise_kept_never_lowers_confidence(kept: int, holds: int, prior: float) -> None:
-    kept = min(kept, holds)
-    assert confidence(kept + 1, holds + 1, prior) >= confidence(kept, holds, prior) - 1e-12
-    assert confidence(kept, holds + 1, prior) <= confidence(kept, holds, prior) + 1e-12
+def test_one_more_promise_kept_never_lowers_confidence(kept: int, windows: int, prior: float) -> None:
+    kept = min(kept, windows)
+    assert confidence(kept + 1, windows + 1, prior) >= confidence(kept, windows, prior) - 1e-12
+    assert confidence(kept, windows + 1, prior) <= confidence(kept, windows, prior) + 1e-12
 
 
 def test_confidence_refuses_what_cannot_be() -> None:
@@ -164,11 +164,13 @@ def test_equal_errors_and_regular_trifles_are_not_worse() -> None:
 PLAIN = ("naive", "last")
 
 
-def weigh(means: dict[str, float], *, holds: int = 3, learnt: bool = False, opposed: bool = False) -> Weights:
+def weigh(means: dict[str, float], *, windows: int = 3, learnt: bool = False, opposed: bool = False) -> Weights:
     """Weights where every forecast errs as much on every hold, above the truth; `opposed`: the naive one below it."""
-    truth = [1e3] * holds
-    values = {name: [1e3 + (-error if opposed and name == "naive" else error)] * holds for name, error in means.items()}
-    errors = {name: [error] * holds for name, error in means.items()}
+    truth = [1e3] * windows
+    values = {
+        name: [1e3 + (-error if opposed and name == "naive" else error)] * windows for name, error in means.items()
+    }
+    errors = {name: [error] * windows for name, error in means.items()}
     return choose_weights(Target.CPU, errors, plain=PLAIN, learnt=learnt, values=values, truth=truth)
 
 
@@ -195,7 +197,7 @@ def test_a_part_that_failed_leaves_its_weight_to_the_plain_forecasts_too() -> No
 
 
 def test_two_holds_judge_no_part() -> None:
-    assert weigh({"prophet": 3.0, "lstm": 3.0, "naive": 1.0}, holds=2).shares == DEFAULT_WEIGHTS
+    assert weigh({"prophet": 3.0, "lstm": 3.0, "naive": 1.0}, windows=2).shares == DEFAULT_WEIGHTS
 
 
 def test_learnt_weights_go_to_every_forecast_by_its_squared_error_and_are_told() -> None:

@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 
 from mora.domain import Reason, Slo, Target, TargetDemand
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
-from mora.forecasters.lstm import LstmSettings
+from mora.forecasters.keras_fit import LstmSettings
 from mora.model import ServiceModel, TrainSettings, train
 from mora.model import driven as driven_room
-from mora.model.answers import largest
-from mora.model.calibration import Calibration, Hold, calibrate
+from mora.model.calibration import Calibration, ValidationWindow, calibrate
+from mora.model.driven_demand import largest
 from mora.model.folder import CARD
 from mora.model.service import _with_known_load
 from mora.model.settings import PRIOR_MULTIPLIER_DRIVEN, PRIOR_RATE
@@ -86,65 +86,65 @@ def test_with_few_cells_one_stops_the_network_and_none_scores() -> None:
 # --- calibration -----------------------------------------------------------------------------------------------------
 
 
-def hold(index: int, role: str, *, centre: float = 1.0, needed: float = 1.1) -> Hold:
-    parts = {"prophet": centre, "lstm": centre, "naive": centre}
-    return Hold(f"{index}", "choose" if role == "choose" else "score", parts, centre, needed)
+def horizon(index: int, role: str, *, point_forecast: float = 1.0, needed: float = 1.1) -> ValidationWindow:
+    parts = {"prophet": point_forecast, "lstm": point_forecast, "naive": point_forecast}
+    return ValidationWindow(f"{index}", "choose" if role == "choose" else "score", parts, point_forecast, needed)
 
 
-def calibration_of(holds: list[Hold]) -> Calibration:
-    return calibrate(Target.CPU, holds, prior_multiplier=1.3, settings=TrainSettings())
+def calibration_of(windows: list[ValidationWindow]) -> Calibration:
+    return calibrate(Target.CPU, windows, prior_multiplier=1.3, settings=TrainSettings())
 
 
 def test_holds_that_chose_do_not_count_for_confidence() -> None:
-    choosing = [hold(index, "choose") for index in range(20)]
+    choosing = [horizon(index, "choose") for index in range(20)]
     assert calibration_of(choosing).confidence == pytest.approx(PRIOR_RATE[Target.CPU])
-    scored = calibration_of([*choosing, *(hold(index, "score") for index in range(8))])
-    assert (scored.kept, scored.holds) == (8, 8)
+    scored = calibration_of([*choosing, *(horizon(index, "score") for index in range(8))])
+    assert (scored.kept, scored.windows) == (8, 8)
     assert scored.confidence == pytest.approx((8 + 8 * PRIOR_RATE[Target.CPU]) / 16)
 
 
 def test_a_promise_that_was_broken_lowers_confidence() -> None:
-    choosing = [hold(index, "choose") for index in range(20)]
-    broken = calibration_of([*choosing, *(hold(index, "score", needed=5.0) for index in range(8))])
+    choosing = [horizon(index, "choose") for index in range(20)]
+    broken = calibration_of([*choosing, *(horizon(index, "score", needed=5.0) for index in range(8))])
     assert broken.kept == 0
     assert broken.confidence < 0.5
 
 
 def test_scoring_holds_move_neither_weights_nor_bound() -> None:
-    choosing = [hold(index, "choose") for index in range(20)]
+    choosing = [horizon(index, "choose") for index in range(20)]
     one = calibration_of(choosing)
-    other = calibration_of([*choosing, *(hold(index, "score", needed=9.0) for index in range(20))])
+    other = calibration_of([*choosing, *(horizon(index, "score", needed=9.0) for index in range(20))])
     assert (one.shares, one.multiplier) == (other.shares, other.multiplier)
 
 
 @given(st.lists(st.tuples(st.floats(0.1, 10), st.floats(0.1, 10)), min_size=1, max_size=25))
 def test_calibration_is_free_of_units(rows: list[tuple[float, float]]) -> None:
-    def holds(scale: float) -> list[Hold]:
+    def windows(scale: float) -> list[ValidationWindow]:
         found = []
-        for index, (centre, needed) in enumerate(rows):
+        for index, (point_forecast, needed) in enumerate(rows):
             role = "choose" if index % 3 else "score"
-            found.append(hold(index, role, centre=centre * scale, needed=needed * scale))
+            found.append(horizon(index, role, point_forecast=point_forecast * scale, needed=needed * scale))
         return found
 
-    one, other = calibration_of(holds(1.0)), calibration_of(holds(2.0**20))
+    one, other = calibration_of(windows(1.0)), calibration_of(windows(2.0**20))
     assert one.shares == other.shares
     assert one.multiplier == pytest.approx(other.multiplier, rel=1e-9)
     assert (one.kept, one.confidence) == (other.kept, other.confidence)
 
 
 def test_over_time_a_hold_bounds_later_ones_only_after_it_was_scored() -> None:
-    def at(age: float, role: str, needed: float) -> Hold:
-        return replace(hold(int(age), role, needed=needed), age=age)
+    def at(age: float, role: str, needed: float) -> ValidationWindow:
+        return replace(horizon(int(age), role, needed=needed), age=age)
 
-    def calibrated(*holds: Hold) -> Calibration:
+    def calibrated(*windows: ValidationWindow) -> Calibration:
         settings = TrainSettings()
-        return calibrate(Target.CPU, holds, prior_multiplier=1.3, settings=settings, half_life_holds=7.0)
+        return calibrate(Target.CPU, windows, prior_multiplier=1.3, settings=settings, half_life_windows=7.0)
 
     past = [at(30.0 - index, "choose", 1.1) for index in range(20)]
     first, second = at(5.0, "score", 3.0), at(3.0, "score", 3.0)
     both = calibrated(*past, first, second)
     # The first surprise breaks its promise; what it taught lifts the bound for what follows.
-    assert (both.kept, both.holds) == (1, 2)
+    assert (both.kept, both.windows) == (1, 2)
     assert both.multiplier >= 3.0
     assert calibrated(*past, first).kept == 0
     overlapping = at(4.5, "score", 3.0)
@@ -152,7 +152,7 @@ def test_over_time_a_hold_bounds_later_ones_only_after_it_was_scored() -> None:
 
 
 def test_few_holds_take_the_figure_of_other_services_and_say_so() -> None:
-    few = calibration_of([hold(index, "choose") for index in range(4)])
+    few = calibration_of([horizon(index, "choose") for index in range(4)])
     assert few.multiplier == 1.3
     assert few.is_prior
     assert "4 held-out stretches of cpu are too few" in few.reasons[-1].text
@@ -192,12 +192,13 @@ def test_without_a_load_the_highest_that_kept_the_slo_is_meant_and_said(model: S
     assert demand.memory is not None
     assert demand.replicas is not None
     truth = data[0].query(
-        f"scenario == '{demand.load.scenario}' and load_users == 40 and replica_count == {demand.replicas.centre}"
+        f"scenario == '{demand.load.scenario}' and load_users == 40"
+        f" and replica_count == {demand.replicas.point_forecast}"
     )
-    assert demand.cpu.centre == pytest.approx(truth["cpu_cores_value"].mean(), rel=0.15)
-    assert demand.memory.centre == pytest.approx(truth["mem_bytes_value"].mean(), rel=0.15)
+    assert demand.cpu.point_forecast == pytest.approx(truth["cpu_cores_value"].mean(), rel=0.15)
+    assert demand.memory.point_forecast == pytest.approx(truth["mem_bytes_value"].mean(), rel=0.15)
     for sized in (demand.cpu, demand.memory):
-        assert sized.bound >= sized.centre
+        assert sized.bound >= sized.point_forecast
         assert 0 <= sized.confidence <= 1
     assert demand.memory.bound >= truth["mem_bytes_value"].max() * 0.98
     assert (demand.startup_cpu_cores, demand.oom_kills) == (0.12, 0)
@@ -218,13 +219,13 @@ def test_more_users_never_need_fewer_replicas_and_the_pod_is_sized_at_that_count
     model: ServiceModel, data: Data
 ) -> None:
     answers = [model.demand(data[0], users=users, scenario="checkout") for users in (10, 20, 40, 60)]
-    counts = [answer.replicas.centre for answer in answers if answer.replicas is not None]
+    counts = [answer.replicas.point_forecast for answer in answers if answer.replicas is not None]
     assert counts == sorted(counts)
     packed = model.demand(data[0], users=20, scenario="checkout", replicas=1)
     spread = model.demand(data[0], users=20, scenario="checkout", replicas=3)
     assert packed.cpu is not None
     assert spread.cpu is not None
-    assert packed.cpu.centre > spread.cpu.centre * 1.5
+    assert packed.cpu.point_forecast > spread.cpu.point_forecast * 1.5
 
 
 @pytest.mark.slow
@@ -244,7 +245,7 @@ def test_a_cell_that_was_never_driven_has_the_bound_of_undriven_cells(model: Ser
     assert driven is not None
     assert between is not None
     multiplier = model.calibrations["undriven"]["cpu"].multiplier
-    assert between.bound >= between.centre * multiplier * (1 - 1e-5)
+    assert between.bound >= between.point_forecast * multiplier * (1 - 1e-5)
 
 
 @pytest.mark.slow
@@ -271,13 +272,13 @@ def test_where_no_count_can_be_promised_the_pod_is_sized_for_the_replicas_that_s
 ) -> None:
     impossible = Slo(p95_seconds=0.001)
     unknown = model.demand(data[0], users=20, scenario="checkout", slo=impossible)
-    standing = model.demand(data[0], users=20, scenario="checkout", slo=impossible, standing_replicas=3)
-    assert standing.replicas is None
-    assert standing.cpu is not None
+    state = model.demand(data[0], users=20, scenario="checkout", slo=impossible, current_replicas=3)
+    assert state.replicas is None
+    assert state.cpu is not None
     assert unknown.cpu is not None
-    assert unknown.cpu.bound > 1.5 * standing.cpu.bound
-    assert any(reason.code == "sized-at-standing-replicas" for reason in standing.reasons)
-    capped = model.demand(data[0], users=40, scenario="checkout", max_replicas=1, standing_replicas=1)
+    assert unknown.cpu.bound > 1.5 * state.cpu.bound
+    assert any(reason.code == "sized-at-standing-replicas" for reason in state.reasons)
+    capped = model.demand(data[0], users=40, scenario="checkout", max_replicas=1, current_replicas=1)
     assert capped.replicas is None
     assert capped.cpu is not None
     assert capped.cpu.pinned
@@ -307,10 +308,10 @@ def test_replicas_that_were_asked_for_are_no_promise(model: ServiceModel, data: 
 
 
 def test_the_words_of_a_larger_scenario_come_with_its_number() -> None:
-    def needs(centre: float, bound: float, scenario: str, *, pinned: bool = False) -> TargetDemand:
-        reasons = [Reason("centre", f"{scenario}: {centre}"), Reason("bound", f"{scenario}: {bound}")]
+    def needs(point_forecast: float, bound: float, scenario: str, *, pinned: bool = False) -> TargetDemand:
+        reasons = [Reason("centre", f"{scenario}: {point_forecast}"), Reason("bound", f"{scenario}: {bound}")]
         reasons += [Reason("at-least-limit", f"{scenario} was held")] if pinned else []
-        return TargetDemand(centre, bound, bound, 0.9, 5, pinned, tuple(reasons))
+        return TargetDemand(point_forecast, bound, bound, 0.9, 5, pinned, tuple(reasons))
 
     answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]] = [
         (needs(0.1, 0.3, "checkout"), ()),
@@ -319,7 +320,7 @@ def test_the_words_of_a_larger_scenario_come_with_its_number() -> None:
     most, ruling, why = largest(answers)
     assert (ruling, why) == (0, ())
     assert most is not None
-    assert (most.centre, most.bound, most.pinned) == (0.2, 0.3, True)
+    assert (most.point_forecast, most.bound, most.pinned) == (0.2, 0.3, True)
     said = [reason.text for reason in most.reasons]
     assert said == ["checkout: 0.1", "checkout: 0.3", "browsing: 0.2", "browsing was held"]
 
@@ -361,7 +362,7 @@ def test_scaling_the_history_scales_the_demand(model: ServiceModel, data: Data) 
     one, other = model.demand(data[0]), scaled.demand(frame)
     for target in ("cpu", "memory"):
         small, large = getattr(one, target), getattr(other, target)
-        assert large.centre == pytest.approx(4 * small.centre, rel=0.05)
+        assert large.point_forecast == pytest.approx(4 * small.point_forecast, rel=0.05)
         assert large.bound == pytest.approx(4 * small.bound, rel=0.1)
         assert large.peak == pytest.approx(4 * small.peak, rel=1e-4)
     assert one.replicas == other.replicas
@@ -375,8 +376,8 @@ def test_few_cells_fall_back_to_what_can_be_known_and_say_so() -> None:
     demand = small.demand(frame)
     assert demand.cpu is not None
     assert demand.memory is not None
-    assert (demand.cpu.holds, demand.cpu.confidence) == (0, PRIOR_RATE[Target.CPU])
-    assert demand.cpu.bound >= demand.cpu.centre * PRIOR_MULTIPLIER_DRIVEN[Target.CPU] * (1 - 1e-5)
+    assert (demand.cpu.windows, demand.cpu.confidence) == (0, PRIOR_RATE[Target.CPU])
+    assert demand.cpu.bound >= demand.cpu.point_forecast * PRIOR_MULTIPLIER_DRIVEN[Target.CPU] * (1 - 1e-5)
     assert any(reason.code == "few-holds" for reason in demand.cpu.reasons)
 
 
@@ -448,7 +449,7 @@ def test_no_rows_at_all_are_refused_in_words(data: Data) -> None:
 @pytest.mark.slow
 def test_driven_data_is_not_asked_for_a_time(model: ServiceModel, data: Data) -> None:
     with pytest.raises(BadInput, match="--hold says nothing of it") as caught:
-        model.demand(data[0], hold=timedelta(hours=1))
+        model.demand(data[0], horizon=timedelta(hours=1))
     assert "--users 50" in str(caught.value.hint)
 
 
@@ -465,8 +466,8 @@ def test_a_history_is_answered_for_the_next_hold(watched: tuple[pd.DataFrame, Se
     assert [reason.code for reason in demand.reasons] == ["no-load-response"]
     assert demand.cpu is not None
     assert demand.memory is not None
-    assert demand.cpu.centre == pytest.approx(history["cpu_cores_value"].tail(288).mean(), rel=0.1)
-    assert sorted(model.holds) == [3600, 86_400]
+    assert demand.cpu.point_forecast == pytest.approx(history["cpu_cores_value"].tail(288).mean(), rel=0.1)
+    assert sorted(model.windows) == [3600, 86_400]
     assert demand.cpu.bound >= np.quantile(history["cpu_cores_value"].tail(288), 0.9) * 0.9
     assert demand.memory.peak == pytest.approx(history["mem_bytes_value"].tail(7 * 288).max(), rel=1e-5)
     assert model.card["lstm_columns"][0] == "cpu_cores_value"
@@ -482,7 +483,7 @@ def test_load_experiments_that_came_later_do_not_answer_for_a_history(
     history, model = watched
     later = data[0].assign(timestamp=data[0]["timestamp"] + pd.Timedelta(days=30))
     assert model.demand(pd.concat([history, later], ignore_index=True)) == model.demand(history)
-    assert model.demand(history, hold=timedelta(hours=1)) != model.demand(history)
+    assert model.demand(history, horizon=timedelta(hours=1)) != model.demand(history)
     with pytest.raises(NotEnoughData, match="none of that is at hand"):
         model.demand(later)
 
@@ -505,7 +506,7 @@ def test_a_short_history_says_how_long_it_must_be() -> None:
 def test_two_days_teach_of_hours_and_say_that_they_teach_nothing_of_days() -> None:
     history = fakes.observed(days=2)
     short = train(history, {}, fakes.WORKLOAD, settings=QUICK)
-    assert list(short.holds) == [3600]
+    assert list(short.windows) == [3600]
     assert "of 24 h ahead nothing is learnt" in next(r.text for r in short.reasons if r.code == "hold-not-learnt")
     # A day can be asked for all the same: the bound leans on what is there, and on what other services' kept.
     assert short.demand(history).cpu is not None

@@ -170,10 +170,10 @@ def test_a_container_that_nobody_named_is_said_to_be_a_guess() -> None:
 
 
 def test_without_a_cluster_the_workload_stands_as_the_data_saw_it() -> None:
-    standing = pipeline.standing_allocation(model())
-    assert standing.replicas == 2
-    assert standing.main is not None
-    assert standing.main.resources == SEEN
+    state = pipeline.measured_allocation(model())
+    assert state.replicas == 2
+    assert state.main is not None
+    assert state.main.resources == SEEN
 
 
 def test_settings_reach_training_and_policy() -> None:
@@ -183,7 +183,7 @@ def test_settings_reach_training_and_policy() -> None:
     )
     training = pipeline.train_settings(settings)
     assert training.weights == {"prophet": 0.3, "lstm": 0.7}
-    assert (training.learn_weights, training.hold) == (True, timedelta(hours=6))
+    assert (training.learn_weights, training.horizon) == (True, timedelta(hours=6))
     policy = pipeline.policy_settings(settings)
     assert (policy.cpu_limit, policy.memory_limit, policy.touch_autoscaled) == ("keep", "request", True)
     assert pipeline.train_settings(load_settings()) == TrainSettings()

@@ -35,9 +35,9 @@ AS_OF = datetime(2026, 11, 21, 2, 0, tzinfo=UTC)
 PLAIN = PolicySettings(allow_any_step=True, min_change=0.0, cpu_floor_millicores=1, memory_floor_bytes=1)
 
 
-def needs(centre: float, bound: float | None = None, peak: float | None = None, **fields: Any) -> TargetDemand:
-    bound = centre if bound is None else bound
-    return TargetDemand(centre, bound, bound if peak is None else peak, confidence=0.9, holds=20, **fields)
+def needs(point_forecast: float, bound: float | None = None, peak: float | None = None, **fields: Any) -> TargetDemand:
+    bound = point_forecast if bound is None else bound
+    return TargetDemand(point_forecast, bound, bound if peak is None else peak, confidence=0.9, windows=20, **fields)
 
 
 def demand(**fields: Any) -> Demand:
@@ -67,10 +67,10 @@ def codes(advice: Advice) -> list[str]:
 
 @st.composite
 def targets(draw: st.DrawFn, most: float) -> TargetDemand:
-    centre = draw(st.floats(0, most))
-    bound = centre + draw(st.floats(0, most))
+    point_forecast = draw(st.floats(0, most))
+    bound = point_forecast + draw(st.floats(0, most))
     return TargetDemand(
-        centre,
+        point_forecast,
         bound,
         draw(st.floats(0, 2 * most)),
         draw(st.floats(0, 1)),
@@ -271,7 +271,12 @@ def test_scaling_the_demand_scales_the_need(
     cpu: TargetDemand, memory: TargetDemand, startup: float, factor: float, settings: PolicySettings
 ) -> None:
     def scaled(target: TargetDemand) -> TargetDemand:
-        return replace(target, centre=target.centre * factor, bound=target.bound * factor, peak=target.peak * factor)
+        return replace(
+            target,
+            point_forecast=target.point_forecast * factor,
+            bound=target.bound * factor,
+            peak=target.peak * factor,
+        )
 
     asked = demand(cpu=cpu, memory=memory, startup_cpu_cores=startup, startup_memory_bytes=startup * GIB)
     larger = replace(
@@ -308,13 +313,13 @@ def test_following_the_advice_until_it_stands_still_takes_a_few_steps(
     asked: Demand, current: Allocation, settings: PolicySettings
 ) -> None:
     settings = replace(settings, max_cpu_cut=max(settings.max_cpu_cut, 0.3), max_memory_cut=0.3)
-    standing = current
+    state = current
     for _ in range(100):
-        following = recommend(asked, standing, settings).target
-        if following == standing:
+        following = recommend(asked, state, settings).target
+        if following == state:
             break
-        standing = following
-    assert recommend(asked, standing, settings).target == standing
+        state = following
+    assert recommend(asked, state, settings).target == state
 
 
 @given(asked=DEMANDS, current=allocations(), settings=policy_settings())
@@ -347,7 +352,7 @@ def test_the_arithmetic_is_told_in_words() -> None:
     assert advice.memory_request.reasons == (
         Reason("sized", "the largest of: 210Mi calibrated bound; 200Mi mean use x 1.15 = 230Mi; 220Mi peak -> 230Mi"),
     )
-    assert (advice.cpu_request.confidence, advice.cpu_request.holds) == (0.9, 20)
+    assert (advice.cpu_request.confidence, advice.cpu_request.windows) == (0.9, 20)
 
 
 def test_memory_below_a_mebibyte_is_whole_kibibytes() -> None:

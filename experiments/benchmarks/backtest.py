@@ -56,7 +56,7 @@ class Case:
     name: str
     what: str
     file: str
-    hold: timedelta
+    horizon: timedelta
     warmup: timedelta
     most_minutes: int | None = None
     promises: tuple[Promise, ...] = ()
@@ -130,7 +130,7 @@ CASES = (
         _PLANETLAB,
         name="planetlab-1h",
         what="PlanetLab, hourly",
-        hold=HOUR,
+        horizon=HOUR,
         promises=(Promise("cpu", "waste", 0.95, None),),
     ),
     Case(
@@ -218,7 +218,7 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> Backtes
         started = time.monotonic()
         found = pipeline.backtest(
             traces / case.file if case.first is None else _beginnings(traces / case.file, case.first, Path(fresh)),
-            hold=case.hold,
+            horizon=case.horizon,
             warmup=case.warmup,
             series=series,
             with_minimums=case.with_minimums,
@@ -296,7 +296,7 @@ def _check_rules(traces: Path) -> None:
         f"-- the rules of others against the first experiments: {len(busy)} VMs, mean use of {BUSY_CORES} cores or more"
     )
     for hours, (better, cost, others) in KNOWN.items():
-        found = peer_costs(busy, hold_seconds=hours * 3600)
+        found = peer_costs(busy, horizon_seconds=hours * 3600)
         print(f"   {hours}h: {better} costs {found[better]:.3f} ({cost:.3f}); of its cost - 1:", end="")
         shares = [
             f"{name} {(found[name] - 1) / (found[better] - 1):.3f} ({share:.3f})" for name, share in others.items()
@@ -304,9 +304,9 @@ def _check_rules(traces: Path) -> None:
         print(f" {', '.join(shares)}")
 
 
-def peer_costs(series: Sequence[Series], *, hold_seconds: int) -> dict[str, float]:
+def peer_costs(series: Sequence[Series], *, horizon_seconds: int) -> dict[str, float]:
     """Cost of KRR's, the VPA's and the oracle's CPU reservations from day 8 on, on history that is filled forward."""
-    decisions = decide(series, hold_seconds=hold_seconds, warmup_seconds=8 * 86400, with_minimums=False)
+    decisions = decide(series, horizon_seconds=horizon_seconds, warmup_seconds=8 * 86400, with_minimums=False)
     filled = [replace(one, cpu=pd.Series(one.use("cpu")).ffill().to_numpy()) for one in series]
     samples = [
         scored_samples(one, "cpu", at, until)

@@ -67,13 +67,13 @@ def main() -> int:
         print(f"Skipped: there are no traces in {asked.traces} (set MORA_TRACES).")
         return 0
     files: dict[str, list[Series]] = {}
-    for file, hold, warmup, resources, time_column in CASES:
+    for file, horizon, warmup, resources, time_column in CASES:
         if file not in files:
             every = read_trace_file(asked.traces / file, time_column=time_column)
             every = every[1::2] if file == PLANETLAB else every
             files[file] = every if asked.series is None else every[:: max(1, len(every) // asked.series)]
         for resource in resources:
-            tell_confidence(file, files[file], resource, hold, warmup)
+            tell_confidence(file, files[file], resource, horizon, warmup)
     tell_speed()
     if asked.series is None:
         tell_margin(files["vms.parquet"])
@@ -88,7 +88,7 @@ def tell_speed() -> None:
     use = np.clip(0.4 + 0.2 * day + rng.gamma(1.2, 0.1, (128, length)), 0.0, None)
     at = np.array([length])
     print(f"-- speed: 14 d at 5 min, CPU + memory, processor ms a series ({MOST_MILLISECONDS} at most, many at once)")
-    for hold in (DAY, HOUR):
+    for horizon in (DAY, HOUR):
         took = {}
         for words, some, size in (("one by one", use[:8], 1), ("many at once", use, len(use))):
             times = []
@@ -96,20 +96,21 @@ def tell_speed() -> None:
                 started = time.process_time()
                 for first in range(0, len(some), size):
                     for bounds_of in (cpu_bounds_many, memory_bounds_many):
-                        bounds_of(some[first : first + size], step_seconds=300, decisions=at, hold_seconds=hold)
+                        bounds_of(some[first : first + size], step_seconds=300, decisions=at, horizon_seconds=horizon)
                 times.append((time.process_time() - started) / len(some) * 1e3)
             took[words] = min(times)
         print(
-            f"   {hold // HOUR:>2} h hold: " + ", ".join(f"{words} {ms:.1f}" for words, ms in took.items()), flush=True
+            f"   {horizon // HOUR:>2} h hold: " + ", ".join(f"{words} {ms:.1f}" for words, ms in took.items()),
+            flush=True,
         )
     print()
 
 
-def tell_confidence(file: str, series: Sequence[Series], resource: Resource, hold: int, warmup: int) -> None:
+def tell_confidence(file: str, series: Sequence[Series], resource: Resource, horizon: int, warmup: int) -> None:
     """One line a bin: how many, stated, kept."""
-    stated, kept = promises(series, resource, decide(series, hold_seconds=hold, warmup_seconds=warmup))
+    stated, kept = promises(series, resource, decide(series, horizon_seconds=horizon, warmup_seconds=warmup))
     print(
-        f"-- confidence: {file}, {resource}, {hold // HOUR} h: {len(stated)} recommendations, "
+        f"-- confidence: {file}, {resource}, {horizon // HOUR} h: {len(stated)} recommendations, "
         f"stated {stated.mean():.3f}, kept {kept.mean():.3f}"
     )
     number = np.digitize(stated, BINS)
@@ -136,7 +137,7 @@ def promises(series: Sequence[Series], resource: Resource, decisions: Decisions)
         use = one.use(resource)
         if use is None or not len(at):
             continue
-        found = bounds_of(use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds)
+        found = bounds_of(use, step_seconds=one.step_seconds, decisions=at, horizon_seconds=decisions.horizon_seconds)
         for begin, end, request, chance in zip(at, until, found.requests, found.confidence, strict=True):
             samples = use[begin:end][~np.isnan(use[begin:end])]
             if len(samples) and not np.isnan(request):
@@ -147,7 +148,7 @@ def promises(series: Sequence[Series], resource: Resource, decisions: Decisions)
 
 def tell_margin(series: Sequence[Series]) -> None:
     """Reservations over KRR's and holds over: as shipped, and fitted on other groups."""
-    decisions = decide(series, hold_seconds=DAY, warmup_seconds=8 * DAY, with_minimums=False)
+    decisions = decide(series, horizon_seconds=DAY, warmup_seconds=8 * DAY, with_minimums=False)
     rows = [_Holds.of(one, at, until) for one, at, until in zip(series, decisions.at, decisions.until, strict=True)]
     groups = sibling_groups(series)
     fold = np.random.default_rng(SEED).permutation(groups.max() + 1) % FOLDS

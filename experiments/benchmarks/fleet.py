@@ -33,8 +33,8 @@ import requests
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from mora.domain import Window
-from mora.sources.fleet import PrometheusFleet
-from mora.sources.prometheus import PrometheusSource
+from mora.sources.prometheus.fleet import PrometheusFleet
+from mora.sources.prometheus.observe import PrometheusSource
 from tests.fleet.many import Truth, write_fleet
 from tests.sources.rig import serve
 
@@ -117,7 +117,7 @@ def read_mora(url: str, days: float) -> dict[tuple[str, str], tuple[float, float
     end = datetime.now(UTC).replace(microsecond=0)
     fleet = PrometheusFleet(PrometheusSource(url))
     found = {}
-    for history in fleet.histories(fleet.standings(), Window(end - timedelta(days=days), end, timedelta(minutes=5))):
+    for history in fleet.histories(fleet.states(), Window(end - timedelta(days=days), end, timedelta(minutes=5))):
         one = history.containers["server"]
         peak = max(float(np.nanmax(one.mem_bytes)), one.startup_mem_bytes or 0.0)
         levels = float(np.nanquantile(one.cpu_cores, 0.95)), one.pod_p95_cores or 0.0

@@ -36,16 +36,16 @@ from mora.backtest.policy import Series
 from mora.backtest.traces import read_trace_file
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.learning import UNMET_PRICE
-from mora.domain import Silent, Target
+from mora.domain import Target
 from mora.errors import NotEnoughData
 from mora.features import TARGET_COLUMNS, Floats
-from mora.forecasters.holds import (
+from mora.forecasters.horizon import (
     DAY_SECONDS,
     HOUR_SECONDS,
     LAST,
     PLAIN,
     SLOTS,
-    HoldGrid,
+    HorizonGrid,
     curve_path,
     fit_curves,
     path_at,
@@ -53,9 +53,10 @@ from mora.forecasters.holds import (
 from mora.fusion import NAIVE
 from mora.model import TrainSettings
 from mora.model.calibration import blend
-from mora.model.observed import History, HoldModel, history_of_series, learn
+from mora.model.observed import History, HorizonModel, history_of_series, learn
+from mora.seams import Silent
 
-HOLDS = (HOUR_SECONDS, DAY_SECONDS)
+HORIZONS = (HOUR_SECONDS, DAY_SECONDS)
 MOMENTS = 8
 WEEK = 7 * DAY_SECONDS
 # What the fused forecast must beat, and in the order of the table.
@@ -110,11 +111,11 @@ def main() -> int:
         drawn = sorted(rng.choice(len(series), size=min(share, len(series)), replace=False).tolist())
         tallies = _measure_all([series[number] for number in drawn], options.seed, options.jobs)
         for target in (Target.CPU, Target.MEMORY):
-            for hold in HOLDS:
-                found = [tally[target, hold] for tally in tallies if (target, hold) in tally]
+            for horizon in HORIZONS:
+                found = [tally[target, horizon] for tally in tallies if (target, horizon) in tally]
                 if found:
-                    rows.append((trace.name, target, hold))
-                    _print(f"{trace.name}, {target.value}, {hold / HOUR_SECONDS:g} h ahead", found)
+                    rows.append((trace.name, target, horizon))
+                    _print(f"{trace.name}, {target.value}, {horizon / HOUR_SECONDS:g} h ahead", found)
         print(f"({time.monotonic() - started:.0f} s so far)\n", flush=True)
     return 0 if rows else 1
 
@@ -160,15 +161,15 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
         print(f"{series.id}: {failure}", file=sys.stderr)
         return {}
     found: dict[tuple[Target, float], Tally] = {}
-    for hold in HOLDS:
-        length = round(hold / series.step_seconds)
+    for horizon in HORIZONS:
+        length = round(horizon / series.step_seconds)
         last = min(trained + 7 * day, count) - length
         for origin in sorted(rng.integers(trained, last + 1, MOMENTS).tolist()):
             before = whole.before(origin)
             fresh = fit_curves(before.grid(DAY_SECONDS), before.targets, seed=0)
-            if round(hold) not in model.holds:
+            if round(horizon) not in model.windows:
                 continue
-            learnt = model.holds[round(hold)]
+            learnt = model.windows[round(horizon)]
             for target in before.targets:
                 if target not in learnt.calibrations:
                     continue
@@ -176,9 +177,9 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
                 if np.isnan(truth).mean() > 0.5:
                     continue
                 scale = float(np.nanmean(whole.columns[TARGET_COLUMNS[target]]))
-                tally = found.setdefault((target, hold), Tally(scale))
-                paths = _paths(before.grid(hold), target, learnt, model.prophet, fresh)
-                laid = _stepped(truth, before.grid(hold).steps)
+                tally = found.setdefault((target, horizon), Tally(scale))
+                paths = _paths(before.grid(horizon), target, learnt, model.prophet, fresh)
+                laid = _stepped(truth, before.grid(horizon).steps)
                 for name, path in paths.items():
                     tally.note(name, path, laid, float(np.nanmean(truth)))
                 if target is Target.CPU:
@@ -186,7 +187,7 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
     return found
 
 
-def _paths(grid: HoldGrid, target: Target, learnt: HoldModel, prophet: Any, fresh: Any) -> dict[str, Floats]:
+def _paths(grid: HorizonGrid, target: Target, learnt: HorizonModel, prophet: Any, fresh: Any) -> dict[str, Floats]:
     """forecaster -> what it says of every step of the hold that begins now."""
     column, row = TARGET_COLUMNS[target], len(grid)
     parts = learnt.parts(grid, target, prophet, row)
@@ -224,14 +225,14 @@ def _stepped(truth: Floats, steps: int) -> Floats:
     return np.array([float(np.nanmean(piece)) if not np.isnan(piece).all() else np.nan for piece in pieces])
 
 
-def _pay(tally: Tally, before: History, learnt: HoldModel, centre: float, truth: Floats) -> None:
+def _pay(tally: Tally, before: History, learnt: HorizonModel, point_forecast: float, truth: Floats) -> None:
     """What each way to a CPU bound costs over one hold."""
     use = before.columns[TARGET_COLUMNS[Target.CPU]]
     step, now = float(before.series.step_seconds), np.array([len(use)])
-    said = cpu_bounds(use, step_seconds=step, decisions=now, hold_seconds=learnt.hold_seconds)
-    mora, conformal = float(said.requests[0]), learnt.calibrations[Target.CPU].multiplier * centre
+    said = cpu_bounds(use, step_seconds=step, decisions=now, horizon_seconds=learnt.horizon_seconds)
+    mora, conformal = float(said.requests[0]), learnt.calibrations[Target.CPU].multiplier * point_forecast
     costs = learnt.bound_costs
-    requests = dict(zip(BOUNDS, (mora, conformal, max(mora, centre), mora), strict=True))
+    requests = dict(zip(BOUNDS, (mora, conformal, max(mora, point_forecast), mora), strict=True))
     if costs and costs["fused"] < costs["mora"]:
         requests[BOUNDS[3]] = conformal
     for name, request in requests.items():
@@ -243,7 +244,7 @@ def _pay(tally: Tally, before: History, learnt: HoldModel, centre: float, truth:
 def _print(title: str, found: list[Tally]) -> None:
     """The table of one trace, target and hold: mean and median over series, and fused over each."""
     print(f"{title}: {len(found)} series, {sum(len(t.means['fused']) for t in found)} holds")
-    print(f"  {'':<26}{'mean of the hold':>18}{'median':>9}{'fused/this':>12}{'steps of it':>13}")
+    print(f"  {'':<26}{'mean of the horizon':>18}{'median':>9}{'fused/this':>12}{'steps of it':>13}")
     beaten = []
     for name in SHOWN:
         # Over the series of which a forecaster speaks at every moment; fused over the same ones.

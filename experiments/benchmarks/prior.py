@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.traces.is_dir():
         raise SystemExit(f"Skipped: there is no folder of traces at {options.traces} (see --traces, MORA_TRACES).")
-    print(f"{'what':<34}{'series':>7}{'holds':>7}{'kept':>8}{'x centre, 9 of 10':>20}")
+    print(f"{'what':<34}{'series':>7}{'holds':>7}{'kept':>8}{'x point_forecast, 9 of 10':>20}")
     for target in (Target.CPU, Target.MEMORY):
         tell(
             f"{target.value}, observed, VMs by day", list(observed(vms(options.traces, options.series), target, 86_400))
@@ -60,8 +60,8 @@ def tell(what: str, series: list[tuple[list[bool], list[float]]]) -> None:
     rate = np.mean([np.mean(kept) for kept, _ in series])
     reach = np.mean([np.quantile(ratios, LEVEL) for _, ratios in series])
     pooled = np.quantile(np.concatenate([ratios for _, ratios in series]), LEVEL)
-    holds = sum(len(kept) for kept, _ in series)
-    print(f"{what:<34}{len(series):>7}{holds:>7}{rate:>8.3f}{pooled:>13.3f} (mean {reach:.3f})")
+    windows = sum(len(kept) for kept, _ in series)
+    print(f"{what:<34}{len(series):>7}{windows:>7}{rate:>8.3f}{pooled:>13.3f} (mean {reach:.3f})")
 
 
 def vms(folder: Path, count: int) -> Iterator[pd.DataFrame]:
@@ -78,28 +78,34 @@ def pods(folder: Path) -> Iterator[pd.DataFrame]:
 
 
 def observed(
-    series: Iterator[pd.DataFrame], target: Target, hold_seconds: float
+    series: Iterator[pd.DataFrame], target: Target, horizon_seconds: float
 ) -> Iterator[tuple[list[bool], list[float]]]:
     """(kept per hold, needed over centre per hold) of every series."""
     column = "cpu" if target is Target.CPU else "mem"
     for rows in series:
         seconds, values = rows["timestamp"].to_numpy(dtype=np.float64), rows[column].to_numpy(dtype=np.float64)
-        slots = ((seconds - seconds[0]) // hold_seconds).astype(int)
-        holds = [values[(slots == slot) & ~np.isnan(values)] for slot in range(slots.max() + 1)]
-        holds = [hold for hold in holds if len(hold) >= 30]
-        kept, needed, centres = [], [], []
-        for index in range(7, len(holds)):
-            week = holds[index - 7 : index]
-            centre = 0.4 * float(np.mean(np.concatenate(week))) + 0.6 * float(week[-1].mean())
-            need = NEEDED[target](holds[index])
+        slots = ((seconds - seconds[0]) // horizon_seconds).astype(int)
+        windows = [values[(slots == slot) & ~np.isnan(values)] for slot in range(slots.max() + 1)]
+        windows = [horizon for horizon in windows if len(horizon) >= 30]
+        kept, needed, point_forecasts = [], [], []
+        for index in range(7, len(windows)):
+            week = windows[index - 7 : index]
+            point_forecast = 0.4 * float(np.mean(np.concatenate(week))) + 0.6 * float(week[-1].mean())
+            need = NEEDED[target](windows[index])
             if len(needed) >= 9:
                 ages = [0.5 ** ((len(needed) - at) / 7) for at in range(max(len(needed) - 12, 0), len(needed))]
-                multiplier, _ = conformal_multiplier(needed[-12:], centres[-12:], weights=ages, prior=1.0)
-                floor = max(float(hold.max()) for hold in week) if target is Target.MEMORY else 0.0
-                kept.append(request(target, centre, centre * multiplier, floor, POLICY) >= need * (1 - 1e-9))
+                multiplier, _ = conformal_multiplier(needed[-12:], point_forecasts[-12:], weights=ages, prior=1.0)
+                floor = max(float(horizon.max()) for horizon in week) if target is Target.MEMORY else 0.0
+                kept.append(
+                    request(target, point_forecast, point_forecast * multiplier, floor, POLICY) >= need * (1 - 1e-9)
+                )
             needed.append(need)
-            centres.append(centre)
-        ratios = [need / centre for need, centre in zip(needed, centres, strict=True) if centre > 0]
+            point_forecasts.append(point_forecast)
+        ratios = [
+            need / point_forecast
+            for need, point_forecast in zip(needed, point_forecasts, strict=True)
+            if point_forecast > 0
+        ]
         yield kept, ratios
 
 
@@ -122,14 +128,16 @@ def driven(folder: Path, target: Target) -> list[tuple[list[bool], list[float]]]
             )
     series = []
     for service, own in sorted(found.items()):
-        others = [hold for name, holds in found.items() if name != service for hold in holds]
-        multiplier, _ = conformal_multiplier([need for _, need, _ in others], [centre for centre, _, _ in others])
+        others = [horizon for name, windows in found.items() if name != service for horizon in windows]
+        multiplier, _ = conformal_multiplier(
+            [need for _, need, _ in others], [point_forecast for point_forecast, _, _ in others]
+        )
         floor = [peak if target is Target.MEMORY else 0.0 for _, _, peak in own]
         kept = [
-            request(target, centre, centre * multiplier, least, POLICY) >= need * (1 - 1e-9)
-            for (centre, need, _), least in zip(own, floor, strict=True)
+            request(target, point_forecast, point_forecast * multiplier, least, POLICY) >= need * (1 - 1e-9)
+            for (point_forecast, need, _), least in zip(own, floor, strict=True)
         ]
-        series.append((kept, [need / centre for centre, need, _ in own]))
+        series.append((kept, [need / point_forecast for point_forecast, need, _ in own]))
     return series
 
 

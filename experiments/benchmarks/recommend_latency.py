@@ -75,12 +75,12 @@ def warm(service: str, data: Path, folder: Path) -> None:
     # Only now: a child's peak starts from its parent's size.
     from mora.dataset import read_dataset
     from mora.model import ServiceModel
-    from mora.pipeline import standing_allocation
+    from mora.model.freshness import measured_allocation
     from mora.policies import recommend
 
     model = ServiceModel.load(folder)
     frame = read_dataset(service, data)
-    current = standing_allocation(model)
+    current = measured_allocation(model)
     recommend(model.demand(frame), current)
     times = []
     for _ in range(WARM_RUNS):

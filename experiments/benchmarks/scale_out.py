@@ -72,15 +72,15 @@ def compare_fleet(home: Path, cluster: Rig, workloads: int) -> bool:
     with serve(home / "tsdb") as url:
         settings = Settings(prometheus_url=url)
         source = pipeline.open_fleet(settings)
-        standings = pipeline.find_standings(source, namespace=None, kubernetes=False)
+        states = pipeline.find_workload_states(source, namespace=None, kubernetes=False)
         here, there = "one process here", "two Dask workers"
         seconds, numbers = {}, {}
-        seconds[here], numbers[here] = timed(lambda: list(pipeline.recommend_fleet(standings, source, window)))
+        seconds[here], numbers[here] = timed(lambda: list(pipeline.recommend_fleet(states, source, window)))
         seconds[there], numbers[there] = timed(
-            lambda: list(pipeline.recommend_fleet_on_cluster(standings, settings, window, cluster.address))
+            lambda: list(pipeline.recommend_fleet_on_cluster(states, settings, window, cluster.address))
         )
-    namespaces = len({standing.workload.namespace for standing in standings})
-    title = f"{len(standings)} workloads in {namespaces} namespaces sized, {FLEET_DAYS:g} days"
+    namespaces = len({state.workload.namespace for state in states})
+    title = f"{len(states)} workloads in {namespaces} namespaces sized, {FLEET_DAYS:g} days"
     return told(title, seconds, *(sorted(map(as_text, advice)) for advice in numbers.values()))
 
 

@@ -24,8 +24,8 @@ import numpy as np
 from mora.dataset import read_cards, read_dataset
 from mora.domain import Target
 from mora.features import MIN_TARGET_STEPS, TARGETS, MinMaxScaler, segments
+from mora.forecasters.keras_fit import _keras as load_keras
 from mora.forecasters.lstm import LstmForecaster
-from mora.forecasters.lstm import _keras as load_keras
 from mora.model import ServiceModel
 from mora.model.driven import is_pinned, longest_pieces, split_cells
 from mora.response import LoadResponse

@@ -19,7 +19,7 @@ def _mora(one: Series, resource: Resource, at: Indices, decisions: Decisions) ->
     if use is None:
         return np.full(len(at), np.nan)
     if resource == "cpu":
-        found = cpu_bounds(use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds)
+        found = cpu_bounds(use, step_seconds=one.step_seconds, decisions=at, horizon_seconds=decisions.horizon_seconds)
         need = found.requests
         step, least = _CPU_STEP_CORES, PolicySettings().cpu_floor_millicores / 1000
     else:
@@ -34,7 +34,7 @@ def _mora_point(one: Series, resource: Resource, at: Indices, decisions: Decisio
         return np.full(len(at), np.nan)
     factor = CPU_FACTOR if resource == "cpu" else MEMORY_FACTOR
     return point_requests(
-        use, step_seconds=one.step_seconds, decisions=at, hold_seconds=decisions.hold_seconds, factor=factor
+        use, step_seconds=one.step_seconds, decisions=at, horizon_seconds=decisions.horizon_seconds, factor=factor
     )
 
 

@@ -73,7 +73,7 @@ class Decisions:
     """
 
     warmup_seconds: int
-    hold_seconds: int
+    horizon_seconds: int
     at: tuple[Indices, ...]
     until: tuple[Indices, ...]
     with_minimums: bool = True
@@ -136,20 +136,20 @@ def load_policy(name: str) -> NamedRule:
 
 
 def decide(
-    series: Sequence[Series], *, hold_seconds: int, warmup_seconds: int, with_minimums: bool = True
+    series: Sequence[Series], *, horizon_seconds: int, warmup_seconds: int, with_minimums: bool = True
 ) -> Decisions:
     """A decision after the warm-up and after every hold from there on, while a whole hold fits.
 
     Where the step does not divide the hold, a hold begins with the first sample at or after its time.
 
     >>> hourly = Series("a", 3600, 0, np.zeros(100), None)
-    >>> decide([hourly], hold_seconds=86400, warmup_seconds=2 * 86400).at
+    >>> decide([hourly], horizon_seconds=86400, warmup_seconds=2 * 86400).at
     (array([48, 72]),)
     """
     edges = []
     for one in series:
-        count = max(0, (one.sample_count * one.step_seconds - warmup_seconds) // hold_seconds)
-        seconds = warmup_seconds + hold_seconds * np.arange(count + 1, dtype=np.int64)
+        count = max(0, (one.sample_count * one.step_seconds - warmup_seconds) // horizon_seconds)
+        seconds = warmup_seconds + horizon_seconds * np.arange(count + 1, dtype=np.int64)
         edges.append(-(-seconds // one.step_seconds))
     at, until = tuple(edge[:-1] for edge in edges), tuple(edge[1:] for edge in edges)
-    return Decisions(warmup_seconds, hold_seconds, at, until, with_minimums)
+    return Decisions(warmup_seconds, horizon_seconds, at, until, with_minimums)

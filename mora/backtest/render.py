@@ -43,7 +43,7 @@ def render_json(backtest: Backtest) -> str:
     settings = backtest.settings
     document = {
         "schema_version": SCHEMA_VERSION,
-        "hold": hold_text(settings.hold_seconds),
+        "hold": horizon_text(settings.horizon_seconds),
         "warmup": span_text(settings.warmup_seconds),
         "series": len(backtest.series),
         "left_out": dict(backtest.left_out),
@@ -75,7 +75,7 @@ def render_table(backtest: Backtest) -> str:
             continue
         scored = max(scores[resource].series for scores in backtest.scores.values() if resource in scores)
         title = (
-            f"{WORDS[resource]}: {scored} series, hold {hold_text(settings.hold_seconds)}, "
+            f"{WORDS[resource]}: {scored} series, hold {horizon_text(settings.horizon_seconds)}, "
             f"warm-up {span_text(settings.warmup_seconds)}"
         )
         if backtest.left_out[resource]:
@@ -120,10 +120,10 @@ def against_peers(backtest: Backtest, resource: Resource, score: Score) -> float
     return (score.cost - 1) / least if least > 0 else None
 
 
-def hold_text(seconds: int) -> str:
+def horizon_text(seconds: int) -> str:
     """A hold in hours where it is whole hours: a day is 24h.
 
-    >>> hold_text(86400), hold_text(3600), hold_text(1800)
+    >>> horizon_text(86400), horizon_text(3600), horizon_text(1800)
     ('24h', '1h', '30m')
     """
     return f"{seconds // 3600}h" if seconds % 3600 == 0 else span_text(seconds)

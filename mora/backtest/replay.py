@@ -94,23 +94,25 @@ def has_slo_kept(latency_p95_seconds: float, error_ratio: float, slo: Slo) -> bo
     return latency_p95_seconds <= slo.p95_seconds and error_ratio <= slo.error_ratio
 
 
-def origins(seconds: Floats, *, hold: timedelta, warm_up: timedelta, stride: timedelta | None = None) -> Iterator[int]:
+def origins(
+    seconds: Floats, *, horizon: timedelta, warm_up: timedelta, stride: timedelta | None = None
+) -> Iterator[int]:
     """Rows at which a hold begins: the first after `warm_up`, then every `stride` (one hold), while a whole hold fits.
 
     Each is the index of the first row of the hold; the history is everything before it.
 
-    >>> list(origins(np.arange(10.0), hold=timedelta(seconds=3), warm_up=timedelta(seconds=2)))
+    >>> list(origins(np.arange(10.0), horizon=timedelta(seconds=3), warm_up=timedelta(seconds=2)))
     [2, 5]
     """
-    step = (stride or hold).total_seconds()
+    step = (stride or horizon).total_seconds()
     end = seconds[-1] + (seconds[1] - seconds[0] if len(seconds) > 1 else 0.0)
     at = seconds[0] + warm_up.total_seconds()
-    while at + hold.total_seconds() <= end + 1e-6:
+    while at + horizon.total_seconds() <= end + 1e-6:
         yield int(np.searchsorted(seconds, at - 1e-6))
         at += step
 
 
-def replay(history: pd.DataFrame, policy: Policy, *, hold: timedelta, warm_up: timedelta) -> Sequence[HoldScore]:
+def replay(history: pd.DataFrame, policy: Policy, *, horizon: timedelta, warm_up: timedelta) -> Sequence[HoldScore]:
     """Ask `policy` at every origin with the rows before it alone, and score what it says on the hold that follows.
 
     history: one service's rows in the order of time, with timestamp, cpu_cores_value and mem_bytes_value.
@@ -119,8 +121,8 @@ def replay(history: pd.DataFrame, policy: Policy, *, hold: timedelta, warm_up: t
     cpu = history["cpu_cores_value"].to_numpy(dtype=np.float64)
     memory = history["mem_bytes_value"].to_numpy(dtype=np.float64)
     scores = []
-    for start in origins(seconds, hold=hold, warm_up=warm_up):
-        stop = int(np.searchsorted(seconds, seconds[start] + hold.total_seconds() - 1e-6))
+    for start in origins(seconds, horizon=horizon, warm_up=warm_up):
+        stop = int(np.searchsorted(seconds, seconds[start] + horizon.total_seconds() - 1e-6))
         if np.isnan(cpu[start:stop]).all() or np.isnan(memory[start:stop]).all():
             continue
         main = policy(history.iloc[:start]).main

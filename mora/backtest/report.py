@@ -16,7 +16,7 @@ from html import escape
 import numpy as np
 
 from mora.backtest.policy import RESOURCES, Floats, Resource, Series
-from mora.backtest.render import FOOT, HEADINGS, LAST_HEADING, WORDS, hold_text, span_text, table_rows
+from mora.backtest.render import FOOT, HEADINGS, LAST_HEADING, WORDS, horizon_text, span_text, table_rows
 from mora.backtest.run import Backtest
 from mora.backtest.scoring import Score, score_series, scored_samples
 from mora.errors import BadInput
@@ -25,7 +25,7 @@ from mora.quantities import readable_bytes
 # Series that are drawn where none are named, and the most that are.
 DRAWN, MOST_DRAWN = 6, 24
 # A chart shows the last so many holds: more are a comb in which nothing can be told apart.
-_MOST_HOLDS = 240
+_MAX_WINDOWS = 240
 _COLUMNS = 640
 # One colour a rule, the same in every chart; from the palette of Okabe and Ito, which most eyes can tell apart.
 _COLOURS: Mapping[str, str] = {
@@ -64,7 +64,7 @@ def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) 
     resources: list[Resource] = [r for r in RESOURCES if any(r in scores for scores in backtest.scores.values())]
     head = (
         f"{len(backtest.series)} series of {source}; each number stays in force for "
-        f"{hold_text(settings.hold_seconds)}, the first after {span_text(settings.warmup_seconds)}."
+        f"{horizon_text(settings.horizon_seconds)}, the first after {span_text(settings.warmup_seconds)}."
     )
     sections = [_section(backtest, resource) for resource in resources]
     charts = "".join(
@@ -196,7 +196,7 @@ def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
     if use is None:
         return ""
     names = list(backtest.scores)
-    shown = slice(max(0, len(at) - _MOST_HOLDS), len(at))
+    shown = slice(max(0, len(at) - _MAX_WINDOWS), len(at))
     # Where all holds are shown, the warm-up before them is, too.
     first, last = (0 if shown.start == 0 else int(at[shown.start])), int(until[-1])
     reserved = {name: backtest.reservations[name][resource][number] for name in names}
@@ -340,8 +340,8 @@ def _leading(backtest: Backtest) -> str:
 
 
 def _about(backtest: Backtest, series: Sequence[tuple[int, Series]]) -> str:
-    holds = max((len(at) for at in backtest.decisions.at), default=0)
-    shown = f"the last {_MOST_HOLDS} of {holds} holds" if holds > _MOST_HOLDS else "all holds"
+    windows = max((len(at) for at in backtest.decisions.at), default=0)
+    shown = f"the last {_MAX_WINDOWS} of {windows} holds" if windows > _MAX_WINDOWS else "all holds"
     return (
         f"{len(series)} series, {shown}. Grey: use, from its least to its most in each column; gaps are left out. "
         f"Lines: what each policy reserved. Unless named, they range from the cheapest to the dearest under "

@@ -31,9 +31,9 @@ from mora.backtest.policy import (
     policy_names,
 )
 from mora.backtest.scoring import Score, Scored, SeriesScore, oracle, score, score_series, scored_samples
-from mora.domain import Reporter, Silent
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.quantities import MIB, format_duration
+from mora.seams import Reporter, Silent
 
 # The rule that knows each hold before it begins: no rule of one number a hold can cost less.
 ORACLE = "oracle"
@@ -46,7 +46,7 @@ class BacktestSettings:
     """policies: names of rules; the oracle may be among them. hold, warmup: seconds. with_minimums: see Decisions."""
 
     policies: tuple[str, ...]
-    hold_seconds: int = 86400
+    horizon_seconds: int = 86400
     warmup_seconds: int = 7 * 86400
     with_minimums: bool = True
 
@@ -55,7 +55,7 @@ class BacktestSettings:
         unknown = [name for name in self.policies if name not in known]
         if unknown or not self.policies:
             raise BadInput(f"There is no policy {unknown[0] if unknown else ''!r}.", hint=f"Known: {', '.join(known)}.")
-        if self.hold_seconds < 1 or self.warmup_seconds < 0:
+        if self.horizon_seconds < 1 or self.warmup_seconds < 0:
             raise BadInput("A hold lasts a second at least, and the warm-up is not negative.")
 
 
@@ -156,7 +156,7 @@ def run(
     reporter = reporter or Silent()
     decisions = decide(
         series,
-        hold_seconds=settings.hold_seconds,
+        horizon_seconds=settings.horizon_seconds,
         warmup_seconds=settings.warmup_seconds,
         with_minimums=settings.with_minimums,
     )
@@ -251,10 +251,10 @@ def _series_scores(samples: Sequence[Scored], found: Sequence[Floats], has_use: 
 
 
 def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
-    coarse = [one for one in series if one.step_seconds > decisions.hold_seconds]
+    coarse = [one for one in series if one.step_seconds > decisions.horizon_seconds]
     if coarse:
         raise BadInput(
-            f"A hold of {_span(decisions.hold_seconds)} is shorter than the step of series {coarse[0].id!r}, "
+            f"A hold of {_span(decisions.horizon_seconds)} is shorter than the step of series {coarse[0].id!r}, "
             f"{_span(coarse[0].step_seconds)}.",
             hint=f"Give --hold {_span(coarse[0].step_seconds)} or more.",
         )
@@ -263,9 +263,9 @@ def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
     longest = max((one.sample_count * one.step_seconds for one in series), default=0)
     raise NotEnoughData(
         f"No series outlasts the warm-up of {_span(decisions.warmup_seconds)} by a hold of "
-        f"{_span(decisions.hold_seconds)}: the longest is {_span(longest)}.",
+        f"{_span(decisions.horizon_seconds)}: the longest is {_span(longest)}.",
         hint=f"Give a shorter --warmup or --hold, e.g. --warmup {_span(_whole_minutes(longest / 3))} "
-        f"--hold {_span(min(decisions.hold_seconds, _whole_minutes(longest / 6)))}.",
+        f"--hold {_span(min(decisions.horizon_seconds, _whole_minutes(longest / 6)))}.",
     )
 
 
@@ -351,7 +351,7 @@ class Kept:
     def _paths(self, task: Task) -> list[Path]:
         """One path per series; where a rule learns over all of them, each rests on all."""
         decisions = task.decisions
-        asked = f"{decisions.hold_seconds} {decisions.warmup_seconds} {decisions.with_minimums}"
+        asked = f"{decisions.horizon_seconds} {decisions.warmup_seconds} {decisions.with_minimums}"
         run_digest = hashlib.sha256(f"{code_digest()} {asked}".encode()).hexdigest()[:16]
         digests = [_digest(one, at, task.resource) for one, at in zip(task.series, decisions.at, strict=True)]
         together = hashlib.sha256("".join(digests).encode()).hexdigest()

@@ -33,8 +33,8 @@ class SeriesScore:
     unmet: float
     samples: int
     over_samples: int
-    holds: int
-    over_holds: int
+    windows: int
+    exceeded_windows: int
 
     @property
     def reserved_per_used(self) -> float:
@@ -72,7 +72,7 @@ class Scored:
     """
 
     values: Floats
-    hold: NDArray[np.int64]
+    horizon: NDArray[np.int64]
 
 
 def scored_samples(one: Series, resource: Resource, at: Indices, until: Indices) -> Scored:
@@ -90,7 +90,7 @@ def scored_samples(one: Series, resource: Resource, at: Indices, until: Indices)
 
 def score_series(scored: Scored, reservations: Floats) -> SeriesScore:
     """One rule's reservations (one per decision) against the samples of their holds."""
-    reserved = reservations[scored.hold]
+    reserved = reservations[scored.horizon]
     over = scored.values > reserved
     return SeriesScore(
         used=float(scored.values.sum()),
@@ -98,8 +98,8 @@ def score_series(scored: Scored, reservations: Floats) -> SeriesScore:
         unmet=float((scored.values - reserved)[over].sum()),
         samples=len(scored.values),
         over_samples=int(over.sum()),
-        holds=len(np.unique(scored.hold)),
-        over_holds=len(np.unique(scored.hold[over])),
+        windows=len(np.unique(scored.horizon)),
+        exceeded_windows=len(np.unique(scored.horizon[over])),
     )
 
 
@@ -114,7 +114,7 @@ def score(series: Sequence[SeriesScore]) -> Score | None:
         reserved_per_used=_geometric_mean(ratios),
         reserved_per_used_median=float(np.median(ratios)),
         over_rate=float(np.mean([one.over_samples / one.samples for one in busy])),
-        over_periods=float(np.mean([one.over_holds / one.holds for one in busy])),
+        over_periods=float(np.mean([one.exceeded_windows / one.windows for one in busy])),
         unmet=float(np.mean([one.unmet / one.used for one in busy])),
         cost=_geometric_mean(np.array([one.cost for one in busy])),
     )
@@ -132,8 +132,8 @@ def oracle(scored: Scored, decisions: int) -> Floats:
     with floor(n/20) above it. A day of 5-minute samples leaves 14 of 288 above; an hour none of 12.
     """
     found = np.full(decisions, np.nan)
-    begins = np.flatnonzero(np.diff(scored.hold, prepend=-1))
-    for begin, end in pairwise(np.append(begins, len(scored.hold))):
+    begins = np.flatnonzero(np.diff(scored.horizon, prepend=-1))
+    for begin, end in pairwise(np.append(begins, len(scored.horizon))):
         values = np.sort(scored.values[begin:end])
-        found[scored.hold[begin]] = values[len(values) - 1 - int(len(values) / UNMET_PRICE)]
+        found[scored.horizon[begin]] = values[len(values) - 1 - int(len(values) / UNMET_PRICE)]
     return found

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mora.bounds.rules import SHORT_HOLD_HOURS
+from mora.bounds.rules import SHORT_HORIZON_HOURS
 from mora.bounds.ticks import Floats, Ticks
 
-PRIOR_HOLDS = 64.0
+PRIOR_WINDOWS = 64.0
 # Two weeks later, a hold kept or broken counts half: services change.
 _HALF_LIFE_HOURS = 336.0
 # A series younger than this is still being learnt, and breaks its promises more often.
@@ -33,31 +33,31 @@ class Prior:
     older: float
 
 
-def cpu_prior(hold_hours: float) -> Prior:
+def cpu_prior(horizon_hours: float) -> Prior:
     """Of CPU: holds of a day, or of an hour."""
-    return Prior(0.92, 0.92) if hold_hours <= SHORT_HOLD_HOURS else Prior(0.86, 0.91)
+    return Prior(0.92, 0.92) if horizon_hours <= SHORT_HORIZON_HOURS else Prior(0.86, 0.91)
 
 
-def memory_prior(hold_hours: float) -> Prior:
+def memory_prior(horizon_hours: float) -> Prior:
     """Of memory: measured by the day; a shorter hold has its share of a day's chances to break the promise.
 
     >>> round(memory_prior(1.0).older, 4)
     0.999
     """
-    share = min(hold_hours / 24.0, 1.0)
+    share = min(horizon_hours / 24.0, 1.0)
     return Prior(0.93**share, 0.977**share)
 
 
-def kept_holds(bounds: Floats, ticks: Ticks, over_share: float) -> Floats:
+def covered_windows(bounds: Floats, ticks: Ticks, over_share: float) -> Floats:
     """1 where the hold that began with a tick kept its promise, 0 where not; shape (ticks, series).
 
     bounds: shape (ticks + 1, series). NaN where no bound was said, no sample is known, or the hold has not ended.
     """
-    samples, count = ticks.samples, max(len(ticks.samples) - ticks.hold + 1, 0)
+    samples, count = ticks.samples, max(len(ticks.samples) - ticks.horizon + 1, 0)
     known, over = np.zeros((2, count, samples.shape[1]))
     known_by_tick = (~np.isnan(samples)).sum(axis=2)
     said = bounds[:count, :, None]
-    for offset in range(ticks.hold):
+    for offset in range(ticks.horizon):
         known += known_by_tick[offset : offset + count]
         over += np.count_nonzero(samples[offset : offset + count] > said, axis=2)
     kept = np.full(samples.shape[:2], np.nan)
@@ -74,13 +74,13 @@ def chances(kept: Floats, ticks: Ticks, prior: Prior) -> Floats:
     fade = 0.5 ** (ticks.hours / _HALF_LIFE_HOURS)
     found = np.empty((len(kept) + 1, kept.shape[1]))
     lean = np.where(ticks.ages() * ticks.hours < _YOUNG_HOURS, prior.young, prior.older)
-    votes = ~np.isnan(kept) / ticks.hold
-    yes = np.nan_to_num(kept) / ticks.hold
+    votes = ~np.isnan(kept) / ticks.horizon
+    yes = np.nan_to_num(kept) / ticks.horizon
     held, total = np.zeros((2, kept.shape[1]))
     for tick in range(len(found)):
-        ended = tick - ticks.hold
+        ended = tick - ticks.horizon
         held, total = held * fade, total * fade
         if ended >= 0:
             held, total = held + yes[ended], total + votes[ended]
-        found[tick] = (held + PRIOR_HOLDS * lean[tick]) / (total + PRIOR_HOLDS)
+        found[tick] = (held + PRIOR_WINDOWS * lean[tick]) / (total + PRIOR_WINDOWS)
     return found

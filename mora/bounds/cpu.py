@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from mora.bounds.confidence import CPU_OVER_SHARE, chances, cpu_prior, kept_holds
+from mora.bounds.confidence import CPU_OVER_SHARE, chances, covered_windows, cpu_prior
 from mora.bounds.learning import Mix, calibrated, costs, faded_losses, loss_units, mixed
 from mora.bounds.levels import Past, count
 from mora.bounds.rules import WEEK_HOURS, anchor, cpu_rules, idle_level
@@ -26,19 +26,19 @@ _LAST_PRIOR = np.array([0.2, 0.2, 0.2, 0.4])
 _AT_ONCE = 64
 
 
-def cpu_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+def cpu_bounds(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
     """One request per decision for the hold that begins there, in the unit of `values`, and how sure it is.
 
     values: use on a constant grid, shape (n,), NaN where missing. decisions: rising indices of the holds' first
     samples, shape (d,); request i rests on values[: decisions[i]]. NaN where nothing is known before a decision, 0
     where no sample before it is above 0. Scaling the values scales the requests.
     """
-    return cpu_bounds_many(values[None], step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds).of(
-        0
-    )
+    return cpu_bounds_many(
+        values[None], step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds
+    ).of(0)
 
 
-def cpu_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+def cpu_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
     """cpu_bounds() of many series on one grid, each by itself: requests and confidence of shape (s, d).
 
     values: shape (s, n); a series that begins later than others has NaN in front, which changes none of its numbers.
@@ -46,13 +46,13 @@ def cpu_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, 
     requests, confidence = np.full((2, len(values), len(decisions)), np.nan)
     for first in range(0, len(values) if len(decisions) else 0, _AT_ONCE):
         some = slice(first, first + _AT_ONCE)
-        found = _some(values[some], step_seconds, decisions, hold_seconds)
+        found = _some(values[some], step_seconds, decisions, horizon_seconds)
         requests[some], confidence[some] = found.requests, found.confidence
     return Bounds(requests, confidence)
 
 
-def _some(values: Floats, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
-    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
+def _some(values: Floats, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
+    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds)
     is_seen = ticks.ages()[ticks.decisions] > 0
     requests = np.where(is_seen, 0.0, np.nan)
     is_used = (ticks.samples > 0).sum(axis=(0, 2)) > 0
@@ -61,8 +61,8 @@ def _some(values: Floats, step_seconds: float, decisions: Indices, hold_seconds:
         by_tick[:, is_used] = _by_tick(count(ticks.some(is_used)))
     found = by_tick[ticks.decisions]
     requests = np.where(np.isnan(found), requests, found)
-    kept = kept_holds(by_tick, ticks, CPU_OVER_SHARE)
-    stated = chances(kept, ticks, cpu_prior(hold_seconds / HOUR_SECONDS))[ticks.decisions]
+    kept = covered_windows(by_tick, ticks, CPU_OVER_SHARE)
+    stated = chances(kept, ticks, cpu_prior(horizon_seconds / HOUR_SECONDS))[ticks.decisions]
     return Bounds(requests.T, np.where(np.isnan(requests), np.nan, stated).T)
 
 
@@ -80,7 +80,7 @@ def _by_tick(past: Past) -> Floats:
         losses[hours] = faded_losses(cost, ticks, hours)
         units[hours] = loss_units(losses[hours], cost, mean_use, ticks, hours)
     firsts = [mixed(experts, losses[mix.half_life_hours], units[mix.half_life_hours], mix) for mix in _FIRST_MIXES]
-    leaned_on = copies[0, :, :, list(rules).index(anchor(ticks.hold * ticks.hours))]
+    leaned_on = copies[0, :, :, list(rules).index(anchor(ticks.horizon * ticks.hours))]
     last = np.stack([*firsts, leaned_on], axis=2)
     cost = costs(last, ticks)
     loss = faded_losses(cost, ticks, _LAST_MIX.half_life_hours)

@@ -68,11 +68,11 @@ def leads(ticks: Ticks) -> tuple[int, ...]:
     A hold that begins now ends later; scored against what was said up to one hold ago, its samples teach at once.
 
     >>> from mora.bounds.ticks import cut
-    >>> leads(cut(np.zeros((1, 48)), step_seconds=3600, decisions=np.array([24]), hold_seconds=86400))
+    >>> leads(cut(np.zeros((1, 48)), step_seconds=3600, decisions=np.array([24]), horizon_seconds=86400))
     (0, 6, 12, 18, 23)
     """
-    last = ticks.hold - 1
-    return tuple(dict.fromkeys(min(round(ticks.hold * part), last) for part in (0.0, 0.25, 0.5, 0.75, 1.0)))
+    last = ticks.horizon - 1
+    return tuple(dict.fromkeys(min(round(ticks.horizon * part), last) for part in (0.0, 0.25, 0.5, 0.75, 1.0)))
 
 
 def calibrated(bases: Floats, ticks: Ticks, *, copies: tuple[Copy, ...] = COPIES) -> Floats:

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mora.bounds.confidence import MEMORY_OVER_SHARE, chances, kept_holds, memory_prior
+from mora.bounds.confidence import MEMORY_OVER_SHARE, chances, covered_windows, memory_prior
 from mora.bounds.levels import forward_filled, sliding_max
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, Ticks, cut
 
@@ -69,14 +69,14 @@ class Figures:
     age_hours: Floats
 
 
-def memory_bounds(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+def memory_bounds(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
     """One request per decision for the hold that begins there, as memory_requests() gives it, and how sure it is."""
     return memory_bounds_many(
-        values[None], step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds
+        values[None], step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds
     ).of(0)
 
 
-def memory_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Bounds:
+def memory_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
     """memory_bounds() of many series on one grid, each by itself: requests and confidence of shape (s, d).
 
     values: shape (s, n); a series that begins later than others has NaN in front, which changes none of its numbers.
@@ -85,9 +85,9 @@ def memory_bounds_many(values: Floats, *, step_seconds: float, decisions: Indice
     requests = np.reshape(asked, (len(values), len(decisions)))
     if not requests.size:
         return Bounds(requests, requests.copy())
-    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
-    kept = kept_holds(_by_tick(ticks), ticks, MEMORY_OVER_SHARE)
-    stated = chances(kept, ticks, memory_prior(hold_seconds / HOUR_SECONDS))[ticks.decisions].T
+    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds)
+    kept = covered_windows(_by_tick(ticks), ticks, MEMORY_OVER_SHARE)
+    stated = chances(kept, ticks, memory_prior(horizon_seconds / HOUR_SECONDS))[ticks.decisions].T
     return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
 
 
@@ -103,7 +103,7 @@ def _by_tick(ticks: Ticks) -> Floats:
     two_weeks_peak = np.fmax(peak, two_weeks_peak)
     peak = np.fmax(peak, _LEAST_PEAK_SHARE * two_weeks_peak)
     level = np.full(peak.shape, np.nan)
-    for tick in range(0, len(level), max(1, ticks.hold // 8)):
+    for tick in range(0, len(level), max(1, ticks.horizon // 8)):
         level[tick] = _levels(ticks.samples[max(0, tick - week) : tick])
     with np.errstate(divide="ignore", invalid="ignore"):
         rarity = np.log(np.clip(forward_filled(level) / peak, _LEAST_SHARE, 1.0))

@@ -28,7 +28,7 @@ _RIDGE = 0.01
 
 
 def point_requests(
-    values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float, factor: float
+    values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float, factor: float
 ) -> Floats:
     """The blend's mean over each coming hold times `factor`, one per decision, in the unit of `values`.
 
@@ -37,7 +37,7 @@ def point_requests(
     requests = np.full(len(decisions), np.nan)
     if not len(decisions):
         return requests
-    ticks = cut(values[None], step_seconds=step_seconds, decisions=decisions, hold_seconds=hold_seconds)
+    ticks = cut(values[None], step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds)
     samples = ticks.samples[:, 0]
     known = ~np.isnan(samples)
     with np.errstate(invalid="ignore"):
@@ -77,17 +77,17 @@ class _Fit:
         seen, unit = len(recent), float(recent.mean()) or 1.0
         recent = recent / unit
         season = _ridge(_harmonics(np.arange(tick - seen, tick), ticks, seen), recent)
-        rows = seen - _WINDOW - ticks.hold + 1
+        rows = seen - _WINDOW - ticks.horizon + 1
         if rows < 2 * _WINDOW:
             return cls(tick, ticks, seen, unit, season, np.empty(0))
         inputs = np.lib.stride_tricks.sliding_window_view(recent, _WINDOW)[:rows]
         cumulated = np.concatenate([[0.0], np.cumsum(recent)])
-        targets = (cumulated[_WINDOW + ticks.hold :] - cumulated[_WINDOW : -ticks.hold]) / ticks.hold
+        targets = (cumulated[_WINDOW + ticks.horizon :] - cumulated[_WINDOW : -ticks.horizon]) / ticks.horizon
         return cls(tick, ticks, seen, unit, season, _ridge(np.column_stack([np.ones(rows), inputs]), targets))
 
     def seasonal(self, tick: int) -> float:
         """The mean of the hold that begins with `tick`, by the harmonics."""
-        ahead = _harmonics(np.arange(tick, tick + self.ticks.hold), self.ticks, self.seen)
+        ahead = _harmonics(np.arange(tick, tick + self.ticks.horizon), self.ticks, self.seen)
         return self.unit * float((ahead @ self.season).mean())
 
     def following(self, last: Floats) -> float:

@@ -15,9 +15,9 @@ DAY_HOURS, WEEK_HOURS = 24.0, 168.0
 # series of a few days, whose bursts no week has shown yet; the backtest of young VMs tells.
 _FADING = {6.0: (0.9, 0.95), 24.0: (0.5, 0.9, 0.95, 0.98), 72.0: (0.95,), 168.0: (0.95,)}
 # The best single rule for a day, and the one for an hour or so that is right soonest.
-_LONG_HOLD_ANCHOR, _SHORT_HOLD_ANCHOR = "fading 24 h p95", "fading 6 h p90"
+_LONG_HORIZON_ANCHOR, _SHORT_HORIZON_ANCHOR = "fading 24 h p95", "fading 6 h p90"
 # Holds up to this long follow the last hour; longer ones the last days.
-SHORT_HOLD_HOURS = 6.0
+SHORT_HORIZON_HOURS = 6.0
 
 
 def cpu_rules(past: Past) -> dict[str, Floats]:
@@ -35,9 +35,9 @@ def cpu_rules(past: Past) -> dict[str, Floats]:
     per_day = past.ticks.of_hours(DAY_HOURS)
     rules["smoothed day p95"] = _smoothed_daily(day, per_day, share=0.3)
     rules["two days' p95"] = np.fmax(day, _lagged(day, per_day))
-    hold_hours = past.ticks.hold * past.ticks.hours
-    if hold_hours <= SHORT_HOLD_HOURS:
-        rules.update(_short_hold_rules(past, hold_hours))
+    horizon_hours = past.ticks.horizon * past.ticks.hours
+    if horizon_hours <= SHORT_HORIZON_HOURS:
+        rules.update(_short_horizon_rules(past, horizon_hours))
     else:
         # The p95 of the coming day, a week ago: services rest at weekends.
         rules["p95 a week ago"] = _or_else(_lagged(day, past.ticks.of_hours(WEEK_HOURS) - per_day), day)
@@ -46,9 +46,9 @@ def cpu_rules(past: Past) -> dict[str, Floats]:
     return {name: np.maximum(base, floor) for name, base in rules.items()}
 
 
-def anchor(hold_hours: float) -> str:
+def anchor(horizon_hours: float) -> str:
     """The rule that a series without much of a past leans on."""
-    return _SHORT_HOLD_ANCHOR if hold_hours <= SHORT_HOLD_HOURS else _LONG_HOLD_ANCHOR
+    return _SHORT_HORIZON_ANCHOR if horizon_hours <= SHORT_HORIZON_HOURS else _LONG_HORIZON_ANCHOR
 
 
 def idle_level(past: Past) -> Floats:
@@ -57,14 +57,16 @@ def idle_level(past: Past) -> Floats:
     return np.where(mean > 0, _IDLE_SHARE * mean, np.nan)
 
 
-def _short_hold_rules(past: Past, hold_hours: float) -> dict[str, Floats]:
+def _short_horizon_rules(past: Past, horizon_hours: float) -> dict[str, Floats]:
     """The last stretch as long as the hold, and the same stretch of the days before."""
-    last = past.window_peaks(hold_hours)
-    days = {day: past.window_peaks(hold_hours, ending_hours_ago=day * DAY_HOURS - hold_hours) for day in (1, 2, 3, 7)}
+    last = past.window_peaks(horizon_hours)
+    days = {
+        day: past.window_peaks(horizon_hours, ending_hours_ago=day * DAY_HOURS - horizon_hours) for day in (1, 2, 3, 7)
+    }
     yesterday, week_ago = _or_else(days[1], last), _or_else(days[7], last)
     return {
         "last peak": last,
-        "peak of three holds": past.window_peaks(3 * hold_hours),
+        "peak of three holds": past.window_peaks(3 * horizon_hours),
         "last peak or three days'": np.fmax(last, np.fmax(np.fmax(days[1], days[2]), days[3])),
         "yesterday's peak": yesterday,
         "between last and yesterday's": np.maximum(last, 0.5 * (last + yesterday)),

@@ -45,7 +45,7 @@ class Ticks:
     """
 
     seconds: float
-    hold: int
+    horizon: int
     samples: Floats
     expected: float
     edges: Indices
@@ -70,19 +70,19 @@ class Ticks:
         return np.maximum(np.arange(len(is_known) + 1)[:, None] - first, 0)
 
 
-def cut(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds: float) -> Ticks:
+def cut(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Ticks:
     """The samples in ticks whose edges fall on the decisions.
 
     values: use on one constant grid, shape (series, n), NaN where missing; negative samples count as 0. decisions:
     rising indices of the first samples of the holds; not empty. Where the step does not divide the hold, an edge may
     lie one sample before its decision; never behind it.
 
-    >>> ticks = cut(np.arange(48.0)[None], step_seconds=1800, decisions=np.array([24, 48]), hold_seconds=43200)
-    >>> ticks.samples.shape, ticks.hold, ticks.decisions
+    >>> ticks = cut(np.arange(48.0)[None], step_seconds=1800, decisions=np.array([24, 48]), horizon_seconds=43200)
+    >>> ticks.samples.shape, ticks.horizon, ticks.decisions
     ((24, 1, 2), 12, array([12, 24]))
     """
-    hold = max(1, math.ceil(hold_seconds / max(_LONGEST_TICK_SECONDS, step_seconds) - 1e-9))
-    seconds = hold_seconds / hold
+    horizon = max(1, math.ceil(horizon_seconds / max(_LONGEST_TICK_SECONDS, step_seconds) - 1e-9))
+    seconds = horizon_seconds / horizon
     first = int(decisions[0])
     per_tick = seconds / step_seconds
     lead = math.ceil(first / per_tick - 1e-9)
@@ -98,5 +98,5 @@ def cut(values: Floats, *, step_seconds: float, decisions: Indices, hold_seconds
     tick = tick[: len(index)]
     samples[tick, :, index - edges[tick]] = np.maximum(values[:, index], 0.0).T
     return Ticks(
-        seconds, hold, samples, per_tick, edges, np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1
+        seconds, horizon, samples, per_tick, edges, np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1
     )

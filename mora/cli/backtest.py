@@ -23,7 +23,7 @@ def backtest(
         list[str] | None,
         typer.Option("--policy", "-p", help="A rule to replay; may be given often.", show_default="all"),
     ] = None,
-    hold: Annotated[str, typer.Option("--hold", help="How long one recommendation stays in force.")] = "24h",
+    horizon: Annotated[str, typer.Option("--hold", help="How long one recommendation stays in force.")] = "24h",
     warmup: Annotated[str, typer.Option("--warmup", help="History before the first one.")] = "7d",
     series: Annotated[
         str | None,
@@ -80,7 +80,7 @@ def backtest(
         result = pipeline.backtest(
             targets,
             policies=policies or (),
-            hold=parse_duration(hold),
+            horizon=parse_duration(horizon),
             warmup=parse_duration(warmup),
             series=series,
             with_minimums=floors,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,14 +10,12 @@ import typer
 
 from mora.cli import collect_kubernetes
 from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of
+from mora.cli.running import preview, print_queries, run_plan
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from mora.config import Settings
-    from mora.domain import MetricSource, Workload
-    from mora.pipeline import Place
+    from mora.domain import Workload
 
 
 def collect(
@@ -116,7 +114,7 @@ def _collect_history(span: str, step: str | None, names: list[str], settings: Se
         )
     if dry_run:
         for workload in workloads:
-            _print_queries(workload.name, source.queries(workload, window))
+            print_queries(workload.name, source.queries(workload, window))
         return
     with progress() as reporter:
         paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter, say=say)
@@ -157,46 +155,3 @@ def _name_and_kind(text: str) -> tuple[str, str]:
     if kind and kind.lower() not in _KINDS:
         raise BadInput(f"{kind!r} is not a kind of workload.", hint=f"Write KIND/NAME with {', '.join(_KINDS)}.")
     return name, _KINDS[kind.lower() or "deployment"]
-
-
-def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
-    from mora.harness.experiment import dry_run
-    from mora.harness.plan import Plan
-
-    preview = dry_run(Plan.load(settings.plan), source, workloads)
-    print(f"{len(preview.cells)} experiments, about {_minutes(preview.duration)}, in this order:")
-    for number, cell in enumerate(preview.cells, start=1):
-        print(f"{number:4d}  {cell}")
-    for service, queries in preview.queries.items():
-        _print_queries(service, queries)
-
-
-def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
-    from mora import pipeline
-
-    with progress() as reporter:
-        report = pipeline.collect(
-            settings.plan, place, data_dir=settings.data_dir, resume=resume, allow_remote=agreed, reporter=reporter
-        )
-    say(f"Run {report.run_id}: {len(report.written)} experiments written, {len(report.skipped)} were there already.")
-    for name, flags in report.incomplete.items():
-        say(f"  {name} is marked and left out of training: {'; '.join(flags)}")
-    for experiment_id in report.written:
-        print(experiment_id)
-
-
-def _print_queries(service: str, queries: Mapping[str, str]) -> None:
-    print(f"\nQueries for {service}:")
-    for name, text in queries.items():
-        print(f"  {name}\n    {text}")
-
-
-def _minutes(span: timedelta) -> str:
-    seconds = span.total_seconds()
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mora.cli.common import say
+from mora.cli.running import preview, run_plan
 from mora.errors import BadInput, ClusterError
 
 if TYPE_CHECKING:
@@ -118,7 +119,6 @@ def collect(
 ) -> None:
     """Preflight, then (agreed to with `yes`) the run; with `dry_run` only what would be done."""
     from mora import pipeline
-    from mora.cli.collect import preview, run_plan
     from mora.clusters.kubernetes import KubernetesCluster
     from mora.harness.experiment import target_workloads
     from mora.harness.plan import Plan

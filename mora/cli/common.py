@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
 
     from mora.config import Settings
-    from mora.domain import Reporter
+    from mora.seams import Reporter
 
 EXIT_ERROR = 1
 EXIT_CHANGE_DUE = 3
@@ -74,7 +74,7 @@ def settings_of(**flags: Any) -> Settings:
 @contextmanager
 def progress() -> Iterator[Reporter]:
     """Bars on stderr with the time left, lines where it is no terminal; silent with --quiet."""
-    from mora.domain import Silent
+    from mora.seams import Silent
 
     if Globals.quiet:
         yield Silent()

@@ -34,7 +34,7 @@ def explain(
     include_sidecars: IncludeSidecars = False,
     retarget_hpa: RetargetHpa = False,
     allow_jvm_cut: AllowJvmCut = False,
-    hold: Annotated[
+    horizon: Annotated[
         str | None, typer.Option("--hold", help="How long the number stands, e.g. 1h.", show_default="24h")
     ] = None,
     stale_ok: Annotated[
@@ -58,7 +58,7 @@ def explain(
         data_dir=data,
         models_dir=models,
         namespace=namespace,
-        hold_seconds=hold,
+        horizon_seconds=horizon,
         prometheus_url=prometheus,
         prometheus_cluster=cluster,
         history_seconds=history,
@@ -67,5 +67,5 @@ def explain(
         touch_autoscaled=retarget_hpa or None,
     )
     asked = Asked(names=tuple(workloads), no_kubernetes=no_kubernetes, exclude=tuple(exclude or ()))
-    advice, standings = advice_from_history(asked, settings, stale_ok=stale_ok)
-    sys.stdout.write(pipeline.render(advice, "explain", output_settings(settings, standings, why=True)))
+    advice, states = advice_from_history(asked, settings, stale_ok=stale_ok)
+    sys.stdout.write(pipeline.render(advice, "explain", output_settings(settings, states, why=True)))

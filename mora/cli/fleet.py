@@ -14,8 +14,9 @@ from mora.errors import BadInput
 
 if TYPE_CHECKING:
     from mora.config import Settings
-    from mora.domain import FleetSource, Recommendation, Standing
+    from mora.domain import Recommendation, WorkloadState
     from mora.outputs import OutputSettings
+    from mora.seams import FleetSource
 
 _PANEL = "From what the cluster's Prometheus knows"
 
@@ -145,7 +146,7 @@ class Asked:
 
 def advice_from_history(
     asked: Asked, settings: Settings, *, stale_ok: bool
-) -> tuple[list[Recommendation], list[Standing]]:
+) -> tuple[list[Recommendation], list[WorkloadState]]:
     """Recommendations for what is asked, from what the cluster's Prometheus knows; and the workloads as they stand."""
     from mora import pipeline
 
@@ -153,7 +154,7 @@ def advice_from_history(
     fleet = pipeline.fleet_settings(settings, excluded=asked.exclude)
     source = pipeline.open_fleet(settings, discover=not asked.no_kubernetes, say=say)
     namespace = asked.namespace(settings)
-    standings = pipeline.find_standings(
+    states = pipeline.find_workload_states(
         source,
         namespace=namespace,
         selector=asked.selector,
@@ -162,23 +163,23 @@ def advice_from_history(
         remark=say,
     )
     if not asked.names and asked.selector is None:
-        _tell_unmatched(settings, standings, namespace)
+        _tell_unmatched(settings, states, namespace)
     window = pipeline.fleet_window(timedelta(seconds=settings.history_seconds))
     scheduler = settings.scheduler
-    if scheduler is not None and len({standing.workload.namespace for standing in standings}) < 2:
+    if scheduler is not None and len({state.workload.namespace for state in states}) < 2:
         say("All of it is in one namespace, which one worker would do: this machine sizes it.")
         scheduler = None
     with progress() as reporter:
         if scheduler is not None:
             say(f"Namespaces are sized by the workers of {scheduler}, from history alone: no trained model is asked.")
             on_workers = pipeline.recommend_fleet_on_cluster(
-                standings, settings, window, scheduler, fleet=fleet, reporter=reporter
+                states, settings, window, scheduler, fleet=fleet, reporter=reporter
             )
             advice = sorted(on_workers, key=lambda one: one.workload)
         else:
             advice = list(
                 pipeline.recommend_fleet(
-                    standings,
+                    states,
                     source,
                     window,
                     settings=fleet,
@@ -189,12 +190,12 @@ def advice_from_history(
                     reporter=reporter,
                 )
             )
-    return _said_once(advice, source), standings
+    return _said_once(advice, source), states
 
 
-def _tell_unmatched(settings: Settings, standings: Sequence[Standing], namespace: str | None) -> None:
+def _tell_unmatched(settings: Settings, states: Sequence[WorkloadState], namespace: str | None) -> None:
     """A workload that is written wrong in mora.toml keeps its floor to itself; that must not go unseen."""
-    there = {f"{one.workload.namespace}/{one.workload.name}" for one in standings}
+    there = {f"{one.workload.namespace}/{one.workload.name}" for one in states}
     for name in settings.workloads:
         if name not in there and namespace in (None, name.partition("/")[0]):
             say(f'[workloads."{name}"] in mora.toml meets no workload.')
@@ -215,7 +216,7 @@ def _said_once(advice: list[Recommendation], source: FleetSource) -> list[Recomm
 
 def output_settings(
     settings: Settings,
-    standings: Sequence[Standing],
+    states: Sequence[WorkloadState],
     *,
     helm_paths: Sequence[str] = (),
     why: bool | None = None,
@@ -232,7 +233,7 @@ def output_settings(
         why=why,
         vpa_cpu=vpa_cpu,
         helm_paths={
-            **annotated_paths(standings),
+            **annotated_paths(states),
             **dict(parse_path(f"{name}={path}") for name, path in settings.helm_paths.items()),
             **dict(parse_path(text) for text in helm_paths),
         },

@@ -77,7 +77,7 @@ def demo(
 
     with progress() as reporter:
         proof = run_demo(folder, say=say, show=print, reporter=reporter)
-    if not proof.holds:
+    if not proof.windows:
         raise MoraError(
             f"The advice did not hold: {'; '.join(proof.failures)}.",
             hint=f"Please report this with the folder {folder}.",

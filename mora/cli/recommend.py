@@ -44,7 +44,7 @@ from mora.errors import BadInput
 
 if TYPE_CHECKING:
     from mora.config import Settings
-    from mora.domain import Allocation, Recommendation, Standing, Workload
+    from mora.domain import Allocation, Recommendation, Workload, WorkloadState
     from mora.outputs import OutputSettings
 
 
@@ -89,7 +89,7 @@ def recommend(
     scenario: Annotated[
         str | None, typer.Option("--scenario", help="What the users do, e.g. checkout.", show_default="the neediest")
     ] = None,
-    hold: Annotated[
+    horizon: Annotated[
         str | None,
         typer.Option(
             "--hold", help="Observed data: how long the number stands, e.g. 1h to resize in place.", show_default="24h"
@@ -185,7 +185,7 @@ def recommend(
         data_dir=data,
         models_dir=models,
         namespace=namespace,
-        hold_seconds=hold,
+        horizon_seconds=horizon,
         slo_p95_seconds=slo_p95,
         slo_error_ratio=slo_errors,
         target_utilisation=target_utilisation,
@@ -212,11 +212,11 @@ def recommend(
         exclude=tuple(exclude or ()),
     )
     advice: list[Recommendation]
-    standings: list[Standing] = []
+    states: list[WorkloadState] = []
     if from_history := asked.flags(settings):
         of_loads = {"--users": users, "--scenario": scenario, "--target": target, "--include-flagged": include_flagged}
         _refuse(from_history, [flag for flag, value in of_loads.items() if value])
-        advice, standings = advice_from_history(asked, settings, stale_ok=stale_ok)
+        advice, states = advice_from_history(asked, settings, stale_ok=stale_ok)
     elif settings.origin("scheduler") == "--scheduler":
         raise BadInput(
             "--backend dask sizes many namespaces from the cluster's own history; this is from models, in a second.",
@@ -235,7 +235,7 @@ def recommend(
         )
     told = output_settings(
         settings,
-        standings,
+        states,
         helm_paths=helm_path or (),
         why=why,
         vpa_cpu=vpa_cpu,
@@ -293,18 +293,18 @@ def _from_models(
             min_replicas=settings.min_replicas,
             target_utilisation=settings.target_utilisation,
             policy=pipeline.policy_settings(settings),
-            current=_standing_now(model.workload, target, sandbox),
+            current=_current_allocation(model.workload, target, sandbox),
             stale_ok=stale_ok,
             include_flagged=include_flagged,
             model=model,
-            hold=pipeline.hold_asked(settings, model),
+            horizon=pipeline.requested_horizon(settings, model),
         )
         for name in names
         for model in [pipeline.load_model(name, models_dir=settings.models_dir, namespace=settings.namespace)]
     ]
 
 
-def _standing_now(workload: Workload, target: str | None, sandbox: str) -> Allocation | None:
+def _current_allocation(workload: Workload, target: str | None, sandbox: str) -> Allocation | None:
     """What runs now, where a cluster was named; None takes what ran when the data was collected."""
     if target is None:
         return None

@@ -14,9 +14,9 @@ from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
     from mora.config import Settings
-    from mora.recommender.advice import Adviser
-    from mora.recommender.lease import Terms
-    from mora.recommender.vpa import Vpa
+    from mora.serving.lease import Terms
+    from mora.vpa.advice import Adviser
+    from mora.vpa.objects import Vpa
 
 
 def vpa_recommender(
@@ -66,7 +66,7 @@ def vpa_recommender(
     """
     from mora.domain import check_name
     from mora.quantities import parse_duration
-    from mora.recommender.endpoints import parse_address
+    from mora.serving.http import parse_address
 
     for name, what in (
         (recommender_name, "recommender's name"),
@@ -85,7 +85,7 @@ def vpa_recommender(
         return
 
     from mora.clusters.vpa import KubernetesLease, KubernetesVpas, pod_namespace
-    from mora.recommender.service import ServiceSettings, serve
+    from mora.vpa.service import ServiceSettings, serve
 
     place = lease_namespace or pod_namespace() or "default"
     serve(
@@ -106,15 +106,15 @@ def _leave() -> None:
 
 def _terms(duration: timedelta) -> Terms:
     """client-go's proportions: 15 s to hold, 10 s to renew in, 2 s between tries."""
-    from mora.recommender.lease import Terms
+    from mora.serving.lease import Terms
 
     return Terms(duration, duration * 2 / 3, duration * 2 / 15)
 
 
 def _adviser(settings: Settings, *, history: timedelta, refresh: timedelta) -> Adviser:
     from mora import pipeline
-    from mora.recommender.advice import Adviser
-    from mora.recommender.history import from_history
+    from mora.vpa.advice import Adviser
+    from mora.vpa.history import from_history
 
     advise = from_history(
         pipeline.open_fleet(settings, discover=True, say=lambda words: _log("info", words)),
@@ -130,8 +130,8 @@ def _adviser(settings: Settings, *, history: timedelta, refresh: timedelta) -> A
 
 def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, dry_run: bool) -> None:
     from mora.clusters.vpa import KubernetesVpas
-    from mora.recommender.endpoints import Telemetry
-    from mora.recommender.loop import Recommender
+    from mora.vpa.loop import Recommender
+    from mora.vpa.telemetry import Telemetry
 
     recommender = Recommender(
         KubernetesVpas(),
@@ -170,7 +170,7 @@ def _print_status(vpa: Vpa, patch: dict[str, Any]) -> None:
 
 
 def _log(level: str, message: str, **about: object) -> None:
-    from mora.recommender.logs import log_line
+    from mora.serving.logs import log_line
 
     if level != "info" or not Globals.quiet:
         print(log_line(level, message, about, now=datetime.now(UTC)), file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mora.clusters.connection import JSON, METADATA_ONLY, Api, Forbidden, NotFound
-from mora.clusters.manifests import (
+from mora.clusters.objects import (
     DEFAULT_CONTAINER,
     Manifest,
     choose_main,
@@ -28,7 +28,7 @@ from mora.clusters.manifests import (
     template_of,
     with_defaults,
 )
-from mora.domain import API_VERSIONS, Allocation, Autoscaler, Container, Quota, Reason, Standing, Workload
+from mora.domain import API_VERSIONS, Allocation, Autoscaler, Container, Quota, Reason, Workload, WorkloadState
 from mora.errors import ClusterError
 
 ANNOTATIONS = "mora.dev/"
@@ -109,7 +109,7 @@ class KubernetesInventory:
     def __repr__(self) -> str:
         return f"KubernetesInventory({self._api.host!r})"
 
-    def standings(self, namespace: str | None = None, selector: str | None = None) -> list[Standing]:
+    def states(self, namespace: str | None = None, selector: str | None = None) -> list[WorkloadState]:
         """Every workload of a namespace (None: of all), sorted. selector: a label selector, as kubectl's -l.
 
         Jobs that a CronJob made count as the CronJob's. Raises ClusterError where Deployments, StatefulSets or
@@ -122,7 +122,7 @@ class KubernetesInventory:
             return []
         self._list_pods(lists, namespace)
         self._list_bounds(lists, namespace)
-        return sorted((_standing(workload, item, lists) for workload, item in lists.workloads), key=_order)
+        return sorted((_current_state(workload, item, lists) for workload, item in lists.workloads), key=_order)
 
     # --- what is asked -----------------------------------------------------------------------------------------------
 
@@ -210,8 +210,8 @@ def _path(api_version: str, plural: str, namespace: str | None) -> str:
     return f"{root}/{api_version}/" + (f"namespaces/{namespace}/" if namespace is not None else "") + plural
 
 
-def _order(standing: Standing) -> tuple[str, str, str]:
-    return standing.workload.namespace, standing.workload.name, standing.workload.kind
+def _order(state: WorkloadState) -> tuple[str, str, str]:
+    return state.workload.namespace, state.workload.name, state.workload.kind
 
 
 # --- who owns a pod --------------------------------------------------------------------------------------------------
@@ -250,7 +250,7 @@ def _whole(text: str | None) -> int:
 # --- one workload ----------------------------------------------------------------------------------------------------
 
 
-def _standing(workload: Workload, item: Manifest, lists: _Lists) -> Standing:
+def _current_state(workload: Workload, item: Manifest, lists: _Lists) -> WorkloadState:
     template, reasons = _template(workload, item, lists)
     pods = lists.pods.get((workload.namespace, workload.kind, workload.name), _Pods())
     containers, main_reasons = _containers(workload, template, pods)
@@ -258,7 +258,7 @@ def _standing(workload: Workload, item: Manifest, lists: _Lists) -> Standing:
     given = [with_defaults(container, defaults) for container in containers]
     autoscalers, scaler_reasons = _autoscalers(workload, lists)
     quotas, quota_reasons = _quotas(lists.quotas.get(workload.namespace, []))
-    return Standing(
+    return WorkloadState(
         workload=workload,
         allocation=Allocation(
             replicas=replicas_of(item, workload.kind),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mora.clusters.connection import MERGE, STRATEGIC_MERGE, Api, Context, NotFound
-from mora.clusters.manifests import (
+from mora.clusters.objects import (
     Manifest,
     choose_main,
     named,

@@ -13,7 +13,7 @@ from typing import Any
 
 from mora.clusters.connection import Forbidden, rule
 from mora.clusters.kubernetes import KubernetesCluster
-from mora.clusters.manifests import Manifest, named, read_defaults, read_resources, rollout_report, staying
+from mora.clusters.objects import Manifest, named, read_defaults, read_resources, rollout_report, staying
 from mora.domain import Resources, Workload
 from mora.errors import MoraError
 from mora.quantities import parse_quantity
@@ -54,7 +54,7 @@ def examine(
     findings += rights or [Finding("you may read, restart and scale what the run touches")]
     if any("cannot read" in finding.words for finding in rights):
         return findings
-    findings += [finding for workload in measured for finding in _standing(cluster, workload, workload in targets)]
+    findings += [finding for workload in measured for finding in _current_state(cluster, workload, workload in targets)]
     for namespace in sorted({workload.namespace for workload in targets}):
         own = [workload for workload in targets if workload.namespace == namespace]
         findings += _quota(cluster, namespace, own, most_replicas)
@@ -108,7 +108,7 @@ def may(cluster: KubernetesCluster, namespace: str, verb: str, group: str, resou
 # --- targets ---------------------------------------------------------------------------------------------------------
 
 
-def _standing(cluster: KubernetesCluster, workload: Workload, is_target: bool) -> Iterator[Finding]:
+def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bool) -> Iterator[Finding]:
     """Whether a workload is there, ready, and (a target) free to be scaled."""
     try:
         report = rollout_report(cluster.manifest(workload), workload)

@@ -98,7 +98,7 @@ class KubernetesVpas:
 
 
 class KubernetesLease:
-    """One Lease object, as mora.recommender.lease asks for it.
+    """One Lease object, as mora.serving.lease asks for it.
 
     request_timeout: at most the election's retry, so that a leader that is cut off notices before its lease runs out.
     """

@@ -22,10 +22,10 @@ from mora.domain import (
     Reason,
     Recommendation,
     Role,
-    Standing,
     Target,
     Window,
     WorkloadHistory,
+    WorkloadState,
     choose_main_container,
 )
 from mora.fleet.batch import Bounds, bounds_of
@@ -42,7 +42,7 @@ _GONE_AFTER = timedelta(days=1)
 
 
 def advise(
-    standing: Standing,
+    state: WorkloadState,
     history: WorkloadHistory,
     settings: FleetSettings,
     *,
@@ -57,40 +57,40 @@ def advise(
     the service says of its main container. remarks: what else is to be said of it.
     Raises BadInput where an override cannot be meant.
     """
-    sizing = sizing_of(standing, settings)
-    current, guessed = _with_containers(standing, history)
-    scalers = standing.autoscalers or (() if current.autoscaler is None else (current.autoscaler,))
-    standing = replace(standing, allocation=current, autoscalers=scalers)
-    needs = _needs(standing, history, bounds or bounds_of([history], settings.hold)[0], settings, sizing)
+    sizing = sizing_of(state, settings)
+    current, guessed = _with_containers(state, history)
+    scalers = state.autoscalers or (() if current.autoscaler is None else (current.autoscaler,))
+    state = replace(state, allocation=current, autoscalers=scalers)
+    needs = _needs(state, history, bounds or bounds_of([history], settings.horizon)[0], settings, sizing)
     main = current.main
     assert main is not None  # noqa: S101  # _with_containers() always yields one
     is_modelled = model is not None and main.name in needs
     if model is not None and is_modelled:
         needs[main.name] = with_model(model, needs[main.name])
-    advised = [_container(one, needs.get(one.name), standing, history, settings, sizing) for one in current.containers]
-    told = (*remarks, *standing.reasons, *sizing.reasons, *guessed, *_remarks(standing, history, settings))
-    advice = _assembled(standing, main, needs.get(main.name), advised, sizing)
+    advised = [_container(one, needs.get(one.name), state, history, settings, sizing) for one in current.containers]
+    told = (*remarks, *state.reasons, *sizing.reasons, *guessed, *_remarks(state, history, settings))
+    advice = _assembled(state, main, needs.get(main.name), advised, sizing)
     advice = replace(
         advice,
         basis="model" if is_modelled else "history",
         as_of=max((one.evidence.end for one in advised if one.evidence is not None), default=history.window.end),
         reasons=tuple(dict.fromkeys((*told, *advice.reasons))),
-        autoscalers=standing.autoscalers,
+        autoscalers=state.autoscalers,
     )
     return with_retargets(advice) if sizing.policy.touch_autoscaled else advice
 
 
 def _assembled(
-    standing: Standing, main: Container, need: Need | None, advised: Sequence[ContainerAdvice], sizing: Sizing
+    state: WorkloadState, main: Container, need: Need | None, advised: Sequence[ContainerAdvice], sizing: Sizing
 ) -> Recommendation:
     """The main container's advice and the replicas, with the others beside them."""
     own = next(one for one in advised if one.container == main.name)
-    asked = Demand(standing.workload, None, _UNKNOWN_TIME, None, None, None) if need is None else need.demand
-    base = recommend(asked, standing.allocation, _policy(standing, sizing), _around(main, standing, sizing))
+    asked = Demand(state.workload, None, _UNKNOWN_TIME, None, None, None) if need is None else need.demand
+    base = recommend(asked, state.allocation, _policy(state, sizing), _around(main, state, sizing))
     replicas = base.replicas
     if asked.replicas is None and [reason.code for reason in replicas.reasons] == ["no-number"]:
-        replicas = replace(replicas, reasons=(_replicas_left(standing),))
-    if standing.workload.kind in JOB_KINDS:
+        replicas = replace(replicas, reasons=(_replicas_left(state),))
+    if state.workload.kind in JOB_KINDS:
         # What runs and ends is not scaled by an HPA.
         base = replace(base, hpa_average_value_millicores=None, hpa_min_replicas=None, hpa_max_replicas=None)
         base = replace(base, reasons=tuple(why for why in base.reasons if why.code != "hpa-average-value"))
@@ -107,10 +107,10 @@ def _assembled(
     )
 
 
-def _replicas_left(standing: Standing) -> Reason:
-    if standing.workload.kind in JOB_KINDS:
+def _replicas_left(state: WorkloadState) -> Reason:
+    if state.workload.kind in JOB_KINDS:
         return Reason("replicas-by-job", "as many pods as its runs ask for")
-    now = standing.allocation.replicas
+    now = state.allocation.replicas
     text = (
         f"left at {'what it is' if now is None else now}: history holds no response times, so no count can be "
         "promised; load experiments can (mora collect)"
@@ -122,19 +122,19 @@ def _replicas_left(standing: Standing) -> Reason:
 
 
 def _needs(
-    standing: Standing, history: WorkloadHistory, bounds: Bounds, settings: FleetSettings, sizing: Sizing
+    state: WorkloadState, history: WorkloadHistory, bounds: Bounds, settings: FleetSettings, sizing: Sizing
 ) -> dict[str, Need]:
     """Container -> what it needs, of those that are sized and known to the history."""
     return {
         one.name: need_of(
-            standing.workload,
+            state.workload,
             history.containers[one.name],
             history.window,
             said=bounds.get(one.name, {}),
-            hold=settings.hold,
+            horizon=settings.horizon,
             sizing=sizing,
         )
-        for one in standing.allocation.containers
+        for one in state.allocation.containers
         if one.name in history.containers and left_alone(one, sizing) is None
     }
 
@@ -163,22 +163,22 @@ def left_alone(container: Container, sizing: Sizing) -> Reason | None:
 def _container(
     container: Container,
     need: Need | None,
-    standing: Standing,
+    state: WorkloadState,
     history: WorkloadHistory,
     settings: FleetSettings,
     sizing: Sizing,
 ) -> ContainerAdvice:
     evidence = _evidence(container, history, settings)
     if need is None:
-        why = left_alone(container, sizing) or _unseen(container, standing, history)
+        why = left_alone(container, sizing) or _unseen(container, state, history)
         return replace(_untouched(container, why), evidence=evidence)
-    advice = size(need.demand, container, _policy(standing, sizing), _around(container, standing, sizing))
+    advice = size(need.demand, container, _policy(state, sizing), _around(container, state, sizing))
     # Why a number is missing is known more exactly than that there is too little data.
     if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
         advice = replace(advice, cpu_request=replace(advice.cpu_request, reasons=(why_no_cpu,)))
     if (why_no_memory := need.missing.get(Target.MEMORY)) is not None:
         advice = replace(advice, memory_request=replace(advice.memory_request, reasons=(why_no_memory,)))
-    quota = _needs_cpu_limits(standing.quotas)
+    quota = _needs_cpu_limits(state.quotas)
     if quota is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
         text = f"no limit would do, but the ResourceQuota {quota.name} asks for one on every container"
         why_kept = Reason("quota-needs-limit", text)
@@ -186,19 +186,19 @@ def _container(
     return replace(advice, evidence=evidence, reasons=_injected(container))
 
 
-def _policy(standing: Standing, sizing: Sizing) -> PolicySettings:
+def _policy(state: WorkloadState, sizing: Sizing) -> PolicySettings:
     """The policy of the workload, within what its namespace's quotas ask for."""
-    if sizing.policy.cpu_limit == "unset" and _needs_cpu_limits(standing.quotas) is not None:
+    if sizing.policy.cpu_limit == "unset" and _needs_cpu_limits(state.quotas) is not None:
         return replace(sizing.policy, cpu_limit="keep")
     return sizing.policy
 
 
-def _around(container: Container, standing: Standing, sizing: Sizing) -> Surroundings:
+def _around(container: Container, state: WorkloadState, sizing: Sizing) -> Surroundings:
     return Surroundings(
-        autoscalers=standing.autoscalers,
-        shares_pod=sum(one.role is not Role.INIT for one in standing.allocation.containers) > 1,
-        limit_range=standing.limit_range,
-        no_memory_cut=_held_for_jvm(container, standing, sizing),
+        autoscalers=state.autoscalers,
+        shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
+        limit_range=state.limit_range,
+        no_memory_cut=_held_for_jvm(container, state, sizing),
     )
 
 
@@ -230,20 +230,20 @@ def _injected(container: Container) -> tuple[Reason, ...]:
     return (Reason("injected", text),)
 
 
-def _unseen(container: Container, standing: Standing, history: WorkloadHistory) -> Reason:
+def _unseen(container: Container, state: WorkloadState, history: WorkloadHistory) -> Reason:
     """Why a container that could be sized has no history."""
     if not history.containers:
         text = "no sample of any of its containers in the window: it has gone, never ran, or is not scraped"
     else:
         seen = ", ".join(sorted(history.containers))
         text = f"no sample of {container.name} in the window; there are some of {seen}"
-    if standing.allocation.replicas == 0:
+    if state.allocation.replicas == 0:
         text += "; it stands at 0 replicas"
     return Reason("no-history", text)
 
 
-def _held_for_jvm(container: Container, standing: Standing, sizing: Sizing) -> Reason | None:
-    if sizing.allow_jvm_cut or container.name not in standing.jvm:
+def _held_for_jvm(container: Container, state: WorkloadState, sizing: Sizing) -> Reason | None:
+    if sizing.allow_jvm_cut or container.name not in state.jvm:
         return None
     text = (
         f"{container.name} runs a Java virtual machine, whose heap is sized from the memory it is given and does not "
@@ -267,29 +267,29 @@ def _evidence(container: Container, history: WorkloadHistory, settings: FleetSet
 # --- the workload ----------------------------------------------------------------------------------------------------
 
 
-def _with_containers(standing: Standing, history: WorkloadHistory) -> tuple[Allocation, tuple[Reason, ...]]:
+def _with_containers(state: WorkloadState, history: WorkloadHistory) -> tuple[Allocation, tuple[Reason, ...]]:
     """The allocation with at least one container: from the history, else named like the workload; and that it is so."""
-    current = standing.allocation
-    if current.autoscaler is None and standing.autoscalers:
-        current = replace(current, autoscaler=standing.autoscalers[0])
+    current = state.allocation
+    if current.autoscaler is None and state.autoscalers:
+        current = replace(current, autoscaler=state.autoscalers[0])
     if current.containers:
         return current, ()
     names = sorted(history.containers)
     if not names:
-        text = f"nobody knows its containers: {standing.workload.name!r} is a guess"
-        guessed = (Container(standing.workload.name, is_main=True),)
+        text = f"nobody knows its containers: {state.workload.name!r} is a guess"
+        guessed = (Container(state.workload.name, is_main=True),)
         return replace(current, containers=guessed), (Reason("container-guessed", text),)
-    main, how = choose_main_container(names, standing.workload.name, order="by name")
+    main, how = choose_main_container(names, state.workload.name, order="by name")
     text = f"its template is not known; containers are those that were scraped, the main one {main} ({how})"
     containers = tuple(Container(name, is_main=name == main) for name in names)
     return replace(current, containers=containers), (Reason("containers-from-history", text),)
 
 
-def _remarks(standing: Standing, history: WorkloadHistory, settings: FleetSettings) -> Iterable[Reason]:
+def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSettings) -> Iterable[Reason]:
     """What is odd about the workload as a whole."""
-    current = standing.allocation
-    yield from filter(None, (unmeasured(scaler, current.containers) for scaler in standing.autoscalers))
-    yield from _kind_remarks(standing)
+    current = state.allocation
+    yield from filter(None, (unmeasured(scaler, current.containers) for scaler in state.autoscalers))
+    yield from _kind_remarks(state)
     known = {container.name for container in current.containers}
     gone = sorted(set(history.containers) - known)
     if gone:
@@ -302,7 +302,7 @@ def _remarks(standing: Standing, history: WorkloadHistory, settings: FleetSettin
     if not known_windows:
         return
     start, end = min(one.start for one in known_windows), max(one.end for one in known_windows)
-    is_job = standing.workload.kind in JOB_KINDS
+    is_job = state.workload.kind in JOB_KINDS
     if start - window.start > max(window.step, timedelta(hours=1)) and not is_job:
         yield Reason("window-short", _short_window(window, start, end))
     if window.end - end > _GONE_AFTER and not is_job:
@@ -310,14 +310,14 @@ def _remarks(standing: Standing, history: WorkloadHistory, settings: FleetSettin
         yield Reason("last-seen", text)
 
 
-def _kind_remarks(standing: Standing) -> Iterable[Reason]:
-    if standing.workload.kind == "Job":
+def _kind_remarks(state: WorkloadState) -> Iterable[Reason]:
+    if state.workload.kind == "Job":
         text = "a Job's pod template cannot be changed: the numbers are for where it is made"
         yield Reason("job-immutable", text)
-    if standing.known_by == "prometheus":
+    if state.known_by == "prometheus":
         text = "known from Prometheus alone: annotations, LimitRange and image are as far as kube-state-metrics tells"
         yield Reason("known-by-prometheus", text)
-    on_both = {scaler.resource for scaler in standing.autoscalers if scaler.is_utilisation}
+    on_both = {scaler.resource for scaler in state.autoscalers if scaler.is_utilisation}
     if Target.CPU in on_both and Target.MEMORY in on_both:
         yield Reason("autoscaler-several", "its HPA scales on CPU and on memory: the one that asks for more pods rules")
 

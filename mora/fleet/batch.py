@@ -27,14 +27,14 @@ class Said:
 
     amount: float
     confidence: float
-    holds: int
+    windows: int
 
 
 Bounds = Mapping[str, Mapping[Target, Said]]
 """Container -> what is said of it; without the targets of which not a sample is known."""
 
 
-def bounds_of(histories: Sequence[WorkloadHistory], hold: timedelta) -> list[Bounds]:
+def bounds_of(histories: Sequence[WorkloadHistory], horizon: timedelta) -> list[Bounds]:
     """What mora/bounds says of every container of some histories, in their order."""
     found: list[dict[str, dict[Target, Said]]] = [{name: {} for name in one.containers} for one in histories]
     for window in dict.fromkeys(one.window for one in histories):
@@ -45,7 +45,7 @@ def bounds_of(histories: Sequence[WorkloadHistory], hold: timedelta) -> list[Bou
             part = rows[start : start + AT_ONCE]
             for target in (Target.CPU, Target.MEMORY):
                 use = np.array([_use(histories[number], name, target) for number, name in part])
-                for (number, name), said in zip(part, _said(use, window, target, hold), strict=True):
+                for (number, name), said in zip(part, _said(use, window, target, horizon), strict=True):
                     if said is not None:
                         found[number][name][target] = said
     return list(found)
@@ -56,16 +56,16 @@ def _use(history: WorkloadHistory, name: str, target: Target) -> Floats:
     return one.cpu_cores if target is Target.CPU else one.mem_bytes
 
 
-def _said(use: Floats, window: Window, target: Target, hold: timedelta) -> list[Said | None]:
+def _said(use: Floats, window: Window, target: Target, horizon: timedelta) -> list[Said | None]:
     """use: shape (containers, samples)."""
-    step_seconds, hold_seconds = window.step.total_seconds(), hold.total_seconds()
+    step_seconds, horizon_seconds = window.step.total_seconds(), horizon.total_seconds()
     rule = cpu_bounds_many if target is Target.CPU else memory_bounds_many
     count = use.shape[1]
-    found = rule(use, step_seconds=step_seconds, decisions=np.array([count]), hold_seconds=hold_seconds)
+    found = rule(use, step_seconds=step_seconds, decisions=np.array([count]), horizon_seconds=horizon_seconds)
     is_known = ~np.isnan(use)
     first = np.where(is_known.any(axis=1), is_known.argmax(axis=1), count)
-    holds = ((count - first) * step_seconds // hold_seconds).astype(int)
+    windows = ((count - first) * step_seconds // horizon_seconds).astype(int)
     return [
         None if np.isnan(request) else Said(float(request), float(confidence), int(whole))
-        for request, confidence, whole in zip(found.requests[:, 0], found.confidence[:, 0], holds, strict=True)
+        for request, confidence, whole in zip(found.requests[:, 0], found.confidence[:, 0], windows, strict=True)
     ]

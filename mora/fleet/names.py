@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable, Sequence
 
-from mora.domain import API_VERSIONS, Standing, Workload
+from mora.domain import API_VERSIONS, Workload, WorkloadState
 from mora.errors import BadInput
 
 # As kubectl takes them.
@@ -31,20 +31,20 @@ def names_a_kind(name: str) -> bool:
     return name.partition("/")[0].lower() in _KINDS and "/" in name
 
 
-def choose(standings: Sequence[Standing], names: Sequence[str]) -> list[Standing]:
+def choose(states: Sequence[WorkloadState], names: Sequence[str]) -> list[WorkloadState]:
     """The workloads that the names mean, in the order of `standings`; all without names.
 
     Raises BadInput for a name that means none, with the nearest there is.
     """
     if not names:
-        return list(standings)
+        return list(states)
     chosen: set[Workload] = set()
     for name in names:
-        meant = [standing.workload for standing in standings if _is_meant(standing.workload, name)]
+        meant = [state.workload for state in states if _is_meant(state.workload, name)]
         if not meant:
-            raise _none_of(name, standings)
+            raise _none_of(name, states)
         chosen.update(meant)
-    return [standing for standing in standings if standing.workload in chosen]
+    return [state for state in states if state.workload in chosen]
 
 
 def _is_meant(workload: Workload, name: str) -> bool:
@@ -55,32 +55,32 @@ def _is_meant(workload: Workload, name: str) -> bool:
     return not slash or (workload.kind == kind if kind else workload.namespace == front)
 
 
-def _none_of(name: str, standings: Sequence[Standing]) -> BadInput:
-    known = {f"{one.workload.kind.lower()}/{one.workload.name}" for one in standings}
+def _none_of(name: str, states: Sequence[WorkloadState]) -> BadInput:
+    known = {f"{one.workload.kind.lower()}/{one.workload.name}" for one in states}
     last = name.rpartition("/")[2]
-    near = difflib.get_close_matches(last, [one.workload.name for one in standings], n=3, cutoff=0.5)
+    near = difflib.get_close_matches(last, [one.workload.name for one in states], n=3, cutoff=0.5)
     shown = [entry for entry in sorted(known) if entry.partition("/")[2] in near] or sorted(known)[:10]
     return BadInput(
-        f"There is no workload {name!r} among the {len(standings)} that were found.",
+        f"There is no workload {name!r} among the {len(states)} that were found.",
         hint=f"There is: {', '.join(shown)}." if shown else "Is it the right namespace? Name it with -n, or give -A.",
     )
 
 
-def labelled(standings: Iterable[Standing], selector: str) -> list[Standing]:
+def labelled(states: Iterable[WorkloadState], selector: str) -> list[WorkloadState]:
     """Those whose labels a selector (key=value, key!=value, key; with commas) matches, where no API server chose.
 
     Raises BadInput for another form, and where no labels are known at all: kube-state-metrics exports those that it
     was told to only.
     """
-    found = list(standings)
+    found = list(states)
     wanted = [_requirement(part) for part in selector.split(",")]
-    if found and not any(standing.labels for standing in found):
+    if found and not any(state.labels for state in found):
         raise BadInput(
             "Prometheus knows no labels of workloads, so -l cannot choose among them.",
             hint="Let kube-state-metrics export them (--metric-labels-allowlist=deployments=[app]), ask the Kubernetes "
             "API (without --no-kubernetes), or name the workloads.",
         )
-    return [standing for standing in found if all(_holds(standing, *requirement) for requirement in wanted)]
+    return [state for state in found if all(_holds(state, *requirement) for requirement in wanted)]
 
 
 def _requirement(text: str) -> tuple[str, str | None, str]:
@@ -90,9 +90,9 @@ def _requirement(text: str) -> tuple[str, str | None, str]:
     return match["key"], match["how"], match["value"] or ""
 
 
-def _holds(standing: Standing, key: str, how: str | None, value: str) -> bool:
+def _holds(state: WorkloadState, key: str, how: str | None, value: str) -> bool:
     # kube-state-metrics writes what PromQL cannot hold as an underscore: app.kubernetes.io/name.
-    label = standing.labels.get(key, standing.labels.get(re.sub(r"\W", "_", key, flags=re.ASCII)))
+    label = state.labels.get(key, state.labels.get(re.sub(r"\W", "_", key, flags=re.ASCII)))
     if how is None:
         return label is not None
     return (label == value) != (how == "!=")

@@ -20,7 +20,7 @@ from mora.features import six_digits
 from mora.fleet.batch import Said
 from mora.fleet.evidence import Floats, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
-from mora.model.next_hold import words_of
+from mora.model.observed_demand import words_of
 from mora.quantities import format_duration, readable_bytes, readable_cores
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
 
@@ -51,7 +51,7 @@ def need_of(
     window: Window,
     *,
     said: Mapping[Target, Said],
-    hold: timedelta,
+    horizon: timedelta,
     sizing: Sizing,
 ) -> Need:
     """What a container needs, from its history alone (spans that are excluded are NaN in it already).
@@ -62,7 +62,7 @@ def need_of(
     cpu, memory = (
         _of_runs(history, window, target, sizing)
         if is_job
-        else _of_hold(history, window, target, said=said.get(target), hold=hold, sizing=sizing)
+        else _of_horizon(history, window, target, said=said.get(target), horizon=horizon, sizing=sizing)
         for target in (Target.CPU, Target.MEMORY)
     )
     demand = Demand(
@@ -84,13 +84,13 @@ def need_of(
 # --- what runs all the time ------------------------------------------------------------------------------------------
 
 
-def _of_hold(
+def _of_horizon(
     history: ContainerHistory,
     window: Window,
     target: Target,
     *,
     said: Said | None,
-    hold: timedelta,
+    horizon: timedelta,
     sizing: Sizing,
 ) -> TargetDemand | Reason:
     use = _use(history, target)
@@ -100,7 +100,7 @@ def _of_hold(
         return refused
     recent = use[-_count(_WEEK, window) - _quiet(use) :]
     known = recent[~np.isnan(recent)]
-    bound, peak, reasons = said.amount, float(known.max()), [_bound_reason(said, target, hold)]
+    bound, peak, reasons = said.amount, float(known.max()), [_bound_reason(said, target, horizon)]
     factor = sizing.cpu_factor if target is Target.CPU else sizing.memory_factor
     if factor > 1:
         text = f"with the margin that is asked for, x {factor:g} = {_readable(target, bound * factor)}"
@@ -118,21 +118,25 @@ def _of_hold(
         peak = bound if target is Target.CPU else peak
         reasons.append(Reason("at-least-limit", held.words))
     return TargetDemand(
-        centre=six_digits(float(known[-_count(hold, window) :].mean())),
+        point_forecast=six_digits(float(known[-_count(horizon, window) :].mean())),
         bound=six_digits(bound),
         peak=six_digits(peak),
         confidence=said.confidence,
-        holds=said.holds,
+        windows=said.windows,
         pinned=held is not None,
         reasons=tuple(reasons),
         takes_buffer=False,
     )
 
 
-def _bound_reason(said: Said, target: Target, hold: timedelta) -> Reason:
+def _bound_reason(said: Said, target: Target, horizon: timedelta) -> Reason:
     promise = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
-    past = f"{said.holds} such hold{'' if said.holds == 1 else 's'} of its own past" if said.holds else "less than one"
-    text = f"bound {_readable(target, said.amount)} for the next {words_of(hold)} ({promise}), learnt from {past}"
+    past = (
+        f"{said.windows} such hold{'' if said.windows == 1 else 's'} of its own past"
+        if said.windows
+        else "less than one"
+    )
+    text = f"bound {_readable(target, said.amount)} for the next {words_of(horizon)} ({promise}), learnt from {past}"
     return Reason("bound", text)
 
 
@@ -186,11 +190,11 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
     if held is not None:
         reasons.append(Reason("at-least-limit", held.words))
     return TargetDemand(
-        centre=six_digits(peak),
+        point_forecast=six_digits(peak),
         bound=six_digits(bound),
         peak=six_digits(peak),
         confidence=runs / (runs + 1),
-        holds=runs,
+        windows=runs,
         pinned=held is not None,
         reasons=tuple(reasons),
         takes_buffer=target is Target.MEMORY,

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
-from mora.domain import Standing, Workload, check_name
+from mora.domain import Workload, WorkloadState, check_name
 from mora.errors import BadInput, MoraError
 from mora.quantities import parse_cpu, parse_memory, parse_ratio
 
@@ -195,20 +195,20 @@ def _one(name: str, table: object, section: str) -> Overrides:
 # --- annotations -----------------------------------------------------------------------------------------------------
 
 
-def annotated(standing: Standing) -> Overrides:
+def annotated(state: WorkloadState) -> Overrides:
     """What the workload's own annotations want; BadInput names the workload and the annotation."""
-    said = {name.removeprefix(PREFIX): value for name, value in standing.annotations.items() if name.startswith(PREFIX)}
+    said = {name.removeprefix(PREFIX): value for name, value in state.annotations.items() if name.startswith(PREFIX)}
     said = {key: value for key, value in said.items() if not key.startswith((_HELM_PATH, _INTERNAL))}
-    return parse_overrides(said, lambda key: f"{words_for(standing.workload)}: annotation {PREFIX}{key}")
+    return parse_overrides(said, lambda key: f"{words_for(state.workload)}: annotation {PREFIX}{key}")
 
 
-def helm_paths(standings: Iterable[Standing]) -> dict[str, str]:
+def helm_paths(states: Iterable[WorkloadState]) -> dict[str, str]:
     """Where a chart's values hold a container's resources: "namespace/workload/container" -> values path."""
     prefix = PREFIX + _HELM_PATH
     return {
-        f"{standing.workload.namespace}/{standing.workload.name}/{name.removeprefix(prefix)}": path
-        for standing in standings
-        for name, path in standing.annotations.items()
+        f"{state.workload.namespace}/{state.workload.name}/{name.removeprefix(prefix)}": path
+        for state in states
+        for name, path in state.annotations.items()
         if name.startswith(prefix)
     }
 

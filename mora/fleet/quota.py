@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mora.domain import Quota, Reason, Recommendation, Role, Standing
+from mora.domain import Quota, Reason, Recommendation, Role, WorkloadState
 from mora.fleet.need import JOB_KINDS
 from mora.quantities import format_cpu, format_memory
 
@@ -18,12 +18,12 @@ _NAMES: Mapping[str, str] = {
 }
 
 
-def with_quotas(advice: Sequence[Recommendation], standings: Sequence[Standing]) -> list[Recommendation]:
+def with_quotas(advice: Sequence[Recommendation], states: Sequence[WorkloadState]) -> list[Recommendation]:
     """The advice of one namespace, with what its quotas have no room for said of those that would grow.
 
     Counted are the pods that run now (replicas; a DaemonSet's where known), not those of jobs, which come and go.
     """
-    quotas = {quota.name: quota for standing in standings for quota in standing.quotas}
+    quotas = {quota.name: quota for state in states for quota in state.quotas}
     added: dict[int, list[Reason]] = {number: [] for number in range(len(advice))}
     for quota in quotas.values():
         for name in _NAMES:

@@ -8,7 +8,7 @@ from datetime import timedelta
 from types import MappingProxyType
 from typing import Any
 
-from mora.domain import Reason, Standing
+from mora.domain import Reason, WorkloadState
 from mora.errors import BadInput
 from mora.fleet.overrides import Overrides, annotated, key_of, words_for
 from mora.fleet.spans import Span
@@ -32,7 +32,7 @@ class FleetSettings:
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
-    hold: timedelta = timedelta(hours=24)
+    horizon: timedelta = timedelta(hours=24)
     excluded: tuple[Span, ...] = ()
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
@@ -63,14 +63,14 @@ class Sizing:
 _POLICY_FIELDS = frozenset(item.name for item in fields(PolicySettings))
 
 
-def sizing_of(standing: Standing, settings: FleetSettings) -> Sizing:
+def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
     """What holds for one workload: [workloads] > annotation > [namespaces] > the settings of the run.
 
     Raises BadInput naming the workload and what is wrong with it.
     """
-    workload = standing.workload
+    workload = state.workload
     wanted = settings.workloads.get(f"{workload.namespace}/{workload.name}", Overrides())
-    wanted = wanted.over(annotated(standing)).over(settings.namespaces.get(workload.namespace, Overrides()))
+    wanted = wanted.over(annotated(state)).over(settings.namespaces.get(workload.namespace, Overrides()))
     said = wanted.said
     try:
         policy = replace(settings.policy, **{name: value for name, value in said.items() if name in _POLICY_FIELDS})
@@ -90,12 +90,12 @@ def sizing_of(standing: Standing, settings: FleetSettings) -> Sizing:
     )
 
 
-def check_overrides(standings: Sequence[Standing], settings: FleetSettings) -> None:
+def check_overrides(states: Sequence[WorkloadState], settings: FleetSettings) -> None:
     """Raise one BadInput that tells everything that is wrong with the overrides, before anything is asked."""
     wrong = []
-    for standing in standings:
+    for state in states:
         try:
-            sizing_of(standing, settings)
+            sizing_of(state, settings)
         except BadInput as error:
             wrong.append(error)
     if wrong:

@@ -8,12 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from mora.domain import Demand, Reason, Recommendation, Reporter, Silent, Standing, Window, Workload, WorkloadHistory
+from mora.domain import Demand, Reason, Recommendation, Window, Workload, WorkloadHistory, WorkloadState
 from mora.fleet.advise import advise
 from mora.fleet.batch import AT_ONCE, bounds_of
 from mora.fleet.evidence import without
 from mora.fleet.quota import with_quotas
 from mora.fleet.settings import FleetSettings
+from mora.seams import Reporter, Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,10 +26,10 @@ class Modelled:
     remarks: tuple[Reason, ...] = ()
 
 
-Ask = Callable[[Standing], Modelled]
+Ask = Callable[[WorkloadState], Modelled]
 
 
-def no_models(standing: Standing) -> Modelled:
+def no_models(state: WorkloadState) -> Modelled:
     """Where no model is at hand."""
     return Modelled()
 
@@ -39,9 +40,9 @@ class _Run:
 
     settings: FleetSettings
     ask: Ask
-    waiting: dict[Workload, Standing]
+    waiting: dict[Workload, WorkloadState]
     batch: list[WorkloadHistory] = field(default_factory=list)
-    sized: dict[str, list[tuple[Standing, Recommendation]]] = field(default_factory=dict)
+    sized: dict[str, list[tuple[WorkloadState, Recommendation]]] = field(default_factory=dict)
 
     def take(self, history: WorkloadHistory) -> None:
         self.batch.append(without(history, self.settings.excluded))
@@ -50,13 +51,13 @@ class _Run:
 
     def size(self) -> None:
         """Size what has been gathered."""
-        for history, bounds in zip(self.batch, bounds_of(self.batch, self.settings.hold), strict=True):
-            standing = self.waiting.pop(history.workload)
-            said = self.ask(standing)
-            advice = advise(standing, history, self.settings, bounds=bounds, model=said.demand, remarks=said.remarks)
+        for history, bounds in zip(self.batch, bounds_of(self.batch, self.settings.horizon), strict=True):
+            state = self.waiting.pop(history.workload)
+            said = self.ask(state)
+            advice = advise(state, history, self.settings, bounds=bounds, model=said.demand, remarks=said.remarks)
             if advice.basis == "model":
                 advice = replace(advice, model_digest=said.digest)
-            self.sized.setdefault(standing.workload.namespace, []).append((standing, advice))
+            self.sized.setdefault(state.workload.namespace, []).append((state, advice))
         self.batch.clear()
 
     def give(self) -> Iterator[Recommendation]:
@@ -64,11 +65,11 @@ class _Run:
         open_namespaces = {workload.namespace for workload in self.waiting}
         for namespace in [name for name in self.sized if name not in open_namespaces]:
             done = sorted(self.sized.pop(namespace), key=lambda pair: pair[0].workload)
-            yield from with_quotas([advice for _, advice in done], [standing for standing, _ in done])
+            yield from with_quotas([advice for _, advice in done], [state for state, _ in done])
 
 
 def stream(
-    standings: Sequence[Standing],
+    states: Sequence[WorkloadState],
     histories: Iterable[WorkloadHistory],
     window: Window,
     settings: FleetSettings,
@@ -80,7 +81,7 @@ def stream(
 
     histories: one per standing, in any order; of one that none came for, it is said that nothing is known of it.
     """
-    run = _Run(settings, ask, {standing.workload: standing for standing in standings})
+    run = _Run(settings, ask, {state.workload: state for state in states})
     reporter, total = reporter or Silent(), len(run.waiting)
     given = 0
     for history in histories:

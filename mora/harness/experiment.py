@@ -21,7 +21,7 @@ import pandas as pd
 
 from mora import __version__
 from mora.dataset import assess_quality, unify, write_experiment
-from mora.domain import Allocation, Cluster, MetricSource, Observation, Quality, Reporter, Silent, Window, Workload
+from mora.domain import Allocation, Observation, Quality, Window, Workload
 from mora.errors import BadConfig, BadInput, MoraError
 from mora.harness.ledger import Ledger, latest_run_id, locked
 from mora.harness.load import LoadFigures, LoadRecord, LocustRun, check_url, is_loopback
@@ -35,6 +35,7 @@ from mora.harness.restore import (
     refuse_unrestored,
     remember,
 )
+from mora.seams import Cluster, MetricSource, Reporter, Silent
 
 # Locust's record of the last second is written a few milliseconds after it.
 _RECORD_SECONDS = 0.3

@@ -11,11 +11,12 @@ from pathlib import Path
 import pandas as pd
 
 from mora.dataset import assess_quality, last_resources, list_services, read_cards, unify, write_experiment
-from mora.domain import MetricSource, Observation, Reporter, Silent, Window, Workload
+from mora.domain import Observation, Window, Workload
 from mora.errors import BadDataset, NotEnoughData, SourceUnavailable
 from mora.harness.experiment import observation_card
 from mora.harness.ledger import locked
 from mora.metrics import OBSERVED_SCENARIO
+from mora.seams import MetricSource, Reporter, Silent
 
 # Whether a workload was there at all; restarts, for one, are answered with 0 where nothing ran.
 _PRESENCE = ["cpu_cores_value", "mem_bytes_value", "replica_count_value"]

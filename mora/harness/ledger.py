@@ -18,9 +18,10 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
-from mora.dataset import discard_experiment, is_finished, json_text, write_files
+from mora.dataset import discard_experiment, is_finished
 from mora.domain import Workload
 from mora.errors import BadInput, MoraError
+from mora.files import json_text, write_files
 from mora.harness.plan import Cell, Plan
 
 _SCHEMA_VERSION = 1

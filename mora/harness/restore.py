@@ -15,9 +15,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mora.dataset import json_text, write_files
-from mora.domain import Allocation, Cluster, Resources, Workload
+from mora.domain import Allocation, Resources, Workload
 from mora.errors import ClusterError, MoraError
+from mora.files import json_text, write_files
+from mora.seams import Cluster
 
 _SCHEMA_VERSION = 1
 _RUNS, _FILE = ".runs", "restore.json"
@@ -166,15 +167,15 @@ def _put_back(cluster: Cluster, original: Original, *, dry_run: bool) -> str:
         now = cluster.allocation(workload)
     except NotFound:
         return f"{name} is no longer there; nothing to put back"
-    standing = _original(workload, now)
-    changed = [one for one, was in original.resources.items() if standing.resources.get(one, was) != was]
+    state = _original(workload, now)
+    changed = [one for one, was in original.resources.items() if state.resources.get(one, was) != was]
     aside = f" (requests or limits of {', '.join(changed)} were changed since, not by MOrA: left)" if changed else ""
-    if standing.replicas == original.replicas:
+    if state.replicas == original.replicas:
         return f"{name} has {original.replicas} replicas, as before{aside}"
     if not dry_run:
         cluster.apply(workload, Allocation(original.replicas))
     verb = "would go" if dry_run else "goes"
-    return f"{name} {verb} from {standing.replicas} back to {original.replicas} replicas{aside}"
+    return f"{name} {verb} from {state.replicas} back to {original.replicas} replicas{aside}"
 
 
 # --- the file --------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mora.domain import Reason, Target
-from mora.fusion import LEAST_HOLDS_TO_JUDGE, NAIVE, Weights, choose_weights, confidence, conformal_multiplier
+from mora.fusion import MIN_WINDOWS_TO_JUDGE, NAIVE, Weights, choose_weights, confidence, conformal_multiplier
 from mora.model.settings import PRIOR_RATE, TrainSettings
 from mora.policies import PolicySettings
 
@@ -22,7 +22,7 @@ Role = Literal["choose", "score"]
 
 
 @dataclass(frozen=True, slots=True)
-class Hold:
+class ValidationWindow:
     """One held-out stretch of one target: what each part said before it, and what it then took.
 
     parts: forecaster -> level, in the target's unit; a part that cannot speak of this hold is missing.
@@ -51,18 +51,18 @@ class Calibration:
     target: Target
     shares: Mapping[str, float]
     multiplier: float
-    multiplier_holds: int
+    multiplier_windows: int
     is_prior: bool
     kept: int
-    holds: int
+    windows: int
     prior: float
     reasons: tuple[Reason, ...] = ()
 
     @property
     def confidence(self) -> float:
-        return confidence(self.kept, self.holds, self.prior)
+        return confidence(self.kept, self.windows, self.prior)
 
-    def centre(self, parts: Mapping[str, float]) -> float:
+    def point_forecast(self, parts: Mapping[str, float]) -> float:
         return blend(self.shares, parts)
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,21 +89,21 @@ def blend(shares: Mapping[str, float], parts: Mapping[str, float]) -> float:
     return sum(share / total * parts[name] for name, share in speaking.items())
 
 
-def request(target: Target, centre: float, bound: float, floor: float, policy: PolicySettings) -> float:
+def request(target: Target, point_forecast: float, bound: float, floor: float, policy: PolicySettings) -> float:
     """What the default policy asks for from these figures, before caps, steps and rounding."""
     buffer = policy.cpu_buffer if target is Target.CPU else policy.memory_buffer
-    return max(centre * buffer, bound, floor)
+    return max(point_forecast * buffer, bound, floor)
 
 
 def calibrate(
     target: Target,
-    holds: Sequence[Hold],
+    windows: Sequence[ValidationWindow],
     *,
     prior_multiplier: float,
     settings: TrainSettings,
     subject: str | None = None,
     failed: Sequence[str] = (),
-    half_life_holds: float | None = None,
+    half_life_windows: float | None = None,
     plain: Sequence[str] = (),
 ) -> Calibration:
     """Weights and bound from the holds that choose, the promise from those that score.
@@ -113,27 +113,33 @@ def calibrate(
     half_life_holds: holds follow each other in time, and one this much older weighs half for the bound; then a hold
         that has been scored helps to bound those that begin after its end. None: no order; what scores bounds nothing.
     """
-    choosing = [hold for hold in holds if hold.role == "choose"]
-    scoring = [hold for hold in holds if hold.role == "score"]
+    choosing = [horizon for horizon in windows if horizon.role == "choose"]
+    scoring = [horizon for horizon in windows if horizon.role == "score"]
     weights = weights_of(target, choosing, settings, subject or target.value, failed=failed, plain=plain)
 
-    def bound(basis: Sequence[Hold], newest: float) -> tuple[float, int, bool]:
+    def bound(basis: Sequence[ValidationWindow], newest: float) -> tuple[float, int, bool]:
         """The multiplier from these holds for one of age `newest`, how many they are, and whether they are too few."""
-        aged = None if half_life_holds is None else [0.5 ** ((hold.age - newest) / half_life_holds) for hold in basis]
-        centres = [blend(weights.shares, hold.parts) for hold in basis]
-        needed = [hold.needed for hold in basis]
-        found, used = conformal_multiplier(needed, centres, weights=aged, prior=prior_multiplier)
+        aged = (
+            None
+            if half_life_windows is None
+            else [0.5 ** ((horizon.age - newest) / half_life_windows) for horizon in basis]
+        )
+        point_forecasts = [blend(weights.shares, horizon.parts) for horizon in basis]
+        needed = [horizon.needed for horizon in basis]
+        found, used = conformal_multiplier(needed, point_forecasts, weights=aged, prior=prior_multiplier)
         return found, used, _is_infinite(used, aged)
 
-    in_time = half_life_holds is not None
+    in_time = half_life_windows is not None
     multiplier, used, is_prior = bound([*choosing, *scoring] if in_time else choosing, 0.0)
     policy = PolicySettings()
     kept = 0
-    for hold in scoring:
-        before = [other for other in holds if other.age >= hold.age + 1.0 - 1e-9] if in_time else choosing
-        own_multiplier = bound(before, hold.age)[0]
-        centre = blend(weights.shares, hold.parts)
-        kept += request(target, centre, centre * own_multiplier, hold.floor, policy) >= hold.needed * (1 - 1e-9)
+    for horizon in scoring:
+        before = [other for other in windows if other.age >= horizon.age + 1.0 - 1e-9] if in_time else choosing
+        own_multiplier = bound(before, horizon.age)[0]
+        point_forecast = blend(weights.shares, horizon.parts)
+        kept += request(
+            target, point_forecast, point_forecast * own_multiplier, horizon.floor, policy
+        ) >= horizon.needed * (1 - 1e-9)
     reasons = list(weights.reasons)
     if is_prior:
         reasons.append(
@@ -166,7 +172,7 @@ def _is_infinite(used: int, weights: Sequence[float] | None) -> bool:
 
 def weights_of(
     target: Target,
-    choosing: Sequence[Hold],
+    choosing: Sequence[ValidationWindow],
     settings: TrainSettings,
     subject: str,
     *,
@@ -178,16 +184,16 @@ def weights_of(
     """
     names = [name for name in dict.fromkeys((*settings.weights, NAIVE, *plain)) if name not in failed]
     # A plain forecast that is mute on some of them (a week's median in the first days) is left out, not the holds.
-    names = [name for name in names if name not in plain or all(name in hold.parts for hold in choosing)]
-    complete = [hold for hold in choosing if all(name in hold.parts for name in names)]
-    if plain and len(complete) < LEAST_HOLDS_TO_JUDGE:
+    names = [name for name in names if name not in plain or all(name in horizon.parts for horizon in choosing)]
+    complete = [horizon for horizon in choosing if all(name in horizon.parts for name in names)]
+    if plain and len(complete) < MIN_WINDOWS_TO_JUDGE:
         text = (
             f"{len(complete)} held-out stretches are too few to weigh forecasts of {subject}: the mean of the last "
             "hold stands in"
         )
         return Weights({NAIVE: 1.0}, (Reason("few-holds-to-weigh", text),))
-    errors = {name: [abs(hold.parts[name] - hold.truth) for hold in complete] for name in names}
-    values = {name: [hold.parts[name] for hold in complete] for name in names}
+    errors = {name: [abs(horizon.parts[name] - horizon.truth) for horizon in complete] for name in names}
+    values = {name: [horizon.parts[name] for horizon in complete] for name in names}
     return choose_weights(
         target,
         errors,
@@ -195,6 +201,6 @@ def weights_of(
         subject=subject,
         learnt=settings.learn_weights and bool(complete),
         values=values,
-        truth=[hold.truth for hold in complete],
+        truth=[horizon.truth for horizon in complete],
         plain=plain,
     )

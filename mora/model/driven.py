@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mora.backtest import needed_cpu_cores, needed_memory_bytes
-from mora.domain import Load, Reason, Reporter, Slo, Target
+from mora.domain import Load, Reason, Slo, Target
 from mora.errors import NotEnoughData
 from mora.features import (
     HIGH_QUANTILE,
@@ -39,10 +39,11 @@ from mora.forecasters.lstm import LstmForecaster
 from mora.forecasters.naive import last_window
 from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import NAIVE
-from mora.model.calibration import Calibration, Hold, calibrate
+from mora.model.calibration import Calibration, ValidationWindow, calibrate
 from mora.model.report import tabulate
 from mora.model.settings import PRIOR_MULTIPLIER_DRIVEN, PRIOR_RATE, TrainSettings
 from mora.response import LoadResponse, Run
+from mora.seams import Reporter
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -339,9 +340,9 @@ def _calibrate_cells(
         target: calibrate(
             target,
             [
-                hold
+                horizon
                 for name, parts in sorted(parts_without.items())
-                if (hold := _hold(lesson, name, target, parts)) is not None
+                if (horizon := _validation_window(lesson, name, target, parts)) is not None
             ],
             prior_multiplier=PRIOR_MULTIPLIER_DRIVEN[target],
             settings=lesson.settings,
@@ -354,7 +355,7 @@ def _calibrate_cells(
     return found
 
 
-def _hold(lesson: _Lesson, name: str, target: Target, parts: Parts) -> Hold | None:
+def _validation_window(lesson: _Lesson, name: str, target: Target, parts: Parts) -> ValidationWindow | None:
     """One left-out run as a held-out stretch; None where it was held at a limit, so that its need is not known."""
     run = lesson.runs[name]
     if is_pinned(run, target) or not parts.response.runs_of(run.scenario):
@@ -365,7 +366,7 @@ def _hold(lesson: _Lesson, name: str, target: Target, parts: Parts) -> Hold | No
     if target is Target.MEMORY:
         floor = max(floor, memory_peak(parts.response, load, run.replicas))
     whole = lesson.named[name].values[TARGET_COLUMNS[target]]
-    return Hold(
+    return ValidationWindow(
         name=name,
         role="choose" if name in lesson.split.choose else "score",
         parts=parts.levels(target, load, run.replicas),
@@ -395,7 +396,7 @@ def _calibrate_replicas(lesson: _Lesson, parts_without: Mapping[str, Parts]) -> 
     A run tells that where it had as many replicas as chosen; with fewer it tells only if the SLO was met all the same,
     with more only if it was not. Chosen as by default, with the usual target utilisation; the promise is the SLO.
     """
-    kept = holds = 0
+    kept = windows = 0
     for name in sorted(parts_without):
         run = lesson.runs[name]
         if name not in lesson.split.score or run.latency_p95_seconds is None or run.error_ratio is None:
@@ -407,8 +408,8 @@ def _calibrate_replicas(lesson: _Lesson, parts_without: Mapping[str, Parts]) -> 
         is_met = meets(run, lesson.settings.slo)
         if run.replicas == chosen or (run.replicas < chosen and is_met) or (run.replicas > chosen and not is_met):
             kept += is_met
-            holds += 1
-    return Calibration(Target.REPLICAS, {}, 1.0, 0, False, kept, holds, PRIOR_RATE[Target.REPLICAS])
+            windows += 1
+    return Calibration(Target.REPLICAS, {}, 1.0, 0, False, kept, windows, PRIOR_RATE[Target.REPLICAS])
 
 
 def meets(run: Run, slo: Slo) -> bool:
@@ -436,7 +437,7 @@ def _hold_out_endings(
     prophet.fit_segments(heads, driven=True, seed=lesson.settings.seed, left_out=pinned_names(lesson.response))
     found: dict[Target, Calibration] = {}
     for target in SIZED:
-        holds = []
+        windows = []
         for name, run in sorted(lesson.runs.items()):
             if is_pinned(run, target):
                 continue
@@ -448,10 +449,10 @@ def _hold_out_endings(
                 parts["lstm"] = lesson.outlooks[name]["lstm"][target]
             ahead = lesson.ending(name, target)
             need = needed_cpu_cores(ahead) if target is Target.CPU else needed_memory_bytes(ahead)
-            holds.append(Hold(name, "choose", parts, float(ahead.mean()), need))
+            windows.append(ValidationWindow(name, "choose", parts, float(ahead.mean()), need))
         found[target] = calibrate(
             target,
-            holds,
+            windows,
             prior_multiplier=PRIOR_MULTIPLIER_DRIVEN[target],
             settings=lesson.settings,
             failed=("lstm",) if lstm is None else (),

@@ -23,41 +23,42 @@ from mora.backtest.policy import Series
 from mora.backtest.traces import read_service
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.learning import UNMET_PRICE
-from mora.domain import Reason, Reporter, Target
+from mora.domain import Reason, Target
 from mora.errors import NotEnoughData
 from mora.features import TARGET_COLUMNS, Floats, epoch_seconds
-from mora.forecasters.hold_lstm import SCALE_FREE_COLUMNS, HoldLstm, fit_hold_lstm
-from mora.forecasters.holds import (
+from mora.forecasters.horizon import (
     DAY_SECONDS,
     HOUR_SECONDS,
     PLAIN,
-    HoldGrid,
+    HorizonGrid,
     curve_at,
     fit_curves,
     lay,
     plain_at,
     truth_at,
 )
+from mora.forecasters.horizon_lstm import SCALE_FREE_COLUMNS, HorizonLstm, fit_horizon_lstm
 from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import conformal_multiplier
-from mora.model.calibration import Calibration, Hold, blend, calibrate, weights_of
+from mora.model.calibration import Calibration, ValidationWindow, blend, calibrate, weights_of
 from mora.model.report import Said, tabulate
 from mora.model.settings import PRIOR_MULTIPLIER_OBSERVED, TrainSettings
+from mora.seams import Reporter
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SIZED = (Target.CPU, Target.MEMORY)
 # Holds that are learnt whatever the settings say: what a rollout is worth, and what a resize in place is.
-HOLDS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
+HORIZONS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
 # What comes before such a hold, and the hold itself, must be there for one of each part.
-LEAST_HOLDS = 3
+MIN_WINDOWS = 3
 # Shares of the time: the network is fitted on the first, the next chooses, the rest scores.
 _FIT, _CHOOSE = 0.5, 0.25
 _MOST_ORIGINS = 20
 PROPHET_RENEWED_SECONDS = 7 * DAY_SECONDS
 # A bound follows what changes: after a week of daily holds one weighs half.
-_HALF_LIFE_HOLDS = 7.0
+_HALF_LIFE_WINDOWS = 7.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,15 +77,15 @@ class History:
         """CPU and memory, where they are known."""
         return tuple(target for target in SIZED if not bool(np.isnan(self.columns[TARGET_COLUMNS[target]]).all()))
 
-    def grid(self, hold_seconds: float) -> HoldGrid:
+    def grid(self, horizon_seconds: float) -> HorizonGrid:
         step, start = float(self.series.step_seconds), float(self.series.start)
-        return lay(self.columns, sample_seconds=step, start_seconds=start, hold_seconds=hold_seconds)
+        return lay(self.columns, sample_seconds=step, start_seconds=start, horizon_seconds=horizon_seconds)
 
     def before(self, sample: int) -> History:
         """The same history as it was known before a sample was taken."""
         return History(self.series.before(sample), {name: values[:sample] for name, values in self.columns.items()})
 
-    def sample(self, grid: HoldGrid, row: int) -> int:
+    def sample(self, grid: HorizonGrid, row: int) -> int:
         """The first sample of a row of a grid."""
         seconds = grid.start_seconds + row * grid.step_seconds - self.series.start
         return int(np.ceil(seconds / self.series.step_seconds - 1e-6))
@@ -115,7 +116,7 @@ def history_of_series(series: Series) -> History:
 
 
 @dataclass(frozen=True, slots=True)
-class HoldModel:
+class HorizonModel:
     """What was learnt of one hold: its network, and per target weights and held-out errors.
 
     errors: target -> the table of report.py. learnt_shares: what the weights would be with --learn-weights.
@@ -124,14 +125,14 @@ class HoldModel:
     and over how many "holds"; empty where nothing was held out.
     """
 
-    hold_seconds: float
-    lstm: HoldLstm | None
+    horizon_seconds: float
+    lstm: HorizonLstm | None
     calibrations: Mapping[Target, Calibration]
     errors: Mapping[str, Any]
     learnt_shares: Mapping[Target, Mapping[str, float]]
     bound_costs: Mapping[str, float]
 
-    def parts(self, grid: HoldGrid, target: Target, prophet: ProphetForecaster | None, row: int) -> dict[str, float]:
+    def parts(self, grid: HorizonGrid, target: Target, prophet: ProphetForecaster | None, row: int) -> dict[str, float]:
         """forecaster -> mean use of the hold that begins with a row."""
         said = _said(grid, [row], (target,), self.lstm, lambda _: prophet)
         return {name: value[0] for name, value in said[target][0].items()}
@@ -142,7 +143,7 @@ class ObservedLearning:
     """What training on observed data leaves behind; holds: seconds -> what was learnt of such holds."""
 
     prophet: ProphetForecaster
-    holds: Mapping[int, HoldModel]
+    windows: Mapping[int, HorizonModel]
     samples_filled: int
     reasons: tuple[Reason, ...]
 
@@ -150,39 +151,39 @@ class ObservedLearning:
 def learn(history: History, settings: TrainSettings, reporter: Reporter) -> ObservedLearning:
     """Fit, hold out over time, calibrate. Raises NotEnoughData with what is needed."""
     reasons: list[Reason] = []
-    spans = sorted({*HOLDS_SECONDS, settings.hold.total_seconds()})
+    spans = sorted({*HORIZONS_SECONDS, settings.horizon.total_seconds()})
     known = history.series.sample_count * history.series.step_seconds
-    holds: dict[int, HoldModel] = {}
+    windows: dict[int, HorizonModel] = {}
     curves = _Curves(history, settings.seed)
     for seconds in spans:
         have = known / seconds
-        if have < LEAST_HOLDS or history.series.step_seconds > seconds:
+        if have < MIN_WINDOWS or history.series.step_seconds > seconds:
             text = (
-                f"of {_hours(seconds)} ahead nothing is learnt: that wants {LEAST_HOLDS} such holds of history, in "
+                f"of {_hours(seconds)} ahead nothing is learnt: that wants {MIN_WINDOWS} such holds of history, in "
                 f"samples no coarser; there are {have:.1f}, a sample every {history.series.step_seconds} s"
             )
             reasons.append(Reason("hold-not-learnt", text))
             continue
-        holds[round(seconds)] = _learn_hold(history, seconds, curves, settings, reporter, reasons)
-    if not holds:
+        windows[round(seconds)] = _learn_horizon(history, seconds, curves, settings, reporter, reasons)
+    if not windows:
         raise NotEnoughData(
-            f"Not enough history to train {history.series.id!r}: {LEAST_HOLDS} holds of {_hours(spans[0])} are needed, "
+            f"Not enough history to train {history.series.id!r}: {MIN_WINDOWS} holds of {_hours(spans[0])} are needed, "
             f"there are {known / spans[0]:.1f}.",
             hint="Collect more with: mora collect --history 14d (or drive experiments: mora collect --plan quick)",
         )
     final = fit_curves(curves.grid, history.targets, seed=settings.seed)
     gaps = sum(int(np.isnan(curves.grid.means[TARGET_COLUMNS[target]]).sum()) for target in history.targets)
-    return ObservedLearning(final, holds, gaps, (*final.reasons, *reasons))
+    return ObservedLearning(final, windows, gaps, (*final.reasons, *reasons))
 
 
-def _learn_hold(
+def _learn_horizon(
     history: History,
     seconds: float,
     curves: _Curves,
     settings: TrainSettings,
     reporter: Reporter,
     reasons: list[Reason],
-) -> HoldModel:
+) -> HorizonModel:
     grid = history.grid(seconds)
     first, second = int(len(grid) * _FIT), int(len(grid) * (_FIT + _CHOOSE))
     lstm = _fit_lstm(grid, history.targets, first, second, settings, reporter, reasons)
@@ -200,44 +201,44 @@ def _learn_hold(
     costs: dict[str, float] = {}
     for target in history.targets:
         tables: dict[str, list[Said]] = {"choose": [], "score": []}
-        holds: list[Hold] = []
+        windows: list[ValidationWindow] = []
         for (row, role), parts in zip(roles, said[target], strict=True):
             truth = truth_at(grid, TARGET_COLUMNS[target], row)
             if truth is not None:
                 tables[role].append((f"{row}", parts, truth))
-                holds.append(_hold(history, grid, target, row, role, parts, truth[0]))
+                windows.append(_validation_window(history, grid, target, row, role, parts, truth[0]))
         subject = f"{target.value} over the next {_hours(seconds)}"
         failed = ("lstm",) if lstm is None else ()
-        calibration, chosen = _calibrate(target, holds, settings, subject, failed=failed)
+        calibration, chosen = _calibrate(target, windows, settings, subject, failed=failed)
         learning = replace(settings, learn_weights=True)
-        learnt[target] = weights_of(target, holds, learning, subject, failed=failed, plain=PLAIN).shares
+        learnt[target] = weights_of(target, windows, learning, subject, failed=failed, plain=PLAIN).shares
         calibrations[target] = calibration
         # Why the weights are what they are is told once, of those that are used.
         silent = replace(chosen, reasons=())
         errors[target.value] = tabulate(target, tables["choose"], tables["score"], settings, weights=silent).to_dict()
         if target is Target.CPU:
-            costs = _bound_costs(history, grid, holds, chosen.shares)
-    return HoldModel(seconds, lstm, calibrations, errors, learnt, costs)
+            costs = _bound_costs(history, grid, windows, chosen.shares)
+    return HorizonModel(seconds, lstm, calibrations, errors, learnt, costs)
 
 
 def _calibrate(
-    target: Target, holds: Sequence[Hold], settings: TrainSettings, subject: str, *, failed: Sequence[str]
+    target: Target, windows: Sequence[ValidationWindow], settings: TrainSettings, subject: str, *, failed: Sequence[str]
 ) -> tuple[Calibration, Any]:
     """What is used from now on, its weights chosen by every hold; and the weights that those which choose alone chose.
 
     What the table of held-out errors says is of the second: nothing that scored had a say in them.
     """
     options: dict[str, Any] = {"failed": failed, "plain": PLAIN}
-    choosing = [hold for hold in holds if hold.role == "choose"]
+    choosing = [horizon for horizon in windows if horizon.role == "choose"]
     before = weights_of(target, choosing, settings, subject, **options)
-    now = weights_of(target, holds, settings, subject, **options)
+    now = weights_of(target, windows, settings, subject, **options)
     found = calibrate(
         target,
-        holds,
+        windows,
         prior_multiplier=PRIOR_MULTIPLIER_OBSERVED[target],
         settings=settings,
         subject=subject,
-        half_life_holds=_HALF_LIFE_HOLDS,
+        half_life_windows=_HALF_LIFE_WINDOWS,
         **options,
     )
     return replace(found, shares=dict(now.shares), reasons=now.reasons), before
@@ -264,10 +265,10 @@ class _Curves:
 
 
 def _said(
-    grid: HoldGrid,
+    grid: HorizonGrid,
     rows: Sequence[int],
     targets: Sequence[Target],
-    lstm: HoldLstm | None,
+    lstm: HorizonLstm | None,
     prophet_at: Any,
 ) -> dict[Target, list[dict[str, tuple[float, float]]]]:
     """target -> per row: forecaster -> mean and p95 of the hold that begins there."""
@@ -288,15 +289,15 @@ def _said(
     return found
 
 
-def _hold(
+def _validation_window(
     history: History,
-    grid: HoldGrid,
+    grid: HorizonGrid,
     target: Target,
     row: int,
     role: str,
     parts: Mapping[str, tuple[float, float]],
     truth: float,
-) -> Hold:
+) -> ValidationWindow:
     use = history.columns[TARGET_COLUMNS[target]]
     begin, end = history.sample(grid, row), history.sample(grid, row + grid.steps)
     floor = 0.0
@@ -304,7 +305,7 @@ def _hold(
         week = use[max(begin - round(7 * DAY_SECONDS / history.series.step_seconds), 0) : begin]
         floor = float(np.nan_to_num(week).max(initial=0.0))
     raw = use[begin:end]
-    return Hold(
+    return ValidationWindow(
         name=f"{row}",
         role="choose" if role == "choose" else "score",
         parts={name: value[0] for name, value in parts.items()},
@@ -315,12 +316,12 @@ def _hold(
     )
 
 
-def _origins(grid: HoldGrid, first: int, second: int) -> list[tuple[int, str]]:
+def _origins(grid: HorizonGrid, first: int, second: int) -> list[tuple[int, str]]:
     """Rows at which held-out holds begin: those that choose end before row `second`, those that score come after it.
 
     Whole holds apart where a hold is short (the bounds learn at their edges), evenly over each part.
     """
-    apart = 1 if grid.hold_seconds > HOUR_SECONDS else grid.steps
+    apart = 1 if grid.horizon_seconds > HOUR_SECONDS else grid.steps
     found: list[tuple[int, str]] = []
     for begin, end, role in ((first, second, "choose"), (second, len(grid), "score")):
         count = (end - grid.steps - begin) // apart + 1
@@ -331,43 +332,43 @@ def _origins(grid: HoldGrid, first: int, second: int) -> list[tuple[int, str]]:
 
 
 def _fit_lstm(
-    grid: HoldGrid,
+    grid: HorizonGrid,
     targets: Sequence[Target],
     first: int,
     second: int,
     settings: TrainSettings,
     reporter: Reporter,
     reasons: list[Reason],
-) -> HoldLstm | None:
+) -> HorizonLstm | None:
     try:
-        return fit_hold_lstm(
+        return fit_horizon_lstm(
             grid, targets, first=first, second=second, settings=settings.lstm, seed=settings.seed, reporter=reporter
         )
     except NotEnoughData as failure:
-        reasons.append(Reason("lstm-failed", f"{_hours(grid.hold_seconds)} ahead: {failure.message}"))
+        reasons.append(Reason("lstm-failed", f"{_hours(grid.horizon_seconds)} ahead: {failure.message}"))
         return None
 
 
 def _bound_costs(
-    history: History, grid: HoldGrid, holds: Sequence[Hold], shares: Mapping[str, float]
+    history: History, grid: HorizonGrid, windows: Sequence[ValidationWindow], shares: Mapping[str, float]
 ) -> dict[str, float]:
     """What the CPU bounds cost over the holds that score, each as it was known before it."""
-    scoring = [hold for hold in holds if hold.role == "score"]
+    scoring = [horizon for horizon in windows if horizon.role == "score"]
     use = history.columns[TARGET_COLUMNS[Target.CPU]]
-    begins = np.array([history.sample(grid, int(hold.name)) for hold in scoring], dtype=np.int64)
+    begins = np.array([history.sample(grid, int(horizon.name)) for horizon in scoring], dtype=np.int64)
     if not len(begins):
         return {}
-    ends = [history.sample(grid, int(hold.name) + grid.steps) for hold in scoring]
+    ends = [history.sample(grid, int(horizon.name) + grid.steps) for horizon in scoring]
     step = float(history.series.step_seconds)
-    replayed = cpu_bounds(use, step_seconds=step, decisions=begins, hold_seconds=grid.hold_seconds).requests
+    replayed = cpu_bounds(use, step_seconds=step, decisions=begins, horizon_seconds=grid.horizon_seconds).requests
     fused = []
-    for hold in scoring:
-        past = [other for other in holds if other.age >= hold.age + 1.0 - 1e-9]
-        centres = [blend(shares, other.parts) for other in past]
+    for horizon in scoring:
+        past = [other for other in windows if other.age >= horizon.age + 1.0 - 1e-9]
+        point_forecasts = [blend(shares, other.parts) for other in past]
         factor, _ = conformal_multiplier(
-            [other.needed for other in past], centres, prior=PRIOR_MULTIPLIER_OBSERVED[Target.CPU]
+            [other.needed for other in past], point_forecasts, prior=PRIOR_MULTIPLIER_OBSERVED[Target.CPU]
         )
-        fused.append(factor * blend(shares, hold.parts))
+        fused.append(factor * blend(shares, horizon.parts))
     pieces = [use[begin:end][~np.isnan(use[begin:end])] for begin, end in zip(begins, ends, strict=True)]
     used = sum(float(piece.sum()) for piece in pieces)
     if used <= 0:
@@ -382,7 +383,7 @@ def _bound_costs(
     return {**found, "holds": float(len(pieces))}
 
 
-def _moment(grid: HoldGrid, row: int) -> float:
+def _moment(grid: HorizonGrid, row: int) -> float:
     return grid.start_seconds + row * grid.step_seconds
 
 

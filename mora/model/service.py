@@ -11,20 +11,22 @@ from typing import TYPE_CHECKING, Any
 
 from mora import __version__
 from mora.dataset import last_resources
-from mora.domain import Demand, Reason, Reporter, Silent, Slo, Target, Workload
+from mora.domain import Demand, Reason, Slo, Target, Workload
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
-from mora.forecasters.hold_lstm import HoldLstm
-from mora.forecasters.lstm import LstmForecaster, Network
+from mora.forecasters.horizon_lstm import HorizonLstm
+from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.network import Network
 from mora.forecasters.prophet import ProphetForecaster
 from mora.metrics import OBSERVED_SCENARIO
 from mora.model import folder as store
-from mora.model.answers import DrivenAnswer
 from mora.model.calibration import Calibration
-from mora.model.next_hold import ObservedAnswer
-from mora.model.observed import HoldModel
+from mora.model.driven_demand import DrivenAnswer
+from mora.model.observed import HorizonModel
+from mora.model.observed_demand import ObservedAnswer
 from mora.model.settings import TrainSettings
 from mora.response import LoadResponse
+from mora.seams import Reporter, Silent
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -46,7 +48,7 @@ class ServiceModel:
     response: LoadResponse | None
     calibrations: Mapping[str, Mapping[str, Calibration]]
     files: Mapping[str, bytes]
-    holds: Mapping[int, HoldModel] = field(default_factory=dict)
+    windows: Mapping[int, HorizonModel] = field(default_factory=dict)
 
     @property
     def is_driven(self) -> bool:
@@ -74,8 +76,8 @@ class ServiceModel:
         min_replicas: int = 1,
         target_utilisation: float = 0.7,
         max_replicas: int | None = None,
-        standing_replicas: int | None = None,
-        hold: timedelta | None = None,
+        current_replicas: int | None = None,
+        horizon: timedelta | None = None,
     ) -> Demand:
         """What the service needs; pure: the same model, rows and question give the same answer everywhere.
 
@@ -87,7 +89,7 @@ class ServiceModel:
         hold: how long the number stands from the last sample on, observed data only; the training's (a day) by default.
         """
         if self.is_driven:
-            if hold is not None:
+            if horizon is not None:
                 raise BadInput(
                     f"The model of {self.workload.name!r} was learnt from load experiments, which tell of loads and "
                     "not of the coming hours: --hold says nothing of it.",
@@ -105,7 +107,7 @@ class ServiceModel:
                 min_replicas=min_replicas,
                 target_utilisation=target_utilisation,
                 max_replicas=max_replicas,
-                standing_replicas=standing_replicas,
+                current_replicas=current_replicas,
             )
         watched = recent[recent["scenario"] == OBSERVED_SCENARIO]
         if watched.empty:
@@ -113,8 +115,8 @@ class ServiceModel:
                 f"The model of {self.workload.name!r} was learnt from observed data, and none of that is at hand.",
                 hint=f"Collect some (mora collect --history 14d), or train again: mora train {self.workload.name}",
             )
-        return ObservedAnswer(self.workload, self.card, self.prophet, self.holds).demand(
-            watched, users=users, scenario=scenario, hold=hold
+        return ObservedAnswer(self.workload, self.card, self.prophet, self.windows).demand(
+            watched, users=users, scenario=scenario, horizon=horizon
         )
 
     def save(self, folder: Path | str) -> None:
@@ -157,18 +159,20 @@ def _assemble(contents: store.Contents) -> ServiceModel:
         response=None if response is None else LoadResponse.from_dict(response),
         calibrations=calibrations,
         files=contents.files,
-        holds={}
+        windows={}
         if card["driven"]
-        else {int(seconds): _hold_of(contents, seconds, calibrations[seconds]) for seconds in card["report"]["holds"]},
+        else {
+            int(seconds): _horizon_of(contents, seconds, calibrations[seconds]) for seconds in card["report"]["holds"]
+        },
     )
 
 
-def _hold_of(contents: store.Contents, seconds: str, calibrations: Mapping[str, Calibration]) -> HoldModel:
+def _horizon_of(contents: store.Contents, seconds: str, calibrations: Mapping[str, Calibration]) -> HorizonModel:
     found = contents.card["report"]["holds"][seconds]
     arrays = contents.arrays.get(_lstm_file(int(seconds)))
-    return HoldModel(
-        hold_seconds=float(seconds),
-        lstm=None if arrays is None else HoldLstm.from_arrays(arrays),
+    return HorizonModel(
+        horizon_seconds=float(seconds),
+        lstm=None if arrays is None else HorizonLstm.from_arrays(arrays),
         calibrations={Target(name): calibration for name, calibration in calibrations.items()},
         errors=found["errors"],
         learnt_shares={Target(name): shares for name, shares in found["learnt_weights"].items()},
@@ -176,8 +180,8 @@ def _hold_of(contents: store.Contents, seconds: str, calibrations: Mapping[str, 
     )
 
 
-def _lstm_file(hold_seconds: int) -> str:
-    return f"lstm-{hold_seconds}s.npz"
+def _lstm_file(horizon_seconds: int) -> str:
+    return f"lstm-{horizon_seconds}s.npz"
 
 
 def train(
@@ -224,19 +228,21 @@ def train(
 
         seen = watching.learn(watching.history_of(chosen, workload.name), settings, reporter)
         prophet, found, filled, windowed = seen.prophet, seen.reasons, seen.samples_filled, []
-        calibrations = {str(seconds): hold.calibrations for seconds, hold in seen.holds.items()}
+        calibrations = {str(seconds): horizon.calibrations for seconds, horizon in seen.windows.items()}
         report["holds"] = {
             str(seconds): {
-                "errors": hold.errors,
-                "learnt_weights": {target.value: dict(shares) for target, shares in hold.learnt_shares.items()},
-                "bound_costs": dict(hold.bound_costs),
+                "errors": horizon.errors,
+                "learnt_weights": {target.value: dict(shares) for target, shares in horizon.learnt_shares.items()},
+                "bound_costs": dict(horizon.bound_costs),
             }
-            for seconds, hold in seen.holds.items()
+            for seconds, horizon in seen.windows.items()
         }
-        main = seen.holds.get(round(settings.hold.total_seconds())) or seen.holds[max(seen.holds)]
+        main = seen.windows.get(round(settings.horizon.total_seconds())) or seen.windows[max(seen.windows)]
         errors, network = main.errors, None if main.lstm is None else main.lstm.network
         arrays |= {
-            _lstm_file(seconds): hold.lstm.arrays() for seconds, hold in seen.holds.items() if hold.lstm is not None
+            _lstm_file(seconds): horizon.lstm.arrays()
+            for seconds, horizon in seen.windows.items()
+            if horizon.lstm is not None
         }
     documents["prophet.json"] = prophet.to_dict()
     report |= {
@@ -260,13 +266,13 @@ def train(
         "windowed": windowed,
         "data_sha256": _fingerprint(chosen),
         "last_sample": _last_sample(chosen).isoformat(),
-        "standing": _standing(chosen, cards),
+        "standing": _current_state(chosen, cards),
         "runs": _startups(chosen, cards),
         "settings": {
             "seed": settings.seed,
             "weights": dict(settings.weights),
             "learn_weights": settings.learn_weights,
-            "hold_seconds": settings.hold.total_seconds(),
+            "hold_seconds": settings.horizon.total_seconds(),
             "slo_p95_seconds": settings.slo.p95_seconds,
             "slo_error_ratio": settings.slo.error_ratio,
         },
@@ -325,7 +331,7 @@ def _last_sample(frame: pd.DataFrame) -> datetime:
     return last.astimezone(UTC)
 
 
-def _standing(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+def _current_state(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """The workload as it stood when the newest experiment began; None for what neither card nor samples say."""
     newest = frame.groupby("experiment_id")["timestamp"].max().sort_values(kind="stable").index
     for name in reversed([str(name) for name in newest]):

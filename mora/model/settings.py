@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mora.domain import Slo, Target
-from mora.forecasters.lstm import LstmSettings
+from mora.forecasters.keras_fit import LstmSettings
 from mora.fusion import DEFAULT_WEIGHTS
 
 # All measured by experiments/benchmarks/prior.py on recorded traces; its docstring says which and how.
@@ -33,6 +33,6 @@ class TrainSettings:
     seed: int = 0
     weights: Mapping[str, float] = field(default_factory=lambda: dict(DEFAULT_WEIGHTS))
     learn_weights: bool = False
-    hold: timedelta = timedelta(hours=24)
+    horizon: timedelta = timedelta(hours=24)
     slo: Slo = field(default_factory=Slo)
     lstm: LstmSettings = field(default_factory=LstmSettings)

@@ -12,17 +12,10 @@ from collections.abc import Sequence
 
 from mora.domain import Autoscaler, Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import (
-    KEDA_PREFIX,
-    comment,
-    header,
-    is_due,
-    nothing_to_write,
-    takes_strategic,
-    title,
-    why_no_patch,
-)
+from mora.outputs.changes import is_due
 from mora.outputs.patch import Body, caveats, patch_of, target
+from mora.outputs.patches import takes_strategic
+from mora.outputs.wording import KEDA_PREFIX, comment, header, nothing_to_write, title, why_no_patch
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:

@@ -9,7 +9,8 @@ from typing import Any
 
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import container_numbers, is_injected, one_line
+from mora.outputs.changes import container_numbers, is_injected
+from mora.outputs.wording import one_line
 
 _AMOUNTS = {
     "cpu request": "cpu_request_millicores",

@@ -9,8 +9,9 @@ from datetime import datetime
 
 from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import clean, container_numbers, is_injected, title, untold
+from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.table import amount, change
+from mora.outputs.wording import clean, title, untold
 from mora.quantities import format_duration, readable_bytes, readable_cores
 
 _LABEL_WIDTH = len("memory request")
@@ -72,7 +73,7 @@ def _outcome(name: str, advice: Advice) -> str:
     if change(advice) not in ("-", "remove"):
         text += f", {change(advice)}"
     if advice.confidence is not None:
-        text += f"; confidence {advice.confidence:.0%} ({advice.holds} hold{'' if advice.holds == 1 else 's'})"
+        text += f"; confidence {advice.confidence:.0%} ({advice.windows} hold{'' if advice.windows == 1 else 's'})"
     return text
 
 

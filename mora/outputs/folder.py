@@ -62,7 +62,7 @@ def write(
 
     overwrite: also over files that MOrA did not write or that were edited since; else BadInput names them.
     """
-    from mora.dataset import write_files  # pandas: not for those who only print
+    from mora.files import write_files
 
     texts = files(output, recommendations, settings)
     listed = _read(folder)

@@ -15,18 +15,10 @@ from typing import Any
 from mora.domain import ContainerAdvice, Recommendation, Workload, check_name
 from mora.errors import BadInput
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import (
-    advised_resources,
-    comment,
-    dump,
-    header,
-    nothing_to_write,
-    sets_replicas,
-    title,
-    to_write,
-    why_no_patch,
-)
+from mora.outputs.changes import advised_resources, sets_replicas, to_write
+from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
+from mora.outputs.wording import comment, header, nothing_to_write, title, why_no_patch
 
 # Keys of a values path; "\." is a dot inside of a key, as for `helm --set`.
 _KEY = re.compile(r"(?:[^.\\\s\[\]{},=]|\\\.)+")

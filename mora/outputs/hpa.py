@@ -13,8 +13,10 @@ from typing import Any
 
 from mora.domain import Autoscaler, Recommendation, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import KEDA_PREFIX, comment, dump, one_line, quantity
+from mora.outputs.changes import quantity
+from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
+from mora.outputs.wording import KEDA_PREFIX, comment, one_line
 from mora.quantities import format_cpu
 
 _SCALE_DOWN_WINDOW_SECONDS = 300

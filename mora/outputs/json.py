@@ -13,7 +13,7 @@ from typing import Any
 
 from mora.domain import Advice, Allocation, ContainerAdvice, Evidence, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import is_injected, quantity
+from mora.outputs.changes import is_injected, quantity
 from mora.savings import savings
 
 SCHEMA_VERSION = 1
@@ -115,7 +115,7 @@ def _advice(advice: Advice, resource: str | None) -> dict[str, Any]:
         "is_unset": advice.is_unset,
         "change_ratio": None if advice.change is None else round(advice.change, 6),
         "confidence": None if advice.confidence is None else round(advice.confidence, 6),
-        "holds": advice.holds,
+        "holds": advice.windows,
         "reasons": _reasons(advice.reasons),
     }
 

@@ -16,20 +16,10 @@ from typing import Any
 from mora.domain import Recommendation, Workload
 from mora.errors import BadInput
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import (
-    comment,
-    documents,
-    dump,
-    file_names,
-    header,
-    json_patch,
-    nothing_to_write,
-    strategic_patch,
-    takes_strategic,
-    title,
-    why_no_patch,
-)
+from mora.outputs.documents import documents, dump, file_names
 from mora.outputs.patch import Body
+from mora.outputs.patches import json_patch, strategic_patch, takes_strategic
+from mora.outputs.wording import comment, header, nothing_to_write, title, why_no_patch
 
 # kustomize 4 reads `patches` and `resources` in today's form; kubectl 1.20 carries 2.0.3, which wants `bases`.
 _MODERN_MAJOR = 4

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mora.domain import Recommendation, Workload
-from mora.outputs.manifests import comment, documents, file_names, nothing_to_write, title
+from mora.outputs.documents import documents, file_names
+from mora.outputs.wording import comment, nothing_to_write, title
 
 # Stands in a text where the file that holds it is meant.
 THIS_FILE = "THIS_FILE"

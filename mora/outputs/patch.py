@@ -12,17 +12,10 @@ from typing import Any
 
 from mora.domain import Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import (
-    comment,
-    dump,
-    header,
-    json_patch,
-    rollback_patch,
-    strategic_patch,
-    takes_strategic,
-    why_no_patch,
-)
+from mora.outputs.documents import dump
 from mora.outputs.parts import THIS_FILE, Parts, checked
+from mora.outputs.patches import json_patch, rollback_patch, strategic_patch, takes_strategic
+from mora.outputs.wording import comment, header, why_no_patch
 
 Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 

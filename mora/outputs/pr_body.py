@@ -10,21 +10,11 @@ from collections.abc import Sequence
 
 from mora.domain import Advice, ContainerAdvice, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.changes import changes, container_numbers, is_injected, sets_replicas, to_write
 from mora.outputs.commands import apply_lines, rollback_lines
-from mora.outputs.manifests import (
-    changes,
-    clean,
-    container_numbers,
-    grouped,
-    is_injected,
-    sets_replicas,
-    title,
-    to_write,
-    untold,
-    why_no_patch,
-)
 from mora.outputs.patch import patch_of
 from mora.outputs.table import amount, change
+from mora.outputs.wording import clean, grouped, title, untold, why_no_patch
 from mora.savings import line as savings_line
 from mora.savings import savings
 

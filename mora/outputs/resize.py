@@ -18,18 +18,10 @@ from typing import Any
 
 from mora.domain import Container, ContainerAdvice, Recommendation, Resources, Role
 from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.changes import list_name, plain_resources, to_write
 from mora.outputs.commands import command
-from mora.outputs.manifests import (
-    comment,
-    header,
-    list_name,
-    nothing_to_write,
-    plain_resources,
-    title,
-    to_write,
-    why_no_patch,
-)
 from mora.outputs.patch import patch_of
+from mora.outputs.wording import comment, header, nothing_to_write, title, why_no_patch
 
 _HEAD = """\
 set -eu

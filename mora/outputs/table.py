@@ -11,7 +11,8 @@ from collections.abc import Iterable, Sequence
 
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import clean, container_numbers, is_due, is_injected, numbers, untold
+from mora.outputs.changes import container_numbers, is_due, is_injected, numbers
+from mora.outputs.wording import clean, untold
 from mora.quantities import KIB, MIB, format_cpu, format_memory, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -236,7 +237,7 @@ def change(advice: Advice) -> str:
 def _confidence(advice: Advice) -> str:
     if advice.confidence is None:
         return "-"
-    return f"{advice.confidence:.0%} ({advice.holds} hold{'' if advice.holds == 1 else 's'})"
+    return f"{advice.confidence:.0%} ({advice.windows} hold{'' if advice.windows == 1 else 's'})"
 
 
 def why_lines(recommendation: Recommendation, width: int) -> list[str]:

@@ -22,9 +22,11 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
         "",
     ]
     # Observed data is learnt for several holds, load experiments for the steps that follow.
-    holds = {f"next {int(seconds) / 3600:g} h": hold["errors"] for seconds, hold in report.get("holds", {}).items()}
+    windows = {
+        f"next {int(seconds) / 3600:g} h": horizon["errors"] for seconds, horizon in report.get("holds", {}).items()
+    }
     said: dict[str, None] = {}
-    for ahead, tables in (holds or {"next steps": report["next_steps"]}).items():
+    for ahead, tables in (windows or {"next steps": report["next_steps"]}).items():
         lines += [*_table(tables, ahead), ""]
         for target, table in tables.items():
             said.update({f"{target}: {text}": None for _, text in table["reasons"]})

@@ -12,8 +12,10 @@ from typing import Any
 
 from mora.domain import ContainerAdvice, Recommendation, Role, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import comment, dump, header, in_template, one_line, quantity
+from mora.outputs.changes import in_template, quantity
+from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
+from mora.outputs.wording import comment, header, one_line
 
 # Containers that a VPA sizes; init containers have ended before it looks.
 _SIZED = (Role.APP, Role.SIDECAR)

@@ -7,17 +7,10 @@ from typing import Any
 
 from mora.domain import Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.manifests import (
-    documents,
-    dump,
-    header,
-    in_template,
-    list_name,
-    plain_resources,
-    sets_replicas,
-    why_no_patch,
-)
+from mora.outputs.changes import in_template, list_name, plain_resources, sets_replicas
+from mora.outputs.documents import documents, dump
 from mora.outputs.parts import Parts
+from mora.outputs.wording import header, why_no_patch
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:

@@ -53,7 +53,7 @@ def changed_after(one: Series, seconds: int) -> Series:
 
 @pytest.mark.parametrize("resource", RESOURCES)
 def test_the_future_of_no_series_changes_a_decision(policy: NamedRule, resource: Resource) -> None:
-    decisions = decide(SERIES, hold_seconds=DAY, warmup_seconds=10 * DAY)
+    decisions = decide(SERIES, horizon_seconds=DAY, warmup_seconds=10 * DAY)
     moment = 14 * DAY
     before = ask(policy, SERIES, resource, decisions)
     after = ask(policy, tuple(changed_after(one, moment) for one in SERIES), resource, decisions)
@@ -65,7 +65,7 @@ def test_the_future_of_no_series_changes_a_decision(policy: NamedRule, resource:
 
 @pytest.mark.parametrize("resource", RESOURCES)
 def test_a_series_cut_off_at_a_decision_gets_the_same_numbers_up_to_it(policy: NamedRule, resource: Resource) -> None:
-    decisions = decide(SERIES, hold_seconds=DAY, warmup_seconds=10 * DAY)
+    decisions = decide(SERIES, horizon_seconds=DAY, warmup_seconds=10 * DAY)
     before = ask(policy, SERIES, resource, decisions)
     moment = 13 * DAY
     cut = tuple(one.before(moment // one.step_seconds) for one in SERIES)
@@ -80,7 +80,7 @@ def test_a_series_cut_off_at_a_decision_gets_the_same_numbers_up_to_it(policy: N
 def test_there_is_a_number_wherever_something_was_seen_and_none_elsewhere(
     policy: NamedRule, resource: Resource
 ) -> None:
-    decisions = decide(SERIES, hold_seconds=DAY, warmup_seconds=10 * DAY)
+    decisions = decide(SERIES, horizon_seconds=DAY, warmup_seconds=10 * DAY)
     for one, at, found in zip(SERIES, decisions.at, ask(policy, SERIES, resource, decisions), strict=True):
         use = one.use(resource)
         assert found.shape == at.shape
@@ -96,7 +96,7 @@ def test_a_series_that_begins_with_a_gap_has_no_number_at_first(policy: NamedRul
     values = np.full(20 * 24, 0.5)
     values[: 12 * 24] = np.nan
     late = Series("late", 3600, START, values, None)
-    decisions = decide([late], hold_seconds=DAY, warmup_seconds=10 * DAY)
+    decisions = decide([late], horizon_seconds=DAY, warmup_seconds=10 * DAY)
     (found,) = ask(policy, (late,), "cpu", decisions)
     assert np.isnan(found[:3]).all()
     assert np.isfinite(found[3:]).all()
@@ -104,6 +104,6 @@ def test_a_series_that_begins_with_a_gap_has_no_number_at_first(policy: NamedRul
 
 def test_no_series_and_no_decisions_are_no_trouble(policy: NamedRule) -> None:
     short = (bumpy("short", days=5),)
-    decisions = decide(short, hold_seconds=DAY, warmup_seconds=10 * DAY)
+    decisions = decide(short, horizon_seconds=DAY, warmup_seconds=10 * DAY)
     assert [len(found) for found in ask(policy, short, "cpu", decisions)] == [0]
-    assert ask(policy, (), "cpu", decide((), hold_seconds=DAY, warmup_seconds=DAY)) == []
+    assert ask(policy, (), "cpu", decide((), horizon_seconds=DAY, warmup_seconds=DAY)) == []

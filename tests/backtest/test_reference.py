@@ -25,7 +25,7 @@ def test_peers_cost_what_they_cost_in_the_first_experiments() -> None:
     """Daily from day 8, history filled forward as it was there: KRR 3.476, VPA 1.039 of its cost - 1, oracle 0.618."""
     series = [one for one in read_trace_file(VMS) if one.cpu is not None and np.nanmean(one.cpu) >= BUSY_CORES]
     assert len(series) == 94
-    decisions = decide(series, hold_seconds=86400, warmup_seconds=8 * 86400, with_minimums=False)
+    decisions = decide(series, horizon_seconds=86400, warmup_seconds=8 * 86400, with_minimums=False)
     filled = [replace(one, cpu=pd.Series(one.use("cpu")).ffill().to_numpy()) for one in series]
     samples = [
         scored_samples(one, "cpu", at, until)

@@ -67,7 +67,7 @@ def test_a_policy_sees_only_what_lies_before_its_hold() -> None:
         seen.append(before["timestamp"].max())
         return peak_of_history(before)
 
-    scores = replay(history, policy, hold=DAY, warm_up=2 * DAY)
+    scores = replay(history, policy, horizon=DAY, warm_up=2 * DAY)
     assert len(scores) == len(seen) == 3
     for score, last in zip(scores, seen, strict=True):
         assert last.timestamp() < score.start_seconds
@@ -78,23 +78,23 @@ def test_changing_the_future_changes_no_earlier_score() -> None:
     cut = int(len(history) * 4 / 6)
     changed = history.copy()
     changed.loc[cut:, ["cpu_cores_value", "mem_bytes_value"]] *= 3.0
-    before = replay(history, peak_of_history, hold=DAY, warm_up=2 * DAY)
-    after = replay(changed, peak_of_history, hold=DAY, warm_up=2 * DAY)
+    before = replay(history, peak_of_history, horizon=DAY, warm_up=2 * DAY)
+    after = replay(changed, peak_of_history, horizon=DAY, warm_up=2 * DAY)
     assert before[:2] == after[:2]
     assert before[2:] != after[2:]
 
 
 def test_a_policy_without_an_answer_is_scored_without_one() -> None:
-    scores = replay(fakes.observed(days=3), lambda _: Allocation(), hold=DAY, warm_up=DAY)
+    scores = replay(fakes.observed(days=3), lambda _: Allocation(), horizon=DAY, warm_up=DAY)
     assert [score.has_cpu_kept for score in scores] == [None, None]
 
 
 def test_every_origin_leaves_a_whole_hold() -> None:
     seconds = np.arange(0, 100.0)
-    found = list(origins(seconds, hold=timedelta(seconds=30), warm_up=timedelta(seconds=30)))
+    found = list(origins(seconds, horizon=timedelta(seconds=30), warm_up=timedelta(seconds=30)))
     assert found == [30, 60]
     strided = list(
-        origins(seconds, hold=timedelta(seconds=30), warm_up=timedelta(seconds=30), stride=timedelta(seconds=10))
+        origins(seconds, horizon=timedelta(seconds=30), warm_up=timedelta(seconds=30), stride=timedelta(seconds=10))
     )
     assert strided == [30, 40, 50, 60, 70]
 

@@ -16,7 +16,7 @@ DAY = 86400
 def reservations(
     rule: object, one: Series, resource: Resource, *, warmup_days: int = 15, minimums: bool = False
 ) -> Floats:
-    decisions = decide([one], hold_seconds=DAY, warmup_seconds=warmup_days * DAY, with_minimums=minimums)
+    decisions = decide([one], horizon_seconds=DAY, warmup_seconds=warmup_days * DAY, with_minimums=minimums)
     (found,) = rule([one], resource, decisions)  # type: ignore[operator]  # any of the rules
     return np.asarray(found)
 
@@ -96,7 +96,7 @@ def test_vpa_counts_the_unfinished_day_by_its_peak_so_far() -> None:
     values = np.full(20 * 24, 1e9)
     values[-30] = 5e9
     one = samples("mem", values)
-    hourly = decide([one], hold_seconds=3600, warmup_seconds=18 * DAY)
+    hourly = decide([one], horizon_seconds=3600, warmup_seconds=18 * DAY)
     (found,) = vpa([one], "mem", hourly)
     when = len(values) - 30 - 18 * 24
     assert found[when] < 1.3e9

@@ -12,7 +12,7 @@ import pytest
 
 from mora.backtest import run as running
 from mora.backtest.policy import Decisions, Floats, NamedRule, Resource, Series, policy_names
-from mora.backtest.render import hold_text, render_csv, render_json, render_table
+from mora.backtest.render import horizon_text, render_csv, render_json, render_table
 from mora.backtest.run import ORACLE, Backtest, BacktestSettings, Done, Kept, Task, one_by_one, run
 from mora.backtest.scoring import Score
 from mora.errors import BadInput, MoraError, NotEnoughData
@@ -125,8 +125,8 @@ def test_other_data_and_other_settings_are_other_results(tmp_path: Path) -> None
 
 def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
     kept = Kept(tmp_path)
-    for hold in range(1, 14):
-        settings = BacktestSettings(("last",), hold_seconds=hold * 3600, warmup_seconds=10 * DAY)
+    for horizon in range(1, 14):
+        settings = BacktestSettings(("last",), horizon_seconds=horizon * 3600, warmup_seconds=10 * DAY)
         run(SERIES[:1], settings, kept=kept)
         kept.make_room()
     assert len(list(tmp_path.iterdir())) == 10
@@ -177,7 +177,7 @@ def test_what_is_too_short_or_unknown_is_refused() -> None:
     with pytest.raises(NotEnoughData, match="the longest is 20d"):
         run(SERIES, BacktestSettings(("last",), warmup_seconds=20 * DAY))
     with pytest.raises(BadInput, match="shorter than the step of series 'a', 1h"):
-        run(SERIES, BacktestSettings(("last",), hold_seconds=600))
+        run(SERIES, BacktestSettings(("last",), horizon_seconds=600))
     with pytest.raises(BadInput, match="no policy 'nonesuch'"):
         BacktestSettings(("nonesuch",))
 
@@ -228,7 +228,7 @@ def test_the_table_sets_waste_beside_the_better_peer(backtest: Backtest) -> None
 
 
 def test_a_hold_is_written_in_hours() -> None:
-    assert [hold_text(seconds) for seconds in (DAY, 3600, 90)] == ["24h", "1h", "1m30s"]
+    assert [horizon_text(seconds) for seconds in (DAY, 3600, 90)] == ["24h", "1h", "1m30s"]
 
 
 def test_every_registered_policy_can_be_asked_for() -> None:

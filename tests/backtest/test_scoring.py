@@ -20,14 +20,14 @@ def test_a_score_by_hand() -> None:
     scored = Scored(np.array([1.0, 3.0, 2.0, 2.0]), np.array([0, 0, 1, 1]))
     found = score_series(scored, np.array([2.0, 1.0]))
     assert (found.used, found.reserved, found.unmet) == (8.0, 6.0, 3.0)
-    assert (found.samples, found.over_samples, found.holds, found.over_holds) == (4, 3, 2, 2)
+    assert (found.samples, found.over_samples, found.windows, found.exceeded_windows) == (4, 3, 2, 2)
     assert found.reserved_per_used == 0.75
     assert found.cost == (6 + 20 * 3) / 8
 
 
 def test_use_equal_to_the_reservation_is_not_over() -> None:
     found = score_series(Scored(np.array([1.0, 1.0]), np.array([0, 0])), np.array([1.0]))
-    assert (found.over_samples, found.over_holds, found.cost) == (0, 0, 1.0)
+    assert (found.over_samples, found.exceeded_windows, found.cost) == (0, 0, 1.0)
 
 
 def test_means_over_series_are_geometric_for_ratios_and_plain_for_shares() -> None:
@@ -56,24 +56,24 @@ def test_series_without_use_are_left_out() -> None:
 def test_gaps_are_not_scored_nor_is_a_hold_before_the_first_sample() -> None:
     use = np.array([np.nan, np.nan, np.nan, 4.0, np.nan, 5.0, np.nan, np.nan, 7.0])
     one = Series("s", HOUR, 0, use, None)
-    decisions = decide([one], hold_seconds=2 * HOUR, warmup_seconds=HOUR)
+    decisions = decide([one], horizon_seconds=2 * HOUR, warmup_seconds=HOUR)
     scored = scored_samples(one, "cpu", decisions.at[0], decisions.until[0])
     # Decisions at 1, 3, 5, 7: before the first two nothing was known; the hold of 7 and 8 ends the series.
     assert scored.values.tolist() == [5.0, 7.0]
-    assert scored.hold.tolist() == [2, 3]
+    assert scored.horizon.tolist() == [2, 3]
     assert len(scored_samples(one, "mem", decisions.at[0], decisions.until[0]).values) == 0
 
 
 def test_a_tail_shorter_than_a_hold_is_not_scored() -> None:
     one = Series("s", HOUR, 0, np.ones(9), None)
-    decisions = decide([one], hold_seconds=4 * HOUR, warmup_seconds=2 * HOUR)
+    decisions = decide([one], horizon_seconds=4 * HOUR, warmup_seconds=2 * HOUR)
     scored = scored_samples(one, "cpu", decisions.at[0], decisions.until[0])
     assert len(scored.values) == 4
 
 
 def test_a_step_that_does_not_divide_the_hold_loses_no_sample() -> None:
     one = Series("s", 420, 0, np.ones(200), None)
-    decisions = decide([one], hold_seconds=HOUR, warmup_seconds=HOUR)
+    decisions = decide([one], horizon_seconds=HOUR, warmup_seconds=HOUR)
     (at,), (until,) = decisions.at, decisions.until
     assert at[0] == 9
     assert np.array_equal(until[:-1], at[1:])
@@ -84,20 +84,20 @@ uses = st.lists(st.floats(0.01, 100), min_size=1, max_size=45)
 
 
 @given(st.lists(uses, min_size=1, max_size=4))
-def test_the_oracle_is_the_cheapest_constant_of_each_hold(holds: list[list[float]]) -> None:
+def test_the_oracle_is_the_cheapest_constant_of_each_hold(windows: list[list[float]]) -> None:
     scored = Scored(
-        np.concatenate([np.array(hold) for hold in holds]),
-        np.concatenate([np.full(len(hold), number) for number, hold in enumerate(holds)]),
+        np.concatenate([np.array(horizon) for horizon in windows]),
+        np.concatenate([np.full(len(horizon), number) for number, horizon in enumerate(windows)]),
     )
-    found = oracle(scored, len(holds))
-    for number, hold in enumerate(holds):
-        values = np.array(hold)
+    found = oracle(scored, len(windows))
+    for number, horizon in enumerate(windows):
+        values = np.array(horizon)
 
         def cost(reserved: float, values: np.ndarray = values) -> float:
             return float(len(values) * reserved + UNMET_PRICE * np.maximum(values - reserved, 0).sum())
 
         # The cost is convex and bends only at samples and at 0, so one of them is the least.
-        best = min(cost(candidate) for candidate in [0.0, *hold])
+        best = min(cost(candidate) for candidate in [0.0, *horizon])
         assert cost(found[number]) == pytest.approx(best, rel=1e-9)
 
 

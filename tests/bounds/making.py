@@ -19,7 +19,7 @@ def bumpy(*, days: float = 20, step_seconds: int = 900, seed: int = 1, gaps: flo
     return use
 
 
-def every(hold_seconds: int, *, warmup_seconds: int, step_seconds: int, count: int) -> Indices:
+def every(horizon_seconds: int, *, warmup_seconds: int, step_seconds: int, count: int) -> Indices:
     """The first samples of the holds, as the replay chooses them."""
-    holds = (count * step_seconds - warmup_seconds) // hold_seconds
-    return -(-(warmup_seconds + hold_seconds * np.arange(holds, dtype=np.int64)) // step_seconds)
+    windows = (count * step_seconds - warmup_seconds) // horizon_seconds
+    return -(-(warmup_seconds + horizon_seconds * np.arange(windows, dtype=np.int64)) // step_seconds)

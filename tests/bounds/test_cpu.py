@@ -10,8 +10,8 @@ from tests.bounds.making import bumpy, every
 DAY, HOUR = 86400, 3600
 
 
-def requests(values: Floats, decisions: Indices, *, hold: int = DAY, step: int = 900) -> Floats:
-    return cpu_bounds(values, step_seconds=step, decisions=decisions, hold_seconds=hold).requests
+def requests(values: Floats, decisions: Indices, *, horizon: int = DAY, step: int = 900) -> Floats:
+    return cpu_bounds(values, step_seconds=step, decisions=decisions, horizon_seconds=horizon).requests
 
 
 def cost(values: Floats, decisions: Indices, found: Floats) -> float:
@@ -23,34 +23,36 @@ def cost(values: Floats, decisions: Indices, found: Floats) -> float:
     return total / used
 
 
-@pytest.mark.parametrize(("hold", "step"), [(DAY, 900), (HOUR, 900), (DAY, 3600), (HOUR, 3600), (1800, 420)])
-def test_nothing_that_comes_later_changes_a_request(hold: int, step: int) -> None:
-    values = bumpy(days=12 if hold < DAY else 20, step_seconds=step)
-    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=step, count=len(values))
-    whole = requests(values, decisions, hold=hold, step=step)
+@pytest.mark.parametrize(("horizon", "step"), [(DAY, 900), (HOUR, 900), (DAY, 3600), (HOUR, 3600), (1800, 420)])
+def test_nothing_that_comes_later_changes_a_request(horizon: int, step: int) -> None:
+    values = bumpy(days=12 if horizon < DAY else 20, step_seconds=step)
+    decisions = every(horizon, warmup_seconds=3 * DAY, step_seconds=step, count=len(values))
+    whole = requests(values, decisions, horizon=horizon, step=step)
     assert np.isfinite(whole).all()
     for number in (len(decisions) // 3, len(decisions) - 1):
         cut = int(decisions[number])
         np.testing.assert_array_equal(
-            requests(values[:cut], decisions[: number + 1], hold=hold, step=step), whole[: number + 1]
+            requests(values[:cut], decisions[: number + 1], horizon=horizon, step=step), whole[: number + 1]
         )
         other = values.copy()
         other[cut:] = 99.0
         np.testing.assert_array_equal(
-            requests(other, decisions, hold=hold, step=step)[: number + 1], whole[: number + 1]
+            requests(other, decisions, horizon=horizon, step=step)[: number + 1], whole[: number + 1]
         )
 
 
-@pytest.mark.parametrize("hold", [DAY, HOUR])
-def test_scaling_the_history_scales_the_request(hold: int) -> None:
+@pytest.mark.parametrize("horizon", [DAY, HOUR])
+def test_scaling_the_history_scales_the_request(horizon: int) -> None:
     values = bumpy(days=12)
-    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
+    decisions = every(horizon, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
     # By powers of two, so that not even a rounding differs.
     np.testing.assert_array_equal(
-        requests(values * 1024, decisions, hold=hold), 1024 * requests(values, decisions, hold=hold)
+        requests(values * 1024, decisions, horizon=horizon), 1024 * requests(values, decisions, horizon=horizon)
     )
     np.testing.assert_allclose(
-        requests(values * 1000, decisions, hold=hold), 1000 * requests(values, decisions, hold=hold), rtol=0.03
+        requests(values * 1000, decisions, horizon=horizon),
+        1000 * requests(values, decisions, horizon=horizon),
+        rtol=0.03,
     )
 
 
@@ -76,16 +78,16 @@ def test_a_series_that_was_never_used_gets_nothing_and_one_that_was_never_seen_n
     assert found[1] >= 1.0
 
 
-@pytest.mark.parametrize("hold", [DAY, HOUR])
-def test_many_series_at_once_are_each_as_alone(hold: int) -> None:
+@pytest.mark.parametrize("horizon", [DAY, HOUR])
+def test_many_series_at_once_are_each_as_alone(horizon: int) -> None:
     values = np.array([bumpy(days=10, seed=seed) * 10.0**seed for seed in range(5)])
     values[1] = 0.0
     values[2] = np.nan
     values[3, : 4 * 96] = np.nan
-    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=values.shape[1])
-    found = cpu_bounds_many(values, step_seconds=900, decisions=decisions, hold_seconds=hold)
+    decisions = every(horizon, warmup_seconds=3 * DAY, step_seconds=900, count=values.shape[1])
+    found = cpu_bounds_many(values, step_seconds=900, decisions=decisions, horizon_seconds=horizon)
     for number, one in enumerate(values):
-        alone = cpu_bounds(one, step_seconds=900, decisions=decisions, hold_seconds=hold)
+        alone = cpu_bounds(one, step_seconds=900, decisions=decisions, horizon_seconds=horizon)
         np.testing.assert_allclose(found.of(number).requests, alone.requests, rtol=1e-12)
         np.testing.assert_allclose(found.of(number).confidence, alone.confidence, rtol=1e-12)
 
@@ -94,8 +96,8 @@ def test_missing_samples_in_front_change_nothing() -> None:
     values = bumpy(days=10)
     late = np.concatenate([np.full(13 * 96, np.nan), values])
     at = np.array([len(values)])
-    alone = cpu_bounds(values, step_seconds=900, decisions=at, hold_seconds=DAY)
-    found = cpu_bounds(late, step_seconds=900, decisions=at + 13 * 96, hold_seconds=DAY)
+    alone = cpu_bounds(values, step_seconds=900, decisions=at, horizon_seconds=DAY)
+    found = cpu_bounds(late, step_seconds=900, decisions=at + 13 * 96, horizon_seconds=DAY)
     np.testing.assert_allclose(found.requests, alone.requests, rtol=1e-12)
     np.testing.assert_allclose(found.confidence, alone.confidence, rtol=1e-12)
 
@@ -120,7 +122,7 @@ def test_an_hour_ahead_a_daily_pattern_costs_less_than_its_constant_in_hindsight
     day = np.sin(2 * np.pi * np.arange(21 * 288) / 288)
     values = 1.2 + day + 0.05 * rng.random(len(day))
     decisions = every(HOUR, warmup_seconds=8 * DAY, step_seconds=300, count=len(values))
-    found = requests(values, decisions, hold=HOUR, step=300)
+    found = requests(values, decisions, horizon=HOUR, step=300)
     scored = values[decisions[0] :]
     constant = min(level + 20 * float(np.maximum(scored - level, 0).mean()) for level in np.linspace(1, 2.3, 50))
     assert cost(values, decisions, found) < 0.8 * constant / float(scored.mean())
@@ -133,7 +135,7 @@ def test_a_young_steady_service_wastes_little_more_than_its_own_p95() -> None:
         values = 0.2 * (1 + 0.3 * rng.random(14 * 60)) * np.where(rng.random(14 * 60) < 0.01, 3.0, 1.0)
         decisions = np.arange(6 * 60, len(values), 60)
         plain = np.array([np.quantile(values[:at], 0.95) for at in decisions])
-        found = requests(values, decisions, hold=HOUR, step=60)
+        found = requests(values, decisions, horizon=HOUR, step=60)
         scored = values[: decisions[-1] + 60]
         over_plain.append((cost(scored, decisions, found) - 1) / (cost(scored, decisions, plain) - 1))
     # Priors made for wild services took 1.28.

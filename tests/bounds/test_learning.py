@@ -9,9 +9,9 @@ from mora.bounds.ticks import Ticks, cut
 from tests.bounds.making import bumpy
 
 
-def hourly(values: np.ndarray[tuple[int], np.dtype[np.float64]], hold_hours: int = 1) -> Ticks:
+def hourly(values: np.ndarray[tuple[int], np.dtype[np.float64]], horizon_hours: int = 1) -> Ticks:
     decisions = np.array([len(values)])
-    return cut(values[None], step_seconds=300, decisions=decisions, hold_seconds=hold_hours * 3600)
+    return cut(values[None], step_seconds=300, decisions=decisions, horizon_seconds=horizon_hours * 3600)
 
 
 def test_the_multiplier_is_the_one_that_would_have_been_cheapest() -> None:
@@ -27,7 +27,7 @@ def test_the_multiplier_is_the_one_that_would_have_been_cheapest() -> None:
 
 
 def test_a_day_is_scored_while_it_runs() -> None:
-    assert leads(hourly(np.ones(288 * 2), hold_hours=24)) == (0, 6, 12, 18, 23)
+    assert leads(hourly(np.ones(288 * 2), horizon_hours=24)) == (0, 6, 12, 18, 23)
     assert leads(hourly(np.ones(288 * 2))) == (0,)
 
 
@@ -58,7 +58,7 @@ def test_a_mixture_goes_to_what_was_cheap_and_back_when_it_no_longer_is() -> Non
 
 def test_quantiles_of_the_past_are_those_of_the_samples_within_a_bucket() -> None:
     values = bumpy(step_seconds=300, days=10, gaps=0.0)
-    ticks = cut(values[None], step_seconds=300, decisions=np.array([len(values)]), hold_seconds=3600)
+    ticks = cut(values[None], step_seconds=300, decisions=np.array([len(values)]), horizon_seconds=3600)
     past = count(ticks)
     (found,) = past.window_quantiles((168.0,), 0.95)
     for row in (100, 200, 240):
@@ -69,7 +69,7 @@ def test_quantiles_of_the_past_are_those_of_the_samples_within_a_bucket() -> Non
 
 def test_peaks_of_the_past_are_exact() -> None:
     values = bumpy(step_seconds=300, days=6, gaps=0.0)[: 3 * 288]
-    ticks = cut(values[None], step_seconds=300, decisions=np.array([len(values)]), hold_seconds=3600)
+    ticks = cut(values[None], step_seconds=300, decisions=np.array([len(values)]), horizon_seconds=3600)
     past = count(ticks)
     for hours in (1, 3, 5, 24, 100):
         found = past.window_peaks(float(hours))[:, 0]

@@ -83,16 +83,16 @@ def test_scaling_the_history_scales_the_request(use: list[float], power: int) ->
     )
 
 
-@pytest.mark.parametrize("hold", [DAY, 3600])
-def test_many_series_at_once_are_each_as_alone(hold: int) -> None:
+@pytest.mark.parametrize("horizon", [DAY, 3600])
+def test_many_series_at_once_are_each_as_alone(horizon: int) -> None:
     values = 1e8 * np.array([bumpy(days=10, seed=seed) for seed in range(5)])
     values[1] = 0.0
     values[2] = np.nan
     values[3, : 4 * 96] = np.nan
-    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=values.shape[1])
-    found = memory_bounds_many(values, step_seconds=900, decisions=decisions, hold_seconds=hold)
+    decisions = every(horizon, warmup_seconds=3 * DAY, step_seconds=900, count=values.shape[1])
+    found = memory_bounds_many(values, step_seconds=900, decisions=decisions, horizon_seconds=horizon)
     for number, one in enumerate(values):
-        alone = memory_bounds(one, step_seconds=900, decisions=decisions, hold_seconds=hold)
+        alone = memory_bounds(one, step_seconds=900, decisions=decisions, horizon_seconds=horizon)
         np.testing.assert_array_equal(found.of(number).requests, alone.requests)
         np.testing.assert_array_equal(alone.requests, memory_requests(one, step_seconds=900, decisions=decisions))
         np.testing.assert_allclose(found.of(number).confidence, alone.confidence, rtol=1e-12)

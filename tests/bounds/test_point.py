@@ -10,17 +10,17 @@ from tests.bounds.making import bumpy, every
 DAY, HOUR = 86400, 3600
 
 
-def requests(values: Floats, decisions: Indices, *, hold: int = DAY, step: int = 900) -> Floats:
-    return point_requests(values, step_seconds=step, decisions=decisions, hold_seconds=hold, factor=CPU_FACTOR)
+def requests(values: Floats, decisions: Indices, *, horizon: int = DAY, step: int = 900) -> Floats:
+    return point_requests(values, step_seconds=step, decisions=decisions, horizon_seconds=horizon, factor=CPU_FACTOR)
 
 
-@pytest.mark.parametrize("hold", [DAY, HOUR])
-def test_nothing_that_comes_later_changes_a_request(hold: int) -> None:
+@pytest.mark.parametrize("horizon", [DAY, HOUR])
+def test_nothing_that_comes_later_changes_a_request(horizon: int) -> None:
     values = bumpy(days=14)
-    decisions = every(hold, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
-    whole = requests(values, decisions, hold=hold)
+    decisions = every(horizon, warmup_seconds=3 * DAY, step_seconds=900, count=len(values))
+    whole = requests(values, decisions, horizon=horizon)
     number = len(decisions) // 2
-    cut = requests(values[: decisions[number]], decisions[: number + 1], hold=hold)
+    cut = requests(values[: decisions[number]], decisions[: number + 1], horizon=horizon)
     np.testing.assert_array_equal(cut, whole[: number + 1])
     assert np.isfinite(whole).all()
 
@@ -29,7 +29,7 @@ def test_the_mean_of_a_season_is_met_an_hour_ahead_and_its_factor_put_on() -> No
     hours = np.arange(20 * 96) / 4
     values = 2 + np.sin(2 * np.pi * hours / 24)
     decisions = np.arange(15 * 96, 16 * 96, 4)
-    found = requests(values, decisions, hold=HOUR)
+    found = requests(values, decisions, horizon=HOUR)
     means = np.array([values[at : at + 4].mean() for at in decisions])
     np.testing.assert_allclose(found, 1.2 * means, rtol=0.05)
 

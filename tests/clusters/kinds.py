@@ -68,7 +68,7 @@ RESOURCES = (
     Resource(_REVIEW, "v1", "selfsubjectaccessreviews", "SelfSubjectAccessReview", is_namespaced=False),
     Resource("authentication.k8s.io", "v1", "selfsubjectreviews", "SelfSubjectReview", is_namespaced=False),
 )
-# Argo's Rollout, whose CRD keeps unknown fields of the pod template; the VPA's schema is tests/recommender/schema.py's.
+# Argo's Rollout, whose CRD keeps unknown fields of the pod template; the VPA's schema is tests/vpa/schema.py's.
 ROLLOUT = Resource("argoproj.io", "v1alpha1", "rollouts", "Rollout", subresources=_SCALED, is_custom=True)
 VPA = Resource(
     "autoscaling.k8s.io",

@@ -16,8 +16,8 @@ from mora.clusters.discovery import find_prometheus
 from mora.config import load_settings
 from mora.domain import Window, Workload
 from mora.errors import BadInput, ClusterError, SourceUnavailable
-from mora.sources.access import Access
-from mora.sources.prometheus import PrometheusSource
+from mora.sources.prometheus.access import Access
+from mora.sources.prometheus.observe import PrometheusSource
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.sources.rig import backfill, cluster, serve
 

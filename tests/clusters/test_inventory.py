@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from mora.clusters.inventory import KubernetesInventory
-from mora.domain import AmountRange, Autoscaler, Quota, Resources, Role, Standing, Target, Workload
+from mora.domain import AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.kinds import ROLLOUT
@@ -72,13 +72,13 @@ def inventory(api: FakeApi, tmp_path: Path) -> KubernetesInventory:
     return KubernetesInventory(api.kubeconfig(tmp_path / "config"), backoff=timedelta(milliseconds=1))
 
 
-def the(standings: list[Standing], name: str) -> Standing:
-    (found,) = (standing for standing in standings if standing.workload.name == name)
+def the(states: list[WorkloadState], name: str) -> WorkloadState:
+    (found,) = (state for state in states if state.workload.name == name)
     return found
 
 
-def codes(standing: Standing) -> list[str]:
-    return [reason.code for reason in standing.reasons]
+def codes(state: WorkloadState) -> list[str]:
+    return [reason.code for reason in state.reasons]
 
 
 def test_every_kind_is_listed_and_a_cron_jobs_jobs_are_its_own(
@@ -93,8 +93,8 @@ def test_every_kind_is_listed_and_a_cron_jobs_jobs_are_its_own(
     fake.add(owned("CronJob", "nightly", None, spec={"jobTemplate": {"spec": {"template": template}}}))
     fake.add(owned("Job", "nightly-1", ("CronJob", "nightly"), spec={"template": template}))
     fake.add(owned("Job", "import", None, spec={"template": template}))
-    standings = inventory.standings("shop")
-    assert [(one.workload.name, one.workload.kind, one.allocation.replicas) for one in standings] == [
+    states = inventory.states("shop")
+    assert [(one.workload.name, one.workload.kind, one.allocation.replicas) for one in states] == [
         ("agent", "DaemonSet", 3),
         ("canary", "Rollout", 2),
         ("db", "StatefulSet", 2),
@@ -102,7 +102,7 @@ def test_every_kind_is_listed_and_a_cron_jobs_jobs_are_its_own(
         ("import", "Job", None),
         ("nightly", "CronJob", None),
     ]
-    assert [container.name for container in the(standings, "nightly").allocation.containers] == ["batch"]
+    assert [container.name for container in the(states, "nightly").allocation.containers] == ["batch"]
     assert inventory.remarks == ()
 
 
@@ -110,16 +110,16 @@ def test_containers_carry_their_roles_and_one_is_the_main(fake: FakeCluster, inv
     manifest = deployment("frontend", annotations={"kubectl.kubernetes.io/default-container": "server"})
     manifest["spec"]["template"]["spec"]["containers"].append({"name": "envoy", "image": "envoy:1"})
     fake.add(manifest)
-    (standing,) = inventory.standings("shop")
-    assert [(one.name, one.role, one.is_main, one.is_injected) for one in standing.allocation.containers] == [
+    (state,) = inventory.states("shop")
+    assert [(one.name, one.role, one.is_main, one.is_injected) for one in state.allocation.containers] == [
         ("cache", Role.APP, False, False),
         ("server", Role.APP, True, False),
         ("envoy", Role.SIDECAR, False, False),
         ("migrate", Role.INIT, False, False),
         ("logs", Role.NATIVE_SIDECAR, False, False),
     ]
-    assert standing.allocation.containers[1].resources == Resources(250, 1000, 128 * MIB, 256 * MIB)
-    assert standing.annotations == {"kubectl.kubernetes.io/default-container": "server"}
+    assert state.allocation.containers[1].resources == Resources(250, 1000, 128 * MIB, 256 * MIB)
+    assert state.annotations == {"kubectl.kubernetes.io/default-container": "server"}
 
 
 def test_pods_find_their_workload_by_owners_and_never_by_name(
@@ -132,16 +132,16 @@ def test_pods_find_their_workload_by_owners_and_never_by_name(
     fake.add(pod("frontend-aaa-1", ("ReplicaSet", "frontend-aaa"), SERVER, PROXY))
     fake.add(pod("frontend-canary-bbb-1", ("ReplicaSet", "frontend-canary-bbb")))
     fake.add(pod("frontend-lonely", None, SERVER, {"name": "nobody", "image": "x"}))
-    standings = inventory.standings("shop")
-    seen = {one.workload.name: [container.name for container in one.allocation.containers] for one in standings}
+    states = inventory.states("shop")
+    seen = {one.workload.name: [container.name for container in one.allocation.containers] for one in states}
     assert seen == {"frontend": ["server", "istio-proxy"], "frontend-canary": ["server"]}
-    injected = the(standings, "frontend").allocation.containers[1]
+    injected = the(states, "frontend").allocation.containers[1]
     assert (injected.role, injected.is_injected, injected.resources) == (
         Role.SIDECAR,
         True,
         Resources(cpu_request_millicores=100),
     )
-    assert "injected-sidecars" in codes(the(standings, "frontend"))
+    assert "injected-sidecars" in codes(the(states, "frontend"))
 
 
 def test_a_container_that_was_renamed_is_no_injected_one(fake: FakeCluster, inventory: KubernetesInventory) -> None:
@@ -150,8 +150,8 @@ def test_a_container_that_was_renamed_is_no_injected_one(fake: FakeCluster, inve
         fake.add(replica_set(f"frontend-{name}", "frontend", revision))
     fake.add(pod("frontend-old-1", ("ReplicaSet", "frontend-old"), {"name": "web", "image": "shop:0"}))
     fake.add(pod("frontend-new-1", ("ReplicaSet", "frontend-new")))
-    (standing,) = inventory.standings("shop")
-    assert [container.name for container in standing.allocation.containers] == ["server"]
+    (state,) = inventory.states("shop")
+    assert [container.name for container in state.allocation.containers] == ["server"]
 
 
 def test_sidecars_of_a_cron_jobs_pods_are_seen_through_its_job(
@@ -161,8 +161,8 @@ def test_sidecars_of_a_cron_jobs_pods_are_seen_through_its_job(
     fake.add(owned("CronJob", "nightly", None, spec={"jobTemplate": {"spec": {"template": template}}}))
     fake.add(owned("Job", "nightly-1", ("CronJob", "nightly"), spec={"template": template}))
     fake.add(pod("nightly-1-x", ("Job", "nightly-1"), SERVER, PROXY))
-    (standing,) = inventory.standings("shop")
-    assert [container.name for container in standing.allocation.containers] == ["server", "istio-proxy"]
+    (state,) = inventory.states("shop")
+    assert [container.name for container in state.allocation.containers] == ["server", "istio-proxy"]
 
 
 def test_every_autoscaler_of_a_workload_is_told_kedas_as_well(
@@ -190,16 +190,16 @@ def test_every_autoscaler_of_a_workload_is_told_kedas_as_well(
         "external": {"metric": {"name": "lag"}, "target": {"type": "AverageValue", "averageValue": "5"}},
     }
     fake.add(hpa([external], name="keda-hpa-queue", target="queue"))
-    standings = inventory.standings("shop")
-    scaled = the(standings, "frontend")
+    states = inventory.states("shop")
+    scaled = the(states, "frontend")
     assert scaled.autoscalers == (
         Autoscaler("frontend", Target.CPU, True, 60, 2, 8, container="server"),
         Autoscaler("frontend", Target.MEMORY, False, 200 * MIB, 2, 8),
     )
     assert scaled.allocation.autoscaler == scaled.autoscalers[0]
-    assert the(standings, "queue").autoscalers == (Autoscaler("keda-hpa-queue", Target.REPLICAS, False, 0, 2, 8),)
-    assert "keda" in codes(the(standings, "queue"))
-    assert the(standings, "cart").autoscalers == ()
+    assert the(states, "queue").autoscalers == (Autoscaler("keda-hpa-queue", Target.REPLICAS, False, 0, 2, 8),)
+    assert "keda" in codes(the(states, "queue"))
+    assert the(states, "cart").autoscalers == ()
 
 
 def limit_range(*items: dict[str, Any], name: str = "bounds") -> dict[str, Any]:
@@ -229,8 +229,8 @@ def test_limit_ranges_bound_a_container_and_fill_in_what_it_does_not_set(
         )
     )
     fake.add(limit_range({"type": "Container", "max": {"memory": "512Mi"}}, name="stricter"))
-    standings = inventory.standings("shop")
-    bare, half = the(standings, "bare"), the(standings, "half")
+    states = inventory.states("shop")
+    bare, half = the(states, "bare"), the(states, "half")
     assert bare.limit_range == AmountRange(
         Resources(50, 50, 64 * MIB, 64 * MIB),
         Resources(2000, 2000, 512 * MIB, 512 * MIB),
@@ -250,11 +250,11 @@ def test_quotas_tell_what_is_left_and_scoped_ones_are_named(fake: FakeCluster, i
     quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": hard}}
     fake.add({**quota, "status": {"hard": hard, "used": used}})
     fake.add({**quota, "metadata": {**meta, "name": "batch"}, "spec": {"hard": {"cpu": "1"}, "scopes": ["BestEffort"]}})
-    (standing,) = inventory.standings("shop")
-    assert standing.quotas == (
+    (state,) = inventory.states("shop")
+    assert state.quotas == (
         Quota("team", Resources(10_000, None, None, 8 * GIB), Resources(2500, None, None, 1 * GIB)),
     )
-    assert "quota-scoped" in codes(standing)
+    assert "quota-scoped" in codes(state)
 
 
 def test_annotations_of_the_namespace_hold_where_the_workload_has_none(
@@ -265,9 +265,9 @@ def test_annotations_of_the_namespace_hold_where_the_workload_has_none(
     manifest = only_container("frontend")
     manifest["metadata"] |= {"annotations": {"mora.dev/cpu-buffer": "1.5", "other": "x"}, "labels": {"tier": "web"}}
     fake.add(manifest)
-    (standing,) = inventory.standings("shop")
-    assert standing.annotations == {"mora.dev/cpu-buffer": "1.5", "mora.dev/memory-floor": "64Mi"}
-    assert standing.labels == {"tier": "web"}
+    (state,) = inventory.states("shop")
+    assert state.annotations == {"mora.dev/cpu-buffer": "1.5", "mora.dev/memory-floor": "64Mi"}
+    assert state.labels == {"tier": "web"}
 
 
 @pytest.mark.parametrize(
@@ -290,8 +290,8 @@ def test_a_java_virtual_machine_is_known_by_image_environment_or_command(
     fake: FakeCluster, inventory: KubernetesInventory, container: dict[str, Any], is_java: bool
 ) -> None:
     fake.add(only_container("api", **container))
-    (standing,) = inventory.standings("shop")
-    assert standing.jvm == (frozenset({"server"}) if is_java else frozenset())
+    (state,) = inventory.states("shop")
+    assert state.jvm == (frozenset({"server"}) if is_java else frozenset())
 
 
 def test_a_selector_chooses_workloads_and_none_means_every_namespace(
@@ -301,11 +301,11 @@ def test_a_selector_chooses_workloads_and_none_means_every_namespace(
         manifest = only_container(f"{tier}-app")
         manifest["metadata"] |= {"namespace": namespace, "labels": {"tier": tier}}
         fake.add(manifest)
-    assert [one.workload for one in inventory.standings(None, selector="tier=web")] == [
+    assert [one.workload for one in inventory.states(None, selector="tier=web")] == [
         Workload("bank", "web-app"),
         Workload("shop", "web-app"),
     ]
-    assert len(inventory.standings("shop")) == 2
+    assert len(inventory.states("shop")) == 2
 
 
 def test_a_thousand_workloads_are_listed_in_pages_whose_number_does_not_grow_with_the_workloads(
@@ -314,8 +314,8 @@ def test_a_thousand_workloads_are_listed_in_pages_whose_number_does_not_grow_wit
     for number in range(1001):
         fake.add(only_container(f"app-{number:04d}"))
     fake.expires = 1  # the server forgets the list after its first page, and is asked for the whole
-    standings = inventory.standings(None)
-    assert [one.workload.name for one in standings] == [f"app-{number:04d}" for number in range(1001)]
+    states = inventory.states(None)
+    assert [one.workload.name for one in states] == [f"app-{number:04d}" for number in range(1001)]
     assert len(fake.sent) <= 16
     assert {sent.query.get("limit") for sent in fake.sent if "deployments" in sent.path} == {"500", None}
 
@@ -328,9 +328,9 @@ def test_a_rollout_that_borrows_its_template_says_where_it_stands(
     rollout = {**deployment("web-rollout"), "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
     rollout["spec"] = {"replicas": 3, "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"}}
     fake.add(rollout)
-    standing = the(inventory.standings("shop"), "web-rollout")
-    assert [container.name for container in standing.allocation.containers] == ["server"]
-    assert "template-elsewhere" in codes(standing)
+    state = the(inventory.states("shop"), "web-rollout")
+    assert [container.name for container in state.allocation.containers] == ["server"]
+    assert "template-elsewhere" in codes(state)
 
 
 def test_what_may_not_be_listed_is_told_and_the_rest_goes_on(fake: FakeCluster, inventory: KubernetesInventory) -> None:
@@ -342,10 +342,10 @@ def test_what_may_not_be_listed_is_told_and_the_rest_goes_on(fake: FakeCluster, 
         ("get", "namespaces"),
     }
     fake.resources.append(ROLLOUT)
-    (standing,) = inventory.standings("shop")
-    assert codes(standing) == ["pods-unknown", "autoscalers-unknown"]
+    (state,) = inventory.states("shop")
+    assert codes(state) == ["pods-unknown", "autoscalers-unknown"]
     assert '{apiGroups: ["autoscaling"], resources: ["horizontalpodautoscalers"], verbs: ["list"]}' in str(
-        standing.reasons
+        state.reasons
     )
     assert [remark.code for remark in inventory.remarks] == ["not-listed", "not-listed"]
     assert "Rollouts are not read" in inventory.remarks[0].text
@@ -356,14 +356,14 @@ def test_deployments_that_may_not_be_listed_end_it_with_the_rule_that_grants_it(
 ) -> None:
     fake.forbidden = {("list", "deployments")}
     with pytest.raises(ClusterError) as told:
-        inventory.standings(None)
+        inventory.states(None)
     assert 'cannot list resource "deployments" in API group "apps" at the cluster scope' in told.value.message
     assert "A ClusterRole with this rule grants it" in str(told.value.hint)
     assert "-n" in str(told.value.hint)
 
 
 def test_an_empty_namespace_has_no_standings(fake: FakeCluster, inventory: KubernetesInventory) -> None:
-    assert inventory.standings("nowhere") == []
+    assert inventory.states("nowhere") == []
 
 
 def test_the_cluster_and_the_inventory_see_the_same_containers(fake: FakeCluster, api: FakeApi, tmp_path: Path) -> None:
@@ -371,7 +371,7 @@ def test_the_cluster_and_the_inventory_see_the_same_containers(fake: FakeCluster
 
     fake.add(deployment("frontend"))
     kubeconfig = api.kubeconfig(tmp_path / "config")
-    (standing,) = KubernetesInventory(kubeconfig).standings("shop")
-    seen = KubernetesCluster(kubeconfig=kubeconfig).allocation(standing.workload)
-    lasting = tuple(one for one in standing.allocation.containers if one.role is not Role.INIT)
-    assert seen == replace(standing.allocation, containers=lasting)
+    (state,) = KubernetesInventory(kubeconfig).states("shop")
+    seen = KubernetesCluster(kubeconfig=kubeconfig).allocation(state.workload)
+    lasting = tuple(one for one in state.allocation.containers if one.role is not Role.INIT)
+    assert seen == replace(state.allocation, containers=lasting)

@@ -10,10 +10,11 @@ import pytest
 
 import mora.sandbox
 from mora.clusters.sandbox import SandboxCluster
-from mora.domain import Allocation, Cluster, Resources, Workload
+from mora.domain import Allocation, Resources, Workload
 from mora.errors import BadInput, ClusterError
 from mora.quantities import MIB
 from mora.sandbox.spec import SERVICES
+from mora.seams import Cluster
 
 pytestmark = pytest.mark.slow
 

@@ -1,4 +1,4 @@
-"""The suite that a real cluster has to pass (tests/cluster), against the strict fake, asked by the real kubectl."""
+"""The suite that a real cluster has to pass (tests/live), against the strict fake, asked by the real kubectl."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.cluster import suite
 from tests.clusters.fake_api import FakeApi, FakeCluster
+from tests.live import suite
 
 
 @pytest.mark.parametrize("name", suite.CHECKS)

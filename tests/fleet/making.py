@@ -17,11 +17,11 @@ from mora.domain import (
     Recommendation,
     Resources,
     Role,
-    Standing,
     Target,
     Window,
     Workload,
     WorkloadHistory,
+    WorkloadState,
 )
 from mora.fleet.advise import advise
 from mora.fleet.evidence import Floats, without
@@ -66,17 +66,20 @@ def container(name: str = "server", role: Role = Role.APP, **resources: int | No
     return Container(name, Resources(**resources), is_main=name == "server", role=role)
 
 
-def standing(*containers: Container, replicas: int | None = 2, **fields: Any) -> Standing:
+def state(*containers: Container, replicas: int | None = 2, **fields: Any) -> WorkloadState:
     """One container that requests 500m and 512Mi, unless told otherwise."""
     plain = container(cpu_request_millicores=500, memory_request_bytes=512 * MIB, memory_limit_bytes=512 * MIB)
     given: dict[str, Any] = {"workload": FRONTEND, "allocation": Allocation(replicas, containers or (plain,))}
-    return Standing(**(given | fields))
+    return WorkloadState(**(given | fields))
 
 
 def advised(
-    of: Standing | None = None, seen: WorkloadHistory | None = None, settings: FleetSettings = AT_ONCE, **given: Any
+    of: WorkloadState | None = None,
+    seen: WorkloadHistory | None = None,
+    settings: FleetSettings = AT_ONCE,
+    **given: Any,
 ) -> Recommendation:
-    of = of or standing()
+    of = of or state()
     seen = seen or history(workload=of.workload)
     return advise(of, without(seen, settings.excluded), settings, **given)
 

@@ -22,10 +22,10 @@ from mora.domain import (
     Reason,
     Resources,
     Role,
-    Standing,
     TargetDemand,
     Workload,
     WorkloadHistory,
+    WorkloadState,
 )
 from mora.fleet.advise import advise
 from mora.fleet.evidence import Floats
@@ -45,7 +45,7 @@ from tests.fleet.making import (
     container_history,
     history,
     part,
-    standing,
+    state,
     steady,
     words,
 )
@@ -63,13 +63,13 @@ def test_the_numbers_are_those_that_the_backtest_scores() -> None:
     seen = container_history()
     advice = advised(seen=history(seen))
     end = np.array([SAMPLES])
-    cpu = cpu_bounds(seen.cpu_cores, step_seconds=300, decisions=end, hold_seconds=86_400)
-    memory = memory_bounds(seen.mem_bytes, step_seconds=300, decisions=end, hold_seconds=86_400)
+    cpu = cpu_bounds(seen.cpu_cores, step_seconds=300, decisions=end, horizon_seconds=86_400)
+    memory = memory_bounds(seen.mem_bytes, step_seconds=300, decisions=end, horizon_seconds=86_400)
     assert advice.cpu_request.value == cores_to_millicores(float(cpu.requests[0]))
     assert advice.memory_request.value == memory_request(float(memory.requests[0]))
     assert advice.cpu_request.confidence == pytest.approx(float(cpu.confidence[0]))
     assert advice.memory_request.confidence == pytest.approx(float(memory.confidence[0]))
-    assert (advice.cpu_request.holds, advice.basis) == (14, "history")
+    assert (advice.cpu_request.windows, advice.basis) == (14, "history")
     assert advice.memory_limit.value == advice.memory_request.value
     assert advice.cpu_limit.is_unset
 
@@ -92,14 +92,14 @@ def test_a_container_whose_use_is_doubled_gets_about_twice_as_much() -> None:
 def test_an_hours_hold_asks_the_rule_for_an_hour() -> None:
     busy_by_day = steady(0.2) * (1 + 3 * (np.arange(SAMPLES) % DAY > DAY / 2))
     seen = history(container_history(cpu_cores=busy_by_day))
-    day, hour = advised(seen=seen), advised(seen=seen, settings=replace(AT_ONCE, hold=timedelta(hours=1)))
+    day, hour = advised(seen=seen), advised(seen=seen, settings=replace(AT_ONCE, horizon=timedelta(hours=1)))
     assert "24 h" in words(day.cpu_request)
     assert "1 h" in words(hour.cpu_request)
     assert day.cpu_request.value != hour.cpu_request.value
 
 
 def test_replicas_stay_as_they_are_since_history_knows_of_no_promise() -> None:
-    advice = advised(standing(replicas=4))
+    advice = advised(state(replicas=4))
     assert (advice.replicas.now, advice.replicas.value, codes(advice.replicas)) == (4, None, ["replicas-left"])
     assert advice.target.replicas == 4
 
@@ -110,7 +110,7 @@ def test_replicas_stay_as_they_are_since_history_knows_of_no_promise() -> None:
 def test_use_pinned_at_a_cpu_limit_is_no_demand() -> None:
     limit = np.full(SAMPLES, 0.2)
     pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
-    now = standing(container(cpu_request_millicores=100, cpu_limit_millicores=200))
+    now = state(container(cpu_request_millicores=100, cpu_limit_millicores=200))
     request = advised(now, history(pinned)).cpu_request
     assert request.value is not None
     assert 240 <= request.value < 250  # the limit x 1.2, or the bound above it
@@ -121,7 +121,7 @@ def test_use_pinned_at_a_cpu_limit_is_no_demand() -> None:
 def test_use_pinned_at_a_limit_is_never_cut() -> None:
     limit = np.full(SAMPLES, 0.2)
     pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
-    request = advised(standing(container(cpu_request_millicores=900)), history(pinned)).cpu_request
+    request = advised(state(container(cpu_request_millicores=900)), history(pinned)).cpu_request
     assert (request.value, codes(request)[-1]) == (900, "no-confidence")
     assert "held-pinned" in codes(request)
 
@@ -193,7 +193,7 @@ def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
     assert "2 OOM kills at 1000Mi" in words(advice.memory_request)
     assert advice.memory_request.confidence is None
     small = container_history(oom_kills=1, oom_limit_bytes=256.0 * MIB)
-    assert advised(standing(container()), history(small)).memory_request.value == 356 * MIB
+    assert advised(state(container()), history(small)).memory_request.value == 356 * MIB
     held = advised(seen=history(small)).memory_request  # 512Mi by now, and no cut after a kill
     assert (held.value, "held-pinned" in codes(held)) == (512 * MIB, True)
 
@@ -227,7 +227,7 @@ def test_a_workload_that_vanished_is_told_of_and_not_fatal() -> None:
 
 
 def test_a_workload_at_no_replicas_says_so() -> None:
-    advice = advised(standing(replicas=0), WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
+    advice = advised(state(replicas=0), WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
     assert "it stands at 0 replicas" in words(advice.cpu_request)
 
 
@@ -266,12 +266,12 @@ NATIVE = Container("log-agent", Resources(50), role=Role.NATIVE_SIDECAR)
 INIT = Container("migrate", Resources(1000), role=Role.INIT)
 
 
-def a_full_pod() -> tuple[Standing, WorkloadHistory]:
+def a_full_pod() -> tuple[WorkloadState, WorkloadHistory]:
     own = container(cpu_request_millicores=500)
     cache = Container("cache", Resources(100, None, 64 * MIB))
     seen = [container_history(name, cpu_cores=steady(0.1 * n)) for n, name in enumerate(("server", "cache"), 1)]
     seen += [container_history(name, cpu_cores=steady(0.05)) for name in ("istio-proxy", "log-agent")]
-    return standing(own, cache, SIDECAR, NATIVE, INIT), history(*seen)
+    return state(own, cache, SIDECAR, NATIVE, INIT), history(*seen)
 
 
 def test_every_container_is_sized_and_sidecars_are_named_and_left_alone() -> None:
@@ -302,7 +302,7 @@ def test_a_container_that_is_gone_is_told_of() -> None:
 
 
 def test_containers_come_from_the_history_where_no_template_is_known() -> None:
-    bare = replace(standing(), allocation=Allocation(2), known_by="prometheus")
+    bare = replace(state(), allocation=Allocation(2), known_by="prometheus")
     advice = advised(bare, history(container_history("server"), container_history("frontend")))
     assert advice.container == "frontend"
     assert {"containers-from-history", "known-by-prometheus"} <= set(codes(advice))
@@ -312,7 +312,7 @@ def test_containers_come_from_the_history_where_no_template_is_known() -> None:
 
 
 def test_memory_of_a_java_virtual_machine_is_not_cut_without_a_flag() -> None:
-    java = standing(jvm=frozenset({"server"}))
+    java = state(jvm=frozenset({"server"}))
     kept = advised(java)
     assert (kept.memory_request.value, kept.memory_limit.value) == (512 * MIB, 512 * MIB)
     assert "held-jvm" in codes(kept.memory_request)
@@ -323,14 +323,14 @@ def test_memory_of_a_java_virtual_machine_is_not_cut_without_a_flag() -> None:
 
 def test_a_limit_range_bounds_every_container() -> None:
     narrow = AmountRange(Resources(memory_request_bytes=GIB), Resources(cpu_request_millicores=100))
-    advice = advised(standing(limit_range=narrow))
+    advice = advised(state(limit_range=narrow))
     assert (advice.cpu_request.value, advice.memory_request.value) == (100, GIB)
     assert "limit-range" in codes(advice.cpu_request)
 
 
 def test_a_quota_on_cpu_limits_keeps_the_limit() -> None:
     quota = Quota("compute", Resources(cpu_limit_millicores=4000), Resources(cpu_limit_millicores=1000))
-    now = standing(container(cpu_request_millicores=500, cpu_limit_millicores=1000), quotas=(quota,))
+    now = state(container(cpu_request_millicores=500, cpu_limit_millicores=1000), quotas=(quota,))
     advice = advised(now)
     assert (advice.cpu_limit.value, advice.cpu_limit.is_unset) == (1000, False)
     assert codes(advice.cpu_limit)[-1] == "quota-needs-limit"
@@ -360,7 +360,7 @@ def test_an_excluded_window_is_left_out_and_told() -> None:
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
-def a_nightly_job(runs: int) -> tuple[Standing, WorkloadHistory]:
+def a_nightly_job(runs: int) -> tuple[WorkloadState, WorkloadHistory]:
     workload = Workload("shop", "report", "CronJob")
     ran = np.zeros(SAMPLES, dtype=bool)
     for run in range(runs):
@@ -368,7 +368,7 @@ def a_nightly_job(runs: int) -> tuple[Standing, WorkloadHistory]:
     cpu, memory = np.where(ran, 0.5, np.nan), np.where(ran, 300.0 * MIB, np.nan)
     cpu[SAMPLES - DAY] = 0.8
     seen = container_history(cpu_cores=cpu, mem_bytes=memory, pods=runs, startup_mem_bytes=350.0 * MIB)
-    now = standing(container(cpu_request_millicores=2000), replicas=None, workload=workload)
+    now = state(container(cpu_request_millicores=2000), replicas=None, workload=workload)
     return now, history(seen, workload=workload)
 
 
@@ -376,7 +376,7 @@ def test_a_cronjob_is_sized_on_the_peaks_of_its_runs() -> None:
     advice = advised(*a_nightly_job(9))
     assert advice.cpu_request.value == 800
     assert advice.memory_request.value == 403 * MIB  # 350 MiB x 1.15
-    assert (advice.cpu_request.confidence, advice.cpu_request.holds) == (0.9, 9)
+    assert (advice.cpu_request.confidence, advice.cpu_request.windows) == (0.9, 9)
     assert codes(advice.replicas) == ["replicas-by-job"]
     assert advice.hpa_average_value_millicores is None
     assert "window-short" not in codes(advice)

@@ -9,23 +9,33 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.domain import Advice, Allocation, Autoscaler, Container, Recommendation, Resources, Role, Standing, Target
+from mora.domain import (
+    Advice,
+    Allocation,
+    Autoscaler,
+    Container,
+    Recommendation,
+    Resources,
+    Role,
+    Target,
+    WorkloadState,
+)
 from mora.fleet.retarget import with_retargets
 from mora.fleet.settings import FleetSettings
 from mora.policies import PolicySettings
 from mora.quantities import MIB
-from tests.fleet.making import NOW, advised, codes, container, container_history, history, part, standing, words
+from tests.fleet.making import NOW, advised, codes, container, container_history, history, part, state, words
 
 ON_CPU = Autoscaler("frontend", Target.CPU, is_utilisation=True, target=70, min_replicas=2, max_replicas=10)
 RETARGET = FleetSettings(policy=PolicySettings(touch_autoscaled=True, allow_any_step=True, min_change=0.0))
 
 
-def autoscaled(*scalers: Autoscaler, sidecar_millicores: int | None = None) -> Standing:
+def autoscaled(*scalers: Autoscaler, sidecar_millicores: int | None = None) -> WorkloadState:
     own = container(cpu_request_millicores=500, memory_request_bytes=512 * MIB)
     if sidecar_millicores is None:
-        return standing(own, replicas=4, autoscalers=scalers)
+        return state(own, replicas=4, autoscalers=scalers)
     sidecar = Container("istio-proxy", Resources(sidecar_millicores), role=Role.SIDECAR, is_injected=True)
-    return standing(own, sidecar, replicas=4, autoscalers=scalers)
+    return state(own, sidecar, replicas=4, autoscalers=scalers)
 
 
 def test_a_request_that_an_hpa_scales_on_is_left_alone_with_the_way_out() -> None:
@@ -95,7 +105,7 @@ def test_an_hpa_that_cannot_measure_is_said_to_be_blind() -> None:
 
 
 def test_an_autoscaler_of_the_allocation_alone_counts_too() -> None:
-    plain = standing(container(cpu_request_millicores=500))
+    plain = state(container(cpu_request_millicores=500))
     scaled = replace(plain, allocation=replace(plain.allocation, autoscaler=ON_CPU))
     assert codes(advised(scaled).cpu_request) == ["autoscaler-utilisation"]
 
@@ -118,12 +128,12 @@ def _advice(before: int, after: int, side: int, scaler: Autoscaler) -> Recommend
     pod = Allocation(2, (container(cpu_request_millicores=before), Container("side", Resources(side))))
     nothing = Advice(None, None)
     return Recommendation(
-        standing().workload, "server", pod, None, NOW, Advice(before, after), *(nothing,) * 4, autoscalers=(scaler,)
+        state().workload, "server", pod, None, NOW, Advice(before, after), *(nothing,) * 4, autoscalers=(scaler,)
     )
 
 
 def test_another_container_of_an_autoscaled_pod_is_left_alone_too() -> None:
-    pod = standing(
+    pod = state(
         container(cpu_request_millicores=500), Container("cache", Resources(100)), replicas=4, autoscalers=(ON_CPU,)
     )
     advice = advised(pod, history(container_history(), container_history("cache")))
@@ -133,7 +143,7 @@ def test_another_container_of_an_autoscaled_pod_is_left_alone_too() -> None:
 
 @pytest.mark.parametrize("kind", ["Job", "CronJob"])
 def test_jobs_are_no_matter_for_an_hpa(kind: str) -> None:
-    job = standing(workload=replace(standing().workload, kind=kind))
+    job = state(workload=replace(state().workload, kind=kind))
     advice = advised(job, history(container_history(pods=9), workload=job.workload))
     assert advice.hpa_average_value_millicores is None
     assert "hpa-average-value" not in codes(advice)

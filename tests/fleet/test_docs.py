@@ -16,7 +16,7 @@ from mora.fleet.overrides import helm_paths, keys
 from mora.fleet.settings import FleetSettings, sizing_of
 from mora.quantities import GIB, MIB
 from mora.savings import HOURS_PER_MONTH, Prices
-from tests.fleet.making import standing
+from tests.fleet.making import state
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
@@ -73,7 +73,7 @@ def test_every_override_is_told() -> None:
 
 def test_the_examples_mean_what_they_say(tmp_path: Path) -> None:
     annotations = yaml.safe_load(block("yaml"))["metadata"]["annotations"]
-    here = standing(annotations=annotations)
+    here = state(annotations=annotations)
     (tmp_path / "mora.toml").write_text(block("toml"), encoding="utf-8")
     settings = load_settings({}, {}, tmp_path)
     fleet = FleetSettings(namespaces=settings.namespaces, workloads=settings.workloads)

@@ -13,7 +13,7 @@ from mora.domain import API_VERSIONS, AmountRange, Autoscaler, Quota, Resources,
 from mora.fleet.settings import FleetSettings
 from mora.policies import PolicySettings
 from mora.quantities import GIB, MIB
-from tests.fleet.making import SAMPLES, advised, container, container_history, history, standing
+from tests.fleet.making import SAMPLES, advised, container, container_history, history, state
 
 MILLICORES = st.none() | st.integers(1, 4000)
 BYTES = st.none() | st.integers(MIB, 4 * GIB)
@@ -47,11 +47,11 @@ def some_history(draw: st.DrawFn) -> Any:
 
 
 @st.composite
-def some_standing(draw: st.DrawFn) -> Any:
+def some_state(draw: st.DrawFn) -> Any:
     sized = Resources(draw(MILLICORES), draw(MILLICORES), draw(BYTES), draw(BYTES))
     own = replace(container(role=draw(st.sampled_from(list(Role)))), resources=sized)
     scaler = Autoscaler("hpa", draw(st.sampled_from([Target.CPU, Target.MEMORY])), draw(st.booleans()), 70, 1, 9)
-    return standing(
+    return state(
         own,
         replicas=draw(st.none() | st.integers(0, 9)),
         workload=Workload("shop", "frontend", draw(st.sampled_from(list(API_VERSIONS)))),
@@ -82,7 +82,7 @@ SETTINGS = st.builds(
 
 
 @settings(max_examples=60, deadline=None, derandomize=True)
-@given(of=some_standing(), seen=some_history(), how=SETTINGS)
+@given(of=some_state(), seen=some_history(), how=SETTINGS)
 def test_whatever_comes_the_advice_is_whole(of: Any, seen: Any, how: FleetSettings) -> None:
     advice = advised(of, history(seen, workload=of.workload), how)
     cpu, memory = advice.cpu_request, advice.memory_request

@@ -24,14 +24,14 @@ from tests.fleet.making import (
     container_history,
     history,
     part,
-    standing,
+    state,
     steady,
     words,
 )
 
 
 def test_an_annotation_changes_one_workload() -> None:
-    wanted = standing(
+    wanted = state(
         annotations=annotated(
             cpu_floor="300m", memory_cap="2Gi", memory_floor="256Mi", exclude_containers="debug, agent", skip="false"
         )
@@ -41,7 +41,7 @@ def test_an_annotation_changes_one_workload() -> None:
     assert sizing.excluded_containers == {"debug", "agent"}
     assert not sizing.skip
     assert "cpu-floor = 300m (annotation mora.dev/cpu-floor)" in [reason.text for reason in sizing.reasons]
-    assert sizing_of(standing(), FleetSettings()).policy == PolicySettings()
+    assert sizing_of(state(), FleetSettings()).policy == PolicySettings()
 
 
 def test_a_workload_of_mora_toml_stands_above_its_annotation_above_the_namespace_above_the_settings() -> None:
@@ -51,13 +51,13 @@ def test_a_workload_of_mora_toml_stands_above_its_annotation_above_the_namespace
         workloads=parse_table({"shop/frontend": {"cpu_floor": "40m"}}, "workloads"),
         allow_jvm_cut=True,
     )
-    wanted = standing(annotations=annotated(cpu_floor="30m", memory_floor="30Mi"))
+    wanted = state(annotations=annotated(cpu_floor="30m", memory_floor="30Mi"))
     here = sizing_of(wanted, settings)
     assert (here.policy.cpu_floor_millicores, here.policy.memory_floor_bytes) == (40, 30 * MIB)
     assert (here.policy.cpu_cap_millicores, here.allow_jvm_cut) == (2000, True)
     neighbour = sizing_of(replace(wanted, workload=Workload("shop", "cart")), settings)
     assert neighbour.policy.cpu_floor_millicores == 30
-    elsewhere = sizing_of(replace(standing(), workload=Workload("bank", "frontend")), settings)
+    elsewhere = sizing_of(replace(state(), workload=Workload("bank", "frontend")), settings)
     assert elsewhere.policy.cpu_floor_millicores == 1
 
 
@@ -76,19 +76,19 @@ def test_a_workload_of_mora_toml_stands_above_its_annotation_above_the_namespace
 )
 def test_a_bad_annotation_names_the_workload_and_itself(name: str, value: str, words_of_it: str) -> None:
     with pytest.raises(BadInput) as caught:
-        sizing_of(standing(annotations={f"mora.dev/{name}": value}), FleetSettings())
+        sizing_of(state(annotations={f"mora.dev/{name}": value}), FleetSettings())
     assert f"deployment/frontend in namespace shop: annotation mora.dev/{name}" in caught.value.message
     assert words_of_it in caught.value.message
 
 
 def test_a_misspelt_key_is_refused_with_the_nearest() -> None:
     with pytest.raises(BadInput) as caught:
-        sizing_of(standing(annotations=annotated(memory_flor="10Mi")), FleetSettings())
+        sizing_of(state(annotations=annotated(memory_flor="10Mi")), FleetSettings())
     assert caught.value.hint == "Did you mean memory-floor?"
 
 
 def test_a_floor_above_its_cap_is_an_error_that_tells_who_said_so() -> None:
-    wanted = standing(annotations=annotated(cpu_floor="3", cpu_cap="2"))
+    wanted = state(annotations=annotated(cpu_floor="3", cpu_cap="2"))
     with pytest.raises(BadInput) as caught:
         sizing_of(wanted, FleetSettings())
     assert "deployment/frontend" in caught.value.message
@@ -96,7 +96,7 @@ def test_a_floor_above_its_cap_is_an_error_that_tells_who_said_so() -> None:
 
 
 def test_all_that_is_wrong_is_told_at_once() -> None:
-    wrong = [standing(workload=Workload("shop", name), annotations=annotated(skip="perhaps")) for name in ("a", "b")]
+    wrong = [state(workload=Workload("shop", name), annotations=annotated(skip="perhaps")) for name in ("a", "b")]
     with pytest.raises(BadInput, match=r"deployment/a.*deployment/b"):
         check_overrides(wrong, FleetSettings())
 
@@ -104,7 +104,7 @@ def test_all_that_is_wrong_is_told_at_once() -> None:
 def test_other_annotations_and_those_of_mora_s_own_parts_are_left_alone() -> None:
     known = {"kubectl.kubernetes.io/default-container": "x", "mora.dev/internal-replicas": "3"}
     known["mora.dev/helm-path.server"] = "frontend.resources"
-    here = standing(annotations=known)
+    here = state(annotations=known)
     assert sizing_of(here, FleetSettings()).reasons == ()
     assert helm_paths([here]) == {"shop/frontend/server": "frontend.resources"}
 
@@ -146,7 +146,7 @@ def test_settings_reach_the_fleet(tmp_path: Path) -> None:
     settings = load_settings({"touch_autoscaled": True}, {}, tmp_path)
     fleet = fleet_settings(settings, excluded=["2026-11-01/2026-11-02"])
     assert (fleet.include_sidecars, fleet.policy.touch_autoscaled, len(fleet.excluded)) == (True, True, 1)
-    assert fleet.hold.total_seconds() == 3600
+    assert fleet.horizon.total_seconds() == 3600
     assert fleet.namespaces["shop"] == Overrides(skip=True, origins={"skip": "[namespaces.shop] skip"})
 
 
@@ -155,7 +155,7 @@ def test_settings_reach_the_fleet(tmp_path: Path) -> None:
 
 def test_a_margin_multiplies_what_history_says() -> None:
     plain = advised()
-    wider = advised(standing(annotations=annotated(cpu_buffer="1.5", memory_buffer="1.4")))
+    wider = advised(state(annotations=annotated(cpu_buffer="1.5", memory_buffer="1.4")))
     assert wider.cpu_request.value == pytest.approx(1.5 * (plain.cpu_request.value or 0), abs=2)
     assert wider.memory_request.value == pytest.approx(1.4 * (plain.memory_request.value or 0), rel=0.01)
     assert "x 1.5" in words(wider.cpu_request)
@@ -167,22 +167,22 @@ def test_a_quantile_is_covered_at_least() -> None:
     use[::50] = 1.0
     seen = history(container_history(cpu_cores=use))
     assert (advised(seen=seen).cpu_request.value or 0) < 900
-    covered = advised(standing(annotations=annotated(cpu_quantile="99%")), seen)
+    covered = advised(state(annotations=annotated(cpu_quantile="99%")), seen)
     assert covered.cpu_request.value == 1000
     assert "quantile" in codes(covered.cpu_request)
 
 
 def test_a_floor_a_cap_and_a_skip_hold() -> None:
-    assert advised(standing(annotations=annotated(cpu_floor="2"))).cpu_request.value == 2000
-    capped = advised(standing(annotations=annotated(cpu_cap="100m"))).cpu_request
+    assert advised(state(annotations=annotated(cpu_floor="2"))).cpu_request.value == 2000
+    capped = advised(state(annotations=annotated(cpu_cap="100m"))).cpu_request
     assert (capped.value, capped.confidence) == (100, None)
-    skipped = advised(standing(annotations=annotated(skip="true")))
+    skipped = advised(state(annotations=annotated(skip="true")))
     assert (skipped.cpu_request.value, codes(skipped.cpu_request)) == (None, ["skipped"])
     assert skipped.target == skipped.current
 
 
 def test_an_excluded_container_is_left_alone() -> None:
-    two = standing(
+    two = state(
         container(cpu_request_millicores=500),
         replace(container("agent", cpu_request_millicores=50), is_main=False),
         annotations=annotated(exclude_containers="agent"),
@@ -193,7 +193,7 @@ def test_an_excluded_container_is_left_alone() -> None:
 
 
 def test_a_workload_may_ask_for_what_the_run_does_not() -> None:
-    java = standing(jvm=frozenset({"server"}), annotations=annotated(allow_jvm_cut="true"))
+    java = state(jvm=frozenset({"server"}), annotations=annotated(allow_jvm_cut="true"))
     assert (advised(java).memory_request.value or 0) < 512 * MIB
-    kept = standing(jvm=frozenset({"server"}), annotations=annotated(allow_jvm_cut="false"))
+    kept = state(jvm=frozenset({"server"}), annotations=annotated(allow_jvm_cut="false"))
     assert advised(kept, settings=replace(AT_ONCE, allow_jvm_cut=True)).memory_request.value == 512 * MIB

@@ -12,7 +12,7 @@ from mora.config import load_settings
 from mora.domain import Advice
 from mora.errors import BadConfig, BadInput
 from mora.savings import Prices
-from tests.fleet.making import advised, container, container_history, history, standing, steady
+from tests.fleet.making import advised, container, container_history, history, state, steady
 from tests.fleet.test_autoscaled import ON_CPU
 
 
@@ -33,7 +33,7 @@ def test_a_flag_says_where_values_are_before_mora_toml_before_the_annotation(tmp
     (tmp_path / "mora.toml").write_text(
         '[helm_paths]\n"shop/frontend/server" = "b"\n"shop/cart/server" = "c"\n', encoding="utf-8"
     )
-    here = standing(
+    here = state(
         annotations={"mora.dev/helm-path.server": "a", "mora.dev/helm-path.cache": "cache.resources"},
     )
     told = output_settings(load_settings({}, {}, tmp_path), [here], helm_paths=["shop/cart/server=d.resources"])
@@ -82,7 +82,7 @@ def test_what_cannot_be_asked_together_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_change_of_any_container_or_of_the_hpa_is_due() -> None:
-    two = standing(
+    two = state(
         container(cpu_request_millicores=500), replace(container("cache", cpu_request_millicores=500), is_main=False)
     )
     seen = history(container_history(), container_history("cache", cpu_cores=steady(0.1)))

@@ -16,13 +16,12 @@ from mora.domain import (
     Container,
     Quota,
     Recommendation,
-    Reporter,
     Resources,
-    Standing,
     Target,
     Window,
     Workload,
     WorkloadHistory,
+    WorkloadState,
 )
 from mora.errors import BadInput, NotEnoughData
 from mora.fleet.batch import AT_ONCE, bounds_of
@@ -30,64 +29,65 @@ from mora.fleet.names import choose, labelled
 from mora.fleet.settings import FleetSettings
 from mora.fleet.spans import left_out, parse_span
 from mora.fleet.stream import stream
-from mora.pipeline import find_standings, recommend_fleet
-from tests.fleet.making import NOW, WINDOW, annotated, codes, container_history, history, standing, steady, words
+from mora.pipeline import find_workload_states, recommend_fleet
+from mora.seams import Reporter
+from tests.fleet.making import NOW, WINDOW, annotated, codes, container_history, history, state, steady, words
 
 
-def workloads(*names: str) -> list[Standing]:
-    return [standing(workload=Workload(*name.split("/"))) for name in names]
+def workloads(*names: str) -> list[WorkloadState]:
+    return [state(workload=Workload(*name.split("/"))) for name in names]
 
 
-def histories(standings: list[Standing]) -> Iterator[WorkloadHistory]:
-    for number, one in enumerate(standings):
+def histories(states: list[WorkloadState]) -> Iterator[WorkloadHistory]:
+    for number, one in enumerate(states):
         yield history(container_history(cpu_cores=steady(0.1 + 0.01 * number)), workload=one.workload)
 
 
 def test_every_workload_gets_a_recommendation_and_namespaces_come_whole() -> None:
-    standings = workloads("a/x", "b/x", "a/y", "b/y", "c/x")
-    shuffled = list(histories(standings))[::-1]
-    given = [advice.workload for advice in stream(standings, shuffled, WINDOW, FleetSettings())]
-    assert set(given) == {one.workload for one in standings}
+    states = workloads("a/x", "b/x", "a/y", "b/y", "c/x")
+    shuffled = list(histories(states))[::-1]
+    given = [advice.workload for advice in stream(states, shuffled, WINDOW, FleetSettings())]
+    assert set(given) == {one.workload for one in states}
     namespaces = [workload.namespace for workload in given]
     assert namespaces == sorted(namespaces, key=namespaces.index)
 
 
 def test_many_at_once_get_the_numbers_that_each_gets_alone() -> None:
-    standings = workloads(*(f"n{number % 3}/w{number}" for number in range(AT_ONCE + 10)))
-    given = {a.workload: a for a in stream(standings, histories(standings), WINDOW, FleetSettings())}
-    for one in standings[:: AT_ONCE // 2]:
-        seen = next(h for h in histories(standings) if h.workload == one.workload)
+    states = workloads(*(f"n{number % 3}/w{number}" for number in range(AT_ONCE + 10)))
+    given = {a.workload: a for a in stream(states, histories(states), WINDOW, FleetSettings())}
+    for one in states[:: AT_ONCE // 2]:
+        seen = next(h for h in histories(states) if h.workload == one.workload)
         use = seen.containers["server"].cpu_cores
-        alone = cpu_bounds(use, step_seconds=300, decisions=np.array([len(use)]), hold_seconds=86_400)
+        alone = cpu_bounds(use, step_seconds=300, decisions=np.array([len(use)]), horizon_seconds=86_400)
         together = bounds_of([seen], timedelta(hours=24))[0]["server"][Target.CPU].amount
         assert together == float(alone.requests[0])
         assert f"{1000 * together:.0f}m" in words(given[one.workload].cpu_request)
 
 
 def test_a_workload_that_no_history_came_for_is_told_of() -> None:
-    standings = workloads("a/x", "a/gone")
-    given = {a.workload.name: a for a in stream(standings, histories(standings[:1]), WINDOW, FleetSettings())}
+    states = workloads("a/x", "a/gone")
+    given = {a.workload.name: a for a in stream(states, histories(states[:1]), WINDOW, FleetSettings())}
     assert codes(given["gone"].cpu_request) == ["no-history"]
     assert given["x"].cpu_request.value is not None
 
 
 def test_a_history_that_nobody_asked_for_or_that_comes_twice_changes_nothing() -> None:
-    standings = workloads("a/x")
-    twice = [*histories(standings), *histories(standings), *histories(workloads("b/other"))]
-    assert [a.workload.name for a in stream(standings, twice, WINDOW, FleetSettings())] == ["x"]
+    states = workloads("a/x")
+    twice = [*histories(states), *histories(states), *histories(workloads("b/other"))]
+    assert [a.workload.name for a in stream(states, twice, WINDOW, FleetSettings())] == ["x"]
 
 
 def test_no_more_than_a_batch_is_held_at_a_time() -> None:
-    standings = workloads(*(f"n{number}/w" for number in range(3 * AT_ONCE)))
+    states = workloads(*(f"n{number}/w" for number in range(3 * AT_ONCE)))
     asked = 0
 
     def counted() -> Iterator[WorkloadHistory]:
         nonlocal asked
-        for one in histories(standings):
+        for one in histories(states):
             asked += 1
             yield one
 
-    first = next(stream(standings, counted(), WINDOW, FleetSettings()))
+    first = next(stream(states, counted(), WINDOW, FleetSettings()))
     assert (first.workload.namespace, asked) == ("n0", AT_ONCE)
 
 
@@ -97,16 +97,16 @@ def test_no_more_than_a_batch_is_held_at_a_time() -> None:
 def in_a_quota(hard_millicores: int, *, requests: tuple[int, ...]) -> list[Recommendation]:
     """Workloads of 2 replicas that need about 110m each, in a namespace where 2 x requests are in use."""
     quota = Quota("compute", Resources(hard_millicores), Resources(2 * sum(requests)))
-    standings = [
-        standing(
+    states = [
+        state(
             Container("server", Resources(request), is_main=True),
             workload=Workload("shop", f"w{number}"),
             quotas=(quota,),
         )
         for number, request in enumerate(requests)
     ]
-    seen = (history(container_history(cpu_cores=steady(0.1)), workload=one.workload) for one in standings)
-    return list(stream(standings, seen, WINDOW, FleetSettings()))
+    seen = (history(container_history(cpu_cores=steady(0.1)), workload=one.workload) for one in states)
+    return list(stream(states, seen, WINDOW, FleetSettings()))
 
 
 def test_a_quota_that_all_advice_together_would_break_is_told_to_those_that_grow() -> None:
@@ -131,10 +131,10 @@ def test_a_quota_with_room_says_nothing() -> None:
 
 
 KNOWN = [
-    standing(workload=Workload("shop", "frontend")),
-    standing(workload=Workload("shop", "frontend", "StatefulSet")),
-    standing(workload=Workload("bank", "frontend")),
-    standing(workload=Workload("bank", "ledger", "CronJob")),
+    state(workload=Workload("shop", "frontend")),
+    state(workload=Workload("shop", "frontend", "StatefulSet")),
+    state(workload=Workload("bank", "frontend")),
+    state(workload=Workload("bank", "ledger", "CronJob")),
 ]
 
 
@@ -160,8 +160,8 @@ def test_a_name_that_means_nothing_is_told_with_the_nearest() -> None:
 
 
 def test_labels_choose_as_kubectl_does() -> None:
-    web = standing(labels={"app": "shop", "app_kubernetes_io_name": "web"})
-    db = standing(labels={"app": "shop", "tier": "data"})
+    web = state(labels={"app": "shop", "app_kubernetes_io_name": "web"})
+    db = state(labels={"app": "shop", "tier": "data"})
     assert labelled([web, db], "app=shop") == [web, db]
     assert labelled([web, db], "app.kubernetes.io/name=web") == [web]
     assert labelled([web, db], "app==shop,tier") == [db]
@@ -202,15 +202,15 @@ def test_a_span_that_is_none_is_refused(text: str) -> None:
 class HandMade:
     """A fleet's source that a test wrote down."""
 
-    def __init__(self, standings: list[Standing]) -> None:
-        self.known = standings
+    def __init__(self, states: list[WorkloadState]) -> None:
+        self.known = states
         self.asked = 0
 
-    def standings(self, namespace: str | None = None) -> list[Standing]:
+    def states(self, namespace: str | None = None) -> list[WorkloadState]:
         return [one for one in self.known if namespace in (None, one.workload.namespace)]
 
     def histories(
-        self, standings: object, window: Window, *, reporter: Reporter | None = None
+        self, states: object, window: Window, *, reporter: Reporter | None = None
     ) -> Iterator[WorkloadHistory]:
         self.asked += 1
         return (replace(one, window=window) for one in histories(self.known))
@@ -218,14 +218,14 @@ class HandMade:
 
 def test_workloads_are_found_and_sized_by_prometheus_alone() -> None:
     source = HandMade(workloads("shop/a", "shop/b", "bank/c"))
-    found = find_standings(source, namespace="shop", kubernetes=False, names=["b"])
+    found = find_workload_states(source, namespace="shop", kubernetes=False, names=["b"])
     assert [advice.workload.name for advice in recommend_fleet(found, source, WINDOW)] == ["b"]
     with pytest.raises(NotEnoughData, match="no workload in namespace 'nowhere'"):
-        find_standings(source, namespace="nowhere", kubernetes=False)
+        find_workload_states(source, namespace="nowhere", kubernetes=False)
 
 
 def test_a_bad_override_is_refused_before_anything_is_asked() -> None:
-    source = HandMade([standing(annotations=annotated(cpu_cap="lots"))])
+    source = HandMade([state(annotations=annotated(cpu_cap="lots"))])
     with pytest.raises(BadInput, match="deployment/frontend"):
         recommend_fleet(source.known, source, WINDOW)
     assert source.asked == 0
@@ -234,7 +234,7 @@ def test_a_bad_override_is_refused_before_anything_is_asked() -> None:
 def test_a_hold_shorter_than_a_sample_is_refused() -> None:
     source = HandMade(workloads("shop/a"))
     with pytest.raises(BadInput, match="shorter than the 300 s between samples"):
-        recommend_fleet(source.known, source, WINDOW, settings=FleetSettings(hold=timedelta(minutes=1)))
+        recommend_fleet(source.known, source, WINDOW, settings=FleetSettings(horizon=timedelta(minutes=1)))
 
 
 def test_a_broken_model_is_told_and_the_history_stands_in(tmp_path: Path) -> None:
@@ -248,6 +248,6 @@ def test_a_broken_model_is_told_and_the_history_stands_in(tmp_path: Path) -> Non
 
 
 def test_a_standing_without_containers_and_history_is_told_as_a_guess() -> None:
-    bare = standing(workload=Workload("shop", "a"), allocation=Allocation(1))
+    bare = state(workload=Workload("shop", "a"), allocation=Allocation(1))
     (advice,) = stream([bare], [], WINDOW, FleetSettings())
     assert (advice.container, "container-guessed" in codes(advice)) == ("a", True)

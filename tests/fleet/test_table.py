@@ -112,8 +112,8 @@ def bounds(name: str, container: str, end: datetime) -> tuple[float, float]:
     """Millicores and MiB of the rules that `mora backtest` scores, for the day ahead."""
     cpu, memory = used(name, container, end)
     at = np.array([len(cpu)])
-    cores = cpu_bounds(cpu, step_seconds=300, decisions=at, hold_seconds=86_400).requests[0]
-    octets = memory_bounds(memory, step_seconds=300, decisions=at, hold_seconds=86_400).requests[0]
+    cores = cpu_bounds(cpu, step_seconds=300, decisions=at, horizon_seconds=86_400).requests[0]
+    octets = memory_bounds(memory, step_seconds=300, decisions=at, horizon_seconds=86_400).requests[0]
     return 1000 * float(cores), float(octets) / MIB
 
 

@@ -9,7 +9,8 @@ import pandas as pd
 import pytest
 
 from mora import registry
-from mora.domain import Forecaster, Target
+from mora.domain import Target
+from mora.seams import Forecaster
 from tests import fakes_learning as fakes
 
 pytestmark = pytest.mark.slow  # the LSTM is really fitted

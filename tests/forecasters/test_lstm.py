@@ -13,8 +13,10 @@ import pytest
 from mora.domain import Target
 from mora.errors import BadInput, NotEnoughData
 from mora.features import MIN_TARGET_STEPS, TARGETS, MinMaxScaler, Pairs, segments
-from mora.forecasters import lstm as room
-from mora.forecasters.lstm import LstmForecaster, LstmSettings, Network
+from mora.forecasters import keras_fit as room
+from mora.forecasters.keras_fit import LstmSettings
+from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.network import Network
 from mora.metrics import METRIC_COLUMNS
 from tests import fakes_learning as fakes
 

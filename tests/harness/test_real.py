@@ -21,7 +21,7 @@ from mora.harness.experiment import run_plan
 from mora.harness.plan import Plan
 from mora.metrics import METRIC_COLUMNS
 from mora.sandbox import SandboxHandle, start
-from mora.sources.prometheus import PrometheusSource
+from mora.sources.prometheus.observe import PrometheusSource
 
 pytestmark = pytest.mark.slow
 
@@ -48,7 +48,7 @@ from mora.domain import Workload
 from mora.harness.experiment import run_plan
 from mora.harness.plan import Plan
 from mora.sandbox import connect
-from mora.sources.prometheus import PrometheusSource
+from mora.sources.prometheus.observe import PrometheusSource
 
 sandbox = connect(sys.argv[1])
 workloads = [Workload(sandbox.namespace, name) for name in sandbox.services]

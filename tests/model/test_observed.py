@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 
 from mora.backtest.policy import Series
-from mora.domain import Silent, Target
+from mora.domain import Target
 from mora.features import TARGET_COLUMNS
-from mora.forecasters.holds import DAY_SECONDS, HOUR_SECONDS, PLAIN
-from mora.forecasters.lstm import LstmSettings
+from mora.forecasters.horizon import DAY_SECONDS, HOUR_SECONDS, PLAIN
+from mora.forecasters.keras_fit import LstmSettings
 from mora.model import TrainSettings
 from mora.model import observed as room
-from mora.model.calibration import Hold, weights_of
+from mora.model.calibration import ValidationWindow, weights_of
+from mora.seams import Silent
 from tests import fakes_learning as fakes
 
 QUICK = TrainSettings(lstm=LstmSettings(max_epochs=2))
@@ -68,13 +69,13 @@ def test_prophet_is_renewed_once_a_week_and_knows_nothing_of_the_moment_it_is_as
 
 
 def test_a_history_too_short_to_hold_anything_out_leans_on_the_last_hold_and_says_so() -> None:
-    hold = Hold("1", "choose", {"naive": 1.0, "prophet": 1.0, "slots": 1.0}, truth=1.0, needed=1.0)
-    weights = weights_of(Target.CPU, [hold, hold], QUICK, "cpu over the next 24 h", failed=("lstm",), plain=PLAIN)
+    horizon = ValidationWindow("1", "choose", {"naive": 1.0, "prophet": 1.0, "slots": 1.0}, truth=1.0, needed=1.0)
+    weights = weights_of(Target.CPU, [horizon, horizon], QUICK, "cpu over the next 24 h", failed=("lstm",), plain=PLAIN)
     assert weights.shares == {"naive": 1.0}
     assert weights.reasons[0].text.startswith(
         "2 held-out stretches are too few to weigh forecasts of cpu over the next"
     )
-    judged = weights_of(Target.CPU, [hold] * 3, QUICK, "cpu", failed=("lstm",), plain=PLAIN)
+    judged = weights_of(Target.CPU, [horizon] * 3, QUICK, "cpu", failed=("lstm",), plain=PLAIN)
     # A plain forecast that is mute on a hold (last, yesterday) is left out.
     assert judged.shares == {"prophet": 0.4, "naive": 0.3, "slots": 0.3}
 
@@ -87,14 +88,14 @@ def test_what_was_learnt_says_the_same_of_a_moment_whatever_comes_after_it() -> 
     # CPU alone, with gaps, as a trace may be.
     past = room.history_of_series(Series("a", 300, 0, use, None))
     learnt = room.learn(past.before(8 * 288), QUICK, Silent())
-    assert sorted(learnt.holds) == [3600, 86_400]
+    assert sorted(learnt.windows) == [3600, 86_400]
     assert learnt.samples_filled == 9
-    for seconds, hold in learnt.holds.items():
+    for seconds, horizon in learnt.windows.items():
         now, later = past.before(9 * 288).grid(seconds), past.grid(seconds)
-        said = hold.parts(now, Target.CPU, learnt.prophet, len(now))
-        assert said == hold.parts(later, Target.CPU, learnt.prophet, len(now))
+        said = horizon.parts(now, Target.CPU, learnt.prophet, len(now))
+        assert said == horizon.parts(later, Target.CPU, learnt.prophet, len(now))
         assert {"prophet", "lstm", "naive", "last", "slots"} <= set(said)
-        assert sum(hold.calibrations[Target.CPU].shares.values()) == pytest.approx(1.0)
-        assert list(hold.calibrations) == list(hold.learnt_shares) == [Target.CPU]
-        assert hold.bound_costs["holds"] >= 10
-        assert hold.bound_costs["mora"] > 1.0
+        assert sum(horizon.calibrations[Target.CPU].shares.values()) == pytest.approx(1.0)
+        assert list(horizon.calibrations) == list(horizon.learnt_shares) == [Target.CPU]
+        assert horizon.bound_costs["holds"] >= 10
+        assert horizon.bound_costs["mora"] > 1.0

@@ -9,7 +9,8 @@ from typing import Any
 import kubernetes_validate
 
 from mora.domain import Recommendation, Resources
-from mora.outputs.manifests import in_template, list_name, template_path
+from mora.outputs.changes import in_template, list_name
+from mora.outputs.patches import template_path
 from mora.quantities import parse_cpu, parse_memory
 
 KUBERNETES = "1.37"

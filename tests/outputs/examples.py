@@ -23,7 +23,8 @@ from mora.domain import (
     TargetDemand,
     Workload,
 )
-from mora.outputs.manifests import list_name, plain_resources, template_path
+from mora.outputs.changes import list_name, plain_resources
+from mora.outputs.patches import template_path
 from mora.policies import recommend
 from mora.quantities import MIB
 
@@ -34,8 +35,8 @@ PROXY = Container(
 )
 
 
-def _needs(centre: float, bound: float, peak: float, confidence: float, **fields: Any) -> TargetDemand:
-    return TargetDemand(centre, bound, peak, confidence, holds=18, **fields)
+def _needs(point_forecast: float, bound: float, peak: float, confidence: float, **fields: Any) -> TargetDemand:
+    return TargetDemand(point_forecast, bound, peak, confidence, windows=18, **fields)
 
 
 def _server(resources: Resources, name: str = "server") -> Container:
@@ -108,7 +109,7 @@ def unknown() -> Recommendation:
 
 def _number(now: int | None, value: int | None, text: str, **fields: Any) -> Advice:
     confidence = None if value is None or fields.get("is_unset") else 0.9
-    return Advice(now, value, confidence, holds=0 if value is None else 30, reasons=(Reason("p95", text),), **fields)
+    return Advice(now, value, confidence, windows=0 if value is None else 30, reasons=(Reason("p95", text),), **fields)
 
 
 def other(name: str, role: Role, now: Resources, then: Resources, **fields: Any) -> ContainerAdvice:

@@ -188,11 +188,11 @@ def test_an_api_server_takes_the_whole_script_and_its_way_back(api: FakeApi, tmp
         api.cluster.add(examples.manifest(recommendation))
     scaled = examples.retargeted()
     api.cluster.add(yaml.safe_load(hpa.render([replace(scaled, retargets=scaled.autoscalers)])))
-    before = standing(api, fleet)
+    before = state(api, fleet)
     files = commands.files(fleet)
     done = run_script(files["apply.sh"], tmp_path)
     assert done.returncode == 0, done.stderr
-    after = standing(api, fleet)
+    after = state(api, fleet)
     for recommendation in fleet:
         assert_only_the_advice_changed(
             before[recommendation.workload.name], after[recommendation.workload.name], recommendation
@@ -201,7 +201,7 @@ def test_an_api_server_takes_the_whole_script_and_its_way_back(api: FakeApi, tmp
     assert [m["resource"]["target"]["averageUtilization"] for m in scaler["spec"]["metrics"]] == [112, 97]
     done = run_script(files["rollback.sh"], tmp_path)
     assert done.returncode == 0, done.stderr
-    assert without_empty(standing(api, fleet)) == without_empty(before)
+    assert without_empty(state(api, fleet)) == without_empty(before)
     assert [m["resource"]["target"]["averageUtilization"] for m in scaler_of(api)["spec"]["metrics"]] == [70, 80]
 
 
@@ -209,7 +209,7 @@ def scaler_of(api: FakeApi) -> dict[str, Any]:
     return api.cluster.get("HorizontalPodAutoscaler", "web")
 
 
-def standing(api: FakeApi, fleet: list[Recommendation]) -> dict[str, dict[str, Any]]:
+def state(api: FakeApi, fleet: list[Recommendation]) -> dict[str, dict[str, Any]]:
     """The workloads as the server holds them, without what the server adds."""
     held = {}
     for recommendation in fleet:

@@ -43,7 +43,7 @@ def pod(name: str, recommendation: Recommendation, owners: list[dict[str, str]],
     }
 
 
-def standing(cluster: FakeCluster) -> None:
+def state(cluster: FakeCluster) -> None:
     """The frontend with a running and a finished pod, a pod of another Deployment with the same labels, an orphan."""
     frontend = examples.frontend()
     for name, of in (("frontend-5d4", "frontend"), ("canary-77a", "frontend-canary")):
@@ -64,7 +64,7 @@ def server(cluster: FakeCluster, name: str) -> Resources:
 
 @needs_resize
 def test_running_pods_of_the_workload_alone_are_resized_and_back(api: FakeApi, tmp_path: Path) -> None:
-    standing(api.cluster)
+    state(api.cluster)
     text = golden("frontend.resize.sh", resize.render([examples.frontend()]))
     done = run(text, tmp_path)
     assert done.returncode == 0, done.stderr
@@ -81,7 +81,7 @@ def test_running_pods_of_the_workload_alone_are_resized_and_back(api: FakeApi, t
 
 @needs_resize
 def test_a_refusal_ends_the_script_before_anything_is_changed(api: FakeApi, tmp_path: Path) -> None:
-    standing(api.cluster)
+    state(api.cluster)
     before = deepcopy(api.cluster.objects)
     api.cluster.forbidden.add(("patch", "pods/resize"))
     done = run(resize.render([examples.frontend()]), tmp_path)
@@ -92,7 +92,7 @@ def test_a_refusal_ends_the_script_before_anything_is_changed(api: FakeApi, tmp_
 
 @needs_resize
 def test_pods_that_cannot_be_listed_are_an_error_and_not_none(api: FakeApi, tmp_path: Path) -> None:
-    standing(api.cluster)
+    state(api.cluster)
     api.cluster.forbidden.add(("list", "replicasets"))
     done = run(resize.render([examples.frontend()]), tmp_path)
     assert done.returncode != 0

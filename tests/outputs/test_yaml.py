@@ -5,7 +5,7 @@ from __future__ import annotations
 import yaml as pyyaml
 
 from mora.outputs import yaml
-from mora.outputs.manifests import in_template
+from mora.outputs.changes import in_template
 from tests.outputs import examples
 from tests.outputs.checks import container, pod_spec, resources, validate
 from tests.outputs.golden import golden

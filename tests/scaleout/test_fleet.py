@@ -42,10 +42,10 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
     with serve(tmp_path / "tsdb") as url, rig(tmp_path / "dask", workers=2) as cluster:
         settings = Settings(prometheus_url=url)
         source = pipeline.open_fleet(settings)
-        standings = pipeline.find_standings(source, namespace=None, kubernetes=False)
-        assert len({standing.workload.namespace for standing in standings}) == 2
-        here = list(pipeline.recommend_fleet(standings, source, window))
-        there = list(pipeline.recommend_fleet_on_cluster(standings, settings, window, cluster.address))
+        states = pipeline.find_workload_states(source, namespace=None, kubernetes=False)
+        assert len({state.workload.namespace for state in states}) == 2
+        here = list(pipeline.recommend_fleet(states, source, window))
+        there = list(pipeline.recommend_fleet_on_cluster(states, settings, window, cluster.address))
         command = [
             sys.executable,
             "-m",
@@ -64,7 +64,7 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
         )  # fmt: skip
         unreachable = replace(settings, prometheus_url="http://127.0.0.1:9", prometheus_timeout_seconds=1.0)
         with pytest.raises(SourceUnavailable, match="cannot be reached"):
-            list(pipeline.recommend_fleet_on_cluster(standings, unreachable, window, cluster.address))
+            list(pipeline.recommend_fleet_on_cluster(states, unreachable, window, cluster.address))
     assert "no trained model is asked" in told.stderr
     assert len(json.loads(told.stdout)["recommendations"]) == 60
     assert sum(advice.cpu_request.value is not None for advice in here) == 60

@@ -1,0 +1,59 @@
+"""What both targets of `mora collect` share: printing a plan and its queries, and running it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from mora.cli.common import progress, say
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from mora.config import Settings
+    from mora.domain import Workload
+    from mora.pipeline import Place
+    from mora.seams import MetricSource
+
+
+def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
+    from mora.harness.experiment import dry_run
+    from mora.harness.plan import Plan
+
+    preview = dry_run(Plan.load(settings.plan), source, workloads)
+    print(f"{len(preview.cells)} experiments, about {_minutes(preview.duration)}, in this order:")
+    for number, cell in enumerate(preview.cells, start=1):
+        print(f"{number:4d}  {cell}")
+    for service, queries in preview.queries.items():
+        print_queries(service, queries)
+
+
+def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
+    from mora import pipeline
+
+    with progress() as reporter:
+        report = pipeline.collect(
+            settings.plan, place, data_dir=settings.data_dir, resume=resume, allow_remote=agreed, reporter=reporter
+        )
+    say(f"Run {report.run_id}: {len(report.written)} experiments written, {len(report.skipped)} were there already.")
+    for name, flags in report.incomplete.items():
+        say(f"  {name} is marked and left out of training: {'; '.join(flags)}")
+    for experiment_id in report.written:
+        print(experiment_id)
+
+
+def print_queries(service: str, queries: Mapping[str, str]) -> None:
+    print(f"\nQueries for {service}:")
+    for name, text in queries.items():
+        print(f"  {name}\n    {text}")
+
+
+def _minutes(span: timedelta) -> str:
+    seconds = span.total_seconds()
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )

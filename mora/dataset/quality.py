@@ -1,0 +1,59 @@
+"""The quality report of an experiment: is it complete, is it steady?"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from mora.domain import Quality, Window
+from mora.metrics import (
+    METRIC_COLUMNS,
+)
+
+# The quality thresholds of the data contract: enough samples, few gaps, and steady over the window.
+_MIN_SAMPLES_RATIO = 0.9
+_MAX_MISSING_RATIO = 0.05
+_MAX_DRIFT_RATIO = 0.15
+_MAX_DRIFT_CORES = 0.005
+_REQUIRED_METRICS = ("cpu_cores_value", "mem_bytes_value", "replica_count_value")
+
+
+def assess_quality(frame: pd.DataFrame, window: Window) -> Quality:
+    """How complete and how steady one experiment's samples are; each flag carries its figure.
+
+    A sample counts where CPU, memory or replicas were answered. missing_ratio: metric -> share of the samples without
+    it. Complete: at least 90 % of the window's samples, at most 5 % of them missing for CPU, memory and replicas.
+    Steady: the last third's mean CPU is within 15 % (or 5 millicores) of the middle third's; it marks, and excludes
+    nothing: overload is telling.
+    """
+    inside = frame["timestamp"].between(pd.Timestamp(window.start), pd.Timestamp(window.end))
+    answered = frame[inside & frame[list(_REQUIRED_METRICS)].notna().any(axis=1)]
+    samples, expected = len(answered), window.sample_count
+    missing = {name: round(float(answered[name].isna().mean()), 6) if samples else 1.0 for name in METRIC_COLUMNS}
+    flags: list[str] = []
+    if samples < _MIN_SAMPLES_RATIO * expected:
+        flags.append(f"few_samples: {samples} of {expected} ({samples / expected:.0%}, at least 90% needed)")
+    flags += [
+        f"missing_{name}: {missing[name]:.1%} of the samples (at most 5%)"
+        for name in _REQUIRED_METRICS
+        if missing[name] > _MAX_MISSING_RATIO
+    ]
+    is_complete = not flags
+    drift = _drift(answered["cpu_cores_value"].to_numpy(dtype=np.float64))
+    if drift is not None:
+        flags.append(drift)
+    return Quality(expected, samples, missing, is_complete, is_steady=drift is None, flags=tuple(flags))
+
+
+def _drift(cpu_cores: np.ndarray[Any, np.dtype[np.float64]]) -> str | None:
+    """What is wrong with the steadiness, or None."""
+    third = len(cpu_cores) // 3
+    middle, last = cpu_cores[third : 2 * third], cpu_cores[2 * third :]
+    if np.isnan(middle).all() or np.isnan(last).all():
+        return "unsteady: too few CPU samples to tell"
+    before, after = float(np.nanmean(middle)), float(np.nanmean(last))
+    if abs(after - before) <= max(_MAX_DRIFT_RATIO * before, _MAX_DRIFT_CORES):
+        return None
+    return f"unsteady: mean CPU went from {before:.4g} to {after:.4g} cores in the last third (15% or 0.005 allowed)"

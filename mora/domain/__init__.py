@@ -1,0 +1,73 @@
+"""The nouns of MOrA: workloads, observations, advice.
+
+Inside the house CPU requests and limits are int millicores, memory is int bytes, time is an aware UTC datetime. Plain
+*use* (what was measured or is forecast) is float cores and float bytes, as in the unified CSV. None means "not set" or
+"not known" and always comes with a reason beside it; NaN never leaves an array.
+"""
+
+from __future__ import annotations
+
+from mora.domain.advice import Advice, ContainerAdvice, Demand, Forecast, Recommendation, TargetDemand
+from mora.domain.observations import (
+    ContainerHistory,
+    Evidence,
+    Experiment,
+    Load,
+    Observation,
+    Quality,
+    Slo,
+    Window,
+    WorkloadHistory,
+)
+from mora.domain.workloads import (
+    API_VERSIONS,
+    INJECTED_SIDECARS,
+    Allocation,
+    AmountRange,
+    Autoscaler,
+    Container,
+    Quota,
+    Reason,
+    Resources,
+    Role,
+    Target,
+    Workload,
+    WorkloadState,
+    check_name,
+    choose_main_container,
+    is_jvm_image,
+)
+
+__all__ = [
+    "API_VERSIONS",
+    "INJECTED_SIDECARS",
+    "Advice",
+    "Allocation",
+    "AmountRange",
+    "Autoscaler",
+    "Container",
+    "ContainerAdvice",
+    "ContainerHistory",
+    "Demand",
+    "Evidence",
+    "Experiment",
+    "Forecast",
+    "Load",
+    "Observation",
+    "Quality",
+    "Quota",
+    "Reason",
+    "Recommendation",
+    "Resources",
+    "Role",
+    "Slo",
+    "Target",
+    "TargetDemand",
+    "Window",
+    "Workload",
+    "WorkloadHistory",
+    "WorkloadState",
+    "check_name",
+    "choose_main_container",
+    "is_jvm_image",
+]

@@ -1,0 +1,198 @@
+"""What is recommended, from forecast to number: forecasts, demands, recommendations."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mora.domain.observations import Evidence, Load
+from mora.domain.workloads import Allocation, Autoscaler, Reason, Resources, Role, Target, Workload
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """One target's next steps, in its plain unit (cores, bytes, replicas) per pod.
+
+    mean, lower, upper: shape (horizon,), finite; lower and upper bound `level` of what is expected.
+    """
+
+    target: Target
+    forecaster: str
+    mean: NDArray[np.float64]
+    lower: NDArray[np.float64]
+    upper: NDArray[np.float64]
+    level: float
+    step: timedelta
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetDemand:
+    """What one target needs, before any policy.
+
+    centre: the fused forecast of plain use (cores or bytes per pod; replicas), no buffer on it.
+    bound: the upper bound around the centre that the service's own past has calibrated; at least `centre`.
+    peak: the highest use that counts (of the last 7 days; on driven data of the runs at up to the asked load per pod).
+    confidence: share of held-out holds in which the recommendation kept its promise, shrunk towards the prior; 0..1.
+    holds: how many holds the confidence rests on. pinned: use was pinned at a limit, so it says "at least".
+    takes_buffer: whether the policy's factor on the centre counts; not where the bound alone was replayed and scored
+    (mora/bounds), since what `mora backtest` scores is then what is recommended.
+    """
+
+    point_forecast: float
+    bound: float
+    peak: float
+    confidence: float
+    windows: int
+    pinned: bool = False
+    reasons: tuple[Reason, ...] = ()
+    takes_buffer: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a service needs at a load: input of the policies, output of ServiceModel.demand().
+
+    cpu, memory, replicas: None where there is no honest number; then `reasons` says why.
+    startup_cpu_cores, startup_memory_bytes: peaks of the first minutes of pods, kept apart; None where not seen.
+    oom_kills: OOM kills seen in the runs that count; oom_peak_bytes: use when they happened (the limit, if pinned).
+    """
+
+    workload: Workload
+    load: Load | None
+    as_of: datetime
+    cpu: TargetDemand | None
+    memory: TargetDemand | None
+    replicas: TargetDemand | None
+    startup_cpu_cores: float | None = None
+    startup_memory_bytes: float | None = None
+    oom_kills: int = 0
+    oom_peak_bytes: float | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Advice:
+    """One number to set: what it is now, what it should be, how sure, and why.
+
+    now, value: millicores, bytes or replicas. value None means "no number, see reasons" for a request or replicas,
+    and "not set" for a limit where `is_unset` is true (the CPU limit, by default).
+    confidence: 0..1, None without a number.
+    """
+
+    now: int | None
+    value: int | None
+    confidence: float | None = None
+    windows: int = 0
+    is_unset: bool = False
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def change(self) -> float | None:
+        """Relative change, -0.4 for 40 % less; None where either side is not known."""
+        if self.now is None or self.value is None or self.now == 0:
+            return None
+        return self.value / self.now - 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerAdvice:
+    """The four numbers of one container, and what they rest on."""
+
+    container: str
+    cpu_request: Advice
+    cpu_limit: Advice
+    memory_request: Advice
+    memory_limit: Advice
+    role: Role = Role.APP
+    evidence: Evidence | None = None
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def resources(self) -> Resources:
+        """Requests and limits to set; where there is no advice, what is set now stays."""
+        return Resources(
+            cpu_request_millicores=_settled(self.cpu_request),
+            cpu_limit_millicores=_settled(self.cpu_limit),
+            memory_request_bytes=_settled(self.memory_request),
+            memory_limit_bytes=_settled(self.memory_limit),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Recommendation:
+    """What MOrA advises for one workload: its main container, its replicas, and the pod's other containers.
+
+    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. others: advice
+    for the pod's other containers, by name, in the order of the spec. basis: "model" (mora train) or "history" (the
+    rule of the backtest alone). evidence: what the main container's numbers rest on. autoscalers: every resource that
+    an HPA scales on; current.autoscaler is the first of them. retargets: those of them that have to change together
+    with the requests, as they must become.
+    """
+
+    workload: Workload
+    container: str
+    current: Allocation
+    load: Load | None
+    as_of: datetime
+    cpu_request: Advice
+    cpu_limit: Advice
+    memory_request: Advice
+    memory_limit: Advice
+    replicas: Advice
+    hpa_average_value_millicores: int | None = None
+    hpa_min_replicas: int | None = None
+    hpa_max_replicas: int | None = None
+    reasons: tuple[Reason, ...] = ()
+    model_digest: str | None = None
+    others: tuple[ContainerAdvice, ...] = ()
+    basis: str = "model"
+    evidence: Evidence | None = None
+    autoscalers: tuple[Autoscaler, ...] = ()
+    retargets: tuple[Autoscaler, ...] = ()
+
+    @property
+    def main(self) -> ContainerAdvice:
+        """The main container's part, as every other container has one."""
+        main = self.current.main
+        return ContainerAdvice(
+            self.container,
+            self.cpu_request,
+            self.cpu_limit,
+            self.memory_request,
+            self.memory_limit,
+            role=Role.APP if main is None else main.role,
+            evidence=self.evidence,
+        )
+
+    @property
+    def containers(self) -> tuple[ContainerAdvice, ...]:
+        """The main container's advice first, then the others'."""
+        return (self.main, *self.others)
+
+    @property
+    def resources(self) -> Resources:
+        """Requests and limits of the main container to set; where there is no advice, what is set now stays."""
+        return self.main.resources
+
+    @property
+    def target(self) -> Allocation:
+        """The workload as it should stand; injected containers as they are, since no manifest of it can size them."""
+        replicas = self.current.replicas if self.replicas.value is None else self.replicas.value
+        advised = {advice.container: advice.resources for advice in self.containers}
+        containers = tuple(
+            c if c.is_injected else replace(c, resources=advised.get(c.name, c.resources))
+            for c in self.current.containers
+        )
+        return replace(self.current, replicas=replicas, containers=containers)
+
+
+def _settled(advice: Advice) -> int | None:
+    if advice.is_unset:
+        return None
+    return advice.now if advice.value is None else advice.value

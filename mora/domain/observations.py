@@ -1,0 +1,182 @@
+"""What was measured: time ranges, experiments, observations, histories and the evidence that numbers rest on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from mora.domain.workloads import Target, Workload
+from mora.errors import BadInput
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, slots=True)
+class ContainerHistory:
+    """What one container of a workload used, sample by sample on its hottest pod (pods that are gone included).
+
+    cpu_cores, mem_bytes: shape (window.sample_count,), float, NaN where nothing ran or was scraped; start-up is left
+    out of them. startup_*: the peaks of the first minutes of pods, None where none was seen. throttled: share of CFS
+    periods throttled, hottest pod, of the same shape; None where the source has no such metric. cpu_limit_cores,
+    mem_limit_bytes: what it was limited to, sample by sample, None where never. oom_kills: kills in the window (guarded
+    by restarts, FIELD.md 5.4); oom_limit_bytes: the limit they happened at. peak_pods: cpu and memory peak -> pod.
+    pod_p95_cores: the highest p95 that any one pod had; cpu_cores is of whichever pod was hottest at each moment, and
+    so lies higher where several take turns. None where too little was seen of each.
+    """
+
+    container: str
+    cpu_cores: NDArray[np.float64]
+    mem_bytes: NDArray[np.float64]
+    startup_cpu_cores: float | None = None
+    startup_mem_bytes: float | None = None
+    throttled: NDArray[np.float64] | None = None
+    cpu_limit_cores: NDArray[np.float64] | None = None
+    mem_limit_bytes: NDArray[np.float64] | None = None
+    oom_kills: int = 0
+    oom_limit_bytes: float | None = None
+    restarts: int = 0
+    pods: int = 0
+    peak_pods: Mapping[Target, str] = field(default_factory=dict)
+    pod_p95_cores: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadHistory:
+    """One workload's containers over a window, as one batch of queries answered.
+
+    window: what was asked for; the effective one begins at the first known sample. replicas: available replicas, shape
+    (window.sample_count,), None where not known. queries: what was sent, name -> text.
+    """
+
+    workload: Workload
+    window: Window
+    containers: Mapping[str, ContainerHistory]
+    replicas: NDArray[np.float64] | None = None
+    queries: Mapping[str, str] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """What a container's numbers rest on, for `mora explain`.
+
+    start, end: the effective window (first and last sample). samples: known ones of `expected`. peaks with the moment
+    and the pod they were seen on; level_cores: the p95 of CPU. left_out: spans that were excluded, and why.
+    """
+
+    start: datetime
+    end: datetime
+    step: timedelta
+    samples: int
+    expected: int
+    pods: int
+    cpu_level_cores: float | None = None
+    cpu_peak_cores: float | None = None
+    cpu_peak_at: datetime | None = None
+    cpu_peak_pod: str | None = None
+    mem_peak_bytes: float | None = None
+    mem_peak_at: datetime | None = None
+    mem_peak_pod: str | None = None
+    throttled_ratio: float | None = None
+    oom_kills: int = 0
+    restarts: int = 0
+    left_out: tuple[str, ...] = ()
+    queries: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Load:
+    """A load that is asked for or was driven: a scenario and its concurrent users."""
+
+    scenario: str
+    users: int
+
+
+@dataclass(frozen=True, slots=True)
+class Slo:
+    """What a service promises its callers: the 95th percentile of the response time and the share of failures."""
+
+    p95_seconds: float = 0.3
+    error_ratio: float = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Experiment:
+    """One cell of a plan for one service: what was asked for, and which repeat it is.
+
+    >>> Experiment("frontend", "browsing", 2, 40).id
+    'frontend_browsing_replicas_2_users_40'
+    >>> Experiment("frontend", "browsing", 2, 40, repeat=3).id
+    'frontend_browsing_replicas_2_users_40_run_3'
+    """
+
+    service: str
+    scenario: str
+    replicas: int
+    users: int
+    repeat: int = 1
+
+    @property
+    def id(self) -> str:
+        suffix = "" if self.repeat == 1 else f"_run_{self.repeat}"
+        return f"{self.service}_{self.scenario}_replicas_{self.replicas}_users_{self.users}{suffix}"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A span of samples: from `start` to `end`, both included, every `step`."""
+
+    start: datetime
+    end: datetime
+    step: timedelta
+
+    def __post_init__(self) -> None:
+        if self.start.tzinfo is None or self.end.tzinfo is None:
+            raise BadInput("A window's start and end must carry a time zone (UTC).")
+        if self.end < self.start or self.step <= timedelta(0):
+            raise BadInput(f"A window must not end before it starts, and its step must be positive: {self}.")
+
+    @property
+    def sample_count(self) -> int:
+        return int((self.end - self.start) / self.step) + 1
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a source saw of one workload over a window.
+
+    metrics: one row a step, indexed by UTC timestamp; the measured columns of metrics.MEASURED_COLUMNS and whichever
+        of the extra columns the source knows, NaN where nothing was answered.
+    containers: rows of (timestamp, container, cpu_cores, mem_bytes, cpu_request_cores, cpu_limit_cores,
+        mem_request_bytes, mem_limit_bytes) for the other containers, hottest pod each; may be empty.
+    main_container: the container that the metrics are of, and how it was chosen.
+    queries: what was sent, name -> text. warnings: what a reader must know, in words.
+    rate_window: what the CPU and network rates are taken over; None where the source does not know.
+    """
+
+    workload: Workload
+    window: Window
+    metrics: pd.DataFrame
+    containers: pd.DataFrame
+    main_container: str | None
+    main_container_chosen_by: str
+    queries: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
+    rate_window: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """How good one experiment's samples are; every flag has its figure (DESIGN.md, the unified CSV)."""
+
+    expected_samples: int
+    samples: int
+    missing_ratio: Mapping[str, float]
+    is_complete: bool
+    is_steady: bool
+    flags: tuple[str, ...] = field(default=())

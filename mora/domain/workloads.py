@@ -1,0 +1,253 @@
+"""Workloads as Kubernetes knows them: containers, resources, replicas, autoscalers, quotas."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+from mora.errors import BadInput
+
+if TYPE_CHECKING:
+    pass
+
+
+_DNS_LABEL = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", re.ASCII)
+_DNS_SUBDOMAIN_MAX = 253
+
+
+def check_name(name: str, what: str = "name") -> str:
+    """`name` itself where it is a DNS-1123 name (labels joined by dots), else BadInput.
+
+    Everything that enters PromQL, a path or a manifest passes through here.
+
+    >>> check_name("frontend-v2")
+    'frontend-v2'
+    """
+    if len(name) <= _DNS_SUBDOMAIN_MAX and all(_DNS_LABEL.fullmatch(label) for label in name.split(".")):
+        return name
+    raise BadInput(
+        f"{name!r} is not a valid {what}.",
+        hint="Kubernetes names hold lower-case letters, digits, '-' and '.', and start and end with a letter or digit.",
+    )
+
+
+class Target(StrEnum):
+    """What is forecast and recommended."""
+
+    CPU = "cpu"
+    MEMORY = "memory"
+    REPLICAS = "replicas"
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a number is what it is: a stable code for programs, the arithmetic in words for people."""
+
+    code: str
+    text: str
+
+
+# Kinds that run pods, and the API each lives in. A Rollout is Argo's Deployment.
+API_VERSIONS: Mapping[str, str] = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "CronJob": "batch/v1",
+    "Job": "batch/v1",
+    "Rollout": "argoproj.io/v1alpha1",
+}
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Workload:
+    """Something that runs pods: a Deployment, StatefulSet, DaemonSet, CronJob, Job or Argo Rollout."""
+
+    namespace: str
+    name: str
+    kind: str = "Deployment"
+
+    def __post_init__(self) -> None:
+        check_name(self.namespace, "namespace")
+        check_name(self.name, "workload name")
+        if self.kind not in API_VERSIONS:
+            raise BadInput(f"{self.kind!r} is not a kind of workload that MOrA sizes ({', '.join(API_VERSIONS)}).")
+
+    @property
+    def api_version(self) -> str:
+        return API_VERSIONS[self.kind]
+
+
+@dataclass(frozen=True, slots=True)
+class Resources:
+    """Requests and limits of one container; None where not set."""
+
+    cpu_request_millicores: int | None = None
+    cpu_limit_millicores: int | None = None
+    memory_request_bytes: int | None = None
+    memory_limit_bytes: int | None = None
+
+
+class Role(StrEnum):
+    """What a container is in its pod, which says where a manifest lists it and whether it is sized by default.
+
+    APP: the service's own, under `containers`. SIDECAR: put there by a mesh or a platform (in the template or only in
+    the pods). NATIVE_SIDECAR: an init container with restartPolicy Always, under `initContainers`. INIT: runs and ends
+    before the others start, under `initContainers`.
+    """
+
+    APP = "app"
+    SIDECAR = "sidecar"
+    NATIVE_SIDECAR = "native-sidecar"
+    INIT = "init"
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """A container of a pod template, or (is_injected) one that stands only in the pods."""
+
+    name: str
+    resources: Resources = Resources()
+    image: str | None = None
+    is_main: bool = False
+    role: Role = Role.APP
+    is_injected: bool = False
+
+
+# Containers that meshes and platforms inject beside the one that does the service's work.
+INJECTED_SIDECARS = frozenset(
+    {
+        "istio-proxy",
+        "linkerd-proxy",
+        "kuma-sidecar",
+        "consul-dataplane",
+        "envoy",
+        "daprd",
+        "vault-agent",
+        "cloud-sql-proxy",
+    }
+)
+
+
+# The words of an image's name and tag by which a Java virtual machine is known.
+_JAVA_IMAGES = (
+    "openjdk|temurin|adoptopenjdk|corretto|amazoncorretto|zulu|liberica|semeru|graalvm|java|jre|jdk|jvm|tomcat|tomee|jetty"
+    "|wildfly|jboss|payara|openliberty|liberty|spring|springboot|quarkus|micronaut|keycloak|kafka|zookeeper|cassandra"
+    "|elasticsearch|opensearch|logstash|solr|neo4j|jenkins|hazelcast|flink|trino"
+)
+_JAVA_IMAGE = re.compile(rf"(?<![a-z])({_JAVA_IMAGES})(?![a-z])", re.IGNORECASE)
+
+
+def is_jvm_image(image: str | None) -> bool:
+    """Whether an image's name or tag says that a Java virtual machine runs in it.
+
+    >>> [is_jvm_image(image) for image in ("eclipse-temurin:21-jre", "shop/javascript-api:1", None)]
+    [True, False, False]
+    """
+    return image is not None and _JAVA_IMAGE.search(image) is not None
+
+
+def choose_main_container(
+    names: Sequence[str], workload_name: str, *, annotated: str | None = None, order: str = "in the spec"
+) -> tuple[str, str]:
+    """The container that is sized, and how it was chosen; `names` is not empty, and sorted as `order` says.
+
+    annotated: what the annotation kubectl.kubernetes.io/default-container names, where it is known.
+
+    >>> choose_main_container(["istio-proxy", "server"], "frontend")
+    ('server', 'the only container beside injected sidecars')
+    >>> choose_main_container(["cache", "frontend"], "frontend")
+    ('frontend', 'named like the workload')
+    """
+    if annotated in names:
+        return str(annotated), "the annotation kubectl.kubernetes.io/default-container"
+    if workload_name in names:
+        return workload_name, "named like the workload"
+    own = [name for name in names if name not in INJECTED_SIDECARS] or list(names)
+    if len(own) == 1:
+        return own[0], "the only container" if len(names) == 1 else "the only container beside injected sidecars"
+    return own[0], f"the first {order} of {', '.join(own)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaler:
+    """The HPA (or KEDA's HPA) that scales a workload on one resource of its pods.
+
+    target: per cent of the request where `is_utilisation`, else millicores or bytes per pod (averageValue). container:
+    the one that it looks at (a metric of type ContainerResource), None where the whole pod's sum counts.
+    """
+
+    name: str
+    resource: Target
+    is_utilisation: bool
+    target: int
+    min_replicas: int
+    max_replicas: int
+    container: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Allocation:
+    """A workload's replicas and containers, as they stand or as they should stand."""
+
+    replicas: int | None = None
+    containers: tuple[Container, ...] = ()
+    autoscaler: Autoscaler | None = None
+
+    @property
+    def main(self) -> Container | None:
+        """The container that is sized: the one marked main, else the first; None without containers."""
+        marked = [container for container in self.containers if container.is_main] or list(self.containers)
+        return marked[0] if marked else None
+
+    def with_main(self, resources: Resources) -> Allocation:
+        """The same workload with its main container resized."""
+        main = self.main
+        return replace(
+            self, containers=tuple(replace(c, resources=resources) if c is main else c for c in self.containers)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class AmountRange:
+    """What a LimitRange allows one container: the least and the most, None where it does not say.
+
+    given: the limits that a container without its own gets when its pod is made.
+    """
+
+    least: Resources = Resources()
+    most: Resources = Resources()
+    given: Resources = Resources()
+
+
+@dataclass(frozen=True, slots=True)
+class Quota:
+    """A ResourceQuota of the namespace: what its pods may request and be limited to in all, and what they do now."""
+
+    name: str
+    hard: Resources
+    used: Resources
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadState:
+    """A workload as the cluster (or a Prometheus) knows it now, with what bounds its numbers.
+
+    allocation: replicas, every container (injected ones too), the first autoscaler. autoscalers: every resource that an
+    HPA scales on. labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default
+    container). jvm: names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus".
+    reasons: what was odd, in words.
+    """
+
+    workload: Workload
+    allocation: Allocation
+    autoscalers: tuple[Autoscaler, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    annotations: Mapping[str, str] = field(default_factory=dict)
+    limit_range: AmountRange | None = None
+    quotas: tuple[Quota, ...] = ()
+    jvm: frozenset[str] = frozenset()
+    known_by: str = "kubernetes"
+    reasons: tuple[Reason, ...] = ()

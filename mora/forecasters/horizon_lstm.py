@@ -1,0 +1,205 @@
+"""The LSTM of a hold: thirty steps of what is known -> mean and p95 of the hold that follows, at once.
+
+The same network as on driven data (forecasters/lstm.py), on inputs that have no scale: every column as the logarithm of
+its ratio to its own mean over the last hold, so that a service which has grown looks like what it was. Beside each
+target's own window stands what followed the same window a day and a week ago, where the history has it: the network
+need not remember a week to know that a weekend comes. What is learnt is the logarithm of the coming hold's mean (and
+p95) over the last one's, with absolute errors: a burst that nobody can foresee pulls a median less than a mean. Inputs
+and targets are then min-max scaled on the training part, and the foretold change is cut to the share of it that came
+true on the validation part, both as on driven data.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from mora.domain import Target
+from mora.errors import NotEnoughData
+from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Floats, Pairs
+from mora.forecasters.horizon import DAY_SECONDS, HorizonGrid, Said, truth_at
+from mora.forecasters.keras_fit import LstmSettings, fit_network
+from mora.forecasters.network import Network
+from mora.seams import Reporter, Silent
+
+# Columns whose ratio to their own past means something, whatever their scale.
+SCALE_FREE_COLUMNS = ("cpu_cores_value", "mem_bytes_value", "net_rx_bytes_value", "net_tx_bytes_value")
+_WEEK_SECONDS = 7 * DAY_SECONDS
+# What followed a window so long ago enters where the part that is learnt from covers that span twice.
+_LAGS_SECONDS = (DAY_SECONDS, _WEEK_SECONDS)
+# Idle steps count as this share of the mean use: logarithms of nothing explode.
+_IDLE_SHARE = 0.02
+# More windows than this teach a network of this size nothing new; they are thinned evenly.
+_MOST_WINDOWS, _MOST_CHECKS = 1500, 500
+_LEAST_WINDOWS = 12
+LOSS = "mae"
+
+Rows = np.ndarray
+
+
+@dataclass(frozen=True, slots=True)
+class HorizonLstm:
+    """A fitted network and what its inputs are relative to.
+
+    targets: in the network's order. columns: the scale-free inputs. lags_seconds: of what followed then. steps: of the
+    hold that it was fitted for. idle: column -> what is added to every value before the logarithm, in its unit.
+    """
+
+    network: Network
+    targets: tuple[Target, ...]
+    columns: tuple[str, ...]
+    lags_seconds: tuple[float, ...]
+    idle: Mapping[str, float]
+    steps: int
+
+    def can_speak(self, grid: HorizonGrid, row: int) -> bool:
+        """Whether the grid reaches back far enough before a row, and is the hold's that it was fitted for."""
+        there = all(column in grid.means for column in self.columns)
+        return there and grid.steps == self.steps and row >= first_row(grid, self.lags_seconds)
+
+    def at(self, grid: HorizonGrid, rows: Sequence[int]) -> Mapping[Target, list[Said]]:
+        """Mean and p95 of the hold that begins with each row; every row must have can_speak()."""
+        inputs, levels = self._inputs(grid, np.asarray(rows, dtype=np.int64))
+        said = self.network.changes.restore(self.network.forward(self.network.inputs.scale(inputs)))
+        found: dict[Target, list[Said]] = {}
+        for number, target in enumerate(self.targets):
+            idle = self.idle[TARGET_COLUMNS[target]]
+            level = levels[:, number] + idle
+            mean = np.maximum(level * np.exp(said[:, 2 * number]) - idle, 0.0)
+            high = np.maximum(level * np.exp(said[:, 2 * number + 1]) - idle, mean)
+            found[target] = list(zip(mean.tolist(), high.tolist(), strict=True))
+        return found
+
+    def _inputs(self, grid: HorizonGrid, rows: Rows) -> tuple[Floats, Floats]:
+        return window_inputs(grid, rows, self.targets, self.columns, self.lags_seconds, self.idle)
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Everything as named arrays, for `numpy.savez` without pickle."""
+        return {
+            **self.network.arrays(),
+            "hold_columns": np.array(self.columns),
+            "hold_lags_seconds": np.array(self.lags_seconds, dtype=np.float64),
+            "hold_idle": np.array([self.idle[column] for column in self.columns]),
+            "hold_steps": np.array([self.steps]),
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]]) -> HorizonLstm:
+        network = Network.from_arrays(arrays)
+        columns = tuple(str(name) for name in arrays["hold_columns"])
+        idle = dict(zip(columns, arrays["hold_idle"].tolist(), strict=True))
+        lags = tuple(float(lag) for lag in arrays["hold_lags_seconds"])
+        return cls(network, network.targets, columns, lags, idle, int(arrays["hold_steps"][0]))
+
+
+def first_row(grid: HorizonGrid, lags_seconds: Sequence[float]) -> int:
+    """The first row before which a window, and what followed it so long ago, is there."""
+    lag = max((round(seconds / grid.step_seconds) for seconds in lags_seconds), default=0)
+    return max(WINDOW_STEPS + max(lag - grid.steps, 0), grid.steps)
+
+
+def window_inputs(
+    grid: HorizonGrid,
+    rows: Rows,
+    targets: Sequence[Target],
+    columns: Sequence[str],
+    lags_seconds: Sequence[float],
+    idle: Mapping[str, float],
+) -> tuple[Floats, Floats]:
+    """Inputs, shape (rows, window, channels), and the last hold's mean per target, shape (rows, targets).
+
+    Nothing at a row or after it is looked at: what followed a window `lag` ago lies `lag - hold` before its end.
+    """
+    at = rows[:, None] - WINDOW_STEPS + np.arange(WINDOW_STEPS)
+    last = rows[:, None] - grid.steps + np.arange(grid.steps)
+    levels = {column: grid.filled[column][last].mean(axis=1) for column in columns}
+
+    def relative(column: str, where: Rows) -> Floats:
+        level = levels[column][:, None] + idle[column]
+        found: Floats = np.log((grid.filled[column][where] + idle[column]) / level)
+        return found
+
+    channels = [relative(column, at) for column in columns]
+    for seconds in lags_seconds:
+        back = at + grid.steps - round(seconds / grid.step_seconds)
+        channels += [relative(TARGET_COLUMNS[target], back) for target in targets]
+    return np.stack(channels, axis=2), np.stack([levels[TARGET_COLUMNS[target]] for target in targets], axis=1)
+
+
+def fit_horizon_lstm(
+    grid: HorizonGrid,
+    targets: Sequence[Target],
+    *,
+    first: int,
+    second: int,
+    settings: LstmSettings,
+    seed: int,
+    reporter: Reporter | None = None,
+) -> HorizonLstm:
+    """Learn from the holds that end before row `first`, validate on those from there to row `second`.
+
+    Raises NotEnoughData where fewer than twelve windows are in either part.
+    """
+    columns = tuple(column for column in SCALE_FREE_COLUMNS if column in grid.means)
+    lags = _lags(grid, first)
+    idle = {column: _idle(grid.filled[column][:first]) for column in columns}
+    begin = first_row(grid, lags)
+    training = _pairs(grid, np.arange(begin, first - grid.steps + 1), targets, columns, lags, idle)
+    checks = np.arange(max(begin, first), second - grid.steps + 1)
+    checking = _pairs(grid, checks, targets, columns, lags, idle, most=_MOST_CHECKS)
+    if min(len(training), len(checking)) < _LEAST_WINDOWS:
+        raise NotEnoughData(
+            f"The LSTM of a hold needs {_LEAST_WINDOWS} windows of {WINDOW_STEPS} steps in both of its parts; there "
+            f"are {len(training)} to learn from and {len(checking)} to check on."
+        )
+    names = (*columns, *(f"{TARGET_COLUMNS[t]} {lag / DAY_SECONDS:g} d ago" for lag in lags for t in targets))
+    network = fit_network(
+        training, checking, names, targets, replace(settings, loss=LOSS), seed=seed, reporter=reporter or Silent()
+    )
+    return HorizonLstm(network, tuple(targets), columns, lags, idle, grid.steps)
+
+
+def _lags(grid: HorizonGrid, first: int) -> tuple[float, ...]:
+    covered = first * grid.step_seconds
+    return tuple(lag for lag in _LAGS_SECONDS if lag > grid.horizon_seconds and covered >= 2 * lag)
+
+
+def _idle(values: Floats) -> float:
+    mean = float(values.mean()) if len(values) else 0.0
+    return _IDLE_SHARE * mean if mean > 0 else 1e-9
+
+
+def _pairs(
+    grid: HorizonGrid,
+    rows: Rows,
+    targets: Sequence[Target],
+    columns: Sequence[str],
+    lags: Sequence[float],
+    idle: Mapping[str, float],
+    *,
+    most: int = _MOST_WINDOWS,
+) -> Pairs:
+    """Windows whose last hold and coming hold are known, and the logarithms of what came of them."""
+    names = [TARGET_COLUMNS[target] for target in targets]
+    thin = max(1, -(-len(rows) // most))
+    kept, futures = [], []
+    for row in rows[::thin].tolist():
+        truths = [truth_at(grid, name, row) for name in names]
+        if all(grid.knows(name, row - grid.steps, row) for name in names) and None not in truths:
+            kept.append(row)
+            futures.append(truths)
+    inputs, levels = window_inputs(grid, np.array(kept, dtype=np.int64), targets, columns, lags, idle)
+    added = np.array([idle[name] for name in names])
+    truth = np.array(futures, dtype=np.float64).reshape(len(kept), len(names), 2)
+    nothing = np.zeros((len(kept), len(names)))
+    return Pairs(
+        inputs=inputs,
+        levels=nothing,
+        futures=np.log((truth + added[:, None]) / (levels + added)[:, :, None]),
+        spreads=nothing,
+        segment=np.zeros(len(kept), dtype=np.int64),
+        starts=np.array(kept, dtype=np.int64),
+    )

@@ -1,0 +1,110 @@
+"""The LSTM's forward pass in numpy: no TensorFlow is needed to predict."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mora.domain import Target
+from mora.features import (
+    Floats,
+    MinMaxScaler,
+)
+
+if TYPE_CHECKING:
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """Fitted weights and scalers, and the forward pass.
+
+    columns: inputs, in order. weights: name -> array, in Keras' layout (gates i, f, c, o). deviations: root mean square
+    of validation steps around the forecast mean, per target, in its unit.
+    """
+
+    columns: tuple[str, ...]
+    targets: tuple[Target, ...]
+    inputs: MinMaxScaler
+    changes: MinMaxScaler
+    weights: Mapping[str, Floats]
+    deviations: Floats
+
+    def predict(self, windows: Floats, levels: Floats) -> Floats:
+        """Mean and high level of the coming horizon, shape (n, targets, 2), in plain units, never below 0.
+
+        windows: shape (n, window, columns), plain units; levels: the windows' mean per target, shape (n, targets).
+        """
+        raw = self.forward(self.inputs.scale(windows))
+        change = self.changes.restore(raw).reshape(len(windows), len(self.targets), 2)
+        found = np.maximum(levels[:, :, None] + change, 0.0)
+        # The high level of a stretch is not below its mean.
+        found[:, :, 1] = np.maximum(found[:, :, 1], found[:, :, 0])
+        return found
+
+    def forward(self, scaled: Floats) -> Floats:
+        """The network on scaled windows, shape (n, window, columns) -> (n, targets * 2); dropout is identity."""
+        w = self.weights
+        sequence = _lstm(scaled, w["first_kernel"], w["first_recurrent"], w["first_bias"])
+        last = _lstm(sequence, w["second_kernel"], w["second_recurrent"], w["second_bias"])[:, -1]
+        heads = []
+        for target in self.targets:
+            hidden = np.maximum(last @ w[f"{target.value}_hidden_kernel"] + w[f"{target.value}_hidden_bias"], 0.0)
+            heads.append(hidden @ w[f"{target.value}_kernel"] + w[f"{target.value}_bias"])
+        return np.concatenate(heads, axis=1)
+
+    def arrays(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Everything as named arrays of numbers and fixed-width text, for `numpy.savez` without pickle."""
+        return {
+            "columns": np.array(self.columns),
+            "targets": np.array([target.value for target in self.targets]),
+            "inputs_low": self.inputs.low,
+            "inputs_span": self.inputs.span,
+            "changes_low": self.changes.low,
+            "changes_span": self.changes.span,
+            "deviations": self.deviations,
+            # Weights were trained in single precision: kept so, and computed with in double.
+            **{f"weight_{name}": value.astype(np.float32) for name, value in self.weights.items()},
+        }
+
+    @classmethod
+    def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Network:
+        weights = {
+            name.removeprefix("weight_"): np.asarray(value, dtype=np.float64)
+            for name, value in arrays.items()
+            if name.startswith("weight_")
+        }
+        return cls(
+            columns=tuple(str(name) for name in arrays["columns"]),
+            targets=tuple(Target(str(name)) for name in arrays["targets"]),
+            inputs=MinMaxScaler(arrays["inputs_low"], arrays["inputs_span"]),
+            changes=MinMaxScaler(arrays["changes_low"], arrays["changes_span"]),
+            weights=weights,
+            deviations=arrays["deviations"],
+        )
+
+
+def _sigmoid(x: Floats) -> Floats:
+    # tanh never overflows, exp(-x) does.
+    half: Floats = 0.5 * (1.0 + np.tanh(0.5 * x))
+    return half
+
+
+def _lstm(sequence: Floats, kernel: Floats, recurrent: Floats, bias: Floats) -> Floats:
+    """One LSTM layer, shape (n, steps, inputs) -> (n, steps, units)."""
+    count, steps, _ = sequence.shape
+    units = recurrent.shape[0]
+    projected = sequence @ kernel + bias
+    hidden, cell = np.zeros((count, units)), np.zeros((count, units))
+    out = np.empty((count, steps, units))
+    for step in range(steps):
+        gates = projected[:, step] + hidden @ recurrent
+        let_in, forget = _sigmoid(gates[:, :units]), _sigmoid(gates[:, units : 2 * units])
+        new, let_out = np.tanh(gates[:, 2 * units : 3 * units]), _sigmoid(gates[:, 3 * units :])
+        cell = forget * cell + let_in * new
+        hidden = let_out * np.tanh(cell)
+        out[:, step] = hidden
+    return out

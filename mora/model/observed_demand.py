@@ -1,0 +1,239 @@
+"""From a watched history to a Demand: the number for the hold that begins now.
+
+The centre is the fused forecast of the hold's mean use. The bound is mora/bounds': learnt from the same samples as
+they came, it needs no training, so any hold can be asked for; and what `mora backtest` replays and scores under the
+name `mora` is what is said here. The policy's buffers are not added to it: they were never scored.
+
+The two meet in one place: the bound is never below the mean that is forecast. A bound around the fused forecast itself
+(split conformal prediction on its held-out holds) is replayed beside the other in training, and both costs are told.
+It does not decide: on 24 VMs at random moments it costs 4.67 where mora/bounds' costs 2.67 (a day; an hour: 6.97 and
+2.15), and taking whichever was cheaper on a series' own held-out holds costs 2.79 and 2.40; the raise to the mean costs
+and saves next to nothing (2.67 and 2.15 with it; experiments/benchmarks/forecast.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from mora.backtest.policy import Series
+from mora.bounds.cpu import cpu_bounds
+from mora.bounds.memory import memory_bounds
+from mora.domain import Demand, Reason, Target, TargetDemand, Workload
+from mora.errors import BadInput, NotEnoughData
+from mora.features import TARGET_COLUMNS, Floats, six_digits
+from mora.forecasters.horizon import plain_at
+from mora.forecasters.prophet import ProphetForecaster
+from mora.fusion import NAIVE
+from mora.model.driven_demand import point_forecast_reason, readable
+from mora.model.observed import History, HorizonModel, history_of
+from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+PEAK_DAYS = 7
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedAnswer:
+    """Answers from a history: the next hold, from what came before."""
+
+    workload: Workload
+    card: Mapping[str, Any]
+    prophet: ProphetForecaster
+    windows: Mapping[int, HorizonModel]
+
+    def demand(
+        self, recent: pd.DataFrame, *, users: int | None, scenario: str | None, horizon: timedelta | None = None
+    ) -> Demand:
+        """What the pod needs for `hold` (what the training was told, a day by default) from the last sample on."""
+        if users is not None or scenario is not None:
+            raise BadInput(
+                f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
+                hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
+            )
+        horizon = horizon or timedelta(seconds=self.card["settings"]["hold_seconds"])
+        history = history_of(recent, self.workload.name)
+        _check_horizon(history, horizon)
+        week = recent[recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)]
+        sized = {
+            target: self._target(target, self._point_forecast(target, history, horizon), history.series, week, horizon)
+            for target in (Target.CPU, Target.MEMORY)
+        }
+        kills = _column(week, "oom_kills")
+        has_kills = len(kills) and kills.max() > 0
+        limit = _column(week, "mem_limit_bytes")
+        as_of: datetime = recent["timestamp"].max().to_pydatetime()
+        return Demand(
+            workload=self.workload,
+            load=None,
+            as_of=as_of.astimezone(UTC),
+            cpu=sized[Target.CPU],
+            memory=sized[Target.MEMORY],
+            replicas=None,
+            oom_kills=int(np.ceil(kills.max())) if has_kills else 0,
+            oom_peak_bytes=max(sized[Target.MEMORY].peak, float(limit.max()) if len(limit) else 0.0)
+            if has_kills
+            else None,
+            reasons=(
+                Reason(
+                    "no-load-response",
+                    "observed data holds no load response, so no replica count can be promised; drive experiments "
+                    "(mora collect --plan quick) to learn one",
+                ),
+            ),
+        )
+
+    def _point_forecast(self, target: Target, history: History, horizon: timedelta) -> tuple[float, tuple[Reason, ...]]:
+        """The mean use that is expected of the hold, and how it was come by."""
+        _use(history.series, target)
+        grid = history.grid(horizon.total_seconds())
+        learnt = self.windows.get(round(horizon.total_seconds()))
+        if learnt is not None and target in learnt.calibrations:
+            calibration = learnt.calibrations[target]
+            parts = learnt.parts(grid, target, self.prophet, len(grid))
+            point_forecast = calibration.point_forecast(parts)
+            why = point_forecast_reason(target, point_forecast, parts, calibration, f"the next {words_of(horizon)}")
+            return point_forecast, (why, *calibration.reasons, *_costs_told(target, learnt))
+        point_forecast = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
+        text = (
+            f"the training learnt no forecast of {words_of(horizon)} (it may have been too short for one, or have "
+            f"named other horizons): the mean of the last {words_of(horizon)} stands in, "
+            f"{readable(target, point_forecast)}"
+        )
+        return point_forecast, (Reason("centre", text),)
+
+    def _target(
+        self,
+        target: Target,
+        middle: tuple[float, tuple[Reason, ...]],
+        series: Series,
+        week: pd.DataFrame,
+        horizon: timedelta,
+    ) -> TargetDemand:
+        point_forecast, why = middle
+        said = bound_of(series, target, horizon)
+        peak = float(_column(week, TARGET_COLUMNS[target]).max())
+        pinned = _is_pinned(week, target)
+        reasons = [*why, said.reason]
+        if point_forecast > said.amount:
+            text = f"raised from {readable(target, said.amount)} to the mean that is forecast"
+            reasons.append(Reason("raised-to-centre", text))
+        if pinned:
+            text = f"{target.value} was held at its limit in the last {PEAK_DAYS} days: the need is at least that"
+            reasons.append(Reason("at-least-limit", text))
+        return TargetDemand(
+            point_forecast=six_digits(point_forecast),
+            bound=max(six_digits(said.amount), six_digits(point_forecast)),
+            peak=six_digits(peak),
+            confidence=said.confidence,
+            windows=said.windows,
+            pinned=pinned,
+            reasons=tuple(reasons),
+            takes_buffer=False,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What mora/bounds says of the coming hold.
+
+    amount: cores or bytes. confidence: the stated chance, 0..1, that the promise is kept (CPU: at most a tenth of the
+    samples above; memory: none). holds: how many whole holds of the series' past it was learnt from.
+    """
+
+    amount: float
+    confidence: float
+    windows: int
+    reason: Reason
+
+
+def bound_of(series: Series, target: Target, horizon: timedelta) -> Bound:
+    """The bound for the hold that begins where the series ends; NotEnoughData without a sample of the target."""
+    use = _use(series, target)
+    first = int(np.flatnonzero(~np.isnan(use))[0])
+    rule = cpu_bounds if target is Target.CPU else memory_bounds
+    seconds = horizon.total_seconds()
+    found = rule(use, step_seconds=float(series.step_seconds), decisions=np.array([len(use)]), horizon_seconds=seconds)
+    amount = float(found.requests[0])
+    windows = int((len(use) - first) * series.step_seconds // seconds)
+    promise = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
+    past = (
+        f"{windows} such hold{'' if windows == 1 else 's'} of its own past"
+        if windows
+        else "a past shorter than one hold"
+    )
+    text = f"bound {readable(target, amount)} for the next {words_of(horizon)} ({promise}), learnt from {past}"
+    return Bound(amount, float(found.confidence[0]), windows, Reason("bound", text))
+
+
+def words_of(span: timedelta) -> str:
+    """A span as it is asked for.
+
+    >>> words_of(timedelta(hours=24)), words_of(timedelta(minutes=90)), words_of(timedelta(days=2))
+    ('24 h', '90 min', '48 h')
+    """
+    seconds = span.total_seconds()
+    for unit, name in ((3600, "h"), (60, "min")):
+        if seconds >= unit and seconds % unit == 0:
+            return f"{seconds / unit:g} {name}"
+    return f"{seconds:g} s"
+
+
+def _check_horizon(history: History, horizon: timedelta) -> None:
+    step, known = history.series.step_seconds, history.series.step_seconds * history.series.sample_count
+    if horizon < timedelta(seconds=step):
+        raise BadInput(
+            f"A hold of {words_of(horizon)} is shorter than the {step} s between samples.",
+            hint="Ask for a longer one, like --hold 1h.",
+        )
+    if known < horizon.total_seconds():
+        raise NotEnoughData(
+            f"The history is {known / 3600:.1f} h long, shorter than one hold of {words_of(horizon)}.",
+            hint="Give a longer history (mora collect --history 14d), or ask for less: --hold 1h.",
+        )
+
+
+def _costs_told(target: Target, learnt: HorizonModel) -> tuple[Reason, ...]:
+    """Both experts' figures, where CPU holds were held out."""
+    costs = learnt.bound_costs
+    if target is not Target.CPU or not costs:
+        return ()
+    text = (
+        f"over {costs['holds']:.0f} held-out holds such bounds cost {costs['mora']:.2f} times the use (reserved + 20 x "
+        f"unmet), split conformal ones around the forecast {costs['fused']:.2f}"
+    )
+    return (Reason("bound-costs", text),)
+
+
+def _use(series: Series, target: Target) -> Floats:
+    """The samples of a target, NaN where missing; NotEnoughData where none is known."""
+    use = series.use("cpu" if target is Target.CPU else "mem")
+    if use is None or bool(np.isnan(use).all()):
+        raise NotEnoughData(f"The history of {series.id!r} holds no sample of {target.value}.")
+    return use
+
+
+def _column(rows: pd.DataFrame, name: str) -> Floats:
+    """The known values of a column that may not be there."""
+    if name not in rows:
+        return np.empty(0)
+    values: Floats = rows[name].to_numpy(dtype=np.float64)
+    return values[~np.isnan(values)]
+
+
+def _is_pinned(week: pd.DataFrame, target: Target) -> bool:
+    use = _column(week, TARGET_COLUMNS[target])
+    if target is Target.CPU:
+        throttled, limit = _column(week, "throttled_ratio"), _column(week, "cpu_limit_cores")
+        is_throttled = len(throttled) > 0 and float(throttled.mean()) > THROTTLED_RATIO
+        at_limit = len(limit) > 0 and float(np.quantile(use, 0.95)) >= CPU_PINNED_RATIO * float(limit.min())
+        return bool(is_throttled or at_limit)
+    kills, limit = _column(week, "oom_kills"), _column(week, "mem_limit_bytes")
+    at_limit = len(limit) > 0 and float(use.max()) >= MEMORY_PINNED_RATIO * float(limit.min())
+    return bool((len(kills) > 0 and kills.max() > 0) or at_limit)

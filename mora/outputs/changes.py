@@ -1,0 +1,139 @@
+"""Which numbers change: what is recommended beside what is set now, container by container."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from mora.domain import Advice, ContainerAdvice, Recommendation, Resources, Role
+from mora.quantities import format_cpu, format_memory
+
+# Kinds that hold a number of replicas.
+SCALED_KINDS = ("Deployment", "StatefulSet", "Rollout")
+# Section, resource and field of the four numbers of a container.
+RESOURCE_FIELDS = (
+    ("requests", "cpu", "cpu_request"),
+    ("requests", "memory", "memory_request"),
+    ("limits", "cpu", "cpu_limit"),
+    ("limits", "memory", "memory_limit"),
+)
+
+
+def quantity(resource: str, amount: int) -> str:
+    """Millicores or bytes as Kubernetes spells them.
+
+    >>> quantity("cpu", 127), quantity("memory", 248512512)
+    ('127m', '237Mi')
+    """
+    return format_cpu(amount) if resource == "cpu" else format_memory(amount)
+
+
+def sets(advice: Advice) -> bool:
+    """Whether there is something to write: a number, or the removal of a limit that is set."""
+    return advice.value is not None or (advice.is_unset and advice.now is not None)
+
+
+def changes(advice: Advice) -> bool:
+    """Whether what there is to write differs from what is set now."""
+    return sets(advice) and advice.value != advice.now
+
+
+def advised_resources(advice: ContainerAdvice) -> dict[str, dict[str, str | None]]:
+    """The `resources` that are advised, None for a limit to drop; what there is no advice on is left out."""
+    return nested_resources(advice, is_back=False)
+
+
+def previous_resources(advice: ContainerAdvice) -> dict[str, dict[str, str | None]]:
+    """What the advised fields hold now, None where not set: the way back."""
+    return nested_resources(advice, is_back=True)
+
+
+def nested_resources(container: ContainerAdvice, *, is_back: bool) -> dict[str, dict[str, str | None]]:
+    resources: dict[str, dict[str, str | None]] = {}
+    for section, resource, name in RESOURCE_FIELDS:
+        advice: Advice = getattr(container, name)
+        if sets(advice):
+            amount = advice.now if is_back else advice.value
+            text = None if amount is None else quantity(resource, amount)
+            resources.setdefault(section, {})[resource] = text
+    return resources
+
+
+def plain_resources(resources: Resources) -> dict[str, dict[str, str]]:
+    """Requests and limits as a container's `resources` holds them; what is not set is not there."""
+    plain: dict[str, dict[str, str]] = {}
+    for section, resource, amount in (
+        ("requests", "cpu", resources.cpu_request_millicores),
+        ("requests", "memory", resources.memory_request_bytes),
+        ("limits", "cpu", resources.cpu_limit_millicores),
+        ("limits", "memory", resources.memory_limit_bytes),
+    ):
+        if amount is not None:
+            plain.setdefault(section, {})[resource] = quantity(resource, amount)
+    return plain
+
+
+def container_numbers(container: ContainerAdvice) -> tuple[tuple[str, Advice], ...]:
+    """The four numbers of a container with the words that a person knows them by."""
+    return (
+        ("cpu request", container.cpu_request),
+        ("cpu limit", container.cpu_limit),
+        ("memory request", container.memory_request),
+        ("memory limit", container.memory_limit),
+    )
+
+
+def numbers(recommendation: Recommendation) -> tuple[tuple[str, Advice], ...]:
+    """The five numbers of the main container and the workload."""
+    return (*container_numbers(recommendation.main), ("replicas", recommendation.replicas))
+
+
+def all_numbers(recommendation: Recommendation) -> Iterator[tuple[str, Advice]]:
+    """Every number, those of the other containers with the container's name before them, e.g. "cache cpu request"."""
+    yield from numbers(recommendation)
+    for other in recommendation.others:
+        for name, advice in container_numbers(other):
+            yield f"{other.container} {name}", advice
+
+
+def is_injected(recommendation: Recommendation, name: str) -> bool:
+    """Whether the container stands in the pods alone, so that no manifest of the workload can size it."""
+    return any(container.name == name and container.is_injected for container in recommendation.current.containers)
+
+
+def is_gone(recommendation: Recommendation, name: str) -> bool:
+    """Whether the workload as it stands has no such container: a merge by name would add one without an image."""
+    containers = recommendation.current.containers
+    return bool(containers) and all(container.name != name for container in containers)
+
+
+def in_template(recommendation: Recommendation) -> tuple[ContainerAdvice, ...]:
+    """The advice on containers of the pod template, the main container's first."""
+    return tuple(
+        c
+        for c in recommendation.containers
+        if not is_injected(recommendation, c.container) and not is_gone(recommendation, c.container)
+    )
+
+
+def to_write(recommendation: Recommendation) -> tuple[ContainerAdvice, ...]:
+    """The containers of the template that there is something to write for."""
+    return tuple(c for c in in_template(recommendation) if advised_resources(c))
+
+
+def list_name(role: Role) -> str:
+    """The list of a pod spec that holds containers of a role."""
+    return "initContainers" if role in (Role.INIT, Role.NATIVE_SIDECAR) else "containers"
+
+
+def sets_replicas(recommendation: Recommendation) -> bool:
+    """Replicas belong into a patch only where there is a number and no autoscaler would fight over it."""
+    is_scaled = recommendation.current.autoscaler is not None or bool(recommendation.autoscalers)
+    return recommendation.replicas.value is not None and not is_scaled and recommendation.workload.kind in SCALED_KINDS
+
+
+def is_due(recommendation: Recommendation) -> bool:
+    """Whether the cluster would be changed: a number that can be written differs from what is set."""
+    advice = [number for c in to_write(recommendation) for _, number in container_numbers(c)]
+    if sets_replicas(recommendation):
+        advice.append(recommendation.replicas)
+    return any(map(changes, advice))

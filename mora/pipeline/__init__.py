@@ -1,0 +1,87 @@
+"""The use-cases, one file each: collect, train, recommend, backtest, render.
+
+The command line and the Python API both come through here. Every step starts from files and ends in files or in a
+value that can be printed, so each can be run again alone. From Python, in a folder with data/:
+
+    >>> import mora, tempfile
+    >>> sorted(mora.read_dataset("frontend")["scenario"].unique())
+    ['browsing', 'checkout']
+    >>> models = tempfile.TemporaryDirectory()
+    >>> model = mora.train("frontend", models_dir=models.name)
+    >>> sorted(model.report["next_steps"])
+    ['cpu', 'memory', 'replicas']
+    >>> advice = mora.recommend("frontend", users=35, scenario="checkout", models_dir=models.name)
+    >>> advice.load.users, advice.container, [reason.code for reason in advice.memory_request.reasons][:2]
+    (35, 'server', ['centre', 'bound'])
+    >>> print(mora.render(advice, "patch"))
+    # Deployment default/frontend, container server: MOrA's advice at 35 users of checkout, ...
+    spec:
+      replicas: ...
+      template:
+        spec:
+          containers:
+            - name: server
+              resources:
+                requests:
+                  cpu: ...m
+                  memory: ...Mi
+                limits:
+                  cpu: null
+                  memory: ...Mi
+    <BLANKLINE>
+    >>> models.cleanup()
+"""
+
+from __future__ import annotations
+
+from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, model_folder
+from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
+from mora.pipeline.backtesting import backtest, cache_folder, write_report
+from mora.pipeline.collecting import Place, collect, open_cluster, sandbox_place, sandbox_preview
+from mora.pipeline.connecting import access_of, open_fleet, open_prometheus
+from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster, trained_demand
+from mora.pipeline.recommending import recommend, render, write_output
+from mora.pipeline.settings import fleet_settings, policy_settings, requested_horizon, train_settings
+from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
+from mora.pipeline.windows import fleet_window, history_window
+
+__all__ = [
+    "DEFAULT_NAMESPACE",
+    "STALE_AFTER",
+    "Lesson",
+    "Place",
+    "Trained",
+    "access_of",
+    "backtest",
+    "cache_folder",
+    "check_fresh",
+    "collect",
+    "describe_training",
+    "find_workload_states",
+    "fleet_settings",
+    "fleet_window",
+    "history_window",
+    "learn",
+    "list_models",
+    "load_model",
+    "measured_allocation",
+    "model_folder",
+    "open_cluster",
+    "open_fleet",
+    "open_prometheus",
+    "policy_settings",
+    "read_lesson",
+    "recommend",
+    "recommend_fleet",
+    "recommend_fleet_on_cluster",
+    "render",
+    "requested_horizon",
+    "sandbox_place",
+    "sandbox_preview",
+    "train",
+    "train_all",
+    "train_settings",
+    "trained_demand",
+    "write_output",
+    "write_report",
+]

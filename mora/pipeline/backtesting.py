@@ -1,0 +1,131 @@
+"""Backtesting: what rules would have reserved on recorded use, scored on what came next."""
+
+from __future__ import annotations
+
+import math
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mora import registry
+from mora.errors import BadInput
+from mora.model.catalogue import DEFAULT_NAMESPACE
+from mora.seams import Reporter
+
+if TYPE_CHECKING:
+    from mora.backtest.policy import Series
+    from mora.backtest.run import Backtest
+
+
+# Decisions of KRR's rule that take about as long as it takes to start processes; below, one is faster.
+_WORTH_PROCESSES = 30_000
+
+
+def backtest(
+    targets: str | Path | Sequence[str],
+    *,
+    policies: Sequence[str] = (),
+    horizon: timedelta = timedelta(hours=24),
+    warmup: timedelta = timedelta(days=7),
+    series: str | None = None,
+    with_minimums: bool = True,
+    cpu_scale: float = 1.0,
+    mem_scale: float = 1.0,
+    time_column: str = "timestamp",
+    jobs: int = 1,
+    data_dir: Path | str = "data",
+    namespace: str = DEFAULT_NAMESPACE,
+    include_flagged: bool = False,
+    cache_dir: Path | str | None = None,
+    reporter: Reporter | None = None,
+) -> Backtest:
+    """Replay what rules would have reserved, hold after hold, and score it (mora/backtest/scoring.py).
+
+    targets: a trace file (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
+    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, mem_scale, time_column: for
+    traces in other units and with other clocks. cache_dir: where results are kept, so that a run that was stopped
+    goes on.
+    """
+    from mora.backtest.run import ORACLE, BacktestSettings, Kept, Task, one_by_one, run, run_task
+    from mora.backtest.traces import choose_series
+
+    for what, scale in (("CPU", cpu_scale), ("memory", mem_scale)):
+        if not (math.isfinite(scale) and scale > 0):
+            raise BadInput(f"The scale of {what} must be a positive number, not {scale}.")
+    if horizon < timedelta(seconds=1):
+        raise BadInput("A hold lasts a second at least.")
+    settings = BacktestSettings(
+        tuple(dict.fromkeys(policies)) or (*registry.names("replay_policies"), ORACLE),
+        horizon_seconds=round(horizon.total_seconds()),
+        warmup_seconds=round(warmup.total_seconds()),
+        with_minimums=with_minimums,
+    )
+    names = [str(targets)] if isinstance(targets, (str, Path)) else [str(target) for target in targets]
+    found, unread = _series_of(
+        names,
+        cpu_scale=cpu_scale,
+        mem_scale=mem_scale,
+        time_column=time_column,
+        data_dir=data_dir,
+        namespace=namespace,
+        include_flagged=include_flagged,
+    )
+
+    def processes(tasks: Sequence[Task]) -> Iterable[tuple[Task, Any]]:
+        if jobs < 2 or len(tasks) < 2 or sum(task.weight for task in tasks) < _WORTH_PROCESSES:
+            return one_by_one(tasks)
+        from joblib import Parallel, delayed
+
+        done: Iterable[tuple[Task, Any]] = Parallel(n_jobs=jobs, return_as="generator_unordered")(
+            delayed(run_task)(task) for task in tasks
+        )
+        return done
+
+    kept = None if cache_dir is None else Kept(Path(cache_dir))
+    result = run(choose_series(found, series), settings, workers=processes, kept=kept, reporter=reporter)
+    if kept is not None:
+        kept.make_room()
+    return replace(result, unread=unread)
+
+
+def write_report(result: Backtest, path: Path, *, source: str, drawn: str | None = None) -> None:
+    """A backtest as one HTML page, whole or not at all. source: what was replayed. drawn: ids, or some of all kinds."""
+    from mora.backtest.report import render_report
+    from mora.files import write_files
+
+    write_files([(path, render_report(result, source=source, drawn=drawn))])
+
+
+def cache_folder(what: str) -> Path:
+    """Where results are kept that can be computed again: $XDG_CACHE_HOME/mora, in ~/.cache by default."""
+    root = os.environ.get("XDG_CACHE_HOME")
+    return (Path(root) if root else Path("~/.cache").expanduser()) / "mora" / what
+
+
+def _series_of(
+    names: Sequence[str],
+    *,
+    cpu_scale: float,
+    mem_scale: float,
+    time_column: str,
+    data_dir: Path | str,
+    namespace: str,
+    include_flagged: bool,
+) -> tuple[list[Series], tuple[str, ...]]:
+    """The series to replay, and what is to be said of those that could not be read."""
+    from mora import dataset
+    from mora.backtest.traces import SUFFIXES, read_service, read_trace
+
+    files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
+    if files and len(names) > 1:
+        raise BadInput(f"{files[0]} is a trace file: it is replayed alone.", hint="Name one file, or only services.")
+    if files:
+        trace = read_trace(Path(files[0]), cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column)
+        return trace.series, tuple(trace.remarks())
+    return [
+        read_service(dataset.read_dataset(name, data_dir, namespace=namespace, include_flagged=include_flagged), name)
+        for name in dict.fromkeys(names)
+    ], ()

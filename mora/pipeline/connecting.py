@@ -1,0 +1,81 @@
+"""Connecting to a Prometheus: the one the settings name, or the one the cluster runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from mora.errors import BadInput
+from mora.seams import FleetSource
+
+if TYPE_CHECKING:
+    from mora.clusters.discovery import FoundPrometheus
+    from mora.config import Settings
+    from mora.sources.prometheus.access import Access
+    from mora.sources.prometheus.observe import PrometheusSource
+
+
+def open_prometheus(
+    settings: Settings, *, discover: bool = False, say: Callable[[str], None] = lambda words: None
+) -> PrometheusSource:
+    """The Prometheus that the settings name; with `discover`, else the one that the Kubernetes cluster runs.
+
+    Raises BadInput where they name none and none is to be looked for, ClusterError where none, or several, are found.
+    """
+    from mora.sources.prometheus.observe import PrometheusSource
+
+    url, access = settings.prometheus_url, access_of(settings)
+    if url is None and discover:
+        from mora.clusters.discovery import find_prometheus
+
+        found = find_prometheus()
+        say(f"Prometheus: {found}.")
+        url, access = found.url, _through(found, access)
+    if url is None:
+        raise BadInput(
+            "Which Prometheus?",
+            hint="Name it: --prometheus http://127.0.0.1:9090, or MORA_PROMETHEUS_URL, or mora.toml.",
+        )
+    return PrometheusSource(url, access=access, timeout=timedelta(seconds=settings.prometheus_timeout_seconds))
+
+
+def _through(found: FoundPrometheus, access: Access) -> Access:
+    """The API server's credentials, which its proxy keeps to itself; headers such as X-Scope-OrgID are passed on."""
+    return replace(
+        access,
+        token=found.token,
+        token_file=found.token_file,
+        username=None,
+        password=None,
+        ca_file=found.ca_file,
+        client_certificate=found.client_certificate,
+        verify_tls=found.verify_tls,
+    )
+
+
+def access_of(settings: Settings) -> Access:
+    """The credentials that the settings hold for a Prometheus."""
+    from mora.sources.prometheus.access import Access
+
+    certificate = settings.prometheus_client_certificate
+    return Access(
+        headers=settings.prometheus_headers,
+        token_file=settings.prometheus_token_file,
+        username=settings.prometheus_username,
+        password=settings.prometheus_password,
+        ca_file=settings.prometheus_ca_file,
+        client_certificate=None
+        if certificate is None
+        else (certificate, settings.prometheus_client_key or certificate),
+    )
+
+
+def open_fleet(
+    settings: Settings, *, discover: bool = False, say: Callable[[str], None] = lambda words: None
+) -> FleetSource:
+    """The Prometheus that the settings name, or the cluster's own, asked for many workloads at once."""
+    from mora.sources.prometheus.fleet import PrometheusFleet
+
+    return PrometheusFleet(open_prometheus(settings, discover=discover, say=say), cluster=settings.prometheus_cluster)

@@ -1,0 +1,196 @@
+"""Recommending for whole clusters: every container of every workload, from Prometheus history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mora.domain import Reason, Recommendation, Slo, Window, WorkloadState
+from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughData
+from mora.model.catalogue import load_model, model_folder
+from mora.model.freshness import check_fresh, observed_until
+from mora.pipeline.connecting import open_fleet
+from mora.pipeline.recommending import ask_model
+from mora.seams import FleetSource, Reporter, Silent
+
+if TYPE_CHECKING:
+    from mora.config import Settings
+    from mora.fleet.settings import FleetSettings
+    from mora.fleet.stream import Ask, Modelled
+
+
+def find_workload_states(
+    source: FleetSource,
+    *,
+    namespace: str | None,
+    selector: str | None = None,
+    names: Sequence[str] = (),
+    kubernetes: bool = True,
+    remark: Callable[[str], None] = lambda words: None,
+) -> list[WorkloadState]:
+    """The workloads that are meant, as the Kubernetes API knows them, or (kubernetes=False) Prometheus alone.
+
+    namespace: None for all. selector: labels, as kubectl's -l. names: "frontend", "deployment/frontend",
+    "shop/frontend"; without any, all. remark: told what concerns no single workload.
+    Raises BadInput for a name that is not there, NotEnoughData where there is no workload at all.
+    """
+    from mora.fleet.names import choose, labelled
+
+    if kubernetes:
+        from mora.clusters.inventory import KubernetesInventory
+
+        try:
+            inventory = KubernetesInventory()
+            found = inventory.states(namespace, selector)
+        except ClusterError as error:
+            also = "Or find the workloads in Prometheus alone: --no-kubernetes"
+            raise ClusterError(error.message, hint=f"{error.hint}\n      {also}" if error.hint else also) from error
+        for reason in inventory.remarks:
+            remark(reason.text)
+    else:
+        found = source.states(namespace)
+        found = found if selector is None else labelled(found, selector)
+        for warning in getattr(source, "warnings", ()):
+            remark(warning)
+    if not found:
+        where = "any namespace" if namespace is None else f"namespace {namespace!r}"
+        matching = "" if selector is None else f" that matches {selector}"
+        raise NotEnoughData(
+            f"There is no workload in {where}{matching}, as far as {_who(kubernetes)} knows.",
+            hint="Name another namespace (-n), or all of them (-A)."
+            if kubernetes
+            else "Workloads come from kube-state-metrics: is it scraped (kube_pod_owner), and kept under that name?",
+        )
+    return choose(found, names)
+
+
+def _who(kubernetes: bool) -> str:
+    return "the Kubernetes API" if kubernetes else "Prometheus"
+
+
+def recommend_fleet(
+    states: Sequence[WorkloadState],
+    source: FleetSource,
+    window: Window,
+    *,
+    settings: FleetSettings | None = None,
+    models_dir: Path | str | None = None,
+    data_dir: Path | str = "data",
+    slo: Slo | None = None,
+    stale_ok: bool = False,
+    reporter: Reporter | None = None,
+) -> Iterator[Recommendation]:
+    """One recommendation for every workload, for every container of its, from what Prometheus knows of the window.
+
+    They come namespace by namespace, as histories are read; no more than a few histories are held at a time.
+    models_dir: where trained models are looked for; None uses none. A workload that vanishes in between, or of which
+    nothing is known, gets one without numbers, and the reason. Raises BadInput where overrides cannot be meant.
+    """
+    from mora.fleet.settings import FleetSettings, check_overrides
+    from mora.fleet.stream import no_models, stream
+
+    settings = settings if settings is not None else FleetSettings()
+    check_overrides(states, settings)
+    if settings.horizon < window.step:
+        raise BadInput(
+            f"A hold of {settings.horizon.total_seconds():g} s is shorter than the {window.step.total_seconds():g} s "
+            "between samples.",
+            hint="Ask for a longer one, like --hold 1h.",
+        )
+    ask: Ask = no_models
+    if models_dir is not None:
+        ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
+    histories = source.histories(states, window, reporter=reporter)
+    return stream(states, histories, window, settings, ask=ask, reporter=reporter)
+
+
+def recommend_fleet_on_cluster(
+    states: Sequence[WorkloadState],
+    settings: Settings,
+    window: Window,
+    scheduler: str,
+    *,
+    fleet: FleetSettings | None = None,
+    reporter: Reporter | None = None,
+) -> Iterator[Recommendation]:
+    """As recommend_fleet, sharded: each namespace is read and sized by a worker of a Dask cluster, as they end.
+
+    The workers ask the Prometheus of `settings` themselves, with its credentials: they must reach it, and find its
+    token and CA files where `settings` name them. No trained model is asked.
+    """
+    from mora import scaleout
+    from mora.fleet.settings import FleetSettings, check_overrides
+
+    chosen = fleet if fleet is not None else FleetSettings()
+    check_overrides(states, chosen)
+    shards: dict[str, list[WorkloadState]] = {}
+    for state in states:
+        shards.setdefault(state.workload.namespace, []).append(state)
+    tasks = ((namespace, shard, settings, window, chosen) for namespace, shard in sorted(shards.items()))
+    reporter, sized = reporter or Silent(), 0
+    with scaleout.connect(scheduler) as cluster:
+        for namespace, outcome in cluster.run(_size_namespace, tasks):
+            if isinstance(outcome, MoraError):
+                raise outcome
+            sized += len(outcome)
+            reporter.advance("workloads", sized, len(states), namespace)
+            yield from outcome
+
+
+def _size_namespace(
+    namespace: str, states: Sequence[WorkloadState], settings: Settings, window: Window, fleet: FleetSettings
+) -> list[Recommendation]:
+    """On a worker: one namespace, from Prometheus to numbers."""
+    return list(recommend_fleet(states, open_fleet(settings), window, settings=fleet))
+
+
+def trained_demand(
+    models_dir: Path | str,
+    data_dir: Path | str,
+    settings: FleetSettings,
+    *,
+    slo: Slo | None = None,
+    stale_ok: bool = False,
+) -> Ask:
+    """What the trained model of a workload says, where there is one that fits what runs; else why it is not asked."""
+    from mora import dataset
+    from mora.fleet.need import JOB_KINDS
+    from mora.fleet.stream import Modelled
+
+    policy = settings.policy
+
+    def ask(state: WorkloadState) -> Modelled:
+        workload = state.workload
+        folder = model_folder(models_dir, workload.name, workload.namespace)
+        if not folder.is_dir() or workload.kind in JOB_KINDS:
+            return Modelled()
+        try:
+            model = load_model(workload.name, models_dir=models_dir, namespace=workload.namespace)
+            if model.workload.kind != workload.kind:
+                raise BadModel(f"The model is of a {model.workload.kind}, not of a {workload.kind}.")
+            frame = dataset.read_dataset(workload.name, data_dir, namespace=workload.namespace)
+            remarks = check_fresh(
+                model,
+                state.allocation,
+                now=datetime.now(UTC),
+                stale_ok=stale_ok,
+                seen_until=observed_until(frame, model),
+            )
+            demand = ask_model(
+                model,
+                frame,
+                state.allocation,
+                slo=slo or Slo(),
+                min_replicas=policy.min_replicas,
+                target_utilisation=policy.target_utilisation,
+                max_replicas=policy.max_replicas,
+                horizon=None if model.is_driven else settings.horizon,
+            )
+        except MoraError as error:
+            text = f"the trained model in {folder} is not used, the history alone is: {error.message}"
+            return Modelled(remarks=(Reason("model-not-used", text),))
+        return Modelled(demand, model.digest, remarks)
+
+    return ask

@@ -1,0 +1,42 @@
+"""A long-running process: its identity, and an orderly end on SIGTERM and SIGINT."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class AskedToEnd(BaseException):
+    """A signal asked the process to end; no error, so that nothing takes it for one."""
+
+
+def own_identity() -> str:
+    """A name for this instance in the lease: the pod's, and something that no earlier life of it had.
+
+    >>> own_identity() != own_identity()
+    True
+    """
+    return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+
+
+@contextmanager
+def ended_by_signals(also: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """SIGTERM and SIGINT raise AskedToEnd, once, after `also`; what comes later finds the end under way."""
+    asked = False
+
+    def ask(number: int, frame: object) -> None:
+        nonlocal asked
+        if not asked:
+            asked = True
+            also()
+            raise AskedToEnd(signal.Signals(number).name)
+
+    before = {number: signal.signal(number, ask) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,314 @@
+"""One batch of a fleet: workloads that are asked for together, and what the answers add up to."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import Window, Workload, WorkloadHistory, WorkloadState
+from mora.seams import Reporter
+from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.matrix import Strip
+from mora.sources.prometheus.observe import pieces
+from mora.sources.prometheus.ownership import Pod
+from mora.sources.prometheus.promql import duration
+from mora.sources.prometheus.tally import (
+    STARTUP,
+    Limits,
+    Tally,
+    by_container,
+    coarse,
+    moved,
+    restarts_of,
+    row_of,
+    starting_rows,
+)
+from mora.sources.prometheus.wire import Wire
+
+# Points of one answer, about 30 bytes each.
+_POINTS_IN_AN_ANSWER = 120_000
+_SHORTEST_PIECE, _LONGEST_PIECE = 12, 10_000
+# Limits and starts hardly change; throttling is told for spans of half an hour.
+_SLOW_STEP = timedelta(hours=1)
+_THROTTLE_STEP = timedelta(minutes=30)
+# Start-ups that are looked at closely: the newest of a workload, some in a query.
+_STARTS_OF_A_WORKLOAD = 3
+_STARTS_IN_A_QUERY = 25
+# A begin that is this share of the window late is told.
+_SLACK = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Pace:
+    """How often cAdvisor is scraped, and what its rates are taken over."""
+
+    interval: timedelta
+    rate_window: timedelta
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Workloads that are asked for together; jobs are never together with what runs on."""
+
+    states: tuple[WorkloadState, ...]
+    pods: Mapping[Pod, Workload]
+    scope: Scope
+    is_jobs: bool
+
+    @property
+    def series_at_once(self) -> int:
+        """About how many containers run at a time."""
+        pods_of: defaultdict[Workload, int] = defaultdict(int)
+        for workload in self.pods.values():
+            pods_of[workload] += 1
+        return sum(
+            min(pods_of[one.workload], one.allocation.replicas or 3) * max(1, len(one.allocation.containers))
+            for one in self.states
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Progress of one batch of several."""
+
+    reporter: Reporter
+    number: int
+    batches: int
+
+    def advance(self, done: int, of: int, note: str) -> None:
+        self.reporter.advance("history", self.number + done / of, self.batches, note)
+
+
+@dataclass(slots=True)
+class Reading:
+    """What the answers to one batch add up to."""
+
+    wire: Wire
+    batch: Batch
+    window: Window
+    pace: Pace
+    tallies: dict[tuple[Workload, str], Tally] = field(default_factory=dict)
+    starts: dict[Pod, list[slice]] = field(default_factory=dict)
+    limits: dict[tuple[str, ...], Limits] = field(default_factory=dict)
+    running: dict[Workload, dict[Pod, NDArray[np.bool_]]] = field(default_factory=dict)
+    replicas: dict[Workload, NDArray[np.float64]] = field(default_factory=dict)
+    startups: dict[Workload, str] = field(default_factory=dict)
+    first_row: int | None = None
+
+    def read(self, part: Part) -> list[WorkloadHistory]:
+        if not self.batch.pods:
+            return [self._nothing(one.workload) for one in self.batch.states]
+        texts = self._texts()
+        slow, throttle = coarse(self.window, _SLOW_STEP), coarse(self.window, _THROTTLE_STEP)
+        grids = {"limits": slow, "starts": slow, "throttled": throttle}
+        asked = [(name, texts[name], grids.get(name, self.window)) for name in texts if name not in ("cpu", "memory")]
+        answers = {name: strips for name, _, strips in self._ranges(asked)}
+        self._note_limits(answers["limits"], slow)
+        if not self.batch.is_jobs:
+            starts = self._note_starts(answers["starts"])
+            self._read_startups(starts)
+        parts = self._pieces()
+        for number, (name, piece, strips) in enumerate(
+            self._ranges([(name, texts[name], piece) for piece in parts for name in ("cpu", "memory")])
+        ):
+            self._add(name, piece, strips)
+            part.advance(number + 1, 2 * len(parts), f"{len(self.batch.states)} workloads")
+        for key, found in by_container(answers["throttled"]).items():
+            for tally in self._tally(key):
+                for strip in found:
+                    tally.add_throttled(strip, throttle)
+        self._count_restarts(answers["restarts"], answers["oom"])
+        is_throttling_known = self._is_throttling_known()
+        return [self._history(one, texts, is_throttling_known) for one in self.batch.states]
+
+    # -- what is asked --
+
+    def _texts(self) -> dict[str, str]:
+        scope, pace = self.batch.scope, self.pace
+        span = self._span()
+        cpu = promql.cpu(scope, pace.rate_window)
+        if self.batch.is_jobs:
+            cpu = promql.cpu_of_jobs(scope, pace.rate_window, self.window.step, pace.interval)
+        return {
+            "cpu": cpu,
+            "memory": promql.memory(scope, span),
+            "limits": promql.limits(scope, max(_SLOW_STEP, self.window.step)),
+            "starts": promql.starts(scope, max(_SLOW_STEP, self.window.step)),
+            "throttled": promql.throttled(scope, max(_THROTTLE_STEP, self.window.step)),
+            "restarts": promql.restarts(scope),
+            "oom": promql.oom_killed(scope),
+        }
+
+    def _span(self) -> timedelta:
+        """What a sample of memory is the largest of: its step, and at least two scrapes."""
+        return max(self.window.step, 2 * self.pace.interval)
+
+    def _ranges(self, asked: Sequence[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[Strip]]]:
+        return self.wire.ranges(asked)
+
+    def _pieces(self) -> list[Window]:
+        points = max(_SHORTEST_PIECE, min(_LONGEST_PIECE, _POINTS_IN_AN_ANSWER // max(1, self.batch.series_at_once)))
+        count, step = self.window.sample_count, self.window.step
+        return [
+            Window(self.window.start + first * step, self.window.start + last * step, step)
+            for first, last in pieces(count, points)
+        ]
+
+    # -- what is made of the answers --
+
+    def _tally(self, key: Sequence[str]) -> list[Tally]:
+        """The tally of a container (namespace, pod, name): none where the pod is not of this batch."""
+        workload = self.batch.pods.get((key[0], key[1]))
+        if workload is None:
+            return []
+        return [self.tallies.setdefault((workload, key[2]), Tally(self.window))]
+
+    def _note_limits(self, strips: Sequence[Strip], grid: Window) -> None:
+        for key, found in by_container(strips, "resource").items():
+            self.limits[key] = Limits.of(grid, found)
+
+    def _note_starts(self, strips: Sequence[Strip]) -> dict[Pod, float]:
+        """Rows at which each pod starts; and when those started last that began within the window."""
+        moments: defaultdict[Pod, set[float]] = defaultdict(set)
+        for strip in strips:
+            pod = (strip.labels.get("namespace", ""), strip.labels.get("pod", ""))
+            if pod in self.batch.pods:
+                moments[pod].update(strip.values[~np.isnan(strip.values)].tolist())
+        begin, end = self.window.start.timestamp(), self.window.end.timestamp()
+        for pod, of_pod in moments.items():
+            self.starts[pod] = starting_rows(sorted(of_pod), self.window, self._span())
+        newest = end - STARTUP.total_seconds()  # what is still starting is looked at another time
+        within = {pod: [at for at in of_pod if begin <= at < newest] for pod, of_pod in moments.items()}
+        return {pod: max(of_pod) for pod, of_pod in within.items() if of_pod}
+
+    def _read_startups(self, starts: Mapping[Pod, float]) -> None:
+        """Looks closely at the newest starts of each workload: the step of the window would miss most of a peak."""
+        newest: defaultdict[Workload, list[Pod]] = defaultdict(list)
+        for pod in sorted(starts, key=lambda pod: (-starts[pod], pod)):
+            of_workload = newest[self.batch.pods[pod]]
+            if len(of_workload) < _STARTS_OF_A_WORKLOAD:
+                of_workload.append(pod)
+        chosen = [pod for pods in newest.values() for pod in pods]
+        end = self.window.end.timestamp()
+        texts = {
+            pod: promql.startup(
+                pod,
+                self.batch.scope.cluster,
+                self.pace.rate_window,
+                self.pace.interval,
+                STARTUP,
+                duration(timedelta(seconds=round(end - starts[pod] - STARTUP.total_seconds(), 3))),
+            )
+            for pod in chosen
+        }
+        self.startups = {workload: " or ".join(texts[pod] for pod in pods) for workload, pods in newest.items()}
+        for first in range(0, len(chosen), _STARTS_IN_A_QUERY):
+            together = " or ".join(texts[pod] for pod in chosen[first : first + _STARTS_IN_A_QUERY])
+            for row in self.wire.instant(together, self.window.end):
+                labels, value = row["metric"], float(row["value"][1])
+                for tally in self._tally([labels.get(name, "") for name in ("namespace", "pod", "container")]):
+                    tally.cpu.note_startup(value)
+
+    def _add(self, name: str, piece: Window, strips: Sequence[Strip]) -> None:
+        ahead = row_of(piece.start, self.window)
+        resource = "cpu" if name == "cpu" else "memory"
+        for key, found in by_container(strips).items():
+            namespace, pod, container = key
+            for tally in self._tally(key):
+                tally.pods.add(pod)
+                add = tally.add_cpu if name == "cpu" else tally.memory.add
+                for strip in found:
+                    on_window = moved(strip, ahead)
+                    add(
+                        pod,
+                        on_window.rows,
+                        strip.values,
+                        self.starts.get((namespace, pod), ()),
+                        self.limits.get((*key, resource)),
+                    )
+                    rows = on_window.rows
+                    first = rows.start if isinstance(rows, slice) else int(rows[0])
+                    self.first_row = first if self.first_row is None else min(self.first_row, first)
+                    if name == "cpu":
+                        self._note_running((namespace, pod), container, strip, piece)
+        self._count_running(piece, ahead)
+
+    def _note_running(self, pod: Pod, container: str, strip: Strip, piece: Window) -> None:
+        workload = self.batch.pods[pod]
+        here = self.running.setdefault(workload, {}).setdefault(pod, np.zeros(piece.sample_count, dtype=np.bool_))
+        here[strip.rows] = True
+
+    def _count_running(self, piece: Window, ahead: int) -> None:
+        for workload, pods in self.running.items():
+            counts = self.replicas.setdefault(workload, np.full(self.window.sample_count, np.nan))
+            ran = np.sum(list(pods.values()), axis=0, dtype=np.float64)
+            # None seen: none ran, or none was scraped.
+            counts[ahead : ahead + piece.sample_count] = np.where(ran > 0, ran, np.nan)
+        self.running.clear()
+
+    def _count_restarts(self, restarts: Sequence[Strip], reasons: Sequence[Strip]) -> None:
+        oom = by_container(reasons)
+        for key, found in by_container(restarts).items():
+            for tally in self._tally(key):
+                told = restarts_of(found, self.window, self.first_row or 0)
+                tally.restarts += int(told.risen.sum())
+                killed = told.kills(oom.get(key, ()))
+                if not len(killed):
+                    continue
+                tally.oom_kills += int(told.risen[killed].sum())
+                limits = self.limits.get((*key, "memory"))
+                if limits is not None:
+                    highest = float(np.max(limits.at(killed, self.window)))
+                    tally.oom_limit_bytes = max(tally.oom_limit_bytes or 0.0, highest)
+
+    def _is_throttling_known(self) -> bool:
+        selector = promql.containers(self.batch.scope.broad(), "container_cpu_cfs_throttled_periods_total")
+        return bool(self.wire.label_values("__name__", selector, self.window.start, self.window.end))
+
+    def _history(self, state: WorkloadState, texts: Mapping[str, str], throttling_is_known: bool) -> WorkloadHistory:
+        workload = state.workload
+        containers = {
+            name: tally.history(name, throttling_is_known=throttling_is_known)
+            for (owner, name), tally in self.tallies.items()
+            if owner == workload
+        }
+        if not containers:
+            return self._nothing(workload)
+        return WorkloadHistory(
+            workload,
+            self.window,
+            containers,
+            replicas=self.replicas.get(workload),
+            queries={**texts, "startup": self.startups[workload]} if workload in self.startups else texts,
+            warnings=self._lateness(workload),
+        )
+
+    def _nothing(self, workload: Workload) -> WorkloadHistory:
+        between = f"between {_moment(self.window.start)} and {_moment(self.window.end)}"
+        return WorkloadHistory(
+            workload, self.window, {}, warnings=(f"No samples of {workload.kind} {workload.name!r} {between}.",)
+        )
+
+    def _lateness(self, workload: Workload) -> tuple[str, ...]:
+        """What is said where the history begins later than asked."""
+        counts = self.replicas.get(workload)
+        seen = np.flatnonzero(np.nan_to_num(counts, nan=0.0)) if counts is not None else np.zeros(0, dtype=np.intp)
+        slack = max(2, self.window.sample_count // _SLACK)
+        if not len(seen) or seen[0] <= slack:
+            return ()
+        begin = _moment(self.window.start + int(seen[0]) * self.window.step)
+        asked = _moment(self.window.start)
+        if self.first_row is not None and self.first_row > slack and seen[0] - self.first_row <= slack:
+            why = "it keeps less (retention), or everything asked for is younger"
+            return (f"Prometheus knows nothing before {begin}, though {asked} on was asked for: {why}.",)
+        return (f"The workload is known from {begin} on, not from {asked}: it is younger.",)
+
+
+def _moment(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

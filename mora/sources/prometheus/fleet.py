@@ -1,0 +1,274 @@
+"""Many workloads from one Prometheus: how they stand (kube-state-metrics) and what they used, in a few long queries.
+
+One query a metric serves hundreds of workloads; the window is cut so that an answer stays small, and while one is read
+the next is on its way. Who owns which pod comes from the index of the owners' series over the whole window, so pods
+that are gone count like those that run.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+
+from mora.domain import Window, Workload, WorkloadHistory, WorkloadState, check_name
+from mora.errors import BadInput, SourceUnavailable
+from mora.seams import Reporter, Silent
+from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus import inventory
+from mora.sources.prometheus.batch import Batch, Pace, Part, Reading
+from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.observe import FALLBACK_RATE_WINDOW, PrometheusSource, container_interval, rate_window_of
+from mora.sources.prometheus.ownership import Owners, Pod, resolve
+from mora.sources.prometheus.promql import duration
+from mora.sources.prometheus.wire import Wire
+
+# What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
+_WORKLOADS_IN_A_BATCH = 100
+_PODS_IN_A_BATCH = 2000
+# All pods of the namespaces are asked for, without naming any, where at least this share of them is wanted.
+_SHARE_TO_ASK_FOR_ALL = 0.8
+_LATELY = timedelta(hours=1)
+
+_CADVISOR = "scrape the kubelet's /metrics/cadvisor, and keep this metric"
+# metric -> what is not known without it, and what to enable.
+_NEEDED: Mapping[str, str] = {
+    "kube_pod_owner": "which pods belong to which workload is not known: scrape kube-state-metrics",
+    "container_cpu_usage_seconds_total": f"CPU use is not known: {_CADVISOR}",
+    "container_memory_working_set_bytes": f"memory use is not known: {_CADVISOR}",
+    "kube_pod_container_resource_limits": "no limit is set, or kube-state-metrics (version 2 or later) is not scraped",
+    "kube_pod_container_status_restarts_total": "restarts and OOM kills are not known: scrape kube-state-metrics",
+    "kube_pod_start_time": "start-up is not told from steady use: scrape kube-state-metrics, and keep it",
+}
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class PrometheusFleet:
+    """A Prometheus, or what speaks its API, as a domain.FleetSource.
+
+    cluster: the value of the label `cluster` where one Prometheus holds several. now: the moment that standings are
+    of. After each call `warnings` holds what concerns no single workload.
+    """
+
+    def __init__(
+        self, source: PrometheusSource, *, cluster: str | None = None, now: Callable[[], datetime] = _utc_now
+    ) -> None:
+        self._source = source
+        self._cluster = cluster
+        self._now = now
+        self.warnings: tuple[str, ...] = ()
+
+    def states(self, namespace: str | None = None) -> list[WorkloadState]:
+        """Every workload of a namespace (None: of all) as kube-state-metrics knows it now, sorted.
+
+        BadInput where the Prometheus holds several clusters and none is named, or no such namespace; SourceUnavailable
+        where it holds no kube-state-metrics.
+        """
+        now = self._now()
+        scope = Scope(() if namespace is None else (check_name(namespace, "namespace"),), cluster=self._cluster)
+        with self._source.wire() as wire:
+            _check_cluster(wire, scope, now - _LATELY, now)
+            states, left_out = inventory.read(wire, scope, now)
+            if not states:
+                raise _nothing_stands(wire, scope, now)
+            self.warnings = (*left_out, *wire.warnings)
+        return states
+
+    def histories(
+        self, states: Sequence[WorkloadState], window: Window, *, reporter: Reporter | None = None
+    ) -> Iterator[WorkloadHistory]:
+        """What the containers of each used over the window; one for each standing, a batch of namespaces at a time.
+
+        A workload that has no samples gets a history without containers, and a warning that says so.
+        """
+        self.warnings = ()
+        if not states:
+            return
+        with self._source.wire() as wire:
+            scope = Scope(inventory.known_namespaces(states), cluster=self._cluster)
+            _check_cluster(wire, scope, window.start, window.end)
+            owners = resolve(
+                *(wire.series(scope.select(metric), window.start, window.end) for metric in inventory.OWNER_METRICS)
+            )
+            pace, warnings = _pace(wire, scope, window)
+            warnings = (*warnings, *_missing(wire, scope, window))
+            batches = _batches(states, owners, self._cluster)
+            readings = (  # none outlives its turn: each holds megabytes
+                partial(Reading(wire, batch, window, pace).read, Part(reporter or Silent(), number, len(batches)))
+                for number, batch in enumerate(batches)
+            )
+            for found in _ahead(readings):
+                self.warnings = (*owners.refused, *warnings, *wire.warnings)
+                for history in found:
+                    yield _with_warnings(history, (*warnings, *wire.warnings))
+
+
+# --- before the samples ----------------------------------------------------------------------------------------------
+
+
+def _check_cluster(wire: Wire, scope: Scope, start: datetime, end: datetime) -> None:
+    everywhere = replace(scope.broad(), cluster=None).select("kube_pod_owner")
+    names = wire.label_values("cluster", everywhere, start, end)
+    if scope.cluster is None and len(names) > 1:
+        raise BadInput(
+            f"{wire.url} holds several clusters: {', '.join(names)}.",
+            hint="Name one of them: --cluster NAME, or prometheus.cluster in mora.toml.",
+        )
+    if scope.cluster is not None and scope.cluster not in names:
+        known = (
+            f"It knows these: {', '.join(names)}." if names else "Its series carry no label `cluster`; leave it out."
+        )
+        raise BadInput(f"{wire.url} knows no cluster {scope.cluster!r} there.", hint=known)
+
+
+def _nothing_stands(wire: Wire, scope: Scope, now: datetime) -> Exception:
+    """Why kube-state-metrics tells of no workload, by what there is instead."""
+    owners = wire.series(scope.select("kube_pod_owner"), now - _LATELY, now)
+    foreign = wire.label_values(
+        "exported_pod", Scope(cluster=scope.cluster).select("kube_pod_owner"), now - _LATELY, now
+    )
+    if foreign:
+        return SourceUnavailable(
+            f"{wire.url} keeps the pods' names of kube-state-metrics as exported_pod, not as pod.",
+            hint="Scrape it with honor_labels: true (honorLabels in a ServiceMonitor), as its documentation asks.",
+        )
+    if scope.namespaces and not owners:
+        names = wire.label_values(
+            "namespace", Scope(cluster=scope.cluster).select("kube_pod_owner"), now - _LATELY, now
+        )
+        if names:
+            return BadInput(
+                f"{wire.url} knows no workload in namespace {scope.namespaces[0]!r}.",
+                hint=f"It knows these namespaces: {', '.join(names)}.",
+            )
+    return SourceUnavailable(
+        f"{wire.url} holds no kube_pod_owner of the last minutes, so no workload can be found.",
+        hint="It has to scrape kube-state-metrics (part of kube-prometheus-stack).",
+    )
+
+
+def _pace(wire: Wire, scope: Scope, window: Window) -> tuple[Pace, tuple[str, ...]]:
+    """By the first namespaces that have samples: the kubelets of a cluster are scraped by one job."""
+    for namespace in scope.namespaces[:5]:
+        one = Scope((namespace,), cluster=scope.cluster)
+        interval = container_interval(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
+        if interval is not None:
+            return Pace(interval, rate_window_of(interval)), ()
+    return Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW), (
+        f"The scrape interval of cAdvisor could not be found; rates are taken over {duration(FALLBACK_RATE_WINDOW)}.",
+    )
+
+
+def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
+    """Which metrics have no samples at all, and what to enable; old labels are an error."""
+    names = "|".join(_NEEDED)
+    selector = scope.broad().select("", f'__name__=~"{names}"', 'pod!=""')
+    known = wire.label_values("__name__", selector, window.start, window.end)
+    if "container_cpu_usage_seconds_total" not in known:
+        old = 'container_cpu_usage_seconds_total{pod_name!=""}'
+        if wire.label_values("pod_name", old, window.start, window.end):
+            raise SourceUnavailable(
+                f"{wire.url} labels containers by pod_name and container_name, as before Kubernetes 1.16.",
+                hint="Relabel them to pod and container (metric_relabel_configs), or upgrade the kubelets.",
+            )
+    return tuple(f"{name} has no samples: {what}." for name, what in _NEEDED.items() if name not in known)
+
+
+# --- batches ---------------------------------------------------------------------------------------------------------
+
+
+def _batches(states: Sequence[WorkloadState], owners: Owners, cluster: str | None) -> list[Batch]:
+    """Whole namespaces together as long as they fit, so that none of their pods has to be named."""
+    pods_of: defaultdict[Workload, list[Pod]] = defaultdict(list)
+    for pod, workload in owners.pods.items():
+        if _is_name(pod[1]):
+            pods_of[workload].append(pod)
+    batches: list[Batch] = []
+    for is_jobs in (False, True):
+        of_kind = [one for one in states if (one.workload.kind in inventory.JOB_KINDS) == is_jobs]
+        sizes = [(state, len(pods_of[state.workload])) for state in of_kind]
+        batches += [_batch(group, pods_of, owners, cluster, is_jobs) for group in grouped(sizes)]
+    return batches
+
+
+def grouped(sizes: Iterable[tuple[WorkloadState, int]]) -> list[list[WorkloadState]]:
+    """Standings in groups that are not too large, by the pods of each; a namespace is cut only where it must be."""
+    by_namespace: defaultdict[str, list[tuple[WorkloadState, int]]] = defaultdict(list)
+    for state, pods in sorted(sizes, key=lambda pair: pair[0].workload):
+        by_namespace[state.workload.namespace].append((state, pods))
+    groups: list[list[WorkloadState]] = [[]]
+    held = 0
+    for members in by_namespace.values():
+        if groups[-1] and not _fits(len(groups[-1]) + len(members), held + sum(pods for _, pods in members)):
+            groups.append([])
+            held = 0
+        for state, pods in members:
+            if groups[-1] and not _fits(len(groups[-1]) + 1, held + pods):
+                groups.append([])
+                held = 0
+            groups[-1].append(state)
+            held += pods
+    return [group for group in groups if group]
+
+
+def _fits(workloads: int, pods: int) -> bool:
+    return workloads <= _WORKLOADS_IN_A_BATCH and pods <= _PODS_IN_A_BATCH
+
+
+def _batch(
+    states: Sequence[WorkloadState],
+    pods_of: Mapping[Workload, Sequence[Pod]],
+    owners: Owners,
+    cluster: str | None,
+    is_jobs: bool,
+) -> Batch:
+    pods = {pod: one.workload for one in states for pod in pods_of[one.workload]}
+    namespaces = inventory.known_namespaces(states)
+    # Pods of jobs hardly count beside what runs on: they are many, and each has a few samples.
+    here = set(namespaces)
+    there = sum(
+        pod[0] in here and (is_jobs or workload.kind not in inventory.JOB_KINDS)
+        for pod, workload in owners.pods.items()
+    )
+    names = None if len(pods) >= _SHARE_TO_ASK_FOR_ALL * there else tuple(sorted({name for _, name in pods}))
+    return Batch(tuple(states), pods, Scope(namespaces, names, cluster), is_jobs)
+
+
+def _is_name(name: str) -> bool:
+    try:
+        return bool(check_name(name))
+    except BadInput:
+        return False
+
+
+def _ahead(acts: Iterable[Callable[[], list[WorkloadHistory]]]) -> Iterator[list[WorkloadHistory]]:
+    """What each act answers, in order; while one answer is worked on here, the next is read."""
+    executor = ThreadPoolExecutor(1, thread_name_prefix="mora-ahead")
+    try:
+        before: Future[list[WorkloadHistory]] | None = None
+        for act in acts:
+            following = executor.submit(act)
+            if before is not None:
+                yield before.result()
+            before = following
+        if before is not None:
+            yield before.result()
+    finally:
+        executor.shutdown(wait=False, cancel_futures=True)
+
+
+def _with_warnings(history: WorkloadHistory, more: Sequence[str]) -> WorkloadHistory:
+    return WorkloadHistory(
+        history.workload,
+        history.window,
+        history.containers,
+        history.replicas,
+        history.queries,
+        (*history.warnings, *more),
+    )

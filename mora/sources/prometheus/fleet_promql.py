@@ -1,0 +1,123 @@
+"""The PromQL by which many workloads are read at once: no joins, little aggregation, each sample touched once.
+
+Who owns a pod is settled in Python (ownership.py), doubled scrapes fall together there as well: a `max by` alone costs
+the server as much again as the query (experiments/benchmarks/README.md has the figures), and a join more.
+
+- CPU: `irate`, the rate between a step's last two scrapes. It samples use as it was scraped: a p95 of the means over
+  five minutes reads low, by 14 % in the benchmark's fleet.
+- Memory: `max_over_time` over the step, so that no scraped peak is lost.
+- What hardly changes (limits, starts, throttling) is asked for at a coarser step, over the span between two of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from mora.domain import check_name
+from mora.sources.prometheus.promql import duration, quoted
+
+_REAL_CONTAINERS = 'container!="",container!="POD"'
+_LONGEST_LIST_CHARACTERS = 2000
+_DOT = "\\."  # as a class, [.], it would keep Prometheus from looking the names up one by one
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a query is about: namespaces (none named: all), pods (None: all), the cluster where there are several."""
+
+    namespaces: tuple[str, ...] = ()
+    pods: tuple[str, ...] | None = None
+    cluster: str | None = None
+
+    def broad(self) -> Scope:
+        """Without pods, and without namespaces where they are many: for questions that must fit into an address."""
+        is_short = sum(map(len, self.namespaces)) < _LONGEST_LIST_CHARACTERS
+        return Scope(self.namespaces if is_short else (), cluster=self.cluster)
+
+    def select(self, metric: str, *matchers: str) -> str:
+        r"""A selector of the metric's series within the scope.
+
+        >>> print(Scope(("shop",), ("web-0", "web-1"), "eu").select("up", 'job="x"'))
+        up{cluster="eu",namespace="shop",pod=~"web-0|web-1",job="x"}
+        """
+        for namespace in self.namespaces:
+            check_name(namespace, "namespace")
+        own = [
+            *([] if self.cluster is None else [f"cluster={quoted(self.cluster)}"]),
+            *_one_of("namespace", self.namespaces),
+            *([] if self.pods is None else _one_of("pod", self.pods)),
+        ]
+        return f"{metric}{{{','.join((*own, *matchers))}}}"
+
+
+def _one_of(label: str, names: Sequence[str]) -> list[str]:
+    if not names:
+        return []
+    if len(names) == 1:
+        return [f"{label}={quoted(names[0])}"]
+    # Names hold letters, digits, "-" and "."; of these only the dot means something else in a regular expression.
+    return [f"{label}=~{quoted('|'.join(name.replace('.', _DOT) for name in names))}"]
+
+
+def cpu(scope: Scope, rate_window: timedelta) -> str:
+    """Cores of each container, between the last two scrapes within the rate window."""
+    counters = scope.select("container_cpu_usage_seconds_total", _REAL_CONTAINERS)
+    return f"irate({counters}[{duration(rate_window)}])"
+
+
+def cpu_of_jobs(scope: Scope, rate_window: timedelta, step: timedelta, interval: timedelta) -> str:
+    """The highest of such rates within each step: a job may be over before the next step comes."""
+    return f"max_over_time({cpu(scope, rate_window)}[{duration(step)}:{duration(interval)}])"
+
+
+def memory(scope: Scope, span: timedelta) -> str:
+    """The largest working set of each container that was scraped within the span."""
+    sets = scope.select("container_memory_working_set_bytes", _REAL_CONTAINERS)
+    return f"max_over_time({sets}[{duration(span)}])"
+
+
+def throttled(scope: Scope, span: timedelta) -> str:
+    """Share of the CFS periods within the span that were throttled, of the containers that were at all."""
+    some = scope.select("container_cpu_cfs_throttled_periods_total", _REAL_CONTAINERS)
+    periods = scope.select("container_cpu_cfs_periods_total", _REAL_CONTAINERS)
+    return f"(increase({some}[{duration(span)}]) > 0) / increase({periods}[{duration(span)}])"
+
+
+def containers(scope: Scope, metric: str) -> str:
+    """Selector of a metric of cAdvisor, real containers alone."""
+    return scope.select(metric, _REAL_CONTAINERS)
+
+
+def limits(scope: Scope, span: timedelta) -> str:
+    """CPU and memory limits, the last known within the span."""
+    return f"last_over_time({scope.select('kube_pod_container_resource_limits', _RESOURCES)}[{duration(span)}])"
+
+
+def starts(scope: Scope, span: timedelta) -> str:
+    """When pods were started (Unix seconds), of those that were within the span; a little more is no harm."""
+    started = scope.select("kube_pod_start_time")
+    return f"last_over_time({started}[{duration(span)}]) > time() - {2 * span.total_seconds():g}"
+
+
+def restarts(scope: Scope) -> str:
+    """Restarts so far of the containers that ever restarted."""
+    return f"{scope.select('kube_pod_container_status_restarts_total')} > 0"
+
+
+def oom_killed(scope: Scope) -> str:
+    """1 for each container whose last termination was an OOM kill. It stays so until the next one."""
+    return f"{scope.select('kube_pod_container_status_last_terminated_reason', _OOM)} > 0"
+
+
+def startup(
+    pod: tuple[str, str], cluster: str | None, rate_window: timedelta, interval: timedelta, span: timedelta, ago: str
+) -> str:
+    """The highest CPU rate of each of a pod's containers in the `span` that ended `ago`."""
+    one = cpu(Scope((pod[0],), (pod[1],), cluster), rate_window)
+    return f"max_over_time({one}[{duration(span)}:{duration(interval)}] offset {ago})"
+
+
+_RESOURCES = 'resource=~"cpu|memory"'
+_OOM = 'reason="OOMKilled"'

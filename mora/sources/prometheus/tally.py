@@ -1,0 +1,267 @@
+"""From many series to one workload's history: the hottest pod at each step, start-up apart, kills told from restarts.
+
+Pure: series come in a piece of the window at a time, doubled or not, in any order.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import ContainerHistory, Target, Window
+from mora.sources.prometheus.matrix import Strip
+
+Floats = NDArray[np.float64]
+Rows = slice | NDArray[np.intp]
+
+# How long a pod counts as starting. Class loading, warming caches and the first connections are over by then in most
+# services; Attune waits as long before it judges a pod.
+STARTUP = timedelta(minutes=5)
+# Restarts known from the very beginning of the data happened before it.
+_STEPS_AT_THE_BEGINNING = 2
+# Below this a pod's p95 is its highest sample, more or less.
+_LEAST_FOR_A_P95 = 20
+
+
+@dataclass(slots=True)
+class Limits:
+    """What a pod's container was limited to, on a coarse grid of its own; filled where it was not known."""
+
+    window: Window
+    values: Floats
+
+    @classmethod
+    def of(cls, window: Window, strips: Iterable[Strip]) -> Limits:
+        values = np.full(window.sample_count, np.nan)
+        for strip in strips:
+            values[strip.rows] = np.fmax(values[strip.rows], strip.values)
+        return cls(window, filled(values))
+
+    def at(self, rows: Rows, window: Window) -> Floats | float:
+        """The limits at rows of the fine window: one number where they never changed."""
+        first = float(self.values[0])
+        if np.all(self.values == first) or math.isnan(first):
+            return first
+        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        chosen: Floats = self.values[spans_of(numbers, window, self.window)]
+        return chosen
+
+
+def spans_of(rows: NDArray[np.intp], window: Window, coarse: Window) -> NDArray[np.intp]:
+    """Which span of the coarse window (each ends at its own moment) the rows of the fine one lie in."""
+    ahead = (window.start - coarse.start) / coarse.step
+    numbers = np.ceil(ahead + rows * (window.step / coarse.step) - 1e-9).astype(np.intp)
+    clipped: NDArray[np.intp] = np.clip(numbers, 0, coarse.sample_count - 1)
+    return clipped
+
+
+def filled(values: Floats) -> Floats:
+    """Gaps filled with the value before, at the beginning with the first; NaN where nothing is known."""
+    known = ~np.isnan(values)
+    if known.all() or not known.any():
+        return values
+    last = np.maximum.accumulate(np.where(known, np.arange(len(values)), -1))
+    last[last < 0] = int(np.flatnonzero(known)[0])
+    return values[last]
+
+
+@dataclass(slots=True)
+class Track:
+    """One resource of one container over the window: use on its hottest pod, and the limit of that pod."""
+
+    window: Window
+    values: Floats = field(init=False)
+    limits: Floats | None = None
+    startup: float | None = None
+    peak: float = -math.inf
+    peak_pod: str = ""
+
+    def __post_init__(self) -> None:
+        self.values = np.full(self.window.sample_count, np.nan)
+
+    def add(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> Floats:
+        """A pod's use on some rows; what falls into `starting` is kept apart, and left out of what is returned."""
+        for span in starting:
+            values = self._without(span, rows, values)
+        here = self.values[rows]
+        hotter = ~(here >= values) & ~np.isnan(values)
+        if not hotter.any():
+            return values
+        self.values[rows] = np.where(hotter, values, here)
+        highest = float(np.fmax.reduce(values))
+        if highest > self.peak:
+            self.peak, self.peak_pod = highest, pod
+        if limits is not None or self.limits is not None:
+            if self.limits is None:
+                self.limits = np.full(len(self.values), np.nan)
+            allowed = math.nan if limits is None else limits.at(rows, self.window)
+            self.limits[rows] = np.where(hotter, allowed, self.limits[rows])
+        return values
+
+    def note_startup(self, value: float) -> None:
+        self.startup = value if self.startup is None else max(self.startup, value)
+
+    def _without(self, span: slice, rows: Rows, values: Floats) -> Floats:
+        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        within = (numbers >= span.start) & (numbers < span.stop)
+        if not within.any():
+            return values
+        highest = float(np.fmax.reduce(values[within]))
+        if not math.isnan(highest):
+            self.note_startup(highest)
+        return np.where(within, np.nan, values)
+
+
+@dataclass(slots=True)
+class Tally:
+    """One container of one workload, over all of its pods."""
+
+    window: Window
+    cpu: Track = field(init=False)
+    memory: Track = field(init=False)
+    throttled: Floats | None = None
+    restarts: int = 0
+    oom_kills: int = 0
+    oom_limit_bytes: float | None = None
+    pods: set[str] = field(default_factory=set)
+    cpu_of_pods: defaultdict[str, list[NDArray[np.float32]]] = field(default_factory=lambda: defaultdict(list))
+
+    def __post_init__(self) -> None:
+        self.cpu, self.memory = Track(self.window), Track(self.window)
+
+    def add_throttled(self, shares: Strip, coarse: Window) -> None:
+        """A pod's throttled share of each coarse span; the worst pod counts."""
+        spread = np.full(coarse.sample_count, np.nan)
+        spread[shares.rows] = shares.values
+        fine = spread[spans_of(np.arange(self.window.sample_count), self.window, coarse)]
+        self.throttled = fine if self.throttled is None else np.fmax(self.throttled, fine)
+
+    def add_cpu(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> None:
+        """A pod's CPU on some rows."""
+        steady = self.cpu.add(pod, rows, values, starting, limits)
+        self.cpu_of_pods[pod].append(steady[~np.isnan(steady)].astype(np.float32))
+
+    def _pod_p95(self) -> float | None:
+        pods = [np.concatenate(parts) for parts in self.cpu_of_pods.values()]
+        levels = [float(np.quantile(values, 0.95)) for values in pods if len(values) >= _LEAST_FOR_A_P95]
+        return max(levels, default=None)
+
+    def history(self, name: str, *, throttling_is_known: bool) -> ContainerHistory:
+        """What is known in all. Throttling is 0 where it is measured, the container has a limit, and it is not seen."""
+        throttled = self.throttled
+        if throttled is None and throttling_is_known and self.cpu.limits is not None:
+            throttled = np.zeros(self.window.sample_count)
+        if throttled is not None:
+            throttled = np.where(np.isnan(self.cpu.values), np.nan, np.nan_to_num(throttled, nan=0.0))
+        peaks = ((Target.CPU, self.cpu), (Target.MEMORY, self.memory))
+        return ContainerHistory(
+            container=name,
+            cpu_cores=self.cpu.values,
+            mem_bytes=self.memory.values,
+            startup_cpu_cores=self.cpu.startup,
+            startup_mem_bytes=self.memory.startup,
+            throttled=throttled,
+            cpu_limit_cores=self.cpu.limits,
+            mem_limit_bytes=self.memory.limits,
+            oom_kills=self.oom_kills,
+            oom_limit_bytes=self.oom_limit_bytes,
+            restarts=self.restarts,
+            pods=len(self.pods),
+            pod_p95_cores=self._pod_p95(),
+            peak_pods={target: track.peak_pod for target, track in peaks if track.peak_pod},
+        )
+
+
+def starting_rows(starts: Iterable[float], window: Window, span: timedelta) -> list[slice]:
+    """The rows whose span (the `span` before them) touches the first STARTUP of a pod.
+
+    starts: Unix seconds.
+
+    >>> from datetime import UTC, datetime
+    >>> begin = datetime(2026, 11, 1, tzinfo=UTC)
+    >>> window = Window(begin, begin + timedelta(hours=1), timedelta(minutes=5))
+    >>> starting_rows([begin.timestamp() + 601], window, timedelta(minutes=5))
+    [slice(3, 5, None)]
+    """
+    step, begin = window.step.total_seconds(), window.start.timestamp()
+    after = (STARTUP + span).total_seconds()
+    return [slice(max(0, math.ceil((at - begin) / step)), math.ceil((at + after - begin) / step)) for at in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class Restarts:
+    """By how much a counter of restarts rose at each row, and where it was seen."""
+
+    risen: NDArray[np.intp]
+    is_seen: NDArray[np.bool_]
+
+    def kills(self, reasons: Iterable[Strip]) -> NDArray[np.intp]:
+        """The rows at which a restart was an OOM kill.
+
+        The gauge of the last reason alone stays 1 for ever; and where a scraper leaves no mark that a series ended, an
+        older reason is still shown for five minutes. So the step after the restart is looked at, where there is one.
+        """
+        is_oom = np.zeros(len(self.risen), dtype=bool)
+        for strip in reasons:
+            is_oom[strip.rows] = True
+        rows = np.flatnonzero(self.risen)
+        after = np.minimum(rows + 1, len(self.risen) - 1)
+        told: NDArray[np.intp] = rows[is_oom[np.where(self.is_seen[after], after, rows)]]
+        return told
+
+
+def restarts_of(strips: Iterable[Strip], window: Window, first_row: int) -> Restarts:
+    """What a counter of restarts tells. What it shows from `first_row` on, when the data begins, rose before.
+
+    strips: where it is above 0; doubled scrapes of it fall together. A counter that falls began anew.
+    """
+    seen = np.full(window.sample_count, np.nan)
+    for strip in strips:
+        seen[strip.rows] = np.fmax(seen[strip.rows], strip.values)
+    known = np.flatnonzero(~np.isnan(seen))
+    risen = np.zeros(window.sample_count, dtype=np.intp)
+    if len(known):
+        values = seen[known]
+        is_old = known[0] <= first_row + _STEPS_AT_THE_BEGINNING
+        steps = np.diff(values, prepend=values[0] if is_old else 0.0)
+        risen[known] = np.where(steps < 0, values, steps).astype(np.intp)
+    return Restarts(risen, ~np.isnan(seen))
+
+
+def coarse(window: Window, step: timedelta) -> Window:
+    """A grid of longer steps that ends with the window and whose spans cover it."""
+    step = max(step, window.step)
+    count = max(1, math.ceil((window.end - window.start) / step))
+    return Window(window.end - (count - 1) * step, window.end, step)
+
+
+def moved(strip: Strip, by: int) -> Strip:
+    """The same series on a grid that begins `by` rows earlier."""
+    rows = strip.rows
+    return Strip(
+        strip.labels, slice(rows.start + by, rows.stop + by) if isinstance(rows, slice) else rows + by, strip.values
+    )
+
+
+def row_of(at: datetime, window: Window) -> int:
+    return round((at - window.start) / window.step)
+
+
+Key = tuple[str, str, str]
+"""Namespace, pod, container."""
+
+
+def by_container(strips: Iterable[Strip], *more: str) -> Mapping[tuple[str, ...], list[Strip]]:
+    """Series by namespace, pod, container and further labels; what carries no container is left out."""
+    found: defaultdict[tuple[str, ...], list[Strip]] = defaultdict(list)
+    for strip in strips:
+        names = tuple(strip.labels.get(name, "") for name in ("namespace", "pod", "container", *more))
+        if all(names[:3]):
+            found[names].append(strip)
+    return found

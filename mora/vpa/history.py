@@ -1,0 +1,50 @@
+"""MOrA's numbers for the recommender: the workloads of a namespace as they stand, sized from Prometheus' history."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from mora import pipeline
+from mora.domain import Recommendation, Slo, Workload
+from mora.errors import NotEnoughData
+from mora.fleet.settings import FleetSettings
+from mora.seams import FleetSource
+from mora.vpa.advice import Advise
+
+
+def from_history(
+    source: FleetSource,
+    *,
+    history: timedelta,
+    settings: FleetSettings,
+    models_dir: Path | None = None,
+    data_dir: Path = Path("data"),
+    slo: Slo | None = None,
+    remark: Callable[[str], None] = lambda words: None,
+) -> Advise:
+    """What the recommender asks for numbers: workloads of one namespace in, a recommendation for each that is there.
+
+    The whole need is told at once. Steps and a least change are for a person who rolls a template out again and again;
+    the VPA never changes the template, so a cut by steps would end at its first, and it has a patience of its own.
+    """
+    sizing = replace(settings, policy=replace(settings.policy, allow_any_step=True, min_change=0.0))
+
+    def advise(workloads: Sequence[Workload]) -> Iterable[Recommendation]:
+        (namespace,) = {workload.namespace for workload in workloads}
+        wanted = frozenset(workloads)
+        try:
+            known = pipeline.find_workload_states(source, namespace=namespace, remark=remark)
+        except NotEnoughData:
+            return []  # the namespace is empty: none of them has a pod
+        chosen = [state for state in known if state.workload in wanted]
+        if not chosen:
+            return []
+        window = pipeline.fleet_window(history)
+        return pipeline.recommend_fleet(
+            chosen, source, window, settings=sizing, models_dir=models_dir, data_dir=data_dir, slo=slo
+        )
+
+    return advise

@@ -1,0 +1,136 @@
+"""The number for the coming hold, from a history: it is what the backtest scores under the name `mora`."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mora import registry
+from mora.backtest.policy import decide
+from mora.backtest.traces import read_service
+from mora.domain import Demand, Target
+from mora.errors import BadInput, NotEnoughData
+from mora.forecasters.prophet import Curve, ProphetForecaster
+from mora.fusion import NAIVE
+from mora.model.calibration import Calibration
+from mora.model.observed import HorizonModel
+from mora.model.observed_demand import ObservedAnswer, bound_of, words_of
+from tests import fakes_learning as fakes
+
+HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
+
+
+def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
+    """A model that learnt of days: its centre is the last one's mean, but for a Prophet whose level is 9 cores."""
+    prophet = ProphetForecaster([Target.CPU])
+    # A steep trend: moving the curve to the level of the last day leaves a step of 9 cores to the next one.
+    prophet.curves = {Target.CPU: Curve(0.0, DAY.total_seconds(), 1.0, 9.0, 0.0, (), (), 0.1)}
+    shares = {NAIVE: naive_share, "prophet": 1.0 - naive_share}
+    calibrations = {t: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
+    costs = {"mora": 1.5, "fused": 1.75, "holds": 12.0}
+    learnt = HorizonModel(DAY.total_seconds(), None, calibrations, {}, {}, costs)
+    card = {"settings": {"hold_seconds": DAY.total_seconds()}}
+    return ObservedAnswer(fakes.WORKLOAD, card, prophet, {round(DAY.total_seconds()): learnt})
+
+
+def ask(history: pd.DataFrame, horizon: timedelta | None = None, **model: Any) -> Demand:
+    return answer(**model).demand(history, users=None, scenario=None, horizon=horizon)
+
+
+@pytest.mark.parametrize("horizon", [HOUR, DAY])
+def test_what_is_recommended_is_what_the_backtest_scores_under_the_name_mora(horizon: timedelta) -> None:
+    history = fakes.observed(days=9)
+    whole = read_service(history, "frontend")
+    decisions = decide([whole], horizon_seconds=round(horizon.total_seconds()), warmup_seconds=8 * 86_400)
+    rule = registry.load("replay_policies", "mora")
+    for resource, target in (("cpu", Target.CPU), ("mem", Target.MEMORY)):
+        scored = rule([whole], resource, decisions)[0]
+        for number in {0, len(scored) - 1}:
+            before = read_service(history.iloc[: decisions.at[0][number]], "frontend")
+            # The replay rounds up to whole millicores and bytes, as the policy does later.
+            step = 0.001 if resource == "cpu" else 1.0
+            assert scored[number] - step <= bound_of(before, target, horizon).amount <= scored[number] * (1 + 1e-9)
+
+
+def test_an_hour_is_bounded_by_itself_and_a_model_trained_for_a_day_can_be_asked_for_it() -> None:
+    history = fakes.observed(days=9)
+    day, hour = ask(history), ask(history, HOUR)
+    assert day == ask(history, DAY)
+    assert day.cpu is not None
+    assert hour.cpu is not None
+    # The history ends at 8 in the morning, before the day's peak.
+    assert hour.cpu.bound < day.cpu.bound
+    assert hour.cpu.point_forecast == pytest.approx(history["cpu_cores_value"].tail(12).mean(), rel=1e-5)
+    assert (
+        "for the next 1 h (at most a tenth of the samples above), learnt from 216 such holds"
+        in hour.cpu.reasons[1].text
+    )
+
+
+def test_the_number_takes_no_buffer_and_says_how_often_its_like_kept_the_promise() -> None:
+    demand = ask(fakes.observed(days=9))
+    for sized in (demand.cpu, demand.memory):
+        assert sized is not None
+        assert not sized.takes_buffer
+        assert 0.8 < sized.confidence < 1.0
+        assert sized.windows == 9
+
+
+def test_the_bound_is_never_below_the_mean_that_is_forecast_and_says_when_that_raised_it() -> None:
+    history = fakes.observed(days=9)
+    cpu = ask(history, naive_share=0.0).cpu
+    assert cpu is not None
+    assert cpu.point_forecast == pytest.approx(9 + history["cpu_cores_value"].tail(288).mean(), rel=1e-5)
+    assert cpu.bound == cpu.point_forecast
+    assert [reason.code for reason in cpu.reasons] == ["centre", "bound-costs", "bound", "raised-to-centre"]
+
+
+def test_what_both_ways_to_a_bound_cost_on_held_out_days_is_told_of_cpu() -> None:
+    demand = ask(fakes.observed(days=9))
+    assert demand.cpu is not None
+    assert demand.memory is not None
+    told = next(reason.text for reason in demand.cpu.reasons if reason.code == "bound-costs")
+    assert told.startswith("over 12 held-out holds such bounds cost 1.50 times the use")
+    assert told.endswith("around the forecast 1.75")
+    assert "bound-costs" not in [reason.code for reason in demand.memory.reasons]
+
+
+def test_of_a_hold_that_was_not_learnt_the_last_one_is_the_centre_and_that_is_said() -> None:
+    cpu = ask(fakes.observed(days=9), timedelta(hours=6)).cpu
+    assert cpu is not None
+    assert cpu.reasons[0].text.startswith("the training learnt no forecast of 6 h")
+
+
+def test_a_history_shorter_than_the_hold_is_refused() -> None:
+    with pytest.raises(NotEnoughData, match=r"The history is 19.2 h long, shorter than one hold of 24 h") as caught:
+        ask(fakes.observed(days=0.8))
+    assert "--hold 1h" in str(caught.value.hint)
+
+
+def test_scaling_the_history_scales_the_bound() -> None:
+    history = fakes.observed(days=5)
+    plain, twice = ask(history), ask(history.assign(cpu_cores_value=2 * history["cpu_cores_value"]))
+    assert plain.cpu is not None
+    assert twice.cpu is not None
+    assert twice.cpu.bound == pytest.approx(2 * plain.cpu.bound, rel=1e-5)
+
+
+def test_what_is_missing_is_not_taken_for_idle() -> None:
+    history = fakes.observed(days=9)
+    holes = history[(history.index < 500) | (history.index >= 520)].reset_index(drop=True)
+    plain, cut = ask(history).cpu, ask(holes).cpu
+    assert plain is not None
+    assert cut is not None
+    assert cut.bound == pytest.approx(plain.bound, rel=0.02)
+
+
+def test_a_hold_shorter_than_the_step_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"A hold of 1 min is shorter than the 300 s between samples"):
+        ask(fakes.observed(days=5), timedelta(minutes=1))
+
+
+def test_a_hold_is_written_as_it_is_asked_for() -> None:
+    assert [words_of(timedelta(seconds=s)) for s in (30, 5400, 3600, 86_400)] == ["30 s", "90 min", "1 h", "24 h"]

@@ -1,0 +1,285 @@
+"""What a Prometheus behind a bad network or a login does: a scripted server on loopback stands for that edge."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from mora.domain import Window, Workload
+from mora.errors import BadInput, SourceUnavailable
+from mora.sources.prometheus.access import Access
+from mora.sources.prometheus.observe import PrometheusSource
+from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL
+from tests.clusters.tls import self_signed
+
+Answer = tuple[int, dict[str, str], bytes]
+GOOD: Answer = (200, {"Content-Type": "application/json"}, b'{"status":"success","data":["frontend"]}')
+QUICK = timedelta(milliseconds=1)
+
+
+def failing(status: int, error: str = "", **headers: str) -> Answer:
+    return status, headers, json.dumps({"status": "error", "error": error}).encode()
+
+
+class Scripted(ThreadingHTTPServer):
+    """Answers the n-th request with the n-th answer, and every later one with the last; keeps what it was asked."""
+
+    daemon_threads = True
+
+    def __init__(self, answers: list[Answer | Callable[[], Answer]]) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.answers = answers
+        self.asked: list[tuple[str, dict[str, str]]] = []
+        self.moments: list[float] = []
+        self.lock = threading.Lock()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """A reader that hung up is what some of these tests are about."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Scripted
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        self._answer(f"{self.path}?{body}")
+
+    def do_GET(self) -> None:
+        self._answer(self.path)
+
+    def _answer(self, path: str) -> None:
+        with self.server.lock:
+            number = len(self.server.asked)
+            self.server.asked.append((f"{self.command} {path}", dict(self.headers)))
+            self.server.moments.append(time.monotonic())
+        answer = self.server.answers[min(number, len(self.server.answers) - 1)]
+        status, headers, body = answer() if callable(answer) else answer
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        if "Content-Length" not in headers:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., Scripted]]:
+    servers: list[Scripted] = []
+
+    def start(*answers: Answer | Callable[[], Answer]) -> Scripted:
+        server = Scripted(list(answers))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+        servers.append(server)
+        return server
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def late() -> Answer:
+    time.sleep(0.5)
+    return GOOD
+
+
+@pytest.mark.parametrize(
+    "hiccup",
+    [
+        pytest.param(failing(503, "starting"), id="503"),
+        pytest.param(failing(500), id="500"),
+        pytest.param((502, {}, b"<html>bad gateway</html>"), id="a proxy's 502"),
+        pytest.param(failing(429, "slow down", Retry_After="0"), id="429"),
+        pytest.param(late, id="a timeout"),
+    ],
+)
+def test_a_hiccup_is_asked_past(scripted: Callable[..., Scripted], hiccup: Any) -> None:
+    server = scripted(hiccup, hiccup, GOOD)
+    source = PrometheusSource(server.url, timeout=timedelta(seconds=0.2), retries=3, backoff=QUICK)
+    assert source.services("shop") == ["frontend"]
+    assert len(server.asked) == 2 + 3  # two hiccups, and a question for each kind of workload
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "advice"),
+    [
+        (failing(503, "compacting"), "503 Service Unavailable: compacting", "overloaded"),
+        (failing(429), "429 Too Many Requests", "limits our rate"),
+        (late, "did not answer within 0.2 s", "shorter window"),
+    ],
+)
+def test_what_does_not_recover_is_told_after_the_last_try(
+    scripted: Callable[..., Scripted], answer: Any, words: str, advice: str
+) -> None:
+    server = scripted(answer)
+    source = PrometheusSource(server.url, timeout=timedelta(seconds=0.2), retries=2, backoff=QUICK)
+    with pytest.raises(SourceUnavailable) as told:
+        source.services("shop")
+    assert server.url in told.value.message
+    assert words in told.value.message
+    assert advice in str(told.value.hint)
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("answer", "words", "advice"),
+    [
+        (failing(401), "401 Unauthorized", "bearer token"),
+        (failing(403, "no read rights"), "403 Forbidden: no read rights", "read access"),
+        ((404, {}, b"not here"), "404 Not Found", "/prometheus"),
+        (failing(400, "parse error"), "400 Bad Request: parse error", "2.24"),
+        ((200, {}, b"<html>Grafana</html>"), "does not answer like a Prometheus", "Grafana"),
+        ((200, {}, b"[1, 2]"), "another shape", "Prometheus itself"),
+        ((200, {}, b'{"status":"success"}'), "another shape", "Prometheus itself"),
+        ((200, {}, b'{"status":"success","warnings":'), "does not answer like a Prometheus", "Grafana"),
+        ((200, {"Content-Length": "500"}, b'{"status":'), "Prometheus", ""),
+    ],
+)
+def test_a_refusal_is_told_at_once_and_in_words(
+    scripted: Callable[..., Scripted], answer: Answer, words: str, advice: str
+) -> None:
+    server = scripted(answer)
+    with pytest.raises(SourceUnavailable) as told:
+        PrometheusSource(server.url, timeout=timedelta(seconds=1), retries=2, backoff=QUICK).services("shop")
+    assert words in told.value.message
+    assert advice in str(told.value.hint)
+    assert len(server.asked) == 1
+
+
+def test_no_prometheus_at_the_address_is_told_with_the_address() -> None:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with pytest.raises(SourceUnavailable, match=f"http://127.0.0.1:{port} cannot be reached: Connection refused"):
+        PrometheusSource(f"http://127.0.0.1:{port}", retries=1, backoff=QUICK).services("shop")
+
+
+@pytest.mark.parametrize("url", ["localhost:9090", "ftp://host", "http://", ""])
+def test_what_is_no_address_is_refused_before_anything_is_sent(url: str) -> None:
+    with pytest.raises(BadInput, match="not the address of a Prometheus"):
+        PrometheusSource(url)
+
+
+def test_warnings_of_a_partial_answer_reach_the_observation_once(scripted: Callable[..., Scripted]) -> None:
+    end = datetime(2026, 1, 1, tzinfo=UTC)
+    series = {
+        "metric": {"container": "server", DEFAULT_CONTAINER_LABEL: "server"},
+        "values": [[end.timestamp(), "2"]],
+    }
+    body = {"status": "success", "data": {"resultType": "matrix", "result": [series]}, "warnings": ["store-3 is down"]}
+    server = scripted((200, {}, json.dumps(body).encode()))
+    source = PrometheusSource(server.url, rate_window=timedelta(minutes=1))
+    seen = source.observe(Workload("shop", "frontend"), Window(end, end, timedelta(seconds=15)))
+    assert seen.warnings == ("Prometheus warns: store-3 is down",)
+    assert seen.main_container_chosen_by == "the annotation kubectl.kubernetes.io/default-container"
+
+
+def test_samples_that_nobody_asked_for_are_no_answer(scripted: Callable[..., Scripted]) -> None:
+    end = datetime(2026, 1, 1, tzinfo=UTC)
+    series = {"metric": {}, "values": [[end.timestamp() + 60, "2"]]}
+    body = {"status": "success", "data": {"resultType": "matrix", "result": [series]}}
+    source = PrometheusSource(scripted((200, {}, json.dumps(body).encode())).url, rate_window=timedelta(minutes=1))
+    with pytest.raises(SourceUnavailable, match="outside the asked range"):
+        source.observe(Workload("shop", "frontend"), Window(end, end, timedelta(seconds=15)))
+
+
+@pytest.mark.parametrize(
+    ("access", "sent"),
+    [
+        (Access(token="s3cret"), "Bearer s3cret"),
+        (Access(username="ada", password="s3cret"), "Basic YWRhOnMzY3JldA=="),
+        (Access(headers={"Authorization": "Custom s3cret", "X-Scope-OrgID": "team"}), "Custom s3cret"),
+    ],
+)
+def test_credentials_are_sent_and_never_shown(scripted: Callable[..., Scripted], access: Access, sent: str) -> None:
+    server = scripted(GOOD, GOOD, GOOD, failing(403))
+    source = PrometheusSource(server.url, access=access)
+    source.services("shop")
+    assert {headers["Authorization"] for _, headers in server.asked} == {sent}
+    if access.headers:
+        assert server.asked[0][1]["X-Scope-OrgID"] == "team"
+    with pytest.raises(SourceUnavailable) as told:
+        source.services("shop")
+    assert "s3cret" not in f"{told.value!r} {told.value} {source!r} {access!r}"
+
+
+def test_a_token_file_is_read_anew_as_kubernetes_rotates_it(scripted: Callable[..., Scripted], tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    server = scripted(GOOD)
+    source = PrometheusSource(server.url, access=Access(token_file=file))
+    for token in ("first", "second"):
+        file.write_text(f"{token}\n", encoding="utf-8")
+        source.services("shop")
+    assert [headers["Authorization"] for _, headers in server.asked[::3]] == ["Bearer first", "Bearer second"]
+    file.unlink()
+    with pytest.raises(BadInput, match=r"token file .* cannot be read: No such file"):
+        source.services("shop")
+
+
+def test_a_password_in_the_address_is_used_but_not_shown(scripted: Callable[..., Scripted]) -> None:
+    server = scripted(failing(401))
+    source = PrometheusSource(server.url.replace("//", "//ada:s3cret@"))
+    with pytest.raises(SourceUnavailable) as told:
+        source.services("shop")
+    assert server.asked[0][1]["Authorization"] == "Basic YWRhOnMzY3JldA=="
+    assert "s3cret" not in f"{told.value} {source!r}"
+
+
+def test_two_ways_to_log_in_are_one_too_many() -> None:
+    with pytest.raises(BadInput, match="one of"):
+        Access(token="a", username="b")
+
+
+def test_a_certificate_is_trusted_by_its_ca_file_or_on_demand_only(
+    scripted: Callable[..., Scripted], tmp_path: Path
+) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    server = scripted(GOOD)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    with pytest.raises(SourceUnavailable, match="cannot be trusted"):
+        PrometheusSource(url, retries=0).services("shop")
+    assert PrometheusSource(url, access=Access(ca_file=certificate), retries=0).services("shop") == ["frontend"]
+    with pytest.warns(match="Unverified HTTPS"):
+        assert PrometheusSource(url, access=Access(verify_tls=False), retries=0).services("shop") == ["frontend"]
+    with pytest.raises(BadInput, match="no CA file"):
+        Access(ca_file=tmp_path / "absent.pem")
+
+
+def test_a_client_certificate_is_shown_to_who_asks_for_one(scripted: Callable[..., Scripted], tmp_path: Path) -> None:
+    certificate, key = self_signed(tmp_path)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.load_verify_locations(certificate)
+    server = scripted(GOOD)
+    server.socket = context.wrap_socket(server.socket, server_side=True)
+    url = server.url.replace("http:", "https:")
+    with pytest.raises(SourceUnavailable):
+        PrometheusSource(url, access=Access(ca_file=certificate), retries=0).services("shop")
+    known = Access(ca_file=certificate, client_certificate=(certificate, key))
+    assert PrometheusSource(url, access=known, retries=0).services("shop") == ["frontend"]
+    with PrometheusSource(url, access=known, retries=0).wire() as talk:
+        assert talk.label_values("pod", "up", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
+    with pytest.raises(BadInput, match="no client certificate"):
+        Access(client_certificate=(certificate, tmp_path / "absent.pem"))

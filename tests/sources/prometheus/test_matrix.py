@@ -1,0 +1,70 @@
+"""The fast reader of range answers reads what json reads, whatever the labels hold."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mora.domain import Window
+from mora.sources.prometheus import matrix
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+WINDOW = Window(START, START + timedelta(minutes=20), timedelta(minutes=1))
+
+hostile = st.one_of(
+    st.text(max_size=12), st.sampled_from(['"values":[[', "]]}", '"}', '\\"', '"result":[', '{"metric":', ",", "NaN"])
+)
+values = st.one_of(st.floats(0, 1e18), st.sampled_from([float("inf"), float("-inf"), float("nan")]))
+series = st.tuples(
+    st.dictionaries(hostile, hostile, max_size=4), st.dictionaries(st.integers(0, 20), values, min_size=1, max_size=21)
+)
+
+
+def written(found: list[tuple[dict[str, str], dict[int, float]]], **style: Any) -> bytes:
+    words = {float("inf"): "+Inf", float("-inf"): "-Inf"}
+    result = [
+        {
+            "metric": labels,
+            "values": [
+                [START.timestamp() + 60 * row, words.get(samples[row], str(samples[row]).replace("nan", "NaN"))]
+                for row in sorted(samples)
+            ],
+        }
+        for labels, samples in found
+    ]
+    answer = {"status": "success", "data": {"resultType": "matrix", "result": result}, "warnings": ["one"]}
+    return json.dumps(answer, **style).encode()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(series, max_size=4), st.booleans())
+def test_what_is_written_is_read(found: list[tuple[dict[str, str], dict[int, float]]], is_compact: bool) -> None:
+    style: dict[str, Any] = {"separators": (",", ":")} if is_compact else {"indent": 1}
+    for ascii_only in (True, False):
+        strips = list(matrix.read(written(found, ensure_ascii=ascii_only, **style), WINDOW))
+        assert len(strips) == len(found)
+        for strip, (labels, samples) in zip(strips, found, strict=True):
+            assert strip.labels == labels
+            rows = np.zeros(WINDOW.sample_count)
+            rows[strip.rows] = np.nan_to_num(strip.values, nan=-1.0)
+            finite = {row: value if np.isfinite(value) else -1.0 for row, value in samples.items()}
+            assert rows.tolist() == [finite.get(row, 0.0) for row in range(WINDOW.sample_count)]
+
+
+def test_an_answer_that_breaks_off_is_no_answer() -> None:
+    whole = written([({"pod": "a"}, dict.fromkeys(range(20), 1.5)), ({"pod": "b"}, {3: 2.0})], separators=(",", ":"))
+    assert len(list(matrix.read(whole, WINDOW))) == 2
+    for length in range(1, len(whole)):
+        with pytest.raises((ValueError, KeyError, TypeError)):
+            list(matrix.read(whole[:length], WINDOW))
+
+
+def test_an_error_is_no_answer() -> None:
+    with pytest.raises((ValueError, KeyError)):
+        list(matrix.read(b'{"status":"error","data":{"resultType":"matrix","result":[]}}', WINDOW))

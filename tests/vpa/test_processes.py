@@ -1,0 +1,109 @@
+"""Two real processes on one API server: one writes, the other takes over, and both end politely."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.vpa.fake_vpa import FakeVpaApi, serving
+from tests.vpa.making import manifest
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_SECONDS = 30.0
+
+
+@pytest.fixture
+def api() -> Iterator[FakeVpaApi]:
+    with serving() as server:
+        yield server
+
+
+class Instance:
+    """A process, and its log as it is written."""
+
+    def __init__(self, api: FakeVpaApi, folder: Path, name: str, *, lease_seconds: float) -> None:
+        self.path = folder / f"{name}.log"
+        kubeconfig = api.kubeconfig(folder / f"{name}.kubeconfig", user=name)
+        command = [sys.executable, "-m", "tests.vpa.instance", str(kubeconfig), name, str(lease_seconds)]
+        with self.path.open("w", encoding="utf-8") as log:
+            self.process = subprocess.Popen(command, cwd=ROOT, stderr=log)
+
+    @property
+    def log(self) -> str:
+        return self.path.read_text(encoding="utf-8")
+
+    def get(self, path: str) -> str:
+        port = re.search(r"port=(\d+)", self.log)
+        assert port is not None, self.log
+        with urllib.request.urlopen(f"http://127.0.0.1:{port[1]}{path}", timeout=10) as answer:
+            return str(answer.read().decode())
+
+    def end(self, how: signal.Signals) -> int:
+        self.process.send_signal(how)
+        return self.process.wait(PATIENCE_SECONDS)
+
+
+def until(windows: Callable[[], object], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not windows():
+        assert time.monotonic() < deadline, f"never: {what}"
+        time.sleep(0.02)
+
+
+@pytest.fixture
+def start(api: FakeVpaApi, tmp_path: Path) -> Iterator[Callable[..., Instance]]:
+    instances: list[Instance] = []
+
+    def begin(name: str, *, lease_seconds: float) -> Instance:
+        instances.append(Instance(api, tmp_path, name, lease_seconds=lease_seconds))
+        return instances[-1]
+
+    yield begin
+    for instance in instances:
+        instance.process.kill()
+        instance.process.wait()
+
+
+def test_one_writes_and_the_other_takes_over_when_it_is_killed(api: FakeVpaApi, start: Callable[..., Instance]) -> None:
+    api.add(manifest("web"))
+    first = start("ada", lease_seconds=2)
+    until(lambda: api.patches(user="ada"), "the first writes")
+    second = start("bob", lease_seconds=2)
+    until(lambda: "follows ada" in second.log, "the second follows")
+    assert "mora_recommender_is_leader 1.0" in first.get("/metrics")
+    assert "mora_recommender_is_leader 0.0" in second.get("/metrics")
+    assert second.get("/readyz") == "ok\n"
+    api.add(manifest("cart"))
+    until(lambda: len(api.patches()) == 2, "the new VPA is written")
+    assert api.patches(user="bob") == []
+    # Killed outright, it gives nothing back: the lease has to run out.
+    first.end(signal.SIGKILL)
+    api.add(manifest("db"))
+    until(lambda: api.patches(user="bob"), "the second takes over")
+    assert [patch.path.split("/")[-2] for patch in api.patches(user="bob")] == ["db"]
+    assert api.leases["mora", "mora-recommender"]["spec"]["leaseTransitions"] == 1
+    assert second.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_a_polite_end_gives_the_lease_back_and_the_next_need_not_wait(
+    api: FakeVpaApi, start: Callable[..., Instance], how: signal.Signals
+) -> None:
+    first = start("ada", lease_seconds=600)
+    until(lambda: api.holder() == "ada" and "pass ended" in first.log, "the first leads")
+    assert first.end(how) == 0
+    assert api.holder() == ""
+    assert f"signal={how.name}" in first.log
+    assert "Traceback" not in first.log
+    second = start("bob", lease_seconds=600)
+    # The first one's lease would have lasted ten minutes.
+    until(lambda: api.holder() == "bob", "the second leads")
+    assert second.end(signal.SIGTERM) == 0
