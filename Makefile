@@ -9,19 +9,19 @@ SHELL := /bin/bash
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 BIN := .venv/bin
 
-help: ## what can be made
+help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
 
-install: ## .venv with the pinned packages, Prometheus and kubectl in .tools where they are missing
+install: ## .venv with the pinned packages and all extras; Prometheus and kubectl in .tools where they are missing
 	@bash scripts/install.sh
 
-demo: install ## the whole road on this machine: shop, load, metrics, models, advice, proof (about 7 minutes)
+demo: install ## MOrA end to end on this machine: shop, load, metrics, models, recommendations, proof (about 7 minutes)
 	@$(BIN)/mora demo
 
-test: install ## every test, doctests, real fits and the real sandbox included
+test: install ## every test, with doctests, real fits and the real sandbox
 	@$(BIN)/python -m pytest
 
-quick: install ## every test but the slow ones (the real sandbox, long fits); a few minutes
+quick: install ## every test except the slow ones (the real sandbox, long fits); a few minutes
 	@$(BIN)/python -m pytest -m "not slow"
 
 check: install ## formatting, lint, types, layers
@@ -34,20 +34,20 @@ format: install ## rewrite the code as `make check` wants it
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
 
-bench: install ## the figures that the project promises, each beside its reference (experiments/benchmarks)
+bench: install ## the benchmarks, each figure beside its reference (experiments/benchmarks)
 	@$(BIN)/python -m experiments.benchmarks
 
-dataset: install ## collect the committed dataset anew from the sandbox (about 46 minutes); goes on where it stopped
-	@# What git holds was collected by a run that is over: without a run of its own to go on with, it gives way.
+dataset: install ## collect the committed dataset again from the sandbox (about 46 minutes); resumes where it stopped
+	@# The committed files are of a run that is over. Without an unfinished run to resume, they are replaced.
 	@[ -d data/.runs ] || rm -rf data/*/
 	@$(BIN)/mora collect --plan standard --target sandbox --resume
 
-lock: ## pin the packages of pyproject.toml anew
-	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --group dev pyproject.toml -o requirements.lock
+lock: ## pin the packages of pyproject.toml again, with all extras (needs uv)
+	uv pip compile --universal --python-version 3.11 --no-emit-index-url --no-annotate --group dev --all-extras pyproject.toml -o requirements.lock
 
 clean: ## remove caches and build folders
 	rm -rf build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	find mora tests experiments -name __pycache__ -type d -prune -exec rm -rf {} +
 
-distclean: clean ## remove what `make install` made, too
+distclean: clean ## also remove what `make install` made
 	rm -rf .venv .tools

@@ -11,6 +11,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 . scripts/lib.sh
 
 here=$PWD/.tools
+log=$here/install.log # absolute: a download runs in a folder of its own
+notes=()
 
 # Lists and caches of our own: readable and writable without root, and the system's stay as they are. What is installed
 # does not count: a program that came from elsewhere must not decide which version is asked for.
@@ -33,24 +35,25 @@ use_suite() {
   sources=(-o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$parts")
 }
 
-# download PACKAGE: into the working folder. A repository that does not answer is a warning to apt; what counts is
+# download PACKAGE: into the working folder. A repository that does not answer is only a warning to apt; what counts is
 # whether the package arrives.
 download() {
-  if [ "$suite" = this ] && apt-get -qq -o APT::Sandbox::User=root download "$1" >/dev/null 2>&1 </dev/null; then return; fi
-  [ -e "$here/apt/$suite/updated" ] || apt_private update >/dev/null 2>&1 || true
-  touch "$here/apt/$suite/updated"
-  apt_private download "$1" >/dev/null 2>&1
+  if [ "$suite" = this ] && quietly apt-get -qq -o APT::Sandbox::User=root download "$1"; then return; fi
+  [ -e "$here/apt/$suite/updated" ] || quietly apt_private update || true
+  : >"$here/apt/$suite/updated"
+  quietly apt_private download "$1"
 }
 
-# fetch FOLDER PACKAGE PROGRAM...: programs of a Debian package into .tools/FOLDER; false where they cannot be had.
+# fetch FOLDER PACKAGE PROGRAM...: programs of a Debian package into .tools/FOLDER; false where that fails.
 fetch() {
   local folder=$here/$1 package=$2 program work
   shift 2
   are_there "$folder" "$@" && return
   has apt-get && has dpkg-deb || return 1
-  say "mora: fetching $package of $([ "$suite" = this ] && echo this || echo the next) Debian into .tools ..."
+  $is_line_open || begin "[4/4] Fetching Debian packages into .tools"
+  printf ' %s' "$package" >&3
   work=$(mktemp -d "$here/fetch.XXXXXX")
-  if (cd "$work" && download "$package" && dpkg-deb -x ./"$package"_*.deb .); then
+  if (cd "$work" && download "$package" && quietly dpkg-deb -x ./"$package"_*.deb .); then
     mkdir -p "$folder"
     for program in "$@"; do [ ! -x "$work/usr/bin/$program" ] || mv "$work/usr/bin/$program" "$folder/$program"; done
   fi
@@ -81,9 +84,15 @@ link() {
 }
 
 missing() {
-  stop "$1 is not on PATH, and Debian's package $2 could not be fetched." \
-    "Install it by name (sudo apt-get install -y $2), or put $1 on PATH, then run this again."
+  local what="$1 is not on PATH, and Debian's package $2 could not be fetched."
+  local remedy="Install it (sudo apt-get install -y $2), or put $1 on PATH, then run this again."
+  ! $is_line_open || stop_with_log "$what" "$remedy"
+  stop "$what" "$remedy" # nothing was tried here, so the log has nothing to say
 }
+
+# What tests alone want is asked for once an hour at most.
+was_tried() { [ -n "$(find "$here/tried/$1" -mmin -60 2>/dev/null)" ]; }
+tried() { mkdir -p "$here/tried" && : >"$here/tried/$1"; }
 
 mkdir -p "$here"
 use_suite this
@@ -91,22 +100,25 @@ for program in prometheus promtool; do
   has "$program" || fetch debian prometheus prometheus promtool || missing "$program" prometheus
 done
 link prometheus promtool
-fetch_kubectl debian || has kubectl || missing kubectl kubernetes-client
-link kubectl
-if [ ! -x "$here/debian/kubectl" ]; then
-  say "mora: Debian's own kubectl could not be fetched; outputs are checked with $(command -v kubectl) alone."
-elif ! is_modern "$here/debian/kubectl" && ! { has kubectl && is_modern kubectl; } &&
-  [ ! -x "$here/newer/kubectl" ] && [ -z "$(find "$here/newer/tried" -mmin -60 2>/dev/null)" ]; then
-  use_suite next
-  fetch_kubectl newer || say "mora: no newer kubectl could be fetched; outputs are checked with Debian's alone."
-  mkdir -p "$here/newer" && touch "$here/newer/tried" # wanted by tests alone: asked for once an hour at most
+if ! { has kubectl && was_tried kubectl; } && ! fetch_kubectl debian; then
+  has kubectl || missing kubectl kubernetes-client
+  tried kubectl
+  notes+=("Debian's own kubectl could not be fetched. Tests check the outputs with $(command -v kubectl) alone.")
 fi
-if ! has victoria-metrics && ! are_there "$here/debian" victoria-metrics &&
-  [ -z "$(find "$here/debian/tried" -mmin -60 2>/dev/null)" ]; then
+link kubectl
+if [ -x "$here/debian/kubectl" ] && ! is_modern "$here/debian/kubectl" && ! { has kubectl && is_modern kubectl; } &&
+  ! are_there "$here/newer" kubectl && ! was_tried newer-kubectl; then
+  use_suite next
+  fetch_kubectl newer || notes+=("No newer kubectl could be fetched. Tests check the outputs with Debian's alone.")
+  tried newer-kubectl
+fi
+if ! has victoria-metrics && ! are_there "$here/debian" victoria-metrics && ! was_tried victoria-metrics; then
   use_suite this
   fetch debian victoria-metrics victoria-metrics ||
-    say "mora: Debian's victoria-metrics could not be fetched; the test that reads from one will say so."
-  mkdir -p "$here/debian" && : >"$here/debian/tried" # wanted by a test alone: asked for once an hour at most
+    notes+=("Debian's victoria-metrics could not be fetched. The one test that reads from it is skipped.")
+  tried victoria-metrics
 fi
 are_there "$here/debian" victoria-metrics && link victoria-metrics
 rm -rf "$here/apt"
+! $is_line_open || finish
+for note in ${notes[@]+"${notes[@]}"}; do say "mora: note: $note"; done
