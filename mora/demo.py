@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from mora.domain import Allocation, Load, Recommendation, Slo, Workload
 from mora.errors import BadInput, MoraError
+from mora.extras import require
 from mora.quantities import readable_bytes
 from mora.seams import Reporter
 
@@ -102,6 +103,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     from mora.tools import find_tool
 
     # Before five minutes of load are driven for nothing.
+    require("train", "collect", "sandbox", by="mora demo")
     kubectl = find_tool("kubectl")
     _make_folder(folder)
     data_dir, models_dir = folder / "data", folder / "models"

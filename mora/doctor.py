@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mora.errors import ClusterError, MoraError, ToolMissing
+from mora.extras import EXTRAS, missing
 from mora.quantities import GIB, readable_bytes
 from mora.tools import find_tool
 
@@ -105,6 +106,7 @@ def examine(settings: Settings) -> list[Check]:
         ("settings", _settings),
         ("python", _python),
         ("packages", _packages),
+        ("extras", _extras),
         ("prometheus", _programs),
         ("limits", _limits),
         ("disk", _disk),
@@ -163,6 +165,17 @@ def _packages(settings: Settings) -> Iterator[Check]:
         yield Check("packages", State.OK, f"all {len(locked)} as in requirements.lock")
 
 
+def _extras(settings: Settings) -> Iterator[Check]:
+    """Which optional commands work here. An extra that is not installed is a choice, so nothing is amiss."""
+    lacking = {extra: missing(extra) for extra in EXTRAS}
+    installed = [extra for extra, packages in lacking.items() if not packages]
+    words = f"installed: {', '.join(installed) or 'none'}"
+    absent = [f"{extra} ({', '.join(packages)})" for extra, packages in lacking.items() if packages]
+    if absent:
+        words += f"; not installed: {', '.join(absent)}. To install all: pip install 'mora-rightsizing[all]'"
+    yield Check("extras", State.OK, words)
+
+
 def locked_versions(text: str) -> dict[str, set[str | None]]:
     """Package -> the versions that a lock file pins for some platform; None among them where others need not have it.
 
@@ -201,7 +214,9 @@ def _programs(settings: Settings) -> Iterator[Check]:
         try:
             path = find_tool(name)
         except ToolMissing as error:
-            state = State.MISSING if name == "prometheus" else State.WARNING
+            # The sandbox starts a Prometheus; whoever did not install the sandbox does not miss it.
+            is_needed = name == "prometheus" and not missing("sandbox")
+            state = State.MISSING if is_needed else State.WARNING
             yield Check(name, state, f"not found; needed for {needed_for}", error.hint or "")
             continue
         yield _program(name, path, arguments)

@@ -21,6 +21,7 @@ import numpy as np
 
 from mora.domain import Load, Reason, Slo, Target
 from mora.errors import BadInput, NotEnoughData
+from mora.extras import require
 from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import MIB
 
@@ -479,6 +480,7 @@ def _fit(
     if is_envelope:
         fitted = np.array([levels[shares <= knot].max() for knot in knots])
     else:
+        require("train", by="Fitting a load response")
         from sklearn.isotonic import IsotonicRegression
 
         # What was held at a limit bounds the curve from below; averaged in, it would pull down what ran freely.

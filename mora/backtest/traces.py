@@ -16,7 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mora.backtest.policy import Floats, Series
-from mora.errors import BadDataset, BadInput, NotEnoughData, ToolMissing
+from mora.errors import BadDataset, BadInput, NotEnoughData
+from mora.extras import require
 from mora.features import epoch_seconds
 
 if TYPE_CHECKING:
@@ -196,14 +197,11 @@ def _read(path: Path, time_column: str) -> pd.DataFrame:
         if path.suffix.lower() == ".csv":
             frame = pd.read_csv(path, usecols=lambda name: name in wanted, dtype={"series_id": str})
         else:
+            require("parquet", by="Reading a Parquet file")
             import pyarrow.parquet
 
             there = set(pyarrow.parquet.read_schema(path).names)
             frame = pd.read_parquet(path, columns=[name for name in wanted if name in there], engine="pyarrow")
-    except ImportError as missing:
-        raise ToolMissing(
-            "Reading parquet needs the package pyarrow.", hint="pip install pyarrow, or give a CSV."
-        ) from missing
     except (ValueError, OSError) as broken:
         raise BadDataset(f"{path} cannot be read: {str(broken).splitlines()[0]}") from broken
     missing_columns = [name for name in ("series_id", time_column) if name not in frame]

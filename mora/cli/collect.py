@@ -12,6 +12,7 @@ from mora.cli import collect_kubernetes
 from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of
 from mora.cli.running import preview, print_queries, run_plan
 from mora.errors import BadInput
+from mora.extras import require
 
 if TYPE_CHECKING:
     from mora.config import Settings
@@ -85,10 +86,13 @@ def collect(
         collect_kubernetes.restore(settings, dry_run=dry_run)
     elif history is not None:
         _collect_history(history, step, names, settings, dry_run=dry_run)
-    elif settings.target == "sandbox":
-        _collect_on_sandbox(sandbox, names, settings, resume=resume, dry_run=dry_run)
     else:
-        collect_kubernetes.collect(url, entry, names, settings, resume=resume, dry_run=dry_run, yes=yes)
+        if not dry_run:
+            require("collect", by="mora collect --plan")
+        if settings.target == "sandbox":
+            _collect_on_sandbox(sandbox, names, settings, resume=resume, dry_run=dry_run)
+        else:
+            collect_kubernetes.collect(url, entry, names, settings, resume=resume, dry_run=dry_run, yes=yes)
 
 
 def _collect_history(span: str, step: str | None, names: list[str], settings: Settings, *, dry_run: bool) -> None:

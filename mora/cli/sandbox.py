@@ -29,7 +29,9 @@ def sandbox_up(
 ) -> None:
     """Start the shop, its exporter and its Prometheus."""
     from mora import sandbox
+    from mora.extras import require
 
+    require("sandbox", by="mora sandbox up")
     enforcement = "supervisor" if no_cgroups else None
     if foreground:
         sandbox.run_foreground(name, enforcement=enforcement)

@@ -8,11 +8,12 @@ import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mora.domain import Target
+from mora.extras import require
 from mora.features import (
     Floats,
     MinMaxScaler,
@@ -21,10 +22,6 @@ from mora.features import (
 )
 from mora.forecasters.network import Network
 from mora.seams import Reporter
-
-if TYPE_CHECKING:
-    pass
-
 
 UNITS_FIRST = 64
 UNITS_SECOND = 32
@@ -120,6 +117,7 @@ def _changes(pairs: Pairs) -> Floats:
 
 def _keras() -> Any:
     """Keras on TensorFlow, quiet, with one thread: two are slower on networks this small, and the sums differ."""
+    require("train", by="Fitting an LSTM")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # oneDNN reorders sums by the machine at hand; without it the same seed gives the same weights on more machines.
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")

@@ -26,6 +26,7 @@ import numpy as np
 
 from mora.domain import Forecast, Load, Reason, Target
 from mora.errors import BadInput, NotEnoughData
+from mora.extras import require
 from mora.features import TARGET_COLUMNS, TARGETS, Floats, Segment, grid_step, segments
 
 if TYPE_CHECKING:
@@ -356,6 +357,7 @@ def fit_library(
     seed: int,
 ) -> tuple[Any, pd.DataFrame]:
     """A fitted `prophet.Prophet` and the frame it was fitted on; apart, so that a test can ask it to predict."""
+    require("train", by="Fitting Prophet")
     import pandas as pd
     from prophet import Prophet
 

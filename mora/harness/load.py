@@ -30,7 +30,8 @@ from urllib.parse import urlsplit
 
 import pandas as pd
 
-from mora.errors import BadInput, MoraError, ToolMissing
+from mora.errors import BadInput, MoraError
+from mora.extras import require
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
 
 # Below the exporter and Prometheus, so that measuring goes on when the load takes all there is.
@@ -197,6 +198,7 @@ class LocustRun:
         allow_remote: bool = False,
     ) -> None:
         """Start `users` of a scenario against `url`, all within `ramp`; Locust ends by itself after `longest`."""
+        require("collect", by="Driving load")
         check_url(url, allow_remote=allow_remote)
         self._users = users
         try:
@@ -223,7 +225,7 @@ class LocustRun:
                 )
         except OSError as error:
             shutil.rmtree(self._folder, ignore_errors=True)
-            raise ToolMissing(f"Locust cannot be started: {error.strerror}.", hint="pip install locust") from error
+            raise MoraError(f"Locust cannot be started: {error.strerror}.") from error
 
     def record(self) -> LoadRecord:
         """What the load did so far."""

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from mora.domain import Workload
 from mora.errors import MoraError
+from mora.extras import require
 from mora.model.catalogue import DEFAULT_NAMESPACE, model_folder
 from mora.seams import Reporter, Silent
 
@@ -42,6 +43,7 @@ def train(
 
     Raises NotEnoughData (how much is needed, how to get it) and BadDataset (file and line).
     """
+    require("train", by="Training")
     trained = learn(read_lesson(service, data_dir, namespace, include_flagged), settings, reporter)
     trained.save(model_folder(models_dir, service, namespace))
     return trained
@@ -91,6 +93,7 @@ def train_all(
     scheduler: address of a Dask scheduler, whose workers then train in place of this machine's processes. They need no
     folder: the data is read here, and the models are written here.
     """
+    require("train", by="mora train")
     from joblib import Parallel, delayed
 
     reporter = reporter or Silent()

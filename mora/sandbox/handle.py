@@ -17,6 +17,7 @@ from typing import Any
 from mora import errors
 from mora.domain import Resources
 from mora.errors import ClusterError, MoraError
+from mora.extras import require
 from mora.sandbox.launch import package_root
 from mora.sandbox.state import is_locked, list_sandboxes, read_state, sandbox_folder
 from mora.sandbox.watchdog import is_running, start_time
@@ -35,8 +36,9 @@ def start(
 
     enforcement: "supervisor" leaves cgroups alone even where they can be written.
     owner_pid: a process whose end, of whatever kind, takes the sandbox down. None: it runs until down().
-    Raises ClusterError where one of that name runs already, ToolMissing without Prometheus.
+    Raises ClusterError where one of that name runs already, ToolMissing without Prometheus or the extra `sandbox`.
     """
+    require("sandbox", by="The sandbox")
     reading, writing = os.pipe()
     program = [sys.executable, "-m", "mora.sandbox.supervisor", "--name", name, "--ready-descriptor", str(writing)]
     if enforcement is not None:

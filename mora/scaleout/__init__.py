@@ -12,11 +12,11 @@ import logging
 import platform
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import urlsplit
 
-from mora.errors import BadInput, ClusterError, ToolMissing
+from mora.errors import BadInput, ClusterError
+from mora.extras import require
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -81,11 +81,7 @@ def connect(
     other versions than this machine.
     """
     address = check_address(address)
-    if find_spec("distributed") is None:
-        raise ToolMissing(
-            "Dask is not installed here, so nothing can be sent to its workers.",
-            hint="Install it: pip install 'mora-rightsizing[dask]'",
-        )
+    require("dask", by="--backend dask")
     with _quiet(), _client(address, answer_seconds) as client:
         _check_workers(client, address, first_worker_seconds)
         yield Cluster(client, address, no_worker_seconds)

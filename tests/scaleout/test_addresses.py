@@ -62,7 +62,7 @@ def test_tls_without_certificates_is_told_with_where_they_belong() -> None:
 
 def test_without_dask_the_command_that_installs_it_is_told() -> None:
     said = subprocess.run([sys.executable, "-c", WITHOUT_DASK], capture_output=True, text=True, check=True).stdout
-    assert "Dask is not installed here" in said
+    assert "--backend dask needs a package that is not installed: distributed" in said
     assert "pip install 'mora-rightsizing[dask]'" in said
 
 

@@ -1,0 +1,154 @@
+"""What comes with an extra is asked for at the door: a base install works, and an error says what to install."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from mora.errors import ToolMissing
+from mora.extras import EXTRAS, INCLUDED, missing, require
+from tests.test_architecture import imported_by
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+OPTIONAL = PROJECT["optional-dependencies"]
+# The light ones. Before a name is added here: how many MB does it bring, and can it be an extra?
+BASE = {
+    "joblib",
+    "kubernetes",
+    "numpy",
+    "pandas",
+    "prometheus-api-client",
+    "prometheus-client",
+    "python-dateutil",
+    "pyyaml",
+    "requests",
+    "rich",
+    "typer",
+}
+# Runs MOrA's command line in a Python that has everything except some packages.
+WITHOUT = """
+import sys
+hidden = set(sys.argv[1].split(","))
+class Hide:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] in hidden:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Hide())
+sys.argv = ["mora", *sys.argv[2:]]
+from mora.cli import main
+main()
+"""
+# Commands of an extra, and what they say without it.
+COMMANDS = {
+    "train": (["train", "frontend"], "mora train needs packages"),
+    "collect": (["collect", "--plan", "quick", "--target", "sandbox"], "mora collect --plan needs a package"),
+    "sandbox": (["sandbox", "up", "--name", "extras"], "mora sandbox up needs a package"),
+    "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),
+    "dask": (
+        ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
+        "--backend dask needs a package",
+    ),
+}
+
+
+def names_of(requirements: list[str]) -> set[str]:
+    """The names of requirements, extras and versions left out."""
+    return {re.split(r"[^\w.-]", requirement, maxsplit=1)[0] for requirement in requirements}
+
+
+def mora_without(hidden: set[str], *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", WITHOUT, ",".join(sorted(hidden)), *arguments],
+        cwd=cwd,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+
+
+def test_the_base_install_is_light() -> None:
+    assert names_of(PROJECT["dependencies"]) == BASE
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_an_extra_names_the_packages_that_pip_installs_for_it(extra: str) -> None:
+    own = names_of(OPTIONAL[extra]) - {PROJECT["name"]}
+    assert own == set(EXTRAS[extra].values())
+
+
+def test_all_is_every_extra() -> None:
+    assert set(OPTIONAL) - {"all"} == set(EXTRAS)
+    (everything,) = OPTIONAL["all"]
+    assert set(re.findall(r"[\w-]+", everything)) - {PROJECT["name"]} == set(EXTRAS)
+
+
+def test_what_an_extra_includes_is_what_pip_installs_with_it() -> None:
+    included = {
+        extra: tuple(re.findall(r"\w+", requirement.removeprefix(PROJECT["name"])))
+        for extra in EXTRAS
+        for requirement in OPTIONAL[extra]
+        if requirement.startswith(PROJECT["name"])
+    }
+    assert included == INCLUDED
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_a_command_without_its_extra_says_what_to_install(extra: str, tmp_path: Path) -> None:
+    command, subject = COMMANDS[extra]
+    (tmp_path / "traces.parquet").write_bytes(b"PAR1")
+    done = mora_without(set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask") else tmp_path)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    last = done.stderr.splitlines()[-2:]
+    assert last[0].startswith(f"mora: {subject}")
+    assert last[0].endswith(f"not installed: {', '.join(EXTRAS[extra].values())}.")
+    assert last[1].endswith(f"pip install 'mora-rightsizing[{extra}]'")
+
+
+def test_the_demo_asks_for_all_that_it_needs_before_it_starts(tmp_path: Path) -> None:
+    hidden = {module for extra in ("train", "collect", "sandbox") for module in EXTRAS[extra]}
+    done = mora_without(hidden, "demo", cwd=tmp_path)
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        "mora: mora demo needs packages that are not installed: "
+        "tensorflow, keras, prophet, scikit-learn, locust, psutil.",
+        "      Install them: pip install 'mora-rightsizing[sandbox]'",
+    ]
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("extra", EXTRAS)
+def test_where_a_package_of_an_extra_is_imported_it_is_asked_for_first(extra: str) -> None:
+    modules = set(EXTRAS[extra])
+    importers = [path for path in (ROOT / "mora").rglob("*.py") if modules & imported_by(path)]
+    # The sandbox's processes are started by `start` and `mora sandbox up`, which ask.
+    unguarded = [
+        str(path.relative_to(ROOT))
+        for path in importers
+        if f'require("{extra}"' not in path.read_text(encoding="utf-8") and path.parent.name != "sandbox"
+    ]
+    assert unguarded in ([], ["mora/scaleout/backend.py"])  # imported by scaleout alone, behind its door
+
+
+def test_only_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "prophet", None)
+    assert missing("train") == ("prophet",)
+    with pytest.raises(ToolMissing) as raised:
+        require("train", by="mora train")
+    assert str(raised.value) == (
+        "mora train needs a package that is not installed: prophet.\nInstall it: pip install 'mora-rightsizing[train]'"
+    )
+
+
+def test_what_is_installed_is_not_asked_for() -> None:
+    for extra in EXTRAS:
+        require(extra, by="This test")
