@@ -81,7 +81,7 @@ def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, cluster: FakeVpaApi,
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(asked, cwd=tmp_path, env=environment(cluster, tmp_path), stderr=stderr)
     try:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 120
         while "pass ended" not in log.read_text(encoding="utf-8"):
             assert time.monotonic() < deadline, log.read_text(encoding="utf-8")
             assert process.poll() is None, log.read_text(encoding="utf-8")
@@ -89,7 +89,7 @@ def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, cluster: FakeVpaApi,
         assert re.search(r'level=info msg="pass ended" .*written=1', log.read_text(encoding="utf-8"))
         assert cluster.holder(namespace="mora")
         process.send_signal(signal.SIGTERM)
-        assert process.wait(30) == 0
+        assert process.wait(120) == 0
     finally:
         process.kill()
         process.wait()
@@ -116,11 +116,11 @@ class _Passing(BaseHTTPRequestHandler):
         body = self.rfile.read(length) if length else None
         if "query_range" in self.path:
             self.server.is_silent.set()
-            self.server.is_over.wait(60)
+            self.server.is_over.wait()
             return
         kind = {"Content-Type": self.headers["Content-Type"]} if body else {}
         asked = urllib.request.Request(self.server.url + self.path, body, kind)  # noqa: S310  # loopback
-        with urllib.request.urlopen(asked, timeout=30) as answer:  # noqa: S310  # loopback
+        with urllib.request.urlopen(asked, timeout=60) as answer:  # noqa: S310  # loopback
             text = answer.read()
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
@@ -145,9 +145,9 @@ def test_a_signal_ends_it_while_a_prometheus_is_silent(fleet: Fleet, cluster: Fa
     patient = environment(cluster, tmp_path, MORA_PROMETHEUS_TIMEOUT="10m")
     process = subprocess.Popen(asked, cwd=tmp_path, env=patient, stderr=subprocess.PIPE)
     try:
-        assert tiring.is_silent.wait(60)
+        assert tiring.is_silent.wait(120)
         process.send_signal(signal.SIGTERM)
-        _, told = process.communicate(timeout=30)
+        _, told = process.communicate(timeout=120)
     finally:
         process.kill()
         process.wait()

@@ -42,7 +42,7 @@ class Shopper:
         return self.post("/cart", {"product_id": product_id, "quantity": str(quantity)})
 
     def _open(self, path: str, body: bytes | None) -> str:
-        with self._opener.open(self._url + path, body, timeout=15) as response:
+        with self._opener.open(self._url + path, body, timeout=60) as response:
             text: str = response.read().decode()
             return text
 
@@ -77,7 +77,7 @@ def query(handle: SandboxHandle, text: str) -> list[dict[str, Any]]:
     """The result of an instant query to the sandbox's Prometheus."""
     url = f"{handle.prometheus_url}/api/v1/query?query={urllib.parse.quote(text)}"
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-    with opener.open(url, timeout=10) as response:
+    with opener.open(url, timeout=60) as response:
         result: list[dict[str, Any]] = json.load(response)["data"]["result"]
         return result
 
@@ -89,7 +89,7 @@ def value(handle: SandboxHandle, text: str) -> float | None:
     return float(result[0]["value"][1]) if result else None
 
 
-def until(condition: Callable[[], bool], what: str, patience_seconds: float = 30.0) -> None:
+def until(condition: Callable[[], bool], what: str, patience_seconds: float = 120.0) -> None:
     """Wait for a condition; the patience is for a machine that is busy, not an expectation."""
     deadline = time.monotonic() + patience_seconds
     while not condition():

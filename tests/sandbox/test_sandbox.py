@@ -184,7 +184,7 @@ def test_carts_are_found_after_scaling_up_and_down(sandbox: SandboxHandle) -> No
     for replicas in (3, 2):
         sandbox.scale({"cartservice": replicas})
         sandbox.wait_ready()
-        until(lambda: all("<td>2</td>" in shopper.get("/cart") for shopper in shoppers), f"carts at {replicas}", 10)
+        until(lambda: all("<td>2</td>" in shopper.get("/cart") for shopper in shoppers), f"carts at {replicas}")
     assert all("<td>3</td>" in shopper.add("OLJCESPC7Z", 1) for shopper in shoppers)
 
 

@@ -189,7 +189,7 @@ def exchange(
         sock = socket.create_server(("127.0.0.1", 0))
         sock.setblocking(False)
         await server.listen(sock)
-        client = Client(TrafficCounter(tmp_path / "client"), 2.0)
+        client = Client(TrafficCounter(tmp_path / "client"), 60.0)
         await run(client, sock.getsockname()[1], server)
         await client.close()
         await server.drain()
@@ -244,13 +244,17 @@ def test_a_call_goes_to_the_next_replica_where_one_is_gone(tmp_path: Path) -> No
     exchange(tmp_path, run)
 
 
-def test_a_draining_server_says_goodbye_to_the_clients_it_has(tmp_path: Path) -> None:
+def test_a_draining_server_says_goodbye_to_the_clients_it_has(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # It would wait an hour for a client that stays, so that it ends at all shows that it ends with its last client.
+    monkeypatch.setattr("mora.sandbox.shop.wire._DRAIN_SECONDS", 3600.0)
+
     async def run(client: Client, port: int, server: Server) -> None:
         await client.call(port, "GET", "/before")
         draining = asyncio.ensure_future(server.drain())
-        await asyncio.sleep(0.1)
+        while not server.is_draining:
+            await asyncio.sleep(0)
         assert (await client.call(port, "GET", "/during")).json()[1] == "/during"
-        await asyncio.wait_for(draining, 1.0)
+        await asyncio.wait_for(draining, 60.0)
         with pytest.raises(HttpFailure):
             await client.call(port, "GET", "/after")
 

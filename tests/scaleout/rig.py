@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from distributed import Client
+
 ROOT = Path(__file__).resolve().parents[2]
-_START_SECONDS = 30.0
+_START_SECONDS = 120.0
 _STOP_SECONDS = 5.0
 
 
@@ -40,6 +42,12 @@ class Rig:
         )  # fmt: skip
         self.workers.append(worker)
         return worker
+
+    def wait_for_workers(self, count: int) -> None:
+        with Client(  # type: ignore[no-untyped-call]  # distributed is typed in part
+            self.address, timeout=_START_SECONDS, set_as_default=False
+        ) as client:
+            client.wait_for_workers(count, timeout=_START_SECONDS)
 
     def _start(self, program: str, *arguments: str) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", f"distributed.cli.{program}", *arguments, "--no-dashboard"]
@@ -70,6 +78,8 @@ def rig(folder: Path, *, workers: int, nanny: bool = False) -> Iterator[Rig]:
     try:
         for _ in range(workers):
             cluster.add_worker(nanny=nanny)
+        if workers:
+            cluster.wait_for_workers(workers)
         yield cluster
     finally:
         cluster.stop()

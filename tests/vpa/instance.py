@@ -28,13 +28,15 @@ def log(level: str, message: str, **about: object) -> None:
 
 def main(kubeconfig: str, identity: str, lease_seconds: str) -> None:
     lasts = float(lease_seconds)
-    terms = Terms(timedelta(seconds=lasts), timedelta(seconds=lasts * 0.7), timedelta(seconds=lasts * 0.1))
+    terms = Terms(timedelta(seconds=lasts), timedelta(seconds=lasts * 0.7), timedelta(seconds=0.2))
     serve(
         KubernetesVpas(kubeconfig=kubeconfig),
         Adviser(advise, refresh=timedelta(minutes=15)),
         ServiceSettings(interval=timedelta(seconds=0.2), listen=("127.0.0.1", 0), terms=terms),
         log=log,
-        leases=KubernetesLease("mora", "mora-recommender", kubeconfig=kubeconfig, request_timeout=terms.retry * 2),
+        leases=KubernetesLease(
+            "mora", "mora-recommender", kubeconfig=kubeconfig, request_timeout=timedelta(seconds=60)
+        ),
         identity=identity,
     )
 

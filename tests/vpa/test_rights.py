@@ -187,9 +187,9 @@ def rights(*folders: str) -> list[dict[str, Any]]:
     return [document for document in built(*folders) if document["kind"] in RBAC]
 
 
-def until(windows: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not windows():
+def until(is_true: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 120
+    while not is_true():
         assert time.monotonic() < deadline
         time.sleep(0.1)
 

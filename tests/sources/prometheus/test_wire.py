@@ -17,7 +17,7 @@ from mora.sources.prometheus.access import Access
 from mora.sources.prometheus.fleet import PrometheusFleet
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.wire import Wire, halves
-from tests.sources.prometheus.test_access import QUICK, Answer, Scripted, failing, late, scripted
+from tests.sources.prometheus.test_access import PATIENT, QUICK, Answer, Scripted, failing, late, patience, scripted
 
 __all__ = ["scripted"]  # the fixture
 
@@ -43,7 +43,7 @@ def cut(answer: Answer, share: float = 0.5) -> Answer:
 
 
 def wire(server: Scripted, **options: Any) -> Wire:
-    timeout = options.pop("timeout", timedelta(seconds=2))
+    timeout = options.pop("timeout", PATIENT)
     return Wire(server.url, options.pop("access", Access()), timeout, options.pop("retries", 2), QUICK, **options)
 
 
@@ -66,7 +66,7 @@ def read(server: Scripted, **options: Any) -> list[float]:
 )
 def test_a_hiccup_is_asked_past(scripted: Start, hiccup: Any) -> None:
     server = scripted(hiccup, hiccup, matrix(1, 2, 3))
-    assert read(server, timeout=timedelta(seconds=0.2)) == [1, 2, 3]
+    assert read(server, timeout=patience(hiccup)) == [1, 2, 3]
     assert len(server.asked) == 3
 
 
