@@ -51,9 +51,9 @@ class Instance:
         return self.process.wait(PATIENCE_SECONDS)
 
 
-def until(windows: Callable[[], object], what: str) -> None:
+def until(is_true: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while not windows():
+    while not is_true():
         assert time.monotonic() < deadline, f"never: {what}"
         time.sleep(0.02)
 
