@@ -33,7 +33,7 @@ from urllib.parse import urlsplit
 from mora import registry
 from mora.domain import Slo, check_name
 from mora.errors import BadConfig, BadInput, MoraError
-from mora.quantities import MIB, format_memory, parse_cpu, parse_duration, parse_memory, parse_ratio
+from mora.quantities import MIB, format_duration, format_memory, parse_cpu, parse_duration, parse_memory, parse_ratio
 from mora.scaleout import BACKENDS, check_address
 
 CONFIG_NAME = "mora.toml"
@@ -165,7 +165,8 @@ def _response_time(value: object) -> float:
     seconds = _seconds(value)
     if seconds > _LONGEST_RESPONSE_SECONDS:
         raise BadInput(
-            f"{value!r} is {seconds:g} s, and no caller waits that long.", hint="Write the unit: 300ms, or 1.5s."
+            f"{value!r} is {format_duration(seconds)}, and no caller waits that long.",
+            hint="Write the unit: 300ms, or 1.5s.",
         )
     return seconds
 

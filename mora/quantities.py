@@ -1,4 +1,4 @@
-"""Kubernetes quantities, spans and shares: text at the doors, integers and timedeltas inside.
+"""Kubernetes quantities, spans, moments and shares: text at the doors, integers, timedeltas and datetimes inside.
 
 CPU is int millicores, memory is int bytes. Amounts that are asked for are rounded up, never down: half a millicore
 missing is a throttled service, half a mebibyte missing is an OOM kill.
@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import math
 import re
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import ROUND_CEILING, Decimal
+from typing import Literal
 
 from mora.errors import BadInput
 
@@ -46,6 +47,8 @@ _SPAN_UNITS: dict[str, timedelta] = {
     "d": timedelta(days=1),
     "w": timedelta(weeks=1),
 }
+# From two days on a span is written in days: people say 24h and 36h, but 2d and 14d.
+_FROM_DAYS = timedelta(days=2)
 _SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)", re.ASCII)
 
 
@@ -151,20 +154,58 @@ def parse_duration(text: str) -> timedelta:
     return total
 
 
-def format_duration(span: timedelta) -> str:
-    """A span as parse_duration reads it, rounded to whole milliseconds; days are its largest unit.
+def format_duration(span: timedelta | float, *, about: bool = False) -> str:
+    """A span as kubectl and Prometheus write it, to whole milliseconds; parse_duration reads it back.
 
-    >>> [format_duration(timedelta(seconds=seconds)) for seconds in (0.3, 90, 5400, 86400 * 14)]
-    ['300ms', '1m30s', '1h30m', '14d']
+    span: at least 0; a plain number is of seconds. about: in its largest unit with one decimal, for what was measured
+    or estimated. A day is 24h; from two days on, days are counted.
+
+    >>> [format_duration(seconds) for seconds in (0, 0.3, 1.5, 90, 5400, 86400, 86400 * 14)]
+    ['0s', '300ms', '1.5s', '1m30s', '1h30m', '24h', '14d']
+    >>> [format_duration(seconds, about=True) for seconds in (0.2138, 20.4, 2310, 9000, 86400 * 3.07)]
+    ['214ms', '20.4s', '38.5m', '2.5h', '3.1d']
     """
-    left_ms = round(span / timedelta(milliseconds=1))
-    if left_ms <= 0:
-        raise BadInput(f"A span of time must be at least 1ms, not {span}.")
+    span = span if isinstance(span, timedelta) else timedelta(seconds=span)
+    if span < timedelta():
+        raise BadInput(f"A span of time must be at least 0s, not {span}.")
+    has_days = span >= _FROM_DAYS
+    if about and span >= _SPAN_UNITS["s"]:
+        unit = "d" if has_days else next(unit for unit in ("h", "m", "s") if span >= _SPAN_UNITS[unit])
+        return f"{span / _SPAN_UNITS[unit]:.1f}".removesuffix(".0") + unit
+    left_ms = round(span / _SPAN_UNITS["ms"])
+    if left_ms < 1000:
+        return f"{left_ms}ms" if left_ms else "0s"
     text = ""
-    for unit, unit_ms in (("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1000), ("ms", 1)):
-        count, left_ms = divmod(left_ms, unit_ms)
+    for unit in ("d", "h", "m") if has_days else ("h", "m"):
+        count, left_ms = divmod(left_ms, _SPAN_UNITS[unit] // _SPAN_UNITS["ms"])
         text += f"{count}{unit}" if count else ""
-    return text
+    return text + (f"{left_ms / 1000:.3f}".rstrip("0").rstrip(".") + "s" if left_ms else "")
+
+
+Precision = Literal["minutes", "seconds", "milliseconds", "microseconds", "shortest"]
+"""How fine a moment is written; "shortest" has as many digits of the second as there are."""
+
+
+def format_moment(at: datetime, precision: Precision = "minutes") -> str:
+    """A moment in UTC: to the minute for a person, finer ones in ISO 8601 for programs. What is finer is cut off.
+
+    >>> at = datetime(2026, 11, 21, 5, 0, 7, 250000, tzinfo=UTC)
+    >>> format_moment(at), format_moment(at, "seconds"), format_moment(at, "microseconds")
+    ('2026-11-21 05:00 UTC', '2026-11-21T05:00:07Z', '2026-11-21T05:00:07.250000Z')
+    >>> format_moment(at, "milliseconds"), format_moment(at, "shortest")
+    ('2026-11-21T05:00:07.250Z', '2026-11-21T05:00:07.25Z')
+    """
+    at = at.astimezone(UTC)
+    if precision == "minutes":
+        return f"{at:%Y-%m-%d %H:%M} UTC"
+    digits = f".{at.microsecond:06d}"
+    if precision == "seconds":
+        digits = ""
+    elif precision == "milliseconds":
+        digits = digits[:4]
+    elif precision == "shortest":
+        digits = digits.rstrip("0").rstrip(".")
+    return f"{at:%Y-%m-%dT%H:%M:%S}{digits}Z"
 
 
 def parse_ratio(text: str) -> float:

@@ -23,7 +23,7 @@ from mora.domain import Load, Reason, Slo, Target
 from mora.errors import BadInput, NotEnoughData
 from mora.extras import require
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import MIB
+from mora.quantities import MIB, format_duration
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -321,7 +321,7 @@ class LoadResponse:
         if latency is None or errors is None:
             return f"{_users(load.users / replicas)} users per pod were never driven"
         if latency > slo.p95_seconds:
-            return f"p95 {_seconds(latency)} is over {_seconds(slo.p95_seconds)}"
+            return f"p95 {format_duration(latency)} is over {format_duration(slo.p95_seconds)}"
         if errors > slo.error_ratio:
             return f"{errors:.2%} errors are over {slo.error_ratio:.2%}"
         utilisation = self._answered("utilisation", load, replicas)
@@ -343,7 +343,7 @@ class LoadResponse:
         worst = max(failed, key=lambda cell: cell.replicas)
         return (
             f"{worst.replicas} replicas were measured to fail at {worst.users} users "
-            f"(p95 {_seconds(worst.latency_p95_seconds)}, {worst.error_ratio:.2%} errors)"
+            f"(p95 {format_duration(worst.latency_p95_seconds)}, {worst.error_ratio:.2%} errors)"
         )
 
     def _why(self, load: Load, replicas: int, slo: Slo, misses: Sequence[str], min_replicas: int) -> tuple[Reason, ...]:
@@ -355,7 +355,7 @@ class LoadResponse:
         reasons = [
             Reason(
                 "replicas-keep-slo",
-                f"{load.users} users of {load.scenario} on {replicas}: p95 {_seconds(latency)}, "
+                f"{load.users} users of {load.scenario} on {replicas}: p95 {format_duration(latency)}, "
                 f"{errors:.2%} errors{use}; asked: {_slo(slo)}{fewer}",
             )
         ]
@@ -593,12 +593,8 @@ def _counts(least: int, most: int) -> str:
     return f"{least} to {most} replicas" if most > least else f"{most} replica{'' if most == 1 else 's'}"
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds * 1000:.0f} ms" if seconds < 10 else f"{seconds:.3g} s"
-
-
 def _slo(slo: Slo) -> str:
-    return f"p95 {_seconds(slo.p95_seconds)}, {slo.error_ratio:.2%} errors"
+    return f"p95 {format_duration(slo.p95_seconds)}, {slo.error_ratio:.2%} errors"
 
 
 def _amount(target: Target, value: float) -> str:

@@ -296,7 +296,7 @@ def test_replicas_are_as_sure_as_what_was_tested(model: ServiceModel, data: Data
     stricter = model.demand(data[0], users=20, scenario="checkout", slo=Slo(p95_seconds=0.25)).replicas
     assert stricter is not None
     assert stricter.reasons[-1].code == "confidence-in-other-slo"
-    assert "p95 300 ms" in stricter.reasons[-1].text
+    assert "p95 300ms" in stricter.reasons[-1].text
     tighter = model.demand(data[0], users=20, scenario="checkout", target_utilisation=0.9).replicas
     assert tighter is not None
     assert "target utilisation of 70%, not of 90%" in tighter.reasons[-1].text
@@ -497,7 +497,7 @@ def test_what_comes_later_changes_nothing_that_was_learnt_before(watched: tuple[
 
 
 def test_a_short_history_says_how_long_it_must_be() -> None:
-    with pytest.raises(NotEnoughData, match=r"3 holds of 1 h are needed, there are 2\.0") as caught:
+    with pytest.raises(NotEnoughData, match=r"3 holds of 1h are needed, there are 2\.0") as caught:
         train(fakes.observed(days=2 / 24), {}, fakes.WORKLOAD)
     assert "mora collect --history" in str(caught.value)
 
@@ -507,7 +507,7 @@ def test_two_days_teach_of_hours_and_say_that_they_teach_nothing_of_days() -> No
     history = fakes.observed(days=2)
     short = train(history, {}, fakes.WORKLOAD, settings=QUICK)
     assert list(short.windows) == [3600]
-    assert "of 24 h ahead nothing is learnt" in next(r.text for r in short.reasons if r.code == "hold-not-learnt")
+    assert "of 24h ahead nothing is learnt" in next(r.text for r in short.reasons if r.code == "hold-not-learnt")
     # A day can be asked for all the same: the bound leans on what is there, and on what other services' kept.
     assert short.demand(history).cpu is not None
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 
 import pytest
@@ -16,6 +16,8 @@ from mora.errors import BadInput
 MILLICORES = st.integers(0, 10**7)
 BYTES = st.integers(0, 2**55)
 USE = st.floats(0, 1e12, allow_nan=False)
+# Hypothesis takes bounds without a zone.
+_YEARS = (datetime(1000, 1, 2), datetime(9999, 12, 30))  # noqa: DTZ001
 
 
 @given(MILLICORES)
@@ -126,6 +128,39 @@ def test_a_negative_amount_is_not_printed() -> None:
     for text_of in (q.format_cpu, q.format_memory):
         with pytest.raises(BadInput, match="at least 0"):
             text_of(-1)
+
+
+@given(st.integers(1, 10**11))
+def test_a_span_is_written_alike_from_seconds_and_from_a_timedelta(milliseconds: int) -> None:
+    assert q.format_duration(milliseconds / 1000) == q.format_duration(timedelta(milliseconds=milliseconds))
+
+
+def test_a_span_is_written_as_people_ask_for_it() -> None:
+    spans = (30, 62, 5400, 3600, 86_400, 129_600, 172_800, 14 * 86_400)
+    assert [q.format_duration(s) for s in spans] == ["30s", "1m2s", "1h30m", "1h", "24h", "36h", "2d", "14d"]
+
+
+@given(st.floats(0, 1e9))
+def test_an_estimated_span_is_off_by_less_than_its_last_digit(seconds: float) -> None:
+    text = q.format_duration(seconds, about=True)
+    if text != "0s":
+        unit_seconds = {"ms": 0.001, "s": 1, "m": 60, "h": 3600, "d": 86_400}[text.lstrip("0123456789.")]
+        assert abs(q.parse_duration(text).total_seconds() - seconds) <= 0.06 * unit_seconds + 0.0005
+
+
+def test_a_negative_span_is_not_written() -> None:
+    with pytest.raises(BadInput, match="at least 0s"):
+        q.format_duration(-1)
+
+
+@given(
+    st.datetimes(_YEARS[0], _YEARS[1], timezones=st.timezones()),
+    st.sampled_from(["microseconds", "shortest"]),
+)
+def test_a_moment_survives_its_text_in_utc(at: datetime, precision: q.Precision) -> None:
+    text = q.format_moment(at, precision)
+    assert text.endswith("Z")
+    assert datetime.fromisoformat(text) == at.astimezone(UTC)
 
 
 @given(st.integers(1, 10**11))

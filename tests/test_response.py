@@ -319,8 +319,8 @@ def test_the_fewest_replicas_that_keep_the_slo_are_chosen_and_the_next_fewer_is_
     choice = fit(*grid()).choose_replicas(Load("browsing", 40), SLO)
     assert choice.replicas == 2
     assert choice.reasons[0].text == (
-        "40 users of browsing on 2: p95 200 ms, 0.00% errors; asked: p95 300 ms, 1.00% errors; "
-        "with 1: p95 1500 ms is over 300 ms"
+        "40 users of browsing on 2: p95 200ms, 0.00% errors; asked: p95 300ms, 1.00% errors; "
+        "with 1: p95 1.5s is over 300ms"
     )
 
 
@@ -365,7 +365,7 @@ def test_a_count_that_was_measured_to_fail_is_not_chosen_although_the_curve_woul
     response = fit(*runs)
     choice = response.choose_replicas(Load("browsing", 40), SLO)
     assert choice.replicas == 3
-    assert "2 replicas were measured to fail at 40 users (p95 350 ms, 0.00% errors)" in choice.reasons[0].text
+    assert "2 replicas were measured to fail at 40 users (p95 350ms, 0.00% errors)" in choice.reasons[0].text
     assert response.choose_replicas(Load("browsing", 20), SLO).replicas == 1
 
 
@@ -384,7 +384,7 @@ def test_where_no_count_keeps_the_slo_there_is_no_number_but_the_figures() -> No
     choice = fit(*grid()).choose_replicas(Load("browsing", 40), Slo(0.01, 0.01))
     assert choice.replicas is None
     assert choice.reasons[0].code == "no-replicas-keep-slo"
-    words = "1 to 6 replicas cannot keep p95 10 ms, 1.00% errors; at 6: p95 50 ms is over 10 ms"
+    words = "1 to 6 replicas cannot keep p95 10ms, 1.00% errors; at 6: p95 50ms is over 10ms"
     assert words in choice.reasons[0].text
 
 

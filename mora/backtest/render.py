@@ -17,7 +17,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
-from datetime import timedelta
 
 from mora.backtest.policy import RESOURCES, Resource
 from mora.backtest.run import Backtest
@@ -43,8 +42,8 @@ def render_json(backtest: Backtest) -> str:
     settings = backtest.settings
     document = {
         "schema_version": SCHEMA_VERSION,
-        "hold": horizon_text(settings.horizon_seconds),
-        "warmup": span_text(settings.warmup_seconds),
+        "hold": format_duration(settings.horizon_seconds),
+        "warmup": format_duration(settings.warmup_seconds),
         "series": len(backtest.series),
         "left_out": dict(backtest.left_out),
         "results": {
@@ -75,8 +74,8 @@ def render_table(backtest: Backtest) -> str:
             continue
         scored = max(scores[resource].series for scores in backtest.scores.values() if resource in scores)
         title = (
-            f"{WORDS[resource]}: {scored} series, hold {horizon_text(settings.horizon_seconds)}, "
-            f"warm-up {span_text(settings.warmup_seconds)}"
+            f"{WORDS[resource]}: {scored} series, hold {format_duration(settings.horizon_seconds)}, "
+            f"warm-up {format_duration(settings.warmup_seconds)}"
         )
         if backtest.left_out[resource]:
             title += f"; {backtest.left_out[resource]} left out, without use or too short"
@@ -118,24 +117,6 @@ def against_peers(backtest: Backtest, resource: Resource, score: Score) -> float
         return score.reserved_per_used / scored["krr"].reserved_per_used if "krr" in scored else None
     least = min((peer.cost for peer in scored.values()), default=1.0) - 1
     return (score.cost - 1) / least if least > 0 else None
-
-
-def horizon_text(seconds: int) -> str:
-    """A hold in hours where it is whole hours: a day is 24h.
-
-    >>> horizon_text(86400), horizon_text(3600), horizon_text(1800)
-    ('24h', '1h', '30m')
-    """
-    return f"{seconds // 3600}h" if seconds % 3600 == 0 else span_text(seconds)
-
-
-def span_text(seconds: int) -> str:
-    """A span as the command line takes it; "0s" for none.
-
-    >>> span_text(7 * 86400), span_text(0)
-    ('7d', '0s')
-    """
-    return format_duration(timedelta(seconds=seconds)) if seconds else "0s"
 
 
 RENDERERS: Mapping[str, Callable[[Backtest], str]] = {"table": render_table, "json": render_json, "csv": render_csv}

@@ -16,11 +16,11 @@ from html import escape
 import numpy as np
 
 from mora.backtest.policy import RESOURCES, Floats, Resource, Series
-from mora.backtest.render import FOOT, HEADINGS, LAST_HEADING, WORDS, horizon_text, span_text, table_rows
+from mora.backtest.render import FOOT, HEADINGS, LAST_HEADING, WORDS, table_rows
 from mora.backtest.run import Backtest
 from mora.backtest.scoring import Score, score_series, scored_samples
 from mora.errors import BadInput
-from mora.quantities import readable_bytes
+from mora.quantities import format_duration, readable_bytes
 
 # Series that are drawn where none are named, and the most that are.
 DRAWN, MOST_DRAWN = 6, 24
@@ -64,7 +64,7 @@ def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) 
     resources: list[Resource] = [r for r in RESOURCES if any(r in scores for scores in backtest.scores.values())]
     head = (
         f"{len(backtest.series)} series of {source}; each number stays in force for "
-        f"{horizon_text(settings.horizon_seconds)}, the first after {span_text(settings.warmup_seconds)}."
+        f"{format_duration(settings.horizon_seconds)}, the first after {format_duration(settings.warmup_seconds)}."
     )
     sections = [_section(backtest, resource) for resource in resources]
     charts = "".join(

@@ -14,7 +14,6 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from functools import cache
 from pathlib import Path
 
@@ -181,7 +180,9 @@ def run(
         _put(found, task, answers)
         done += task.weight
         left_seconds = (clock() - started) * (total - done) / done
-        reporter.advance("backtest", done, total, f"{task.name} {task.resource}, {_left(left_seconds)}")
+        reporter.advance(
+            "backtest", done, total, f"{task.name} {task.resource}, {format_duration(left_seconds, about=True)} left"
+        )
     return _scored(series, settings, resources, decisions, found)
 
 
@@ -254,34 +255,19 @@ def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
     coarse = [one for one in series if one.step_seconds > decisions.horizon_seconds]
     if coarse:
         raise BadInput(
-            f"A hold of {_span(decisions.horizon_seconds)} is shorter than the step of series {coarse[0].id!r}, "
-            f"{_span(coarse[0].step_seconds)}.",
-            hint=f"Give --hold {_span(coarse[0].step_seconds)} or more.",
+            f"A hold of {format_duration(decisions.horizon_seconds)} is shorter than the step of series "
+            f"{coarse[0].id!r}, {format_duration(coarse[0].step_seconds)}.",
+            hint=f"Give --hold {format_duration(coarse[0].step_seconds)} or more.",
         )
     if any(len(at) for at in decisions.at):
         return
     longest = max((one.sample_count * one.step_seconds for one in series), default=0)
     raise NotEnoughData(
-        f"No series outlasts the warm-up of {_span(decisions.warmup_seconds)} by a hold of "
-        f"{_span(decisions.horizon_seconds)}: the longest is {_span(longest)}.",
-        hint=f"Give a shorter --warmup or --hold, e.g. --warmup {_span(_whole_minutes(longest / 3))} "
-        f"--hold {_span(min(decisions.horizon_seconds, _whole_minutes(longest / 6)))}.",
+        f"No series outlasts the warm-up of {format_duration(decisions.warmup_seconds)} by a hold of "
+        f"{format_duration(decisions.horizon_seconds)}: the longest is {format_duration(longest)}.",
+        hint=f"Give a shorter --warmup or --hold, e.g. --warmup {format_duration(_whole_minutes(longest / 3))} "
+        f"--hold {format_duration(min(decisions.horizon_seconds, _whole_minutes(longest / 6)))}.",
     )
-
-
-def _span(seconds: int) -> str:
-    return format_duration(timedelta(seconds=seconds)) if seconds else "0s"
-
-
-def _left(seconds: float) -> str:
-    """How long it may still take, in words.
-
-    >>> _left(20), _left(300), _left(9000)
-    ('20 s left', '5 min left', '2.5 h left')
-    """
-    if seconds < 90:
-        return f"{seconds:.0f} s left"
-    return f"{seconds / 60:.0f} min left" if seconds < 5400 else f"{seconds / 3600:.1f} h left"
 
 
 def _whole_minutes(seconds: float) -> int:

@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from mora.cli.common import progress, say
+from mora.quantities import format_duration
 
 if TYPE_CHECKING:
-    from datetime import timedelta
-
     from mora.config import Settings
     from mora.domain import Workload
     from mora.pipeline import Place
@@ -21,7 +20,7 @@ def preview(source: MetricSource, workloads: Sequence[Workload], settings: Setti
     from mora.harness.plan import Plan
 
     preview = dry_run(Plan.load(settings.plan), source, workloads)
-    print(f"{len(preview.cells)} experiments, about {_minutes(preview.duration)}, in this order:")
+    print(f"{len(preview.cells)} experiments, about {format_duration(preview.duration, about=True)}, in this order:")
     for number, cell in enumerate(preview.cells, start=1):
         print(f"{number:4d}  {cell}")
     for service, queries in preview.queries.items():
@@ -46,14 +45,3 @@ def print_queries(service: str, queries: Mapping[str, str]) -> None:
     print(f"\nQueries for {service}:")
     for name, text in queries.items():
         print(f"  {name}\n    {text}")
-
-
-def _minutes(span: timedelta) -> str:
-    seconds = span.total_seconds()
-    return (
-        f"{seconds:.0f} s"
-        if seconds < 120
-        else f"{seconds / 60:.0f} min"
-        if seconds < 7200
-        else f"{seconds / 3600:.1f} h"
-    )

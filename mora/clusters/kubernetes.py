@@ -28,7 +28,7 @@ from mora.clusters.objects import (
 )
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Workload
 from mora.errors import ClusterError
-from mora.quantities import format_cpu, format_memory
+from mora.quantities import format_cpu, format_duration, format_memory, format_moment
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
@@ -135,7 +135,7 @@ class KubernetesCluster:
             self._patch(workload, {"spec": {"replicas": allocation.replicas}}, "/scale", content_type=MERGE)
 
     def restart(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
-        now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+        now = format_moment(datetime.now(UTC), "seconds")
         for workload in workloads:
             self._patch(workload, {"spec": {"template": {"metadata": {"annotations": {_RESTARTED_AT: now}}}}})
         self.wait_ready(workloads, timeout)
@@ -151,7 +151,7 @@ class KubernetesCluster:
                 return
             if time.monotonic() >= deadline:
                 raise ClusterError(
-                    f"Not ready after {timeout.total_seconds():g} s: "
+                    f"Not ready after {format_duration(timeout)}: "
                     + "; ".join(f"{named(workload)} has {report}" for workload, report in pending)
                     + ".",
                     hint=self._complaints([workload for workload, _ in pending]),

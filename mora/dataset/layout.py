@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -84,9 +83,3 @@ def experiment_files(folder: Path) -> list[Path]:
     """Sorted by experiment id, which is the file's stem."""
     files = (path for path in folder.glob("*.csv") if not path.name.endswith(".containers.csv"))
     return sorted(files, key=lambda path: path.stem)
-
-
-def time_text(time: datetime) -> str:
-    """ISO-8601 in UTC with Z, with as few digits of the second as there are."""
-    text = time.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
-    return f"{text}.{time.microsecond:06d}".rstrip("0") + "Z" if time.microsecond else f"{text}Z"

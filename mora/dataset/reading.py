@@ -22,7 +22,6 @@ from mora.dataset.layout import (
     experiment_files,
     list_services,
     service_folder,
-    time_text,
 )
 from mora.errors import BadDataset, NotEnoughData
 from mora.metrics import (
@@ -30,6 +29,7 @@ from mora.metrics import (
     CORE_COLUMNS,
     EXTRA_COLUMNS,
 )
+from mora.quantities import format_moment
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _ODD_NUMBER = frozenset("_nN \t")
@@ -244,7 +244,8 @@ def _check_one_experiment(path: Path, columns: Columns) -> None:
     for line, (before, after) in enumerate(pairwise(columns["timestamp"]), start=3):
         if after <= before:
             raise BadDataset(
-                f"{path}, line {line}: rows out of order: {time_text(after)} follows {time_text(before)}.",
+                f"{path}, line {line}: rows out of order: {format_moment(after, 'shortest')} follows "
+                f"{format_moment(before, 'shortest')}.",
                 hint="Sort the rows by time; where a run was appended twice, keep one of the two.",
             )
 

@@ -16,7 +16,6 @@ from mora.dataset.layout import (
     SCHEMA_VERSION,
     WHOLE_COLUMNS,
     service_folder,
-    time_text,
 )
 from mora.dataset.reading import parse_columns
 from mora.domain import Resources
@@ -28,7 +27,7 @@ from mora.metrics import (
     EXTRA_COLUMNS,
     METRIC_COLUMNS,
 )
-from mora.quantities import bytes_up, cores_to_millicores
+from mora.quantities import bytes_up, cores_to_millicores, format_moment
 
 
 def unify(
@@ -124,7 +123,7 @@ def _csv_text(frame: pd.DataFrame, columns: Sequence[str]) -> str:
 
 def _column_texts(column: str, values: pd.Series[Any]) -> list[str]:
     if column == "timestamp":
-        return [time_text(time) for time in values]
+        return [format_moment(time, "shortest") for time in values]
     if column in ("experiment_id", "service", "scenario", "container"):
         return [str(value) for value in values]
     digits = ".0f" if column in WHOLE_COLUMNS else ".9g"

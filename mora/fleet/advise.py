@@ -34,7 +34,7 @@ from mora.fleet.need import JOB_KINDS, Need, need_of, with_model
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
 from mora.policies import PolicySettings, Surroundings, recommend, size
-from mora.quantities import format_duration
+from mora.quantities import format_duration, format_moment
 
 _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 # What has not been seen for a day is gone or stands at no replicas; what it needs now nobody saw.
@@ -306,7 +306,7 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
     if start - window.start > max(window.step, timedelta(hours=1)) and not is_job:
         yield Reason("window-short", _short_window(window, start, end))
     if window.end - end > _GONE_AFTER and not is_job:
-        text = f"last seen {end:%Y-%m-%d %H:%M} UTC: what it needs since then nobody saw"
+        text = f"last seen {format_moment(end)}: what it needs since then nobody saw"
         yield Reason("last-seen", text)
 
 
@@ -326,17 +326,6 @@ def _short_window(window: Window, start: datetime, end: datetime) -> str:
     # A sample tells of the step before it: a single one is a step of history.
     asked, there = window.end - window.start, end - start + window.step
     return (
-        f"history from {start:%Y-%m-%d %H:%M} UTC on, {_days(there)} of the {_days(asked)} asked for: it is younger, "
-        "or Prometheus keeps no more (retention)"
+        f"history from {format_moment(start)} on, {format_duration(there, about=True)} of the {format_duration(asked)} "
+        "asked for: it is younger, or Prometheus keeps no more (retention)"
     )
-
-
-def _days(span: timedelta) -> str:
-    """A span in days with one decimal, or as it is written where it is shorter.
-
-    >>> _days(timedelta(days=2, hours=12)), _days(timedelta(hours=6))
-    ('2.5 days', '6h')
-    """
-    if span < timedelta(days=1):
-        return format_duration(timedelta(seconds=round(span / timedelta(seconds=1))))
-    return f"{span / timedelta(days=1):.1f}".removesuffix(".0") + " days"

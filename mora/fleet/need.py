@@ -20,7 +20,6 @@ from mora.features import six_digits
 from mora.fleet.batch import Said
 from mora.fleet.evidence import Floats, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
-from mora.model.observed_demand import words_of
 from mora.quantities import format_duration, readable_bytes, readable_cores
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
 
@@ -136,7 +135,10 @@ def _bound_reason(said: Said, target: Target, horizon: timedelta) -> Reason:
         if said.windows
         else "less than one"
     )
-    text = f"bound {_readable(target, said.amount)} for the next {words_of(horizon)} ({promise}), learnt from {past}"
+    text = (
+        f"bound {_readable(target, said.amount)} for the next {format_duration(horizon)} ({promise}), "
+        f"learnt from {past}"
+    )
     return Reason("bound", text)
 
 
@@ -147,8 +149,8 @@ def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
     if span >= _NEARLY * LEAST_SPAN and len(known) >= LEAST_SAMPLES:
         return None
     text = (
-        f"{target.value}: {len(known)} samples over {_words(span)} are too few for a number: "
-        f"{_words(LEAST_SPAN)} and {LEAST_SAMPLES} samples are the least"
+        f"{target.value}: {len(known)} samples over {format_duration(span, about=True)} are too few for a number: "
+        f"{format_duration(LEAST_SPAN)} and {LEAST_SAMPLES} samples are the least"
     )
     return Reason("too-little-data", text)
 
@@ -354,16 +356,3 @@ def _most(*values: float | None) -> float | None:
 
 def _readable(target: Target, use: float) -> str:
     return readable_cores(use) if target is Target.CPU else readable_bytes(use)
-
-
-def _words(span: timedelta) -> str:
-    """A span as a person says it, in its largest unit with one decimal.
-
-    >>> _words(timedelta(days=3, hours=2)), _words(timedelta(hours=5)), _words(timedelta(minutes=50))
-    ('3.1 days', '5 h', '50 min')
-    """
-    for unit, name in ((timedelta(days=1), "day"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "min")):
-        if span >= unit:
-            count = f"{span / unit:.1f}".removesuffix(".0")
-            return f"{count} {name}{'s' if name == 'day' and count != '1' else ''}"
-    return format_duration(span)

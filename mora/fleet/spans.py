@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mora.domain import Window
 from mora.errors import BadInput
+from mora.quantities import format_moment
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,14 +23,14 @@ class Span:
 
     def __str__(self) -> str:
         """As people write it, in UTC."""
-        return f"{self.start.astimezone(UTC):%Y-%m-%d %H:%M} to {self.end.astimezone(UTC):%Y-%m-%d %H:%M} UTC"
+        return f"{format_moment(self.start)} to {format_moment(self.end)}"
 
 
 def parse_span(text: str) -> Span:
     """START/END in ISO 8601; without a zone they are UTC.
 
     >>> str(parse_span("2026-11-01T00:00/2026-11-01T06:00+01:00"))
-    '2026-11-01 00:00 to 2026-11-01 05:00 UTC'
+    '2026-11-01 00:00 UTC to 2026-11-01 05:00 UTC'
     """
     parts = text.split("/")
     try:

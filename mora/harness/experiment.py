@@ -35,6 +35,7 @@ from mora.harness.restore import (
     refuse_unrestored,
     remember,
 )
+from mora.quantities import format_duration, format_moment
 from mora.seams import Cluster, MetricSource, Reporter, Silent
 
 # Locust's record of the last second is written a few milliseconds after it.
@@ -279,7 +280,7 @@ class _Runner:
         originals = self.ledger.run.original_replicas
         if self.place is None:
             return {workload: originals[workload.name] for workload in self.targets}
-        run_id, written = self.ledger.run.run_id, f"{self.clock.now():%Y-%m-%dT%H:%M:%SZ}"
+        run_id, written = self.ledger.run.run_id, format_moment(self.clock.now(), "seconds")
         now = RestorePoint(run_id, written, self.place, look(self.cluster, self.targets))
         point = remember(self.data_dir, now)
         return {original.workload: original.replicas for original in point.targets}
@@ -432,12 +433,13 @@ class _Runner:
         rate_window, lag_seconds = observation.rate_window, measured.record.lag_seconds(measured.window.end)
         if rate_window is not None and rate_window > self.plan.settle:
             warnings.append(
-                f"The first rates reach back into the ramp: the rate window is {rate_window.total_seconds():g} s, "
-                f"the plan settles for {self.plan.settle.total_seconds():g} s."
+                f"The first rates reach back into the ramp: the rate window is {format_duration(rate_window)}, "
+                f"the plan settles for {format_duration(self.plan.settle)}."
             )
         if lag_seconds > _MAX_LAG_SECONDS:
             warnings.append(
-                f"Locust's record ends {lag_seconds:.0f} s before the window: the machine was too busy to drive it."
+                f"Locust's record ends {format_duration(lag_seconds, about=True)} before the window: "
+                "the machine was too busy to drive it."
             )
         return warnings
 
@@ -448,9 +450,11 @@ class _Runner:
         expected = experiment_duration(self.plan).total_seconds()
         each = sum(self.seconds) / len(self.seconds) if self.seconds else expected
         current = min((self.clock.now() - began).total_seconds() / each, 1.0)
-        minutes = math.ceil((self.left - current) * each / 60)
+        left = 60 * math.ceil((self.left - current) * each / 60)
         total = len(self.plan.cells) * self.plan.repeats
-        self.reporter.advance("collect", total - self.left + current, total, f"{cell}: {note}, {minutes} min left")
+        self.reporter.advance(
+            "collect", total - self.left + current, total, f"{cell}: {note}, {format_duration(left, about=True)} left"
+        )
 
 
 def observation_card(observation: Observation, frame: pd.DataFrame, quality: Quality, window: Window) -> dict[str, Any]:
@@ -473,8 +477,8 @@ def observation_card(observation: Observation, frame: pd.DataFrame, quality: Qua
         "order": None,
         "seed": None,
         "window": {
-            "start": f"{window.start:%Y-%m-%dT%H:%M:%SZ}",
-            "end": f"{window.end:%Y-%m-%dT%H:%M:%SZ}",
+            "start": format_moment(window.start, "seconds"),
+            "end": format_moment(window.end, "seconds"),
             "step_seconds": window.step.total_seconds(),
         },
         "rate_window_seconds": observation.rate_window.total_seconds() if observation.rate_window else None,

@@ -16,6 +16,7 @@ from mora.errors import BadDataset, NotEnoughData, SourceUnavailable
 from mora.harness.experiment import observation_card
 from mora.harness.ledger import locked
 from mora.metrics import OBSERVED_SCENARIO
+from mora.quantities import format_duration, format_moment
 from mora.seams import MetricSource, Reporter, Silent
 
 # Whether a workload was there at all; restarts, for one, are answered with 0 where nothing ran.
@@ -60,7 +61,7 @@ def collect_history(
             if known is not None:
                 found[workload] = observation, known
             elif before is not None:
-                say(f"{workload.name}: nothing is known of it since {_moment(before.end)}.")
+                say(f"{workload.name}: nothing is known of it since {format_moment(before.end)}.")
             else:
                 empty.append(workload)
         if empty:
@@ -96,34 +97,32 @@ def _window_after(
     """The part of a window that lies behind what was collected before; None where there is nothing new."""
     if before is None:
         return window
-    name, step = workload.name, window.step.total_seconds()
+    name = workload.name
     if before.step != window.step:
         raise BadDataset(
-            f"{name} was collected every {before.step.total_seconds():g} s before, and would be every {step:g} s now.",
-            hint=f"Go on with --step {before.step.total_seconds():g}s, or collect into another folder with --data.",
+            f"{name} was collected every {format_duration(before.step)} before, and would be "
+            f"every {format_duration(window.step)} now.",
+            hint=f"Go on with --step {format_duration(before.step)}, or collect into another folder with --data.",
         )
     if window.start < before.start:
         say(
-            f"{name}: what lies before {_moment(before.start)} is not read; collect it into another folder with --data."
+            f"{name}: what lies before {format_moment(before.start)} is not read; "
+            "collect it into another folder with --data."
         )
     if window.start > before.end + window.step:
         say(
-            f"{name}: the time from {_moment(before.end)} to {_moment(window.start)} was never collected and stays a "
-            "gap; a longer --history reads what Prometheus still holds of it."
+            f"{name}: the time from {format_moment(before.end)} to {format_moment(window.start)} was never collected "
+            "and stays a gap; a longer --history reads what Prometheus still holds of it."
         )
         return window
     # The files share one grid, whatever the seconds at which they were asked for.
     done = (before.end - window.start) // window.step
     start = window.start + (done + 1) * window.step
     if start > window.end:
-        say(f"{name}: nothing is new since {_moment(before.end)}.")
+        say(f"{name}: nothing is new since {format_moment(before.end)}.")
         return None
-    say(f"{name}: goes on after {_moment(before.end)}.")
+    say(f"{name}: goes on after {format_moment(before.end)}.")
     return Window(start, window.end, window.step)
-
-
-def _moment(at: datetime) -> str:
-    return f"{at:%Y-%m-%d %H:%M} UTC"
 
 
 def _known_window(metrics: pd.DataFrame, window: Window) -> Window | None:
@@ -142,7 +141,7 @@ def _no_history(source: MetricSource, empty: Sequence[Workload], window: Window)
         known = "it does not say"
     return NotEnoughData(
         f"Nothing is known of {', '.join(workload.name for workload in empty)} in namespace {namespace!r} between "
-        f"{window.start:%Y-%m-%d %H:%M} and {window.end:%Y-%m-%d %H:%M} UTC.",
+        f"{format_moment(window.start)} and {format_moment(window.end)}.",
         hint=f"Services with metrics there: {known}.",
     )
 
@@ -161,8 +160,8 @@ def _write(observation: Observation, window: Window, data_dir: Path) -> Path:
     asked = observation.window
     if (window.start, window.end) != (asked.start, asked.end):
         card["warnings"].append(
-            f"Asked for {asked.start:%Y-%m-%dT%H:%M:%SZ} to {asked.end:%Y-%m-%dT%H:%M:%SZ}; "
-            f"known from {window.start:%Y-%m-%dT%H:%M:%SZ} to {window.end:%Y-%m-%dT%H:%M:%SZ}."
+            f"Asked for {format_moment(asked.start)} to {format_moment(asked.end)}; "
+            f"known from {format_moment(window.start)} to {format_moment(window.end)}."
         )
     containers = observation.containers
     if len(containers):

@@ -23,6 +23,7 @@ from mora.domain import Workload
 from mora.errors import BadInput, MoraError
 from mora.files import json_text, write_files
 from mora.harness.plan import Cell, Plan
+from mora.quantities import format_moment
 
 _SCHEMA_VERSION = 1
 _RUNS = ".runs"
@@ -111,7 +112,7 @@ class Ledger:
                 run_id=f"{plan.name}-{now:%Y%m%dT%H%M%SZ}",
                 plan=plan.name,
                 digest=digest,
-                started=f"{now:%Y-%m-%dT%H:%M:%SZ}",
+                started=format_moment(now, "seconds"),
                 original_replicas=dict(original_replicas),
             )
             ledger = cls(data_dir, run, workloads)

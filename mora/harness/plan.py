@@ -21,7 +21,7 @@ from typing import Any
 from mora.domain import Experiment, check_name
 from mora.errors import BadConfig, BadInput
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import parse_duration, parse_ratio
+from mora.quantities import format_duration, parse_duration, parse_ratio
 
 # Fewer samples have no thirds to compare for steadiness, and nothing to learn from.
 MIN_SAMPLES = 10
@@ -337,7 +337,7 @@ def _check_window(table: _Table, plan: Plan) -> None:
     if plan.sample_count < MIN_SAMPLES:
         raise table.fail(
             "duration",
-            f"{plan.duration.total_seconds():g} s every {plan.sample_interval.total_seconds():g} s are "
+            f"{format_duration(plan.duration)} every {format_duration(plan.sample_interval)} are "
             f"{plan.sample_count} samples; a window needs at least {MIN_SAMPLES}.",
             hint="The models learn from windows of 60 samples and more.",
         )

@@ -18,6 +18,7 @@ from typing import Any
 from mora.domain import Allocation, Resources, Workload
 from mora.errors import ClusterError, MoraError
 from mora.files import json_text, write_files
+from mora.quantities import format_moment
 from mora.seams import Cluster
 
 _SCHEMA_VERSION = 1
@@ -101,7 +102,7 @@ def mark_restored(data_dir: Path, run_id: str, *, now: datetime) -> None:
     """Note that everything stands as it did before the run."""
     path = _path(data_dir, run_id)
     if path.is_file():
-        _write(data_dir, replace(_read(path), restored=f"{now:%Y-%m-%dT%H:%M:%SZ}"))
+        _write(data_dir, replace(_read(path), restored=format_moment(now, "seconds")))
 
 
 def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dry_run: bool = False) -> Iterator[str]:

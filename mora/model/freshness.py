@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mora.domain import Allocation, Container, Reason, Resources
 from mora.errors import StaleAnswer
+from mora.quantities import format_moment
 
 if TYPE_CHECKING:
     from mora.model import ServiceModel
@@ -66,7 +67,7 @@ def check_fresh(
         remarks.append(
             Reason(
                 "stale-data",
-                f"The data ends {age_days} days ago ({last_sample:%Y-%m-%d %H:%M} UTC); use may have moved since.",
+                f"The data ends {age_days} days ago ({format_moment(last_sample)}); use may have moved since.",
             )
         )
     if current is not None and current.main is not None:

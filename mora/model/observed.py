@@ -43,6 +43,7 @@ from mora.fusion import conformal_multiplier
 from mora.model.calibration import Calibration, ValidationWindow, blend, calibrate, weights_of
 from mora.model.report import Said, tabulate
 from mora.model.settings import PRIOR_MULTIPLIER_OBSERVED, TrainSettings
+from mora.quantities import format_duration
 from mora.seams import Reporter
 
 if TYPE_CHECKING:
@@ -159,16 +160,17 @@ def learn(history: History, settings: TrainSettings, reporter: Reporter) -> Obse
         have = known / seconds
         if have < MIN_WINDOWS or history.series.step_seconds > seconds:
             text = (
-                f"of {_hours(seconds)} ahead nothing is learnt: that wants {MIN_WINDOWS} such holds of history, in "
-                f"samples no coarser; there are {have:.1f}, a sample every {history.series.step_seconds} s"
+                f"of {format_duration(seconds)} ahead nothing is learnt: that wants {MIN_WINDOWS} such holds of "
+                f"history, in samples no coarser; there are {have:.1f}, a sample every "
+                f"{format_duration(history.series.step_seconds)}"
             )
             reasons.append(Reason("hold-not-learnt", text))
             continue
         windows[round(seconds)] = _learn_horizon(history, seconds, curves, settings, reporter, reasons)
     if not windows:
         raise NotEnoughData(
-            f"Not enough history to train {history.series.id!r}: {MIN_WINDOWS} holds of {_hours(spans[0])} are needed, "
-            f"there are {known / spans[0]:.1f}.",
+            f"Not enough history to train {history.series.id!r}: {MIN_WINDOWS} holds of "
+            f"{format_duration(spans[0])} are needed, there are {known / spans[0]:.1f}.",
             hint="Collect more with: mora collect --history 14d (or drive experiments: mora collect --plan quick)",
         )
     final = fit_curves(curves.grid, history.targets, seed=settings.seed)
@@ -194,7 +196,7 @@ def _learn_horizon(
     rows = [row for row, _ in roles]
     oldest = grid.start_seconds + first * grid.step_seconds
     said = _said(grid, rows, history.targets, lstm, lambda row: curves.before(_moment(grid, row), oldest))
-    reporter.advance("Held out", 1, 1, f"{_hours(seconds)} ahead")
+    reporter.advance("Held out", 1, 1, f"{format_duration(seconds)} ahead")
     calibrations: dict[Target, Calibration] = {}
     errors: dict[str, Any] = {}
     learnt: dict[Target, Mapping[str, float]] = {}
@@ -207,7 +209,7 @@ def _learn_horizon(
             if truth is not None:
                 tables[role].append((f"{row}", parts, truth))
                 windows.append(_validation_window(history, grid, target, row, role, parts, truth[0]))
-        subject = f"{target.value} over the next {_hours(seconds)}"
+        subject = f"{target.value} over the next {format_duration(seconds)}"
         failed = ("lstm",) if lstm is None else ()
         calibration, chosen = _calibrate(target, windows, settings, subject, failed=failed)
         learning = replace(settings, learn_weights=True)
@@ -345,7 +347,7 @@ def _fit_lstm(
             grid, targets, first=first, second=second, settings=settings.lstm, seed=settings.seed, reporter=reporter
         )
     except NotEnoughData as failure:
-        reasons.append(Reason("lstm-failed", f"{_hours(grid.horizon_seconds)} ahead: {failure.message}"))
+        reasons.append(Reason("lstm-failed", f"{format_duration(grid.horizon_seconds)} ahead: {failure.message}"))
         return None
 
 
@@ -385,12 +387,3 @@ def _bound_costs(
 
 def _moment(grid: HorizonGrid, row: int) -> float:
     return grid.start_seconds + row * grid.step_seconds
-
-
-def _hours(seconds: float) -> str:
-    """A span in hours, or minutes where it is shorter.
-
-    >>> _hours(86400), _hours(900)
-    ('24 h', '15 min')
-    """
-    return f"{seconds / HOUR_SECONDS:g} h" if seconds >= HOUR_SECONDS else f"{seconds / 60:g} min"

@@ -31,6 +31,7 @@ from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import NAIVE
 from mora.model.driven_demand import point_forecast_reason, readable
 from mora.model.observed import History, HorizonModel, history_of
+from mora.quantities import format_duration
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
 
 if TYPE_CHECKING:
@@ -98,12 +99,14 @@ class ObservedAnswer:
             calibration = learnt.calibrations[target]
             parts = learnt.parts(grid, target, self.prophet, len(grid))
             point_forecast = calibration.point_forecast(parts)
-            why = point_forecast_reason(target, point_forecast, parts, calibration, f"the next {words_of(horizon)}")
+            why = point_forecast_reason(
+                target, point_forecast, parts, calibration, f"the next {format_duration(horizon)}"
+            )
             return point_forecast, (why, *calibration.reasons, *_costs_told(target, learnt))
         point_forecast = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
         text = (
-            f"the training learnt no forecast of {words_of(horizon)} (it may have been too short for one, or have "
-            f"named other horizons): the mean of the last {words_of(horizon)} stands in, "
+            f"the training learnt no forecast of {format_duration(horizon)} (it may have been too short for one, or "
+            f"have named other horizons): the mean of the last {format_duration(horizon)} stands in, "
             f"{readable(target, point_forecast)}"
         )
         return point_forecast, (Reason("centre", text),)
@@ -168,33 +171,21 @@ def bound_of(series: Series, target: Target, horizon: timedelta) -> Bound:
         if windows
         else "a past shorter than one hold"
     )
-    text = f"bound {readable(target, amount)} for the next {words_of(horizon)} ({promise}), learnt from {past}"
+    text = f"bound {readable(target, amount)} for the next {format_duration(horizon)} ({promise}), learnt from {past}"
     return Bound(amount, float(found.confidence[0]), windows, Reason("bound", text))
-
-
-def words_of(span: timedelta) -> str:
-    """A span as it is asked for.
-
-    >>> words_of(timedelta(hours=24)), words_of(timedelta(minutes=90)), words_of(timedelta(days=2))
-    ('24 h', '90 min', '48 h')
-    """
-    seconds = span.total_seconds()
-    for unit, name in ((3600, "h"), (60, "min")):
-        if seconds >= unit and seconds % unit == 0:
-            return f"{seconds / unit:g} {name}"
-    return f"{seconds:g} s"
 
 
 def _check_horizon(history: History, horizon: timedelta) -> None:
     step, known = history.series.step_seconds, history.series.step_seconds * history.series.sample_count
     if horizon < timedelta(seconds=step):
         raise BadInput(
-            f"A hold of {words_of(horizon)} is shorter than the {step} s between samples.",
+            f"A hold of {format_duration(horizon)} is shorter than the {format_duration(step)} between samples.",
             hint="Ask for a longer one, like --hold 1h.",
         )
     if known < horizon.total_seconds():
         raise NotEnoughData(
-            f"The history is {known / 3600:.1f} h long, shorter than one hold of {words_of(horizon)}.",
+            f"The history is {format_duration(known, about=True)} long, shorter than one hold of "
+            f"{format_duration(horizon)}.",
             hint="Give a longer history (mora collect --history 14d), or ask for less: --hold 1h.",
         )
 

@@ -12,7 +12,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.table import amount, change
 from mora.outputs.wording import clean, title, untold
-from mora.quantities import format_duration, readable_bytes, readable_cores
+from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
 
 _LABEL_WIDTH = len("memory request")
 
@@ -29,7 +29,7 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     basis = "a trained model" if recommendation.basis == "model" else "the rule for histories: no model is trained"
     digest = f" ({recommendation.model_digest})" if recommendation.model_digest else ""
     lines += _field("sized by", basis + digest, width)
-    lines += _field("data up to", _at(recommendation.as_of), width)
+    lines += _field("data up to", format_moment(recommendation.as_of), width)
     if load:
         lines += _field("at", f"{load.users} users of {load.scenario}", width)
     lines += _field("replicas", _outcome("replicas", recommendation.replicas), width)
@@ -79,9 +79,10 @@ def _outcome(name: str, advice: Advice) -> str:
 
 def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """What was measured, in words."""
-    span = format_duration(evidence.end - evidence.start) if evidence.end > evidence.start else "a moment"
+    span = format_duration(evidence.end - evidence.start)
     share = f", {evidence.samples / evidence.expected:.0%}" if evidence.expected else ""
-    yield "window", f"{_at(evidence.start)} to {_at(evidence.end)} ({span}), every {format_duration(evidence.step)}"
+    start, end = format_moment(evidence.start), format_moment(evidence.end)
+    yield "window", f"{start} to {end} ({span}), every {format_duration(evidence.step)}"
     yield "samples", f"{evidence.samples:,} of {evidence.expected:,} expected{share}; {_pods(evidence.pods)}"
     if evidence.cpu_peak_cores is not None:
         level = f"; 95 % of samples below {_cores(evidence.cpu_level_cores)}" if evidence.cpu_level_cores else ""
@@ -100,7 +101,7 @@ def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def _peak(value: str, at: datetime | None, pod: str | None) -> str:
-    return value + (f" at {_at(at)}" if at else "") + (f" on pod {pod}" if pod else "")
+    return value + (f" at {format_moment(at)}" if at else "") + (f" on pod {pod}" if pod else "")
 
 
 def _cores(cores: float | None) -> str:
@@ -109,10 +110,6 @@ def _cores(cores: float | None) -> str:
 
 def _pods(pods: int) -> str:
     return f"{pods} pod{'' if pods == 1 else 's'}, those that are gone included, the hottest one at each sample"
-
-
-def _at(moment: datetime) -> str:
-    return f"{moment:%Y-%m-%d %H:%M} UTC"
 
 
 def _queries(queries: Mapping[str, str]) -> list[str]:

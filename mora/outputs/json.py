@@ -14,6 +14,7 @@ from typing import Any
 from mora.domain import Advice, Allocation, ContainerAdvice, Evidence, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import is_injected, quantity
+from mora.quantities import format_moment
 from mora.savings import savings
 
 SCHEMA_VERSION = 1
@@ -37,7 +38,7 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
         "kind": workload.kind,
         "container": recommendation.container,
         "load": asdict(recommendation.load) if recommendation.load else None,
-        "as_of": recommendation.as_of.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "as_of": format_moment(recommendation.as_of, "seconds"),
         "model_digest": recommendation.model_digest,
         "basis": recommendation.basis,
         **_amounts(recommendation.main),
@@ -98,7 +99,7 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
 def _plain(value: Any) -> Any:
     """A figure as JSON has it: moments as text, six digits of a float."""
     if isinstance(value, datetime):
-        return value.strftime("%Y-%m-%dT%H:%M:%SZ")
+        return format_moment(value, "seconds")
     if isinstance(value, float):
         return round(value, 6)
     return list(value) if isinstance(value, tuple) else value

@@ -15,6 +15,7 @@ from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.patch import patch_of
 from mora.outputs.table import amount, change
 from mora.outputs.wording import clean, grouped, title, untold, why_no_patch
+from mora.quantities import format_moment
 from mora.savings import line as savings_line
 from mora.savings import savings
 
@@ -144,7 +145,7 @@ def _why(recommendation: Recommendation) -> str:
     lines = [
         f"<details><summary>{title(recommendation.workload)}</summary>",
         "",
-        f"From data up to {recommendation.as_of:%Y-%m-%d %H:%M} UTC, by {model}{at}.",
+        f"From data up to {format_moment(recommendation.as_of)}, by {model}{at}.",
         "",
     ]
     for container in recommendation.containers:

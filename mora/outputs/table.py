@@ -13,7 +13,7 @@ from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_due, is_injected, numbers
 from mora.outputs.wording import clean, untold
-from mora.quantities import KIB, MIB, format_cpu, format_memory, readable_bytes
+from mora.quantities import KIB, MIB, format_cpu, format_memory, format_moment, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
 
@@ -246,7 +246,7 @@ def why_lines(recommendation: Recommendation, width: int) -> list[str]:
     at = f" at {load.users} users of {load.scenario}" if load else ""
     lines = [
         f"{recommendation.workload.name}, container {recommendation.container}{at}, "
-        f"from data up to {recommendation.as_of:%Y-%m-%d %H:%M} UTC"
+        f"from data up to {format_moment(recommendation.as_of)}"
     ]
     labelled = [(name, reason.text) for name, advice in numbers(recommendation) for reason in advice.reasons]
     labelled += [

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.quantities import readable_bytes, readable_cores
+from mora.quantities import format_duration, readable_bytes, readable_cores
 
 _NAMES = {"prophet": "Prophet", "lstm": "LSTM", "blend": "blend", "naive": "naive"}
 
@@ -23,7 +23,8 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     ]
     # Observed data is learnt for several holds, load experiments for the steps that follow.
     windows = {
-        f"next {int(seconds) / 3600:g} h": horizon["errors"] for seconds, horizon in report.get("holds", {}).items()
+        f"next {format_duration(int(seconds))}": horizon["errors"]
+        for seconds, horizon in report.get("holds", {}).items()
     }
     said: dict[str, None] = {}
     for ahead, tables in (windows or {"next steps": report["next_steps"]}).items():

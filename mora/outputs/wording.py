@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mora.domain import Advice, Reason, Recommendation, Workload
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
+from mora.quantities import format_moment
 
 # KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
 KEDA_PREFIX = "keda-hpa-"
@@ -26,7 +27,7 @@ def header(recommendation: Recommendation) -> list[str]:
     word = "containers" if recommendation.others else "container"
     lines = [
         f"{title(recommendation.workload)}, {word} {names}: MOrA's advice{at}, "
-        f"from data up to {recommendation.as_of:%Y-%m-%dT%H:%M:%SZ}"
+        f"from data up to {format_moment(recommendation.as_of)}"
     ]
     if recommendation.basis == "history":
         lines[0] += ", by the rule for histories (no model is trained)"

@@ -13,6 +13,7 @@ from mora.model.catalogue import load_model, model_folder
 from mora.model.freshness import check_fresh, observed_until
 from mora.pipeline.connecting import open_fleet
 from mora.pipeline.recommending import ask_model
+from mora.quantities import format_duration
 from mora.seams import FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ def recommend_fleet(
     check_overrides(states, settings)
     if settings.horizon < window.step:
         raise BadInput(
-            f"A hold of {settings.horizon.total_seconds():g} s is shorter than the {window.step.total_seconds():g} s "
+            f"A hold of {format_duration(settings.horizon)} is shorter than the {format_duration(window.step)} "
             "between samples.",
             hint="Ask for a longer one, like --hold 1h.",
         )

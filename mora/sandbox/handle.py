@@ -18,6 +18,7 @@ from mora import errors
 from mora.domain import Resources
 from mora.errors import ClusterError, MoraError
 from mora.extras import require
+from mora.quantities import format_duration
 from mora.sandbox.launch import package_root
 from mora.sandbox.state import is_locked, list_sandboxes, read_state, sandbox_folder
 from mora.sandbox.watchdog import is_running, start_time
@@ -133,7 +134,7 @@ class SandboxHandle:
             if time.monotonic() > deadline:
                 states = "; ".join(f"{name} {status[name]['ready']} of {status[name]['replicas']}" for name in waiting)
                 raise ClusterError(
-                    f"Not ready after {timeout.total_seconds():.0f} s: {states} replicas.",
+                    f"Not ready after {format_duration(timeout)}: {states} replicas.",
                     hint="`mora sandbox status` shows restarts and OOM kills.",
                 )
             time.sleep(_POLL_SECONDS)
@@ -146,7 +147,7 @@ class SandboxHandle:
         deadline = time.monotonic() + timeout.total_seconds()
         while folder.exists() or is_locked(folder) or any(map(is_running, processes, processes.values())):
             if time.monotonic() > deadline:
-                raise ClusterError(f"The sandbox {self.name!r} did not stop in {timeout.total_seconds():.0f} s.")
+                raise ClusterError(f"The sandbox {self.name!r} did not stop in {format_duration(timeout)}.")
             time.sleep(_POLL_SECONDS)
 
     def _command(self, path: str, value: Any = None) -> Any:

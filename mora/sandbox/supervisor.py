@@ -27,6 +27,7 @@ from typing import Any
 
 from mora.domain import Resources
 from mora.errors import BadInput, ClusterError, MoraError
+from mora.quantities import format_duration
 from mora.sandbox.control import ControlServer
 from mora.sandbox.enforcement import open_enforcer
 from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_node
@@ -109,7 +110,7 @@ class Supervisor:
             if time.monotonic() > deadline:
                 waiting = [name for name, deployment in self._deployments.items() if not deployment.is_settled]
                 raise ClusterError(
-                    f"The sandbox did not become ready in {_START_SECONDS:.0f} s; "
+                    f"The sandbox did not become ready in {format_duration(_START_SECONDS)}; "
                     f"it waits for {', '.join(waiting) or 'the first scrape of its Prometheus'}."
                 )
 

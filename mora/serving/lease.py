@@ -21,6 +21,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from mora.errors import BadInput, MoraError
+from mora.quantities import format_duration, format_moment
 
 
 class Leases(Protocol):
@@ -47,9 +48,9 @@ class Terms:
     def __post_init__(self) -> None:
         if not timedelta(0) < self.retry < self.renew_deadline < self.duration:
             raise BadInput(
-                f"A lease of {self.duration.total_seconds():g} s must be longer than the "
-                f"{self.renew_deadline.total_seconds():g} s in which it is renewed, and those longer than the "
-                f"{self.retry.total_seconds():g} s between two tries."
+                f"A lease of {format_duration(self.duration)} must be longer than the "
+                f"{format_duration(self.renew_deadline)} in which it is renewed, and those longer than the "
+                f"{format_duration(self.retry)} between two tries."
             )
         if self.duration < timedelta(seconds=1):
             raise BadInput("A lease lasts a second at least: its API counts whole ones.")
@@ -77,7 +78,7 @@ def is_free(observed: Observed, identity: str, now: float, fallback_seconds: flo
 
 def taken(spec: Mapping[str, Any], identity: str, now: datetime, terms: Terms) -> dict[str, Any]:
     """The spec with `identity` as its holder; the time of taking over, and the count of changes, kept on a renewal."""
-    moment = micro_time(now)
+    moment = format_moment(now, "microseconds")
     is_renewal = spec.get("holderIdentity") == identity
     transitions = int(spec.get("leaseTransitions") or 0)
     return {
@@ -92,16 +93,7 @@ def taken(spec: Mapping[str, Any], identity: str, now: datetime, terms: Terms) -
 
 def given_back(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The spec with no holder, as client-go's ReleaseOnCancel leaves it."""
-    return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": micro_time(now)}
-
-
-def micro_time(moment: datetime) -> str:
-    """A time as metav1.MicroTime writes it.
-
-    >>> micro_time(datetime(2026, 11, 21, 5, 0, 7, 250000, tzinfo=UTC))
-    '2026-11-21T05:00:07.250000Z'
-    """
-    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": format_moment(now, "microseconds")}
 
 
 class Election:

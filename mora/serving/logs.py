@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import re
-from datetime import UTC, datetime
+from datetime import datetime
+
+from mora.quantities import format_moment
 
 # What needs no quotes; everything else is quoted and escaped, so that no name or error can forge a line.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,=+%@-]+")
@@ -18,7 +20,7 @@ def log_line(level: str, message: str, about: dict[str, object], *, now: datetim
     >>> log_line("error", "status cannot be written", {"vpa": "web", "error": 'a "b"\nc'}, now=at)
     'time=2026-11-21T05:00:07.000Z level=error msg="status cannot be written" vpa=web error="a \\"b\\"\\nc"'
     """
-    moment = now.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    moment = format_moment(now, "milliseconds")
     fields = {"time": moment, "level": level, "msg": message, **about}
     return " ".join(f"{name}={_value(value)}" for name, value in fields.items())
 

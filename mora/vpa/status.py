@@ -25,12 +25,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation, Role
 from mora.errors import BadInput
-from mora.quantities import MIB, cores_to_millicores, format_cpu, format_memory
+from mora.quantities import MIB, cores_to_millicores, format_cpu, format_memory, format_moment
 from mora.vpa.objects import RESOURCES, ContainerPolicy, Vpa, amount_of
 
 PROVIDED = "RecommendationProvided"
@@ -375,7 +375,7 @@ def _merged(vpa: Vpa, conditions: Sequence[Condition], now: datetime) -> list[di
         merged[condition.type] = {
             "type": condition.type,
             "status": state,
-            "lastTransitionTime": since or now.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "lastTransitionTime": since or format_moment(now, "seconds"),
             "reason": condition.reason,
             "message": _one_line(condition.message),
         }

@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
+from mora.quantities import format_duration
 from mora.vpa.loop import PassReport
 
 # A step that takes longer hangs; the longest that was measured is a large namespace's history, minutes.
@@ -84,7 +85,9 @@ class Telemetry:
         if not self._votes():
             return "the leader election has ended"
         still = self._steady() - self._beat_at
-        return f"the loop has not moved for {still:.0f} s" if still > _HANGS_AFTER_SECONDS else None
+        return (
+            f"the loop has not moved for {format_duration(still, about=True)}" if still > _HANGS_AFTER_SECONDS else None
+        )
 
     def unready(self) -> str | None:
         """Why this instance cannot do its work, in words; None where it can."""

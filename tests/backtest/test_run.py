@@ -12,7 +12,7 @@ import pytest
 
 from mora.backtest import run as running
 from mora.backtest.policy import Decisions, Floats, NamedRule, Resource, Series, policy_names
-from mora.backtest.render import horizon_text, render_csv, render_json, render_table
+from mora.backtest.render import render_csv, render_json, render_table
 from mora.backtest.run import ORACLE, Backtest, BacktestSettings, Done, Kept, Task, one_by_one, run
 from mora.backtest.scoring import Score
 from mora.errors import BadInput, MoraError, NotEnoughData
@@ -138,8 +138,8 @@ def test_progress_reaches_its_end_and_tells_the_time_left() -> None:
     run(SERIES[:1], BacktestSettings(PLAIN, warmup_seconds=10 * DAY), reporter=reporter, clock=lambda: next(ticks))
     assert reporter.seen[-1][0] == reporter.seen[-1][1] > 0
     # Ten equal tasks, a minute each.
-    assert reporter.notes[1:4] == ["krr cpu, 9 min left", "krr mem, 8 min left", "vpa cpu, 7 min left"]
-    assert reporter.notes[-1] == "last mem, 0 s left"
+    assert reporter.notes[1:4] == ["krr cpu, 9m left", "krr mem, 8m left", "vpa cpu, 7m left"]
+    assert reporter.notes[-1] == "last mem, 0s left"
 
 
 def test_a_rule_that_learns_over_all_series_gets_them_at_once(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -225,10 +225,6 @@ def test_the_table_sets_waste_beside_the_better_peer(backtest: Backtest) -> None
     assert "1.000" in (waste["krr"], waste["vpa"])
     assert "CPU: 3 series, hold 24h, warm-up 10d" in table
     assert "memory: 2 series" in table
-
-
-def test_a_hold_is_written_in_hours() -> None:
-    assert [horizon_text(seconds) for seconds in (DAY, 3600, 90)] == ["24h", "1h", "1m30s"]
 
 
 def test_every_registered_policy_can_be_asked_for() -> None:

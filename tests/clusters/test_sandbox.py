@@ -91,7 +91,7 @@ def test_what_cannot_become_ready_in_time_is_said_with_its_numbers(cluster: Sand
     before = cluster.allocation(CART)
     # Too little memory for Python to start: the kernel kills it again and again.
     cluster.apply(CART, before.with_main(Resources(100, 200, 4 * MIB, 4 * MIB)))
-    with pytest.raises(ClusterError, match="Not ready after 2 s: cartservice 1 of 1 replicas"):
+    with pytest.raises(ClusterError, match="Not ready after 2s: cartservice 1 of 1 replicas"):
         cluster.wait_ready([CART], timedelta(seconds=2))
     cluster.apply(CART, before)
     cluster.wait_ready([CART], PATIENCE)

@@ -93,8 +93,8 @@ def test_an_hours_hold_asks_the_rule_for_an_hour() -> None:
     busy_by_day = steady(0.2) * (1 + 3 * (np.arange(SAMPLES) % DAY > DAY / 2))
     seen = history(container_history(cpu_cores=busy_by_day))
     day, hour = advised(seen=seen), advised(seen=seen, settings=replace(AT_ONCE, horizon=timedelta(hours=1)))
-    assert "24 h" in words(day.cpu_request)
-    assert "1 h" in words(hour.cpu_request)
+    assert "24h" in words(day.cpu_request)
+    assert "1h" in words(hour.cpu_request)
     assert day.cpu_request.value != hour.cpu_request.value
 
 
@@ -203,7 +203,7 @@ def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
 
 @pytest.mark.parametrize(
     ("known", "words_of_it"),
-    [(DAY - 10, "278 samples over 23.2 h"), (90, "90 samples over 7.5 h"), (0, "not one sample of cpu")],
+    [(DAY - 10, "278 samples over 23.2h"), (90, "90 samples over 7.5h"), (0, "not one sample of cpu")],
 )
 def test_too_little_data_gives_a_reason_and_no_number(known: int, words_of_it: str) -> None:
     use = np.where(np.arange(SAMPLES) >= SAMPLES - known, 0.2, np.nan)
@@ -245,7 +245,7 @@ def test_retention_shorter_than_asked_is_told_with_the_effective_window() -> Non
     seen = container_history(cpu_cores=np.where(late, 0.2, np.nan), mem_bytes=np.where(late, 2e8, np.nan))
     advice = advised(seen=history(seen))
     assert "window-short" in codes(advice)
-    assert "5 days of the 14 days" in words(advice)
+    assert "5d of the 14d" in words(advice)
     assert advice.evidence is not None
     assert (advice.evidence.start, advice.evidence.end) == (NOW - 5 * timedelta(days=1) + STEP, NOW)
 
@@ -254,7 +254,7 @@ def test_a_workload_that_was_scraped_once_is_told_to_be_young() -> None:
     once = np.arange(SAMPLES) == SAMPLES - 1
     use = container_history(cpu_cores=np.where(once, 0.2, np.nan), mem_bytes=np.where(once, 2e8, np.nan))
     advice = advised(seen=history(use))
-    assert "5m of the 14 days" in words(advice)
+    assert "5m of the 14d" in words(advice)
     assert codes(advice.cpu_request) == ["too-little-data"]
 
 

@@ -233,7 +233,7 @@ def test_a_bad_override_is_refused_before_anything_is_asked() -> None:
 
 def test_a_hold_shorter_than_a_sample_is_refused() -> None:
     source = HandMade(workloads("shop/a"))
-    with pytest.raises(BadInput, match="shorter than the 300 s between samples"):
+    with pytest.raises(BadInput, match="shorter than the 5m between samples"):
         recommend_fleet(source.known, source, WINDOW, settings=FleetSettings(horizon=timedelta(minutes=1)))
 
 

@@ -302,7 +302,7 @@ def test_every_output_of_the_whole_shop_fits_into_a_folder(url: str, tmp_path: P
     [
         (("recommend", "frontent"), "There is: deployment/frontend"),
         (("recommend", "sts/frontend"), "no workload 'sts/frontend'"),
-        (("recommend", "--all", "--hold", "1m"), "shorter than the 300 s between samples"),
+        (("recommend", "--all", "--hold", "1m"), "shorter than the 5m between samples"),
         (("recommend", "-l", "app=shop=x"), "no label selector"),
         (("recommend", "frontend", "--users", "5"), "--users cannot be answered from it"),
         (("recommend", "--all", "--exclude", "yesterday"), "is not START/END"),

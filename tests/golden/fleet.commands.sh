@@ -1,10 +1,10 @@
 set -e
 
 # Deployment shop/frontend, container server: MOrA's advice at 40 users of checkout, from data up to
-#   2026-11-21T02:00:00Z
+#   2026-11-21 02:00 UTC
 
 # Deployment shop/cartservice, container server: MOrA's advice at 40 users of checkout, from data up to
-#   2026-11-21T02:00:00Z
+#   2026-11-21 02:00 UTC
 # no advice on cpu request: the HPA cartservice scales on 70% utilisation of the CPU request, so another
 #   request would move its replicas; 100m would do: let the HPA scale on averageValue first (mora recommend -o
 #   hpa), or change both at once (--retarget-hpa): set its target from 70% of 200m to 140% of 100m, the same
@@ -12,34 +12,34 @@ set -e
 # no advice on cpu limit: left as it is, together with its request
 # no advice on replicas: left to the autoscaler cartservice (2 to 6 replicas)
 
-# StatefulSet bank/paymentservice, container payment: MOrA's advice, from data up to 2026-11-21T02:00:00Z
+# StatefulSet bank/paymentservice, container payment: MOrA's advice, from data up to 2026-11-21 02:00 UTC
 # no advice on memory request, replicas: memory: 12 samples, 60 are needed
 
-# Deployment shop/adservice, container server: MOrA's advice, from data up to 2026-11-21T02:00:00Z
+# Deployment shop/adservice, container server: MOrA's advice, from data up to 2026-11-21 02:00 UTC
 # no advice on cpu request, memory request, replicas: 12 samples, 60 are needed
 
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
-#   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)
+#   2026-11-21 02:00 UTC, by the rule for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
 # container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
 #   injects it says what it requests
 
-# CronJob shop/nightly, container report: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the rule for
+# CronJob shop/nightly, container report: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the rule for
 #   histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
 
-# Job shop/migration, container run: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the rule for
+# Job shop/migration, container run: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the rule for
 #   histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
 # a Job's template cannot be changed; delete it and create it with the resources of -o yaml
 
-# Rollout shop/canary, containers server, agent: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the
+# Rollout shop/canary, containers server, agent: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the
 #   rule for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
 # a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the
 #   containers stand in another order, or where the template says `resources: {}`
 
-# Deployment shop/search, container server: MOrA's advice, from data up to 2026-11-21T02:00:00Z, by the rule
+# Deployment shop/search, container server: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the rule
 #   for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
 

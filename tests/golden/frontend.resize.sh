@@ -30,7 +30,7 @@ resize() {
 }
 
 # Deployment shop/frontend, container server: MOrA's advice at 40 users of checkout, from data up to
-#   2026-11-21T02:00:00Z
+#   2026-11-21 02:00 UTC
 # container server keeps a CPU limit until the next rollout: a resize cannot remove one
 # with the next release, in the template (this starts a rollout):
 # kubectl patch deployment frontend -n shop --type strategic -p '{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":null,"memory":"228Mi"}}}]}}}}'

@@ -30,7 +30,7 @@ resize() {
 }
 
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
-#   2026-11-21T02:00:00Z, by the rule for histories (no model is trained)
+#   2026-11-21 02:00 UTC, by the rule for histories (no model is trained)
 # no advice on replicas: no load was driven, so replicas are left as they are
 # container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
 #   injects it says what it requests

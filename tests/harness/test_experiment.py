@@ -270,13 +270,13 @@ def test_a_load_that_stops_writing_down_is_an_error_or_a_warning(plan: Plan, tmp
     load.seconds = 20
     run(plan, tmp_path / "b", clock=clock, load=load)
     for card in read_cards("frontend", tmp_path / "b").values():
-        assert re.match(r"Locust's record ends 1\d s before the window", card["warnings"][0])
+        assert re.match(r"Locust's record ends 1\d(\.\d)?s before the window", card["warnings"][0])
 
 
 def test_rates_that_reach_into_the_ramp_are_said(tmp_path: Path) -> None:
     run(make_plan(tmp_path, PLAN.replace('settle = "10s"', 'settle = "4s"')), tmp_path / "data")
     for card in read_cards("frontend", tmp_path / "data").values():
-        assert "the rate window is 10 s, the plan settles for 4 s" in card["warnings"][0]
+        assert "the rate window is 10s, the plan settles for 4s" in card["warnings"][0]
 
 
 def test_a_disk_that_fills_up_ends_the_run_in_words_and_what_is_finished_stays(
@@ -347,7 +347,7 @@ def test_progress_only_grows_and_tells_what_is_left(plan: Plan, tmp_path: Path) 
     done = [done for done, _, _ in notes.lines]
     assert done == sorted(done)
     assert all(0 <= done <= total == 8 for done, total, _ in notes.lines)
-    assert "min left" in notes.lines[0][2]
+    assert "m left" in notes.lines[0][2]
 
 
 def test_a_dry_run_tells_experiments_time_and_queries_and_touches_nothing(plan: Plan, tmp_path: Path) -> None:

@@ -70,7 +70,7 @@ def test_prophet_is_renewed_once_a_week_and_knows_nothing_of_the_moment_it_is_as
 
 def test_a_history_too_short_to_hold_anything_out_leans_on_the_last_hold_and_says_so() -> None:
     horizon = ValidationWindow("1", "choose", {"naive": 1.0, "prophet": 1.0, "slots": 1.0}, truth=1.0, needed=1.0)
-    weights = weights_of(Target.CPU, [horizon, horizon], QUICK, "cpu over the next 24 h", failed=("lstm",), plain=PLAIN)
+    weights = weights_of(Target.CPU, [horizon, horizon], QUICK, "cpu over the next 24h", failed=("lstm",), plain=PLAIN)
     assert weights.shares == {"naive": 1.0}
     assert weights.reasons[0].text.startswith(
         "2 held-out stretches are too few to weigh forecasts of cpu over the next"

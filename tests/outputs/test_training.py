@@ -54,6 +54,6 @@ def test_every_hold_that_was_learnt_has_a_table_of_its_own() -> None:
     tables = observed["report"]["next_steps"]
     observed["report"]["holds"] = {"3600": {"errors": tables}, "86400": {"errors": tables}}
     text = render("frontend", observed, seconds=1)
-    assert "held-out error of mean / p95 of the next 1 h" in text
-    assert "held-out error of mean / p95 of the next 24 h" in text
+    assert "held-out error of mean / p95 of the next 1h" in text
+    assert "held-out error of mean / p95 of the next 24h" in text
     assert "next steps" not in text

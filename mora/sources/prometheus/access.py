@@ -20,6 +20,7 @@ from requests.auth import AuthBase
 from urllib3.util import Retry
 
 from mora.errors import BadInput, SourceUnavailable
+from mora.quantities import format_duration
 
 # Overloaded, restarting, or a proxy whose backend is: worth asking again. A 4xx other than 429 stays what it is.
 RETRIED_STATUS = (429, 500, 502, 503, 504)
@@ -187,7 +188,7 @@ def in_words(
         cause = _cause(error)
         if isinstance(error, requests.exceptions.Timeout) or "timed out" in cause.lower():
             raise SourceUnavailable(
-                f"{url} did not answer within {timeout.total_seconds():g} s, several times over.",
+                f"{url} did not answer within {format_duration(timeout)}, several times over.",
                 hint="A shorter window asks less of it; a longer timeout waits for it.",
             ) from error
         raise SourceUnavailable(

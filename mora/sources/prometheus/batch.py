@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import Window, Workload, WorkloadHistory, WorkloadState
+from mora.quantities import format_moment
 from mora.seams import Reporter
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.fleet_promql import Scope
@@ -290,7 +291,7 @@ class Reading:
         )
 
     def _nothing(self, workload: Workload) -> WorkloadHistory:
-        between = f"between {_moment(self.window.start)} and {_moment(self.window.end)}"
+        between = f"between {format_moment(self.window.start)} and {format_moment(self.window.end)}"
         return WorkloadHistory(
             workload, self.window, {}, warnings=(f"No samples of {workload.kind} {workload.name!r} {between}.",)
         )
@@ -302,13 +303,9 @@ class Reading:
         slack = max(2, self.window.sample_count // _SLACK)
         if not len(seen) or seen[0] <= slack:
             return ()
-        begin = _moment(self.window.start + int(seen[0]) * self.window.step)
-        asked = _moment(self.window.start)
+        begin = format_moment(self.window.start + int(seen[0]) * self.window.step)
+        asked = format_moment(self.window.start)
         if self.first_row is not None and self.first_row > slack and seen[0] - self.first_row <= slack:
             why = "it keeps less (retention), or everything asked for is younger"
             return (f"Prometheus knows nothing before {begin}, though {asked} on was asked for: {why}.",)
         return (f"The workload is known from {begin} on, not from {asked}: it is younger.",)
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -26,6 +26,7 @@ from numpy.typing import NDArray
 
 from mora.domain import Observation, Window, Workload, choose_main_container
 from mora.errors import BadInput, MoraError, SourceUnavailable
+from mora.quantities import format_moment
 from mora.sources.derived import with_derived
 from mora.sources.prometheus import promql
 from mora.sources.prometheus.access import (
@@ -437,7 +438,7 @@ def _nothing_known(api: _Api, workload: Workload, window: Window) -> MoraError:
     """Why there is nothing at all, by what there is instead."""
     known = _workloads(api, workload.namespace, window.start, window.end)
     what = f"{workload.kind} {workload.name!r} in namespace {workload.namespace!r}"
-    between = f"between {_moment(window.start)} and {_moment(window.end)}"
+    between = f"between {format_moment(window.start)} and {format_moment(window.end)}"
     if workload.name in known:
         return SourceUnavailable(
             f"{api.url} knows a {workload.name!r} in namespace {workload.namespace!r} but has no samples of a "
@@ -527,13 +528,11 @@ def _silences(frame: pd.DataFrame, window: Window) -> list[str]:
     slack = max(2, len(frame) // 50)
     if len(seen) and seen[0] > slack:
         warnings.append(
-            f"The workload is known from {_moment(frame.index[seen[0]])} on, not from {_moment(window.start)}: "
-            "it is younger, or Prometheus keeps less."
+            f"The workload is known from {format_moment(frame.index[seen[0]])} on, not from "
+            f"{format_moment(window.start)}: it is younger, or Prometheus keeps less."
         )
     if len(seen) and seen[-1] < len(frame) - 1 - slack:
-        warnings.append(f"The workload is last seen at {_moment(frame.index[seen[-1]])}, before {_moment(window.end)}.")
+        warnings.append(
+            f"The workload is last seen at {format_moment(frame.index[seen[-1]])}, before {format_moment(window.end)}."
+        )
     return warnings
-
-
-def _moment(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -133,7 +133,7 @@ def test_a_hiccup_is_asked_past(scripted: Callable[..., Scripted], hiccup: Any) 
     [
         (failing(503, "compacting"), "503 Service Unavailable: compacting", "overloaded"),
         (failing(429), "429 Too Many Requests", "limits our rate"),
-        (late, "did not answer within 0.5 s", "shorter window"),
+        (late, "did not answer within 500ms", "shorter window"),
     ],
 )
 def test_what_does_not_recover_is_told_after_the_last_try(
