@@ -207,24 +207,19 @@ def recommend(
         raise BadInput(f"{demand.workload.name} has no container to size.")
     if around is None:
         around = Surroundings(() if current.autoscaler is None else (current.autoscaler,))
-    advice = size(demand, main, settings, around)
-    replicas = _replicas(demand, current, settings)
-    average, least, most, why = _autoscaling(demand, current, advice.cpu_request, replicas, settings)
+    advice = replace(size(demand, main, settings, around), is_main=True)
+    scaling = size_autoscaling(demand, current, advice.cpu_request, settings)
     return Recommendation(
         workload=demand.workload,
-        container=main.name,
         current=current,
         load=demand.load,
         as_of=demand.as_of,
-        cpu_request=advice.cpu_request,
-        cpu_limit=advice.cpu_limit,
-        memory_request=advice.memory_request,
-        memory_limit=advice.memory_limit,
-        replicas=replicas,
-        hpa_average_value_millicores=average,
-        hpa_min_replicas=least,
-        hpa_max_replicas=most,
-        reasons=(*demand.reasons, *why),
+        containers=(advice,),
+        replicas=size_replicas(demand, current, settings),
+        hpa_average_value_millicores=scaling.average_value_millicores,
+        hpa_min_replicas=scaling.min_replicas,
+        hpa_max_replicas=scaling.max_replicas,
+        reasons=(*demand.reasons, *scaling.reasons),
     )
 
 
@@ -613,7 +608,23 @@ def _wanted_limit(kind: Kind, request: Advice, now: int | None, policy: LimitPol
 # --- replicas and their autoscaler -----------------------------------------------------------------------------------
 
 
-def _replicas(demand: Demand, current: Allocation, settings: PolicySettings) -> Advice:
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """At what use per pod an HPA (averageValue) adds a replica, and between which counts; None where nothing is known.
+
+    reasons: where the figures come from.
+    """
+
+    average_value_millicores: int | None = None
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+def size_replicas(
+    demand: Demand, current: Allocation, settings: PolicySettings, *, unknown: Reason | None = None
+) -> Advice:
+    """How many replicas carry the load. unknown: why there is no number, where the demand does not say it itself."""
     now = current.replicas
     target = demand.replicas
     if demand.workload.kind == "DaemonSet":
@@ -623,7 +634,7 @@ def _replicas(demand: Demand, current: Allocation, settings: PolicySettings) -> 
         text = f"left to the autoscaler {scaler.name} ({scaler.min_replicas} to {scaler.max_replicas} replicas)"
         return Advice(now, None, reasons=(Reason("replicas-by-autoscaler", text),))
     if target is None:
-        return Advice(now, None, reasons=_no_number("replicas", demand))
+        return Advice(now, None, reasons=_no_number("replicas", demand) if unknown is None else (unknown,))
     needed = _needed_replicas(target)
     reasons = [*target.reasons]
     if not reasons:
@@ -641,17 +652,15 @@ def _needed_replicas(target: TargetDemand) -> int:
     return max(1, math.ceil(round(max(target.point_forecast, target.bound), 6)))
 
 
-def _autoscaling(
-    demand: Demand, current: Allocation, cpu_request: Advice, replicas: Advice, settings: PolicySettings
-) -> tuple[int | None, int | None, int | None, tuple[Reason, ...]]:
-    """An HPA's averageValue in millicores, its least and most replicas, and where they come from.
+def size_autoscaling(demand: Demand, current: Allocation, cpu_request: Advice, settings: PolicySettings) -> Autoscaling:
+    """What an HPA on the use per pod should be set to.
 
     The use per pod at the load and the replicas that were chosen for it is the honest target: there the SLO was kept.
     Where no load was driven, a share of the recommended request has to do. The most replicas leave room for twice the
     load.
     """
     if demand.cpu is None or demand.workload.kind == "DaemonSet":
-        return None, None, None, ()
+        return Autoscaling()
     least_use = settings.target_utilisation * settings.cpu_floor_millicores
     request = cpu_request.value if cpu_request.value is not None else cpu_request.now
     if demand.replicas is not None and demand.load is not None:
@@ -662,7 +671,7 @@ def _autoscaling(
         use = settings.target_utilisation * request
         source = f"{settings.target_utilisation:.0%} of the request of {_millicores(request)}"
     else:
-        return None, None, None, ()
+        return Autoscaling()
     average = cores_to_millicores(max(use, least_use, 1.0) / 1000)
     needed = _needed_replicas(demand.replicas) if demand.replicas is not None else (current.replicas or 1)
     scaler = current.autoscaler
@@ -671,7 +680,7 @@ def _autoscaling(
     if settings.max_replicas is not None:
         most = max(min(most, settings.max_replicas), least)
     text = f"an HPA adds a replica above {format_cpu(average)} a pod, {source}; {least} to {most} replicas"
-    return average, least, most, (Reason("hpa-average-value", text),)
+    return Autoscaling(average, least, most, (Reason("hpa-average-value", text),))
 
 
 def _hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float | None, *, is_shared: bool) -> Reason:

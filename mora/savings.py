@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from mora.domain import Allocation, Recommendation, Role
+from mora.domain import JOB_KINDS, Allocation, Recommendation, Role
 from mora.errors import BadInput
 from mora.quantities import GIB
 
@@ -78,7 +78,7 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     without_request = without_replicas = 0
     for recommendation in recommendations:
         now, then = recommendation.current, recommendation.target
-        if now.replicas is None or then.replicas is None or recommendation.workload.kind in ("Job", "CronJob"):
+        if now.replicas is None or then.replicas is None or recommendation.workload.kind in JOB_KINDS:
             without_replicas += 1
             continue
         for before, after in zip(_current_state(now), _current_state(then), strict=True):

@@ -223,13 +223,13 @@ def test_a_policy_answers_a_demand_with_a_recommendation_for_its_workload(name: 
     current = Allocation(1, (domain.Container("server", is_main=True),))
     advice = policy(demand, current)
     assert isinstance(advice, Recommendation)
-    assert (advice.workload, advice.container, advice.as_of) == (demand.workload, "server", as_of)
+    assert (advice.workload, advice.main.container, advice.as_of) == (demand.workload, "server", as_of)
     assert advice == policy(demand, current)
-    assert advice.memory_request.value is not None
-    assert advice.memory_request.value >= 2.2e8
+    assert advice.main.memory_request.value is not None
+    assert advice.main.memory_request.value >= 2.2e8
     nothing = policy(replace(demand, cpu=None, memory=None, replicas=None), current)
-    assert nothing.resources == domain.Resources()
-    assert all(number.reasons for number in (nothing.cpu_request, nothing.memory_request, nothing.replicas))
+    assert nothing.main.resources == domain.Resources()
+    assert all(number.reasons for number in (nothing.main.cpu_request, nothing.main.memory_request, nothing.replicas))
 
 
 # --- forecasters -----------------------------------------------------------------------------------------------------

@@ -131,8 +131,8 @@ def test_what_is_advised_from_the_committed_data_holds_on_the_real_sandbox(tmp_p
     for service in ("checkoutservice", "paymentservice"):
         assert result.after.reserved_by_service[service] < result.before.reserved_by_service[service]
     for recommendation in advice:
-        assert recommendation.memory_request.value is not None
-        assert recommendation.cpu_request.value is not None
+        assert recommendation.main.memory_request.value is not None
+        assert recommendation.main.cpu_request.value is not None
         assert recommendation.replicas.value is not None
 
 

@@ -14,6 +14,7 @@ from mora.domain import (
     Advice,
     Allocation,
     Container,
+    ContainerAdvice,
     Experiment,
     Load,
     Recommendation,
@@ -113,15 +114,31 @@ def test_what_has_no_advice_stays_and_what_is_unset_goes() -> None:
     main = Container("server", Resources(500, 500, 2**20, 2**20), is_main=True)
     recommendation = Recommendation(
         workload=WORKLOAD,
-        container="server",
         current=Allocation(3, (main,)),
         load=Load("browsing", 50),
         as_of=NOON,
-        cpu_request=Advice(500, 200),
-        cpu_limit=Advice(500, None, is_unset=True),
-        memory_request=Advice(2**20, None),
-        memory_limit=Advice(2**20, 2**21),
+        containers=(
+            ContainerAdvice(
+                "server",
+                cpu_request=Advice(500, 200),
+                cpu_limit=Advice(500, None, is_unset=True),
+                memory_request=Advice(2**20, None),
+                memory_limit=Advice(2**20, 2**21),
+                is_main=True,
+            ),
+        ),
         replicas=Advice(3, None),
     )
-    assert recommendation.resources == Resources(200, None, 2**20, 2**21)
-    assert recommendation.target == Allocation(3, (dataclasses.replace(main, resources=recommendation.resources),))
+    assert recommendation.main.resources == Resources(200, None, 2**20, 2**21)
+    assert recommendation.target == Allocation(3, (dataclasses.replace(main, resources=recommendation.main.resources),))
+
+
+@pytest.mark.parametrize("marks", [(), (False,), (True, True), (False, True)])
+def test_a_recommendation_has_one_main_container_and_it_comes_first(marks: tuple[bool, ...]) -> None:
+    nothing = Advice(None, None)
+    containers = tuple(
+        ContainerAdvice(f"c{number}", nothing, nothing, nothing, nothing, is_main=mark)
+        for number, mark in enumerate(marks)
+    )
+    with pytest.raises(ValueError, match="frontend: the first container is the main one"):
+        Recommendation(WORKLOAD, Allocation(), None, NOON, containers, nothing)

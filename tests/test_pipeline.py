@@ -157,14 +157,14 @@ def test_the_container_that_was_measured_gets_the_numbers() -> None:
     other = Container("cache", Resources(10, None, 16 * MIB, None), "cache:1", is_main=True)
     server = Container("server", SEEN, "shop:1")
     advice = advise(Asked(), current=Allocation(2, (other, server)))
-    assert (advice.container, advice.cpu_request.now) == ("server", 100)
+    assert (advice.main.container, advice.main.cpu_request.now) == ("server", 100)
 
 
 def test_a_container_that_nobody_named_is_said_to_be_a_guess() -> None:
     unnamed = Asked()
     unnamed.card["standing"]["container"] = None
     advice = advise(unnamed)
-    assert advice.container == "frontend"
+    assert advice.main.container == "frontend"
     assert advice.reasons[0].code == "container-guessed"
     assert "container-guessed" not in [reason.code for reason in advise(unnamed, current=running()).reasons]
 

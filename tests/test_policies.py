@@ -145,14 +145,14 @@ ANY = {"asked": DEMANDS, "current": allocations(), "settings": policy_settings()
 
 
 def pairs(advice: Recommendation) -> list[tuple[Advice, Advice]]:
-    return [(advice.cpu_request, advice.cpu_limit), (advice.memory_request, advice.memory_limit)]
+    return [(advice.main.cpu_request, advice.main.cpu_limit), (advice.main.memory_request, advice.main.memory_limit)]
 
 
 @given(**ANY)
 def test_memory_is_never_below_its_peak_its_bound_and_its_start(
     asked: Demand, current: Allocation, settings: PolicySettings
 ) -> None:
-    value = recommend(asked, current, settings).memory_request.value
+    value = recommend(asked, current, settings).main.memory_request.value
     if value is not None:
         assert asked.memory is not None
         assert value >= max(asked.memory.peak, asked.memory.bound, asked.startup_memory_bytes or 0.0) - NOISE_BYTES
@@ -160,7 +160,7 @@ def test_memory_is_never_below_its_peak_its_bound_and_its_start(
 
 @given(**ANY)
 def test_a_request_is_never_above_its_limit(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
-    set_now = recommend(asked, current, settings).resources
+    set_now = recommend(asked, current, settings).main.resources
     for request, limit in (
         (set_now.cpu_request_millicores, set_now.cpu_limit_millicores),
         (set_now.memory_request_bytes, set_now.memory_limit_bytes),
@@ -197,8 +197,8 @@ def test_a_raise_is_never_held_back(asked: Demand, current: Allocation, settings
     settings = replace(settings, cpu_cap_millicores=None, memory_cap_bytes=None, touch_autoscaled=True)
     advice = recommend(asked, current, settings)
     for request, need, noise in (
-        (advice.cpu_request, cpu_need(asked, settings), NOISE_MILLICORES),
-        (advice.memory_request, memory_need(asked, settings), NOISE_BYTES),
+        (advice.main.cpu_request, cpu_need(asked, settings), NOISE_MILLICORES),
+        (advice.main.memory_request, memory_need(asked, settings), NOISE_BYTES),
     ):
         if need.amount is not None:
             assert request.value is not None
@@ -253,7 +253,7 @@ def test_use_held_at_a_limit_raises_the_number(
 def test_an_oom_kill_raises_memory_to_the_bump_or_to_no_number(
     asked: Demand, current: Allocation, settings: PolicySettings
 ) -> None:
-    advice = recommend(replace(asked, oom_kills=1), current, settings).memory_request
+    advice = recommend(replace(asked, oom_kills=1), current, settings).main.memory_request
     if advice.value is not None:
         assert asked.memory is not None
         peak = max(asked.memory.peak, asked.oom_peak_bytes or 0.0)
@@ -336,78 +336,84 @@ def test_an_hpa_has_room_between_its_replicas(asked: Demand, current: Allocation
 
 
 def test_the_number_is_the_largest_of_bound_buffered_centre_and_start_up() -> None:
-    assert recommend(demand(), allocation()).cpu_request.value == 120  # 100m x 1.2
-    assert recommend(demand(cpu=needs(0.1, 0.1301)), allocation()).cpu_request.value == 131  # the bound, rounded up
-    assert recommend(demand(startup_cpu_cores=0.5), allocation()).cpu_request.value == 500
-    assert recommend(demand(), allocation()).memory_request.value == 230 * MIB  # 200 MiB x 1.15
-    assert recommend(demand(startup_memory_bytes=300.5 * MIB), allocation()).memory_request.value == 301 * MIB
-    assert recommend(demand(memory=needs(MIB, MIB, 240 * MIB)), allocation()).memory_request.value == 240 * MIB
+    assert recommend(demand(), allocation()).main.cpu_request.value == 120  # 100m x 1.2
+    assert (
+        recommend(demand(cpu=needs(0.1, 0.1301)), allocation()).main.cpu_request.value == 131
+    )  # the bound, rounded up
+    assert recommend(demand(startup_cpu_cores=0.5), allocation()).main.cpu_request.value == 500
+    assert recommend(demand(), allocation()).main.memory_request.value == 230 * MIB  # 200 MiB x 1.15
+    assert recommend(demand(startup_memory_bytes=300.5 * MIB), allocation()).main.memory_request.value == 301 * MIB
+    assert recommend(demand(memory=needs(MIB, MIB, 240 * MIB)), allocation()).main.memory_request.value == 240 * MIB
 
 
 def test_the_arithmetic_is_told_in_words() -> None:
     advice = recommend(demand(startup_cpu_cores=0.09), allocation())
-    assert advice.cpu_request.reasons == (
+    assert advice.main.cpu_request.reasons == (
         Reason("sized", "the largest of: 110m calibrated bound; 100m mean use x 1.2 = 120m; 90m at start-up -> 120m"),
     )
-    assert advice.memory_request.reasons == (
+    assert advice.main.memory_request.reasons == (
         Reason("sized", "the largest of: 210Mi calibrated bound; 200Mi mean use x 1.15 = 230Mi; 220Mi peak -> 230Mi"),
     )
-    assert (advice.cpu_request.confidence, advice.cpu_request.windows) == (0.9, 20)
+    assert (advice.main.cpu_request.confidence, advice.main.cpu_request.windows) == (0.9, 20)
 
 
 def test_memory_below_a_mebibyte_is_whole_kibibytes() -> None:
     settings = replace(PLAIN, memory_floor_bytes=0)
-    assert recommend(demand(memory=needs(1500.0)), allocation(), settings).memory_request.value == 2 * KIB
+    assert recommend(demand(memory=needs(1500.0)), allocation(), settings).main.memory_request.value == 2 * KIB
 
 
 def test_an_oom_kill_adds_a_hundred_mebibytes_or_a_fifth() -> None:
-    small = recommend(demand(oom_kills=2, oom_peak_bytes=256.0 * MIB), allocation()).memory_request
+    small = recommend(demand(oom_kills=2, oom_peak_bytes=256.0 * MIB), allocation()).main.memory_request
     assert small.value == 356 * MIB
     assert small.reasons[-2] == Reason("oom-bump", "2 OOM kills at 256Mi: at least max(256Mi + 100Mi, x 1.2) = 356Mi")
-    large = recommend(demand(memory=needs(1.0, 1.0, 1000.0 * MIB), oom_kills=1), allocation()).memory_request
+    large = recommend(demand(memory=needs(1.0, 1.0, 1000.0 * MIB), oom_kills=1), allocation()).main.memory_request
     assert large.value == 1200 * MIB  # the VPA's own test: 1000 -> 1200
 
 
 def test_memory_that_was_oom_killed_is_not_cut() -> None:
     current = allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB)
     advice = recommend(demand(oom_kills=1), current)
-    assert (advice.memory_request.value, advice.memory_limit.value) == (GIB, 2 * GIB)
-    assert codes(advice.memory_request)[-2] == codes(advice.memory_limit)[-1] == "held-pinned"
+    assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (GIB, 2 * GIB)
+    assert codes(advice.main.memory_request)[-2] == codes(advice.main.memory_limit)[-1] == "held-pinned"
 
 
 def test_use_held_at_a_limit_is_raised_by_a_fifth() -> None:
-    advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=100)).cpu_request
+    advice = recommend(
+        demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=100)
+    ).main.cpu_request
     assert advice.value == 240
     assert advice.reasons[-2].text == "use was held at a limit, so 200m says 'at least': x 1.2 = 240m"
 
 
 def test_a_cut_of_what_was_held_at_a_limit_is_refused() -> None:
-    advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=800)).cpu_request
+    advice = recommend(
+        demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=800)
+    ).main.cpu_request
     assert (advice.value, codes(advice)[-2]) == (800, "held-pinned")
 
 
 def test_what_was_held_at_a_limit_or_killed_there_has_no_confidence() -> None:
     advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True), oom_kills=1), allocation())
-    for number in (advice.cpu_request, advice.memory_request, advice.memory_limit):
+    for number in (advice.main.cpu_request, advice.main.memory_request, advice.main.memory_limit):
         assert number.value is not None
         assert number.confidence is None
-    assert codes(advice.cpu_request)[-1] == codes(advice.memory_request)[-1] == "no-confidence"
-    assert recommend(demand(), allocation()).cpu_request.confidence == 0.9
+    assert codes(advice.main.cpu_request)[-1] == codes(advice.main.memory_request)[-1] == "no-confidence"
+    assert recommend(demand(), allocation()).main.cpu_request.confidence == 0.9
 
 
 def test_a_smaller_buffer_than_was_tested_has_no_confidence() -> None:
     bare = recommend(demand(), allocation(), PolicySettings(cpu_buffer=1.0, memory_buffer=1.0))
-    assert (bare.cpu_request.value, bare.cpu_request.confidence) == (110, None)
-    assert bare.cpu_request.reasons[-1].text.endswith("scored with the usual buffer, 120m")
-    assert (bare.memory_request.value, bare.memory_request.confidence) == (220 * MIB, None)
-    assert recommend(demand(), allocation(), PolicySettings(cpu_buffer=1.5)).cpu_request.confidence == 0.9
+    assert (bare.main.cpu_request.value, bare.main.cpu_request.confidence) == (110, None)
+    assert bare.main.cpu_request.reasons[-1].text.endswith("scored with the usual buffer, 120m")
+    assert (bare.main.memory_request.value, bare.main.memory_request.confidence) == (220 * MIB, None)
+    assert recommend(demand(), allocation(), PolicySettings(cpu_buffer=1.5)).main.cpu_request.confidence == 0.9
 
 
 def test_a_bound_that_was_scored_alone_takes_no_buffer() -> None:
     alone = replace(needs(0.1, 0.11), takes_buffer=False)
     advice = recommend(demand(cpu=alone), allocation())
-    assert (advice.cpu_request.value, advice.cpu_request.confidence) == (110, 0.9)
-    assert advice.cpu_request.reasons[-1].text == "the largest of: 110m calibrated bound -> 110m"
+    assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (110, 0.9)
+    assert advice.main.cpu_request.reasons[-1].text == "the largest of: 110m calibrated bound -> 110m"
 
 
 # --- floors, caps, steps ---------------------------------------------------------------------------------------------
@@ -415,31 +421,31 @@ def test_a_bound_that_was_scored_alone_takes_no_buffer() -> None:
 
 def test_floors_raise_and_say_so() -> None:
     advice = recommend(demand(cpu=needs(0.001), memory=needs(MIB)), allocation())
-    assert (advice.cpu_request.value, advice.memory_request.value) == (10, 16 * MIB)
-    assert (codes(advice.cpu_request)[-1], codes(advice.memory_request)[-1]) == ("floor", "floor")
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (10, 16 * MIB)
+    assert (codes(advice.main.cpu_request)[-1], codes(advice.main.memory_request)[-1]) == ("floor", "floor")
 
 
 def test_a_cpu_cap_lowers_the_number_and_takes_its_confidence() -> None:
-    advice = recommend(demand(), allocation(), PolicySettings(cpu_cap_millicores=100)).cpu_request
+    advice = recommend(demand(), allocation(), PolicySettings(cpu_cap_millicores=100)).main.cpu_request
     assert (advice.value, advice.confidence, codes(advice)[-1]) == (100, None, "cap")
 
 
 def test_a_memory_cap_below_what_must_be_covered_gives_no_number() -> None:
     advice = recommend(demand(), allocation(memory_limit_bytes=MIB), PolicySettings(memory_cap_bytes=200 * MIB))
-    assert (advice.memory_request.value, advice.memory_limit.value) == (None, None)
-    assert advice.memory_request.reasons[-1] == Reason(
+    assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (None, None)
+    assert advice.main.memory_request.reasons[-1] == Reason(
         "cap-below-need", "the cap of 200Mi is below the 220Mi that must be covered"
     )
-    assert advice.resources.memory_limit_bytes == MIB
+    assert advice.main.resources.memory_limit_bytes == MIB
 
 
 def test_a_memory_cap_may_eat_into_the_buffer_only() -> None:
-    advice = recommend(demand(), allocation(), PolicySettings(memory_cap_bytes=225 * MIB)).memory_request
+    advice = recommend(demand(), allocation(), PolicySettings(memory_cap_bytes=225 * MIB)).main.memory_request
     assert (advice.value, advice.confidence) == (225 * MIB, None)
 
 
 def test_a_cut_below_ten_per_cent_is_held_and_one_of_ten_is_not() -> None:
-    held = recommend(demand(), allocation(cpu_request_millicores=133)).cpu_request
+    held = recommend(demand(), allocation(cpu_request_millicores=133)).main.cpu_request
     assert (held.value, held.confidence) == (133, 0.9)
     assert held.reasons[-1] == Reason(
         "held-small-cut", "stays at 133m: the cut to 120m (9.8%) is below the 10% worth a rollout"
@@ -447,25 +453,25 @@ def test_a_cut_below_ten_per_cent_is_held_and_one_of_ten_is_not() -> None:
     exactly = demand(cpu=needs(0.09, 0.09), memory=needs(90 * MIB, 90 * MIB))
     unbuffered = PolicySettings(cpu_buffer=1.0, memory_buffer=1.0)
     cut = recommend(exactly, allocation(cpu_request_millicores=100, memory_request_bytes=100 * MIB), unbuffered)
-    assert (cut.cpu_request.value, cut.memory_request.value) == (90, 90 * MIB)
+    assert (cut.main.cpu_request.value, cut.main.memory_request.value) == (90, 90 * MIB)
 
 
 def test_one_step_cuts_half_of_the_cpu_and_three_tenths_of_the_memory() -> None:
     current = allocation(cpu_request_millicores=1000, memory_request_bytes=1000 * MIB)
     advice = recommend(demand(), current)
-    assert (advice.cpu_request.value, advice.memory_request.value) == (500, 700 * MIB)
-    assert advice.cpu_request.reasons[-1] == Reason(
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (500, 700 * MIB)
+    assert advice.main.cpu_request.reasons[-1] == Reason(
         "stepped", "on the way to 120m: one step cuts at most 50% of 1, so 500m now"
     )
     at_once = recommend(demand(), current, PolicySettings(allow_any_step=True))
-    assert (at_once.cpu_request.value, at_once.memory_request.value) == (120, 230 * MIB)
+    assert (at_once.main.cpu_request.value, at_once.main.memory_request.value) == (120, 230 * MIB)
 
 
 @pytest.mark.parametrize("now", [None, 0])
 def test_an_unset_request_gets_the_whole_number(now: int | None) -> None:
     advice = recommend(demand(), allocation(cpu_request_millicores=now, memory_request_bytes=now))
-    assert (advice.cpu_request.value, advice.memory_request.value) == (120, 230 * MIB)
-    assert advice.cpu_request.change is None
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (120, 230 * MIB)
+    assert advice.main.cpu_request.change is None
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------
@@ -473,40 +479,40 @@ def test_an_unset_request_gets_the_whole_number(now: int | None) -> None:
 
 def test_by_default_the_cpu_limit_goes_and_the_memory_limit_is_the_request() -> None:
     advice = recommend(demand(), allocation(cpu_limit_millicores=200))
-    assert (advice.cpu_limit.is_unset, advice.cpu_limit.value, advice.cpu_limit.now) == (True, None, 200)
-    assert advice.memory_limit.value == advice.memory_request.value == 230 * MIB
-    assert advice.resources == Resources(120, None, 230 * MIB, 230 * MIB)
+    assert (advice.main.cpu_limit.is_unset, advice.main.cpu_limit.value, advice.main.cpu_limit.now) == (True, None, 200)
+    assert advice.main.memory_limit.value == advice.main.memory_request.value == 230 * MIB
+    assert advice.main.resources == Resources(120, None, 230 * MIB, 230 * MIB)
 
 
 def test_a_limit_below_the_new_request_moves() -> None:
     current = allocation(cpu_request_millicores=50, cpu_limit_millicores=100)
-    kept = recommend(demand(), current, PolicySettings(cpu_limit="keep")).cpu_limit
+    kept = recommend(demand(), current, PolicySettings(cpu_limit="keep")).main.cpu_limit
     assert (kept.value, codes(kept)) == (120, ["limit-raised"])
-    ratio = recommend(demand(), current, PolicySettings(cpu_limit="ratio")).cpu_limit
+    ratio = recommend(demand(), current, PolicySettings(cpu_limit="ratio")).main.cpu_limit
     assert (ratio.value, ratio.reasons[0].text) == (240, "2x the request, as now (100m to 50m)")
 
 
 def test_keep_keeps_a_limit_that_is_high_enough_and_adds_none() -> None:
     settings = PolicySettings(cpu_limit="keep", memory_limit="keep")
     advice = recommend(demand(), allocation(cpu_limit_millicores=1000), settings)
-    assert (advice.cpu_limit.value, codes(advice.cpu_limit)) == (1000, ["limit-kept"])
-    assert (advice.memory_limit.value, advice.memory_limit.is_unset) == (None, True)
+    assert (advice.main.cpu_limit.value, codes(advice.main.cpu_limit)) == (1000, ["limit-kept"])
+    assert (advice.main.memory_limit.value, advice.main.memory_limit.is_unset) == (None, True)
 
 
 def test_ratio_takes_a_lone_limit_for_a_request_of_the_same_size() -> None:
-    advice = recommend(demand(), allocation(cpu_limit_millicores=200), PolicySettings(cpu_limit="ratio")).cpu_limit
+    advice = recommend(demand(), allocation(cpu_limit_millicores=200), PolicySettings(cpu_limit="ratio")).main.cpu_limit
     assert (advice.value, codes(advice)) == (120, ["limit-equals-request"])
 
 
 def test_a_ratio_below_one_is_not_kept() -> None:
     current = allocation(cpu_request_millicores=200, cpu_limit_millicores=100)
-    assert recommend(demand(), current, PolicySettings(cpu_limit="ratio")).cpu_limit.value == 120
+    assert recommend(demand(), current, PolicySettings(cpu_limit="ratio")).main.cpu_limit.value == 120
 
 
 def test_a_memory_limit_is_cut_no_faster_than_a_request() -> None:
     advice = recommend(demand(), allocation(memory_limit_bytes=1000 * MIB))
-    assert (advice.memory_request.value, advice.memory_limit.value) == (230 * MIB, 700 * MIB)
-    assert codes(advice.memory_limit) == ["limit-equals-request", "stepped"]
+    assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (230 * MIB, 700 * MIB)
+    assert codes(advice.main.memory_limit) == ["limit-equals-request", "stepped"]
 
 
 # --- replicas and autoscalers ----------------------------------------------------------------------------------------
@@ -533,10 +539,10 @@ HPA = Autoscaler("frontend-hpa", Target.CPU, is_utilisation=True, target=70, min
 def test_a_request_that_an_hpa_measures_against_is_left_with_two_ways_out() -> None:
     current = allocation(4, HPA, cpu_request_millicores=200, cpu_limit_millicores=400)
     advice = recommend(demand(), current)
-    assert advice.resources.cpu_request_millicores == 200
-    assert advice.resources.cpu_limit_millicores == 400
-    assert advice.memory_request.value == 230 * MIB
-    reason = advice.cpu_request.reasons[0]
+    assert advice.main.resources.cpu_request_millicores == 200
+    assert advice.main.resources.cpu_limit_millicores == 400
+    assert advice.main.memory_request.value == 230 * MIB
+    reason = advice.main.cpu_request.reasons[0]
     assert reason.code == "autoscaler-utilisation"
     assert "120m would do: let the HPA scale on averageValue first (mora recommend -o hpa)" in reason.text
     assert "set its target from 70% of 200m to 116% of 120m" in reason.text
@@ -547,13 +553,13 @@ def test_a_request_that_an_hpa_measures_against_is_left_with_two_ways_out() -> N
 def test_an_hpa_on_average_value_leaves_the_request_free() -> None:
     current = allocation(4, replace(HPA, is_utilisation=False, target=100), cpu_request_millicores=200)
     advice = recommend(demand(), current)
-    assert advice.cpu_request.value == 120
+    assert advice.main.cpu_request.value == 120
     assert advice.replicas.value is None
 
 
 def test_an_autoscaled_request_may_be_changed_together_with_the_target() -> None:
     current = allocation(4, HPA, cpu_request_millicores=200)
-    advice = recommend(demand(), current, PolicySettings(touch_autoscaled=True)).cpu_request
+    advice = recommend(demand(), current, PolicySettings(touch_autoscaled=True)).main.cpu_request
     assert advice.value == 120
     assert codes(advice)[-1] == "autoscaler-retarget"
 
@@ -573,7 +579,7 @@ def test_a_second_metric_of_the_hpa_is_seen() -> None:
     by_memory = replace(HPA, resource=Target.MEMORY)
     current = allocation(4, HPA, cpu_request_millicores=200, memory_request_bytes=500 * MIB)
     advice = recommend(demand(), current, around=Surroundings((HPA, by_memory)))
-    assert codes(advice.cpu_request) == codes(advice.memory_request) == ["autoscaler-utilisation"]
+    assert codes(advice.main.cpu_request) == codes(advice.main.memory_request) == ["autoscaler-utilisation"]
 
 
 # --- what the namespace and the runtime allow ------------------------------------------------------------------------
@@ -588,22 +594,22 @@ def within(least: Resources = NOTHING, most: Resources = NOTHING) -> Surrounding
 def test_a_limit_range_raises_what_is_below_its_least() -> None:
     allowed = within(Resources(cpu_request_millicores=250, memory_request_bytes=GIB))
     advice = recommend(demand(), allocation(), around=allowed)
-    assert (advice.cpu_request.value, advice.memory_request.value) == (250, GIB)
-    assert advice.memory_limit.value == GIB
-    assert codes(advice.cpu_request)[-1] == codes(advice.memory_request)[-1] == "limit-range"
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (250, GIB)
+    assert advice.main.memory_limit.value == GIB
+    assert codes(advice.main.cpu_request)[-1] == codes(advice.main.memory_request)[-1] == "limit-range"
 
 
 def test_a_limit_range_lowers_cpu_and_takes_its_confidence() -> None:
     advice = recommend(demand(), allocation(), around=within(most=Resources(cpu_limit_millicores=50)))
-    assert (advice.cpu_request.value, advice.cpu_request.confidence) == (50, None)
-    assert codes(advice.cpu_limit) == ["limit-unset", "limit-range"]
+    assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (50, None)
+    assert codes(advice.main.cpu_limit) == ["limit-unset", "limit-range"]
 
 
 def test_a_limit_that_a_limit_range_gives_is_told_and_never_below_the_request() -> None:
     def given(millicores: int) -> Advice:
         resources = Resources(cpu_limit_millicores=millicores)
         allowed = Surroundings(limit_range=AmountRange(given=resources))
-        return recommend(demand(), allocation(cpu_limit_millicores=400), around=allowed).cpu_limit
+        return recommend(demand(), allocation(cpu_limit_millicores=400), around=allowed).main.cpu_limit
 
     enough = given(500)
     assert (enough.is_unset, codes(enough)) == (True, ["limit-unset", "limit-range"])
@@ -614,23 +620,23 @@ def test_a_limit_that_a_limit_range_gives_is_told_and_never_below_the_request() 
 
 def test_a_limit_range_below_what_must_be_covered_gives_no_memory_number() -> None:
     advice = recommend(demand(), allocation(), around=within(most=Resources(memory_limit_bytes=100 * MIB)))
-    assert (advice.memory_request.value, codes(advice.memory_request)[-1]) == (None, "cap-below-need")
-    assert "LimitRange" in advice.memory_request.reasons[-1].text
+    assert (advice.main.memory_request.value, codes(advice.main.memory_request)[-1]) == (None, "cap-below-need")
+    assert "LimitRange" in advice.main.memory_request.reasons[-1].text
 
 
 def test_a_limit_stays_within_the_limit_range_too() -> None:
     settings = PolicySettings(memory_limit="ratio")
     now = allocation(memory_request_bytes=200 * MIB, memory_limit_bytes=800 * MIB)
     advice = recommend(demand(), now, settings, within(most=Resources(memory_limit_bytes=300 * MIB)))
-    assert (advice.memory_request.value, advice.memory_limit.value) == (230 * MIB, 300 * MIB)
+    assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (230 * MIB, 300 * MIB)
 
 
 def test_memory_that_may_not_be_cut_is_raised_all_the_same() -> None:
     held = Surroundings(no_memory_cut=Reason("held-jvm", "a Java heap takes what it is given"))
     cut = recommend(demand(), allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB), around=held)
-    assert (cut.memory_request.value, cut.memory_limit.value) == (GIB, 2 * GIB)
-    assert codes(cut.memory_request)[-1] == codes(cut.memory_limit)[-1] == "held-jvm"
-    assert recommend(demand(), allocation(memory_request_bytes=MIB), around=held).memory_request.value == 230 * MIB
+    assert (cut.main.memory_request.value, cut.main.memory_limit.value) == (GIB, 2 * GIB)
+    assert codes(cut.main.memory_request)[-1] == codes(cut.main.memory_limit)[-1] == "held-jvm"
+    assert recommend(demand(), allocation(memory_request_bytes=MIB), around=held).main.memory_request.value == 230 * MIB
 
 
 def test_the_hpa_target_is_the_use_at_which_the_driven_load_kept_its_slo() -> None:
@@ -651,8 +657,8 @@ def test_without_a_driven_load_the_hpa_target_is_a_share_of_the_request() -> Non
 def test_the_words_of_the_demand_are_the_reason_where_there_is_no_number() -> None:
     asked = demand(cpu=None, reasons=(Reason("too-few-samples", "12 samples, 60 are needed"),))
     advice = recommend(asked, allocation(cpu_request_millicores=100, cpu_limit_millicores=200))
-    assert advice.cpu_request.reasons == (Reason("no-number", "12 samples, 60 are needed"),)
-    assert advice.resources.cpu_limit_millicores == 200
+    assert advice.main.cpu_request.reasons == (Reason("no-number", "12 samples, 60 are needed"),)
+    assert advice.main.resources.cpu_limit_millicores == 200
 
 
 def test_a_workload_without_containers_cannot_be_sized() -> None:

@@ -20,10 +20,7 @@ def advised(now: Resources, then: Resources, *, replicas: int | None = 4, to: in
         examples.frontend(),
         workload=Workload("shop", "web"),
         current=Allocation(replicas, (Container("server", now, is_main=True),)),
-        cpu_request=advice.cpu_request,
-        cpu_limit=advice.cpu_limit,
-        memory_request=advice.memory_request,
-        memory_limit=advice.memory_limit,
+        containers=(replace(advice, is_main=True),),
         replicas=Advice(replicas, to, reasons=()),
     )
 
@@ -43,7 +40,7 @@ def test_a_month_has_730_hours_and_the_window_has_no_part_in_the_price() -> None
     assert HOURS_PER_MONTH == 730
     for days in (1, 14, 400):
         seen = replace(examples.EVIDENCE, start=examples.AS_OF - timedelta(days=days), samples=days * 2880)
-        assert savings([replace(HALVED, evidence=seen)], prices).money_per_month == expected
+        assert savings([examples.with_main(HALVED, evidence=seen)], prices).money_per_month == expected
 
 
 def test_the_default_prices_are_those_that_opencost_ships() -> None:
@@ -54,20 +51,19 @@ def test_a_replica_less_frees_all_of_its_containers_and_init_containers_hold_not
     proxy = Container("istio-proxy", Resources(100, None, GIB, None), is_injected=True, role=Role.SIDECAR)
     setup = Container("setup", Resources(4000, None, 8 * GIB, None), role=Role.INIT)
     server = HALVED.current.containers[0]
-    fewer = replace(
+    halved = examples.with_main(
         HALVED,
-        current=Allocation(4, (server, proxy, setup)),
-        cpu_request=replace(HALVED.cpu_request, value=1000),
-        memory_request=replace(HALVED.memory_request, value=2 * GIB),
-        replicas=Advice(4, 3, reasons=()),
+        cpu_request=replace(HALVED.main.cpu_request, value=1000),
+        memory_request=replace(HALVED.main.memory_request, value=2 * GIB),
     )
+    fewer = replace(halved, current=Allocation(4, (server, proxy, setup)), replicas=Advice(4, 3, reasons=()))
     freed = savings([fewer])
     assert (round(freed.cores, 9), round(freed.memory_gib, 9)) == (1.1, 3.0)
 
 
 def test_what_is_injected_keeps_its_request_whatever_is_advised() -> None:
     web = examples.meshed()
-    without = replace(web, others=tuple(other for other in web.others if other.container != "istio-proxy"))
+    without = examples.with_others(web, *(other for other in web.others if other.container != "istio-proxy"))
     assert savings([web]) == savings([without])
 
 

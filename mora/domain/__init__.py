@@ -22,6 +22,7 @@ from mora.domain.observations import (
 from mora.domain.workloads import (
     API_VERSIONS,
     INJECTED_SIDECARS,
+    JOB_KINDS,
     Allocation,
     AmountRange,
     Autoscaler,
@@ -41,6 +42,7 @@ from mora.domain.workloads import (
 __all__ = [
     "API_VERSIONS",
     "INJECTED_SIDECARS",
+    "JOB_KINDS",
     "Advice",
     "Allocation",
     "AmountRange",

@@ -82,7 +82,8 @@ class Advice:
 
     now, value: millicores, bytes or replicas. value None means "no number, see reasons" for a request or replicas,
     and "not set" for a limit where `is_unset` is true (the CPU limit, by default).
-    confidence: 0..1, None without a number.
+    confidence: 0..1, None without a number. summary: one line at most, what decides the number; the arithmetic is in
+    the reasons.
     """
 
     now: int | None
@@ -91,6 +92,7 @@ class Advice:
     windows: int = 0
     is_unset: bool = False
     reasons: tuple[Reason, ...] = ()
+    summary: str = ""
 
     @property
     def change(self) -> float | None:
@@ -112,6 +114,7 @@ class ContainerAdvice:
     role: Role = Role.APP
     evidence: Evidence | None = None
     reasons: tuple[Reason, ...] = ()
+    is_main: bool = False
 
     @property
     def resources(self) -> Resources:
@@ -126,63 +129,48 @@ class ContainerAdvice:
 
 @dataclass(frozen=True, slots=True)
 class Recommendation:
-    """What MOrA advises for one workload: its main container, its replicas, and the pod's other containers.
+    """What MOrA advises for one workload: the numbers of every container of its pod, and its replicas.
 
-    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. others: advice
-    for the pod's other containers, by name, in the order of the spec. basis: "model" (mora train) or "history" (the
-    rule of the backtest alone). evidence: what the main container's numbers rest on. autoscalers: every resource that
-    an HPA scales on; current.autoscaler is the first of them. retargets: those of them that have to change together
-    with the requests, as they must become.
+    containers: the main one first, marked `is_main`, then the others in the order of the spec.
+    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. basis: "model"
+    (mora train) or "history" (the rule of the backtest alone). autoscalers: every resource that an HPA scales on;
+    current.autoscaler is the first of them. retargets: those of them that have to change together with the requests,
+    as they must become. reasons: what concerns the workload as a whole.
     """
 
     workload: Workload
-    container: str
     current: Allocation
     load: Load | None
     as_of: datetime
-    cpu_request: Advice
-    cpu_limit: Advice
-    memory_request: Advice
-    memory_limit: Advice
+    containers: tuple[ContainerAdvice, ...]
     replicas: Advice
     hpa_average_value_millicores: int | None = None
     hpa_min_replicas: int | None = None
     hpa_max_replicas: int | None = None
     reasons: tuple[Reason, ...] = ()
     model_digest: str | None = None
-    others: tuple[ContainerAdvice, ...] = ()
     basis: str = "model"
-    evidence: Evidence | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
     retargets: tuple[Autoscaler, ...] = ()
 
+    def __post_init__(self) -> None:
+        """Refuse a recommendation whose main container is not the first and only one that is marked so."""
+        if [container.is_main for container in self.containers] != [True, *(False for _ in self.containers[1:])]:
+            raise ValueError(f"{self.workload.name}: the first container is the main one, and no other is")
+
     @property
     def main(self) -> ContainerAdvice:
-        """The main container's part, as every other container has one."""
-        main = self.current.main
-        return ContainerAdvice(
-            self.container,
-            self.cpu_request,
-            self.cpu_limit,
-            self.memory_request,
-            self.memory_limit,
-            role=Role.APP if main is None else main.role,
-            evidence=self.evidence,
-        )
+        """The advice on the main container."""
+        return self.containers[0]
 
     @property
-    def containers(self) -> tuple[ContainerAdvice, ...]:
-        """The main container's advice first, then the others'."""
-        return (self.main, *self.others)
-
-    @property
-    def resources(self) -> Resources:
-        """Requests and limits of the main container to set; where there is no advice, what is set now stays."""
-        return self.main.resources
+    def others(self) -> tuple[ContainerAdvice, ...]:
+        """The advice on the pod's other containers."""
+        return self.containers[1:]
 
     @property
     def target(self) -> Allocation:
-        """The workload as it should stand; injected containers as they are, since no manifest of it can size them."""
+        """The workload as it should be; injected containers as they are, since no manifest of it can size them."""
         replicas = self.current.replicas if self.replicas.value is None else self.replicas.value
         advised = {advice.container: advice.resources for advice in self.containers}
         containers = tuple(

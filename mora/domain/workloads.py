@@ -116,6 +116,9 @@ class Container:
     is_injected: bool = False
 
 
+# Kinds whose pods run and end; no HPA scales them, and their replicas are as many as their runs ask for.
+JOB_KINDS = frozenset({"Job", "CronJob"})
+
 # Containers that meshes and platforms inject beside the one that does the service's work.
 INJECTED_SIDECARS = frozenset(
     {

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 
 from mora.domain import (
+    JOB_KINDS,
     Advice,
     Allocation,
     Container,
@@ -30,13 +31,12 @@ from mora.domain import (
 )
 from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of
-from mora.fleet.need import JOB_KINDS, Need, need_of, with_model
+from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
-from mora.policies import PolicySettings, Surroundings, recommend, size
+from mora.policies import Autoscaling, PolicySettings, Surroundings, size, size_autoscaling, size_replicas
 from mora.quantities import format_duration, format_moment
 
-_UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 # What has not been seen for a day is gone or stands at no replicas; what it needs now nobody saw.
 _GONE_AFTER = timedelta(days=1)
 
@@ -67,44 +67,33 @@ def advise(
     is_modelled = model is not None and main.name in needs
     if model is not None and is_modelled:
         needs[main.name] = with_model(model, needs[main.name])
-    advised = [_container(one, needs.get(one.name), state, history, settings, sizing) for one in current.containers]
+    # The main container first; the others stay in the order of the spec.
+    advised = [
+        replace(_container(one, needs.get(one.name), state, history, settings, sizing), is_main=one.name == main.name)
+        for one in sorted(current.containers, key=lambda one: one.name != main.name)
+    ]
+    need = needs.get(main.name)
+    demand = Demand(state.workload, None, history.window.end, None, None, None) if need is None else need.demand
+    policy = _policy(state, sizing)
+    # What runs and ends is not scaled by an HPA.
+    is_job = state.workload.kind in JOB_KINDS
+    scaling = Autoscaling() if is_job else size_autoscaling(demand, current, advised[0].cpu_request, policy)
     told = (*remarks, *state.reasons, *sizing.reasons, *guessed, *_remarks(state, history, settings))
-    advice = _assembled(state, main, needs.get(main.name), advised, sizing)
-    advice = replace(
-        advice,
-        basis="model" if is_modelled else "history",
+    advice = Recommendation(
+        workload=state.workload,
+        current=current,
+        load=demand.load,
         as_of=max((one.evidence.end for one in advised if one.evidence is not None), default=history.window.end),
-        reasons=tuple(dict.fromkeys((*told, *advice.reasons))),
+        containers=tuple(advised),
+        replicas=size_replicas(demand, current, policy, unknown=_replicas_left(state)),
+        hpa_average_value_millicores=scaling.average_value_millicores,
+        hpa_min_replicas=scaling.min_replicas,
+        hpa_max_replicas=scaling.max_replicas,
+        reasons=tuple(dict.fromkeys((*told, *demand.reasons, *scaling.reasons))),
+        basis="model" if is_modelled else "history",
         autoscalers=state.autoscalers,
     )
     return with_retargets(advice) if sizing.policy.touch_autoscaled else advice
-
-
-def _assembled(
-    state: WorkloadState, main: Container, need: Need | None, advised: Sequence[ContainerAdvice], sizing: Sizing
-) -> Recommendation:
-    """The main container's advice and the replicas, with the others beside them."""
-    own = next(one for one in advised if one.container == main.name)
-    asked = Demand(state.workload, None, _UNKNOWN_TIME, None, None, None) if need is None else need.demand
-    base = recommend(asked, state.allocation, _policy(state, sizing), _around(main, state, sizing))
-    replicas = base.replicas
-    if asked.replicas is None and [reason.code for reason in replicas.reasons] == ["no-number"]:
-        replicas = replace(replicas, reasons=(_replicas_left(state),))
-    if state.workload.kind in JOB_KINDS:
-        # What runs and ends is not scaled by an HPA.
-        base = replace(base, hpa_average_value_millicores=None, hpa_min_replicas=None, hpa_max_replicas=None)
-        base = replace(base, reasons=tuple(why for why in base.reasons if why.code != "hpa-average-value"))
-    return replace(
-        base,
-        cpu_request=own.cpu_request,
-        cpu_limit=own.cpu_limit,
-        memory_request=own.memory_request,
-        memory_limit=own.memory_limit,
-        replicas=replicas,
-        reasons=(*base.reasons, *own.reasons),
-        others=tuple(one for one in advised if one.container != main.name),
-        evidence=own.evidence,
-    )
 
 
 def _replicas_left(state: WorkloadState) -> Reason:

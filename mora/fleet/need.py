@@ -15,7 +15,7 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import ContainerHistory, Demand, Reason, Target, TargetDemand, Window, Workload
+from mora.domain import JOB_KINDS, ContainerHistory, Demand, Reason, Target, TargetDemand, Window, Workload
 from mora.features import six_digits
 from mora.fleet.batch import Said
 from mora.fleet.evidence import Floats, moment
@@ -23,7 +23,6 @@ from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
 from mora.quantities import format_duration, readable_bytes, readable_cores
 from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
 
-JOB_KINDS = frozenset({"Job", "CronJob"})
 _WEEK = timedelta(days=7)
 _DAY = timedelta(days=1)
 # A level held in a twentieth of the samples is the p95, which is what a limit cuts off first.

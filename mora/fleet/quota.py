@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mora.domain import Quota, Reason, Recommendation, Role, WorkloadState
-from mora.fleet.need import JOB_KINDS
+from mora.domain import JOB_KINDS, Quota, Reason, Recommendation, Role, WorkloadState
 from mora.quantities import format_cpu, format_memory
 
 # Field of Resources -> how a ResourceQuota names it.

@@ -39,7 +39,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
 
 def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str, Any]:
     workload = recommendation.workload
-    is_main = container.container == recommendation.container
+    is_main = container.is_main
     row: dict[str, Any] = {
         "namespace": workload.namespace,
         "workload": workload.name,
@@ -57,7 +57,7 @@ def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str
     row["cpu_confidence"] = _share(container.cpu_request.confidence)
     row["memory_confidence"] = _share(container.memory_request.confidence)
     reasons = [reason for _, advice in container_numbers(container) for reason in advice.reasons]
-    row["reasons"] = one_line([*reasons, *(recommendation.reasons if is_main else container.reasons)])
+    row["reasons"] = one_line([*reasons, *(recommendation.reasons if is_main else ()), *container.reasons])
     return row
 
 

@@ -50,7 +50,7 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
 
 def _container(recommendation: Recommendation, container: ContainerAdvice, width: int) -> list[str]:
     where = "in the pods alone, injected" if is_injected(recommendation, container.container) else container.role
-    is_main = " (main)" if container.container == recommendation.container else ""
+    is_main = " (main)" if container.is_main else ""
     lines = [f"container {container.container}{is_main}, {where}"]
     for name, advice in container_numbers(container):
         lines += _field(name, _outcome(name, advice), width)

@@ -109,7 +109,7 @@ def _why_not(recommendation: Recommendation) -> str | None:
     if recommendation.retargets:
         return None
     if recommendation.hpa_average_value_millicores is None or recommendation.hpa_max_replicas is None:
-        return f"no use per pod to scale on, {one_line(recommendation.cpu_request.reasons)}"
+        return f"no use per pod to scale on, {one_line(recommendation.main.cpu_request.reasons)}"
     return None
 
 
@@ -117,7 +117,7 @@ def _object(recommendation: Recommendation) -> dict[str, Any]:
     workload, scaler = recommendation.workload, recommendation.current.autoscaler
     target = {"type": "AverageValue", "averageValue": format_cpu(recommendation.hpa_average_value_millicores or 0)}
     if len(recommendation.current.containers) > 1:
-        source = {"name": "cpu", "container": recommendation.container, "target": target}
+        source = {"name": "cpu", "container": recommendation.main.container, "target": target}
         metric: dict[str, Any] = {"type": "ContainerResource", "containerResource": source}
     else:
         metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}

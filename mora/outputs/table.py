@@ -90,7 +90,7 @@ def _names(
     recommendation: Recommendation, container: ContainerAdvice, has_namespaces: bool, has_others: bool
 ) -> list[str]:
     """Namespace and workload once, above its other containers; each container's name."""
-    is_first = container.container == recommendation.container
+    is_first = container.is_main
     workload = recommendation.workload
     names = [workload.namespace] if has_namespaces else []
     names = [name if is_first else "" for name in (*names, workload.name)]
@@ -104,7 +104,7 @@ def _container_name(recommendation: Recommendation, container: ContainerAdvice) 
 
 
 def _rows(recommendation: Recommendation, container: ContainerAdvice, has_basis: bool) -> list[tuple[str, ...]]:
-    is_main = container.container == recommendation.container
+    is_main = container.is_main
     rows: list[tuple[str, ...]] = [
         (name, amount(name, advice.now), _target(name, advice), change(advice), _confidence(advice))
         for name, advice in (numbers(recommendation) if is_main else container_numbers(container))
@@ -127,7 +127,7 @@ def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     rows: list[tuple[str, ...]] = []
     for recommendation in recommendations:
         for container in recommendation.containers:
-            is_main = container.container == recommendation.container
+            is_main = container.is_main
             if not is_main and _is_left_alone(container):
                 continue
             name = _container_name(recommendation, container)
@@ -245,7 +245,7 @@ def why_lines(recommendation: Recommendation, width: int) -> list[str]:
     load = recommendation.load
     at = f" at {load.users} users of {load.scenario}" if load else ""
     lines = [
-        f"{recommendation.workload.name}, container {recommendation.container}{at}, "
+        f"{recommendation.workload.name}, container {recommendation.main.container}{at}, "
         f"from data up to {format_moment(recommendation.as_of)}"
     ]
     labelled = [(name, reason.text) for name, advice in numbers(recommendation) for reason in advice.reasons]
@@ -253,6 +253,7 @@ def why_lines(recommendation: Recommendation, width: int) -> list[str]:
         ("autoscaling" if reason.code == "hpa-average-value" else "all", reason.text)
         for reason in untold(recommendation)
     ]
+    labelled += [("all", reason.text) for reason in recommendation.main.reasons]
     lines += _labelled(labelled, width)
     for other in recommendation.others:
         lines.append(f"{recommendation.workload.name}, container {_container_name(recommendation, other)}")

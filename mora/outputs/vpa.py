@@ -42,7 +42,7 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
         lines = header(recommendation)
         if any("cpu" in of_container for of_container in amounts.values()):
             lines.append("# not together with `mora recommend -o hpa`: an HPA and a VPA must not share CPU")
-        elif recommendation.cpu_request.value is not None:
+        elif recommendation.main.cpu_request.value is not None:
             lines.append("# memory alone: CPU is for `mora recommend -o hpa`; with --vpa-cpu the VPA takes both")
         for container in recommendation.containers:
             if container.role not in _SIZED:
@@ -52,7 +52,7 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
 
 
 def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:
-    memory, cpu = recommendation.memory_request, recommendation.cpu_request
+    memory, cpu = recommendation.main.memory_request, recommendation.main.cpu_request
     scaled = _scaled(recommendation)
     if Target.MEMORY in scaled and memory.value is not None:
         return f"an HPA scales on {' and '.join(sorted(scaled))}: a VPA on the same would chase it"

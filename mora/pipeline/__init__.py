@@ -11,7 +11,7 @@ value that can be printed, so each can be run again alone. From Python, in a fol
     >>> sorted(model.report["next_steps"])
     ['cpu', 'memory', 'replicas']
     >>> advice = mora.recommend("frontend", users=35, scenario="checkout", models_dir=models.name)
-    >>> advice.load.users, advice.container, [reason.code for reason in advice.memory_request.reasons][:2]
+    >>> advice.load.users, advice.main.container, [reason.code for reason in advice.main.memory_request.reasons][:2]
     (35, 'server', ['centre', 'bound'])
     >>> print(mora.render(advice, "patch"))
     # Deployment default/frontend, container server: MOrA's advice at 35 users of checkout, ...

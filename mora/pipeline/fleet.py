@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mora.domain import Reason, Recommendation, Slo, Window, WorkloadState
+from mora.domain import JOB_KINDS, Reason, Recommendation, Slo, Window, WorkloadState
 from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughData
 from mora.model.catalogue import load_model, model_folder
 from mora.model.freshness import check_fresh, observed_until
@@ -157,7 +157,6 @@ def trained_demand(
 ) -> Ask:
     """What the trained model of a workload says, where there is one that fits what runs; else why it is not asked."""
     from mora import dataset
-    from mora.fleet.need import JOB_KINDS
     from mora.fleet.stream import Modelled
 
     policy = settings.policy

@@ -79,8 +79,8 @@ def recommend(
     advice = policies.recommend(demand, state, settings)
     if current is None and measured_container(model) is None:
         text = (
-            f"the data does not say what the container is called: {advice.container!r} is a guess; look before you "
-            "apply it, or compare with what runs (--target kubernetes)"
+            f"the data does not say what the container is called: {advice.main.container!r} is a guess; look before "
+            "you apply it, or compare with what runs (--target kubernetes)"
         )
         remarks = (*remarks, Reason("container-guessed", text))
     return replace(advice, reasons=(*remarks, *advice.reasons), model_digest=model.digest)

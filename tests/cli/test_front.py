@@ -221,7 +221,7 @@ def test_a_trained_model_sizes_the_main_container_beside_the_cluster_s_history(h
     assert used.load is not None
     assert used.replicas.value is not None  # which history alone never tells
     # Never below what the cluster saw, here in memory.
-    assert (used.memory_request.value or 0) >= np.nanmax(seen.containers[names[0]].mem_bytes)
+    assert (used.main.memory_request.value or 0) >= np.nanmax(seen.containers[names[0]].mem_bytes)
     other_limits = replace(measured.containers[0], resources=Resources(cpu_limit_millicores=9000))
     changed = advised(FleetSettings(), replace(of.allocation, containers=(other_limits,)))
     assert (changed.basis, changed.model_digest) == ("history", None)

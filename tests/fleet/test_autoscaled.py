@@ -14,6 +14,7 @@ from mora.domain import (
     Allocation,
     Autoscaler,
     Container,
+    ContainerAdvice,
     Recommendation,
     Resources,
     Role,
@@ -40,17 +41,17 @@ def autoscaled(*scalers: Autoscaler, sidecar_millicores: int | None = None) -> W
 
 def test_a_request_that_an_hpa_scales_on_is_left_alone_with_the_way_out() -> None:
     advice = advised(autoscaled(ON_CPU))
-    assert (advice.cpu_request.value, codes(advice.cpu_request)) == (None, ["autoscaler-utilisation"])
-    assert "--retarget-hpa" in words(advice.cpu_request)
-    assert "averageValue" in words(advice.cpu_request)
+    assert (advice.main.cpu_request.value, codes(advice.main.cpu_request)) == (None, ["autoscaler-utilisation"])
+    assert "--retarget-hpa" in words(advice.main.cpu_request)
+    assert "averageValue" in words(advice.main.cpu_request)
     assert codes(advice.replicas) == ["replicas-by-autoscaler"]
-    assert advice.memory_request.value is not None
+    assert advice.main.memory_request.value is not None
     assert advice.retargets == ()
 
 
 def test_retargeting_keeps_the_absolute_use_at_which_it_scales() -> None:
     advice = advised(autoscaled(ON_CPU), settings=RETARGET)
-    request = advice.cpu_request.value
+    request = advice.main.cpu_request.value
     assert request is not None
     assert advice.retargets == (replace(ON_CPU, target=math.floor(70 * 500 / request)),)
     assert "autoscaler-retarget" in codes(advice)
@@ -58,37 +59,37 @@ def test_retargeting_keeps_the_absolute_use_at_which_it_scales() -> None:
 
 def test_the_whole_pod_counts_for_an_hpa_on_the_pod() -> None:
     advice = advised(autoscaled(ON_CPU, sidecar_millicores=100), settings=RETARGET)
-    request = advice.cpu_request.value
+    request = advice.main.cpu_request.value
     assert request is not None
     (scaler,) = advice.retargets
     assert scaler.target == math.floor(70 * 600 / (request + 100))
-    assert "autoscaler-retarget" not in codes(advice.cpu_request)  # said once, of the pod
+    assert "autoscaler-retarget" not in codes(advice.main.cpu_request)  # said once, of the pod
 
 
 def test_a_metric_of_one_container_looks_at_that_one_alone() -> None:
     of_server = replace(ON_CPU, container="server")
     advice = advised(autoscaled(of_server, sidecar_millicores=100), settings=RETARGET)
-    assert advice.retargets[0].target == math.floor(70 * 500 / (advice.cpu_request.value or 1))
+    assert advice.retargets[0].target == math.floor(70 * 500 / (advice.main.cpu_request.value or 1))
     of_sidecar = replace(ON_CPU, container="istio-proxy")
     free = advised(autoscaled(of_sidecar, sidecar_millicores=100))
-    assert free.cpu_request.value is not None
+    assert free.main.cpu_request.value is not None
     assert free.retargets == ()
 
 
 def test_several_metrics_are_each_left_alone_and_each_retargeted() -> None:
     on_memory = replace(ON_CPU, resource=Target.MEMORY, target=80)
     left = advised(autoscaled(ON_CPU, on_memory))
-    assert codes(left.cpu_request) == codes(left.memory_request) == ["autoscaler-utilisation"]
+    assert codes(left.main.cpu_request) == codes(left.main.memory_request) == ["autoscaler-utilisation"]
     assert "autoscaler-several" in codes(left)
     changed = advised(autoscaled(ON_CPU, on_memory), settings=RETARGET)
-    memory = changed.memory_request.value or 1
+    memory = changed.main.memory_request.value or 1
     assert changed.retargets[1] == replace(on_memory, target=math.floor(80 * 512 * MIB / memory))
 
 
 def test_an_hpa_on_average_value_leaves_requests_free() -> None:
     average = replace(ON_CPU, is_utilisation=False, target=300)
     advice = advised(autoscaled(average), settings=RETARGET)
-    assert advice.cpu_request.value is not None
+    assert advice.main.cpu_request.value is not None
     assert advice.retargets == ()
 
 
@@ -107,7 +108,7 @@ def test_an_hpa_that_cannot_measure_is_said_to_be_blind() -> None:
 def test_an_autoscaler_of_the_allocation_alone_counts_too() -> None:
     plain = state(container(cpu_request_millicores=500))
     scaled = replace(plain, allocation=replace(plain.allocation, autoscaler=ON_CPU))
-    assert codes(advised(scaled).cpu_request) == ["autoscaler-utilisation"]
+    assert codes(advised(scaled).main.cpu_request) == ["autoscaler-utilisation"]
 
 
 @given(
@@ -127,9 +128,8 @@ def test_a_retargeted_hpa_never_scales_later_and_at_most_a_percent_of_the_reques
 def _advice(before: int, after: int, side: int, scaler: Autoscaler) -> Recommendation:
     pod = Allocation(2, (container(cpu_request_millicores=before), Container("side", Resources(side))))
     nothing = Advice(None, None)
-    return Recommendation(
-        state().workload, "server", pod, None, NOW, Advice(before, after), *(nothing,) * 4, autoscalers=(scaler,)
-    )
+    server = ContainerAdvice("server", Advice(before, after), nothing, nothing, nothing, is_main=True)
+    return Recommendation(state().workload, pod, None, NOW, (server,), nothing, autoscalers=(scaler,))
 
 
 def test_another_container_of_an_autoscaled_pod_is_left_alone_too() -> None:

@@ -85,12 +85,12 @@ SETTINGS = st.builds(
 @given(of=some_state(), seen=some_history(), how=SETTINGS)
 def test_whatever_comes_the_advice_is_whole(of: Any, seen: Any, how: FleetSettings) -> None:
     advice = advised(of, history(seen, workload=of.workload), how)
-    cpu, memory = advice.cpu_request, advice.memory_request
-    for part in (cpu, memory, advice.cpu_limit, advice.memory_limit, advice.replicas):
+    cpu, memory = advice.main.cpu_request, advice.main.memory_request
+    for part in (cpu, memory, advice.main.cpu_limit, advice.main.memory_limit, advice.replicas):
         assert part.reasons, "no number, and no lack of one, without a reason"
         assert part.value is None or part.value > 0
         assert part.confidence is None or 0 <= part.confidence <= 1
-    for request, limit in ((cpu, advice.cpu_limit), (memory, advice.memory_limit)):
+    for request, limit in ((cpu, advice.main.cpu_limit), (memory, advice.main.memory_limit)):
         if request.value is not None and limit.value is not None:
             assert request.value <= limit.value
     if memory.value is not None:
@@ -102,6 +102,6 @@ def test_whatever_comes_the_advice_is_whole(of: Any, seen: Any, how: FleetSettin
         assert cpu.value is None or 50 <= cpu.value <= 1000
         assert memory.value is None or memory.value <= GIB
         # A pod that requests more than the limit it would be given is refused.
-        assert cpu.value is None or cpu.value <= 200 or not advice.cpu_limit.is_unset
+        assert cpu.value is None or cpu.value <= 200 or not advice.main.cpu_limit.is_unset
     if of.jvm and not how.allow_jvm_cut and memory.value is not None and memory.now is not None:
         assert memory.value >= min(memory.now, GIB)

@@ -156,28 +156,28 @@ def test_settings_reach_the_fleet(tmp_path: Path) -> None:
 def test_a_margin_multiplies_what_history_says() -> None:
     plain = advised()
     wider = advised(state(annotations=annotated(cpu_buffer="1.5", memory_buffer="1.4")))
-    assert wider.cpu_request.value == pytest.approx(1.5 * (plain.cpu_request.value or 0), abs=2)
-    assert wider.memory_request.value == pytest.approx(1.4 * (plain.memory_request.value or 0), rel=0.01)
-    assert "x 1.5" in words(wider.cpu_request)
-    assert wider.cpu_request.confidence == plain.cpu_request.confidence
+    assert wider.main.cpu_request.value == pytest.approx(1.5 * (plain.main.cpu_request.value or 0), abs=2)
+    assert wider.main.memory_request.value == pytest.approx(1.4 * (plain.main.memory_request.value or 0), rel=0.01)
+    assert "x 1.5" in words(wider.main.cpu_request)
+    assert wider.main.cpu_request.confidence == plain.main.cpu_request.confidence
 
 
 def test_a_quantile_is_covered_at_least() -> None:
     use = steady(0.2)
     use[::50] = 1.0
     seen = history(container_history(cpu_cores=use))
-    assert (advised(seen=seen).cpu_request.value or 0) < 900
+    assert (advised(seen=seen).main.cpu_request.value or 0) < 900
     covered = advised(state(annotations=annotated(cpu_quantile="99%")), seen)
-    assert covered.cpu_request.value == 1000
-    assert "quantile" in codes(covered.cpu_request)
+    assert covered.main.cpu_request.value == 1000
+    assert "quantile" in codes(covered.main.cpu_request)
 
 
 def test_a_floor_a_cap_and_a_skip_hold() -> None:
-    assert advised(state(annotations=annotated(cpu_floor="2"))).cpu_request.value == 2000
-    capped = advised(state(annotations=annotated(cpu_cap="100m"))).cpu_request
+    assert advised(state(annotations=annotated(cpu_floor="2"))).main.cpu_request.value == 2000
+    capped = advised(state(annotations=annotated(cpu_cap="100m"))).main.cpu_request
     assert (capped.value, capped.confidence) == (100, None)
     skipped = advised(state(annotations=annotated(skip="true")))
-    assert (skipped.cpu_request.value, codes(skipped.cpu_request)) == (None, ["skipped"])
+    assert (skipped.main.cpu_request.value, codes(skipped.main.cpu_request)) == (None, ["skipped"])
     assert skipped.target == skipped.current
 
 
@@ -189,11 +189,11 @@ def test_an_excluded_container_is_left_alone() -> None:
     )
     advice = advised(two, history(container_history(), container_history("agent")))
     assert codes(part(advice, "agent").cpu_request) == ["excluded"]
-    assert advice.cpu_request.value is not None
+    assert advice.main.cpu_request.value is not None
 
 
 def test_a_workload_may_ask_for_what_the_run_does_not() -> None:
     java = state(jvm=frozenset({"server"}), annotations=annotated(allow_jvm_cut="true"))
-    assert (advised(java).memory_request.value or 0) < 512 * MIB
+    assert (advised(java).main.memory_request.value or 0) < 512 * MIB
     kept = state(jvm=frozenset({"server"}), annotations=annotated(allow_jvm_cut="false"))
-    assert advised(kept, settings=replace(AT_ONCE, allow_jvm_cut=True)).memory_request.value == 512 * MIB
+    assert advised(kept, settings=replace(AT_ONCE, allow_jvm_cut=True)).main.memory_request.value == 512 * MIB

@@ -89,15 +89,12 @@ def test_a_change_of_any_container_or_of_the_hpa_is_due() -> None:
     advice = advised(two, seen)
     assert is_change_due(advice)
     held = Advice(500, 500)
+    unset = Advice(None, None, is_unset=True)
     still = replace(
         advice,
-        cpu_request=held,
-        cpu_limit=Advice(None, None, is_unset=True),
-        memory_request=held,
-        memory_limit=held,
-        others=(),
+        containers=(replace(advice.main, cpu_request=held, cpu_limit=unset, memory_request=held, memory_limit=held),),
     )
     assert not is_change_due(still)
     other = replace(advice.others[0], cpu_request=Advice(500, 400))
-    assert is_change_due(replace(still, others=(other,)))
+    assert is_change_due(replace(still, containers=(still.main, other)))
     assert is_change_due(replace(still, retargets=(ON_CPU,)))

@@ -61,14 +61,14 @@ def test_many_at_once_get_the_numbers_that_each_gets_alone() -> None:
         alone = cpu_bounds(use, step_seconds=300, decisions=np.array([len(use)]), horizon_seconds=86_400)
         together = bounds_of([seen], timedelta(hours=24))[0]["server"][Target.CPU].amount
         assert together == float(alone.requests[0])
-        assert f"{1000 * together:.0f}m" in words(given[one.workload].cpu_request)
+        assert f"{1000 * together:.0f}m" in words(given[one.workload].main.cpu_request)
 
 
 def test_a_workload_that_no_history_came_for_is_told_of() -> None:
     states = workloads("a/x", "a/gone")
     given = {a.workload.name: a for a in stream(states, histories(states[:1]), WINDOW, FleetSettings())}
-    assert codes(given["gone"].cpu_request) == ["no-history"]
-    assert given["x"].cpu_request.value is not None
+    assert codes(given["gone"].main.cpu_request) == ["no-history"]
+    assert given["x"].main.cpu_request.value is not None
 
 
 def test_a_history_that_nobody_asked_for_or_that_comes_twice_changes_nothing() -> None:
@@ -244,10 +244,10 @@ def test_a_broken_model_is_told_and_the_history_stands_in(tmp_path: Path) -> Non
     source = HandMade(workloads("shop/a"))
     (advice,) = recommend_fleet(source.known, source, WINDOW, models_dir=folder.parent.parent)
     assert (advice.basis, "model-not-used" in codes(advice)) == ("history", True)
-    assert advice.cpu_request.value is not None
+    assert advice.main.cpu_request.value is not None
 
 
 def test_a_standing_without_containers_and_history_is_told_as_a_guess() -> None:
     bare = state(workload=Workload("shop", "a"), allocation=Allocation(1))
     (advice,) = stream([bare], [], WINDOW, FleetSettings())
-    assert (advice.container, "container-guessed" in codes(advice)) == ("a", True)
+    assert (advice.main.container, "container-guessed" in codes(advice)) == ("a", True)

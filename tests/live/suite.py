@@ -114,7 +114,7 @@ def a_vpa_is_taken_with_its_exact_bounds(stage: Stage, folder: Path) -> None:
         spec = stage.get("verticalpodautoscaler", "frontend")["spec"]
         server = next(one for one in spec["resourcePolicy"]["containerPolicies"] if one["containerName"] == "server")
         assert spec["updatePolicy"]["updateMode"] == "Off"
-        assert parse_memory(server["minAllowed"]["memory"]) == advice.memory_request.value
+        assert parse_memory(server["minAllowed"]["memory"]) == advice.main.memory_request.value
         wrong = text.replace("minAllowed", "minimumAllowed")
         assert "minimumAllowed" in stage.kubectl("apply", "-f", "-", stdin=wrong, fails=True).stderr
 

@@ -126,6 +126,17 @@ def other(name: str, role: Role, now: Resources, then: Resources, **fields: Any)
     )
 
 
+def with_main(recommendation: Recommendation, **fields: Any) -> Recommendation:
+    """The same recommendation with other advice on its main container."""
+    main = replace(recommendation.main, **fields)
+    return replace(recommendation, containers=(main, *recommendation.others))
+
+
+def with_others(recommendation: Recommendation, *others: ContainerAdvice) -> Recommendation:
+    """The same recommendation with these containers beside the main one."""
+    return replace(recommendation, containers=(recommendation.main, *others))
+
+
 EVIDENCE = Evidence(
     start=AS_OF - timedelta(days=9),
     end=AS_OF,
@@ -190,7 +201,7 @@ def meshed() -> Recommendation:
     )
     sized = _sized(Workload("shop", "web"), Allocation(4, containers), 0.24, 400)
     others = tuple(other(name, roles.get(name, Role.APP), now[name], then[name]) for name in then)
-    return replace(sized, others=others, evidence=EVIDENCE)
+    return with_others(with_main(sized, evidence=EVIDENCE), *others)
 
 
 def nightly() -> Recommendation:
@@ -210,7 +221,7 @@ def canary() -> Recommendation:
     now = Resources(500, 1000, None, None)
     bare = Container("agent", Resources(), "example/agent:1")
     sized = _sized(Workload("shop", "canary", "Rollout"), Allocation(3, (bare, _server(now))), 0.3, 200)
-    return replace(sized, others=(other("agent", Role.APP, Resources(), Resources(20, None, 32 * MIB, 32 * MIB)),))
+    return with_others(sized, other("agent", Role.APP, Resources(), Resources(20, None, 32 * MIB, 32 * MIB)))
 
 
 def retargeted() -> Recommendation:

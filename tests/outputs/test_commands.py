@@ -102,13 +102,12 @@ def test_without_a_number_there_is_no_command() -> None:
 
 def test_a_workload_that_stands_as_advised_is_said_and_not_touched() -> None:
     web = examples.meshed()
-    same = replace(
-        web,
-        others=(),
-        cpu_request=settled(web.cpu_request),
-        cpu_limit=settled(web.cpu_limit),
-        memory_request=settled(web.memory_request),
-        memory_limit=settled(web.memory_limit),
+    same = examples.with_main(
+        examples.with_others(web),
+        cpu_request=settled(web.main.cpu_request),
+        cpu_limit=settled(web.main.cpu_limit),
+        memory_request=settled(web.main.memory_request),
+        memory_limit=settled(web.main.memory_limit),
     )
     text = commands.render([same])
     assert "# stands as advised: nothing to change" in text

@@ -46,13 +46,13 @@ def test_every_reason_of_every_container_is_told() -> None:
 def test_a_query_can_be_pasted_whatever_its_length() -> None:
     query = "sum(" + " + ".join(["up"] * 100) + ")"
     seen = replace(examples.EVIDENCE, queries={"all": query})
-    text = explain.render([replace(examples.meshed(), evidence=seen)], OutputSettings(width=60))
+    text = explain.render([examples.with_main(examples.meshed(), evidence=seen)], OutputSettings(width=60))
     assert f"    {query}" in text.splitlines()
 
 
 def test_what_was_not_measured_is_said_to_be_unknown() -> None:
     dark = replace(examples.EVIDENCE, throttled_ratio=None, cpu_peak_cores=None, mem_peak_bytes=None, samples=0)
-    said = words(explain.render([replace(examples.meshed(), evidence=dark)]))
+    said = words(explain.render([examples.with_main(examples.meshed(), evidence=dark)]))
     assert "throttling not known" in said
     assert "memory peak" not in said
     assert "evidence none is kept with this answer" in said

@@ -99,13 +99,8 @@ def test_whatever_is_set_and_advised_the_way_back_leads_back(
     recommendation = replace(
         examples.canary(),
         workload=Workload("shop", "any", kind),
-        container="c0",
         current=Allocation(None if kind == "CronJob" else 2, current),
-        cpu_request=advice[0].cpu_request,
-        cpu_limit=advice[0].cpu_limit,
-        memory_request=advice[0].memory_request,
-        memory_limit=advice[0].memory_limit,
-        others=tuple(advice[1:]),
+        containers=(replace(advice[0], is_main=True), *advice[1:]),
     )
     body = patch.patch_of(recommendation)
     if not body:
@@ -162,8 +157,10 @@ def test_a_container_that_is_gone_is_left_out_and_said(example: str) -> None:
 
 def test_what_a_terminal_would_obey_is_not_printed() -> None:
     payment = examples.payment()
-    odd = replace(payment.memory_request.reasons[0], text="a warning\x1b]0;gone\x07 of a server")
-    text = patch.render([replace(payment, memory_request=replace(payment.memory_request, reasons=(odd,)))])
+    odd = replace(payment.main.memory_request.reasons[0], text="a warning\x1b]0;gone\x07 of a server")
+    text = patch.render(
+        [examples.with_main(payment, memory_request=replace(payment.main.memory_request, reasons=(odd,)))]
+    )
     assert "a warning?]0;gone? of a server" in text
 
 
@@ -232,8 +229,10 @@ def test_why_there_is_no_patch_is_said_once_for_all_numbers() -> None:
 
 def test_a_reason_of_several_lines_stays_in_its_comment() -> None:
     payment = examples.payment()
-    split = replace(payment.memory_request.reasons[0], text="first\nspec: {replicas: 99}")
-    text = patch.render([replace(payment, memory_request=replace(payment.memory_request, reasons=(split,)))])
+    split = replace(payment.main.memory_request.reasons[0], text="first\nspec: {replicas: 99}")
+    text = patch.render(
+        [examples.with_main(payment, memory_request=replace(payment.main.memory_request, reasons=(split,)))]
+    )
     assert yaml.safe_load(text)["spec"].get("replicas") is None
 
 

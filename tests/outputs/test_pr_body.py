@@ -36,12 +36,12 @@ def slightly(now: int, value: int) -> Advice:
 
 
 def test_a_small_change_is_left_out_and_counted() -> None:
-    cart = replace(examples.cart(), memory_limit=slightly(512, 461), memory_request=slightly(512, 461))
+    cart = examples.with_main(examples.cart(), memory_limit=slightly(512, 461), memory_request=slightly(512, 461))
     text = pr_body.render([examples.frontend(), cart])
     assert "cartservice" not in text.split("### Why")[0]
     assert "1 workload would change by less than 10%: left out." in text
     assert "cartservice` | `server` | memory request" in pr_body.render([cart], OutputSettings(min_change=0.05))
-    exact = replace(examples.cart(), memory_limit=slightly(500, 450), memory_request=slightly(500, 450))
+    exact = examples.with_main(examples.cart(), memory_limit=slightly(500, 450), memory_request=slightly(500, 450))
     assert "### Apply" in pr_body.render([exact])
 
 
@@ -76,8 +76,8 @@ def test_an_api_server_takes_its_commands(api: FakeApi, tmp_path: Path) -> None:
     assert run_script(rehearse, tmp_path).returncode == 0
     assert not api.cluster.changes
     assert run_script(apply, tmp_path).returncode == 0
-    assert resources(api.cluster.get("Deployment", "frontend"), "server") == fleet[0].resources
-    assert resources(api.cluster.get("Rollout", "canary"), "server") == fleet[1].resources
+    assert resources(api.cluster.get("Deployment", "frontend"), "server") == fleet[0].main.resources
+    assert resources(api.cluster.get("Rollout", "canary"), "server") == fleet[1].main.resources
     assert run_script(back, tmp_path).returncode == 0
     now = fleet[0].current.main
     assert now is not None

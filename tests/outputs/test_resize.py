@@ -133,10 +133,7 @@ def sized(now: Resources, then: Resources) -> Recommendation:
         examples.frontend(),
         workload=Workload("shop", "web"),
         current=Allocation(2, (Container("server", now, is_main=True),)),
-        cpu_request=advice.cpu_request,
-        cpu_limit=advice.cpu_limit,
-        memory_request=advice.memory_request,
-        memory_limit=advice.memory_limit,
+        containers=(replace(advice, is_main=True),),
     )
 
 

@@ -26,7 +26,7 @@ def test_now_target_change_and_confidence_stand_in_one_row() -> None:
 def test_every_reason_is_told() -> None:
     recommendation = examples.frontend()
     words = " ".join(table.render([recommendation]).split())
-    for advice in (recommendation.cpu_request, recommendation.memory_request, recommendation.replicas):
+    for advice in (recommendation.main.cpu_request, recommendation.main.memory_request, recommendation.replicas):
         for reason in advice.reasons:
             assert " ".join(reason.text.split()) in words
 
@@ -54,7 +54,9 @@ def test_no_advice_and_not_set_are_two_things() -> None:
 
 
 def test_bytes_that_no_person_reads_are_rounded() -> None:
-    odd = replace(examples.frontend(), memory_limit=Advice(123456789, 2 * 1024**3, 0.5, 1, reasons=(Reason("a", "b"),)))
+    odd = examples.with_main(
+        examples.frontend(), memory_limit=Advice(123456789, 2 * 1024**3, 0.5, 1, reasons=(Reason("a", "b"),))
+    )
     assert "118 MiB      2Gi" in table.render([odd])
 
 
@@ -124,7 +126,7 @@ def test_containers_that_are_left_alone_take_no_line_of_a_long_table() -> None:
     alone = Advice(100, None, reasons=(Reason("sidecar-left", "left alone"),))
     web = examples.meshed()
     fleet = [
-        replace(web, others=tuple(ContainerAdvice(o.container, alone, alone, alone, alone) for o in web.others)),
+        examples.with_others(web, *(ContainerAdvice(o.container, alone, alone, alone, alone) for o in web.others)),
         *many(15),
     ]
     text = table.render(fleet)

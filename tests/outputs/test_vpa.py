@@ -44,8 +44,8 @@ def test_the_numbers_stand_as_both_bounds() -> None:
     frontend = examples.frontend()
     policy = objects([frontend])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]
     for bound in (policy["minAllowed"], policy["maxAllowed"]):
-        assert parse_cpu(bound["cpu"]) == frontend.cpu_request.value
-        assert parse_memory(bound["memory"]) == frontend.memory_request.value
+        assert parse_cpu(bound["cpu"]) == frontend.main.cpu_request.value
+        assert parse_memory(bound["memory"]) == frontend.main.memory_request.value
     assert policy["controlledResources"] == ["cpu", "memory"]
 
 
@@ -84,7 +84,10 @@ def test_what_an_hpa_scales_on_is_not_the_vpas(resource: Target, is_utilisation:
     cart = examples.cart()
     assert cart.current.autoscaler is not None
     scaler = replace(cart.current.autoscaler, resource=resource, is_utilisation=is_utilisation)
-    both = replace(cart, current=replace(cart.current, autoscaler=scaler), cpu_request=examples.frontend().cpu_request)
+    both = replace(
+        examples.with_main(cart, cpu_request=examples.frontend().main.cpu_request),
+        current=replace(cart.current, autoscaler=scaler),
+    )
     policy = objects([both])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]
     assert policy["controlledResources"] == (["memory"] if resource is Target.CPU else ["cpu"])
     assert str(resource) not in policy["minAllowed"]

@@ -16,7 +16,9 @@ def test_every_snippet_pasted_into_its_manifest_is_valid_and_holds_the_numbers()
     kept = golden("fleet.yaml", yaml.render(recommendations))
     for recommendation, snippet in zip(recommendations, pyyaml.safe_load_all(kept), strict=True):
         pasted = examples.manifest(recommendation)
-        alone = {"containers": [{"name": recommendation.container, **snippet}]} if "resources" in snippet else snippet
+        alone = (
+            {"containers": [{"name": recommendation.main.container, **snippet}]} if "resources" in snippet else snippet
+        )
         for name, items in alone.items():
             for item in items:
                 assert item["name"] in {there["name"] for there in pod_spec(pasted)[name]}

@@ -67,5 +67,5 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
             list(pipeline.recommend_fleet_on_cluster(states, unreachable, window, cluster.address))
     assert "no trained model is asked" in told.stderr
     assert len(json.loads(told.stdout)["recommendations"]) == 60
-    assert sum(advice.cpu_request.value is not None for advice in here) == 60
+    assert sum(advice.main.cpu_request.value is not None for advice in here) == 60
     assert sorted(map(numbers, there)) == sorted(map(numbers, here))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -61,18 +62,12 @@ def recommendation(
     names = [main.container, *(other.container for other in others)]
     return Recommendation(
         workload=workload or Workload("shop", "web"),
-        container=main.container,
         current=Allocation(replicas, tuple(Container(name, is_main=name == main.container) for name in names)),
         load=None,
         as_of=NOW,
-        cpu_request=main.cpu_request,
-        cpu_limit=main.cpu_limit,
-        memory_request=main.memory_request,
-        memory_limit=main.memory_limit,
+        containers=(replace(main, is_main=True), *others),
         replicas=Advice(replicas, None),
-        others=tuple(others),
         basis=basis,
-        evidence=main.evidence,
     )
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from mora.domain import Window, Workload, WorkloadHistory, WorkloadState, check_name
+from mora.domain import JOB_KINDS, Window, Workload, WorkloadHistory, WorkloadState, check_name
 from mora.errors import BadInput, SourceUnavailable
 from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
@@ -191,7 +191,7 @@ def _batches(states: Sequence[WorkloadState], owners: Owners, cluster: str | Non
             pods_of[workload].append(pod)
     batches: list[Batch] = []
     for is_jobs in (False, True):
-        of_kind = [one for one in states if (one.workload.kind in inventory.JOB_KINDS) == is_jobs]
+        of_kind = [one for one in states if (one.workload.kind in JOB_KINDS) == is_jobs]
         sizes = [(state, len(pods_of[state.workload])) for state in of_kind]
         batches += [_batch(group, pods_of, owners, cluster, is_jobs) for group in grouped(sizes)]
     return batches
@@ -232,10 +232,7 @@ def _batch(
     namespaces = inventory.known_namespaces(states)
     # Pods of jobs hardly count beside what runs on: they are many, and each has a few samples.
     here = set(namespaces)
-    there = sum(
-        pod[0] in here and (is_jobs or workload.kind not in inventory.JOB_KINDS)
-        for pod, workload in owners.pods.items()
-    )
+    there = sum(pod[0] in here and (is_jobs or workload.kind not in JOB_KINDS) for pod, workload in owners.pods.items())
     names = None if len(pods) >= _SHARE_TO_ASK_FOR_ALL * there else tuple(sorted({name for _, name in pods}))
     return Batch(tuple(states), pods, Scope(namespaces, names, cluster), is_jobs)
 

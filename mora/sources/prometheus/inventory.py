@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 from mora.domain import (
     INJECTED_SIDECARS,
+    JOB_KINDS,
     Allocation,
     AmountRange,
     Autoscaler,
@@ -32,7 +33,6 @@ from mora.sources.prometheus.wire import Wire
 # A workload without pods (scaled to nothing, between two runs) is described by the newest pod of this long.
 LOOKED_BACK = timedelta(days=7)
 _PODS_TO_CHOOSE_FROM = 50
-JOB_KINDS = ("Job", "CronJob")
 
 # kind -> the metric that lists its workloads, the label with the name, and whether its value is the replicas asked for.
 _DECLARED: Mapping[str, tuple[str, str, bool]] = {
