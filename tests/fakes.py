@@ -143,8 +143,9 @@ class FakeLoad(AbstractContextManager["FakeLoad"]):
             ]
         )
 
-    def is_spawned(self) -> bool:
-        return (self.clock.now() - self.since).total_seconds() >= 1
+    def spawned_at(self) -> datetime | None:
+        spawned = self.since + timedelta(seconds=1)
+        return spawned if self.clock.now() >= spawned else None
 
     def check_running(self) -> None:
         if (self.clock.now() - self.since).total_seconds() > self.dies_after:

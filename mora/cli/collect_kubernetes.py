@@ -50,7 +50,7 @@ def _chosen(text: str, known: Sequence[Workload]) -> Workload:
 def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Workload]) -> list[Finding]:
     """What has to be right before this plan touches these workloads."""
     from mora.clusters.preflight import examine
-    from mora.harness.experiment import target_workloads
+    from mora.harness.preview import target_workloads
 
     targets = target_workloads(plan, workloads)
     return examine(
@@ -120,8 +120,8 @@ def collect(
     """Preflight, then (agreed to with `yes`) the run; with `dry_run` only what would be done."""
     from mora import pipeline
     from mora.clusters.kubernetes import KubernetesCluster
-    from mora.harness.experiment import target_workloads
     from mora.harness.plan import Plan
+    from mora.harness.preview import target_workloads
     from mora.harness.restore import refuse_unrestored
 
     plan = Plan.load(settings.plan)

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 
 def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
-    from mora.harness.experiment import dry_run
     from mora.harness.plan import Plan
+    from mora.harness.preview import dry_run
 
     preview = dry_run(Plan.load(settings.plan), source, workloads)
     print(f"{len(preview.cells)} experiments, about {format_duration(preview.duration, about=True)}, in this order:")

@@ -13,7 +13,7 @@ import pandas as pd
 from mora.dataset import assess_quality, last_resources, list_services, read_cards, unify, write_experiment
 from mora.domain import Observation, Window, Workload
 from mora.errors import BadDataset, NotEnoughData, SourceUnavailable
-from mora.harness.experiment import observation_card
+from mora.harness.card import observation_card
 from mora.harness.ledger import locked
 from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import format_duration, format_moment

@@ -22,7 +22,7 @@ from bisect import bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -39,6 +39,7 @@ _NICENESS = 5
 _STOP_SECONDS = 5.0
 # The recorder writes at whole seconds, a few milliseconds late; a record belongs to the second it is nearest to.
 _LATENESS_SECONDS = 0.5
+_PUNCTUAL_SECONDS = 0.1
 _ABORT_SPAN = timedelta(seconds=10)
 _ABORT_MIN_REQUESTS = 10
 _PR_SET_PDEATHSIG = 1
@@ -139,6 +140,15 @@ class LoadRecord:
             error_ratio=failures / requests if requests else None,
         )
 
+    def reached(self, users: int) -> datetime | None:
+        """The first second at which so many users ran; None before it.
+
+        The recorder is a few milliseconds late. That is ignored; a line that is later counts for the next second.
+        """
+        times = (second.time for second in self.seconds if second.users >= users)
+        first = next(times, None)
+        return None if first is None else datetime.fromtimestamp(math.ceil(first - _PUNCTUAL_SECONDS), UTC)
+
     def lag_seconds(self, end: datetime) -> float:
         """How long before `end` the record ends; infinite where there is none."""
         return max(0.0, end.timestamp() - self.seconds[-1].time) if self.seconds else math.inf
@@ -231,11 +241,10 @@ class LocustRun:
         """What the load did so far."""
         return LoadRecord.read(self._record)
 
-    def is_spawned(self) -> bool:
-        """Whether every user runs."""
+    def spawned_at(self) -> datetime | None:
+        """The first recorded second at which all users ran; None before it. MoraError where Locust has ended."""
         self.check_running()
-        seconds = self.record().seconds
-        return bool(seconds) and seconds[-1].users >= self._users
+        return self.record().reached(self._users)
 
     def check_running(self) -> None:
         """MoraError with Locust's own words where it has ended."""

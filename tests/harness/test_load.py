@@ -88,6 +88,13 @@ def test_a_load_that_got_no_answer_has_no_latency_and_no_error_ratio() -> None:
     assert figures.error_ratio is None
 
 
+@pytest.mark.parametrize(("late", "second"), [(0.0, 2), (0.02, 2), (0.3, 3)])
+def test_all_users_run_from_the_first_second_that_says_so(late: float, second: int) -> None:
+    lines = [Second(at(n + late).timestamp(), users, 0, 0, Counter()) for n, users in enumerate((0, 3, 5, 5))]
+    assert LoadRecord(lines).reached(5) == at(second)
+    assert LoadRecord(lines).reached(6) is None
+
+
 def test_columns_are_over_the_span_before_each_sample() -> None:
     columns = record([0, 10, 10, 10, 40, 40], failures=1).columns([at(3), at(5)], timedelta(seconds=2))
     assert columns["requests_per_second"].tolist() == pytest.approx([10, 40])
@@ -213,7 +220,7 @@ def test_a_real_locust_is_recorded_second_by_second_and_leaves_nothing(
     scenario: Path, shop_url: str, processes: int
 ) -> None:
     with start(scenario, shop_url, LocustOptions(processes=processes)) as load:
-        wait_for(load.is_spawned)
+        wait_for(lambda: load.spawned_at() is not None)
         wait_for(lambda: load.record().seconds[-1].requests > 100)
         seconds = load.record().seconds
         group = load._process.pid
@@ -246,7 +253,7 @@ def test_a_locust_that_cannot_start_is_quoted(tmp_path: Path, shop_url: str) -> 
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     words = r"Locust ended by itself \(exit status 1\)(.|\n)*nothing_of_that_name"
     with start(tmp_path / "broken.py", shop_url) as load, pytest.raises(MoraError, match=words):
-        wait_for(load.is_spawned)
+        wait_for(lambda: load.spawned_at() is not None)
 
 
 _DRIVER = """
@@ -258,7 +265,7 @@ from mora.harness.plan import LocustOptions
 span = timedelta(seconds=60)
 run = LocustRun(Path(sys.argv[1]), sys.argv[2], users=4, ramp=timedelta(seconds=1), longest=span,
                 options=LocustOptions(processes=int(sys.argv[3])))
-while not run.is_spawned():
+while run.spawned_at() is None:
     time.sleep(0.05)
 print(run._process.pid, run._folder, flush=True)
 time.sleep(60)

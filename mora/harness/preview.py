@@ -1,0 +1,57 @@
+"""What a run of a plan would do, before anything is changed: its experiments, its duration, its queries."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mora.domain import Window, Workload
+from mora.errors import BadConfig
+from mora.harness.clock import Clock, SystemClock
+from mora.harness.plan import Cell, Plan
+from mora.seams import MetricSource
+
+# First guess of what an experiment takes beside ramp, settling and window: fresh replicas, start of Locust, reading.
+_OVERHEAD = timedelta(seconds=4)
+
+
+@dataclass(frozen=True, slots=True)
+class DryRun:
+    """What a run would do: its experiments in order, its duration, and its queries (service -> name -> text)."""
+
+    cells: tuple[Cell, ...]
+    duration: timedelta
+    queries: Mapping[str, Mapping[str, str]]
+
+
+def experiment_duration(plan: Plan) -> timedelta:
+    """How long one experiment of a plan is expected to take, from scaling to writing."""
+    return plan.ramp + plan.settle + plan.duration + _OVERHEAD
+
+
+def dry_run(plan: Plan, source: MetricSource, workloads: Sequence[Workload], *, clock: Clock | None = None) -> DryRun:
+    """The experiments of a plan, the time they take, and the queries that would be sent; changes nothing."""
+    target_workloads(plan, workloads)
+    start = whole_second((clock or SystemClock()).now())
+    window = Window(start, start + plan.duration - plan.sample_interval, plan.sample_interval)
+    cells = plan.experiments()
+    queries = {workload.name: source.queries(workload, window) for workload in workloads}
+    return DryRun(tuple(cells), len(cells) * experiment_duration(plan), queries)
+
+
+def target_workloads(plan: Plan, workloads: Sequence[Workload]) -> list[Workload]:
+    """The workloads that a plan scales: those it names, else all. Raises BadConfig where one is not measured."""
+    known = {workload.name: workload for workload in workloads}
+    for name in plan.targets:
+        if name not in known:
+            raise BadConfig(
+                f"{plan.path}: targets: {name!r} is not one of the measured services.",
+                hint=f"Measured services: {', '.join(sorted(known))}.",
+            )
+    return [known[name] for name in plan.targets] or list(workloads)
+
+
+def whole_second(moment: datetime) -> datetime:
+    """The first whole second that is not before `moment`; queries go to Prometheus at whole seconds."""
+    return moment if moment.microsecond == 0 else moment.replace(microsecond=0) + timedelta(seconds=1)
