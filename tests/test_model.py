@@ -18,7 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.domain import Reason, Slo, Target, TargetDemand
+from mora.domain import Question, Reason, Slo, Target, TargetDemand
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.forecasters.keras_fit import LstmSettings
 from mora.model import ServiceModel, TrainSettings, train
@@ -218,11 +218,11 @@ def test_every_number_tells_its_arithmetic(model: ServiceModel, data: Data) -> N
 def test_more_users_never_need_fewer_replicas_and_the_pod_is_sized_at_that_count(
     model: ServiceModel, data: Data
 ) -> None:
-    answers = [model.demand(data[0], users=users, scenario="checkout") for users in (10, 20, 40, 60)]
+    answers = [model.demand(data[0], Question(users=users, scenario="checkout")) for users in (10, 20, 40, 60)]
     counts = [answer.replicas.point_forecast for answer in answers if answer.replicas is not None]
     assert counts == sorted(counts)
-    packed = model.demand(data[0], users=20, scenario="checkout", replicas=1)
-    spread = model.demand(data[0], users=20, scenario="checkout", replicas=3)
+    packed = model.demand(data[0], Question(users=20, scenario="checkout", replicas=1))
+    spread = model.demand(data[0], Question(users=20, scenario="checkout", replicas=3))
     assert packed.cpu is not None
     assert spread.cpu is not None
     assert packed.cpu.point_forecast > spread.cpu.point_forecast * 1.5
@@ -230,18 +230,18 @@ def test_more_users_never_need_fewer_replicas_and_the_pod_is_sized_at_that_count
 
 @pytest.mark.slow
 def test_a_load_far_beyond_what_was_driven_gets_a_reason_and_no_number(model: ServiceModel, data: Data) -> None:
-    demand = model.demand(data[0], users=61, scenario="browsing")
+    demand = model.demand(data[0], Question(users=61, scenario="browsing"))
     assert (demand.cpu, demand.memory, demand.replicas) == (None, None, None)
     assert demand.reasons[-1].code == "beyond-driven-load"
     assert "61 users of browsing are more than 1.5x the highest load driven (40 users)" in demand.reasons[-1].text
-    within = model.demand(data[0], users=60, scenario="browsing")
+    within = model.demand(data[0], Question(users=60, scenario="browsing"))
     assert within.cpu is not None
 
 
 @pytest.mark.slow
 def test_a_cell_that_was_never_driven_has_the_bound_of_undriven_cells(model: ServiceModel, data: Data) -> None:
-    driven = model.demand(data[0], users=20, scenario="browsing", replicas=2).cpu
-    between = model.demand(data[0], users=25, scenario="browsing", replicas=2).cpu
+    driven = model.demand(data[0], Question(users=20, scenario="browsing", replicas=2)).cpu
+    between = model.demand(data[0], Question(users=25, scenario="browsing", replicas=2)).cpu
     assert driven is not None
     assert between is not None
     multiplier = model.calibrations["undriven"]["cpu"].multiplier
@@ -250,7 +250,7 @@ def test_a_cell_that_was_never_driven_has_the_bound_of_undriven_cells(model: Ser
 
 @pytest.mark.slow
 def test_use_that_was_throttled_is_said_to_be_at_least(model: ServiceModel, data: Data) -> None:
-    cpu = model.demand(data[0], users=40, scenario="checkout", replicas=1).cpu
+    cpu = model.demand(data[0], Question(users=40, scenario="checkout", replicas=1)).cpu
     assert cpu is not None
     assert cpu.pinned
     assert cpu.bound >= fakes.CPU_LIMIT_CORES
@@ -259,7 +259,7 @@ def test_use_that_was_throttled_is_said_to_be_at_least(model: ServiceModel, data
 
 @pytest.mark.slow
 def test_where_no_load_kept_the_slo_it_is_said(model: ServiceModel, data: Data) -> None:
-    demand = model.demand(data[0], slo=Slo(p95_seconds=0.001))
+    demand = model.demand(data[0], Question(slo=Slo(p95_seconds=0.001)))
     assert demand.replicas is None
     assert demand.reasons[0].code == "no-load-kept-slo"
     assert demand.cpu is not None
@@ -271,14 +271,14 @@ def test_where_no_count_can_be_promised_the_pod_is_sized_for_the_replicas_that_s
     model: ServiceModel, data: Data
 ) -> None:
     impossible = Slo(p95_seconds=0.001)
-    unknown = model.demand(data[0], users=20, scenario="checkout", slo=impossible)
-    state = model.demand(data[0], users=20, scenario="checkout", slo=impossible, current_replicas=3)
+    unknown = model.demand(data[0], Question(users=20, scenario="checkout", slo=impossible))
+    state = model.demand(data[0], Question(users=20, scenario="checkout", slo=impossible), current_replicas=3)
     assert state.replicas is None
     assert state.cpu is not None
     assert unknown.cpu is not None
     assert unknown.cpu.bound > 1.5 * state.cpu.bound
     assert any(reason.code == "sized-at-standing-replicas" for reason in state.reasons)
-    capped = model.demand(data[0], users=40, scenario="checkout", max_replicas=1, current_replicas=1)
+    capped = model.demand(data[0], Question(users=40, scenario="checkout", max_replicas=1), current_replicas=1)
     assert capped.replicas is None
     assert capped.cpu is not None
     assert capped.cpu.pinned
@@ -287,24 +287,24 @@ def test_where_no_count_can_be_promised_the_pod_is_sized_for_the_replicas_that_s
 @pytest.mark.slow
 def test_replicas_are_as_sure_as_what_was_tested(model: ServiceModel, data: Data) -> None:
     seen = {question: targets["replicas"].confidence for question, targets in model.calibrations.items()}
-    driven = model.demand(data[0], users=20, scenario="checkout").replicas
-    between = model.demand(data[0], users=25, scenario="checkout").replicas
+    driven = model.demand(data[0], Question(users=20, scenario="checkout")).replicas
+    between = model.demand(data[0], Question(users=25, scenario="checkout")).replicas
     assert driven is not None
     assert between is not None
     assert (driven.confidence, between.confidence) == (seen["driven"], seen["undriven"])
     assert "confidence-in-other-slo" not in [reason.code for reason in driven.reasons]
-    stricter = model.demand(data[0], users=20, scenario="checkout", slo=Slo(p95_seconds=0.25)).replicas
+    stricter = model.demand(data[0], Question(users=20, scenario="checkout", slo=Slo(p95_seconds=0.25))).replicas
     assert stricter is not None
     assert stricter.reasons[-1].code == "confidence-in-other-slo"
     assert "p95 300ms" in stricter.reasons[-1].text
-    tighter = model.demand(data[0], users=20, scenario="checkout", target_utilisation=0.9).replicas
+    tighter = model.demand(data[0], Question(users=20, scenario="checkout", target_utilisation=0.9)).replicas
     assert tighter is not None
     assert "target utilisation of 70%, not of 90%" in tighter.reasons[-1].text
 
 
 @pytest.mark.slow
 def test_replicas_that_were_asked_for_are_no_promise(model: ServiceModel, data: Data) -> None:
-    assert model.demand(data[0], users=40, scenario="checkout", replicas=1).replicas is None
+    assert model.demand(data[0], Question(users=40, scenario="checkout", replicas=1)).replicas is None
 
 
 def test_the_words_of_a_larger_scenario_come_with_its_number() -> None:
@@ -328,11 +328,11 @@ def test_the_words_of_a_larger_scenario_come_with_its_number() -> None:
 @pytest.mark.slow
 def test_unknown_scenarios_and_impossible_loads_are_refused(model: ServiceModel, data: Data) -> None:
     with pytest.raises(BadInput, match="Driven: browsing, checkout"):
-        model.demand(data[0], scenario="payments")
+        model.demand(data[0], Question(scenario="payments"))
     with pytest.raises(BadInput, match="at least 1 user"):
-        model.demand(data[0], users=0)
+        model.demand(data[0], Question(users=0))
     with pytest.raises(BadInput, match="1 replica or more"):
-        model.demand(data[0], replicas=0)
+        model.demand(data[0], Question(replicas=0))
 
 
 @pytest.mark.slow
@@ -403,12 +403,12 @@ def test_a_run_torn_by_oom_kills_still_counts() -> None:
     frame.loc[torn, "mem_limit_bytes"] = 80e6
     model = train(frame, cards, fakes.WORKLOAD, settings=QUICK)
     assert name not in model.card["windowed"]
-    demand = model.demand(frame, users=20, scenario="browsing", replicas=1)
+    demand = model.demand(frame, Question(users=20, scenario="browsing", replicas=1))
     assert demand.memory is not None
     assert demand.memory.pinned
     assert demand.memory.bound >= 80e6
     assert (demand.oom_kills, demand.oom_peak_bytes) == (2, 80e6)
-    calm = model.demand(frame, users=10, scenario="browsing", replicas=1)
+    calm = model.demand(frame, Question(users=10, scenario="browsing", replicas=1))
     assert calm.oom_kills == 0
 
 
@@ -448,8 +448,8 @@ def test_no_rows_at_all_are_refused_in_words(data: Data) -> None:
 
 @pytest.mark.slow
 def test_driven_data_is_not_asked_for_a_time(model: ServiceModel, data: Data) -> None:
-    with pytest.raises(BadInput, match="--hold says nothing of it") as caught:
-        model.demand(data[0], horizon=timedelta(hours=1))
+    with pytest.raises(BadInput, match="--horizon does not apply to it") as caught:
+        model.demand(data[0], Question(horizon=timedelta(hours=1)))
     assert "--users 50" in str(caught.value.hint)
 
 
@@ -473,7 +473,7 @@ def test_a_history_is_answered_for_the_next_hold(watched: tuple[pd.DataFrame, Se
     assert model.card["lstm_columns"][0] == "cpu_cores_value"
     assert "load_users" not in model.card["lstm_columns"]
     with pytest.raises(BadInput, match="no other load"):
-        model.demand(history, users=100)
+        model.demand(history, Question(users=100))
 
 
 @pytest.mark.slow
@@ -483,7 +483,7 @@ def test_load_experiments_that_came_later_do_not_answer_for_a_history(
     history, model = watched
     later = data[0].assign(timestamp=data[0]["timestamp"] + pd.Timedelta(days=30))
     assert model.demand(pd.concat([history, later], ignore_index=True)) == model.demand(history)
-    assert model.demand(history, horizon=timedelta(hours=1)) != model.demand(history)
+    assert model.demand(history, Question(horizon=timedelta(hours=1))) != model.demand(history)
     with pytest.raises(NotEnoughData, match="none of that is at hand"):
         model.demand(later)
 
@@ -521,7 +521,7 @@ def test_a_saved_model_gives_the_same_numbers_to_the_last_bit(model: ServiceMode
     assert again.digest == model.digest
     assert again.card == model.card
     for question in ({}, {"users": 30, "scenario": "checkout"}, {"users": 15}, {"replicas": 2}):
-        assert again.demand(data[0], **question) == model.demand(data[0], **question)
+        assert again.demand(data[0], Question(**question)) == model.demand(data[0], Question(**question))
 
 
 @pytest.mark.slow

@@ -18,6 +18,7 @@ from mora.domain import (
     Container,
     Demand,
     Load,
+    Question,
     Recommendation,
     Resources,
     Target,
@@ -132,8 +133,8 @@ class Asked(Learnt):
     digest: str = "sha"
     asked: dict[str, Any] = field(default_factory=dict)
 
-    def demand(self, recent: pd.DataFrame, **asked: Any) -> Demand:
-        self.asked.update(asked)
+    def demand(self, recent: pd.DataFrame, question: Question, *, current_replicas: int | None) -> Demand:
+        self.asked.update(question=question, current_replicas=current_replicas)
         cpu, memory, replicas = (TargetDemand(need, need, need, 0.9, 9) for need in (0.1, 64.0 * MIB, 2.0))
         return Demand(self.workload, Load("browsing", 10), LAST, cpu, memory, replicas)
 
@@ -146,11 +147,23 @@ def advise(model: Asked, **options: Any) -> Recommendation:
 def test_a_pod_is_sized_within_the_replicas_that_may_be() -> None:
     capped = Asked()
     advise(capped, policy=PolicySettings(max_replicas=3))
-    assert (capped.asked["max_replicas"], capped.asked["standing_replicas"]) == (3, 2)
+    assert (capped.asked["question"].max_replicas, capped.asked["current_replicas"]) == (3, 2)
     scaled = Asked()
     scaler = Autoscaler("frontend", Target.CPU, is_utilisation=True, target=70, min_replicas=1, max_replicas=6)
-    advise(scaled, current=replace(running(), autoscaler=scaler), min_replicas=2)
-    assert (scaled.asked["max_replicas"], scaled.asked["standing_replicas"]) == (6, 6)
+    advise(scaled, current=replace(running(), autoscaler=scaler), question=Question(min_replicas=2))
+    assert (scaled.asked["question"].max_replicas, scaled.asked["current_replicas"]) == (6, 6)
+
+
+def test_a_load_in_short_replaces_that_of_the_question_and_nothing_else() -> None:
+    asked = Asked()
+    advise(asked, question=Question(users=5, scenario="browsing", min_replicas=2), users=35)
+    assert asked.asked["question"] == Question(users=35, scenario="browsing", min_replicas=2)
+
+
+def test_without_a_question_the_policy_bounds_the_replicas() -> None:
+    asked = Asked()
+    advise(asked, policy=PolicySettings(min_replicas=2, max_replicas=4, target_utilisation=0.5))
+    assert asked.asked["question"] == Question(min_replicas=2, max_replicas=4, target_utilisation=0.5)
 
 
 def test_the_container_that_was_measured_gets_the_numbers() -> None:

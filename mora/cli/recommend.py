@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -281,23 +282,20 @@ def _from_models(
             if known
             else "Train one (mora train frontend), or ask a Prometheus: mora recommend --all --prometheus URL",
         )
+    policy = pipeline.policy_settings(settings)
+    question = replace(pipeline.question_of(policy, slo=settings.slo), users=users, scenario=scenario)
     return [
         pipeline.recommend(
             name,
-            users=users,
-            scenario=scenario,
+            replace(question, horizon=pipeline.requested_horizon(settings, model)),
             data_dir=settings.data_dir,
             models_dir=settings.models_dir,
             namespace=settings.namespace,
-            slo=settings.slo,
-            min_replicas=settings.min_replicas,
-            target_utilisation=settings.target_utilisation,
-            policy=pipeline.policy_settings(settings),
+            policy=policy,
             current=_current_allocation(model.workload, target, sandbox),
             stale_ok=stale_ok,
             include_flagged=include_flagged,
             model=model,
-            horizon=pipeline.requested_horizon(settings, model),
         )
         for name in names
         for model in [pipeline.load_model(name, models_dir=settings.models_dir, namespace=settings.namespace)]

@@ -19,6 +19,7 @@ from mora.domain.observations import (
     Window,
     WorkloadHistory,
 )
+from mora.domain.question import Question
 from mora.domain.workloads import (
     API_VERSIONS,
     INJECTED_SIDECARS,
@@ -57,6 +58,7 @@ __all__ = [
     "Load",
     "Observation",
     "Quality",
+    "Question",
     "Quota",
     "Reason",
     "Recommendation",

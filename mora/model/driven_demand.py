@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from mora.domain import Demand, Load, Reason, Slo, Target, TargetDemand, Workload
+from mora.domain import Demand, Load, Question, Reason, Slo, Target, TargetDemand, Workload
 from mora.errors import BadInput, NotEnoughData
 from mora.features import WINDOW_STEPS, segments, six_digits
 from mora.forecasters.lstm import LstmForecaster
@@ -57,19 +57,9 @@ class DrivenAnswer:
     response: LoadResponse
     calibrations: Mapping[str, Mapping[str, Calibration]]
 
-    def demand(
-        self,
-        recent: pd.DataFrame,
-        *,
-        users: int | None,
-        scenario: str | None,
-        replicas: int | None,
-        slo: Slo,
-        min_replicas: int,
-        target_utilisation: float,
-        max_replicas: int | None,
-        current_replicas: int | None,
-    ) -> Demand:
+    def demand(self, recent: pd.DataFrame, question: Question, *, current_replicas: int | None = None) -> Demand:
+        """The numbers for the load that is asked for. current_replicas: those that run now."""
+        users, scenario, replicas = question.users, question.scenario, question.replicas
         if users is not None and users < 1:
             raise BadInput(f"A load needs at least 1 user, not {users}.")
         if replicas is not None and replicas < 1:
@@ -79,17 +69,12 @@ class DrivenAnswer:
             raise BadInput(
                 f"No run of {self.workload.name!r} drove the scenario {scenario!r}.", hint=f"Driven: {known}."
             )
-        loads, reasons = self._loads(users, scenario, slo)
+        loads, reasons = self._loads(users, scenario, question.slo)
         # At one user a pod only the load itself can be refused, not how it is spread.
         refusals = [why for load in loads for why in self._refusals(load)]
         if refusals:
             return self._without_numbers((*reasons, *refusals))
-        settings = {
-            "min_replicas": min_replicas,
-            "target_utilisation": target_utilisation,
-            "max_replicas": max_replicas,
-        }
-        count, replica_demand, why = self._replicas(loads, replicas, slo, settings, current_replicas)
+        count, replica_demand, why = self._replicas(loads, question, current_replicas)
         reasons += why
         nearest = {
             (target, load): nearest_runs(self.response, target, load, count, windowed=self.card["windowed"])
@@ -148,24 +133,33 @@ class DrivenAnswer:
         ]
 
     def _replicas(
-        self, loads: list[Load], asked: int | None, slo: Slo, settings: Mapping[str, Any], state: int | None
+        self, loads: list[Load], question: Question, current: int | None
     ) -> tuple[int, TargetDemand | None, list[Reason]]:
         """How many replicas, as a target and as the count that the pod is sized at.
 
         Where no count can be promised those that stand will stay, so the pod is sized for them: at a higher count it
         would be too small.
         """
+        asked, slo, utilisation = question.replicas, question.slo, question.target_utilisation
         if asked is not None:
             return asked, None, [Reason("replicas-asked", f"the pod is sized at the {asked} replicas asked for")]
-        choices = [self.response.choose_replicas(load, slo, **settings) for load in loads]
+        choices = [
+            self.response.choose_replicas(
+                load,
+                slo,
+                min_replicas=question.min_replicas,
+                target_utilisation=utilisation,
+                max_replicas=question.max_replicas,
+            )
+            for load in loads
+        ]
         why = tuple(reason for choice in choices for reason in choice.reasons)
         counts = [choice.replicas for choice in choices if choice.replicas is not None]
         if len(counts) == len(choices):
-            utilisation = settings["target_utilisation"]
             return max(counts), self._replica_demand(loads, max(counts), slo, utilisation, why), []
-        if state:
-            text = f"no replica count can be promised, so the pod is sized at those that there are ({state})"
-            return state, None, [*why, Reason("sized-at-standing-replicas", text)]
+        if current:
+            text = f"no replica count can be promised, so the pod is sized at those that there are ({current})"
+            return current, None, [*why, Reason("sized-at-standing-replicas", text)]
         count = min(run.replicas for load in loads for run in self.response.runs_of(load.scenario))
         text = f"no replica count can be promised, so the pod is sized at the fewest that were driven ({count})"
         return count, None, [*why, Reason("sized-at-fewest-replicas", text)]

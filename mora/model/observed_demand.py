@@ -23,7 +23,7 @@ import numpy as np
 from mora.backtest.policy import Series
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
-from mora.domain import Demand, Reason, Target, TargetDemand, Workload
+from mora.domain import Demand, Question, Reason, Target, TargetDemand, Workload
 from mora.errors import BadInput, NotEnoughData
 from mora.features import TARGET_COLUMNS, Floats, six_digits
 from mora.forecasters.horizon import plain_at
@@ -49,16 +49,14 @@ class ObservedAnswer:
     prophet: ProphetForecaster
     windows: Mapping[int, HorizonModel]
 
-    def demand(
-        self, recent: pd.DataFrame, *, users: int | None, scenario: str | None, horizon: timedelta | None = None
-    ) -> Demand:
-        """What the pod needs for `hold` (what the training was told, a day by default) from the last sample on."""
-        if users is not None or scenario is not None:
+    def demand(self, recent: pd.DataFrame, question: Question) -> Demand:
+        """What the pod needs over the horizon (that of the training, a day, by default) from the last sample on."""
+        if question.has_load:
             raise BadInput(
                 f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
                 hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
             )
-        horizon = horizon or timedelta(seconds=self.card["settings"]["hold_seconds"])
+        horizon = question.horizon or timedelta(seconds=self.card["settings"]["hold_seconds"])
         history = history_of(recent, self.workload.name)
         _check_horizon(history, horizon)
         week = recent[recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)]

@@ -5,13 +5,13 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora import __version__
 from mora.dataset import last_resources
-from mora.domain import Demand, Reason, Slo, Target, Workload
+from mora.domain import Demand, Question, Reason, Target, Workload
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
 from mora.forecasters.horizon_lstm import HorizonLstm
@@ -66,58 +66,34 @@ class ServiceModel:
         return tuple(Reason(code, text) for code, text in self.report["reasons"])
 
     def demand(
-        self,
-        recent: pd.DataFrame,
-        *,
-        users: int | None = None,
-        scenario: str | None = None,
-        replicas: int | None = None,
-        slo: Slo | None = None,
-        min_replicas: int = 1,
-        target_utilisation: float = 0.7,
-        max_replicas: int | None = None,
-        current_replicas: int | None = None,
-        horizon: timedelta | None = None,
+        self, recent: pd.DataFrame, question: Question | None = None, *, current_replicas: int | None = None
     ) -> Demand:
         """What the service needs; pure: the same model, rows and question give the same answer everywhere.
 
         recent: rows of the dataset; driven, those of the experiments (the LSTM looks at the last window of the nearest
-        ones); observed, the history up to now (at least one hold of it).
-        users, scenario: the load asked for, driven data only; without users the highest that kept `slo`, without a
-        scenario the most that any of them needs. replicas: size the pod at this count instead of choosing one.
-        max_replicas: the most there may be. standing_replicas: those there are, and stay where none can be promised.
-        hold: how long the number stands from the last sample on, observed data only; the training's (a day) by default.
+        ones); observed, the history up to now (at least one horizon of it).
+        current_replicas: those that run now, and stay where no count can be recommended.
+        Raises BadInput where the question does not fit what was learnt: a load of observed data, a horizon of driven.
         """
+        question = question if question is not None else Question()
         if self.is_driven:
-            if horizon is not None:
+            if question.horizon is not None:
                 raise BadInput(
-                    f"The model of {self.workload.name!r} was learnt from load experiments, which tell of loads and "
-                    "not of the coming hours: --hold says nothing of it.",
+                    f"The model of {self.workload.name!r} was learnt from load experiments, which cover loads and "
+                    "no coming hours: --horizon does not apply to it.",
                     hint="Ask for a load (--users 50), or read its history (mora collect --history 14d) and train on "
                     "that.",
                 )
             assert self.response is not None  # noqa: S101  # driven models always hold one; load() checks it
             answer = DrivenAnswer(self.workload, self.card, self.prophet, self.lstm, self.response, self.calibrations)
-            return answer.demand(
-                recent,
-                users=users,
-                scenario=scenario,
-                replicas=replicas,
-                slo=slo or Slo(),
-                min_replicas=min_replicas,
-                target_utilisation=target_utilisation,
-                max_replicas=max_replicas,
-                current_replicas=current_replicas,
-            )
+            return answer.demand(recent, question, current_replicas=current_replicas)
         watched = recent[recent["scenario"] == OBSERVED_SCENARIO]
         if watched.empty:
             raise NotEnoughData(
                 f"The model of {self.workload.name!r} was learnt from observed data, and none of that is at hand.",
                 hint=f"Collect some (mora collect --history 14d), or train again: mora train {self.workload.name}",
             )
-        return ObservedAnswer(self.workload, self.card, self.prophet, self.windows).demand(
-            watched, users=users, scenario=scenario, horizon=horizon
-        )
+        return ObservedAnswer(self.workload, self.card, self.prophet, self.windows).demand(watched, question)
 
     def save(self, folder: Path | str) -> None:
         """Write the model folder, whole or not at all; a model that stood there is replaced."""

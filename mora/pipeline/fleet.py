@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughDa
 from mora.model.catalogue import load_model, model_folder
 from mora.model.freshness import check_fresh, observed_until
 from mora.pipeline.connecting import open_fleet
-from mora.pipeline.recommending import ask_model
+from mora.pipeline.recommending import ask_model, question_of
 from mora.quantities import format_duration
 from mora.seams import FleetSource, Reporter, Silent
 
@@ -159,7 +160,7 @@ def trained_demand(
     from mora import dataset
     from mora.fleet.stream import Modelled
 
-    policy = settings.policy
+    question = question_of(settings.policy, slo=slo)
 
     def ask(state: WorkloadState) -> Modelled:
         workload = state.workload
@@ -178,16 +179,8 @@ def trained_demand(
                 stale_ok=stale_ok,
                 seen_until=observed_until(frame, model),
             )
-            demand = ask_model(
-                model,
-                frame,
-                state.allocation,
-                slo=slo or Slo(),
-                min_replicas=policy.min_replicas,
-                target_utilisation=policy.target_utilisation,
-                max_replicas=policy.max_replicas,
-                horizon=None if model.is_driven else settings.horizon,
-            )
+            horizon = None if model.is_driven else settings.horizon
+            demand = ask_model(model, frame, state.allocation, replace(question, horizon=horizon))
         except MoraError as error:
             text = f"the trained model in {folder} is not used, the history alone is: {error.message}"
             return Modelled(remarks=(Reason("model-not-used", text),))

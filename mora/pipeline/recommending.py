@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora import registry
-from mora.domain import Allocation, Demand, Reason, Recommendation, Slo
-from mora.errors import BadInput, NotEnoughData
+from mora.domain import Allocation, Demand, Question, Reason, Recommendation, Slo
+from mora.errors import NotEnoughData
 from mora.model.catalogue import DEFAULT_NAMESPACE, load_model
 from mora.model.freshness import check_fresh, measured_allocation, measured_container, observed_until
 
@@ -23,15 +23,13 @@ if TYPE_CHECKING:
 
 def recommend(
     service: str,
+    question: Question | None = None,
     *,
     users: int | None = None,
     scenario: str | None = None,
     data_dir: Path | str = "data",
     models_dir: Path | str = "models",
     namespace: str = DEFAULT_NAMESPACE,
-    slo: Slo | None = None,
-    min_replicas: int = 1,
-    target_utilisation: float = 0.7,
     policy: PolicySettings | None = None,
     current: Allocation | None = None,
     stale_ok: bool = False,
@@ -39,20 +37,22 @@ def recommend(
     model: ServiceModel | None = None,
     frame: Any = None,
     now: datetime | None = None,
-    horizon: timedelta | None = None,
 ) -> Recommendation:
     """What `service` should request, be limited to and run as, and why.
 
-    users, scenario: the load asked for; without users the highest driven load that kept the SLO is meant.
-    current: the workload as it stands now (from a cluster); without it, as it stood when the data was collected.
-    now: the wall clock, only to tell whether observed data has aged; no number depends on it.
-    hold: how long the number stands, observed data only; by default what the training was told (a day).
+    question: what it is sized for. users, scenario: its load, for short; without users the highest driven load that met
+    the SLO is meant. current: the workload as it runs now (from a cluster); by default, as it ran when the data was
+    collected. now: the wall clock, only to tell whether observed data has aged; no number depends on it.
     Raises StaleAnswer where the data does not describe what runs, unless `stale_ok`.
     """
     from mora import dataset, policies
 
-    if users is not None and users < 1:
-        raise BadInput(f"--users must be at least 1, not {users}.")
+    settings = policy if policy is not None else policies.PolicySettings()
+    asked = question if question is not None else question_of(settings)
+    if users is not None:
+        asked = replace(asked, users=users)
+    if scenario is not None:
+        asked = replace(asked, scenario=scenario)
     model = model if model is not None else load_model(service, models_dir=models_dir, namespace=namespace)
     if frame is None:
         frame = dataset.read_dataset(service, data_dir, namespace=namespace, include_flagged=include_flagged)
@@ -62,20 +62,8 @@ def recommend(
     remarks = check_fresh(
         model, current, now=now or datetime.now(UTC), stale_ok=stale_ok, seen_until=observed_until(frame, model)
     )
-    settings = policy if policy is not None else policies.PolicySettings()
     state = current if current is not None else measured_allocation(model)
-    demand = ask_model(
-        model,
-        frame,
-        state,
-        users=users,
-        scenario=scenario,
-        slo=slo or Slo(),
-        min_replicas=min_replicas,
-        target_utilisation=target_utilisation,
-        max_replicas=settings.max_replicas,
-        horizon=horizon,
-    )
+    demand = ask_model(model, frame, state, asked)
     advice = policies.recommend(demand, state, settings)
     if current is None and measured_container(model) is None:
         text = (
@@ -86,21 +74,25 @@ def recommend(
     return replace(advice, reasons=(*remarks, *advice.reasons), model_digest=model.digest)
 
 
-def ask_model(
-    model: ServiceModel, frame: Any, state: Allocation, *, min_replicas: int, max_replicas: int | None, **asked: Any
-) -> Demand:
-    """What a model says, within the replicas that the workload's autoscaler leaves."""
-    scaler = state.autoscaler
-    if scaler is not None:
-        max_replicas = max(min(max_replicas or scaler.max_replicas, scaler.max_replicas), min_replicas)
-    return model.demand(
-        frame,
-        min_replicas=min_replicas,
-        max_replicas=max_replicas,
-        # An autoscaler that cannot add enough ends at its most.
-        current_replicas=state.replicas if scaler is None else scaler.max_replicas,
-        **asked,
+def question_of(policy: PolicySettings, *, slo: Slo | None = None) -> Question:
+    """The question that a policy leaves open: the SLO and the bounds on the replicas, no load and no horizon."""
+    return Question(
+        slo=slo if slo is not None else Slo(),
+        min_replicas=policy.min_replicas,
+        max_replicas=policy.max_replicas,
+        target_utilisation=policy.target_utilisation,
     )
+
+
+def ask_model(model: ServiceModel, frame: Any, state: Allocation, question: Question) -> Demand:
+    """What a model answers, within the replicas that the workload's autoscaler leaves."""
+    scaler = state.autoscaler
+    if scaler is None:
+        return model.demand(frame, question, current_replicas=state.replicas)
+    most = min(question.max_replicas or scaler.max_replicas, scaler.max_replicas)
+    within = replace(question, max_replicas=max(most, question.min_replicas))
+    # An autoscaler that cannot add enough ends at its maximum.
+    return model.demand(frame, within, current_replicas=scaler.max_replicas)
 
 
 def _as_measured(current: Allocation, model: ServiceModel) -> Allocation:

@@ -106,7 +106,7 @@ def test_driven_data_is_not_asked_for_a_time_unless_by_a_file_that_means_other_s
 ) -> None:
     refused = mora("recommend", "frontend", "--hold", "1h", cwd=home)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "--hold says nothing of it" in refused.stderr
+    assert "--horizon does not apply to it" in refused.stderr
     (tmp_path / "mora.toml").write_text('hold = "1h"\n')
     config = ("--config", str(tmp_path / "mora.toml"))
     assert mora(*config, "recommend", "frontend", cwd=home).returncode == 0

@@ -11,7 +11,7 @@ import pytest
 from mora import registry
 from mora.backtest.policy import decide
 from mora.backtest.traces import read_service
-from mora.domain import Demand, Target
+from mora.domain import Demand, Question, Target
 from mora.errors import BadInput, NotEnoughData
 from mora.forecasters.prophet import Curve, ProphetForecaster
 from mora.fusion import NAIVE
@@ -37,7 +37,7 @@ def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
 
 
 def ask(history: pd.DataFrame, horizon: timedelta | None = None, **model: Any) -> Demand:
-    return answer(**model).demand(history, users=None, scenario=None, horizon=horizon)
+    return answer(**model).demand(history, Question(horizon=horizon))
 
 
 @pytest.mark.parametrize("horizon", [HOUR, DAY])
