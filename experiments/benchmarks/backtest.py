@@ -263,7 +263,7 @@ def _as_markdown(done: Sequence[tuple[Case, Backtest]], resource: Resource) -> l
             cells = [f"{scores[name].cost:.3f}" for name in ("mora", "krr", "vpa", ORACLE)]
         else:
             cells = [
-                f"{scores[name].reserved_per_used:.3f}, {scores[name].over_periods:.2%}"
+                f"{scores[name].reserved_per_used:.3f}, {scores[name].windows_exceeded:.2%}"
                 for name in ("mora", "krr", "vpa")
             ]
         lines.append(" | ".join([case.what, str(scores["mora"].series), *cells, f"**{share:.3f}**"]))
@@ -281,8 +281,8 @@ def _tell(promise: Promise, found: Backtest) -> None:
     if score is None:
         return
     if promise.what == "holds over":
-        peers = found.scores["krr"]["mem"].over_periods
-        print(f"   mora, memory, holds over: {score.over_periods:.4f}, at most krr's {peers:.4f}")
+        peers = found.scores["krr"]["mem"].windows_exceeded
+        print(f"   mora, memory, holds over: {score.windows_exceeded:.4f}, at most krr's {peers:.4f}")
         return
     reached = against_peers(found, promise.resource, score)
     words = [f"{name} {limit:.2f}" for name, limit in (("floor", promise.floor), ("aim", promise.aim)) if limit]

@@ -171,12 +171,12 @@ def tell_margin(series: Sequence[Series]) -> None:
     ]
     base = score([score_series(one, reserved) for one, reserved in zip(samples, krr, strict=True)])
     assert base is not None
-    print(f"   krr             holds over {base.over_periods:.4f}")
+    print(f"   krr             holds over {base.windows_exceeded:.4f}")
     for name, reservations in (("as shipped", shipped), ("on other groups", said)):
         total = score([score_series(one, reserved) for one, reserved in zip(samples, reservations, strict=True)])
         assert total is not None
         share = total.reserved_per_used / base.reserved_per_used
-        print(f"   {name:<15} holds over {total.over_periods:.4f}, reserved {share:.3f} of krr's")
+        print(f"   {name:<15} holds over {total.windows_exceeded:.4f}, reserved {share:.3f} of krr's")
 
 
 class _Holds:

@@ -14,7 +14,7 @@ from mora.backtest.policy import Floats
 
 # Weights grow by 2^(age / half-life) until this exponent; then all are scaled down to a newer reference.
 _MAX_DECAY_EXPONENT = 100
-# A bucket that holds less is empty: a thousandth of the least weight of a sample, 0.1.
+# A bucket with less is empty: a thousandth of the smallest weight of a sample, 0.1.
 _EPSILON = 0.001 * 0.1
 
 
@@ -78,9 +78,9 @@ class DecayingHistogram:
         filled = np.flatnonzero(self._weights >= _EPSILON)
         if not len(filled):
             return 0.0
-        least, most = int(filled[0]), int(filled[-1])
-        reached = np.cumsum(self._weights[least:most])
-        bucket = least + int(np.searchsorted(reached, share * float(self._weights.sum())))
+        lowest, highest = int(filled[0]), int(filled[-1])
+        reached = np.cumsum(self._weights[lowest:highest])
+        bucket = lowest + int(np.searchsorted(reached, share * float(self._weights.sum())))
         return float(self._starts[min(bucket + 1, len(self._starts) - 1)])
 
     def _shift_reference(self, seconds: float) -> None:

@@ -21,11 +21,11 @@ def _mora(one: Series, resource: Resource, at: Indices, decisions: Decisions) ->
     if resource == "cpu":
         found = cpu_bounds(use, step_seconds=one.step_seconds, decisions=at, horizon_seconds=decisions.horizon_seconds)
         need = found.requests
-        step, least = _CPU_STEP_CORES, PolicySettings().cpu_floor_millicores / 1000
+        step, minimum = _CPU_STEP_CORES, PolicySettings().cpu_floor_millicores / 1000
     else:
         need = memory_requests(use, step_seconds=one.step_seconds, decisions=at)
-        step, least = _MEMORY_STEP_BYTES, float(PolicySettings().memory_floor_bytes)
-    return np.maximum(round_up(need, step), least) if decisions.with_minimums else need
+        step, minimum = _MEMORY_STEP_BYTES, float(PolicySettings().memory_floor_bytes)
+    return np.maximum(round_up(need, step), minimum) if decisions.with_minimums else need
 
 
 def _mora_point(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> Floats:

@@ -4,10 +4,10 @@ A rule is a plain function, registered under `replay_policies`:
 
     def rule(series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]
 
-It is handed all series at once, whole, so that it may learn from many and work incrementally over time; one that
+It gets all series at once, complete, so that it may learn from many and work incrementally over time; one that
 looks at a single series is written as a `LoneRule`, and can then be replayed series by series. What keeps a rule
 honest is its contract (tests/backtest/test_contract.py, by truncation, for every registered name): the number for the
-decision at sample k must be the same, bit for bit, whatever any series holds from that moment on.
+decision at sample k must be the same, bit for bit, whatever any series contains from that moment on.
 """
 
 from __future__ import annotations
@@ -43,6 +43,7 @@ class Series:
 
     @property
     def sample_count(self) -> int:
+        """How many samples the grid has, missing ones included."""
         known = self.cpu if self.cpu is not None else self.mem
         return 0 if known is None else len(known)
 
@@ -61,14 +62,14 @@ class Series:
 
 @dataclass(frozen=True, slots=True)
 class Decisions:
-    """When the replay asks: per series, the index of the first sample of every hold.
+    """When the replay asks: per series, the index of the first sample of every window.
 
-    The decision for the hold that begins at sample k may rest on samples before k, of its own series; and of another
+    The decision for the window that begins at sample k may rest on samples before k, of its own series; and of another
     one only on those taken before the same moment (`start + k * step_seconds`).
 
     at: one array of rising sample indices per series, in the order of the series; it may be empty. until: the index
-        after the last sample of each of those holds.
-    with_minimums: whether a rule's own least amounts (KRR's 10m and 100 MiB, the VPA's 25m and 250 MiB) and its
+        after the last sample of each of those windows.
+    with_minimums: whether a rule's own minimums (KRR's 10m and 100 MiB, the VPA's 25m and 250 MiB) and its
         rounding up to whole units apply. Off for series in other units than cores and bytes.
     """
 
@@ -83,13 +84,15 @@ class ReplayPolicy(Protocol):
     """A rule under its name."""
 
     @property
-    def name(self) -> str: ...
+    def name(self) -> str:
+        """What tables and flags call it."""
+        ...
 
     def reservations(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
         """Per series one array, of one reservation (cores or bytes) per decision.
 
         Finite and at least 0 wherever the series has a known sample of the resource before the decision; NaN where it
-        has none yet (such a hold is not scored). A series without the resource gets NaN throughout.
+        has none yet (such a window is not scored). A series without the resource gets NaN throughout.
         """
 
 
@@ -106,6 +109,7 @@ class LoneRule:
     one: Callable[[Series, Resource, Indices, Decisions], Floats]
 
     def __call__(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
+        """The rule's answers, series by series."""
         return [self.one(single, resource, at, decisions) for single, at in zip(series, decisions.at, strict=True)]
 
 
@@ -122,6 +126,7 @@ class NamedRule:
         return isinstance(self.rule, LoneRule)
 
     def reservations(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
+        """What the rule answers."""
         return self.rule(series, resource, decisions)
 
 
@@ -138,9 +143,9 @@ def load_policy(name: str) -> NamedRule:
 def decide(
     series: Sequence[Series], *, horizon_seconds: int, warmup_seconds: int, with_minimums: bool = True
 ) -> Decisions:
-    """A decision after the warm-up and after every hold from there on, while a whole hold fits.
+    """A decision after the warm-up and after every horizon from there on, while a whole window fits.
 
-    Where the step does not divide the hold, a hold begins with the first sample at or after its time.
+    Where the step does not divide the horizon, a window begins with the first sample at or after its time.
 
     >>> hourly = Series("a", 3600, 0, np.zeros(100), None)
     >>> decide([hourly], horizon_seconds=86400, warmup_seconds=2 * 86400).at

@@ -2,14 +2,16 @@
 
 The JSON is stable: `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 
-    {"schema_version": 1, "hold": "24h", "warmup": "7d", "series": 100, "left_out": {"cpu": 0, "mem": 0},
+    {"schema_version": 2, "horizon": "24h", "warmup": "7d", "series": 100, "skipped": {"cpu": 0, "mem": 0},
      "results": {"krr": {"cpu": {"series": 100, "reserved_per_used": 2.157, "reserved_per_used_median": 2.201,
-                                 "over_rate": 0.068, "over_periods": 0.714, "unmet": 0.104, "cost": 3.771},
+                                 "samples_exceeded": 0.068, "windows_exceeded": 0.714, "unmet": 0.104,
+                                 "cost": 3.771},
                          "mem": {...}}, ...}}
 
-hold, warmup: spans of time as the command line takes them. series: how many were replayed; within a result, how many
-were scored. left_out: how many have the resource, and either used nothing of it or have no hold to score. A resource
-that no series has is missing. What the scores mean stands in mora/backtest/scoring.py.
+horizon, warmup: spans as the command line takes them. series: how many were replayed; within a result, how many were
+scored. skipped: how many have the resource, but used nothing of it or have no window to score. A resource that no
+series has is missing. mora/backtest/scoring.py defines the scores. Version 1 said hold, left_out, over_rate and
+over_periods for horizon, skipped, samples_exceeded and windows_exceeded.
 """
 
 from __future__ import annotations
@@ -23,17 +25,18 @@ from mora.backtest.run import Backtest
 from mora.backtest.scoring import Score
 from mora.quantities import format_duration
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # MOrA is measured against the better of these two.
 PEERS = ("krr", "vpa")
 WORDS: Mapping[Resource, str] = {"cpu": "CPU", "mem": "memory"}
-# CPU is judged by its cost; memory by what it takes at no more holds over than KRR's rule has.
-LAST_HEADING: Mapping[Resource, str] = {"cpu": "waste", "mem": "of krr's"}
-HEADINGS = ("policy", "reserved/used", "median", "over: samples", "over: holds", "unmet", "cost")
+# CPU is judged by its cost; memory by what it reserves, as long as it is exceeded in no more windows than KRR's rule.
+LAST_HEADING: Mapping[Resource, str] = {"cpu": "waste", "mem": "vs krr"}
+HEADINGS = ("policy", "reserved/used", "median", "samples exceeded", "windows exceeded", "unmet", "cost")
 FOOT = (
-    "reserved/used, cost: geometric means over the series; cost = (reserved + 20 x use above it) / used.\n"
-    "waste: cost - 1 over that of the better of krr and vpa. of krr's: reserved/used over krr's.\n"
-    "oracle: the cheapest constant of each hold, known only in hindsight."
+    "reserved/used and cost are geometric means over the series. cost = (reserved + 20 x use above it) / used.\n"
+    "exceeded: share of samples, and of windows with such a sample, in which use was above the reservation.\n"
+    "waste: cost - 1, divided by that of krr or vpa (the lower one). vs krr: reserved/used divided by krr's.\n"
+    "oracle: the cheapest constant for each window, known only in hindsight."
 )
 
 
@@ -42,10 +45,10 @@ def render_json(backtest: Backtest) -> str:
     settings = backtest.settings
     document = {
         "schema_version": SCHEMA_VERSION,
-        "hold": format_duration(settings.horizon_seconds),
+        "horizon": format_duration(settings.horizon_seconds),
         "warmup": format_duration(settings.warmup_seconds),
         "series": len(backtest.series),
-        "left_out": dict(backtest.left_out),
+        "skipped": dict(backtest.skipped),
         "results": {
             name: {resource: asdict(score) for resource, score in scores.items()}
             for name, scores in backtest.scores.items()
@@ -74,11 +77,11 @@ def render_table(backtest: Backtest) -> str:
             continue
         scored = max(scores[resource].series for scores in backtest.scores.values() if resource in scores)
         title = (
-            f"{WORDS[resource]}: {scored} series, hold {format_duration(settings.horizon_seconds)}, "
+            f"{WORDS[resource]}: {scored} series, horizon {format_duration(settings.horizon_seconds)}, "
             f"warm-up {format_duration(settings.warmup_seconds)}"
         )
-        if backtest.left_out[resource]:
-            title += f"; {backtest.left_out[resource]} left out, without use or too short"
+        if backtest.skipped[resource]:
+            title += f"; {backtest.skipped[resource]} skipped, without use or too short"
         table = [(*HEADINGS, LAST_HEADING[resource]), *rows]
         widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
         lines = [
@@ -99,8 +102,8 @@ def table_rows(backtest: Backtest, resource: Resource) -> list[tuple[str, ...]]:
             name,
             f"{score.reserved_per_used:.3f}",
             f"{score.reserved_per_used_median:.3f}",
-            f"{score.over_rate:.2%}",
-            f"{score.over_periods:.2%}",
+            f"{score.samples_exceeded:.2%}",
+            f"{score.windows_exceeded:.2%}",
             f"{score.unmet:.2%}",
             f"{score.cost:.3f}",
             "-" if (share := against_peers(backtest, resource, score)) is None else f"{share:.3f}",
@@ -115,8 +118,8 @@ def against_peers(backtest: Backtest, resource: Resource, score: Score) -> float
     scored = {name: backtest.scores[name][resource] for name in PEERS if resource in backtest.scores.get(name, {})}
     if resource == "mem":
         return score.reserved_per_used / scored["krr"].reserved_per_used if "krr" in scored else None
-    least = min((peer.cost for peer in scored.values()), default=1.0) - 1
-    return (score.cost - 1) / least if least > 0 else None
+    lowest = min((peer.cost for peer in scored.values()), default=1.0) - 1
+    return (score.cost - 1) / lowest if lowest > 0 else None
 
 
 RENDERERS: Mapping[str, Callable[[Backtest], str]] = {"table": render_table, "json": render_json, "csv": render_csv}

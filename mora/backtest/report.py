@@ -1,8 +1,8 @@
-"""A backtest as one HTML page that needs nothing else: no network, no library, no file beside it.
+"""A backtest as one self-contained HTML page: it needs no network, no library and no second file.
 
 Three parts: the frontier (how much each rule reserves against how often use went above), the scores, and some series
-with every rule's reservation drawn over their use. All of it is drawn here, as SVG; the page's script only hides and
-shows rules, and `#hide=krr,vpa` in its address does so from the start.
+with every rule's reservation drawn over their use. All of it is drawn here, as SVG, and put into report.html. The
+page's script only hides and shows rules; `#hide=krr,vpa` in its address does so from the start.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
+from importlib.resources import files
+from string import Template
 
 import numpy as np
 
@@ -22,9 +24,9 @@ from mora.backtest.scoring import Score, score_series, scored_samples
 from mora.errors import BadInput
 from mora.quantities import format_duration, readable_bytes
 
-# Series that are drawn where none are named, and the most that are.
-DRAWN, MOST_DRAWN = 6, 24
-# A chart shows the last so many holds: more are a comb in which nothing can be told apart.
+# How many series are drawn where none are named, and how many at most.
+DRAWN, MAX_DRAWN = 6, 24
+# A chart shows the last so many windows: more cannot be told apart.
 _MAX_WINDOWS = 240
 _COLUMNS = 640
 # One colour a rule, the same in every chart; from the palette of Okabe and Ito, which most eyes can tell apart.
@@ -57,14 +59,15 @@ class _Axis:
 
 
 def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) -> str:
-    """The whole page. source: what was replayed, in words. drawn: ids of the series to draw, with commas."""
+    """The complete page. source: what was replayed, e.g. the file's name. drawn: ids of series, with commas."""
     settings = backtest.settings
     names = list(backtest.scores)
     series = _chosen(backtest, drawn)
     resources: list[Resource] = [r for r in RESOURCES if any(r in scores for scores in backtest.scores.values())]
     head = (
-        f"{len(backtest.series)} series of {source}; each number stays in force for "
-        f"{format_duration(settings.horizon_seconds)}, the first after {format_duration(settings.warmup_seconds)}."
+        f"{len(backtest.series)} series of {source}. Each reservation applies for one window of "
+        f"{format_duration(settings.horizon_seconds)}; the first window follows a warm-up of "
+        f"{format_duration(settings.warmup_seconds)}."
     )
     sections = [_section(backtest, resource) for resource in resources]
     charts = "".join(
@@ -79,7 +82,8 @@ def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) 
         "</button>"
         for name in names
     )
-    return _PAGE.format(
+    page = Template(files("mora.backtest").joinpath("report.html").read_text(encoding="utf-8"))
+    return page.substitute(
         head=escape(head),
         sections="".join(sections),
         foot=escape(FOOT).replace("\n", "<br>"),
@@ -90,13 +94,13 @@ def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) 
 
 
 def _section(backtest: Backtest, resource: Resource) -> str:
-    left_out = backtest.left_out[resource]
-    remark = f"<p>{left_out} series were left out: without use, or too short.</p>" if left_out else ""
+    skipped = backtest.skipped[resource]
+    remark = f"<p>{skipped} series are skipped: without use, or too short.</p>" if skipped else ""
     word = WORDS[resource]
     return (
         f"<section><h2>{word[0].upper()}{word[1:]}</h2>{remark}"
-        f'<div class="pair"><figure><figcaption>Up: what is reserved, per use. Across: how often that is not '
-        f"enough. The lower left is best.</figcaption>{_frontier(backtest, resource)}</figure>"
+        f'<div class="pair"><figure><figcaption>Vertical: reserved per used. Horizontal: how often use '
+        f"exceeds the reservation. The lower left is best.</figcaption>{_frontier(backtest, resource)}</figure>"
         f'<div class="scroll">{_table(backtest, resource)}</div></div></section>'
     )
 
@@ -121,8 +125,8 @@ def _frontier(backtest: Backtest, resource: Resource) -> str:
     scores = {name: by[resource] for name, by in backtest.scores.items() if resource in by}
     names = list(backtest.scores)
     # The square root spreads what is rare: between never and a hundredth lies most of what is worth telling apart.
-    most = max(0.01, *(score.over_rate for score in scores.values()))
-    across = _Axis(0.0, math.sqrt(most) * 1.04, left, width - right)
+    highest = max(0.01, *(score.samples_exceeded for score in scores.values()))
+    across = _Axis(0.0, math.sqrt(highest) * 1.04, left, width - right)
     ratios = [max(score.reserved_per_used, 1e-6) for score in scores.values()]
     up = _Axis(min(ratios) / 1.15, max(ratios) * 1.15, height - bottom, top, is_log=True)
     parts = []
@@ -133,7 +137,7 @@ def _frontier(backtest: Backtest, resource: Resource) -> str:
     last_x = -100.0
     for tick in (0, 0.001, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1.0):
         x = across(math.sqrt(tick))
-        if tick > most * 1.05 or x - last_x < 34:
+        if tick > highest * 1.05 or x - last_x < 34:
             continue
         last_x = x
         parts.append(f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{height - bottom}"/>')
@@ -142,7 +146,9 @@ def _frontier(backtest: Backtest, resource: Resource) -> str:
     parts.append(
         f'<text x="{middle:.0f}" y="{height - 8}" text-anchor="middle">share of samples above the reservation</text>'
     )
-    places = {name: (across(math.sqrt(s.over_rate)), up(max(s.reserved_per_used, 1e-6))) for name, s in scores.items()}
+    places = {
+        name: (across(math.sqrt(s.samples_exceeded)), up(max(s.reserved_per_used, 1e-6))) for name, s in scores.items()
+    }
     labels = _label_places(places, (left, width - 4), (top, height - bottom))
     for name, (x, y) in places.items():
         label_x, label_y = labels[name]
@@ -155,7 +161,7 @@ def _frontier(backtest: Backtest, resource: Resource) -> str:
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if name == "mora" else 5}" fill="currentColor"/>'
             f'<text class="label" x="{label_x:.1f}" y="{label_y:.1f}">{escape(name)}</text></g>'
         )
-    words = f"{WORDS[resource]}: reserved per used against the share of samples above, {len(scores)} policies"
+    words = f"{WORDS[resource]}: reserved per used against the share of samples above it, {len(scores)} policies"
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
 
 
@@ -197,18 +203,18 @@ def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
         return ""
     names = list(backtest.scores)
     shown = slice(max(0, len(at) - _MAX_WINDOWS), len(at))
-    # Where all holds are shown, the warm-up before them is, too.
+    # Where all windows are shown, so is the warm-up before them.
     first, last = (0 if shown.start == 0 else int(at[shown.start])), int(until[-1])
     reserved = {name: backtest.reservations[name][resource][number] for name in names}
     known = [values[shown][np.isfinite(values[shown])] for values in reserved.values()]
-    most = max(float(np.nanmax(use[first:last], initial=0.0)), *(float(v.max(initial=0.0)) for v in known))
-    if most <= 0:
+    highest = max(float(np.nanmax(use[first:last], initial=0.0)), *(float(v.max(initial=0.0)) for v in known))
+    if highest <= 0:
         return "<p>No use.</p>"
-    across, up = _Axis(first, last, left, width - right), _Axis(0.0, most * 1.05, height - bottom, top)
+    across, up = _Axis(first, last, left, width - right), _Axis(0.0, highest * 1.05, height - bottom, top)
     parts = []
     # Round amounts of memory are so many MiB or GiB.
-    unit = 1.0 if resource == "cpu" else 2.0 ** (10 * max(0, math.floor(math.log2(most) / 10)))
-    for tick in (unit * amount for amount in _ticks(most / unit)):
+    unit = 1.0 if resource == "cpu" else 2.0 ** (10 * max(0, math.floor(math.log2(highest) / 10)))
+    for tick in (unit * amount for amount in _ticks(highest / unit)):
         y = up(tick)
         text = f"{tick:g}" if resource == "cpu" else readable_bytes(tick) if tick else "0"
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
@@ -234,7 +240,7 @@ def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
 
 
 def _band(use: Floats, first: int, last: int, across: _Axis, up: _Axis) -> str:
-    """Use from its least to its most in each column of the chart; nothing where there are gaps."""
+    """Use from minimum to maximum in each column of the chart; nothing where there are gaps."""
     edges = np.unique(np.linspace(first, last, min(_COLUMNS, last - first) + 1).astype(np.int64))
     low, high = np.fmin.reduceat(use[:last], edges[:-1]), np.fmax.reduceat(use[:last], edges[:-1])
     middles = (edges[:-1] + edges[1:]) / 2
@@ -249,7 +255,7 @@ def _band(use: Floats, first: int, last: int, across: _Axis, up: _Axis) -> str:
 
 
 def _steps(values: Floats, at: Iterable[int], until: Iterable[int], across: _Axis, up: _Axis) -> str:
-    """A level for each hold, joined where one follows the other."""
+    """A level for each window, joined where one follows the other."""
     parts, is_open = [], False
     for value, begin, end in zip(values, at, until, strict=True):
         if math.isfinite(value):
@@ -260,12 +266,12 @@ def _steps(values: Floats, at: Iterable[int], until: Iterable[int], across: _Axi
     return "".join(parts)
 
 
-def _ticks(most: float) -> list[float]:
+def _ticks(highest: float) -> list[float]:
     """Some four round steps from 0."""
-    raw = most / 4
+    raw = highest / 4
     size = 10.0 ** math.floor(math.log10(raw))
     step = next(step * size for step in (1, 2, 2.5, 5, 10) if step * size >= raw * 0.999)
-    return [step * number for number in range(int(most * 1.05 / step) + 1)]
+    return [step * number for number in range(int(highest * 1.05 / step) + 1)]
 
 
 def _log_ticks(low: float, high: float) -> list[float]:
@@ -304,14 +310,14 @@ def _dates(one: Series, first: int, last: int) -> list[tuple[float, str]]:
 
 
 def _chosen(backtest: Backtest, drawn: str | None) -> list[tuple[int, Series]]:
-    """The series that were named; else some from the cheapest to the dearest under the first rule that is known."""
+    """The series that were named; else some from the cheapest to the most expensive under the leading rule."""
     numbered = list(enumerate(backtest.series))
     if drawn is not None:
         by_id = {one.id: (number, one) for number, one in numbered}
-        ids = [name.strip() for name in drawn.split(",") if name.strip()][:MOST_DRAWN]
+        ids = [name.strip() for name in drawn.split(",") if name.strip()][:MAX_DRAWN]
         missing = [name for name in ids if name not in by_id]
         if missing:
-            raise BadInput(f"There is no series {missing[0]!r} to draw.", hint="Name those of the backtest.")
+            raise BadInput(f"There is no series {missing[0]!r} to draw.", hint="Name series of this backtest.")
         return [by_id[name] for name in ids]
     costs = _costs(backtest)
     ranked = sorted(costs, key=lambda number: costs[number])
@@ -341,18 +347,18 @@ def _leading(backtest: Backtest) -> str:
 
 def _about(backtest: Backtest, series: Sequence[tuple[int, Series]]) -> str:
     windows = max((len(at) for at in backtest.decisions.at), default=0)
-    shown = f"the last {_MAX_WINDOWS} of {windows} holds" if windows > _MAX_WINDOWS else "all holds"
+    shown = f"the last {_MAX_WINDOWS} of {windows} windows" if windows > _MAX_WINDOWS else "all windows"
     return (
-        f"{len(series)} series, {shown}. Grey: use, from its least to its most in each column; gaps are left out. "
-        f"Lines: what each policy reserved. Unless named, they range from the cheapest to the dearest under "
-        f"{_leading(backtest)}."
+        f"{len(series)} series, {shown}. Grey: use, from minimum to maximum in each column; gaps stay empty. "
+        f"Lines: what each policy reserves. Unless named, the series range from the cheapest to the most expensive "
+        f"under {_leading(backtest)}."
     )
 
 
 def _spoken(name: str, score: Score) -> str:
     return (
         f"{name}: reserves {score.reserved_per_used:.3f} times the use, "
-        f"{score.over_rate:.2%} of samples above, cost {score.cost:.3f}"
+        f"{score.samples_exceeded:.2%} of samples above, cost {score.cost:.3f}"
     )
 
 
@@ -363,79 +369,3 @@ def _colour(name: str, names: Sequence[str]) -> str:
 
 def _swatch(name: str, names: Sequence[str]) -> str:
     return f'<i style="color:{_colour(name, names)}"></i>'
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy"
-  content="default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<title>MOrA backtest</title>
-<style>
-:root {{ color-scheme: light dark; --ink: #1c2128; --dim: #667080; --paper: #fff; --line: #dde2e8; --use: #b9c0c9 }}
-@media (prefers-color-scheme: dark) {{
-  :root {{ --ink: #e6eaf0; --dim: #98a2b0; --paper: #14181d; --line: #2e353e; --use: #4c5561 }}
-}}
-body {{ margin: 0 auto; max-width: 1180px; padding: 24px 20px 60px; color: var(--ink); background: var(--paper);
-  font: 15px/1.5 system-ui, sans-serif }}
-h1 {{ font-size: 24px; margin: 0 0 4px }}
-h2 {{ font-size: 18px; margin: 32px 0 8px }}
-p {{ margin: 4px 0; color: var(--dim) }}
-figure {{ margin: 0 0 18px }}
-figcaption {{ color: var(--dim); font-size: 13px }}
-.pair {{ display: grid; grid-template-columns: minmax(0, 9fr) minmax(0, 11fr); gap: 24px; align-items: start }}
-@media (max-width: 1000px) {{ .pair {{ grid-template-columns: minmax(0, 1fr) }} }}
-.scroll {{ overflow-x: auto }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums; font-size: 13px; width: 100% }}
-th, td {{ text-align: right; padding: 5px 7px; border-bottom: 1px solid var(--line); white-space: nowrap }}
-th:first-child {{ text-align: left }}
-thead th {{ color: var(--dim); font-weight: 500; white-space: normal; vertical-align: bottom }}
-svg {{ width: 100%; height: auto; display: block; color: var(--ink) }}
-svg text {{ font-size: 11px; fill: var(--dim) }}
-svg text.label {{ font-size: 12px; fill: currentColor; font-weight: 600 }}
-.leader {{ stroke: currentColor; stroke-width: 1; opacity: .6 }}
-.grid {{ stroke: var(--line); stroke-width: 1 }}
-.warmup {{ fill: var(--line); opacity: .45 }}
-.use {{ fill: var(--use); stroke: var(--use); stroke-width: 1; stroke-linejoin: round }}
-.reserved {{ fill: none; stroke: currentColor }}
-.off {{ display: none }}
-tr.off {{ display: table-row; opacity: .35 }}
-.rules {{ position: sticky; top: 0; background: var(--paper); padding: 8px 0;
-  display: flex; flex-wrap: wrap; gap: 8px }}
-button {{ font: inherit; font-size: 13px; color: var(--ink); background: none; border: 1px solid var(--line);
-  border-radius: 14px; padding: 3px 12px; cursor: pointer }}
-button[aria-pressed=false] {{ opacity: .4 }}
-i {{ display: inline-block; width: 10px; height: 10px; border-radius: 5px; background: currentColor;
-  margin-right: 6px }}
-</style>
-</head>
-<body>
-<h1>MOrA backtest</h1>
-<p>{head}</p>
-{sections}
-<p>{foot}</p>
-<section>
-<h2>Series</h2>
-<p>{about}</p>
-<div class="rules" role="group" aria-label="policies shown">{buttons}</div>
-{charts}
-</section>
-<script>
-"use strict";
-const show = (rule, on) => {{
-  for (const part of document.querySelectorAll("[data-of]"))
-    if (part.dataset.of === rule) part.classList.toggle("off", !on);
-  for (const button of document.querySelectorAll("[data-rule]"))
-    if (button.dataset.rule === rule) button.setAttribute("aria-pressed", String(on));
-}};
-for (const button of document.querySelectorAll("[data-rule]"))
-  button.addEventListener("click", () => show(button.dataset.rule, button.getAttribute("aria-pressed") === "false"));
-const hidden = new URLSearchParams(location.hash.slice(1)).get("hide");
-for (const rule of hidden ? hidden.split(",") : []) show(rule, false);
-document.documentElement.dataset.ready = "yes";
-</script>
-</body>
-</html>
-"""

@@ -1,7 +1,7 @@
 """The rules that others use, to the constant: KRR's, the VPA's, Crane's percentile, and what people do by hand.
 
 Each looks at one series at a time and only backwards. Sources: FIELD.md 1.1 (KRR), 1.2 (VPA), 1.4 (Crane). Where a
-rule's window holds no sample at all (a long gap), it keeps to the newest window that does: nothing was measured, so
+rule's window has no sample at all (a long gap), it keeps to the newest window that does: nothing was measured, so
 nothing changes.
 """
 
@@ -22,14 +22,14 @@ DAY_SECONDS = 24 * HOUR_SECONDS
 # KRR `simple`: CPU p95 and memory peak x1.15 of 336 h, rounded up to 1m and 1 MiB, then at least 10m and 100 MiB.
 KRR_WINDOW_SECONDS = 336 * HOUR_SECONDS
 KRR_CPU_SHARE, KRR_MEMORY_FACTOR = 0.95, 1.15
-KRR_CPU_STEP_CORES, KRR_CPU_LEAST_CORES = 0.001, 0.010
-KRR_MEMORY_STEP_BYTES, KRR_MEMORY_LEAST_BYTES = float(MIB), 100.0 * MIB
+KRR_CPU_STEP_CORES, KRR_CPU_MIN_CORES = 0.001, 0.010
+KRR_MEMORY_STEP_BYTES, KRR_MEMORY_MIN_BYTES = float(MIB), 100.0 * MIB
 
 # VPA target: p90 of a histogram with a half-life of a day, x1.15, then at least 25m and 250 MiB.
 VPA_SHARE, VPA_FACTOR, VPA_HALF_LIFE_SECONDS = 0.90, 1.15, float(DAY_SECONDS)
 VPA_CPU_SAMPLE_WEIGHT, VPA_MEMORY_SAMPLE_WEIGHT = 0.1, 1.0
 VPA_MEMORY_INTERVAL_SECONDS, VPA_MEMORY_INTERVALS = DAY_SECONDS, 8
-VPA_CPU_LEAST_CORES, VPA_MEMORY_LEAST_BYTES = 0.025, 250.0 * MIB
+VPA_CPU_MIN_CORES, VPA_MEMORY_MIN_BYTES = 0.025, 250.0 * MIB
 
 # Crane's resource recommender: p99 of 168 h and 15 %, for both.
 P99_WINDOW_SECONDS, P99_SHARE, P99_FACTOR = 168 * HOUR_SECONDS, 0.99, 1.15
@@ -42,18 +42,18 @@ def _krr(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> 
     if resource == "cpu":
         # quantile_over_time interpolates between neighbours, as numpy does by default.
         need = _over_windows(use, at, KRR_WINDOW_SECONDS // one.step_seconds, _quantile_of(KRR_CPU_SHARE))
-        step, least = KRR_CPU_STEP_CORES, KRR_CPU_LEAST_CORES
+        step, minimum = KRR_CPU_STEP_CORES, KRR_CPU_MIN_CORES
     else:
         need = KRR_MEMORY_FACTOR * _over_windows(use, at, KRR_WINDOW_SECONDS // one.step_seconds, _peak)
-        step, least = KRR_MEMORY_STEP_BYTES, KRR_MEMORY_LEAST_BYTES
-    return np.maximum(round_up(need, step), least) if decisions.with_minimums else need
+        step, minimum = KRR_MEMORY_STEP_BYTES, KRR_MEMORY_MIN_BYTES
+    return np.maximum(round_up(need, step), minimum) if decisions.with_minimums else need
 
 
 def _vpa(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> Floats:
     use = _use(one, resource)
     need = VPA_FACTOR * (_vpa_cpu(one, use, at) if resource == "cpu" else _vpa_memory(one, use, at))
-    least = VPA_CPU_LEAST_CORES if resource == "cpu" else VPA_MEMORY_LEAST_BYTES
-    return np.maximum(need, least) if decisions.with_minimums else need
+    minimum = VPA_CPU_MIN_CORES if resource == "cpu" else VPA_MEMORY_MIN_BYTES
+    return np.maximum(need, minimum) if decisions.with_minimums else need
 
 
 def _vpa_cpu(one: Series, use: Floats, at: Indices) -> Floats:

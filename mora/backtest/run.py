@@ -1,8 +1,8 @@
 """Many rules on many series: what is asked, in which pieces, and what is kept of it.
 
 A run is cut into tasks: one for each rule, resource and series, or one for all series where the rule learns over them.
-Tasks share nothing, so they may run anywhere and in any order; what is done is kept as plain arrays in a folder, and a
-run that was stopped, or is asked for again with one rule more, computes the rest alone.
+Tasks share nothing, so they may run anywhere and in any order. Finished tasks are kept as plain arrays in a folder: a
+run that was stopped, or that is repeated with one rule more, computes only the rest.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.quantities import MIB, format_duration
 from mora.seams import Reporter, Silent
 
-# The rule that knows each hold before it begins: no rule of one number a hold can cost less.
+# The rule that knows each window before it begins: no rule of one number a window can cost less.
 ORACLE = "oracle"
 # Runs that are kept; an older one makes room.
 _KEPT_RUNS = 10
@@ -42,7 +42,7 @@ _KEPT_RUNS = 10
 
 @dataclass(frozen=True, slots=True)
 class BacktestSettings:
-    """policies: names of rules; the oracle may be among them. hold, warmup: seconds. with_minimums: see Decisions."""
+    """policies: names of rules; the oracle may be among them. with_minimums: see Decisions."""
 
     policies: tuple[str, ...]
     horizon_seconds: int = 86400
@@ -55,7 +55,7 @@ class BacktestSettings:
         if unknown or not self.policies:
             raise BadInput(f"There is no policy {unknown[0] if unknown else ''!r}.", hint=f"Known: {', '.join(known)}.")
         if self.horizon_seconds < 1 or self.warmup_seconds < 0:
-            raise BadInput("A hold lasts a second at least, and the warm-up is not negative.")
+            raise BadInput("The horizon must be at least 1s, and the warm-up must not be negative.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,16 +102,16 @@ class Backtest:
     """What came of a run.
 
     series: those that were replayed. scores: rule -> resource -> score, in the order asked for; a resource that no
-    series has is missing. left_out: resource -> how many series have it and could not be scored: no use, or none of
-    their holds. reservations: rule -> resource -> one array per series, one number per decision. unread: what is to be
-    said of series that could not be read.
+    series has is missing. skipped: resource -> how many series have it and could not be scored: no use, or no window.
+    reservations: rule -> resource -> one array per series, one number per decision. unread: remarks on series that
+    could not be read.
     """
 
     settings: BacktestSettings
     series: tuple[Series, ...]
     decisions: Decisions
     scores: Mapping[str, Mapping[Resource, Score]]
-    left_out: Mapping[Resource, int]
+    skipped: Mapping[Resource, int]
     reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
     unread: tuple[str, ...] = ()
 
@@ -122,18 +122,18 @@ class Backtest:
         short = sum(not len(at) for at in self.decisions.at)
         found = list(self.unread)
         if short:
-            found.append(f"{short} of {len(self.series)} series end before the first hold does, and are not scored.")
+            found.append(f"{short} of {len(self.series)} series end before the first window does and are not scored.")
         if are_units_sure:
             return found
         if self.settings.with_minimums and most_cores <= 1.0:
             found.append(
                 "No series ever uses more than 1 core. If this is a fraction of a machine, add --cpu-scale 10 "
-                "--no-floors: KRR's and the VPA's least amounts and buckets are made for cores."
+                "--no-floors: the minimums and buckets of KRR and the VPA are made for cores."
             )
         if most_bytes < MIB:
             found.append(
                 "No series ever uses 1 MiB of memory. If this is a fraction of a machine, add --mem-scale 1e10 "
-                "--no-floors: KRR's and the VPA's least amounts and buckets are made for bytes."
+                "--no-floors: the minimums and buckets of KRR and the VPA are made for bytes."
             )
         return found
 
@@ -147,10 +147,10 @@ def run(
     reporter: Reporter | None = None,
     clock: Callable[[], float] = time.monotonic,
 ) -> Backtest:
-    """Ask every rule about every series, and score what they say.
+    """Ask every rule about every series, and score the answers.
 
     workers: runs tasks, in any order. kept: where results of earlier runs lie, and these go.
-    Raises NotEnoughData where no series outlasts the warm-up by a hold, BadInput where a hold is shorter than a step.
+    Raises NotEnoughData where no series outlasts the warm-up by a window, BadInput where a step is longer than one.
     """
     reporter = reporter or Silent()
     decisions = decide(
@@ -217,14 +217,14 @@ def _scored(
     found: dict[tuple[str, Resource], list[Floats]],
 ) -> Backtest:
     scores: dict[str, dict[Resource, Score]] = {name: {} for name in settings.policies}
-    left_out: dict[Resource, int] = {}
+    skipped: dict[Resource, int] = {}
     for resource in resources:
         samples = [
             scored_samples(one, resource, at, until)
             for one, at, until in zip(series, decisions.at, decisions.until, strict=True)
         ]
         has_use = [bool(len(scored.values)) and float(scored.values.sum()) > 0 for scored in samples]
-        left_out[resource] = sum(
+        skipped[resource] = sum(
             one.use(resource) is not None and not busy for one, busy in zip(series, has_use, strict=True)
         )
         for name in settings.policies:
@@ -240,7 +240,7 @@ def _scored(
         tuple(series),
         decisions,
         scores,
-        left_out,
+        skipped,
         {name: {resource: found[name, resource] for resource in resources} for name in settings.policies},
     )
 
@@ -255,23 +255,23 @@ def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
     coarse = [one for one in series if one.step_seconds > decisions.horizon_seconds]
     if coarse:
         raise BadInput(
-            f"A hold of {format_duration(decisions.horizon_seconds)} is shorter than the step of series "
+            f"The horizon of {format_duration(decisions.horizon_seconds)} is shorter than the step of series "
             f"{coarse[0].id!r}, {format_duration(coarse[0].step_seconds)}.",
-            hint=f"Give --hold {format_duration(coarse[0].step_seconds)} or more.",
+            hint=f"Use --horizon {format_duration(coarse[0].step_seconds)} or more.",
         )
     if any(len(at) for at in decisions.at):
         return
     longest = max((one.sample_count * one.step_seconds for one in series), default=0)
     raise NotEnoughData(
-        f"No series outlasts the warm-up of {format_duration(decisions.warmup_seconds)} by a hold of "
+        f"No series is long enough for a warm-up of {format_duration(decisions.warmup_seconds)} and one window of "
         f"{format_duration(decisions.horizon_seconds)}: the longest is {format_duration(longest)}.",
-        hint=f"Give a shorter --warmup or --hold, e.g. --warmup {format_duration(_whole_minutes(longest / 3))} "
-        f"--hold {format_duration(min(decisions.horizon_seconds, _whole_minutes(longest / 6)))}.",
+        hint=f"Use a shorter --warmup or --horizon, e.g. --warmup {format_duration(_whole_minutes(longest / 3))} "
+        f"--horizon {format_duration(min(decisions.horizon_seconds, _whole_minutes(longest / 6)))}.",
     )
 
 
 def _whole_minutes(seconds: float) -> int:
-    """Rounded down to hours where it is some, else to minutes; one at least."""
+    """Rounded down to whole hours, or to minutes below an hour; at least one minute."""
     unit = 3600 if seconds >= 3600 else 60
     return max(60, int(seconds // unit) * unit)
 
@@ -287,8 +287,8 @@ def _first_known(use: Floats) -> int:
 class Kept:
     """Results of earlier runs, in a folder: one plain array for each rule, resource and series.
 
-    A result's name holds a digest of everything that it rests on: the samples, the decisions, and MOrA's own code. It
-    is written whole or not at all, so that a run may be stopped at any moment.
+    A result's name holds a digest of everything it depends on: the samples, the decisions, and MOrA's own code. It
+    is written completely or not at all, so that a run may be stopped at any moment.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -314,6 +314,7 @@ class Kept:
         return found
 
     def save(self, task: Task, answers: Sequence[Floats]) -> None:
+        """Keep the answers of a task, each completely or not at all."""
         for path, reserved in zip(self._paths(task), answers, strict=True):
             path.parent.mkdir(exist_ok=True)
             handle, name = tempfile.mkstemp(dir=path.parent, suffix=".part")
@@ -326,7 +327,7 @@ class Kept:
                 raise
 
     def make_room(self) -> None:
-        """Keep the newest runs alone."""
+        """Keep only the newest runs."""
         runs = sorted((path for path in self._folder.iterdir() if path.is_dir()), key=lambda path: path.stat().st_mtime)
         for old in runs[:-_KEPT_RUNS]:
             for path in old.iterdir():

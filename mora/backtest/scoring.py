@@ -1,8 +1,8 @@
 """How a rule's reservations fared: what they cost, how often and how far use went above them.
 
-The definitions are the ones that `mora backtest` promises, and stay as they are. A hold is scored where at least one
-of its samples is known and one was known before it began; that does not depend on the rule, so all rules are scored
-on the same samples. Gaps are not scored. A series whose scored use sums to zero is left out, and counted.
+The definitions are fixed: figures of different versions compare. A window is scored where at least one of its samples
+is known and one was known before it began. That does not depend on the rule, so all rules are scored on the same
+samples. Gaps are not scored. A series whose scored use sums to zero is skipped, and counted.
 """
 
 from __future__ import annotations
@@ -24,20 +24,21 @@ UNMET_PRICE = 20.0
 class SeriesScore:
     """One series under one rule: sums over the scored samples, in the resource's unit times samples.
 
-    samples: how many were scored, over_samples: of them above the reservation; holds and over_holds likewise, a hold
-    counting as over with any such sample.
+    samples: how many were scored; exceeded_samples: how many of them are above the reservation. windows and
+    exceeded_windows likewise: a window is exceeded with any such sample.
     """
 
     used: float
     reserved: float
     unmet: float
     samples: int
-    over_samples: int
+    exceeded_samples: int
     windows: int
     exceeded_windows: int
 
     @property
     def reserved_per_used(self) -> float:
+        """How many times the use is reserved."""
         return self.reserved / self.used
 
     @property
@@ -51,15 +52,15 @@ class Score:
     """One rule over all series of one resource.
 
     series: how many were scored. reserved_per_used and cost: geometric means over them (and the former's median);
-    over_rate, over_periods, unmet: means over them, of the share of samples and of holds above the reservation, and
-    of use above it per use.
+    samples_exceeded, windows_exceeded, unmet: means over them, of the share of samples and of windows in which use
+    exceeds the reservation, and of use above it per use.
     """
 
     series: int
     reserved_per_used: float
     reserved_per_used_median: float
-    over_rate: float
-    over_periods: float
+    samples_exceeded: float
+    windows_exceeded: float
     unmet: float
     cost: float
 
@@ -68,11 +69,11 @@ class Score:
 class Scored:
     """The samples of one series and resource that are scored.
 
-    values: known samples within scored holds. hold: for each, the number of its hold among all decisions.
+    values: known samples within scored windows. window: for each, the number of its window among all decisions.
     """
 
     values: Floats
-    horizon: NDArray[np.int64]
+    window: NDArray[np.int64]
 
 
 def scored_samples(one: Series, resource: Resource, at: Indices, until: Indices) -> Scored:
@@ -89,17 +90,17 @@ def scored_samples(one: Series, resource: Resource, at: Indices, until: Indices)
 
 
 def score_series(scored: Scored, reservations: Floats) -> SeriesScore:
-    """One rule's reservations (one per decision) against the samples of their holds."""
-    reserved = reservations[scored.horizon]
+    """One rule's reservations (one per decision) against the samples of their windows."""
+    reserved = reservations[scored.window]
     over = scored.values > reserved
     return SeriesScore(
         used=float(scored.values.sum()),
         reserved=float(reserved.sum()),
         unmet=float((scored.values - reserved)[over].sum()),
         samples=len(scored.values),
-        over_samples=int(over.sum()),
-        windows=len(np.unique(scored.horizon)),
-        exceeded_windows=len(np.unique(scored.horizon[over])),
+        exceeded_samples=int(over.sum()),
+        windows=len(np.unique(scored.window)),
+        exceeded_windows=len(np.unique(scored.window[over])),
     )
 
 
@@ -113,8 +114,8 @@ def score(series: Sequence[SeriesScore]) -> Score | None:
         series=len(busy),
         reserved_per_used=_geometric_mean(ratios),
         reserved_per_used_median=float(np.median(ratios)),
-        over_rate=float(np.mean([one.over_samples / one.samples for one in busy])),
-        over_periods=float(np.mean([one.exceeded_windows / one.windows for one in busy])),
+        samples_exceeded=float(np.mean([one.exceeded_samples / one.samples for one in busy])),
+        windows_exceeded=float(np.mean([one.exceeded_windows / one.windows for one in busy])),
         unmet=float(np.mean([one.unmet / one.used for one in busy])),
         cost=_geometric_mean(np.array([one.cost for one in busy])),
     )
@@ -126,14 +127,14 @@ def _geometric_mean(values: Floats) -> float:
 
 
 def oracle(scored: Scored, decisions: int) -> Floats:
-    """The constant of each hold that would have cost least, known only afterwards; NaN where nothing is scored.
+    """The cheapest constant for each window, known only in hindsight; NaN where nothing is scored.
 
-    cost(r) = n r + 20 sum (u - r)+ falls as long as more than n/20 samples lie above r: the least is at the sample
+    cost(r) = n r + 20 sum (u - r)+ falls as long as more than n/20 samples lie above r: the minimum is at the sample
     with floor(n/20) above it. A day of 5-minute samples leaves 14 of 288 above; an hour none of 12.
     """
     found = np.full(decisions, np.nan)
-    begins = np.flatnonzero(np.diff(scored.horizon, prepend=-1))
-    for begin, end in pairwise(np.append(begins, len(scored.horizon))):
+    begins = np.flatnonzero(np.diff(scored.window, prepend=-1))
+    for begin, end in pairwise(np.append(begins, len(scored.window))):
         values = np.sort(scored.values[begin:end])
-        found[scored.horizon[begin]] = values[len(values) - 1 - int(len(values) / UNMET_PRICE)]
+        found[scored.window[begin]] = values[len(values) - 1 - int(len(values) / UNMET_PRICE)]
     return found

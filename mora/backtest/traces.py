@@ -1,8 +1,8 @@
 """Traces in, series out: a file of many services' use, or the observed CSVs of one of MOrA's own.
 
 A trace file is a table (parquet or CSV) with a row a sample: series_id, timestamp (epoch seconds, UTC), cpu (cores) and
-mem (bytes), of which one may be absent; other columns are not looked at. Each series is laid on a grid of its own step,
-10 s to 1 h, the commonest distance between its samples; where none was taken stays NaN.
+mem (bytes), of which one may be absent; other columns are ignored. Each series is laid on a grid of its own step,
+10 s to 1 h, the commonest distance between its samples; missing samples are NaN.
 """
 
 from __future__ import annotations
@@ -19,20 +19,21 @@ from mora.backtest.policy import Floats, Series
 from mora.errors import BadDataset, BadInput, NotEnoughData
 from mora.extras import require
 from mora.features import epoch_seconds
+from mora.quantities import format_duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
 SUFFIXES = (".parquet", ".csv")
-LEAST_STEP_SECONDS, MOST_STEP_SECONDS = 10, 3600
+MIN_STEP_SECONDS, MAX_STEP_SECONDS = 10, 3600
 # Samples come a little early or late; more than a tenth of a step, in more than a twentieth of them, is no grid.
-_MOST_JITTER, _MOST_OFF_GRID = 0.1, 0.05
+_MAX_JITTER, _MAX_OFF_GRID = 0.1, 0.05
 # A clock that is set back leaves some moments with two samples; more of them are two series under one name.
-_MOST_TWICE = 0.01
+_MAX_TWICE = 0.01
 # A stray timestamp must not lay a grid over half a century: 30 years at five minutes.
-_MOST_SAMPLES = 3_200_000
-# Of series that are left out, so many are told by name.
-_MOST_NAMED = 5
+_MAX_SAMPLES = 3_200_000
+# Of skipped series, so many are named.
+_MAX_NAMED = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,16 @@ class Trace:
     """A trace file: its series, sorted by id, and why others of its series could not be laid on a grid, id -> words."""
 
     series: list[Series]
-    left_out: dict[str, str]
+    skipped: dict[str, str]
 
     def remarks(self) -> list[str]:
         """How many series are not replayed, and of the first few which and why."""
-        if not self.left_out:
+        if not self.skipped:
             return []
-        some = list(self.left_out.items())[:_MOST_NAMED]
-        more = [f"{len(self.left_out) - len(some)} more"] if len(self.left_out) > len(some) else []
+        some = list(self.skipped.items())[:_MAX_NAMED]
+        more = [f"{len(self.skipped) - len(some)} more"] if len(self.skipped) > len(some) else []
         return [
-            f"{len(self.left_out)} of {len(self.left_out) + len(self.series)} series are left out: "
+            f"{len(self.skipped)} of {len(self.skipped) + len(self.series)} series are skipped: "
             f"{'; '.join([why for _, why in some] + more)}."
         ]
 
@@ -62,10 +63,10 @@ def read_trace_file(
 
 
 def read_trace(path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, time_column: str = "timestamp") -> Trace:
-    """Every series of a file; those of fewer than two rows, or without any value, are left out.
+    """Every series of a file; those of fewer than two rows, or without any value, are skipped.
 
     cpu_scale, mem_scale: what one unit of the columns `cpu` and `mem` is in cores and in bytes. time_column: where
-    another one than `timestamp` holds the time. Raises BadInput where the file cannot be meant, BadDataset naming
+    another column than `timestamp` has the time. Raises BadInput where the file is no trace, BadDataset naming
     column, series and time of what is wrong with a value, and where no series has a constant step.
     """
     frame = _read(path, time_column)
@@ -94,7 +95,7 @@ def read_trace(path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, ti
     if refused and not known:
         raise next(iter(refused.values()))
     if not known:
-        raise NotEnoughData(f"{path} holds no series with two rows or more and a value of cpu or mem.")
+        raise NotEnoughData(f"{path} has no series with at least two rows and a value of cpu or mem.")
     words = {
         name: str(wrong).removeprefix(f"{path}: ").partition("\n")[0].rstrip(".") for name, wrong in refused.items()
     }
@@ -109,9 +110,9 @@ def read_service(frame: pd.DataFrame, service: str) -> Series:
     observed = frame[frame["scenario"] == "observed"]
     if len(observed) < 2:
         raise NotEnoughData(
-            f"There is no history of {service!r} to replay: its {len(frame)} samples were driven by load experiments, "
-            "which tell of loads and not of days.",
-            hint=f"Read what Prometheus has of it: mora collect --history 14d --services {service}",
+            f"There is no history of {service!r} to replay: its {len(frame)} samples come from load experiments, "
+            "which show loads and not days.",
+            hint=f"Collect its history from Prometheus: mora collect --history 14d --services {service}",
         )
     rows = observed.groupby("timestamp", as_index=False)[["cpu_cores_value", "mem_bytes_value"]].max()
     return lay_on_grid(
@@ -129,7 +130,7 @@ def lay_on_grid(name: str, seconds: np.ndarray, uses: dict[str, Floats], *, plac
     """Samples in the order of time as a Series; two that fall on one slot leave the larger."""
     gaps = np.diff(seconds)
     twice = gaps == 0
-    if twice.mean() > _MOST_TWICE:
+    if twice.mean() > _MAX_TWICE:
         when = int(seconds[int(np.argmax(twice))])
         raise BadDataset(
             f"{place}: series {name!r} has {int(twice.sum())} moments with two samples, the first at {when}.",
@@ -138,21 +139,22 @@ def lay_on_grid(name: str, seconds: np.ndarray, uses: dict[str, Floats], *, plac
     gaps = gaps[~twice]
     distances, counts = np.unique(gaps, return_counts=True)
     step = int(distances[np.argmax(counts)])
-    if not LEAST_STEP_SECONDS <= step <= MOST_STEP_SECONDS:
+    if not MIN_STEP_SECONDS <= step <= MAX_STEP_SECONDS:
         raise BadDataset(
-            f"{place}: series {name!r} has a sample every {step} s.",
-            hint=f"The replay takes a constant step from {LEAST_STEP_SECONDS} s to {MOST_STEP_SECONDS} s (an hour).",
+            f"{place}: series {name!r} has a sample every {format_duration(step)}.",
+            hint="The backtest needs a constant step between "
+            f"{format_duration(MIN_STEP_SECONDS)} and {format_duration(MAX_STEP_SECONDS)}.",
         )
-    off = np.abs(gaps - step * np.maximum(np.round(gaps / step), 1)) > _MOST_JITTER * step
-    if off.mean() > _MOST_OFF_GRID:
+    off = np.abs(gaps - step * np.maximum(np.round(gaps / step), 1)) > _MAX_JITTER * step
+    if off.mean() > _MAX_OFF_GRID:
         raise BadDataset(
             f"{place}: series {name!r} has no constant step: {off.mean():.0%} of its samples are not a multiple of "
-            f"{step} s after the one before.",
+            f"{format_duration(step)} after the one before.",
             hint="Resample it to one step, and leave out the samples that are missing.",
         )
     slots = np.round((seconds - seconds[0]) / step).astype(np.int64)
     count = int(slots[-1]) + 1
-    if count > _MOST_SAMPLES:
+    if count > _MAX_SAMPLES:
         raise BadDataset(
             f"{place}: series {name!r} spans {count:,} samples, from {int(seconds[0])} to {int(seconds[-1])}.",
             hint="Is a timestamp wrong?",
@@ -210,7 +212,7 @@ def _read(path: Path, time_column: str) -> pd.DataFrame:
     if "cpu" not in frame and "mem" not in frame:
         raise BadDataset(f"{path} has neither a column 'cpu' nor 'mem'.", hint=_COLUMNS)
     if frame.empty:
-        raise NotEnoughData(f"{path} holds no rows.")
+        raise NotEnoughData(f"{path} has no rows.")
     return frame
 
 
@@ -261,7 +263,7 @@ def _numbers(path: Path, column: pd.Series, name: str, ids: list[str], numbers: 
         wrong = (as_numbers.isna() & column.notna()).to_numpy(dtype=bool)
         row = int(np.argmax(wrong)) if wrong.any() else 0
         seen = f"series {ids[numbers[row]]!r} has {column.iloc[row]!s}"
-        raise BadDataset(f"{path}: the column {name!r} does not hold numbers: {seen}.", hint=_COLUMNS)
+        raise BadDataset(f"{path}: the column {name!r} must contain numbers: {seen}.", hint=_COLUMNS)
     return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 

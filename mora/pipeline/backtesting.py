@@ -42,7 +42,7 @@ def backtest(
     cache_dir: Path | str | None = None,
     reporter: Reporter | None = None,
 ) -> Backtest:
-    """Replay what rules would have reserved, hold after hold, and score it (mora/backtest/scoring.py).
+    """Replay what rules would have reserved, window after window, and score it (mora/backtest/scoring.py).
 
     targets: a trace file (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
     series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, mem_scale, time_column: for
@@ -56,7 +56,7 @@ def backtest(
         if not (math.isfinite(scale) and scale > 0):
             raise BadInput(f"The scale of {what} must be a positive number, not {scale}.")
     if horizon < timedelta(seconds=1):
-        raise BadInput("A hold lasts a second at least.")
+        raise BadInput("The horizon must be at least 1s.")
     settings = BacktestSettings(
         tuple(dict.fromkeys(policies)) or (*registry.names("replay_policies"), ORACLE),
         horizon_seconds=round(horizon.total_seconds()),

@@ -1,4 +1,4 @@
-"""What every registered rule of the replay promises, above all that the future changes nothing."""
+"""The contract of every registered rule of the backtest, above all that the future changes nothing."""
 
 from __future__ import annotations
 

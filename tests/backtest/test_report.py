@@ -96,10 +96,10 @@ def test_six_series_of_all_kinds_are_drawn_unless_some_are_named(page: str, back
         render_report(backtest, source="x", drawn="z")
 
 
-def test_of_many_holds_the_last_are_drawn() -> None:
+def test_of_many_windows_the_last_are_drawn() -> None:
     found = run((bumpy("a"),), BacktestSettings(("last",), horizon_seconds=3600, warmup_seconds=5 * DAY))
     text = render_report(found, source="x")
-    assert "the last 240 of 360 holds" in text
+    assert "the last 240 of 360 windows" in text
     assert 'class="warmup"' not in text
 
 

@@ -60,19 +60,19 @@ def test_every_policy_is_scored_on_every_series_that_has_the_resource(backtest: 
     assert list(backtest.scores) == [*PLAIN, ORACLE]
     for scores in backtest.scores.values():
         assert (scores["cpu"].series, scores["mem"].series) == (3, 2)
-    assert backtest.left_out == {"cpu": 0, "mem": 0}
+    assert backtest.skipped == {"cpu": 0, "mem": 0}
 
 
-def test_no_rule_of_one_number_a_hold_costs_less_than_the_oracle(backtest: Backtest) -> None:
+def test_no_rule_of_one_number_a_window_costs_less_than_the_oracle(backtest: Backtest) -> None:
     for resource in ("cpu", "mem"):
         costs = {name: scores[resource].cost for name, scores in backtest.scores.items()}
         assert min(costs, key=lambda name: costs[name]) == ORACLE
 
 
-def test_idle_series_are_left_out_and_counted() -> None:
+def test_idle_series_are_skipped_and_counted() -> None:
     idle = Series("idle", 3600, START, np.zeros(20 * 24), None)
     found = run((*SERIES, idle), SETTINGS)
-    assert found.left_out == {"cpu": 1, "mem": 0}
+    assert found.skipped == {"cpu": 1, "mem": 0}
     assert found.scores["krr"]["cpu"] == run(SERIES, SETTINGS).scores["krr"]["cpu"]
 
 
@@ -190,13 +190,13 @@ def test_units_that_are_none_of_ours_are_remarked() -> None:
     assert "--mem-scale 1e10" in memory
     assert run((tiny,), settings).remarks(are_units_sure=True) == []
     (short,) = run((bumpy("a", days=9), bumpy("b")), settings).remarks()
-    assert short.startswith("1 of 2 series end before the first hold does")
+    assert short.startswith("1 of 2 series end before the first window does")
 
 
-def test_the_json_is_what_is_promised(backtest: Backtest) -> None:
+def test_the_json_has_its_documented_fields(backtest: Backtest) -> None:
     document = json.loads(render_json(backtest))
-    assert list(document) == ["schema_version", "hold", "warmup", "series", "left_out", "results"]
-    assert (document["hold"], document["warmup"], document["series"]) == ("24h", "10d", 3)
+    assert list(document) == ["schema_version", "horizon", "warmup", "series", "skipped", "results"]
+    assert (document["horizon"], document["warmup"], document["series"]) == ("24h", "10d", 3)
     assert list(document["results"]) == [*PLAIN, ORACLE]
     for scores in document["results"].values():
         assert list(scores) == ["cpu", "mem"]
@@ -205,8 +205,8 @@ def test_the_json_is_what_is_promised(backtest: Backtest) -> None:
                 "series",
                 "reserved_per_used",
                 "reserved_per_used_median",
-                "over_rate",
-                "over_periods",
+                "samples_exceeded",
+                "windows_exceeded",
                 "unmet",
                 "cost",
             ]
@@ -223,7 +223,7 @@ def test_the_table_sets_waste_beside_the_better_peer(backtest: Backtest) -> None
     table = render_table(backtest)
     waste = {line.split()[0]: line.split()[-1] for line in table.split("\n\n")[0].splitlines()[2:]}
     assert "1.000" in (waste["krr"], waste["vpa"])
-    assert "CPU: 3 series, hold 24h, warm-up 10d" in table
+    assert "CPU: 3 series, horizon 24h, warm-up 10d" in table
     assert "memory: 2 series" in table
 
 

@@ -16,18 +16,18 @@ HOUR = 3600
 
 
 def test_a_score_by_hand() -> None:
-    # Two holds of two hours: use 1, 3 | 2, 2 under reservations of 2 and 1.
+    # Two windows of two hours: use 1, 3 | 2, 2 under reservations of 2 and 1.
     scored = Scored(np.array([1.0, 3.0, 2.0, 2.0]), np.array([0, 0, 1, 1]))
     found = score_series(scored, np.array([2.0, 1.0]))
     assert (found.used, found.reserved, found.unmet) == (8.0, 6.0, 3.0)
-    assert (found.samples, found.over_samples, found.windows, found.exceeded_windows) == (4, 3, 2, 2)
+    assert (found.samples, found.exceeded_samples, found.windows, found.exceeded_windows) == (4, 3, 2, 2)
     assert found.reserved_per_used == 0.75
     assert found.cost == (6 + 20 * 3) / 8
 
 
 def test_use_equal_to_the_reservation_is_not_over() -> None:
     found = score_series(Scored(np.array([1.0, 1.0]), np.array([0, 0])), np.array([1.0]))
-    assert (found.over_samples, found.exceeded_windows, found.cost) == (0, 0, 1.0)
+    assert (found.exceeded_samples, found.exceeded_windows, found.cost) == (0, 0, 1.0)
 
 
 def test_means_over_series_are_geometric_for_ratios_and_plain_for_shares() -> None:
@@ -38,13 +38,13 @@ def test_means_over_series_are_geometric_for_ratios_and_plain_for_shares() -> No
     assert both.series == 2
     assert both.reserved_per_used == pytest.approx(math.sqrt(2.0 * 17 / 4))
     assert both.reserved_per_used_median == pytest.approx((2.0 + 17 / 4) / 2)
-    assert both.over_rate == pytest.approx(0.25)
-    assert both.over_periods == pytest.approx(0.25)
+    assert both.samples_exceeded == pytest.approx(0.25)
+    assert both.windows_exceeded == pytest.approx(0.25)
     assert both.unmet == pytest.approx(2 / 4 / 2)
     assert both.cost == pytest.approx(math.sqrt(2.0 * (17 + 40) / 4))
 
 
-def test_series_without_use_are_left_out() -> None:
+def test_series_without_use_are_skipped() -> None:
     idle = score_series(Scored(np.zeros(2), np.array([0, 0])), np.array([1.0]))
     busy = score_series(Scored(np.ones(2), np.array([0, 0])), np.array([1.0]))
     assert score([idle]) is None
@@ -58,9 +58,9 @@ def test_gaps_are_not_scored_nor_is_a_hold_before_the_first_sample() -> None:
     one = Series("s", HOUR, 0, use, None)
     decisions = decide([one], horizon_seconds=2 * HOUR, warmup_seconds=HOUR)
     scored = scored_samples(one, "cpu", decisions.at[0], decisions.until[0])
-    # Decisions at 1, 3, 5, 7: before the first two nothing was known; the hold of 7 and 8 ends the series.
+    # Decisions at 1, 3, 5, 7: before the first two nothing was known; the window of 7 and 8 ends the series.
     assert scored.values.tolist() == [5.0, 7.0]
-    assert scored.horizon.tolist() == [2, 3]
+    assert scored.window.tolist() == [2, 3]
     assert len(scored_samples(one, "mem", decisions.at[0], decisions.until[0]).values) == 0
 
 
@@ -84,7 +84,7 @@ uses = st.lists(st.floats(0.01, 100), min_size=1, max_size=45)
 
 
 @given(st.lists(uses, min_size=1, max_size=4))
-def test_the_oracle_is_the_cheapest_constant_of_each_hold(windows: list[list[float]]) -> None:
+def test_the_oracle_is_the_cheapest_constant_of_each_window(windows: list[list[float]]) -> None:
     scored = Scored(
         np.concatenate([np.array(horizon) for horizon in windows]),
         np.concatenate([np.full(len(horizon), number) for number, horizon in enumerate(windows)]),

@@ -79,7 +79,7 @@ def test_of_two_samples_of_one_moment_the_larger_counts(tmp_path: Path) -> None:
     assert one.cpu[7] == 99.0
 
 
-def test_a_series_without_any_value_is_left_out(tmp_path: Path) -> None:
+def test_a_series_without_any_value_is_skipped(tmp_path: Path) -> None:
     frame = rows()
     frame.loc[frame["series_id"] == "b", "cpu"] = np.nan
     assert [one.id for one in read_trace_file(written(tmp_path, frame))] == ["a"]
@@ -90,10 +90,10 @@ def test_series_may_have_steps_of_their_own(tmp_path: Path) -> None:
     assert [one.step_seconds for one in read_trace_file(written(tmp_path, frame))] == [30, 300]
 
 
-def test_a_series_of_one_sample_is_left_out(tmp_path: Path) -> None:
+def test_a_series_of_one_sample_is_skipped(tmp_path: Path) -> None:
     frame = pd.concat([rows(ids=("a",)), rows(ids=("b",), count=1)])
     assert [one.id for one in read_trace_file(written(tmp_path, frame))] == ["a"]
-    with pytest.raises(NotEnoughData, match="two rows or more"):
+    with pytest.raises(NotEnoughData, match="at least two rows"):
         read_trace_file(written(tmp_path, rows(count=1)))
 
 
@@ -110,14 +110,14 @@ WRONG: dict[str, tuple[pd.DataFrame, str]] = {
     "no time": (rows().drop(columns="timestamp"), "no column 'timestamp'"),
     "no use": (rows().drop(columns="cpu"), "neither a column 'cpu' nor 'mem'"),
     "no rows": (rows().iloc[:0], "no rows"),
-    "words": (rows(cpu="busy"), "'cpu' does not hold numbers: series 'a' has busy"),
-    "dates": (rows(timestamp=pd.Timestamp("2026-01-01")), "'timestamp' does not hold numbers"),
+    "words": (rows(cpu="busy"), "'cpu' must contain numbers: series 'a' has busy"),
+    "dates": (rows(timestamp=pd.Timestamp("2026-01-01")), "'timestamp' must contain numbers"),
     "milliseconds": (rows().assign(timestamp=lambda f: f["timestamp"] * 1000), "not milliseconds"),
     "negative": (rows(cpu=-1.0), "series 'a' has a cpu of -1"),
     "infinite": (rows(mem=np.inf), "series 'a' has a mem of inf"),
     "twice": (rows(ids=("a", "a")), "12 moments with two samples, the first at 1375308300"),
-    "too fine": (rows(step=5), "a sample every 5 s"),
-    "too coarse": (rows(step=7200), "a sample every 7200 s"),
+    "too fine": (rows(step=5), "a sample every 5s"),
+    "too coarse": (rows(step=7200), "a sample every 2h"),
     "stray": (
         rows(ids=("a",)).assign(timestamp=lambda f: f["timestamp"].where(f.index != 0, 5)),
         "Is a timestamp wrong",
@@ -140,16 +140,16 @@ def test_what_is_wrong_is_said_in_words(tmp_path: Path, wrong: str, suffix: str)
     assert "trace" in str(refused.value)
 
 
-def test_series_without_a_constant_step_are_left_out_and_told(tmp_path: Path) -> None:
+def test_series_without_a_constant_step_are_skipped_and_named(tmp_path: Path) -> None:
     frame = rows(ids=("a", "b", "c"), count=40)
     uneven = frame["series_id"] == "b"
     frame.loc[uneven, "timestamp"] = START + np.cumsum(300 + 100 * (np.arange(40) % 3))
     frame.loc[frame.index[-1], "timestamp"] = 10**11
     trace = read_trace(written(tmp_path, frame))
     assert [one.id for one in trace.series] == ["a"]
-    (told,) = trace.remarks()
-    assert told.startswith("2 of 3 series are left out: series 'b' has no constant step")
-    assert "series 'c' spans" in told
+    (remark,) = trace.remarks()
+    assert remark.startswith("2 of 3 series are skipped: series 'b' has no constant step")
+    assert "series 'c' spans" in remark
     assert read_trace(written(tmp_path, rows())).remarks() == []
 
 

@@ -53,7 +53,7 @@ def test_a_trace_is_replayed_and_its_results_are_kept(home: Path) -> None:
     assert list(document["results"]) == ["krr", "vpa", "oracle"]
     assert len(list((home / "cache" / "mora" / "backtest").rglob("*.npy"))) == 2 * 2 * 2
     table = mora(*asked, cwd=home)
-    assert "CPU: 2 series, hold 24h, warm-up 7d" in table.stdout
+    assert "CPU: 2 series, horizon 24h, warm-up 7d" in table.stdout
     assert f"{document['results']['vpa']['cpu']['cost']:.3f}" in table.stdout
 
 
@@ -65,7 +65,7 @@ def test_one_uneven_series_does_not_refuse_a_file(home: Path) -> None:
     told = mora("backtest", "uneven.csv", "-p", "krr", "-p", "last", "--jobs", "1", "-o", "json", cwd=home)
     assert told.returncode == 0, told.stderr
     assert json.loads(told.stdout)["series"] == 2
-    assert "1 of 3 series are left out: series 'b' has no constant step" in " ".join(told.stderr.split())
+    assert "1 of 3 series are skipped: series 'b' has no constant step" in " ".join(told.stderr.split())
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_one_uneven_series_does_not_refuse_a_file(home: Path) -> None:
         (("traces.csv", "-p", "nonesuch"), "There is no policy 'nonesuch'"),
         (("traces.csv", "-o", "xml"), "There is no output 'xml'"),
         (("traces.csv", "--hold", "soon"), "is not a span of time"),
-        (("traces.csv", "--warmup", "12d"), "No series outlasts the warm-up of 12d"),
+        (("traces.csv", "--warmup", "12d"), "No series is long enough for a warm-up of 12d"),
         (("traces.csv", "--series", "z"), "There is no series 'z'"),
         (("traces.csv", "frontend"), "it is replayed alone"),
         (("traces.csv", "--cpu-scale", "0"), "must be a positive number"),
