@@ -206,9 +206,11 @@ def _version(name: str) -> str | None:
 
 
 def _programs(settings: Settings) -> Iterator[Check]:
+    # promtool is for the tests of a checkout.
+    tests = (("promtool", ["--version"], "the tests of the queries"),) if _LOCK.is_file() else ()
     for name, arguments, needed_for in (
         ("prometheus", ["--version"], "the sandbox"),
-        ("promtool", ["--version"], "the tests of the queries"),
+        *tests,
         ("kubectl", ["version", "--client", "-o", "json"], "applying what `-o patch` and the others print"),
     ):
         try:

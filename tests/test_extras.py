@@ -32,8 +32,7 @@ BASE = {
     "rich",
     "typer",
 }
-# Runs MOrA's command line in a Python that has everything except some packages.
-WITHOUT = """
+HIDE = """
 import sys
 hidden = set(sys.argv[1].split(","))
 class Hide:
@@ -41,9 +40,21 @@ class Hide:
         if name.partition(".")[0] in hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hide())
+"""
+# Runs MOrA's command line in a Python that has everything except some packages.
+COMMAND = """
 sys.argv = ["mora", *sys.argv[2:]]
 from mora.cli import main
 main()
+"""
+# Imports modules, and prints those that cannot be imported.
+IMPORT = """
+from importlib import import_module
+for name in sys.argv[2:]:
+    try:
+        import_module(name)
+    except ModuleNotFoundError as missing:
+        print(name, missing.name)
 """
 # Commands of an extra, and what they say without it.
 COMMANDS = {
@@ -53,7 +64,7 @@ COMMANDS = {
     "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
-        "--backend dask needs a package",
+        "mora train needs a package",
     ),
 }
 
@@ -65,7 +76,7 @@ def names_of(requirements: list[str]) -> set[str]:
 
 def mora_without(hidden: set[str], *arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-c", WITHOUT, ",".join(sorted(hidden)), *arguments],
+        [sys.executable, "-c", HIDE + COMMAND, ",".join(sorted(hidden)), *arguments],
         cwd=cwd,
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         capture_output=True,
@@ -73,6 +84,47 @@ def mora_without(hidden: set[str], *arguments: str, cwd: Path) -> subprocess.Com
         check=False,
         timeout=120,
     )
+
+
+ALL_HIDDEN = {module for modules in EXTRAS.values() for module in modules} | {"dask", "scipy", "cmdstanpy", "gevent"}
+# The only modules that need an extra to be imported: processes of the sandbox, and what scaleout opens with Dask.
+NEED_AN_EXTRA = {
+    "mora.sandbox.exporter": "psutil",
+    "mora.sandbox.supervisor": "psutil",
+    "mora.scaleout.backend": "distributed",
+}
+
+
+def test_a_base_install_can_import_all_but_what_an_extra_is_for() -> None:
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "mora").rglob("*.py"))
+        if path.name not in ("__init__.py", "__main__.py")
+    ]
+    done = subprocess.run(
+        [sys.executable, "-c", HIDE + IMPORT, ",".join(sorted(ALL_HIDDEN)), *modules],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert dict(line.split() for line in done.stdout.splitlines()) == NEED_AN_EXTRA
+
+
+def test_a_base_install_backtests_a_csv(tmp_path: Path) -> None:
+    rows = [f"shop,{1_700_000_000 + 3600 * hour},{1 + hour % 24 / 24:.3f},{2**30}" for hour in range(24 * 10)]
+    (tmp_path / "traces.csv").write_text("\n".join(["series_id,timestamp,cpu,mem", *rows]), encoding="utf-8")
+    done = mora_without(ALL_HIDDEN, "backtest", "traces.csv", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "reserved/used" in done.stdout
+
+
+def test_doctor_lists_the_extras(tmp_path: Path) -> None:
+    done = mora_without(ALL_HIDDEN - {"locust"}, "doctor", cwd=tmp_path)
+    (line,) = [line for line in done.stdout.splitlines() if line.split()[1] == "extras"]
+    assert line.split()[0] == "ok"
+    assert "installed: collect; not installed: train (tensorflow, keras, prophet, scikit-learn), " in line
+    assert "pip install 'mora-rightsizing[all]'" in line
 
 
 def test_the_base_install_is_light() -> None:

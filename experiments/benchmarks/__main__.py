@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# demo.py is last: it takes minutes, the others seconds.
+# demo.py is last: it takes minutes, the others seconds. install_size.py is run alone: it downloads three installs.
 SCRIPTS = (
     "cli_startup",
     "train",

@@ -18,7 +18,8 @@ import numpy as np
 
 from mora.dataset import read_dataset
 from mora.features import MIN_TARGET_STEPS, segments
-from mora.forecasters import lstm as room
+from mora.forecasters import keras_fit as room
+from mora.forecasters.network import Network
 from mora.model import ServiceModel
 
 REPEATS = 30
@@ -52,7 +53,7 @@ def main() -> None:
     assert difference < 1e-5
 
 
-def pour(keras: Any, network: room.Network, shape: tuple[int, ...]) -> Any:
+def pour(keras: Any, network: Network, shape: tuple[int, ...]) -> Any:
     """A Keras model with the same weights."""
     twin = room._build(keras, shape, network.targets, np.zeros(2 * len(network.targets)))
     w = network.weights

@@ -27,7 +27,7 @@ sys.path.insert(0, {folder!r})
 from forward_pass import pour
 from mora.dataset import read_dataset
 from mora.features import segments
-from mora.forecasters import lstm as room
+from mora.forecasters import keras_fit as room
 from mora.model import ServiceModel
 model = ServiceModel.load({model!r})
 frame = read_dataset({service!r}, {data!r})

@@ -93,7 +93,7 @@ def train_all(
     scheduler: address of a Dask scheduler, whose workers then train in place of this machine's processes. They need no
     folder: the data is read here, and the models are written here.
     """
-    require("train", by="mora train")
+    require("train", *(() if scheduler is None else ("dask",)), by="mora train")
     from joblib import Parallel, delayed
 
     reporter = reporter or Silent()

@@ -17,6 +17,7 @@ from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_inventory import limit_range, pod, replica_set
 from tests.clusters.test_kubernetes import deployment
 from tests.fleet import rig
+from tests.test_extras import ALL_HIDDEN, mora_without
 
 MIB = 2**20
 
@@ -146,3 +147,22 @@ def test_without_a_kubeconfig_the_way_around_it_is_told(url: str, tmp_path: Path
     assert (done.returncode, done.stdout) == (1, "")
     assert "kubeconfig" in done.stderr
     assert "--no-kubernetes" in done.stderr
+
+
+def test_a_base_install_recommends_what_a_full_one_does(url: str, tmp_path: Path) -> None:
+    ask = ("recommend", "--all", "-n", "shop", "--prometheus", url, "--no-kubernetes", "-o", "json")
+    base = mora_without(ALL_HIDDEN, *ask, cwd=tmp_path)
+    full = mora(tmp_path, None, *ask)
+    shown = told(base)
+    assert len(shown) > 10
+    numbers = [
+        {name: advice["cpu_request_millicores"]["value"] for name, advice in one.items()} for one in (shown, told(full))
+    ]
+    assert numbers[0] == numbers[1]
+
+
+def test_a_base_install_explains(url: str, tmp_path: Path) -> None:
+    ask = ("explain", "deployment/frontend", "-n", "shop", "--prometheus", url, "--no-kubernetes")
+    done = mora_without(ALL_HIDDEN, *ask, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "Deployment shop/frontend" in done.stdout
