@@ -20,11 +20,11 @@ import time
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path.insert(0, str(ROOT))
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.fleet import rig
 
+ROOT = Path(__file__).resolve().parents[2]
 INSTALLS = ("base", "train", "all")
 ROUNDS = 5
 MB = 1e6
