@@ -1,4 +1,6 @@
-# MOrA as an image: `docker build -t mora:0.1.0 .`, then `docker run --rm mora:0.1.0 --help`.
+# MOrA as an image: `docker build -t mora:0.1.0 .`, then `docker run --rm mora:0.1.0 --help`. By default it has every extra
+# (2.9 GB). Without any it is small, and is all that `mora recommend` and `mora vpa-recommender` need:
+#   docker build --build-arg EXTRAS= -t mora:0.1.0-slim .
 # What is installed is what requirements.lock pins; nothing runs as root, and nothing needs to write but /tmp and
 # the working directory (the manifests mount both, over a read-only root).
 
@@ -8,7 +10,8 @@ WORKDIR /src
 RUN python -m venv /opt/mora
 # The packages first: they change less often than MOrA does, and their layer is the large one.
 COPY pyproject.toml requirements.lock README.md LICENSE ./
-RUN /opt/mora/bin/python -c "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\n')" > asked.txt \
+ARG EXTRAS="train collect sandbox parquet dask"
+RUN /opt/mora/bin/python -c "import tomllib; project = tomllib.load(open('pyproject.toml', 'rb'))['project']; extras = [project['optional-dependencies'][name] for name in '$EXTRAS'.split()]; print(*(one for some in [project['dependencies'], *extras] for one in some if not one.startswith(project['name'])), sep='\n')" > asked.txt \
  && /opt/mora/bin/pip install --constraint requirements.lock --requirement asked.txt hatchling
 COPY mora ./mora
 COPY experiments/scenarios ./experiments/scenarios

@@ -24,8 +24,10 @@ import yaml
 from mora import __version__
 from mora.config import load_settings
 from mora.errors import ToolMissing
+from mora.extras import EXTRAS
 from mora.tools import find_tool
 from tests.outputs.kubectl import found
+from tests.test_extras import BASE
 
 ROOT = Path(__file__).resolve().parent.parent
 # Applied in the namespace that they are for; `load` and those after `base` stand on top of it.
@@ -425,6 +427,7 @@ def test_the_image_installs_what_the_lock_pins_and_fetches_nothing_else() -> Non
     assert {name for name, _ in found} <= {
         "FROM",
         "ENV",
+        "ARG",
         "WORKDIR",
         "RUN",
         "COPY",
@@ -438,6 +441,25 @@ def test_the_image_installs_what_the_lock_pins_and_fetches_nothing_else() -> Non
     assert all("--constraint requirements.lock" in one or "--no-deps" in one for one in installs)
     assert not re.search(r"curl|wget|apt-get|http", runs)
     assert f'image.version="{__version__}"' in dict(found)["LABEL"]
+
+
+@pytest.mark.parametrize("extras", [None, "", "train parquet"])
+def test_the_image_has_the_extras_that_its_build_names(extras: str | None, tmp_path: Path) -> None:
+    """None: every extra, the Dockerfile's own choice."""
+    (asking,) = [rest.partition(" && ")[0] for _, rest in instructions() if "> asked.txt" in rest]
+    (default,) = [rest.removeprefix("EXTRAS=").strip('"') for name, rest in instructions() if name == "ARG"]
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    subprocess.run(
+        ["bash", "-c", asking.replace("/opt/mora/bin/python", sys.executable)],
+        cwd=tmp_path,
+        env={**os.environ, "EXTRAS": default if extras is None else extras},
+        check=True,
+    )
+    asked = (tmp_path / "asked.txt").read_text(encoding="utf-8").split("\n")[:-1]
+    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in asked}
+    chosen = EXTRAS if extras is None else extras.split()
+    assert names - {package for extra in EXTRAS for package in EXTRAS[extra].values()} == BASE
+    assert names - BASE == {package for extra in chosen for package in EXTRAS[extra].values()}
 
 
 def test_everything_that_is_copied_into_the_image_is_there_and_let_through() -> None:
