@@ -28,7 +28,6 @@ from mora.tools import find_tool
 
 if TYPE_CHECKING:
     from mora.config import Settings
-    from mora.sources.prometheus.access import Access
 
 _LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 _DISTRIBUTION = "mora-rightsizing"
@@ -286,14 +285,15 @@ def _metrics(settings: Settings) -> Iterator[Check]:
 def metrics_at(url: str, settings: Settings) -> list[Check]:
     """Which Prometheus answers at a URL, and which of the metrics that MOrA reads it has had in the last hour."""
     from mora import pipeline
-    from mora.sources.prometheus import access
     from mora.sources.prometheus.observe import PrometheusSource
 
-    credentials = pipeline.access_of(settings)
     timeout = min(_ANSWER, timedelta(seconds=settings.prometheus_timeout_seconds))
-    version = PrometheusSource(url, access=credentials, timeout=timeout, retries=0).check()
-    checks = [Check("prometheus url", State.OK, f"{access.shown(url)} answers, version {version}")]
-    exposed = _exposed(url, credentials, timeout)
+    source = PrometheusSource(url, access=pipeline.access_of(settings), timeout=timeout, retries=0)
+    now = datetime.now(UTC)
+    matcher = "|".join(signal.name for signal in _SIGNALS)
+    with source.wire() as wire:
+        checks = [Check("prometheus url", State.OK, f"{wire.url} answers, version {wire.version()}")]
+        exposed = wire.label_values("__name__", f'{{__name__=~"{matcher}"}}', now - _KNOWN_LATELY, now)
     absent = [signal for signal in _SIGNALS if signal.name not in exposed]
     checks += [
         Check(
@@ -307,21 +307,6 @@ def metrics_at(url: str, settings: Settings) -> list[Check]:
     there = len(_SIGNALS) - len(absent)
     state = State.OK if there else State.MISSING
     return [*checks, Check("metrics", state, f"{there} of the {len(_SIGNALS)} metrics that MOrA reads are there")]
-
-
-def _exposed(url: str, credentials: Access, timeout: timedelta) -> set[str]:
-    from mora.sources.prometheus import access
-
-    matcher = "|".join(signal.name for signal in _SIGNALS)
-    since = datetime.now(UTC) - _KNOWN_LATELY
-    with access.in_words(access.shown(url), timeout), access.open_session(credentials) as session:
-        response = session.get(
-            f"{url}/api/v1/label/__name__/values",
-            params={"match[]": f'{{__name__=~"{matcher}"}}', "start": f"{since.timestamp():.0f}"},
-            timeout=timeout.total_seconds(),
-        )
-        access.refuse(response, access.shown(url))
-        return set(response.json()["data"])
 
 
 def _cluster(settings: Settings) -> Iterator[Check]:

@@ -27,7 +27,7 @@ ROOMS: dict[str, list[str]] = {
     "keras": ["mora/forecasters/keras_fit.py"],
     "prophet": ["mora/forecasters/prophet.py"],
     "kubernetes": ["mora/clusters"],
-    "prometheus_api_client": ["mora/sources/prometheus/observe.py"],
+    "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
     "sklearn": ["mora/response.py"],
     "joblib": ["mora/pipeline", "mora/scaleout"],
     "distributed": ["mora/scaleout"],

@@ -21,7 +21,8 @@ import requests
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from mora.domain import Window, Workload
-from mora.sources.prometheus.observe import LONGEST_PIECE_POINTS, PrometheusSource
+from mora.sources.prometheus.grid import LONGEST_PIECE_POINTS
+from mora.sources.prometheus.observe import PrometheusSource
 from tests.sources.rig import backfill, cluster, serve
 
 SERVICES = ("frontend", "productcatalogservice", "cartservice", "checkoutservice", "paymentservice")

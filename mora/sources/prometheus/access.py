@@ -1,12 +1,13 @@
-"""How a Prometheus is reached: credentials, TLS, retries, and what is said when it does not answer.
+"""How a Prometheus is reached: its address, credentials and TLS, and what an error of it means.
 
-Nothing here prints or logs a credential: they are left out of repr, and addresses are shown without user and password.
+No credential is printed or logged: they are left out of repr, and addresses are shown without user and password.
 """
 
 from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -22,18 +23,19 @@ from urllib3.util import Retry
 from mora.errors import BadInput, SourceUnavailable
 from mora.quantities import format_duration
 
-# Overloaded, restarting, or a proxy whose backend is: worth asking again. A 4xx other than 429 stays what it is.
+# Overloaded, restarting, or a proxy whose backend is: worth another try. Any other 4xx than 429 stays what it is.
 RETRIED_STATUS = (429, 500, 502, 503, 504)
 _LONGEST_RETRY_AFTER_SECONDS = 30
+_ERROR = re.compile(rb'\s*\{\s*"status"\s*:\s*"error"')
 
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """What is shown to a Prometheus that does not let everybody in.
+    """Headers, credentials and TLS settings for one Prometheus.
 
-    headers: sent along, such as X-Scope-OrgID for Mimir. token_file is read anew for each request, since Kubernetes
-    rotates the tokens that it mounts. ca_file: certificates to trust in place of the system's. client_certificate: a
-    certificate and its key, as PEM files. verify_tls False takes any certificate.
+    headers: sent with each request, such as X-Scope-OrgID for Mimir. token_file is read again for each request, since
+    Kubernetes rotates the tokens that it mounts. ca_file: certificates to trust in place of the system's.
+    client_certificate: a certificate and its key, as PEM files. verify_tls False accepts any certificate.
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -48,64 +50,94 @@ class Access:
     def __post_init__(self) -> None:
         ways = [self.token is not None, self.token_file is not None, self.username is not None]
         if sum(ways) > 1:
-            raise BadInput("Give one of: a bearer token, a token file, a user name with its password.")
+            raise BadInput(
+                "Several kinds of credentials are given for Prometheus.",
+                hint="Give one of: a bearer token, a token file, a user name with its password.",
+            )
+        for name, value in self.headers.items():
+            if not (_fits_in_a_header(name) and _fits_in_a_header(value)):
+                raise BadInput(
+                    f"The value of the header {name!r} contains a line break or another character that HTTP forbids."
+                )
         if self.ca_file is not None and not self.ca_file.is_file():
             raise BadInput(f"There is no CA file {self.ca_file}.")
         for file in self.client_certificate or ():
             if not file.is_file():
                 raise BadInput(f"There is no client certificate or key {file}.")
 
+    def bearer_token(self) -> str | None:
+        """The token to send now, without surrounding white space; None where there is none.
+
+        BadInput where the token file cannot be read, or the token cannot be sent; the message never shows the token.
+        """
+        token, where = self.token, "The bearer token"
+        if self.token_file is not None:
+            where = f"The token file {self.token_file}"
+            try:
+                token = self.token_file.read_text(encoding="utf-8")
+            except OSError as error:
+                raise BadInput(f"{where} cannot be read: {error.strerror}.") from error
+            except UnicodeDecodeError:  # its words would quote the file
+                raise BadInput(f"{where} is not UTF-8 text, so it holds no token.") from None
+        if token is None:
+            return None
+        token = token.strip()  # files usually end in a newline, which no header may contain
+        if not _fits_in_a_header(token):
+            raise BadInput(f"{where} contains a line break or another character that HTTP forbids in a token.")
+        return token
+
+
+def _fits_in_a_header(text: str) -> bool:
+    return text.isprintable() and all(ord(character) < 256 for character in text)
+
 
 class _Authorization(AuthBase):
-    """Puts the Authorization header on each request; present even if empty, so that no ~/.netrc steps in."""
+    """Sets the Authorization header of each request. It is set on the session always, so that ~/.netrc is not read."""
 
     def __init__(self, access: Access) -> None:
         self._access = access
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
-        access = self._access
-        if access.token_file is not None:
-            try:
-                token = access.token_file.read_text(encoding="utf-8").strip()
-            except OSError as error:
-                raise BadInput(f"The token file {access.token_file} cannot be read: {error.strerror}.") from error
+        token = self._access.bearer_token()
+        if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
-        elif access.token is not None:
-            request.headers["Authorization"] = f"Bearer {access.token}"
-        elif access.username is not None:
-            pair = f"{access.username}:{access.password or ''}".encode()
+        elif self._access.username is not None:
+            pair = f"{self._access.username}:{self._access.password or ''}".encode()
             request.headers["Authorization"] = f"Basic {base64.b64encode(pair).decode()}"
         return request
 
 
-def open_session(access: Access) -> requests.Session:
-    """A session that carries the access's headers, credentials and trust."""
-    session = requests.Session()
+def prepare(session: requests.Session, access: Access) -> None:
+    """Give a session the headers, credentials and trusted certificates of an access."""
     session.headers.update(access.headers)
     session.auth = _Authorization(access)
     if access.client_certificate is not None:
         session.cert = (str(access.client_certificate[0]), str(access.client_certificate[1]))
     session.verify = str(access.ca_file) if access.ca_file and access.verify_tls else access.verify_tls
-    return session
 
 
 def retry_policy(retries: int, backoff: timedelta) -> Retry:
-    """Asks again after 0, 2, 4, ... times `backoff`, each with up to one `backoff` of jitter.
+    """Tries again after 0, 2, 4, ... times `backoff`, each with up to one `backoff` of jitter.
 
-    Without the jitter, many readers that one hiccup threw back would all come again at the same moment.
+    Without the jitter, many clients that failed together would also come back together. GET and POST alike: a query
+    changes nothing on the server.
     """
     return Retry(
         total=retries,
         status_forcelist=RETRIED_STATUS,
+        allowed_methods=None,
         backoff_factor=backoff.total_seconds(),
         backoff_jitter=backoff.total_seconds(),
         retry_after_max=_LONGEST_RETRY_AFTER_SECONDS,
-        raise_on_status=False,  # the last answer is handed on, and told in words
+        raise_on_status=False,  # the last answer is returned, and `check_answer` explains it
     )
 
 
 def split_url(url: str, access: Access) -> tuple[str, Access]:
-    """The base address, and the access with the user and password that stood in it; BadInput where it is none."""
+    """The base address, and the access with the user and password that the address contained.
+
+    BadInput where it is no http or https address.
+    """
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise BadInput(
@@ -117,7 +149,7 @@ def split_url(url: str, access: Access) -> tuple[str, Access]:
 
 
 def shown(url: str) -> str:
-    """An address that can be printed: user, password and query are cut.
+    """An address that can be printed: without user, password and query.
 
     >>> shown("https://ada:secret@metrics.example/prometheus?token=1")
     'https://metrics.example/prometheus'
@@ -127,57 +159,59 @@ def shown(url: str) -> str:
 
 
 class TooManySamples(SourceUnavailable):
-    """The Prometheus would have to hold more samples in memory than it is allowed to."""
+    """The query would load more samples into the server's memory than the server allows."""
 
 
-def refuse(response: requests.Response, url: str) -> None:
-    """Raise in words where the answer is an error; nothing else is done."""
+def check_answer(response: requests.Response, url: str) -> None:
+    """Raise SourceUnavailable where the answer is an error, or no answer of a Prometheus API."""
     status = response.status_code
-    if status < 400:
+    if status == 200 and not _ERROR.match(response.content):
         return
-    said = _said(response)
-    told = f"{url} answered {status} {response.reason or ''}".rstrip() + (f": {said}" if said else "")
+    details = _error_text(response)
+    what = f"{url} answered {status} {response.reason or ''}".rstrip() + (f": {details}" if details else "")
     if status == 401:
-        raise SourceUnavailable(f"{told}.", hint="It wants credentials: a bearer token, or a user and password.")
+        raise SourceUnavailable(f"{what}.", hint="It asks for credentials: a bearer token, or a user and password.")
     if status == 403:
-        raise SourceUnavailable(f"{told}.", hint="The credentials given may not query it; ask for read access.")
+        raise SourceUnavailable(f"{what}.", hint="These credentials do not allow queries. Ask for read access.")
     if status == 404:
         raise SourceUnavailable(
-            f"{told}.",
-            hint="No Prometheus API is there. Behind a proxy the address often ends in a path: .../prometheus",
+            f"{what}.",
+            hint="There is no Prometheus API at this address. Behind a proxy it often has a path: .../prometheus",
         )
     if status == 429:
-        raise SourceUnavailable(f"{told}.", hint="It still limits our rate after several tries; try again later.")
-    if status == 422 and "too many samples" in said:
+        raise SourceUnavailable(
+            f"{what}.", hint="It still limits our request rate after several tries. Try again later."
+        )
+    if status == 422 and "too many samples" in details:
         raise TooManySamples(
-            f"{told}.", hint="Ask for a shorter window or a longer step, or raise its --query.max-samples."
+            f"{what}.", hint="Ask for a shorter window or a longer step, or raise its --query.max-samples."
         )
     if status >= 500:
         raise SourceUnavailable(
-            f"{told}.",
-            hint="It did not recover over several tries. Is it starting, or overloaded? A shorter window asks less.",
+            f"{what}.",
+            hint="It did not recover over several tries. Is it starting, or overloaded? Try a shorter window.",
         )
-    raise SourceUnavailable(f"{told}.", hint="It does not take the query; is it a Prometheus of version 2.24 or later?")
+    if status >= 400:
+        raise SourceUnavailable(f"{what}.", hint="It rejects the query. Is it a Prometheus of version 2.24 or later?")
+    raise SourceUnavailable(
+        f"{url} does not answer like a Prometheus: {what.partition(' ')[2]}.",
+        hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
+    )
 
 
-def _said(response: requests.Response) -> str:
+def _error_text(response: requests.Response) -> str:
     try:
         answer = response.json()
     except ValueError:
         return ""
-    # A Kubernetes API server that proxies to a Prometheus has its own words, in `message`.
+    # A Kubernetes API server that proxies to a Prometheus puts its own text into `message`.
     error = (answer.get("error") or answer.get("message")) if isinstance(answer, dict) else None
     return str(error or "").strip().rstrip(".")[:500]
 
 
 @contextmanager
-def in_words(
-    url: str, timeout: timedelta, *, passing: type[requests.exceptions.RequestException] | None = None
-) -> Iterator[None]:
-    """What the HTTP client raises, as SourceUnavailable that says what happened and what to try.
-
-    passing: what is left as it is, for a caller that has another answer to it.
-    """
+def explained(url: str, timeout: timedelta) -> Iterator[None]:
+    """Turns what the HTTP client and the reading of an answer raise into SourceUnavailable with a cause and a hint."""
     try:
         yield
     except requests.exceptions.SSLError as error:
@@ -188,23 +222,21 @@ def in_words(
         cause = _cause(error)
         if isinstance(error, requests.exceptions.Timeout) or "timed out" in cause.lower():
             raise SourceUnavailable(
-                f"{url} did not answer within {format_duration(timeout)}, several times over.",
-                hint="A shorter window asks less of it; a longer timeout waits for it.",
+                f"{url} did not answer within {format_duration(timeout)}, at several tries.",
+                hint="Ask for a shorter window, or give it a longer timeout.",
             ) from error
         raise SourceUnavailable(
             f"{url} cannot be reached: {cause}.",
             hint="Is Prometheus running there? In a cluster: kubectl port-forward svc/prometheus-operated 9090",
         ) from error
     except requests.exceptions.RequestException as error:  # broken off, too many redirects, not JSON
-        if passing is not None and isinstance(error, passing):
-            raise
         raise SourceUnavailable(
             f"{url} does not answer like a Prometheus: {_cause(error)}.",
             hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
         ) from error
     except json.JSONDecodeError as error:
         raise SourceUnavailable(
-            f"{url} does not answer like a Prometheus: it answers with something that is no JSON, or breaks off.",
+            f"{url} does not answer like a Prometheus: its answer is not JSON, or is incomplete.",
             hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
         ) from error
     except (KeyError, TypeError, AttributeError, ValueError) as error:
@@ -215,7 +247,7 @@ def in_words(
 
 
 def _cause(error: BaseException) -> str:
-    """The innermost words: requests wraps urllib3, which wraps the system's error."""
+    """The innermost text: requests wraps urllib3, which wraps the system's error."""
     reason: Any = error
     while True:
         inner = getattr(reason, "reason", None)
@@ -225,5 +257,5 @@ def _cause(error: BaseException) -> str:
             break
         reason = inner
     text = getattr(reason, "strerror", None) or str(reason)
-    # urllib3 puts its connection object before the words: "<... at 0x7f..>: Failed ...: [Errno 111] Connection refused"
+    # urllib3 puts its connection object before the text: "<... at 0x7f..>: Failed ...: [Errno 111] Connection refused"
     return text.rpartition("] ")[2].rstrip(".") or type(reason).__name__

@@ -15,8 +15,8 @@ from mora.quantities import format_moment
 from mora.seams import Reporter
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.grid import coarse, cut, row_of
 from mora.sources.prometheus.matrix import Strip
-from mora.sources.prometheus.observe import pieces
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.tally import (
@@ -24,10 +24,8 @@ from mora.sources.prometheus.tally import (
     Limits,
     Tally,
     by_container,
-    coarse,
     moved,
     restarts_of,
-    row_of,
     starting_rows,
 )
 from mora.sources.prometheus.wire import Wire
@@ -155,11 +153,7 @@ class Reading:
 
     def _pieces(self) -> list[Window]:
         points = max(_SHORTEST_PIECE, min(_LONGEST_PIECE, _POINTS_IN_AN_ANSWER // max(1, self.batch.series_at_once)))
-        count, step = self.window.sample_count, self.window.step
-        return [
-            Window(self.window.start + first * step, self.window.start + last * step, step)
-            for first, last in pieces(count, points)
-        ]
+        return cut(self.window, points)
 
     # -- what is made of the answers --
 

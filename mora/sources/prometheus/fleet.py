@@ -21,9 +21,10 @@ from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus.batch import Batch, Pace, Part, Reading
 from mora.sources.prometheus.fleet_promql import Scope
-from mora.sources.prometheus.observe import FALLBACK_RATE_WINDOW, PrometheusSource, container_interval, rate_window_of
+from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import Owners, Pod, resolve
 from mora.sources.prometheus.promql import duration
+from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, rate_window_of, scrape_interval
 from mora.sources.prometheus.wire import Wire
 
 # What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
@@ -157,7 +158,7 @@ def _pace(wire: Wire, scope: Scope, window: Window) -> tuple[Pace, tuple[str, ..
     """By the first namespaces that have samples: the kubelets of a cluster are scraped by one job."""
     for namespace in scope.namespaces[:5]:
         one = Scope((namespace,), cluster=scope.cluster)
-        interval = container_interval(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
+        interval = scrape_interval(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
         if interval is not None:
             return Pace(interval, rate_window_of(interval)), ()
     return Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW), (

@@ -9,7 +9,7 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
@@ -234,23 +234,12 @@ def restarts_of(strips: Iterable[Strip], window: Window, first_row: int) -> Rest
     return Restarts(risen, ~np.isnan(seen))
 
 
-def coarse(window: Window, step: timedelta) -> Window:
-    """A grid of longer steps that ends with the window and whose spans cover it."""
-    step = max(step, window.step)
-    count = max(1, math.ceil((window.end - window.start) / step))
-    return Window(window.end - (count - 1) * step, window.end, step)
-
-
 def moved(strip: Strip, by: int) -> Strip:
     """The same series on a grid that begins `by` rows earlier."""
     rows = strip.rows
     return Strip(
         strip.labels, slice(rows.start + by, rows.stop + by) if isinstance(rows, slice) else rows + by, strip.values
     )
-
-
-def row_of(at: datetime, window: Window) -> int:
-    return round((at - window.start) / window.step)
 
 
 Key = tuple[str, str, str]

@@ -5,11 +5,8 @@ from __future__ import annotations
 import json
 import socket
 import ssl
-import threading
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -21,94 +18,7 @@ from mora.sources.prometheus.access import Access
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL
 from tests.clusters.tls import self_signed
-
-Answer = tuple[int, dict[str, str], bytes]
-GOOD: Answer = (200, {"Content-Type": "application/json"}, b'{"status":"success","data":["frontend"]}')
-QUICK = timedelta(milliseconds=1)
-# How long a reader waits for an answer: only where none comes is it over soon.
-IMPATIENT, PATIENT = timedelta(seconds=0.5), timedelta(seconds=60)
-
-
-def failing(status: int, error: str = "", **headers: str) -> Answer:
-    return status, headers, json.dumps({"status": "error", "error": error}).encode()
-
-
-class Scripted(ThreadingHTTPServer):
-    """Answers the n-th request with the n-th answer, and every later one with the last; keeps what it was asked."""
-
-    daemon_threads = True
-
-    def __init__(self, answers: list[Answer | Callable[[], Answer]]) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.answers = answers
-        self.asked: list[tuple[str, dict[str, str]]] = []
-        self.moments: list[float] = []
-        self.lock = threading.Lock()
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-    def handle_error(self, request: Any, client_address: Any) -> None:
-        """A reader that hung up is what some of these tests are about."""
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Scripted
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
-        self._answer(f"{self.path}?{body}")
-
-    def do_GET(self) -> None:
-        self._answer(self.path)
-
-    def _answer(self, path: str) -> None:
-        with self.server.lock:
-            number = len(self.server.asked)
-            self.server.asked.append((f"{self.command} {path}", dict(self.headers)))
-            self.server.moments.append(time.monotonic())
-        answer = self.server.answers[min(number, len(self.server.answers) - 1)]
-        if answer is late:
-            self.connection.recv(1, socket.MSG_PEEK)  # comes back when the reader hangs up
-            self.close_connection = True
-            return
-        status, headers, body = answer() if callable(answer) else answer
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        if "Content-Length" not in headers:
-            self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
-    def log_message(self, format: str, *args: Any) -> None:
-        pass
-
-
-@pytest.fixture
-def scripted() -> Iterator[Callable[..., Scripted]]:
-    servers: list[Scripted] = []
-
-    def start(*answers: Answer | Callable[[], Answer]) -> Scripted:
-        server = Scripted(list(answers))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        return server
-
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
-
-
-def late() -> Answer:
-    """Stands for an answer that comes after the reader has hung up."""
-    raise NotImplementedError
-
-
-def patience(answer: Any) -> timedelta:
-    return IMPATIENT if answer is late else PATIENT
+from tests.sources.prometheus.scripted import GOOD, PATIENT, QUICK, Answer, Scripted, failing, late, patience
 
 
 @pytest.mark.parametrize(
@@ -132,8 +42,9 @@ def test_a_hiccup_is_asked_past(scripted: Callable[..., Scripted], hiccup: Any) 
     ("answer", "words", "advice"),
     [
         (failing(503, "compacting"), "503 Service Unavailable: compacting", "overloaded"),
-        (failing(429), "429 Too Many Requests", "limits our rate"),
+        (failing(429), "429 Too Many Requests", "limits our request rate"),
         (late, "did not answer within 500ms", "shorter window"),
+        ((200, {"Content-Length": "500"}, b'{"status":'), "does not answer like a Prometheus", ""),  # broken off
     ],
 )
 def test_what_does_not_recover_is_told_after_the_last_try(
@@ -160,7 +71,9 @@ def test_what_does_not_recover_is_told_after_the_last_try(
         ((200, {}, b"[1, 2]"), "another shape", "Prometheus itself"),
         ((200, {}, b'{"status":"success"}'), "another shape", "Prometheus itself"),
         ((200, {}, b'{"status":"success","warnings":'), "does not answer like a Prometheus", "Grafana"),
-        ((200, {"Content-Length": "500"}, b'{"status":'), "Prometheus", ""),
+        ((204, {}, b""), "does not answer like a Prometheus: answered 204", "Grafana"),
+        ((304, {}, b""), "does not answer like a Prometheus: answered 304", "Grafana"),
+        (failing(200, "no such store"), "no such store", "Prometheus itself"),
     ],
 )
 def test_a_refusal_is_told_at_once_and_in_words(

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mora.domain import Target, Window
+from mora.sources.prometheus.grid import coarse
 from mora.sources.prometheus.matrix import Strip
-from mora.sources.prometheus.tally import Limits, Tally, coarse, filled, moved, restarts_of, starting_rows
+from mora.sources.prometheus.tally import Limits, Tally, filled, moved, restarts_of, starting_rows
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)

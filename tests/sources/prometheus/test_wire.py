@@ -16,10 +16,8 @@ from mora.errors import SourceUnavailable
 from mora.sources.prometheus.access import Access
 from mora.sources.prometheus.fleet import PrometheusFleet
 from mora.sources.prometheus.observe import PrometheusSource
-from mora.sources.prometheus.wire import Wire, halves
-from tests.sources.prometheus.test_access import PATIENT, QUICK, Answer, Scripted, failing, late, patience, scripted
-
-__all__ = ["scripted"]  # the fixture
+from mora.sources.prometheus.wire import Wire
+from tests.sources.prometheus.scripted import PATIENT, QUICK, Answer, Scripted, failing, late, patience
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
 WINDOW = Window(END - timedelta(hours=1), END, timedelta(minutes=5))
@@ -81,7 +79,7 @@ def test_a_server_that_says_when_to_come_again_is_heard(scripted: Start) -> None
     [
         pytest.param(failing(401), "401 Unauthorized", "bearer token", 1, id="401"),
         pytest.param(failing(403, "no read rights"), "403 Forbidden: no read rights", "read access", 1, id="403"),
-        pytest.param(failing(429), "429 Too Many Requests", "limits our rate", 3, id="429"),
+        pytest.param(failing(429), "429 Too Many Requests", "limits our request rate", 3, id="429"),
         pytest.param(failing(503, "compacting"), "503 Service Unavailable: compacting", "overloaded", 3, id="503"),
         pytest.param(cut(matrix(1, 2, 3)), "does not answer like a Prometheus", "", 3, id="cut off"),
         pytest.param((200, {}, matrix(1, 2, 3)[2][:-30]), "breaks off", "", 1, id="cut off by a proxy"),
@@ -113,7 +111,7 @@ def test_discovery_that_is_not_let_in_says_so(scripted: Start, status: int) -> N
     ("more", "words"),
     [
         ({"warnings": ["store-3 is down"]}, "Prometheus warns: store-3 is down"),
-        ({"isPartial": True}, "Prometheus warns: the answer is partial, as a storage node did not answer"),
+        ({"isPartial": True}, "Prometheus warns: the answer is partial, because a storage node did not answer"),
     ],
 )
 def test_a_partial_answer_is_taken_and_told(scripted: Start, more: dict[str, Any], words: str) -> None:
@@ -186,21 +184,15 @@ def test_a_prefix_of_the_address_stays(scripted: Start) -> None:
 
 
 def test_a_slow_line_is_asked_to_compress(scripted: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("mora.sources.prometheus.wire._TELLING_BYTES", 10)
-    monkeypatch.setattr("mora.sources.prometheus.wire._SLOW_LINE_BYTES_PER_SECOND", 0)
+    monkeypatch.setattr("mora.sources.prometheus.session._TELLING_BYTES", 10)
+    monkeypatch.setattr("mora.sources.prometheus.session._SLOW_LINE_BYTES_PER_SECOND", 0)
     server = scripted(matrix(1))
     with wire(server) as talk:
         list(talk.ranges([("cpu", "up", WINDOW)]))
-        monkeypatch.setattr("mora.sources.prometheus.wire._SLOW_LINE_BYTES_PER_SECOND", 1e18)
+        monkeypatch.setattr("mora.sources.prometheus.session._SLOW_LINE_BYTES_PER_SECOND", 1e18)
         list(talk.ranges([("cpu", "up", WINDOW)]))
         list(talk.ranges([("cpu", "up", WINDOW)]))
     assert [headers["Accept-Encoding"] for _, headers in server.asked] == ["identity", "identity", "gzip"]
-
-
-def test_halves_are_on_the_same_grid() -> None:
-    first, second = halves(WINDOW)
-    assert first.sample_count + second.sample_count == WINDOW.sample_count
-    assert second.start - first.end == WINDOW.step
 
 
 def test_a_server_that_runs_out_of_samples_is_asked_for_less_at_a_time(scripted: Start) -> None:

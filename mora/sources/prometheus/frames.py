@@ -1,0 +1,98 @@
+"""From the series of one workload to frames: its main container's metrics, and its other containers beside them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mora.domain import Window
+from mora.sources.prometheus import promql
+from mora.sources.prometheus.grid import row_of
+from mora.sources.prometheus.matrix import Strip
+from mora.sources.prometheus.tally import moved
+
+CONTAINER_COLUMNS: Mapping[str, str] = {
+    "cpu_cores_value": "cpu_cores",
+    "mem_bytes_value": "mem_bytes",
+    "cpu_request_cores": "cpu_request_cores",
+    "cpu_limit_cores": "cpu_limit_cores",
+    "mem_request_bytes": "mem_request_bytes",
+    "mem_limit_bytes": "mem_limit_bytes",
+}
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One series of an answer over a whole window: its labels, and a value a row (NaN where there is none)."""
+
+    labels: Mapping[str, str]
+    values: Floats
+
+
+Answers = Mapping[str, Sequence[Series]]
+"""Column -> the series that its query answered."""
+
+
+def joined(parts: Iterable[tuple[str, Window, Sequence[Strip]]], names: Iterable[str], window: Window) -> Answers:
+    """The pieces of several answers as whole series on the window, by the name of their query."""
+    found: dict[str, dict[tuple[tuple[str, str], ...], Series]] = {name: {} for name in names}
+    for name, piece, strips in parts:
+        ahead = row_of(piece.start, window)
+        for strip in strips:
+            labels = tuple(sorted(strip.labels.items()))
+            if labels not in found[name]:
+                found[name][labels] = Series(strip.labels, np.full(window.sample_count, np.nan))
+            found[name][labels].values[moved(strip, ahead).rows] = strip.values
+    return {name: list(of_name.values()) for name, of_name in found.items()}
+
+
+def container_names(answers: Answers) -> list[str]:
+    """The containers of the pods, sorted; without init containers where kube-state-metrics names the containers."""
+    for column in ("oom_kills", "cpu_cores_value", "mem_bytes_value"):
+        names = {series.labels["container"] for series in answers[column] if series.labels.get("container")}
+        if names:
+            return sorted(names)
+    return []
+
+
+def annotated_container(series: Sequence[Series]) -> str | None:
+    """The container that the pods' default-container annotation named last; None where it is not exposed."""
+    named = [one for one in series if promql.DEFAULT_CONTAINER_LABEL in one.labels]
+    latest = max(named, key=lambda one: int(np.flatnonzero(~np.isnan(one.values))[-1]), default=None)
+    return None if latest is None else latest.labels[promql.DEFAULT_CONTAINER_LABEL]
+
+
+def metrics_frame(answers: Answers, container: str | None, index: pd.DatetimeIndex) -> pd.DataFrame:
+    """One column a query, one row a step; columns that are measured per container are those of `container`."""
+    return pd.DataFrame({column: _pick(answers, column, container, len(index)) for column in answers}, index=index)
+
+
+def containers_frame(answers: Answers, names: Sequence[str], index: pd.DatetimeIndex) -> pd.DataFrame:
+    """Rows of (timestamp, container) for the named containers, by time; without rows on which nothing is known."""
+    frames = [
+        pd.DataFrame(
+            {
+                "timestamp": index,
+                "container": name,
+                **{to: _pick(answers, column, name, len(index)) for column, to in CONTAINER_COLUMNS.items()},
+            }
+        )
+        for name in names
+    ]
+    if not frames:
+        empty = {"timestamp": index[:0], "container": pd.Series(dtype=str)}
+        return pd.DataFrame({**empty, **{to: pd.Series(dtype=np.float64) for to in CONTAINER_COLUMNS.values()}})
+    rows = pd.concat(frames, ignore_index=True).dropna(how="all", subset=list(CONTAINER_COLUMNS.values()))
+    return rows.sort_values(["timestamp", "container"], ignore_index=True)
+
+
+def _pick(answers: Answers, column: str, container: str | None, count: int) -> Floats:
+    for series in answers[column]:
+        if column not in promql.BY_CONTAINER_COLUMNS or series.labels.get("container") == container:
+            return series.values
+    return np.full(count, np.nan)
