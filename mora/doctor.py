@@ -27,7 +27,7 @@ from mora.quantities import GIB, readable_bytes
 from mora.tools import find_tool
 
 if TYPE_CHECKING:
-    from mora.config import Settings
+    from mora.settings import Settings
 
 _LOCK = Path(__file__).resolve().parent.parent / "requirements.lock"
 _DISTRIBUTION = "mora-rightsizing"
@@ -276,10 +276,10 @@ def _disk(settings: Settings) -> Iterator[Check]:
 
 
 def _metrics(settings: Settings) -> Iterator[Check]:
-    if settings.prometheus_url is None:
+    if settings.prometheus.url is None:
         yield Check("prometheus url", State.OK, "none set: the sandbox brings its own")
         return
-    yield from metrics_at(settings.prometheus_url, settings)
+    yield from metrics_at(settings.prometheus.url, settings)
 
 
 def metrics_at(url: str, settings: Settings) -> list[Check]:
@@ -287,7 +287,7 @@ def metrics_at(url: str, settings: Settings) -> list[Check]:
     from mora import pipeline
     from mora.sources.prometheus.observe import PrometheusSource
 
-    timeout = min(_ANSWER, timedelta(seconds=settings.prometheus_timeout_seconds))
+    timeout = min(_ANSWER, settings.prometheus.timeout)
     source = PrometheusSource(url, access=pipeline.access_of(settings), timeout=timeout, retries=0)
     now = datetime.now(UTC)
     matcher = "|".join(signal.name for signal in _SIGNALS)

@@ -15,7 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from mora.config import _BY_KEY, _NOT_SETTINGS, variable
+from mora.config import _NOT_SETTINGS
+from mora.settings import SETTINGS
 
 ROOT = Path(__file__).resolve().parent.parent
 MODULES = sorted((ROOT / "mora").rglob("*.py"))
@@ -150,7 +151,7 @@ def test_only_the_command_line_exits() -> None:
 
 
 def test_every_variable_that_mora_reads_is_a_setting_or_known_not_to_be_one() -> None:
-    settings = {variable(name) for name in _BY_KEY.values()}
+    settings = {setting.variable for setting in SETTINGS}
     named = {name for path in MODULES for name in re.findall(r'"(MORA_[A-Z0-9_]+)"', path.read_text(encoding="utf-8"))}
     assert {name for name in named - settings if not _NOT_SETTINGS.fullmatch(name)} == set()
 

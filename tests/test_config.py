@@ -4,14 +4,24 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields
+from datetime import timedelta
+from operator import attrgetter
 from pathlib import Path
 
 import pytest
 
-from mora.config import Settings, key, load_settings, variable
+from mora.config import load_settings
 from mora.errors import BadConfig, BadInput
-
-NAMES = [item.name for item in fields(Settings) if item.metadata]
+from mora.settings import (
+    BY_NAME,
+    SETTINGS,
+    FleetOptions,
+    PriceOptions,
+    PrometheusSettings,
+    Setting,
+    Settings,
+    TrainOptions,
+)
 
 
 def written(folder: Path, text: str) -> Path:
@@ -25,12 +35,13 @@ def test_an_empty_folder_gets_the_defaults(tmp_path: Path) -> None:
 
 def test_the_promised_defaults_stand() -> None:
     settings = Settings()
-    assert (settings.cpu_buffer, settings.memory_buffer, settings.min_change) == (1.2, 1.15, 0.1)
-    assert (settings.max_cpu_cut, settings.max_memory_cut, settings.allow_any_step) == (0.5, 0.3, False)
-    assert (settings.slo_p95_seconds, settings.slo_error_ratio, settings.target_utilisation) == (0.3, 0.01, 0.7)
+    policy = settings.policy
+    assert (policy.cpu_buffer, policy.memory_buffer, policy.min_change) == (1.2, 1.15, 0.1)
+    assert (policy.max_cpu_cut, policy.max_memory_cut, policy.allow_any_step) == (0.5, 0.3, False)
+    assert (settings.slo.p95_seconds, settings.slo.error_ratio, policy.target_utilisation) == (0.3, 0.01, 0.7)
     assert (str(settings.data_dir), str(settings.models_dir), settings.namespace) == ("data", "models", "default")
-    assert (settings.target, settings.min_replicas, settings.max_replicas) == ("sandbox", 1, None)
-    assert settings.prometheus_url is None
+    assert (settings.target, policy.min_replicas, policy.max_replicas) == ("sandbox", 1, None)
+    assert settings.prometheus.url is None
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
@@ -76,61 +87,71 @@ def test_every_section_is_read_into_the_units_of_the_house(tmp_path: Path) -> No
         """,
     )
     settings = load_settings({}, {}, start)
-    assert settings.prometheus_url == "http://127.0.0.1:9090"
-    assert dict(settings.prometheus_headers) == {"X-Scope-OrgID": "shop"}
-    assert (settings.prometheus_timeout_seconds, settings.slo.p95_seconds, settings.slo.error_ratio) == (10, 0.25, 0.02)
-    assert (settings.min_replicas, settings.max_replicas, settings.target_utilisation) == (2, 9, 0.6)
-    assert (settings.cpu_floor_millicores, settings.cpu_cap_millicores) == (25, 1500)
-    assert (settings.memory_floor_bytes, settings.memory_cap_bytes) == (64 * 2**20, 2 * 2**30)
-    assert settings.allow_any_step is True
+    policy = settings.policy
+    assert settings.prometheus.url == "http://127.0.0.1:9090"
+    assert dict(settings.prometheus.headers) == {"X-Scope-OrgID": "shop"}
+    assert (settings.slo.p95_seconds, settings.slo.error_ratio) == (0.25, 0.02)
+    assert settings.prometheus.timeout == timedelta(seconds=10)
+    assert (policy.min_replicas, policy.max_replicas, policy.target_utilisation) == (2, 9, 0.6)
+    assert (policy.cpu_floor_millicores, policy.cpu_cap_millicores) == (25, 1500)
+    assert (policy.memory_floor_bytes, policy.memory_cap_bytes) == (64 * 2**20, 2 * 2**30)
+    assert policy.allow_any_step is True
     assert settings.origin("prometheus_headers") == "mora.toml line 5"
-    assert settings.origin("memory_cap_bytes") == "mora.toml line 18"
+    assert settings.origin("policy_memory_cap") == "mora.toml line 18"
 
 
 def test_dotted_keys_are_read_and_placed_too(tmp_path: Path) -> None:
     settings = load_settings({}, {}, written(tmp_path, '# ours\nslo.p95 = "1s"\n'))
-    assert (settings.slo_p95_seconds, settings.origin("slo_p95_seconds")) == (1.0, "mora.toml line 2")
+    assert (settings.slo.p95_seconds, settings.origin("slo_p95")) == (1.0, "mora.toml line 2")
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_every_setting_has_a_variable_a_key_and_words(name: str) -> None:
-    assert re.fullmatch(r"MORA_[A-Z0-9_]+", variable(name))
-    assert re.fullmatch(r"([a-z]+\.)?[a-z0-9_]+", key(name))
-    source = Path(load_settings.__code__.co_filename).read_text(encoding="utf-8")
-    assert re.search(rf'    {name}: [^"]+?= _setting\(.*?\)\n    """[A-Z]', source, re.DOTALL), (
-        f"{name} has no docstring"
+@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
+def test_every_setting_has_a_variable_a_key_words_and_a_place(setting: Setting) -> None:
+    assert re.fullmatch(r"MORA_[A-Z0-9_]+", setting.variable)
+    assert re.fullmatch(r"([a-z]+\.)?[a-z0-9_]+", setting.key)
+    assert re.match(r"[A-Z0-9].*\.$", setting.about)
+    attrgetter(setting.field)(Settings())
+
+
+def test_variables_and_keys_are_unique_and_every_field_has_one() -> None:
+    assert len(BY_NAME) == len(SETTINGS)
+    assert len({setting.field for setting in SETTINGS}) == len(SETTINGS)
+    groups = (PrometheusSettings, TrainOptions, FleetOptions, PriceOptions)
+    fields_of_groups = sum(len(fields(group)) for group in groups)
+    assert fields_of_groups == sum(
+        s.field.split(".")[0] in ("prometheus", "train", "fleet", "prices") for s in SETTINGS
     )
-
-
-def test_variables_and_keys_are_unique() -> None:
-    assert len({variable(name) for name in NAMES}) == len({key(name) for name in NAMES}) == len(NAMES)
 
 
 @pytest.mark.parametrize(
     ("text", "words", "hint"),
     [
-        ("namespaec = 'a'", "mora.toml line 1: 'namespaec' is no setting", "Did you mean namespace?"),
+        ("namespaec = 'a'", "mora.toml line 1: 'namespaec' is an unknown setting", "Did you mean namespace?"),
         ("\n[slo]\np59 = '300ms'", "mora.toml line 3: 'slo.p59'", "Did you mean slo.p95?"),
         ("[sloo]\np95 = '300ms'", "mora.toml line 1: 'sloo'", "Did you mean"),
-        ("[policy]\ncpu_floor = 10", "mora.toml line 2: policy.cpu_floor: 10 must be a quantity in quotes", "250m"),
+        (
+            "[policy]\ncpu_floor = 10",
+            "line 2: policy.cpu_floor: must be a quantity in quotes, not 10",
+            "250m",
+        ),
         ("[policy]\nmemory_floor = '12 Mi'", "'12 Mi' is not a Kubernetes quantity", "512Mi"),
-        ("[policy]\ncpu_buffer = 0.9", "0.9 is less than 1", ""),
+        ("[policy]\ncpu_buffer = 0.9", "must be a factor of at least 1, not 0.9", ""),
         ("[slo]\nerrors = '130%'", "'130%' is not a share", "1%"),
         ("[slo]\np95 = '300 ms'", "'300 ms' is not a span of time", "300ms"),
-        ("[replicas]\nmin = 1.5", "1.5 is not a whole number", ""),
-        ("[replicas]\nmin = 0", "0 is not a whole number of at least 1", ""),
-        ("jobs = true", "True is not a number", ""),
-        ("seed = nan", "nan is not a number", ""),
-        ("target = 'moon'", "'moon' is none of sandbox, kubernetes", ""),
-        ("output = 'xml'", "'xml' is none of table, json", ""),
+        ("[replicas]\nmin = 1.5", "must be a whole number of at least 1, not 1.5", ""),
+        ("[replicas]\nmin = 0", "must be a whole number of at least 1, not 0", ""),
+        ("jobs = true", "must be a whole number of at least 1, not True", ""),
+        ("seed = nan", "must be a whole number of at least 0, not nan", ""),
+        ("target = 'moon'", "must be one of sandbox, kubernetes, not 'moon'", ""),
+        ("output = 'xml'", "must be one of table, json", ""),
         ("namespace = 'Not A Name'", "not a valid name", ""),
-        ("slo = 3", "mora.toml line 1: 'slo' is no setting", ""),
-        ("[prometheus]\nurl = 'localhost:9090'", "'localhost:9090' is not a URL", "http://127.0.0.1:9090"),
+        ("slo = 3", "mora.toml line 1: 'slo' is an unknown setting", ""),
+        ("[prometheus]\nurl = 'localhost:9090'", "must be a URL, not 'localhost:9090'", "http://127.0.0.1:9090"),
         ("[prometheus]\nurl = 'http://me:pass@127.0.0.1'", "holds a user name", "MORA_PROMETHEUS_PASSWORD"),
         ("[prometheus]\npassword = 'hush'", "does not belong in a file", "MORA_PROMETHEUS_PASSWORD"),
         ("[prometheus.headers]\n'Bad Name' = 'x'", "not an HTTP header", "X-Scope-OrgID"),
-        ("policy.allow_any_step = 'maybe'", "neither true nor false", ""),
-        ("data_dir = ''", "'' is not a text", ""),
+        ("policy.allow_any_step = 'maybe'", "must be true or false", ""),
+        ("data_dir = ''", "must be a string, not ''", ""),
         ("namespace = ", "mora.toml is not TOML", ""),
     ],
 )
@@ -155,13 +176,13 @@ def test_what_kubernetes_injects_beside_a_service_called_mora_is_left_alone(tmp_
 
 
 def test_a_bad_variable_is_named() -> None:
-    with pytest.raises(BadConfig, match=r"MORA_REPLICAS_MIN: 'two' is not a number"):
+    with pytest.raises(BadConfig, match=r"MORA_REPLICAS_MIN: must be a whole number of at least 1, not 'two'"):
         load_settings({}, {"MORA_REPLICAS_MIN": "two"})
 
 
 def test_a_bad_flag_is_named_as_it_was_typed() -> None:
     with pytest.raises(BadInput, match=r"--slo-p95: 'fast' is not a span of time"):
-        load_settings({"slo_p95_seconds": "fast"})
+        load_settings({"slo_p95": "fast"})
 
 
 def test_a_flag_that_is_no_setting_is_refused() -> None:
@@ -173,21 +194,21 @@ def test_headers_and_switches_fit_into_variables() -> None:
     settings = load_settings(
         {}, {"MORA_PROMETHEUS_HEADERS": "X-Scope-OrgID: shop; X-Team: a:b", "MORA_POLICY_ALLOW_ANY_STEP": "true"}
     )
-    assert dict(settings.prometheus_headers) == {"X-Scope-OrgID": "shop", "X-Team": "a:b"}
-    assert settings.allow_any_step is True
+    assert dict(settings.prometheus.headers) == {"X-Scope-OrgID": "shop", "X-Team": "a:b"}
+    assert settings.policy.allow_any_step is True
 
 
 def test_a_password_is_never_shown() -> None:
     settings = load_settings({}, {"MORA_PROMETHEUS_USERNAME": "me", "MORA_PROMETHEUS_PASSWORD": "hush-hush"})
-    assert settings.prometheus_password == "hush-hush"
+    assert settings.prometheus.password == "hush-hush"
     assert "hush-hush" not in repr(settings)
 
 
 @pytest.mark.parametrize("text", ["300", "5m", "61s"])
 def test_a_response_time_that_nobody_waits_for_is_taken_for_a_missing_unit(text: str) -> None:
     with pytest.raises(BadInput, match=r"no caller waits that long\.\nWrite the unit: 300ms"):
-        load_settings({"slo_p95_seconds": text})
-    assert load_settings({"slo_p95_seconds": "0.3"}).slo_p95_seconds == 0.3
+        load_settings({"slo_p95": text})
+    assert load_settings({"slo_p95": "0.3"}).slo.p95_seconds == 0.3
 
 
 @pytest.mark.parametrize(
@@ -209,10 +230,10 @@ def test_a_secret_in_the_wrong_place_is_refused_without_being_told(name: str, va
 def test_settings_that_contradict_each_other_are_refused_with_their_places(tmp_path: Path) -> None:
     start = written(tmp_path, "[replicas]\nmin = 5\n")
     with pytest.raises(BadConfig) as refused:
-        load_settings({"max_replicas": 2}, {}, start)
+        load_settings({"replicas_max": 2}, {}, start)
     assert refused.value.message == (
         "replicas.min (mora.toml line 2) and replicas.max (--max-replicas) contradict each other: "
-        "at least 5, at most 2 replicas."
+        "at least 5 replicas, at most 2 replicas."
     )
 
 
@@ -239,7 +260,7 @@ def test_the_settings_that_docs_prometheus_md_shows_are_settings(tmp_path: Path)
     page = (Path(__file__).parent.parent / "docs" / "prometheus.md").read_text(encoding="utf-8")
     shown = page.partition("```toml\n")[2].partition("```")[0]
     settings = load_settings({}, {}, written(tmp_path, shown))
-    assert (settings.prometheus_cluster, settings.prometheus_timeout_seconds) == ("eu-1", 30)
+    assert (settings.prometheus.cluster, settings.prometheus.timeout) == ("eu-1", timedelta(seconds=30))
 
 
 def test_a_client_key_without_its_certificate_is_refused() -> None:
@@ -274,9 +295,29 @@ def test_dask_without_a_scheduler_and_a_scheduler_without_dask_are_refused(tmp_p
     with pytest.raises(BadConfig, match=r"train.backend \(mora.toml line 2\) is dask, and no scheduler is named"):
         load_settings({}, {}, written(tmp_path, "[train]\nbackend = 'dask'\n"))
     with pytest.raises(BadConfig, match=r"train.backend \(default\) and train.scheduler \(--scheduler\) contradict"):
-        load_settings({"scheduler": "10.0.0.7:8786"}, {})
+        load_settings({"train_scheduler": "10.0.0.7:8786"}, {})
 
 
 def test_a_schedulers_address_is_that_of_tcp_where_no_scheme_is_named() -> None:
-    settings = load_settings({"backend": "dask"}, {"MORA_TRAIN_SCHEDULER": "10.0.0.7:8786"})
-    assert (settings.backend, settings.scheduler) == ("dask", "tcp://10.0.0.7:8786")
+    settings = load_settings({"train_backend": "dask"}, {"MORA_TRAIN_SCHEDULER": "10.0.0.7:8786"})
+    assert (settings.train.backend, settings.train.scheduler) == ("dask", "tcp://10.0.0.7:8786")
+
+
+def test_an_old_key_and_an_old_variable_are_still_read_and_the_new_name_is_noted(tmp_path: Path) -> None:
+    start = written(tmp_path, '# ours\nhold = "1h"\n')
+    by_file = load_settings({}, {}, start)
+    assert (by_file.horizon, by_file.origin("horizon")) == (timedelta(hours=1), "mora.toml line 2")
+    assert by_file.notes == (
+        "mora.toml line 2: 'hold' is now called 'horizon'; the old name still works for one release.",
+    )
+    by_variable = load_settings({}, {"MORA_HOLD": "6h"}, tmp_path)
+    assert (by_variable.horizon, by_variable.origin("horizon")) == (timedelta(hours=6), "MORA_HOLD")
+    assert "MORA_HORIZON" in by_variable.notes[-1]
+
+
+def test_the_new_name_wins_over_the_old_one(tmp_path: Path) -> None:
+    both = load_settings({}, {}, written(tmp_path, 'hold = "1h"\nhorizon = "2h"\n'))
+    assert both.horizon == timedelta(hours=2)
+    environ = {"MORA_HOLD": "3h", "MORA_HORIZON": "4h"}
+    assert load_settings({}, environ, tmp_path).horizon == timedelta(hours=4)
+    assert load_settings({}, dict(reversed(environ.items())), tmp_path).horizon == timedelta(hours=4)

@@ -315,7 +315,7 @@ def test_every_variable_is_a_setting_of_mora(folder: str) -> None:
     values = {entry["name"]: "shop" for _, spec in pods(folder) for c in containers(spec) for entry in c["env"]}
     values |= {name: value for one in maps for name, value in one.items()}
     settings = load_settings({}, {name: value for name, value in values.items() if name.startswith("MORA_")})
-    assert settings.prometheus_url == "http://prometheus-operated.monitoring:9090"
+    assert settings.prometheus.url == "http://prometheus-operated.monitoring:9090"
 
 
 def test_the_locustfiles_are_those_of_the_experiments() -> None:

@@ -189,18 +189,19 @@ def test_without_a_cluster_the_workload_stands_as_the_data_saw_it() -> None:
     assert state.main.resources == SEEN
 
 
-def test_settings_reach_training_and_policy() -> None:
-    settings = load_settings(
-        {"prophet_weight": "0.3", "learn_weights": True},
-        {"MORA_HOLD": "6h", "MORA_POLICY_CPU_LIMIT": "keep", "MORA_POLICY_TOUCH_AUTOSCALED": "true"},
-    )
+def test_settings_reach_training() -> None:
+    settings = load_settings({"train_prophet_weight": "0.3", "train_learn_weights": True}, {"MORA_HORIZON": "6h"})
     training = pipeline.train_settings(settings)
     assert training.weights == {"prophet": 0.3, "lstm": 0.7}
     assert (training.learn_weights, training.horizon) == (True, timedelta(hours=6))
-    policy = pipeline.policy_settings(settings)
-    assert (policy.cpu_limit, policy.memory_limit, policy.touch_autoscaled) == ("keep", "request", True)
     assert pipeline.train_settings(load_settings()) == TrainSettings()
-    assert pipeline.policy_settings(load_settings()) == PolicySettings()
+
+
+def test_settings_reach_the_policy_as_one_group() -> None:
+    environ = {"MORA_POLICY_CPU_LIMIT": "keep", "MORA_POLICY_TOUCH_AUTOSCALED": "true", "MORA_REPLICAS_MIN": "2"}
+    policy = load_settings({}, environ).policy
+    assert policy == PolicySettings(cpu_limit="keep", touch_autoscaled=True, min_replicas=2)
+    assert load_settings().policy == PolicySettings()
 
 
 def test_a_history_is_read_on_a_round_grid_that_ends_in_the_past() -> None:

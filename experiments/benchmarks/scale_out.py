@@ -22,9 +22,9 @@ ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
 from mora import dataset, pipeline  # noqa: E402
-from mora.config import Settings  # noqa: E402
 from mora.domain import Recommendation, Window  # noqa: E402
 from mora.model import ServiceModel  # noqa: E402
+from mora.settings import PrometheusSettings, Settings  # noqa: E402
 from tests.fakes_learning import driven  # noqa: E402
 from tests.fleet.many import write_fleet  # noqa: E402
 from tests.scaleout.rig import Rig, rig  # noqa: E402
@@ -70,7 +70,7 @@ def compare_fleet(home: Path, cluster: Rig, workloads: int) -> bool:
     write_fleet(workloads, start.timestamp(), FLEET_DAYS + 1 / 24, home / "tsdb")
     window = Window(start, start + timedelta(days=FLEET_DAYS), timedelta(minutes=5))
     with serve(home / "tsdb") as url:
-        settings = Settings(prometheus_url=url)
+        settings = Settings(prometheus=PrometheusSettings(url))
         source = pipeline.open_fleet(settings)
         states = pipeline.find_workload_states(source, namespace=None, kubernetes=False)
         here, there = "one process here", "two Dask workers"

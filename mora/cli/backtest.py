@@ -87,7 +87,7 @@ def backtest(
             cpu_scale=cpu_scale,
             mem_scale=mem_scale,
             time_column=time_column,
-            jobs=settings.jobs,
+            jobs=settings.train.jobs,
             data_dir=settings.data_dir,
             namespace=settings.namespace,
             include_flagged=include_flagged,

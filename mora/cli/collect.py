@@ -15,8 +15,8 @@ from mora.errors import BadInput
 from mora.extras import require
 
 if TYPE_CHECKING:
-    from mora.config import Settings
     from mora.domain import Workload
+    from mora.settings import Settings
 
 
 def collect(

@@ -14,10 +14,10 @@ from mora.errors import BadInput, ClusterError
 if TYPE_CHECKING:
     from mora.clusters.kubernetes import KubernetesCluster
     from mora.clusters.preflight import Finding
-    from mora.config import Settings
     from mora.domain import Workload
     from mora.harness.plan import Plan
     from mora.harness.restore import Place
+    from mora.settings import Settings
 
 _KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
 

@@ -15,8 +15,8 @@ import typer
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
-    from mora.config import Settings
     from mora.seams import Reporter
+    from mora.settings import Settings
 
 EXIT_ERROR = 1
 EXIT_CHANGE_DUE = 3
@@ -68,7 +68,10 @@ def settings_of(**flags: Any) -> Settings:
     from mora.config import load_settings
 
     given = {name: value for name, value in flags.items() if value is not None}
-    return load_settings(given, os.environ, Path.cwd(), config_file=Globals.config)
+    settings = load_settings(given, os.environ, Path.cwd(), config_file=Globals.config)
+    for note in settings.notes:
+        say(note)
+    return settings
 
 
 @contextmanager

@@ -58,13 +58,13 @@ def explain(
         data_dir=data,
         models_dir=models,
         namespace=namespace,
-        horizon_seconds=horizon,
+        horizon=horizon,
         prometheus_url=prometheus,
         prometheus_cluster=cluster,
-        history_seconds=history,
-        include_sidecars=include_sidecars or None,
-        allow_jvm_cut=allow_jvm_cut or None,
-        touch_autoscaled=retarget_hpa or None,
+        history=history,
+        policy_include_sidecars=include_sidecars or None,
+        policy_allow_jvm_cut=allow_jvm_cut or None,
+        policy_touch_autoscaled=retarget_hpa or None,
     )
     asked = Asked(names=tuple(workloads), no_kubernetes=no_kubernetes, exclude=tuple(exclude or ()))
     advice, states = advice_from_history(asked, settings, stale_ok=stale_ok)

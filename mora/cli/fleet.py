@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,10 +12,10 @@ from mora.cli.common import progress, say
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
-    from mora.config import Settings
     from mora.domain import Recommendation, WorkloadState
     from mora.outputs import OutputSettings
     from mora.seams import FleetSource
+    from mora.settings import Settings
 
 _PANEL = "From what the cluster's Prometheus knows"
 
@@ -107,15 +106,15 @@ class Asked:
     def flags(self, settings: Settings) -> list[str]:
         """What was given that only the cluster's own history answers."""
         given = {
-            "--prometheus": settings.origin("prometheus_url") == "--prometheus",
-            "--history": settings.origin("history_seconds") == "--history",
-            "--cluster": settings.origin("prometheus_cluster") == "--cluster",
+            "--prometheus": settings.is_flag("prometheus_url"),
+            "--history": settings.is_flag("history"),
+            "--cluster": settings.is_flag("prometheus_cluster"),
             "-A": self.all_namespaces,
             "-l": self.selector is not None,
             "--no-kubernetes": self.no_kubernetes,
             "--exclude": bool(self.exclude),
-            "--include-sidecars": settings.origin("include_sidecars") == "--include-sidecars",
-            "--allow-jvm-cut": settings.origin("allow_jvm_cut") == "--allow-jvm-cut",
+            "--include-sidecars": settings.is_flag("policy_include_sidecars"),
+            "--allow-jvm-cut": settings.is_flag("policy_allow_jvm_cut"),
         }
         named = [name for name in self.names if "/" in name]
         return [flag for flag, is_given in given.items() if is_given] + named
@@ -127,14 +126,14 @@ class Asked:
         if self.all_namespaces:
             return None
         placed = [name for name in self.names if "/" in name and not names_a_kind(name)]
-        if not placed or settings.origin("namespace") == "--namespace":
+        if not placed or settings.is_flag("namespace"):
             return settings.namespace
         said = {name.partition("/")[0] for name in placed}
         return said.pop() if len(said) == 1 and len(placed) == len(self.names) else None
 
     def check(self, settings: Settings) -> None:
         """Refuse what cannot be meant together."""
-        if self.all_namespaces and settings.origin("namespace") == "--namespace":
+        if self.all_namespaces and settings.is_flag("namespace"):
             raise BadInput("-A is every namespace, and -n names one.", hint="Give one of them.")
         if not (self.names or self.everything or self.all_namespaces or self.selector):
             raise BadInput(
@@ -164,8 +163,8 @@ def advice_from_history(
     )
     if not asked.names and asked.selector is None:
         _tell_unmatched(settings, states, namespace)
-    window = pipeline.fleet_window(timedelta(seconds=settings.history_seconds))
-    scheduler = settings.scheduler
+    window = pipeline.fleet_window(settings.history)
+    scheduler = settings.train.scheduler
     if scheduler is not None and len({state.workload.namespace for state in states}) < 2:
         say("All of it is in one namespace, which one worker would do: this machine sizes it.")
         scheduler = None
@@ -196,7 +195,7 @@ def advice_from_history(
 def _tell_unmatched(settings: Settings, states: Sequence[WorkloadState], namespace: str | None) -> None:
     """A workload that is written wrong in mora.toml keeps its floor to itself; that must not go unseen."""
     there = {f"{one.workload.namespace}/{one.workload.name}" for one in states}
-    for name in settings.workloads:
+    for name in settings.fleet.workloads:
         if name not in there and namespace in (None, name.partition("/")[0]):
             say(f'[workloads."{name}"] in mora.toml meets no workload.')
 
@@ -227,7 +226,6 @@ def output_settings(
     from mora.fleet.overrides import helm_paths as annotated_paths
     from mora.outputs import OutputSettings
     from mora.outputs.helm import parse_path
-    from mora.savings import Prices
 
     told = OutputSettings(
         why=why,
@@ -237,20 +235,12 @@ def output_settings(
             **dict(parse_path(f"{name}={path}") for name, path in settings.helm_paths.items()),
             **dict(parse_path(text) for text in helm_paths),
         },
-        min_change=settings.min_change,
+        min_change=settings.policy.min_change,
     )
     if kustomize_version is not None:
         told = replace(told, kustomize_version=kustomize_version)
-    cpu, memory = settings.cpu_price, settings.memory_price
-    if cpu is None and memory is None:
-        return told
-    usual = Prices()
-    prices = Prices(
-        usual.cpu_per_core_hour if cpu is None else cpu,
-        usual.memory_per_gib_hour if memory is None else memory,
-        settings.currency,
-    )
-    return replace(told, prices=prices)
+    prices = settings.prices.prices
+    return told if prices is None else replace(told, prices=prices)
 
 
 def is_change_due(recommendation: Recommendation) -> bool:

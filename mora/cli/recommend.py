@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -44,9 +45,10 @@ from mora.cli.fleet import (
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
-    from mora.config import Settings
     from mora.domain import Allocation, Recommendation, Workload, WorkloadState
+    from mora.model import ServiceModel
     from mora.outputs import OutputSettings
+    from mora.settings import Settings
 
 
 def recommend(
@@ -186,23 +188,23 @@ def recommend(
         data_dir=data,
         models_dir=models,
         namespace=namespace,
-        horizon_seconds=horizon,
-        slo_p95_seconds=slo_p95,
-        slo_error_ratio=slo_errors,
-        target_utilisation=target_utilisation,
-        min_replicas=min_replicas,
-        max_replicas=max_replicas,
-        allow_any_step=allow_any_step or None,
+        horizon=horizon,
+        slo_p95=slo_p95,
+        slo_errors=slo_errors,
+        replicas_target_utilisation=target_utilisation,
+        replicas_min=min_replicas,
+        replicas_max=max_replicas,
+        policy_allow_any_step=allow_any_step or None,
         prometheus_url=prometheus,
         prometheus_cluster=cluster,
-        backend=backend,
-        scheduler=scheduler,
-        history_seconds=history,
-        include_sidecars=include_sidecars or None,
-        allow_jvm_cut=allow_jvm_cut or None,
-        touch_autoscaled=retarget_hpa or None,
-        cpu_price=cpu_price,
-        memory_price=memory_price,
+        train_backend=backend,
+        train_scheduler=scheduler,
+        history=history,
+        policy_include_sidecars=include_sidecars or None,
+        policy_allow_jvm_cut=allow_jvm_cut or None,
+        policy_touch_autoscaled=retarget_hpa or None,
+        prices_cpu=cpu_price,
+        prices_memory=memory_price,
     )
     asked = Asked(
         names=tuple(dict.fromkeys(services or [])),
@@ -218,7 +220,7 @@ def recommend(
         of_loads = {"--users": users, "--scenario": scenario, "--target": target, "--include-flagged": include_flagged}
         _refuse(from_history, [flag for flag, value in of_loads.items() if value])
         advice, states = advice_from_history(asked, settings, stale_ok=stale_ok)
-    elif settings.origin("scheduler") == "--scheduler":
+    elif settings.origin("train_scheduler") == "--scheduler":
         raise BadInput(
             "--backend dask sizes many namespaces from the cluster's own history; this is from models, in a second.",
             hint="Leave it out, or ask for all namespaces: mora recommend -A --backend dask --scheduler ADDRESS",
@@ -282,12 +284,12 @@ def _from_models(
             if known
             else "Train one (mora train frontend), or ask a Prometheus: mora recommend --all --prometheus URL",
         )
-    policy = pipeline.policy_settings(settings)
+    policy = settings.policy
     question = replace(pipeline.question_of(policy, slo=settings.slo), users=users, scenario=scenario)
     return [
         pipeline.recommend(
             name,
-            replace(question, horizon=pipeline.requested_horizon(settings, model)),
+            replace(question, horizon=_horizon(settings, model)),
             data_dir=settings.data_dir,
             models_dir=settings.models_dir,
             namespace=settings.namespace,
@@ -300,6 +302,11 @@ def _from_models(
         for name in names
         for model in [pipeline.load_model(name, models_dir=settings.models_dir, namespace=settings.namespace)]
     ]
+
+
+def _horizon(settings: Settings, model: ServiceModel) -> timedelta | None:
+    """The horizon to recommend for; None for driven data, unless --horizon asks for one (and is refused in words)."""
+    return None if model.is_driven and not settings.is_flag("horizon") else settings.horizon
 
 
 def _current_allocation(workload: Workload, target: str | None, sandbox: str) -> Allocation | None:

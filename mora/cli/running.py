@@ -9,10 +9,10 @@ from mora.cli.common import progress, say
 from mora.quantities import format_duration
 
 if TYPE_CHECKING:
-    from mora.config import Settings
     from mora.domain import Workload
     from mora.pipeline import Place
     from mora.seams import MetricSource
+    from mora.settings import Settings
 
 
 def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:

@@ -64,11 +64,11 @@ def train(
         models_dir=models,
         namespace=namespace,
         jobs=jobs,
-        backend=backend,
-        scheduler=scheduler,
+        train_backend=backend,
+        train_scheduler=scheduler,
         seed=seed,
-        prophet_weight=prophet_weight,
-        learn_weights=learn_weights or None,
+        train_prophet_weight=prophet_weight,
+        train_learn_weights=learn_weights or None,
     )
     known = dataset.list_services(settings.data_dir, namespace=settings.namespace)
     names = known if all_services else list(dict.fromkeys(services or []))
@@ -87,8 +87,8 @@ def train(
             namespace=settings.namespace,
             include_flagged=include_flagged,
             settings=pipeline.train_settings(settings),
-            jobs=settings.jobs,
-            scheduler=settings.scheduler,
+            jobs=settings.train.jobs,
+            scheduler=settings.train.scheduler,
             reporter=reporter,
         )
     for outcome in outcomes:

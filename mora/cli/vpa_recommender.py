@@ -13,8 +13,8 @@ from mora.cli.common import Globals, ModelsDir, PrometheusUrl, settings_of
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
-    from mora.config import Settings
     from mora.serving.lease import Terms
+    from mora.settings import Settings
     from mora.vpa.advice import Adviser
     from mora.vpa.objects import Vpa
 

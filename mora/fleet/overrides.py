@@ -20,65 +20,15 @@ from dataclasses import dataclass, field, fields
 from types import MappingProxyType
 from typing import Any
 
+from mora import values
 from mora.domain import Workload, WorkloadState, check_name
 from mora.errors import BadInput, MoraError
-from mora.quantities import parse_cpu, parse_memory, parse_ratio
+from mora.quantities import parse_cpu, parse_memory
 
 PREFIX = "mora.dev/"
 _HELM_PATH = "helm-path."
 # Notes that MOrA's own parts leave on objects; not for people to set.
 _INTERNAL = "internal-"
-
-
-# --- parsers: annotations are always text, mora.toml has numbers, switches and lists as well -------------------------
-
-
-def _factor(value: object) -> float:
-    number = _number(value)
-    if not 1.0 <= number < float("inf"):
-        raise BadInput(f"{value!r} is no factor of at least 1: a margin may not cut what is needed.")
-    return number
-
-
-def _number(value: object) -> float:
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise BadInput(f"{value!r} is not a number.")
-    try:
-        return float(value)
-    except ValueError as error:
-        raise BadInput(f"{value!r} is not a number.") from error
-
-
-def _quantile(value: object) -> float:
-    share = parse_ratio(value if isinstance(value, str) else repr(_number(value)))
-    if share <= 0:
-        raise BadInput(f"{value!r} must be more than 0.", hint="Write it like 0.99, or 99%.")
-    return share
-
-
-def _amount(parse: Callable[[str], int]) -> Callable[[object], int]:
-    def parse_amount(value: object) -> int:
-        if isinstance(value, str):
-            return parse(value)
-        raise BadInput(f"{value!r} must be a quantity in quotes.", hint='Write CPU like "250m", memory like "512Mi".')
-
-    return parse_amount
-
-
-def _switch(value: object) -> bool:
-    if isinstance(value, bool):
-        return value
-    if value not in ("true", "false"):
-        raise BadInput(f"{value!r} is neither true nor false.")
-    return value == "true"
-
-
-def _containers(value: object) -> frozenset[str]:
-    """Names with commas between them, or a list of them."""
-    names = value.split(",") if isinstance(value, str) else value
-    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
-        raise BadInput(f"{value!r} is no list of containers.", hint="Write it like: debug, agent")
-    return frozenset(check_name(name.strip(), "container name") for name in names)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,17 +65,17 @@ class Overrides:
 
 # Key in an annotation ("-") or in mora.toml ("_") -> the field, and what its value may be.
 _KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
-    "cpu-buffer": ("cpu_buffer", _factor),
-    "memory-buffer": ("memory_buffer", _factor),
-    "cpu-quantile": ("cpu_quantile", _quantile),
-    "cpu-floor": ("cpu_floor_millicores", _amount(parse_cpu)),
-    "memory-floor": ("memory_floor_bytes", _amount(parse_memory)),
-    "cpu-cap": ("cpu_cap_millicores", _amount(parse_cpu)),
-    "memory-cap": ("memory_cap_bytes", _amount(parse_memory)),
-    "exclude-containers": ("exclude_containers", _containers),
-    "include-sidecars": ("include_sidecars", _switch),
-    "allow-jvm-cut": ("allow_jvm_cut", _switch),
-    "skip": ("skip", _switch),
+    "cpu-buffer": ("cpu_buffer", values.factor),
+    "memory-buffer": ("memory_buffer", values.factor),
+    "cpu-quantile": ("cpu_quantile", values.positive_ratio),
+    "cpu-floor": ("cpu_floor_millicores", values.quantity(parse_cpu)),
+    "memory-floor": ("memory_floor_bytes", values.quantity(parse_memory)),
+    "cpu-cap": ("cpu_cap_millicores", values.quantity(parse_cpu)),
+    "memory-cap": ("memory_cap_bytes", values.quantity(parse_memory)),
+    "exclude-containers": ("exclude_containers", values.container_names),
+    "include-sidecars": ("include_sidecars", values.switch),
+    "allow-jvm-cut": ("allow_jvm_cut", values.switch),
+    "skip": ("skip", values.switch),
 }
 
 

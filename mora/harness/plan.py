@@ -11,23 +11,25 @@ import json
 import random
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
 from typing import Any
 
+from mora import values
 from mora.domain import Experiment, check_name
 from mora.errors import BadConfig, BadInput
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import format_duration, parse_duration, parse_ratio
+from mora.quantities import format_duration
 
 # Fewer samples have no thirds to compare for steadiness, and nothing to learn from.
 MIN_SAMPLES = 10
 # A name that goes into experiment ids, between underscores.
 _SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
 _WHOLE_SECOND = timedelta(seconds=1)
+_count, _count_or_none = values.whole(1, is_text_read=False), values.whole(0, is_text_read=False)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -230,12 +232,12 @@ class _Table:
             raise self.fail(key, error.message, error.hint) from error
 
     def table(self, key: str) -> _Table | None:
-        value = self.get(key, _is_table)
+        value = self.get(key, values.table)
         return None if value is None else _Table(self._path, value, f"{self._place}{key}.")
 
     def tables(self, key: str) -> list[_Table]:
-        values = self.get(key, _list_of(_is_table), ())
-        return [_Table(self._path, value, f"{self._place}{key}[{n}].") for n, value in enumerate(values)]
+        found = self.get(key, values.list_of(values.table), ())
+        return [_Table(self._path, value, f"{self._place}{key}[{n}].") for n, value in enumerate(found)]
 
     def check_all_known(self) -> None:
         for key in self._table:
@@ -255,14 +257,14 @@ def _parse(path: Path, content: Mapping[str, Any]) -> Plan:
         path=path,
         cells=cells,
         scenario_files=files,
-        repeats=table.get("repeats", _whole(1), Plan.repeats),
-        duration=table.get("duration", _span, Plan.duration),
-        settle=table.get("settle", _span, Plan.settle),
-        ramp=table.get("ramp", _span, Plan.ramp),
-        sample_interval=table.get("sample_interval", _span, Plan.sample_interval),
-        seed=table.get("seed", _whole(0), Plan.seed),
-        targets=table.get("targets", _names, ()),
-        description=table.get("description", _text, ""),
+        repeats=table.get("repeats", _count, Plan.repeats),
+        duration=table.get("duration", values.written_span, Plan.duration),
+        settle=table.get("settle", values.written_span, Plan.settle),
+        ramp=table.get("ramp", values.written_span, Plan.ramp),
+        sample_interval=table.get("sample_interval", values.written_span, Plan.sample_interval),
+        seed=table.get("seed", _count_or_none, Plan.seed),
+        targets=table.get("targets", _service_names, ()),
+        description=table.get("description", values.string, ""),
         locust=_parse_locust(locust) if locust else PLAIN_LOCUST,
         remote=_parse_remote(remote) if remote else None,
     )
@@ -276,7 +278,7 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
     files: dict[str, Path] = {}
 
     def scenario(value: Any) -> str:
-        name, file = find_scenario(_text(value), path.parent)
+        name, file = find_scenario(values.string(value), path.parent)
         if files.setdefault(name, file) != file:
             raise BadInput(f"two scenarios are named {name!r}.", hint="Rename one of the locustfiles.")
         return name
@@ -289,17 +291,17 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
         cells = [
             Cell(
                 scenario=cell.get("scenario", scenario, is_required=True),
-                replicas=cell.get("replicas", _whole(1), is_required=True),
-                users=cell.get("users", _whole(1), is_required=True),
+                replicas=cell.get("replicas", _count, is_required=True),
+                users=cell.get("users", _count, is_required=True),
             )
             for cell in listed
         ]
         for cell in listed:
             cell.check_all_known()
     else:
-        names = table.get("scenarios", _list_of(scenario), is_required=True)
-        replicas = table.get("replicas", _list_of(_whole(1)), is_required=True)
-        users = table.get("users", _list_of(_whole(1)), is_required=True)
+        names = table.get("scenarios", values.list_of(scenario), is_required=True)
+        replicas = table.get("replicas", values.list_of(_count), is_required=True)
+        users = table.get("users", values.list_of(_count), is_required=True)
         cells = [Cell(*values) for values in product(names, replicas, users)]
     twice = sorted(cell for cell in set(cells) if cells.count(cell) > 1)
     if twice:
@@ -309,11 +311,11 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
 
 def _parse_locust(table: _Table) -> LocustOptions:
     options = LocustOptions(
-        processes=table.get("processes", _whole(1), LocustOptions.processes),
-        workers=table.get("workers", _whole(0), LocustOptions.workers),
-        master_bind_host=table.get("master_bind_host", _text, LocustOptions.master_bind_host),
-        master_bind_port=table.get("master_bind_port", _whole(1), LocustOptions.master_bind_port),
-        arguments=table.get("arguments", lambda value: tuple(_list_of(_text)(value)), ()),
+        processes=table.get("processes", _count, LocustOptions.processes),
+        workers=table.get("workers", _count_or_none, LocustOptions.workers),
+        master_bind_host=table.get("master_bind_host", values.string, LocustOptions.master_bind_host),
+        master_bind_port=table.get("master_bind_port", _count, LocustOptions.master_bind_port),
+        arguments=table.get("arguments", lambda value: tuple(values.list_of(values.string)(value)), ()),
     )
     table.check_all_known()
     if options.processes > 1 and options.workers:
@@ -323,8 +325,8 @@ def _parse_locust(table: _Table) -> LocustOptions:
 
 def _parse_remote(table: _Table) -> RemoteLimits:
     limits = RemoteLimits(
-        abort_error_ratio=table.get("abort_error_ratio", _ratio, is_required=True),
-        max_duration=table.get("max_duration", _span, is_required=True),
+        abort_error_ratio=table.get("abort_error_ratio", values.ratio, is_required=True),
+        max_duration=table.get("max_duration", values.written_span, is_required=True),
     )
     table.check_all_known()
     return limits
@@ -343,43 +345,5 @@ def _check_window(table: _Table, plan: Plan) -> None:
         )
 
 
-def _whole(at_least: int) -> Callable[[Any], int]:
-    def parse(value: Any) -> int:
-        if isinstance(value, bool) or not isinstance(value, int) or value < at_least:
-            raise BadInput(f"must be a whole number of at least {at_least}, not {value!r}.")
-        return value
-
-    return parse
-
-
-def _text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise BadInput(f"must be a text, not {value!r}.")
-    return value
-
-
-def _span(value: Any) -> timedelta:
-    return parse_duration(_text(value))
-
-
-def _ratio(value: Any) -> float:
-    return parse_ratio(str(value))
-
-
-def _is_table(value: Any) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        raise BadInput(f"must be a table, not {value!r}.")
-    return value
-
-
-def _names(value: Any) -> tuple[str, ...]:
-    return tuple(_list_of(lambda name: check_name(_text(name), "service name"))(value))
-
-
-def _list_of(parse: Callable[[Any], Any]) -> Callable[[Any], Sequence[Any]]:
-    def parse_list(value: Any) -> Sequence[Any]:
-        if not isinstance(value, list) or not value:
-            raise BadInput(f"must be a list of at least one, not {value!r}.")
-        return [parse(item) for item in value]
-
-    return parse_list
+def _service_names(value: object) -> tuple[str, ...]:
+    return tuple(values.list_of(lambda one: check_name(values.string(one), "service name"))(value))

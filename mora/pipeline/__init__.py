@@ -41,7 +41,7 @@ from mora.pipeline.collecting import Place, collect, open_cluster, sandbox_place
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster, trained_demand
 from mora.pipeline.recommending import question_of, recommend, render, write_output
-from mora.pipeline.settings import fleet_settings, policy_settings, requested_horizon, train_settings
+from mora.pipeline.settings import fleet_settings, train_settings
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
 from mora.pipeline.windows import fleet_window, history_window
 
@@ -69,14 +69,12 @@ __all__ = [
     "open_cluster",
     "open_fleet",
     "open_prometheus",
-    "policy_settings",
     "question_of",
     "read_lesson",
     "recommend",
     "recommend_fleet",
     "recommend_fleet_on_cluster",
     "render",
-    "requested_horizon",
     "sandbox_place",
     "sandbox_preview",
     "train",

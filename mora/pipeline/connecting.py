@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from mora.errors import BadInput
@@ -12,7 +11,7 @@ from mora.seams import FleetSource
 
 if TYPE_CHECKING:
     from mora.clusters.discovery import FoundPrometheus
-    from mora.config import Settings
+    from mora.settings import Settings
     from mora.sources.prometheus.access import Access
     from mora.sources.prometheus.observe import PrometheusSource
 
@@ -26,7 +25,7 @@ def open_prometheus(
     """
     from mora.sources.prometheus.observe import PrometheusSource
 
-    url, access = settings.prometheus_url, access_of(settings)
+    url, access = settings.prometheus.url, access_of(settings)
     if url is None and discover:
         from mora.clusters.discovery import find_prometheus
 
@@ -38,7 +37,7 @@ def open_prometheus(
             "Which Prometheus?",
             hint="Name it: --prometheus http://127.0.0.1:9090, or MORA_PROMETHEUS_URL, or mora.toml.",
         )
-    return PrometheusSource(url, access=access, timeout=timedelta(seconds=settings.prometheus_timeout_seconds))
+    return PrometheusSource(url, access=access, timeout=settings.prometheus.timeout)
 
 
 def _through(found: FoundPrometheus, access: Access) -> Access:
@@ -59,16 +58,15 @@ def access_of(settings: Settings) -> Access:
     """The credentials that the settings hold for a Prometheus."""
     from mora.sources.prometheus.access import Access
 
-    certificate = settings.prometheus_client_certificate
+    reached = settings.prometheus
+    certificate = reached.client_certificate
     return Access(
-        headers=settings.prometheus_headers,
-        token_file=settings.prometheus_token_file,
-        username=settings.prometheus_username,
-        password=settings.prometheus_password,
-        ca_file=settings.prometheus_ca_file,
-        client_certificate=None
-        if certificate is None
-        else (certificate, settings.prometheus_client_key or certificate),
+        headers=reached.headers,
+        token_file=reached.token_file,
+        username=reached.username,
+        password=reached.password,
+        ca_file=reached.ca_file,
+        client_certificate=None if certificate is None else (certificate, reached.client_key or certificate),
     )
 
 
@@ -78,4 +76,4 @@ def open_fleet(
     """The Prometheus that the settings name, or the cluster's own, asked for many workloads at once."""
     from mora.sources.prometheus.fleet import PrometheusFleet
 
-    return PrometheusFleet(open_prometheus(settings, discover=discover, say=say), cluster=settings.prometheus_cluster)
+    return PrometheusFleet(open_prometheus(settings, discover=discover, say=say), cluster=settings.prometheus.cluster)

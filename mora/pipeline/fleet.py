@@ -18,9 +18,9 @@ from mora.quantities import format_duration
 from mora.seams import FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
-    from mora.config import Settings
     from mora.fleet.settings import FleetSettings
     from mora.fleet.stream import Ask, Modelled
+    from mora.settings import Settings
 
 
 def find_workload_states(

@@ -186,7 +186,7 @@ def test_an_unknown_setting_names_its_place(tmp_path: Path) -> None:
 def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: Path) -> None:
     done = mora("collect", "--plan", "quick", "--dry-run", cwd=tmp_path, MORA_SANDBOX_HOME=str(tmp_path / "sandboxes"))
     assert done.returncode == 0, done.stderr
-    assert re.match(r"12 experiments, about \d+ min", done.stdout)
+    assert re.match(r"12 experiments, about [\d.]+m,", done.stdout)
     assert "container_cpu_usage_seconds_total" in done.stdout
     assert not list(tmp_path.glob("data*"))
     assert not (tmp_path / "sandboxes").exists() or not list((tmp_path / "sandboxes").iterdir())

@@ -76,7 +76,7 @@ def test_the_examples_mean_what_they_say(tmp_path: Path) -> None:
     here = state(annotations=annotations)
     (tmp_path / "mora.toml").write_text(block("toml"), encoding="utf-8")
     settings = load_settings({}, {}, tmp_path)
-    fleet = FleetSettings(namespaces=settings.namespaces, workloads=settings.workloads)
+    fleet = FleetSettings(namespaces=settings.fleet.namespaces, workloads=settings.fleet.workloads)
     sizing = sizing_of(here, fleet)
     assert (sizing.policy.memory_floor_bytes, sizing.memory_factor) == (256 * MIB, 1.3)
     assert sizing.excluded_containers == {"debug", "agent"}

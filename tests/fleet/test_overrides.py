@@ -64,12 +64,12 @@ def test_a_workload_of_mora_toml_stands_above_its_annotation_above_the_namespace
 @pytest.mark.parametrize(
     ("name", "value", "words_of_it"),
     [
-        ("cpu-buffer", "0.5", "no factor of at least 1"),
-        ("memory-buffer", "much", "is not a number"),
+        ("cpu-buffer", "0.5", "must be a factor of at least 1"),
+        ("memory-buffer", "much", "must be a number"),
         ("cpu-quantile", "0", "must be more than 0"),
         ("memory-floor", "64MB", "64MB"),
         ("cpu-cap", "-1", "-1"),
-        ("include-sidecars", "yes", "neither true nor false"),
+        ("include-sidecars", "yes", "must be true or false"),
         ("exclude-containers", 'a"}', "not a valid container name"),
         ("cpu-flor", "10m", "nothing that MOrA knows"),
     ],
@@ -118,7 +118,7 @@ def test_every_key_is_read_by_a_workload_and_by_mora_toml(tmp_path: Path) -> Non
     by_annotation = parse_overrides(said, lambda key: key).said
     toml = "\n".join(f'{key.replace("-", "_")} = "{value}"' for key, value in said.items())
     (tmp_path / "mora.toml").write_text(f'[workloads."shop/frontend"]\n{toml}\n', encoding="utf-8")
-    assert load_settings({}, {}, tmp_path).workloads["shop/frontend"].said == by_annotation
+    assert load_settings({}, {}, tmp_path).fleet.workloads["shop/frontend"].said == by_annotation
 
 
 @pytest.mark.parametrize(
@@ -141,9 +141,9 @@ def test_a_bad_table_of_mora_toml_is_refused_by_name(tmp_path: Path, text: str, 
 
 def test_settings_reach_the_fleet(tmp_path: Path) -> None:
     (tmp_path / "mora.toml").write_text(
-        'hold = "1h"\n[policy]\ninclude_sidecars = true\n[namespaces.shop]\nskip = true\n', encoding="utf-8"
+        'horizon = "1h"\n[policy]\ninclude_sidecars = true\n[namespaces.shop]\nskip = true\n', encoding="utf-8"
     )
-    settings = load_settings({"touch_autoscaled": True}, {}, tmp_path)
+    settings = load_settings({"policy_touch_autoscaled": True}, {}, tmp_path)
     fleet = fleet_settings(settings, excluded=["2026-11-01/2026-11-02"])
     assert (fleet.include_sidecars, fleet.policy.touch_autoscaled, len(fleet.excluded)) == (True, True, 1)
     assert fleet.horizon.total_seconds() == 3600

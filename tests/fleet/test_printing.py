@@ -18,15 +18,15 @@ from tests.fleet.test_autoscaled import ON_CPU
 
 def test_without_a_price_nothing_is_said_of_money_and_with_one_the_other_is_the_usual(tmp_path: Path) -> None:
     assert output_settings(load_settings({}, {}, tmp_path), []).prices is None
-    told = output_settings(load_settings({"cpu_price": 0.05}, {}, tmp_path), [])
+    told = output_settings(load_settings({"prices_cpu": 0.05}, {}, tmp_path), [])
     assert told.prices == Prices(cpu_per_core_hour=0.05)
     (tmp_path / "mora.toml").write_text('[prices]\ncpu = 0\nmemory = 0.01\ncurrency = "EUR"\n', encoding="utf-8")
     assert output_settings(load_settings({}, {}, tmp_path), []).prices == Prices(0.0, 0.01, "EUR")
 
 
 def test_a_price_below_nothing_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadInput, match="-1 is no price"):
-        load_settings({"cpu_price": -1}, {}, tmp_path)
+    with pytest.raises(BadInput, match="must be a price of 0 or more, not -1"):
+        load_settings({"prices_cpu": -1}, {}, tmp_path)
 
 
 def test_a_flag_says_where_values_are_before_mora_toml_before_the_annotation(tmp_path: Path) -> None:
@@ -46,7 +46,7 @@ def test_a_flag_says_where_values_are_before_mora_toml_before_the_annotation(tmp
 
 def test_helm_paths_that_are_no_table_are_refused(tmp_path: Path) -> None:
     (tmp_path / "mora.toml").write_text("helm_paths = 3\n", encoding="utf-8")
-    with pytest.raises(BadConfig, match="no table of containers"):
+    with pytest.raises(BadConfig, match="must be a table of containers"):
         load_settings({}, {}, tmp_path)
 
 
@@ -57,7 +57,7 @@ def test_the_cluster_s_history_is_asked_only_where_a_flag_or_a_name_with_its_kin
     assert Asked(everything=True).flags(plain) == []
     assert Asked(names=("deploy/frontend", "shop/cart", "db")).flags(plain) == ["deploy/frontend", "shop/cart"]
     assert Asked(all_namespaces=True, selector="a=b").flags(plain) == ["-A", "-l"]
-    flagged = load_settings({"prometheus_url": "http://127.0.0.1:9", "history_seconds": "2d"}, {}, tmp_path)
+    flagged = load_settings({"prometheus_url": "http://127.0.0.1:9", "history": "2d"}, {}, tmp_path)
     assert Asked(names=("frontend",)).flags(flagged) == ["--prometheus", "--history"]
 
 

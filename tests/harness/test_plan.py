@@ -145,7 +145,7 @@ def test_the_digest_follows_the_scenarios_text(tmp_path: Path) -> None:
         (GOOD + "usres = [1]\n", r"usres: unknown key.\n.*scenarios, replicas, users"),
         (GOOD + "repeats = 0\n", r"repeats: must be a whole number of at least 1"),
         (GOOD + "seed = -1\n", r"seed: must be a whole number of at least 0"),
-        (GOOD + "duration = 60\n", r"duration: must be a text, not 60"),
+        (GOOD + "duration = 60\n", r"duration: must be a string, not 60"),
         (GOOD + 'duration = "-60s"\n', r"duration: '-60s' is not a span of time"),
         (GOOD + 'duration = "9s"\n', r"duration: 9s every 1s are 9 samples; a window needs at least 10"),
         (GOOD + 'sample_interval = "30s"\n', r"duration: 1m2s every 30s are 2 samples"),

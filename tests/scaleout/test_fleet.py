@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from mora import pipeline
-from mora.config import Settings
 from mora.domain import Recommendation, Window, Workload
 from mora.errors import SourceUnavailable
+from mora.settings import PrometheusSettings, Settings
 from tests.fleet.many import write_fleet
 from tests.scaleout.rig import rig
 from tests.sources.rig import serve
@@ -40,7 +40,7 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
     window = Window(end - timedelta(days=DAYS), end, timedelta(minutes=5))
     write_fleet(60, window.start.timestamp(), DAYS, tmp_path / "tsdb")
     with serve(tmp_path / "tsdb") as url, rig(tmp_path / "dask", workers=2) as cluster:
-        settings = Settings(prometheus_url=url)
+        settings = Settings(prometheus=PrometheusSettings(url))
         source = pipeline.open_fleet(settings)
         states = pipeline.find_workload_states(source, namespace=None, kubernetes=False)
         assert len({state.workload.namespace for state in states}) == 2
@@ -62,7 +62,8 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
             [*command, "--history", "2d", "--backend", "dask", "--scheduler", cluster.address],
             cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        unreachable = replace(settings, prometheus_url="http://127.0.0.1:9", prometheus_timeout_seconds=1.0)
+        gone = PrometheusSettings("http://127.0.0.1:9", timeout=timedelta(seconds=1))
+        unreachable = replace(settings, prometheus=gone)
         with pytest.raises(SourceUnavailable, match="cannot be reached"):
             list(pipeline.recommend_fleet_on_cluster(states, unreachable, window, cluster.address))
     assert "no trained model is asked" in told.stderr

@@ -1,0 +1,224 @@
+"""Values that people write: in mora.toml, MORA_* variables, flags, plans and annotations; one parser for each kind.
+
+A parser takes what TOML gives (text, numbers, switches, lists, tables) or text alone, and returns the type that code
+uses. What it cannot read it refuses with a BadInput that says what the value must be; the caller names the place.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+from mora.domain import check_name
+from mora.errors import BadInput
+from mora.quantities import parse_duration, parse_ratio
+
+_Parsed = TypeVar("_Parsed")
+_LONGEST_RESPONSE = timedelta(seconds=60)
+
+
+def string(value: object) -> str:
+    """Text that is not empty."""
+    if not isinstance(value, str) or not value:
+        raise BadInput(f"must be a string, not {value!r}.")
+    return value
+
+
+def name(value: object) -> str:
+    """A name as Kubernetes allows it."""
+    return check_name(string(value))
+
+
+def path(value: object) -> Path:
+    """A file or a folder; ~ is the home folder."""
+    return Path(value if isinstance(value, Path) else string(value)).expanduser()
+
+
+def one_of(*choices: str) -> Callable[[object], str]:
+    """One of a closed set of words."""
+
+    def parse(value: object) -> str:
+        if value not in choices:
+            raise BadInput(f"must be one of {', '.join(choices)}, not {value!r}.")
+        return string(value)
+
+    return parse
+
+
+def switch(value: object) -> bool:
+    """true or false."""
+    if isinstance(value, bool):
+        return value
+    if value not in ("true", "false"):
+        raise BadInput(f"must be true or false, not {value!r}.")
+    return value == "true"
+
+
+def number(value: object) -> float:
+    """A finite number, or text that is one."""
+    try:
+        parsed = float(value) if isinstance(value, str | int | float) and not isinstance(value, bool) else float("nan")
+    except ValueError:
+        parsed = float("nan")
+    if not abs(parsed) < float("inf"):
+        raise BadInput(f"must be a number, not {value!r}.")
+    return parsed
+
+
+def whole(at_least: int, *, is_text_read: bool = True) -> Callable[[object], int]:
+    """A whole number with a minimum. is_text_read: "10" is one, as in a variable; a plan must write 10."""
+
+    def parse(value: object) -> int:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        try:
+            parsed = number(value) if is_number or (is_text_read and isinstance(value, str)) else float("nan")
+        except BadInput:
+            parsed = float("nan")
+        if not (parsed >= at_least and parsed == int(parsed)):
+            raise BadInput(f"must be a whole number of at least {at_least}, not {value!r}.")
+        return int(parsed)
+
+    return parse
+
+
+def factor(value: object) -> float:
+    """A factor of at least 1."""
+    parsed = number(value)
+    if parsed < 1:
+        raise BadInput(f"must be a factor of at least 1, not {value!r}: a margin may not cut what is needed.")
+    return parsed
+
+
+def ratio(value: object) -> float:
+    """A share from 0 to 1: 0.01 or "1%"."""
+    if not isinstance(value, str):
+        number(value)
+    return parse_ratio(str(value))
+
+
+def positive_ratio(value: object) -> float:
+    """A share above 0 and up to 1."""
+    parsed = ratio(value)
+    if parsed == 0:
+        raise BadInput(f"must be more than 0, not {value!r}.", hint="Write it like 0.99, or 99%.")
+    return parsed
+
+
+def price(value: object) -> float:
+    """An amount of money, 0 or more."""
+    parsed = number(value)
+    if parsed < 0:
+        raise BadInput(f"must be a price of 0 or more, not {value!r}.")
+    return parsed
+
+
+def span(value: object) -> timedelta:
+    """A span with its unit, or a number of seconds."""
+    if isinstance(value, timedelta):
+        return value
+    if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value):
+        return parse_duration(value)
+    seconds = number(value)
+    if seconds <= 0:
+        raise BadInput(f"must be a span of time, not {value!r} seconds.", hint="Write it like 90s, 1h or 14d.")
+    return timedelta(seconds=seconds)
+
+
+def written_span(value: object) -> timedelta:
+    """A span with its unit, where a bare number could be anything."""
+    return parse_duration(string(value))
+
+
+def response_time(value: object) -> float:
+    """Seconds that a caller may wait; 300 for 300 ms would be five minutes, which every service meets."""
+    parsed = span(value)
+    if parsed > _LONGEST_RESPONSE:
+        raise BadInput(
+            f"{value!r} is {parsed.total_seconds():g} s, and no caller waits that long.",
+            hint="Write the unit: 300ms, or 1.5s.",
+        )
+    return parsed.total_seconds()
+
+
+def quantity(parse: Callable[[str], int]) -> Callable[[object], int]:
+    """Text as Kubernetes writes it. A bare number is refused: it may be millicores or cores, Mi or bytes."""
+
+    def parse_amount(value: object) -> int:
+        if isinstance(value, str):
+            return parse(value)
+        raise BadInput(
+            f"must be a quantity in quotes, not {value!r}.", hint='Write CPU like "250m", memory like "512Mi".'
+        )
+
+    return parse_amount
+
+
+def table(value: object) -> Mapping[str, Any]:
+    """A TOML table."""
+    if not isinstance(value, Mapping):
+        raise BadInput(f"must be a table, not {value!r}.")
+    return value
+
+
+def list_of(parse: Callable[[Any], _Parsed]) -> Callable[[object], list[_Parsed]]:
+    """A list of at least one of what `parse` takes."""
+
+    def parse_list(value: object) -> list[_Parsed]:
+        if not isinstance(value, list) or not value:
+            raise BadInput(f"must be a list of at least one, not {value!r}.")
+        return [parse(item) for item in value]
+
+    return parse_list
+
+
+def container_names(value: object) -> frozenset[str]:
+    """Names with commas between them, or a list of them."""
+    names = value.split(",") if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
+        raise BadInput(f"must be a list of containers, not {value!r}.", hint="Write it like: debug, agent")
+    return frozenset(check_name(one.strip(), "container name") for one in names)
+
+
+def url(value: object) -> str:
+    """An HTTP address without a user name or password, and without a slash at its end."""
+    text = string(value)
+    parts = urlsplit(text)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        # A password in front of the host must not end in a log.
+        shown = text.rpartition("@")[2]
+        raise BadInput(f"must be a URL, not {shown!r}.", hint="Write it like http://127.0.0.1:9090.")
+    if parts.username or parts.password:
+        raise BadInput(
+            "The URL holds a user name or password.",
+            hint="Give them apart: prometheus.username, MORA_PROMETHEUS_PASSWORD.",
+        )
+    return text.rstrip("/")
+
+
+def headers(value: object) -> Mapping[str, str]:
+    """HTTP headers: a table, or "Name: value" pairs with ";" or line ends between them."""
+    if isinstance(value, Mapping):
+        pairs = [(str(header), string(text)) for header, text in value.items()]
+    else:
+        lines = [line for line in re.split(r"[;\n]", string(value)) if line.strip()]
+        pairs = [(header.strip(), text.strip()) for header, _, text in (line.partition(":") for line in lines)]
+    for header, text in pairs:
+        if not re.fullmatch(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+", header) or not text or not text.isprintable():
+            # A value may be a secret, and so may a line without a colon.
+            shown = repr(header) if text else "A line without 'Name: value'"
+            raise BadInput(f"{shown} is not an HTTP header.", hint="Write it like 'X-Scope-OrgID: shop'.")
+    return MappingProxyType(dict(pairs))
+
+
+def helm_paths(value: object) -> Mapping[str, str]:
+    """A table: container (or workload/container, namespace/workload/container) -> path in a chart's values."""
+    if not isinstance(value, Mapping):
+        raise BadInput(
+            f"must be a table of containers, not {value!r}.", hint='Write it like: [helm_paths] server = "resources"'
+        )
+    return MappingProxyType({str(container): string(where) for container, where in value.items()})
