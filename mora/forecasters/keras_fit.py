@@ -63,6 +63,8 @@ def fit_network(
     scaled_targets = changes.scale(_changes(training))
     model = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
     model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss=settings.loss, jit_compile=False)
+    # Without its slots, the optimizer makes them inside the first step, and TensorFlow traces the step a second time.
+    model.optimizer.build(model.trainable_variables)
     x, y = inputs.scale(training.inputs).astype(np.float32), scaled_targets.astype(np.float32)
     check_x = inputs.scale(validation.inputs).astype(np.float32)
     check_y = changes.scale(_changes(validation)).astype(np.float32)
