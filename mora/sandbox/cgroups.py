@@ -27,6 +27,11 @@ _V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
 _V2_CONTROLLERS = ("cpu", "memory")
 # Kubernetes: 1024 shares a core, at least 2.
 _MIN_SHARES, _SHARES_PER_CORE = 2, 1024
+# On every core the sandboxes outweigh this many processes of normal priority: how the shop does must depend on its
+# limits, and not on what else the machine does. The limits keep it from taking all there is.
+_OUTWEIGHED = 10
+_NORMAL_SHARES, _MAX_SHARES = 1024, 262_144
+_NORMAL_WEIGHT, _MAX_WEIGHT = 100, 10_000
 # The kernel refuses a quota below 1 ms.
 _MIN_QUOTA_MICROSECONDS = 1000
 
@@ -103,6 +108,7 @@ class CgroupV1:
         self._parents = {controller: mount / controller / name for controller in _V1_CONTROLLERS}
         for parent in self._parents.values():
             parent.mkdir(parents=True, exist_ok=True)
+        _write(mount / "cpu" / Path(name).parts[0] / "cpu.shares", _precedence(_NORMAL_SHARES, _MAX_SHARES))
 
     def create(self, path: str) -> None:
         for parent in self._parents.values():
@@ -147,6 +153,11 @@ class CgroupV1:
             remove_group(parent)
 
 
+def _precedence(normal: int, most: int) -> int:
+    """The weight of the group of all sandboxes; the kernel spreads a group's weight over the cores that it uses."""
+    return min(normal * _OUTWEIGHED * (os.cpu_count() or 1), most)
+
+
 def _make_group(group: Path) -> None:
     group.mkdir(exist_ok=True)
 
@@ -160,6 +171,7 @@ class CgroupV2:
         self._parent = root / name
         self._make_group = make_group
         self._make_below(root, Path(name))
+        _write(root / Path(name).parts[0] / "cpu.weight", _precedence(_NORMAL_WEIGHT, _MAX_WEIGHT))
 
     def create(self, path: str) -> None:
         self._make_below(self._parent, Path(path))

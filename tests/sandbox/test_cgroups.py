@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -61,6 +62,15 @@ def test_v2_writes_requests_and_limits_as_kubernetes_does(v2_root: Path) -> None
     assert (group / "cpu.max").read_text() == "max 100000"
     assert (group / "cpu.weight").read_text() == "1"
     assert (group / "memory.max").read_text() == "max"
+
+
+def test_the_sandboxes_outweigh_what_else_the_machine_does(v2_root: Path, tmp_path: Path) -> None:
+    """Ten processes of normal priority on each core, within what the kernel takes."""
+    cores = os.cpu_count() or 1
+    CgroupV2(v2_root, "mora/test", make_group=make_v2_group)
+    assert int((v2_root / "mora/cpu.weight").read_text()) == min(1000 * cores, 10_000)
+    CgroupV1(tmp_path, "mora/test")
+    assert int((tmp_path / "cpu/mora/cpu.shares").read_text()) == min(10_240 * cores, 262_144)
 
 
 def test_v2_reads_the_kernels_figures(v2_root: Path) -> None:
