@@ -319,7 +319,7 @@ def sized(kind: Kind) -> Piece:
 
 
 def raise_pinned(target: TargetDemand, kind: Kind, settings: PolicySettings) -> Piece:
-    """Use held at a limit is not demand: go above it, so that the next run can see the rest."""
+    """Limit-bound use is not demand: go above it, so that the next run can see the rest."""
 
     def piece(proposal: Proposal) -> Proposal:
         if not target.pinned:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -24,19 +25,15 @@ from mora.errors import BadInput, NotEnoughData
 from mora.extras import require
 from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import MIB, format_duration
+from mora.saturation import Floats, limit_bound
 
 if TYPE_CHECKING:
     import pandas as pd
 
 # Further out than half as much again, the shop may be limited by something that no run has touched.
 MAX_EXTRAPOLATION = 1.5
-# A run whose CFS periods are throttled more often than this was held back: its use is the quota, not the need.
-THROTTLED_RATIO = 0.10
 # Pods this idle are hardly what keeps the shop from its SLO; half of the usual target utilisation.
 IDLE_UTILISATION = 0.35
-# A level this close to its limit is the limit. CPU rates are averages over a window, so they stay a little below it.
-CPU_PINNED_RATIO = 0.95
-MEMORY_PINNED_RATIO = 0.98
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,7 +172,7 @@ class LoadResponse:
         if is_at_least:
             reasons.append(
                 Reason(
-                    "at-least-limit",
+                    "limit-bound",
                     f"runs at {_users(upper.pinned_from or share)} users per pod were held at their {target.value} "
                     f"limit, so the need is at least {_amount(target, upper.at(share))}",
                 )
@@ -404,10 +401,6 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
     memory_peak = float(memory.max())
     cpu_limit, memory_limit = _lowest(rows, "cpu_limit_cores"), _lowest(rows, "mem_limit_bytes")
     oom_kills = math.ceil(_highest(rows, "oom_kills"))
-    throttled = rows["throttled_ratio"].dropna() if "throttled_ratio" in rows else ()
-    is_throttled = len(throttled) > 0 and float(np.mean(throttled)) > THROTTLED_RATIO
-    is_cpu_pinned = is_throttled or (cpu_limit is not None and cpu_p95 >= CPU_PINNED_RATIO * cpu_limit)
-    is_memory_pinned = oom_kills > 0 or (memory_limit is not None and memory_peak >= MEMORY_PINNED_RATIO * memory_limit)
     # The card's figures are of the whole window; the entry service's own columns stand in where there is no card.
     load_test = card.get("load_test") or {
         column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio")
@@ -420,15 +413,31 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
         cpu_mean_cores=cpu_mean,
         cpu_p95_cores=cpu_p95,
         cpu_limit_cores=cpu_limit,
-        is_cpu_pinned=is_cpu_pinned,
+        is_cpu_pinned=_is_limit_bound(Target.CPU, rows),
         memory_mean_bytes=float(memory.mean()),
         memory_peak_bytes=memory_peak,
         memory_limit_bytes=memory_limit,
-        is_memory_pinned=is_memory_pinned,
+        is_memory_pinned=_is_limit_bound(Target.MEMORY, rows),
         oom_kills=oom_kills,
         latency_p95_seconds=_known(load_test.get("latency_p95_seconds")),
         error_ratio=_known(load_test.get("error_ratio")),
     )
+
+
+def _is_limit_bound(target: Target, rows: pd.DataFrame) -> bool:
+    """Whether a run's use is limit-bound (mora/saturation.py)."""
+    is_cpu = target is Target.CPU
+    ordered = rows.sort_values("timestamp", kind="stable")
+    steps = np.diff(ordered["timestamp"].to_numpy(dtype="datetime64[us]").astype(np.int64))
+    found = limit_bound(
+        target,
+        ordered["cpu_cores_value" if is_cpu else "mem_bytes_value"].to_numpy(dtype=np.float64),
+        step=timedelta(microseconds=max(float(np.median(steps)), 1.0)) if len(steps) else timedelta(seconds=1),
+        limit=_column(ordered, "cpu_limit_cores" if is_cpu else "mem_limit_bytes"),
+        throttled=_column(ordered, "throttled_ratio"),
+        oom_kills=math.ceil(_highest(rows, "oom_kills")),
+    )
+    return found is not None
 
 
 def _fit_scenario(runs: Sequence[Run]) -> dict[str, Curve]:
@@ -565,6 +574,10 @@ def _least_for(load: Load, share: float) -> int:
 def _lowest(rows: pd.DataFrame, column: str) -> float | None:
     values = rows[column].dropna() if column in rows else ()
     return float(np.min(values)) if len(values) else None
+
+
+def _column(rows: pd.DataFrame, column: str) -> Floats | None:
+    return rows[column].to_numpy(dtype=np.float64) if column in rows else None
 
 
 def _mean(rows: pd.DataFrame, column: str) -> float | None:

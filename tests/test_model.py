@@ -254,7 +254,7 @@ def test_use_that_was_throttled_is_said_to_be_at_least(model: ServiceModel, data
     assert cpu is not None
     assert cpu.pinned
     assert cpu.bound >= fakes.CPU_LIMIT_CORES
-    assert any(reason.code == "at-least-limit" for reason in cpu.reasons)
+    assert any(reason.code == "limit-bound" for reason in cpu.reasons)
 
 
 @pytest.mark.slow
@@ -310,7 +310,7 @@ def test_replicas_that_were_asked_for_are_no_promise(model: ServiceModel, data: 
 def test_the_words_of_a_larger_scenario_come_with_its_number() -> None:
     def needs(point_forecast: float, bound: float, scenario: str, *, pinned: bool = False) -> TargetDemand:
         reasons = [Reason("centre", f"{scenario}: {point_forecast}"), Reason("bound", f"{scenario}: {bound}")]
-        reasons += [Reason("at-least-limit", f"{scenario} was held")] if pinned else []
+        reasons += [Reason("limit-bound", f"{scenario} was held")] if pinned else []
         return TargetDemand(point_forecast, bound, bound, 0.9, 5, pinned, tuple(reasons))
 
     answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]] = [

@@ -1,7 +1,7 @@
 """One container's history -> what it needs for the coming hold, in the terms that the policies take.
 
 The number itself is mora/bounds': learnt from the samples as they came, and what `mora backtest` replays and scores
-under the name `mora`. What that rule cannot see is told apart here: use held at a limit, or throttled, is no demand;
+under the name `mora`. What that rule cannot see is told apart here: limit-bound use is not demand;
 the first minutes of a pod, kept out of the samples, must be covered; an OOM kill says that the limit was too little;
 and of a job, which leaves gaps between its runs, the peaks of the runs are all that counts.
 """
@@ -21,14 +21,9 @@ from mora.fleet.batch import Said
 from mora.fleet.evidence import Floats, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
 from mora.quantities import format_duration, readable_bytes, readable_cores
-from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
+from mora.saturation import LimitBound, limit_bound
 
 _WEEK = timedelta(days=7)
-_DAY = timedelta(days=1)
-# A level held in a twentieth of the samples is the p95, which is what a limit cuts off first.
-_PINNED_SHARE = 0.05
-# Throttling hurts when there is work to do: it is looked at where use is highest.
-_BUSY_SHARE = 0.9
 _NEARLY = 0.98
 
 
@@ -109,19 +104,19 @@ def _of_horizon(
         text = f"{sizing.cpu_quantile:.4g} of the samples, as asked for, are at or below {_readable(target, level)}"
         reasons.append(Reason("quantile", text))
         bound = max(bound, level)
-    held = _held(history, window, target)
-    if held is not None:
-        # What was seen while it was held, and the limit itself where use stood at it, is the least of the need.
-        bound = max(bound, held.level)
+    bounded = _limit_bound(history, window, target)
+    if bounded is not None:
+        # The limit that use was at, or what was seen while CPU was throttled, is the least that is needed.
+        bound = max(bound, bounded.level)
         peak = bound if target is Target.CPU else peak
-        reasons.append(Reason("at-least-limit", held.words))
+        reasons.append(bounded.reason)
     return TargetDemand(
         point_forecast=six_digits(float(known[-_count(horizon, window) :].mean())),
         bound=six_digits(bound),
         peak=six_digits(peak),
         confidence=said.confidence,
         windows=said.windows,
-        pinned=held is not None,
+        pinned=bounded is not None,
         reasons=tuple(reasons),
         takes_buffer=False,
     )
@@ -185,96 +180,38 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
     text = f"the largest of {runs} runs, {_readable(target, peak)}"
     if factor > 1:
         text += f", with the margin that is asked for, x {factor:g}"
-    held = _held(history, window, target)
-    bound = max(peak * factor, held.level if held is not None else 0.0)
+    bounded = _limit_bound(history, window, target)
+    bound = max(peak * factor, bounded.level if bounded is not None else 0.0)
     reasons = [Reason("runs", text)]
-    if held is not None:
-        reasons.append(Reason("at-least-limit", held.words))
+    if bounded is not None:
+        reasons.append(bounded.reason)
     return TargetDemand(
         point_forecast=six_digits(peak),
         bound=six_digits(bound),
         peak=six_digits(peak),
         confidence=runs / (runs + 1),
         windows=runs,
-        pinned=held is not None,
+        pinned=bounded is not None,
         reasons=tuple(reasons),
         takes_buffer=target is Target.MEMORY,
     )
 
 
-# --- use that was held back ------------------------------------------------------------------------------------------
+# --- limits ----------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class _Held:
-    """That use was held back. level: the least that is needed, cores or bytes. words: how that was seen."""
-
-    level: float
-    words: str
-
-
-def _held(history: ContainerHistory, window: Window, target: Target) -> _Held | None:
-    """Whether use of the last week was held at a limit, or throttled; None where it was free.
-
-    Where the limit was raised or taken away since and a day has passed under the new one, that day on is what counts.
-    """
-    use = _use(history, target)
-    limit = history.cpu_limit_cores if target is Target.CPU else history.mem_limit_bytes
-    throttled = history.throttled if target is Target.CPU else None
-    last = len(use) - _quiet(use)
-    begin = _since_raised(use, limit, max(0, last - _count(_WEEK, window)), last, _count(_DAY, window))
-    era = slice(begin, last)
-    at_limit = _at_limit(use[era], None if limit is None else limit[era], target)
-    if at_limit is not None:
-        return at_limit
-    return None if throttled is None else _throttled(use[era], throttled[era])
-
-
-def _since_raised(use: Floats, limit: Floats | None, begin: int, last: int, day: int) -> int:
-    """The sample from which on the limit of today holds, if that is a day and more; else `begin`."""
-    if limit is None or last <= begin:
-        return begin
-    now = limit[last - 1]
-    lower = np.flatnonzero(limit[begin:last] < (np.inf if np.isnan(now) else now * CPU_PINNED_RATIO))
-    if not len(lower):
-        return begin
-    raised = begin + int(lower[-1]) + 1
-    return raised if int((~np.isnan(use[raised:last])).sum()) >= day else begin
-
-
-def _at_limit(use: Floats, limit: Floats | None, target: Target) -> _Held | None:
-    if limit is None:
-        return None
+def _limit_bound(history: ContainerHistory, window: Window, target: Target) -> LimitBound | None:
+    """Whether the container's use is limit-bound (mora/saturation.py)."""
     is_cpu = target is Target.CPU
-    known = ~np.isnan(use)
-    held = known & (use >= limit * (CPU_PINNED_RATIO if is_cpu else MEMORY_PINNED_RATIO))
-    # CPU may touch its limit now and then; memory that does is a step away from a kill.
-    if held.sum() < (max(_PINNED_SHARE * known.sum(), 1) if is_cpu else 1):
-        return None
-    level = float(limit[held].max())
-    share = held.sum() / known.sum()
-    text = (
-        f"in {share:.1%} of the last week's samples {target.value} was at its limit of {_readable(target, level)}: "
-        "the need is at least that"
+    return limit_bound(
+        target,
+        _use(history, target),
+        step=window.step,
+        limit=history.cpu_limit_cores if is_cpu else history.mem_limit_bytes,
+        throttled=history.throttled,
+        oom_kills=history.oom_kills,
+        oom_limit_bytes=_known(history.oom_limit_bytes),
     )
-    return _Held(level, text)
-
-
-def _throttled(use: Floats, throttled: Floats) -> _Held | None:
-    known = ~np.isnan(use) & ~np.isnan(throttled)
-    if not known.any():
-        return None
-    busy = known & (use >= np.quantile(use[known], _BUSY_SHARE))
-    ratio = float(throttled[busy].mean())
-    if ratio <= THROTTLED_RATIO:
-        return None
-    # Not the peak: one spike of an hour says little of what the busy hours wanted.
-    level = float(np.quantile(use[known], 1.0 - _PINNED_SHARE))
-    text = (
-        f"throttled in {ratio:.0%} of its CPU periods when busiest in the last week (p95 of use "
-        f"{_readable(Target.CPU, level)}): what is seen there is what it got, not what it wanted"
-    )
-    return _Held(level, text)
 
 
 # --- with a trained model --------------------------------------------------------------------------------------------
@@ -312,7 +249,7 @@ def _larger(model: TargetDemand | None, history: TargetDemand | None, target: Ta
         )
         added = [Reason("history-above-model", text), *history.reasons]
     elif history.pinned:
-        added = [reason for reason in history.reasons if reason.code == "at-least-limit"]
+        added = [reason for reason in history.reasons if reason.code == "limit-bound"]
     return replace(
         model,
         bound=max(model.bound, history.bound),

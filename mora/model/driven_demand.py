@@ -250,7 +250,7 @@ def largest(
     point_forecast, bound = busiest.point_forecast, most.bound
     # What another scenario adds is told, too: the larger mean use, and that its runs were held at a limit.
     added = [reason for reason in busiest.reasons if reason.code == "centre" and point_forecast > most.point_forecast]
-    added += [reason for d in demands for reason in d.reasons if reason.code == "at-least-limit" and d.pinned]
+    added += [reason for d in demands for reason in d.reasons if reason.code == "limit-bound" and d.pinned]
     return (
         TargetDemand(
             point_forecast=point_forecast,

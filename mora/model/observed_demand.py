@@ -25,14 +25,14 @@ from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
 from mora.domain import Demand, Question, Reason, Target, TargetDemand, Workload
 from mora.errors import BadInput, NotEnoughData
-from mora.features import TARGET_COLUMNS, Floats, six_digits
+from mora.features import TARGET_COLUMNS, Floats, epoch_seconds, six_digits
 from mora.forecasters.horizon import plain_at
 from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import NAIVE
 from mora.model.driven_demand import point_forecast_reason, readable
 from mora.model.observed import History, HorizonModel, history_of
 from mora.quantities import format_duration
-from mora.response import CPU_PINNED_RATIO, MEMORY_PINNED_RATIO, THROTTLED_RATIO
+from mora.saturation import LimitBound, limit_bound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -59,9 +59,11 @@ class ObservedAnswer:
         horizon = question.horizon or timedelta(seconds=self.card["settings"]["hold_seconds"])
         history = history_of(recent, self.workload.name)
         _check_horizon(history, horizon)
-        week = recent[recent["timestamp"] > recent["timestamp"].max() - timedelta(days=PEAK_DAYS)]
+        week = _last_week(recent)
         sized = {
-            target: self._target(target, self._point_forecast(target, history, horizon), history.series, week, horizon)
+            target: self._target(
+                target, self._point_forecast(target, history, horizon), history.series, recent, horizon
+            )
             for target in (Target.CPU, Target.MEMORY)
         }
         kills = _column(week, "oom_kills")
@@ -114,27 +116,30 @@ class ObservedAnswer:
         target: Target,
         middle: tuple[float, tuple[Reason, ...]],
         series: Series,
-        week: pd.DataFrame,
+        recent: pd.DataFrame,
         horizon: timedelta,
     ) -> TargetDemand:
         point_forecast, why = middle
         said = bound_of(series, target, horizon)
-        peak = float(_column(week, TARGET_COLUMNS[target]).max())
-        pinned = _is_pinned(week, target)
+        peak = float(_column(_last_week(recent), TARGET_COLUMNS[target]).max())
+        bounded = _limit_bound(series, recent, target)
         reasons = [*why, said.reason]
         if point_forecast > said.amount:
             text = f"raised from {readable(target, said.amount)} to the mean that is forecast"
             reasons.append(Reason("raised-to-centre", text))
-        if pinned:
-            text = f"{target.value} was held at its limit in the last {PEAK_DAYS} days: the need is at least that"
-            reasons.append(Reason("at-least-limit", text))
+        bound = max(said.amount, point_forecast)
+        if bounded is not None:
+            reasons.append(bounded.reason)
+            bound = max(bound, bounded.level)
+            # Not the peak: one spike of an hour says little of what the busy hours wanted.
+            peak = bound if target is Target.CPU else peak
         return TargetDemand(
             point_forecast=six_digits(point_forecast),
-            bound=max(six_digits(said.amount), six_digits(point_forecast)),
+            bound=six_digits(bound),
             peak=six_digits(peak),
             confidence=said.confidence,
             windows=said.windows,
-            pinned=pinned,
+            pinned=bounded is not None,
             reasons=tuple(reasons),
             takes_buffer=False,
         )
@@ -208,6 +213,12 @@ def _use(series: Series, target: Target) -> Floats:
     return use
 
 
+def _last_week(rows: pd.DataFrame) -> pd.DataFrame:
+    is_recent = rows["timestamp"] > rows["timestamp"].max() - timedelta(days=PEAK_DAYS)
+    week: pd.DataFrame = rows[is_recent]
+    return week
+
+
 def _column(rows: pd.DataFrame, name: str) -> Floats:
     """The known values of a column that may not be there."""
     if name not in rows:
@@ -216,13 +227,24 @@ def _column(rows: pd.DataFrame, name: str) -> Floats:
     return values[~np.isnan(values)]
 
 
-def _is_pinned(week: pd.DataFrame, target: Target) -> bool:
-    use = _column(week, TARGET_COLUMNS[target])
-    if target is Target.CPU:
-        throttled, limit = _column(week, "throttled_ratio"), _column(week, "cpu_limit_cores")
-        is_throttled = len(throttled) > 0 and float(throttled.mean()) > THROTTLED_RATIO
-        at_limit = len(limit) > 0 and float(np.quantile(use, 0.95)) >= CPU_PINNED_RATIO * float(limit.min())
-        return bool(is_throttled or at_limit)
-    kills, limit = _column(week, "oom_kills"), _column(week, "mem_limit_bytes")
-    at_limit = len(limit) > 0 and float(use.max()) >= MEMORY_PINNED_RATIO * float(limit.min())
-    return bool((len(kills) > 0 and kills.max() > 0) or at_limit)
+def _limit_bound(series: Series, recent: pd.DataFrame, target: Target) -> LimitBound | None:
+    """Whether use is limit-bound (mora/saturation.py). recent: the rows that the series was made of."""
+    is_cpu = target is Target.CPU
+    slots = np.rint((epoch_seconds(recent) - series.start) / series.step_seconds).astype(np.int64)
+
+    def laid(name: str) -> Floats | None:
+        if name not in recent:
+            return None
+        values = np.full(series.sample_count, np.nan)
+        np.fmax.at(values, slots, recent[name].to_numpy(dtype=np.float64))
+        return values
+
+    kills = _column(_last_week(recent), "oom_kills")
+    return limit_bound(
+        target,
+        _use(series, target),
+        step=timedelta(seconds=series.step_seconds),
+        limit=laid("cpu_limit_cores" if is_cpu else "mem_limit_bytes"),
+        throttled=laid("throttled_ratio"),
+        oom_kills=int(np.ceil(kills.max())) if len(kills) else 0,
+    )

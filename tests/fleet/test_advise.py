@@ -115,7 +115,7 @@ def test_use_pinned_at_a_cpu_limit_is_no_demand() -> None:
     assert request.value is not None
     assert 240 <= request.value < 250  # the limit x 1.2, or the bound above it
     assert request.confidence is None
-    assert {"at-least-limit", "pinned", "no-confidence"} <= set(codes(request))
+    assert {"limit-bound", "pinned", "no-confidence"} <= set(codes(request))
 
 
 def test_use_pinned_at_a_limit_is_never_cut() -> None:
@@ -147,7 +147,7 @@ def test_throttling_when_it_is_busy_raises_the_number_and_takes_its_confidence()
     held = advised(seen=history(container_history(cpu_cores=use, throttled=np.where(busy, 0.4, 0.0))))
     assert free.main.cpu_request.confidence is not None
     assert (held.main.cpu_request.value or 0) >= 1.2 * (free.main.cpu_request.value or 0) - 1
-    assert (held.main.cpu_request.confidence, "throttled in" in words(held.main.cpu_request)) == (None, True)
+    assert (held.main.cpu_request.confidence, "CPU was throttled in" in words(held.main.cpu_request)) == (None, True)
 
 
 def test_throttling_while_idle_is_no_sign_of_need() -> None:
