@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mora.cli import backtest, collect, explain, misc, publish, recommend, sandbox, train, vpa_recommender
+from mora.cli import backtest, collect, demo, explain, misc, publish, recommend, sandbox, train, vpa_recommender
 from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, say
 from mora.errors import MoraError
 
@@ -41,7 +41,7 @@ for _command in (
     app.command()(_command)
 app.command("vpa-recommender")(vpa_recommender.vpa_recommender)
 app.command("list")(misc.list_known)
-app.command()(misc.demo)
+app.command()(demo.demo)
 app.add_typer(sandbox.app, name="sandbox")
 
 

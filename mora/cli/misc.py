@@ -1,9 +1,6 @@
-"""mora doctor, list and demo."""
+"""mora doctor and list."""
 
 from __future__ import annotations
-
-from pathlib import Path
-from typing import Annotated
 
 import typer
 
@@ -13,11 +10,8 @@ from mora.cli.common import (
     ModelsDir,
     Namespace,
     PrometheusUrl,
-    progress,
-    say,
     settings_of,
 )
-from mora.errors import MoraError
 
 
 def doctor(
@@ -60,25 +54,3 @@ def list_known(namespace: Namespace = None, data: DataDir = None, models: Models
         ("running sandboxes", list_sandboxes()),
     ):
         print(f"{what}: {', '.join(names) or 'none'}")
-
-
-def demo(
-    folder: Annotated[
-        Path, typer.Option("--dir", help="Folder for the demo's data and models; must be new or its own.")
-    ] = Path("demo"),
-) -> None:
-    """Watch the whole road in about seven minutes, without a cluster.
-
-    Starts a small shop, drives it with Locust, collects metrics, trains,
-    recommends, checks the patch with kubectl, applies the advice to the
-    shop and drives the same load again: before and after, side by side.
-    """
-    from mora.demo import run_demo
-
-    with progress() as reporter:
-        proof = run_demo(folder, say=say, show=print, reporter=reporter)
-    if not proof.windows:
-        raise MoraError(
-            f"The advice did not hold: {'; '.join(proof.failures)}.",
-            hint=f"Please report this with the folder {folder}.",
-        )

@@ -54,7 +54,8 @@ def sandbox_place(name: str = "default", *, say: Callable[[str], None] = lambda 
         handle = sandbox.connect(name)
     else:
         say(f"Starting a sandbox for this run ({name}) ...")
-        handle = sandbox.start(name, owner_pid=os.getpid())
+        # The first experiment reads its metrics a minute later, long after the first scrape.
+        handle = sandbox.start(name, owner_pid=os.getpid(), await_metrics=False)
     try:
         yield Place(
             cluster=SandboxCluster(handle),

@@ -32,12 +32,15 @@ def start(
     *,
     enforcement: str | None = None,
     owner_pid: int | None = None,
+    await_metrics: bool = True,
 ) -> SandboxHandle:
-    """Start a sandbox in the background and return once all its services and its Prometheus answer.
+    """Start a sandbox in the background; returns once its services and its Prometheus answer.
 
-    enforcement: "supervisor" leaves cgroups alone even where they can be written.
-    owner_pid: a process whose end, of whatever kind, takes the sandbox down. None: it runs until down().
-    Raises ClusterError where one of that name runs already, ToolMissing without Prometheus or the extra `sandbox`.
+    enforcement: "supervisor" uses no cgroups even where they can be written.
+    owner_pid: the sandbox stops when this process ends, however it ends. None: it runs until down().
+    await_metrics: also wait until Prometheus has scraped every container, which takes five seconds longer. Callers
+        that ask Prometheus later do not need it.
+    Raises ClusterError where a sandbox of that name is running, ToolMissing without Prometheus or the extra `sandbox`.
     """
     require("sandbox", by="The sandbox")
     reading, writing = os.pipe()
@@ -46,6 +49,8 @@ def start(
         program += ["--enforcement", enforcement]
     if owner_pid is not None:
         program += ["--owner-pid", str(owner_pid)]
+    if not await_metrics:
+        program += ["--no-await-metrics"]
     try:
         # The tools are looked for from here, so the working directory stays; the package is found through PYTHONPATH.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}

@@ -56,8 +56,16 @@ _CGROUPS = "cgroups"
 class Supervisor:
     """One running sandbox."""
 
-    def __init__(self, name: str, *, enforcement: str | None = None, owner_pid: int | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        *,
+        enforcement: str | None = None,
+        owner_pid: int | None = None,
+        await_metrics: bool = True,
+    ) -> None:
         self.name = name
+        self._await_metrics = await_metrics
         self.folder = sandbox_folder(name)
         self._lock_descriptor = _take_lock_or_say_who(self.folder)
         _clear_leftovers(self.folder)
@@ -103,7 +111,7 @@ class Supervisor:
 
     def _reconcile_until_ready(self) -> None:
         deadline = time.monotonic() + _START_SECONDS
-        while not (self._is_settled() and self._prometheus_has_seen_all()):
+        while not (self._is_settled() and (self._prometheus_has_seen_all() or not self._await_metrics)):
             self._reconcile()
             if self._stop.wait(_LOOP_SECONDS) or self._owner_is_gone():
                 raise ClusterError("The sandbox was stopped while it started.")
@@ -458,6 +466,7 @@ def run_foreground(
     *,
     enforcement: str | None = None,
     owner_pid: int | None = None,
+    await_metrics: bool = True,
     on_ready: Callable[[dict[str, Any]], None] = lambda status: None,
 ) -> None:
     """Run a sandbox in this process until SIGINT (Ctrl-C) or SIGTERM; must be called in the main thread."""
@@ -471,7 +480,7 @@ def run_foreground(
 
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     try:
-        supervisor.append(Supervisor(name, enforcement=enforcement, owner_pid=owner_pid))
+        supervisor.append(Supervisor(name, enforcement=enforcement, owner_pid=owner_pid, await_metrics=await_metrics))
         if stopped.is_set():
             supervisor[0].stop()
         supervisor[0].run(on_ready)
@@ -499,7 +508,13 @@ def _run_in_background(options: argparse.Namespace) -> None:
         tell(ready=True)
 
     try:
-        run_foreground(options.name, enforcement=options.enforcement, owner_pid=options.owner_pid, on_ready=on_ready)
+        run_foreground(
+            options.name,
+            enforcement=options.enforcement,
+            owner_pid=options.owner_pid,
+            await_metrics=options.await_metrics,
+            on_ready=on_ready,
+        )
     except MoraError as error:
         tell(ready=False, kind=type(error).__name__, message=error.message, hint=error.hint)
         sys.exit(1)
@@ -521,6 +536,7 @@ def main(arguments: list[str]) -> None:
     parser.add_argument("--name", required=True)
     parser.add_argument("--enforcement")
     parser.add_argument("--owner-pid", type=int)
+    parser.add_argument("--no-await-metrics", dest="await_metrics", action="store_false")
     parser.add_argument("--ready-descriptor", type=int, required=True)
     _run_in_background(parser.parse_args(arguments))
 
