@@ -172,7 +172,7 @@ def test_recommendations_from_the_committed_data_keep_the_slo_on_the_real_sandbo
     for trained in pipeline.train_all(SHOP, data_dir=DATA, models_dir=models, jobs=1):
         assert trained.error is None, trained.error
     plan = Plan.load("demo")
-    cell = Cell("checkout", 1, 60)
+    cell = next(cell for cell in plan.cells if cell.replicas == 1)
     with pipeline.sandbox_place(f"proof-{os.getpid()}") as place:
         assert tuple(workload.name for workload in place.workloads) == SHOP
         shipped = {workload: place.cluster.allocation(workload) for workload in place.workloads}

@@ -208,34 +208,34 @@ class _Runner:
     ledger: Ledger
     started: datetime
     place: Place | None = None
-    seconds: list[float] = field(default_factory=list)
-    """Duration of each experiment that this process ran."""
-    left: int = 0
-    """Experiments that remain, the current one included."""
+    cells: list[Cell] = field(default_factory=list)
+    """The experiments of this process, in order: those that an earlier one had finished are not among them."""
+    finished: int = 0
+    """How many of them are written."""
+    seconds: float = 0.0
+    """What the finished ones took."""
 
     def run(self) -> RunReport:
-        cells = self.plan.experiments()
-        done = [self.ledger.is_done(cell) for cell in cells]
-        self.left = done.count(False)
-        written: list[str] = []
+        ordered = self.plan.experiments()
+        skipped = [cell for cell in ordered if self.ledger.is_done(cell)]
+        self.cells = [cell for cell in ordered if cell not in skipped]
         incomplete: dict[str, tuple[str, ...]] = {}
-        if self.left:
+        if self.cells:
             originals = self._remember()
             try:
-                for order, cell in enumerate(cells, start=1):
-                    if done[order - 1]:
-                        continue
+                for cell in self.cells:
                     self.ledger.discard(cell)
                     began = self.clock.now()
-                    incomplete |= self._run_cell(cell, order, began)
-                    self.seconds.append((self.clock.now() - began).total_seconds())
-                    self.left -= 1
-                    written.append(cell.experiment(self.entry_service).id)
+                    incomplete |= self._run_cell(cell, ordered.index(cell) + 1, began)
+                    self.seconds += (self.clock.now() - began).total_seconds()
+                    self.finished += 1
             finally:
                 self._restore(originals)
             self.cluster.wait_ready(self.targets, self.ready_timeout)
-        skipped = [c.experiment(self.entry_service).id for c, is_done in zip(cells, done, strict=True) if is_done]
-        return RunReport(self.ledger.run.run_id, tuple(written), tuple(skipped), incomplete)
+        written, before = (
+            tuple(cell.experiment(self.entry_service).id for cell in cells) for cells in (self.cells, skipped)
+        )
+        return RunReport(self.ledger.run.run_id, written, before, incomplete)
 
     def _remember(self) -> dict[Workload, int]:
         """The replicas to restore; on a cluster that outlives the run, written to disk before the first change."""
@@ -279,13 +279,13 @@ class _Runner:
             self.load_url,
             users=cell.users,
             ramp=plan.ramp,
-            longest=2 * experiment_duration(plan) + _SPAWN_TIMEOUT,
+            longest=2 * experiment_duration(plan, cell) + _SPAWN_TIMEOUT,
             options=plan.locust,
             allow_remote=self.allow_remote,
         ) as load:
             spawned = self._await_users(load, cell, began)
             start = whole_second(spawned + plan.settle)
-            window = Window(start, start + plan.duration - plan.sample_interval, plan.sample_interval)
+            window = Window(start, start + plan.duration_of(cell) - plan.sample_interval, plan.sample_interval)
             self._watch(load, cell, until=window.start, note="settling", began=began)
             self._watch(load, cell, until=window.end, note="measuring", began=began)
             self._sleep_until(window.end + timedelta(seconds=_RECORD_SECONDS))
@@ -413,11 +413,12 @@ class _Runner:
         self.clock.sleep(max(0.0, (moment - self.clock.now()).total_seconds()))
 
     def _report(self, cell: Cell, note: str, began: datetime) -> None:
-        expected = experiment_duration(self.plan).total_seconds()
-        each = sum(self.seconds) / len(self.seconds) if self.seconds else expected
-        current = min((self.clock.now() - began).total_seconds() / each, 1.0)
-        left = 60 * math.ceil((self.left - current) * each / 60)
+        expected = [experiment_duration(self.plan, one).total_seconds() for one in self.cells]
+        before, current = sum(expected[: self.finished]), expected[self.finished]
+        # Experiments that took longer than expected stretch what is expected of the others.
+        pace = self.seconds / before if before else 1.0
+        passed = min((self.clock.now() - began).total_seconds() / (current * pace), 1.0)
+        left = 60 * math.ceil((sum(expected) - before - passed * current) * pace / 60)
         total = len(self.plan.cells) * self.plan.repeats
-        self.reporter.advance(
-            "collect", total - self.left + current, total, f"{cell}: {note}, {format_duration(left, about=True)} left"
-        )
+        done = total - len(self.cells) + self.finished + passed
+        self.reporter.advance("collect", done, total, f"{cell}: {note}, {format_duration(left, about=True)} left")

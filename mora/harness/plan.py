@@ -12,7 +12,7 @@ import random
 import re
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -40,6 +40,8 @@ class Cell:
     replicas: int
     users: int
     repeat: int = 1
+    duration: timedelta | None = field(default=None, compare=False)
+    """Its own measured window; None for that of the plan."""
 
     def experiment(self, service: str) -> Experiment:
         """The experiment that this cell is for one service."""
@@ -120,8 +122,12 @@ class Plan:
 
     @property
     def sample_count(self) -> int:
-        """Samples in one window."""
+        """Samples in one window of the plan's duration."""
         return self.duration // self.sample_interval
+
+    def duration_of(self, cell: Cell) -> timedelta:
+        """The measured window of a cell: its own, else the plan's."""
+        return self.duration if cell.duration is None else cell.duration
 
     def experiments(self) -> list[Cell]:
         """Every cell as often as the plan repeats it, in seeded random order.
@@ -132,7 +138,7 @@ class Plan:
         rng = random.Random(self.seed)  # noqa: S311  the order of a plan is no secret
         order: list[Cell] = []
         for repeat in range(1, self.repeats + 1):
-            block = [Cell(c.scenario, c.replicas, c.users, repeat) for c in sorted(self.cells)]
+            block = [replace(cell, repeat=repeat) for cell in sorted(self.cells)]
             rng.shuffle(block)
             order += block
         return order
@@ -140,7 +146,10 @@ class Plan:
     def digest(self) -> str:
         """A hash of all that the collected numbers depend on: cells, times, seed, targets and the scenarios' text."""
         content = {
-            "cells": [[cell.scenario, cell.replicas, cell.users] for cell in sorted(self.cells)],
+            "cells": [
+                [cell.scenario, cell.replicas, cell.users, *([cell.duration.total_seconds()] if cell.duration else [])]
+                for cell in sorted(self.cells)
+            ],
             "repeats": self.repeats,
             "seconds": [t.total_seconds() for t in (self.duration, self.settle, self.ramp, self.sample_interval)],
             "seed": self.seed,
@@ -293,6 +302,7 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
                 scenario=cell.get("scenario", scenario, is_required=True),
                 replicas=cell.get("replicas", _count, is_required=True),
                 users=cell.get("users", _count, is_required=True),
+                duration=cell.get("duration", values.written_span),
             )
             for cell in listed
         ]
@@ -333,16 +343,19 @@ def _parse_remote(table: _Table) -> RemoteLimits:
 
 
 def _check_window(table: _Table, plan: Plan) -> None:
-    for key in ("duration", "sample_interval"):
-        if getattr(plan, key) % _WHOLE_SECOND:
-            raise table.fail(key, "Prometheus is asked at whole seconds; give a whole number of them.")
-    if plan.sample_count < MIN_SAMPLES:
-        raise table.fail(
-            "duration",
-            f"{format_duration(plan.duration)} every {format_duration(plan.sample_interval)} are "
-            f"{plan.sample_count} samples; a window needs at least {MIN_SAMPLES}.",
-            hint="The models learn from windows of 60 samples and more.",
-        )
+    spans = {"duration": plan.duration, "sample_interval": plan.sample_interval}
+    spans |= {f"cells[{n}].duration": cell.duration for n, cell in enumerate(plan.cells) if cell.duration is not None}
+    for key, span in spans.items():
+        if span % _WHOLE_SECOND:
+            raise table.fail(key, "queries go to Prometheus at whole seconds; give a whole number of seconds.")
+        samples = span // plan.sample_interval
+        if key != "sample_interval" and samples < MIN_SAMPLES:
+            raise table.fail(
+                key,
+                f"{format_duration(span)} every {format_duration(plan.sample_interval)} are {samples} samples; "
+                f"a window needs at least {MIN_SAMPLES}.",
+                hint="The models learn from windows of 60 samples and more.",
+            )
 
 
 def _service_names(value: object) -> tuple[str, ...]:

@@ -25,9 +25,9 @@ class DryRun:
     queries: Mapping[str, Mapping[str, str]]
 
 
-def experiment_duration(plan: Plan) -> timedelta:
+def experiment_duration(plan: Plan, cell: Cell) -> timedelta:
     """How long one experiment of a plan is expected to take, from scaling to writing."""
-    return plan.ramp + plan.settle + plan.duration + _OVERHEAD
+    return plan.ramp + plan.settle + plan.duration_of(cell) + _OVERHEAD
 
 
 def dry_run(plan: Plan, source: MetricSource, workloads: Sequence[Workload], *, clock: Clock | None = None) -> DryRun:
@@ -37,7 +37,8 @@ def dry_run(plan: Plan, source: MetricSource, workloads: Sequence[Workload], *, 
     window = Window(start, start + plan.duration - plan.sample_interval, plan.sample_interval)
     cells = plan.experiments()
     queries = {workload.name: source.queries(workload, window) for workload in workloads}
-    return DryRun(tuple(cells), len(cells) * experiment_duration(plan), queries)
+    duration = sum((experiment_duration(plan, cell) for cell in cells), timedelta())
+    return DryRun(tuple(cells), duration, queries)
 
 
 def target_workloads(plan: Plan, workloads: Sequence[Workload]) -> list[Workload]:

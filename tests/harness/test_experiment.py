@@ -363,6 +363,23 @@ def test_progress_only_grows_and_tells_what_is_left(plan: Plan, tmp_path: Path) 
     assert "m left" in notes.lines[0][2]
 
 
+def test_a_cell_is_measured_as_long_as_it_says(tmp_path: Path) -> None:
+    cells = """
+duration = "20s"
+[[cells]]
+scenario = "quiet.py"
+replicas = 1
+users = 5
+[[cells]]
+scenario = "quiet.py"
+replicas = 2
+users = 5
+duration = "12s"
+"""
+    run(make_plan(tmp_path, cells), tmp_path / "data")
+    assert read_dataset("frontend", tmp_path / "data")["replica_count"].value_counts().to_dict() == {1: 20, 2: 12}
+
+
 def test_a_ledger_that_was_edited_is_refused(plan: Plan, tmp_path: Path) -> None:
     report = run(plan, tmp_path / "data")
     ledger = tmp_path / "data/.runs" / f"{report.run_id}.json"

@@ -41,6 +41,7 @@ def test_the_plans_that_come_with_mora_can_be_loaded_by_name() -> None:
         assert plan.name == name
         assert plan.description
         assert plan.sample_count >= 60  # a window of 30 steps and a horizon of 30
+        assert all(plan.duration_of(cell) / plan.sample_interval >= 45 for cell in plan.cells)  # training needs 40
         assert plan.settle >= timedelta(seconds=10)
         assert all(path.is_file() for path in plan.scenario_files.values())
 
@@ -69,6 +70,18 @@ def test_a_plan_can_list_its_cells(tmp_path: Path) -> None:
     plan = load(tmp_path, '[[cells]]\nscenario = "browsing"\nreplicas = 2\nusers = 5\n')
     assert plan.cells == (Cell("browsing", 2, 5),)
     assert (plan.repeats, plan.duration, plan.seed) == (1, timedelta(seconds=62), 1)
+
+
+def test_a_listed_cell_can_have_a_duration_of_its_own(tmp_path: Path) -> None:
+    cells = '[[cells]]\nscenario = "browsing"\nreplicas = 1\nusers = 5\n'
+    plain = load(tmp_path, cells)
+    own = load(tmp_path, cells + 'duration = "30s"\n')
+    assert own.cells == plain.cells
+    assert [plan.duration_of(plan.cells[0]).total_seconds() for plan in (plain, own)] == [62, 30]
+    assert [plan.duration_of(cell).total_seconds() for plan in (own,) for cell in plan.experiments()] == [30]
+    assert own.digest() != plain.digest()
+    with pytest.raises(BadConfig, match=r"cells\[0\]\.duration: 5s every 1s are 5 samples"):
+        load(tmp_path, cells + 'duration = "5s"\n')
 
 
 def test_everything_a_plan_can_say_is_read(tmp_path: Path) -> None:
@@ -149,7 +162,7 @@ def test_the_digest_follows_the_scenarios_text(tmp_path: Path) -> None:
         (GOOD + 'duration = "-60s"\n', r"duration: '-60s' is not a span of time"),
         (GOOD + 'duration = "9s"\n', r"duration: 9s every 1s are 9 samples; a window needs at least 10"),
         (GOOD + 'sample_interval = "30s"\n', r"duration: 1m2s every 30s are 2 samples"),
-        (GOOD + 'sample_interval = "500ms"\n', r"sample_interval: Prometheus is asked at whole seconds"),
+        (GOOD + 'sample_interval = "500ms"\n', r"sample_interval: queries go to Prometheus at whole seconds"),
         (GOOD + 'settle = "soon"\n', r"settle: 'soon' is not a span of time"),
         (GOOD + 'targets = ["../x"]\n', r"targets: '../x' is not a valid service name"),
         (GOOD + "[locust]\nprocesses = 0\n", r"locust.processes: must be a whole number of at least 1"),

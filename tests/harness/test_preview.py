@@ -23,9 +23,17 @@ def test_a_dry_run_lists_experiments_duration_and_queries(plan: Plan) -> None:
     source = FakeSource()
     dry = dry_run(plan, source, SHOP, clock=FakeClock())
     assert list(dry.cells) == plan.experiments()
-    assert dry.duration == 12 * experiment_duration(plan) > 12 * (plan.ramp + plan.settle + plan.duration)
+    assert dry.duration == 12 * experiment_duration(plan, plan.cells[0])
+    assert dry.duration > 12 * (plan.ramp + plan.settle + plan.duration)
     assert dry.queries["frontend"]["cpu_cores_value"] == 'cpu_cores_value{service="frontend"}'
     assert source.asked == []  # no query was sent
+
+
+def test_a_cell_with_a_window_of_its_own_takes_as_long_as_that(plan: Plan) -> None:
+    first, *others = plan.cells
+    shorter = replace(plan, cells=(replace(first, duration=timedelta(seconds=10)), *others))
+    full, short = (dry_run(one, FakeSource(), SHOP, clock=FakeClock()).duration for one in (plan, shorter))
+    assert full - short == timedelta(seconds=10)
 
 
 def test_a_dry_run_refuses_a_target_that_is_not_measured(plan: Plan) -> None:
