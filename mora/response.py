@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mora.coverage import keeps
 from mora.domain import Load, Reason, Slo, Target
 from mora.errors import BadInput, NotEnoughData
 from mora.extras import require
@@ -334,7 +335,7 @@ class LoadResponse:
         cells = _cells(self.runs_of(load.scenario))
         if any(cell.users >= load.users and cell.replicas <= replicas and cell.keeps(slo) for cell in cells):
             return None
-        failed = [c for c in cells if c.users <= load.users and c.replicas >= replicas and c.breaks(slo)]
+        failed = [c for c in cells if c.users <= load.users and c.replicas >= replicas and not c.keeps(slo)]
         if not failed:
             return None
         worst = max(failed, key=lambda cell: cell.replicas)
@@ -532,10 +533,7 @@ class _Cell:
     error_ratio: float
 
     def keeps(self, slo: Slo) -> bool:
-        return self.latency_p95_seconds <= slo.p95_seconds and self.error_ratio <= slo.error_ratio
-
-    def breaks(self, slo: Slo) -> bool:
-        return not self.keeps(slo)
+        return keeps(self.latency_p95_seconds, self.error_ratio, slo)
 
 
 def _cells(runs: Sequence[Run]) -> list[_Cell]:

@@ -30,9 +30,9 @@ from scipy.optimize import minimize
 from mora.backtest.policy import Decisions, Floats, Indices, Resource, Series, decide, load_policy
 from mora.backtest.scoring import score, score_series, scored_samples
 from mora.backtest.traces import read_trace_file
-from mora.bounds.confidence import CPU_OVER_SHARE, MEMORY_OVER_SHARE
 from mora.bounds.cpu import cpu_bounds, cpu_bounds_many
 from mora.bounds.memory import Figures, Margin, memory_bounds, memory_bounds_many, past_figures
+from mora.coverage import CPU_OVER_SHARE, MEMORY_OVER_SHARE
 
 DAY, HOUR = 86_400, 3_600
 PLANETLAB = "planetlab.parquet"

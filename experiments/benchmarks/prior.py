@@ -26,7 +26,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mora.backtest import needed_cpu_cores, needed_memory_bytes
+from mora.coverage import needed_cpu_cores, needed_memory_bytes
 from mora.domain import Target
 from mora.fusion import conformal_multiplier
 from mora.model.calibration import request

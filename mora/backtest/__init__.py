@@ -6,22 +6,14 @@ series and many holds: `mora backtest`.
 """
 
 from mora.backtest.replay import (
-    CPU_OVER_RATIO,
     HoldScore,
-    has_slo_kept,
-    needed_cpu_cores,
-    needed_memory_bytes,
     origins,
     replay,
     score_hold,
 )
 
 __all__ = [
-    "CPU_OVER_RATIO",
     "HoldScore",
-    "has_slo_kept",
-    "needed_cpu_cores",
-    "needed_memory_bytes",
     "origins",
     "replay",
     "score_hold",

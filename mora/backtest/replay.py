@@ -13,32 +13,14 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mora.domain import Allocation, Slo
+from mora.coverage import CPU_OVER_SHARE
+from mora.domain import Allocation
 from mora.features import Floats, epoch_seconds
 
 if TYPE_CHECKING:
     import pandas as pd
 
     Policy = Callable[[pd.DataFrame], Allocation]
-
-# What a recommendation promises: at most this share of a hold's CPU samples above the request. Memory: none.
-CPU_OVER_RATIO = 0.10
-
-
-def needed_cpu_cores(samples: Floats) -> float:
-    """The smallest request that keeps the CPU promise over these samples, in cores.
-
-    >>> needed_cpu_cores(np.array([1.0] * 9 + [5.0])), needed_cpu_cores(np.array([1.0] * 8 + [5.0] * 2))
-    (1.0, 5.0)
-    """
-    known = np.sort(samples[~np.isnan(samples)])
-    # The epsilon cuts float noise: a tenth of ten samples is one sample.
-    return float(known[len(known) - 1 - int(CPU_OVER_RATIO * len(known) + 1e-9)])
-
-
-def needed_memory_bytes(samples: Floats) -> float:
-    """The smallest request that keeps the memory promise: the peak."""
-    return float(np.nanmax(samples))
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +42,7 @@ class HoldScore:
     @property
     def has_cpu_kept(self) -> bool | None:
         """At most 10 % of the samples above the request; None without one."""
-        return None if self.cpu_over is None else self.cpu_over <= CPU_OVER_RATIO + 1e-9
+        return None if self.cpu_over is None else self.cpu_over <= CPU_OVER_SHARE + 1e-9
 
     @property
     def has_memory_kept(self) -> bool | None:
@@ -87,11 +69,6 @@ def score_hold(
         cpu_reserved_cores=cpu_request_cores,
         memory_reserved_bytes=memory_request_bytes,
     )
-
-
-def has_slo_kept(latency_p95_seconds: float, error_ratio: float, slo: Slo) -> bool:
-    """The replicas' promise."""
-    return latency_p95_seconds <= slo.p95_seconds and error_ratio <= slo.error_ratio
 
 
 def origins(

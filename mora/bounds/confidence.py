@@ -22,7 +22,6 @@ PRIOR_WINDOWS = 64.0
 _HALF_LIFE_HOURS = 336.0
 # A series younger than this is still being learnt, and breaks its promises more often.
 _YOUNG_HOURS = 192.0
-CPU_OVER_SHARE, MEMORY_OVER_SHARE = 0.10, 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
-from mora.bounds.confidence import CPU_OVER_SHARE, chances, covered_windows, cpu_prior
+from mora.bounds.confidence import chances, covered_windows, cpu_prior
 from mora.bounds.learning import Mix, calibrated, costs, faded_losses, loss_units, mixed
 from mora.bounds.levels import Past, count
 from mora.bounds.rules import WEEK_HOURS, anchor, cpu_rules, idle_level
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
+from mora.coverage import CPU_OVER_SHARE
 
 # Slow, bold and quick to forget: no single pace is best on every series, so the three are mixed once more, with the
 # calibrated anchor among them for series on which choosing does not pay.

@@ -24,9 +24,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mora.bounds.confidence import MEMORY_OVER_SHARE, chances, covered_windows, memory_prior
+from mora.bounds.confidence import chances, covered_windows, memory_prior
 from mora.bounds.levels import forward_filled, sliding_max
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, Ticks, cut
+from mora.coverage import MEMORY_OVER_SHARE
 
 WEEK_SECONDS = 7 * 86_400.0
 _LEVEL = 0.95

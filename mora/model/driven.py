@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mora.backtest import needed_cpu_cores, needed_memory_bytes
-from mora.domain import Load, Reason, Slo, Target
+from mora.coverage import keeps, needed_cpu_cores, needed_memory_bytes
+from mora.domain import Load, Reason, Target
 from mora.errors import NotEnoughData
 from mora.features import (
     HIGH_QUANTILE,
@@ -405,20 +405,11 @@ def _calibrate_replicas(lesson: _Lesson, parts_without: Mapping[str, Parts]) -> 
         chosen = response.choose_replicas(Load(run.scenario, run.users), lesson.settings.slo).replicas
         if chosen is None:
             continue
-        is_met = meets(run, lesson.settings.slo)
+        is_met = keeps(run.latency_p95_seconds, run.error_ratio, lesson.settings.slo)
         if run.replicas == chosen or (run.replicas < chosen and is_met) or (run.replicas > chosen and not is_met):
             kept += is_met
             windows += 1
     return Calibration(Target.REPLICAS, {}, 1.0, 0, False, kept, windows, PRIOR_RATE[Target.REPLICAS])
-
-
-def meets(run: Run, slo: Slo) -> bool:
-    return (
-        run.latency_p95_seconds is not None
-        and run.error_ratio is not None
-        and run.latency_p95_seconds <= slo.p95_seconds
-        and run.error_ratio <= slo.error_ratio
-    )
 
 
 # --- too few cells: the end of every run is left out -----------------------------------------------------------------

@@ -18,11 +18,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mora.backtest import needed_cpu_cores, needed_memory_bytes
 from mora.backtest.policy import Series
 from mora.backtest.traces import read_service
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.learning import UNMET_PRICE
+from mora.coverage import needed_cpu_cores, needed_memory_bytes
 from mora.domain import Reason, Target
 from mora.errors import NotEnoughData
 from mora.features import TARGET_COLUMNS, Floats, epoch_seconds

@@ -6,23 +6,16 @@ from datetime import timedelta
 
 import numpy as np
 import pandas as pd
-import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mora.backtest import (
-    has_slo_kept,
-    needed_cpu_cores,
-    needed_memory_bytes,
     origins,
     replay,
     score_hold,
 )
-from mora.domain import Allocation, Container, Resources, Slo
+from mora.domain import Allocation, Container, Resources
 from tests import fakes_learning as fakes
 
 DAY = timedelta(days=1)
-samples = st.lists(st.floats(0, 100), min_size=1, max_size=80).map(np.array)
 
 
 def peak_of_history(history: pd.DataFrame) -> Allocation:
@@ -32,24 +25,6 @@ def peak_of_history(history: pd.DataFrame) -> Allocation:
         memory_request_bytes=int(history["mem_bytes_value"].max()),
     )
     return Allocation(containers=(Container("server", resources, is_main=True),))
-
-
-@given(samples)
-def test_the_needed_cpu_keeps_the_promise_and_the_next_lower_sample_breaks_it(cpu: np.ndarray) -> None:
-    need = needed_cpu_cores(cpu)
-    assert score_hold(cpu, cpu, cpu_request_cores=need, memory_request_bytes=None).has_cpu_kept
-    lower = cpu[cpu < need]
-    if len(lower):
-        less = score_hold(cpu, cpu, cpu_request_cores=float(lower.max()), memory_request_bytes=None)
-        assert less.has_cpu_kept is False
-
-
-@given(samples)
-def test_the_needed_memory_is_the_peak(memory: np.ndarray) -> None:
-    need = needed_memory_bytes(memory)
-    assert score_hold(memory, memory, cpu_request_cores=None, memory_request_bytes=need).has_memory_kept
-    below = score_hold(memory, memory, cpu_request_cores=None, memory_request_bytes=need - 1e-6)
-    assert below.has_memory_kept is False
 
 
 def test_gaps_are_not_scored() -> None:
@@ -97,8 +72,3 @@ def test_every_origin_leaves_a_whole_hold() -> None:
         origins(seconds, horizon=timedelta(seconds=30), warm_up=timedelta(seconds=30), stride=timedelta(seconds=10))
     )
     assert strided == [30, 40, 50, 60, 70]
-
-
-@pytest.mark.parametrize(("p95", "errors", "kept"), [(0.3, 0.01, True), (0.31, 0.0, False), (0.1, 0.02, False)])
-def test_replicas_promise_the_slo(p95: float, errors: float, kept: bool) -> None:
-    assert has_slo_kept(p95, errors, Slo()) is kept
