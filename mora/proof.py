@@ -133,12 +133,11 @@ def describe_proof(proof: Proof) -> str:
 def describe_verdict(proof: Proof) -> list[str]:
     """What the figures prove, in a few lines; and what to do where they prove nothing."""
     slo, after = proof.slo, proof.after
-    busy = f"other programs left this machine at most {min(proof.busy):.0%} idle CPU" if proof.busy else ""
-    where = f"in {len(proof.busy)} of {len(proof.idle_cpu)} runs" if proof.busy else ""
+    busy = _busy(proof)
     if after is None:
         return [
             f"No verdict: the recommendations were not applied. {_sentence(proof.not_applied or '')}",
-            f"The likely cause: {busy} {where}. Stop them and run `mora demo` again."
+            f"The likely cause: {busy}. Stop them and run `mora demo` again."
             if busy
             else f"This machine had idle CPU, but the shop is too slow on it for {proof.load.users} users.",
         ]
@@ -148,14 +147,23 @@ def describe_verdict(proof: Proof) -> list[str]:
             f"{_milliseconds(slo.p95_seconds)}), {after.error_ratio:.2%} errors (at most {slo.error_ratio:.2%}), "
             "no OOM kill."
         )
-        return [kept, f"They did so although {busy} {where}."] if busy else [kept]
+        return [kept, _sentence(f"{busy}, so these figures are worse than on a quiet machine")] if busy else [kept]
     failures = "; ".join(proof.failures)
     if proof.verdict is Verdict.NONE:
         return [
-            f"No verdict: {busy} {where}, and that may be why {failures}.",
+            f"No verdict: {busy}, and that may be why {failures}.",
             "Stop the other programs and run `mora demo` again.",
         ]
-    return [f"The recommendations did not keep what they promised: {failures}."]
+    return [f"The recommendations fell short: {failures}."]
+
+
+def _busy(proof: Proof) -> str:
+    """How busy other programs kept this machine; empty where they did not."""
+    if not proof.busy:
+        return ""
+    most = f"{max(proof.busy):.0%}"
+    idle = "no idle CPU" if most == "0%" else f"at most {most} idle CPU"
+    return f"other programs left this machine {idle} in {len(proof.busy)} of {len(proof.idle_cpu)} runs"
 
 
 def _sentence(text: str) -> str:

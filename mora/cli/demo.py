@@ -31,6 +31,6 @@ def demo(
         proof = run_demo(folder, say=say, show=print, reporter=reporter)
     if proof.verdict is Verdict.MISSED:
         raise MoraError(
-            f"The recommendations did not keep what they promised: {'; '.join(proof.failures)}.",
+            f"The recommendations fell short: {'; '.join(proof.failures)}.",
             hint=f"Run `mora demo` again. If it happens twice, report it and attach the folder {folder}.",
         )

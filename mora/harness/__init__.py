@@ -1,1 +1,1 @@
-"""Load experiments: a plan of cells, the load, what one experiment does, and what a run remembers."""
+"""Load experiments: the plan, the load, the run of each experiment, and the files that let a run be resumed."""

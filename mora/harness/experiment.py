@@ -30,11 +30,11 @@ from mora.harness.preview import experiment_duration, target_workloads, whole_se
 from mora.harness.restore import (
     Place,
     RestorePoint,
-    look,
     mark_restored,
-    put_back,
+    read_originals,
+    record_restore_point,
     refuse_unrestored,
-    remember,
+    restore_replicas,
 )
 from mora.quantities import format_duration, format_moment
 from mora.seams import Cluster, MetricSource, Reporter, Silent
@@ -243,12 +243,12 @@ class _Runner:
         if self.place is None:
             return {workload: originals[workload.name] for workload in self.targets}
         run_id, written = self.ledger.run.run_id, format_moment(self.clock.now(), "seconds")
-        now = RestorePoint(run_id, written, self.place, look(self.cluster, self.targets))
-        point = remember(self.data_dir, now)
+        now = RestorePoint(run_id, written, self.place, read_originals(self.cluster, self.targets))
+        point = record_restore_point(self.data_dir, now)
         return {original.workload: original.replicas for original in point.targets}
 
     def _restore(self, originals: Mapping[Workload, int]) -> None:
-        put_back(self.cluster, originals)
+        restore_replicas(self.cluster, originals)
         if self.place is not None:
             mark_restored(self.data_dir, self.ledger.run.run_id, now=self.clock.now())
 

@@ -1,4 +1,4 @@
-"""History: what a Prometheus already holds, into the same unified CSV, with the scenario `observed`."""
+"""Collects history that a Prometheus already has into the unified CSV, with the scenario `observed`."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import format_duration, format_moment
 from mora.seams import MetricSource, Reporter, Silent
 
-# Whether a workload was there at all; restarts, for one, are answered with 0 where nothing ran.
+# These show whether a workload existed at all; restarts, for example, are 0 where nothing ran.
 _PRESENCE = ["cpu_cores_value", "mem_bytes_value", "replica_count_value"]
 _READERS = 4
 
@@ -33,17 +33,16 @@ def collect_history(
     reporter: Reporter | None = None,
     say: Callable[[str], None] = lambda words: None,
 ) -> list[Path]:
-    """Write one observed experiment a workload and return the CSVs; a workload without any history is an error.
+    """Write one observed experiment for each workload; the paths of the CSVs.
 
-    A workload that was collected before goes on where its last file ends, in a file of its own: run every night, the
-    files together are one history, on one grid. What is not read (nothing new, a gap that is longer than the window,
-    time before the first file) is told by `say`.
+    A workload that was collected before continues after its last sample, in a new file: collected every night, the
+    files are one history with one step. `say` gets a line about everything that is not read: no new samples, a gap
+    longer than the window, time before the first file.
 
-    Time before the first and after the last sample is left off, and said in the JSON: a service that was deployed an
-    hour ago has one hour of history, not a window of gaps. Nothing is written unless every workload that was never
-    collected has some.
-    Raises NotEnoughData naming the workloads without history, and those that the source knows; BadDataset where the
-    window has another step than what was collected before.
+    A file starts with the first sample and ends with the last, and its JSON says so: a service deployed an hour ago
+    has one hour of history, not a window of gaps.
+    Raises NotEnoughData where a workload has no history, with the services that the source has metrics of; nothing is
+    written then. Raises BadDataset where the step differs from that of the files collected before.
     """
     reporter = reporter or Silent()
     folder = Path(data_dir)
@@ -61,7 +60,7 @@ def collect_history(
             if known is not None:
                 found[workload] = observation, known
             elif before is not None:
-                say(f"{workload.name}: nothing is known of it since {format_moment(before.end)}.")
+                say(f"{workload.name}: no data since {format_moment(before.end)}.")
             else:
                 empty.append(workload)
         if empty:
@@ -70,17 +69,17 @@ def collect_history(
 
 
 def _read_all(source: MetricSource, asked: Sequence[tuple[Workload, Window]]) -> Iterator[Observation]:
-    """What the source saw of each, in their order, a few read at a time."""
+    """The observation of each workload, in order; a few are read at the same time."""
     readers = ThreadPoolExecutor(_READERS)
     try:
         yield from readers.map(lambda pair: source.observe(*pair), asked)
     finally:
-        # After an interrupt nobody waits for a source that does not answer; nothing is written by then.
+        # After an interrupt, do not wait for a source that does not answer; nothing has been written yet.
         readers.shutdown(wait=False, cancel_futures=True)
 
 
 def _collected(workload: Workload, data_dir: Path) -> Window | None:
-    """From the first to the last sample that was collected of a workload before, with the last file's step."""
+    """The time range of the files that a workload already has, with the step of the last one."""
     if workload.name not in list_services(data_dir, namespace=workload.namespace):
         return None
     cards = read_cards(workload.name, data_dir, namespace=workload.namespace).values()
@@ -94,39 +93,39 @@ def _collected(workload: Workload, data_dir: Path) -> Window | None:
 def _window_after(
     workload: Workload, before: Window | None, window: Window, say: Callable[[str], None]
 ) -> Window | None:
-    """The part of a window that lies behind what was collected before; None where there is nothing new."""
+    """The part of a window after the samples collected before; None where nothing is new."""
     if before is None:
         return window
     name = workload.name
     if before.step != window.step:
         raise BadDataset(
-            f"{name} was collected every {format_duration(before.step)} before, and would be "
-            f"every {format_duration(window.step)} now.",
-            hint=f"Go on with --step {format_duration(before.step)}, or collect into another folder with --data.",
+            f"{name} has files with a step of {format_duration(before.step)}, and this window has one of "
+            f"{format_duration(window.step)}.",
+            hint=f"Use --step {format_duration(before.step)}, or collect into another folder with --data.",
         )
     if window.start < before.start:
         say(
-            f"{name}: what lies before {format_moment(before.start)} is not read; "
-            "collect it into another folder with --data."
+            f"{name}: samples before {format_moment(before.start)} are not read, because the files start there. "
+            "Collect them into another folder with --data."
         )
     if window.start > before.end + window.step:
         say(
-            f"{name}: the time from {format_moment(before.end)} to {format_moment(window.start)} was never collected "
-            "and stays a gap; a longer --history reads what Prometheus still holds of it."
+            f"{name}: {format_moment(before.end)} to {format_moment(window.start)} remains a gap. "
+            "A longer --history reads what Prometheus still has of it."
         )
         return window
-    # The files share one grid, whatever the seconds at which they were asked for.
+    # All files share one grid, at whatever second their queries were sent.
     done = (before.end - window.start) // window.step
     start = window.start + (done + 1) * window.step
     if start > window.end:
-        say(f"{name}: nothing is new since {format_moment(before.end)}.")
+        say(f"{name}: no new samples since {format_moment(before.end)}.")
         return None
-    say(f"{name}: goes on after {format_moment(before.end)}.")
+    say(f"{name}: continues after {format_moment(before.end)}.")
     return Window(start, window.end, window.step)
 
 
 def _known_window(metrics: pd.DataFrame, window: Window) -> Window | None:
-    """From the first to the last sample that says anything; None where none does."""
+    """From the first to the last known sample; None without any."""
     times = metrics.index[metrics.reindex(columns=_PRESENCE).notna().any(axis=1)]
     if not len(times):
         return None
@@ -138,11 +137,11 @@ def _no_history(source: MetricSource, empty: Sequence[Workload], window: Window)
     try:
         known = ", ".join(source.services(namespace)) or "none"
     except SourceUnavailable:
-        known = "it does not say"
+        known = "not known, because the source did not answer"
     return NotEnoughData(
-        f"Nothing is known of {', '.join(workload.name for workload in empty)} in namespace {namespace!r} between "
+        f"There are no metrics of {', '.join(workload.name for workload in empty)} in namespace {namespace!r} between "
         f"{format_moment(window.start)} and {format_moment(window.end)}.",
-        hint=f"Services with metrics there: {known}.",
+        hint=f"Check the names. Services with metrics in that namespace: {known}.",
     )
 
 
@@ -160,8 +159,8 @@ def _write(observation: Observation, window: Window, data_dir: Path) -> Path:
     asked = observation.window
     if (window.start, window.end) != (asked.start, asked.end):
         card["warnings"].append(
-            f"Asked for {format_moment(asked.start)} to {format_moment(asked.end)}; "
-            f"known from {format_moment(window.start)} to {format_moment(window.end)}."
+            f"Requested: {format_moment(asked.start)} to {format_moment(asked.end)}; "
+            f"samples: {format_moment(window.start)} to {format_moment(window.end)}."
         )
     containers = observation.containers
     if len(containers):

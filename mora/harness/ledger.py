@@ -1,8 +1,8 @@
-"""What a run remembers on disk, so that a killed one goes on where it stopped, and two never mix.
+"""The ledger of a run on disk: a killed run can be resumed, and two runs never mix.
 
-`data/.runs/<run_id>.json` says what a run is made of (a hash of plan, services and seed) and how things stood before it
-began; `data/.runs/lock` is held, by the kernel, as long as a run lives. What is finished is not written down a second
-time: an experiment is finished when the files of all its services are there.
+`data/.runs/<run_id>.json` identifies a run (a hash of plan, services and seed) and records the replicas before it.
+`data/.runs/lock` is a file lock for as long as a run's process lives. Finished experiments are not recorded a second
+time: an experiment is finished when the files of all its services exist.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ _RUNS = ".runs"
 
 @contextmanager
 def locked(data_dir: Path) -> Iterator[None]:
-    """Hold a data folder for one run; MoraError naming the other's process where it is held already.
+    """Lock a data folder for one run; MoraError with the other process where it is locked already.
 
-    The kernel lets go of the lock when its process ends, however it ends.
+    The kernel releases the lock when the process ends, however it ends.
     """
     path = data_dir / _RUNS / "lock"
     try:
@@ -41,7 +41,7 @@ def locked(data_dir: Path) -> Iterator[None]:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
     except OSError as error:
         raise MoraError(
-            f"Cannot write {path}: {error.strerror}.", hint="Name a folder that you may write to."
+            f"Cannot write {path}: {error.strerror}.", hint="Use a folder that you may write to."
         ) from error
     try:
         try:
@@ -53,7 +53,9 @@ def locked(data_dir: Path) -> Iterator[None]:
                 hint="Wait for it, stop it, or collect into another folder with --data.",
             ) from error
         os.ftruncate(descriptor, 0)
-        with contextlib.suppress(OSError):  # the lock holds on a full disk as well; only its owner's name is missing
+        with contextlib.suppress(
+            OSError
+        ):  # on a full disk the folder is locked as well; only the process id is missing
             os.pwrite(descriptor, f"{os.getpid()}\n".encode(), 0)
         yield
     finally:
@@ -62,18 +64,18 @@ def locked(data_dir: Path) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """A run's identity, and what has to be put back when it ends."""
+    """Identifies a run, and records the replicas to restore when it ends."""
 
     run_id: str
     plan: str
     digest: str
     started: str
     original_replicas: Mapping[str, int]
-    """Target -> replicas before the first experiment; a killed run could not put them back itself."""
+    """Target -> replicas before the first experiment; a killed run could not restore them."""
 
 
 class Ledger:
-    """The state of one run in a data folder; made while its lock is held."""
+    """The state of one run in a data folder; opened while the folder is locked."""
 
     def __init__(self, data_dir: Path, run: Run, workloads: Sequence[Workload]) -> None:
         self._data_dir = data_dir
@@ -92,18 +94,18 @@ class Ledger:
         now: datetime,
         resume: bool,
     ) -> Ledger:
-        """Begin a run, or go on with the one in the folder where `resume`.
+        """Start a run, or continue the latest one of the plan where `resume`; without one, start.
 
-        With `resume` and nothing to go on with, it begins. BadInput where the folder holds another run's experiments,
-        or the plan, its scenarios or the services are not those of the run to go on with.
+        BadInput where the folder has experiments of another run, or where plan, scenarios or services differ from those
+        of the run to continue.
         """
         digest = run_digest(plan, workloads, entry_service=entry_service)
         previous = _latest(data_dir, plan.name) if resume else None
         if previous is not None:
             if previous.digest != digest:
                 raise BadInput(
-                    f"Run {previous.run_id} in {data_dir} was begun with another plan, other scenarios, targets or "
-                    "services, so its experiments cannot be continued with these.",
+                    f"Run {previous.run_id} in {data_dir} cannot be continued: it has another plan, other scenarios, "
+                    "targets or services.",
                     hint="Undo the change, or collect into another folder with --data.",
                 )
             ledger = cls(data_dir, previous, workloads)
@@ -121,14 +123,14 @@ class Ledger:
         return ledger
 
     def is_done(self, cell: Cell) -> bool:
-        """Whether every service's files of an experiment are there."""
+        """Whether the files of every service exist for an experiment."""
         return all(
             is_finished(self._data_dir, w.name, cell.experiment(w.name).id, namespace=w.namespace)
             for w in self._workloads
         )
 
     def discard(self, cell: Cell) -> None:
-        """Take away what a killed run left of an experiment, so that its services' files are all of one run."""
+        """Delete what a killed run left of an experiment, so that the files of its services are all of one run."""
         for w in self._workloads:
             discard_experiment(self._data_dir, w.name, cell.experiment(w.name).id, namespace=w.namespace)
 
@@ -137,11 +139,11 @@ class Ledger:
         if there:
             first = there[0].experiment(self._workloads[0].name).id
             raise BadInput(
-                f"{self._data_dir} already holds {len(there)} of this plan's {len(cells)} experiments ({first}, ...)"
-                + (", but no run of this plan to go on with." if resume else "."),
+                f"{self._data_dir} already has {len(there)} of this plan's {len(cells)} experiments ({first}, ...)"
+                + (", but no run of this plan to continue." if resume else "."),
                 hint="Collect into another folder with --data, or delete those experiments."
                 if resume
-                else "Go on with the run that made them with --resume, or collect into another folder with --data.",
+                else "Continue the run that wrote them with --resume, or collect into another folder with --data.",
             )
 
     def _exists(self, cell: Cell) -> bool:
@@ -156,20 +158,20 @@ class Ledger:
 
 
 def run_digest(plan: Plan, workloads: Sequence[Workload], *, entry_service: str) -> str:
-    """A hash of everything that has to stay the same for experiments to belong to one run."""
+    """A hash of everything that must not change within a run."""
     names = sorted(f"{w.namespace}/{w.kind}/{w.name}" for w in workloads)
     text = json.dumps([plan.digest(), names, entry_service])
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 def latest_run_id(data_dir: Path, plan: Plan) -> str | None:
-    """The run that `resume` would go on with; None where there is none."""
+    """The run that `resume` would continue; None where there is none."""
     previous = _latest(data_dir, plan.name)
     return None if previous is None else previous.run_id
 
 
 def _latest(data_dir: Path, plan_name: str) -> Run | None:
-    """The run of a plan that began last."""
+    """The run of a plan that started last."""
     runs = [_read(path) for path in (data_dir / _RUNS).glob("*.json")]
     return max((run for run in runs if run.plan == plan_name), key=lambda run: run.started, default=None)
 
@@ -182,6 +184,6 @@ def _read(path: Path) -> Run:
         return Run(**content)
     except (OSError, ValueError, TypeError, KeyError) as error:
         raise MoraError(
-            f"{path} is not a run's ledger ({error}).",
-            hint="Delete it and collect into another folder; the experiments beside it can still be trained from.",
+            f"{path} is not the ledger of a run ({error}).",
+            hint="Delete it and collect into another folder. Training can still use the experiments beside it.",
         ) from error

@@ -1,9 +1,9 @@
-"""The load: Locust, headless, as a process of its own.
+"""The load: Locust, headless, in a separate process.
 
 Importing locust patches sockets and sleep of the whole process, so MOrA starts it and never imports it. Locust runs in
-its own process group and dies with MOrA, whatever kills MOrA. A second locustfile, experiments/scenarios/_recorder.py,
-writes down each second's requests, so that every figure is of exactly the seconds that were measured; Locust's own CSVs
-round response times to two digits and count percentiles from the start of the ramp.
+its own process group and ends with MOrA, however MOrA ends. A second locustfile, experiments/scenarios/_recorder.py,
+records the requests of each second, so that every figure covers exactly the measured seconds; Locust's own CSVs round
+response times to two digits and count percentiles from the start of the ramp.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from mora.errors import BadInput, MoraError
 from mora.extras import require
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
 
-# Below the exporter and Prometheus, so that measuring goes on when the load takes all there is.
+# A lower priority than the exporter and Prometheus, so that they measure even when the load takes all the CPU.
 _NICENESS = 5
 _STOP_SECONDS = 5.0
-# The recorder writes at whole seconds, a few milliseconds late; a record belongs to the second it is nearest to.
+# The recorder writes at whole seconds, a few milliseconds late; a line belongs to the nearest second.
 _LATENESS_SECONDS = 0.5
 _PUNCTUAL_SECONDS = 0.1
 _ABORT_SPAN = timedelta(seconds=10)
@@ -67,14 +67,14 @@ def is_loopback(url: str) -> bool:
 
 
 def check_url(url: str, *, allow_remote: bool = False) -> None:
-    """BadInput where a URL cannot be driven, or is not on loopback and nobody said yes."""
+    """Raise BadInput where a URL is not http(s), or not on loopback without `allow_remote`."""
     parts = urlsplit(url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is not an address to drive load at.", hint="Write it like http://127.0.0.1:8080")
+        raise BadInput(f"{url!r} is not an http or https URL.", hint="Write it like http://127.0.0.1:8080")
     if not allow_remote and not is_loopback(url):
         raise BadInput(
-            f"{parts.hostname} is not this machine, and load experiments overload what they are pointed at.",
-            hint="Where that is meant, say --yes; the plan's [remote] table says when the run stops by itself.",
+            f"{parts.hostname} is not this machine, and load experiments overload their target.",
+            hint="To drive it anyway, add --yes. The plan's [remote] table limits the run.",
         )
 
 
@@ -83,7 +83,7 @@ def check_url(url: str, *, allow_remote: bool = False) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Second:
-    """One line of the recorder: totals since the start, and this second's response times."""
+    """One line of the recorder: totals since the start, and the response times of this second (value -> count)."""
 
     time: float
     users: int
@@ -94,7 +94,7 @@ class Second:
 
 @dataclass(frozen=True, slots=True)
 class LoadFigures:
-    """What the load did over a span; latencies and error ratio None where nothing was requested."""
+    """Requests, latencies and errors in a time range; latencies and error ratio are None without a request."""
 
     requests: int
     failures: int
@@ -106,7 +106,7 @@ class LoadFigures:
 
 
 class LoadRecord:
-    """The recorded seconds of one load, and figures over any span of them."""
+    """The recorded seconds of one load, and figures over any time range of them."""
 
     def __init__(self, seconds: Sequence[Second]) -> None:
         self.seconds = list(seconds)
@@ -114,13 +114,13 @@ class LoadRecord:
 
     @classmethod
     def read(cls, path: Path) -> LoadRecord:
-        """What is recorded so far; a last line that is still being written is left for the next time."""
+        """What is recorded so far, without a last line that is still being written."""
         text = path.read_text(encoding="utf-8") if path.exists() else ""
         lines = text.split("\n")[:-1]
         return cls([_parse_second(json.loads(line)) for line in lines])
 
     def figures(self, start: datetime, end: datetime) -> LoadFigures | None:
-        """The figures of a span; None where the record does not reach back to its start."""
+        """The figures of a time range; None where the record starts after it does."""
         first, last = (bisect_right(self._times, moment.timestamp()) - 1 for moment in (start, end))
         if first < 0 or last <= first:
             return None
@@ -150,11 +150,11 @@ class LoadRecord:
         return None if first is None else datetime.fromtimestamp(math.ceil(first - _PUNCTUAL_SECONDS), UTC)
 
     def lag_seconds(self, end: datetime) -> float:
-        """How long before `end` the record ends; infinite where there is none."""
+        """Seconds from the end of the record to `end`; infinite without a record."""
         return max(0.0, end.timestamp() - self.seconds[-1].time) if self.seconds else math.inf
 
     def columns(self, times: Sequence[datetime], span: timedelta) -> pd.DataFrame:
-        """LOAD_COLUMNS at each time, over the `span` before it: the same that the CPU rate of that sample is over."""
+        """LOAD_COLUMNS at each time, over the `span` before it: the rate window of the CPU sample at that time."""
         rows = [self.figures(moment - span, moment) for moment in times]
         values = {
             name: [math.nan if row is None or getattr(row, name) is None else getattr(row, name) for row in rows]
@@ -164,7 +164,7 @@ class LoadRecord:
 
 
 def percentile_seconds(milliseconds: Counter[float], level: float) -> float | None:
-    """The nearest-rank percentile of counted response times; None of none.
+    """The nearest-rank percentile of counted response times; None without any.
 
     >>> percentile_seconds(Counter({10.0: 94, 200.0: 6}), 0.95), percentile_seconds(Counter({10.0: 95, 200.0: 5}), 0.95)
     (0.2, 0.01)
@@ -193,7 +193,7 @@ def _parse_second(line: dict[str, Any]) -> Second:
 class LocustRun:
     """A running load; a context manager that leaves no process behind.
 
-    It dies with the thread that started it, so start it from one that lives as long as the load (PR_SET_PDEATHSIG).
+    Locust ends with the thread that started it (PR_SET_PDEATHSIG), so that thread has to live as long as the load.
     """
 
     def __init__(
@@ -207,7 +207,7 @@ class LocustRun:
         options: LocustOptions = PLAIN_LOCUST,
         allow_remote: bool = False,
     ) -> None:
-        """Start `users` of a scenario against `url`, all within `ramp`; Locust ends by itself after `longest`."""
+        """Start `users` of a scenario against `url` within `ramp`; Locust ends by itself after `longest`."""
         require("collect", by="Driving load")
         check_url(url, allow_remote=allow_remote)
         self._users = users
@@ -215,8 +215,8 @@ class LocustRun:
             self._folder = Path(tempfile.mkdtemp(prefix="mora-load-"))
         except OSError as error:
             raise MoraError(
-                f"Locust needs a temporary folder, which cannot be made: {error.strerror}.",
-                hint="Free some space there, or name another with TMPDIR.",
+                f"The temporary folder of Locust cannot be created: {error.strerror}.",
+                hint="Free some space there, or set TMPDIR to another folder.",
             ) from error
         self._record = self._folder / "record.jsonl"
         self._errors = self._folder / "errors.txt"
@@ -238,7 +238,7 @@ class LocustRun:
             raise MoraError(f"Locust cannot be started: {error.strerror}.") from error
 
     def record(self) -> LoadRecord:
-        """What the load did so far."""
+        """Every second recorded so far."""
         return LoadRecord.read(self._record)
 
     def spawned_at(self) -> datetime | None:
@@ -247,24 +247,24 @@ class LocustRun:
         return self.record().reached(self._users)
 
     def check_running(self) -> None:
-        """MoraError with Locust's own words where it has ended."""
+        """Raise MoraError with the end of Locust's output where it has ended."""
         status = self._process.poll()
         if status is not None:
             words = self._errors.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-15:]
             raise MoraError(
-                f"Locust ended by itself (exit status {status}). Its last words:\n" + "\n".join(words or ["(none)"]),
+                f"Locust ended by itself (exit status {status}). Its last output:\n" + "\n".join(words or ["(none)"]),
                 hint="Try the scenario alone: locust -f LOCUSTFILE --headless -u 1 -t 10s -H URL",
             )
 
     def recent_error_ratio(self, now: datetime) -> float:
-        """Share of failures over the last ten seconds; 0 below ten requests, which say nothing."""
+        """The share of failed requests in the last ten seconds; 0 with fewer than ten requests, too few to judge."""
         figures = self.record().figures(now - _ABORT_SPAN, now)
         if figures is None or figures.requests < _ABORT_MIN_REQUESTS:
             return 0.0
         return figures.failures / figures.requests
 
     def stop(self) -> None:
-        """End Locust and whatever it forked; returns when they are gone."""
+        """End Locust and the processes that it forked; returns when they have ended."""
         self._signal(signal.SIGTERM)
         try:
             self._process.wait(_STOP_SECONDS)
@@ -279,7 +279,7 @@ class LocustRun:
         try:
             os.killpg(self._process.pid, number)
         except ProcessLookupError:
-            return  # the whole group is gone already
+            return  # the whole group has ended already
 
     def __enter__(self) -> Self:
         return self
@@ -293,7 +293,7 @@ class LocustRun:
 def locust_command(
     scenario_file: Path, url: str, *, users: int, ramp: timedelta, longest: timedelta, options: LocustOptions
 ) -> list[str]:
-    """The command line that drives a load."""
+    """The command line that starts Locust."""
     recorder = experiments_folder() / "scenarios" / "_recorder.py"
     command = [sys.executable, "-m", "locust", "-f", f"{scenario_file},{recorder}", "--headless", "-H", url]
     command += ["-u", str(users), "-r", f"{users / ramp.total_seconds():g}"]
@@ -308,15 +308,15 @@ def locust_command(
 
 
 def _dying_with_parent() -> Callable[[], None]:
-    """What the child does before it becomes Locust: take a lower priority, and be killed when its parent dies."""
+    """Runs in the child before it becomes Locust: lowers its priority, and ends it when its parent ends."""
     parent = os.getpid()
-    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # Linux; elsewhere the recorder watches its parent alone
+    prctl = getattr(ctypes.CDLL(None), "prctl", None)  # on Linux; elsewhere only the recorder watches its parent
 
     def prepare() -> None:
         os.nice(_NICENESS)
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-            if os.getppid() != parent:  # the parent died before the line above
+            if os.getppid() != parent:  # the parent ended before the line above
                 os._exit(1)
 
     return prepare

@@ -1,7 +1,7 @@
 """The plan of a collection: scenarios x replica counts x user counts, read from TOML.
 
-A plan says everything that a run depends on, so that the same file and seed give the same experiments in the same
-order. Its keys are the fields of Plan; an unknown or unusable one is a BadConfig that names file and key.
+A plan has everything that a run depends on, so that the same file and seed give the same experiments in the same
+order. Its keys are the fields of Plan; an unknown or invalid one is a BadConfig that names file and key.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from mora.errors import BadConfig, BadInput
 from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import format_duration
 
-# Fewer samples have no thirds to compare for steadiness, and nothing to learn from.
+# Steadiness compares thirds of a window; fewer samples are too few for that, and for training.
 MIN_SAMPLES = 10
-# A name that goes into experiment ids, between underscores.
+# The name is a part of experiment ids, between underscores.
 _SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
 _WHOLE_SECOND = timedelta(seconds=1)
 _count, _count_or_none = values.whole(1, is_text_read=False), values.whole(0, is_text_read=False)
@@ -57,15 +57,15 @@ class LocustOptions:
     """How Locust drives the load."""
 
     processes: int = 1
-    """Locust processes on this machine; more than one where a single core cannot drive the users."""
+    """Locust processes on this machine; more than one where one core is too little for the users."""
     workers: int = 0
-    """Locust workers on other machines that are waited for; they run `locust --worker -f SCENARIO`. 0: none."""
+    """Locust workers on other machines to wait for; they run `locust --worker -f SCENARIO`. 0: none."""
     master_bind_host: str = "127.0.0.1"
-    """Where the master listens for workers; an address that they reach, where there are any."""
+    """The address where the master listens for workers; they have to reach it."""
     master_bind_port: int = 5557
-    """The port it listens on."""
+    """The port where it listens."""
     arguments: tuple[str, ...] = ()
-    """Passed on to Locust as they are."""
+    """More arguments for Locust, unchanged."""
 
 
 PLAIN_LOCUST = LocustOptions()
@@ -73,31 +73,31 @@ PLAIN_LOCUST = LocustOptions()
 
 @dataclass(frozen=True, slots=True)
 class RemoteLimits:
-    """When a run that is not on loopback stops by itself."""
+    """The limits at which a run on another machine stops by itself."""
 
     abort_error_ratio: float
     """Share of failed requests, over the last ten seconds and at least ten requests, that ends the run."""
     max_duration: timedelta
-    """The longest that the whole run may take."""
+    """The longest duration of the whole run."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What to run, in which order, and how long."""
+    """The experiments of a run, their order and their duration."""
 
     name: str
     path: Path
     cells: tuple[Cell, ...]
-    """Scenario, replicas, users; each once, before repeats."""
+    """Scenario, replicas and users of every experiment, without repeats."""
     scenario_files: Mapping[str, Path]
     """Scenario -> its locustfile."""
     repeats: int = 1
     duration: timedelta = timedelta(seconds=62)
-    """The measured window; duration / sample_interval samples."""
+    """The measured window: duration / sample_interval samples."""
     settle: timedelta = timedelta(seconds=10)
-    """From the end of the ramp to the window: at least the rate window, so that no rate reaches back into the ramp."""
+    """From the end of the ramp to the window: at least the rate window, so that no rate includes a part of the ramp."""
     ramp: timedelta = timedelta(seconds=3)
-    """In which all users start."""
+    """The time in which all users start."""
     sample_interval: timedelta = timedelta(seconds=1)
     seed: int = 1
     targets: tuple[str, ...] = ()
@@ -108,7 +108,7 @@ class Plan:
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Plan:
-        """A plan by its name in experiments/plans or by its path; BadConfig names file and key of what is unusable."""
+        """A plan by its name in experiments/plans, or by its path; BadConfig with file and key of what is invalid."""
         path = find_plan(name_or_path)
         try:
             table = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -132,8 +132,8 @@ class Plan:
     def experiments(self) -> list[Cell]:
         """Every cell as often as the plan repeats it, in seeded random order.
 
-        Each repeat is a block of all cells, shuffled on its own: a run that is broken off has seen every cell about
-        equally often, and a drift of the machine over time falls on all cells alike.
+        Each repeat is a block of all cells, shuffled separately: an interrupted run has measured every cell about
+        equally often, and a drift of the machine over time affects all cells alike.
         """
         rng = random.Random(self.seed)  # noqa: S311  the order of a plan is no secret
         order: list[Cell] = []
@@ -144,7 +144,7 @@ class Plan:
         return order
 
     def digest(self) -> str:
-        """A hash of all that the collected numbers depend on: cells, times, seed, targets and the scenarios' text."""
+        """A hash of all that the numbers depend on: cells, times, seed, targets and the text of the scenarios."""
         content = {
             "cells": [
                 [cell.scenario, cell.replicas, cell.users, *([cell.duration.total_seconds()] if cell.duration else [])]
@@ -161,29 +161,29 @@ class Plan:
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-# --- where plans and scenarios lie -----------------------------------------------------------------------------------
+# --- files of plans and scenarios ------------------------------------------------------------------------------------
 
 
 def experiments_folder() -> Path:
-    """The folder of scenarios and plans: experiments/ of the checkout, else what the wheel carries."""
+    """The folder of scenarios and plans: experiments/ of the checkout, else that of the installed package."""
     package = Path(__file__).resolve().parent.parent
     checkout = package.parent / "experiments"
     return checkout if (package.parent / "pyproject.toml").is_file() else package / "_experiments"
 
 
 def plan_names() -> list[str]:
-    """The plans that come with MOrA, sorted."""
+    """Names of the plans that come with MOrA, sorted."""
     return sorted(path.stem for path in (experiments_folder() / "plans").glob("*.toml"))
 
 
 def scenario_names() -> list[str]:
-    """The scenarios that come with MOrA, sorted."""
+    """Names of the scenarios that come with MOrA, sorted."""
     files = (experiments_folder() / "scenarios").glob("*.py")
     return sorted(path.stem for path in files if _SCENARIO.fullmatch(path.stem))
 
 
 def find_plan(name_or_path: str | Path) -> Path:
-    """A plan's file, by its name or its path; BadConfig with the plans that exist."""
+    """The file of a plan, by name or path; BadConfig with the existing plans."""
     if str(name_or_path).endswith(".toml"):
         path = Path(name_or_path)
     else:
@@ -197,7 +197,7 @@ def find_plan(name_or_path: str | Path) -> Path:
 
 
 def find_scenario(name_or_path: str, base: Path) -> tuple[str, Path]:
-    """A scenario's name and its locustfile; a path (ending in .py) is relative to `base`, the plan's folder."""
+    """The name and the locustfile of a scenario; a path (ending in .py) is relative to `base`, the plan's folder."""
     if name_or_path.endswith(".py"):
         path = base / name_or_path
         name = path.stem
@@ -210,8 +210,8 @@ def find_scenario(name_or_path: str, base: Path) -> tuple[str, Path]:
         )
     if _SCENARIO.fullmatch(name) is None or name == OBSERVED_SCENARIO:
         raise BadInput(
-            f"{name!r} cannot name a scenario.",
-            hint=f"Rename the locustfile: a scenario's name holds a-z, 0-9, '-', '_'; not {OBSERVED_SCENARIO!r}.",
+            f"{name!r} is not a valid scenario name.",
+            hint=f"Rename the locustfile with a-z, 0-9, '-' and '_', and not {OBSERVED_SCENARIO!r}.",
         )
     return name, path.resolve()
 
@@ -220,7 +220,7 @@ def find_scenario(name_or_path: str, base: Path) -> tuple[str, Path]:
 
 
 class _Table:
-    """A TOML table that names its place in every complaint, and knows which keys were asked for."""
+    """A TOML table that names its place in every error, and records which keys were read."""
 
     def __init__(self, path: Path, table: Mapping[str, Any], place: str = "") -> None:
         self._path, self._table, self._place = path, table, place
@@ -233,7 +233,7 @@ class _Table:
         self._known.append(key)
         if key not in self._table:
             if is_required:
-                raise self.fail(key, "the plan must name it.")
+                raise self.fail(key, "is required.")
             return default
         try:
             return parse(self._table[key])
@@ -251,7 +251,7 @@ class _Table:
     def check_all_known(self) -> None:
         for key in self._table:
             if key not in self._known:
-                raise self.fail(key, "unknown key.", hint=f"Known here: {', '.join(self._known)}.")
+                raise self.fail(key, "unknown key.", hint=f"Known keys: {', '.join(self._known)}.")
 
     def __contains__(self, key: str) -> bool:
         return key in self._table
@@ -296,7 +296,7 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
     if listed:
         for key in ("scenarios", "replicas", "users"):
             if key in table:
-                raise table.fail(key, "a plan lists its cells, or names scenarios, replicas and users; not both.")
+                raise table.fail(key, "a plan has [[cells]], or scenarios, replicas and users; not both.")
         cells = [
             Cell(
                 scenario=cell.get("scenario", scenario, is_required=True),
@@ -315,7 +315,7 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
         cells = [Cell(*values) for values in product(names, replicas, users)]
     twice = sorted(cell for cell in set(cells) if cells.count(cell) > 1)
     if twice:
-        raise table.fail("cells", f"{twice[0]} stands twice.", hint="Ask for repeats with the key `repeats`.")
+        raise table.fail("cells", f"{twice[0]} is listed twice.", hint="Repeat experiments with the key `repeats`.")
     return tuple(cells), files
 
 
@@ -329,7 +329,7 @@ def _parse_locust(table: _Table) -> LocustOptions:
     )
     table.check_all_known()
     if options.processes > 1 and options.workers:
-        raise table.fail("workers", "Locust takes several processes here, or workers elsewhere; not both.")
+        raise table.fail("workers", "set processes on this machine, or workers on others; not both.")
     return options
 
 

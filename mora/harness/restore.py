@@ -1,9 +1,9 @@
-"""How things stood before a run, written down before its first change, so that a run that was killed can be undone.
+"""Restore points: the replicas before a run, written to disk before its first change, so that it can be undone.
 
-`data/.runs/<run_id>/restore.json` is written whole or not at all. A run that ends, however it ends, puts replicas back
-itself and marks the file; after a kill -9 `mora collect --restore` does. What MOrA changes of a workload is its
-replicas (and the annotation that restarts its pods, which is left: taking it away would restart them once more).
-Requests and limits are written down as well, to tell what somebody else changed since.
+`data/.runs/<run_id>/restore.json` is written whole or not at all. A run restores the replicas itself, however it ends,
+and marks the file; after a kill -9, `mora collect --restore` does it. A run changes only the replicas of a workload,
+and the annotation that restarts its pods, which stays: removing it would restart the pods again. Requests and limits
+are recorded to report what others changed since.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ RESTORE = "mora collect --restore"
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A cluster that outlives a run. server tells it from others; words tell people which one it is."""
+    """A cluster that outlives a run. server: its address, which identifies it. words: its name for messages."""
 
     server: str
     words: str
@@ -45,7 +45,7 @@ class Original:
 
 @dataclass(frozen=True, slots=True)
 class RestorePoint:
-    """What a run has to put back. restored: when that was done, None as long as it was not."""
+    """What a run has to restore. restored: when that was done; None until then."""
 
     run_id: str
     written: str
@@ -54,42 +54,42 @@ class RestorePoint:
     restored: str | None = None
 
 
-def look(cluster: Cluster, targets: Sequence[Workload]) -> tuple[Original, ...]:
-    """How the targets stand now."""
+def read_originals(cluster: Cluster, targets: Sequence[Workload]) -> tuple[Original, ...]:
+    """The current state of the targets."""
     return tuple(_original(workload, cluster.allocation(workload)) for workload in targets)
 
 
 def _original(workload: Workload, now: Allocation) -> Original:
     if now.replicas is None:
-        # Whoever wrote 0 here would scale it to nothing on the way back.
+        # Recording 0 instead would scale it to nothing when it is restored.
         raise ClusterError(
-            f"{workload.kind} {workload.name} has no number of replicas, so it cannot be put back after a run.",
-            hint="Leave it out: name the services that a run scales with -s.",
+            f"{workload.kind} {workload.name} has no number of replicas, so a run could not restore it.",
+            hint="Leave it out: name the services to scale with -s.",
         )
     return Original(workload, now.replicas, {one.name: one.resources for one in now.containers})
 
 
 def unrestored(data_dir: Path) -> list[RestorePoint]:
-    """Runs of a data folder whose changes nobody has put back, the oldest first."""
+    """The runs of a data folder whose changes are not restored, the oldest first."""
     found = [_read(path) for path in (data_dir / _RUNS).glob(f"*/{_FILE}")]
     return sorted((point for point in found if point.restored is None), key=lambda point: point.written)
 
 
 def refuse_unrestored(data_dir: Path, *, run_id: str | None) -> None:
-    """MoraError where a run left changes behind; the run `run_id` may go on with its own."""
+    """Raise MoraError where a killed run left changes; the run `run_id` may continue with its own."""
     for point in unrestored(data_dir):
         if point.run_id != run_id:
             names = ", ".join(original.workload.name for original in point.targets)
             raise MoraError(
-                f"Run {point.run_id} was killed and has not put back the replicas of {names} in {point.place.words}.",
-                hint=f"Put them back: {RESTORE} (see it first with --dry-run). Or go on with that run: --resume.",
+                f"Run {point.run_id} was killed and has not restored the replicas of {names} in {point.place.words}.",
+                hint=f"Restore them: {RESTORE} (--dry-run shows the changes). Or continue that run: --resume.",
             )
 
 
-def remember(data_dir: Path, point: RestorePoint) -> RestorePoint:
-    """Write a restore point before the first change; what is to be put back.
+def record_restore_point(data_dir: Path, point: RestorePoint) -> RestorePoint:
+    """Write a restore point before the first change; the point that is valid.
 
-    A run that goes on after it was killed keeps the point that it has: that says what stood before the run.
+    A resumed run keeps the point that it has: it records the state before the run first started.
     """
     path = _path(data_dir, point.run_id)
     if path.is_file() and (kept := _read(path)).restored is None:
@@ -99,17 +99,17 @@ def remember(data_dir: Path, point: RestorePoint) -> RestorePoint:
 
 
 def mark_restored(data_dir: Path, run_id: str, *, now: datetime) -> None:
-    """Note that everything stands as it did before the run."""
+    """Record that the state before the run is restored."""
     path = _path(data_dir, run_id)
     if path.is_file():
         _write(data_dir, replace(_read(path), restored=format_moment(now, "seconds")))
 
 
 def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dry_run: bool = False) -> Iterator[str]:
-    """Put back what killed runs left, and tell it line by line; with `dry_run` only tell it.
+    """Restore what killed runs left, with a line about each workload; with `dry_run`, the lines alone.
 
-    Doing it twice does nothing the second time. Raises ClusterError, at the end, where a workload could not be put
-    back (its run stays unrestored), and at once where a run was in another cluster.
+    A second time there is nothing to restore. Raises ClusterError at once where a run was in another cluster, and at
+    the end where a workload could not be restored; its run then remains to be restored.
     """
     failed: list[str] = []
     points = unrestored(data_dir)
@@ -117,9 +117,9 @@ def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dr
         if point.place.server != place.server:
             raise ClusterError(
                 f"Run {point.run_id} was in {point.place.words}, and this is {place.words}.",
-                hint="Choose that cluster: kubectl config use-context, or $KUBECONFIG.",
+                hint="Switch to that cluster: kubectl config use-context, or $KUBECONFIG.",
             )
-    # Where several runs were killed in a row, the oldest knows how things stood before all of them.
+    # Where several runs were killed in a row, the oldest recorded the state before all of them.
     done: set[Workload] = set()
     for point in points:
         before = len(failed)
@@ -128,19 +128,21 @@ def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dr
                 continue
             done.add(original.workload)
             try:
-                yield f"{point.run_id}: {_put_back(cluster, original, dry_run=dry_run)}"
+                yield f"{point.run_id}: {_restore_one(cluster, original, dry_run=dry_run)}"
             except MoraError as error:
                 failed.append(f"{original.workload.name}: {error.message}")
         if not dry_run and len(failed) == before:
             mark_restored(data_dir, point.run_id, now=now)
     if failed:
-        raise ClusterError(f"Not everything could be put back. {' '.join(failed)}", hint=f"Then again: {RESTORE}")
+        raise ClusterError(
+            f"Some workloads were not restored. {' '.join(failed)}", hint=f"Solve that, then run again: {RESTORE}"
+        )
 
 
-def put_back(cluster: Cluster, originals: Mapping[Workload, int]) -> None:
-    """Set every workload's replicas, each tried even where another fails; ClusterError naming those that failed.
+def restore_replicas(cluster: Cluster, originals: Mapping[Workload, int]) -> None:
+    """Set the replicas of every workload, even where one fails; ClusterError with those that failed.
 
-    One that vanished during the run has nothing to put back; what ended the run says so.
+    A workload that was deleted during the run is passed over: the error that ended the run reports it.
     """
     from mora.clusters.connection import NotFound
 
@@ -154,12 +156,12 @@ def put_back(cluster: Cluster, originals: Mapping[Workload, int]) -> None:
             failed.append(f"{workload.name}: {error.message}")
     if failed:
         raise ClusterError(
-            f"Replicas were not put back. {' '.join(failed)}", hint=f"Put them back, on a cluster: {RESTORE}"
+            f"Replicas were not restored. {' '.join(failed)}", hint=f"On a cluster, restore them: {RESTORE}"
         )
 
 
-def _put_back(cluster: Cluster, original: Original, *, dry_run: bool) -> str:
-    """Set one workload's replicas, and what to say of it."""
+def _restore_one(cluster: Cluster, original: Original, *, dry_run: bool) -> str:
+    """Set the replicas of one workload; a line about it."""
     from mora.clusters.connection import NotFound
 
     workload = original.workload
@@ -167,15 +169,17 @@ def _put_back(cluster: Cluster, original: Original, *, dry_run: bool) -> str:
     try:
         now = cluster.allocation(workload)
     except NotFound:
-        return f"{name} is no longer there; nothing to put back"
+        return f"{name} no longer exists; nothing to restore"
     state = _original(workload, now)
     changed = [one for one, was in original.resources.items() if state.resources.get(one, was) != was]
-    aside = f" (requests or limits of {', '.join(changed)} were changed since, not by MOrA: left)" if changed else ""
+    aside = (
+        f" (not changed: requests or limits of {', '.join(changed)}, which others have set since)" if changed else ""
+    )
     if state.replicas == original.replicas:
-        return f"{name} has {original.replicas} replicas, as before{aside}"
+        return f"{name} has {original.replicas} replicas, as before the run{aside}"
     if not dry_run:
         cluster.apply(workload, Allocation(original.replicas))
-    verb = "would go" if dry_run else "goes"
+    verb = "would be scaled" if dry_run else "is scaled"
     return f"{name} {verb} from {state.replicas} back to {original.replicas} replicas{aside}"
 
 
@@ -200,7 +204,7 @@ def _read(path: Path) -> RestorePoint:
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise MoraError(
             f"{path} is not a restore point ({error}).",
-            hint="Set the replicas that it names by hand (kubectl scale), then delete it.",
+            hint="Set the replicas that it names with kubectl scale, then delete it.",
         ) from error
 
 

@@ -149,7 +149,7 @@ def test_restore_puts_back_what_a_killed_run_left(
     path.write_text(json.dumps(point), encoding="utf-8")
     refused = collect("--url", "http://shop.example/", "--yes")
     assert refused.returncode == 1
-    assert "Run standard-1 was killed and has not put back the replicas of frontend" in refused.stderr
+    assert "Run standard-1 was killed and has not restored the replicas of frontend" in refused.stderr
     assert "mora collect --restore" in refused.stderr
     preview = collect("--restore", "--dry-run")
     assert preview.stdout == "standard-1: deployment/frontend in shop would go from 2 back to 7 replicas\n"

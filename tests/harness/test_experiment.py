@@ -47,7 +47,7 @@ def make_plan(folder: Path, text: str) -> Plan:
 
 
 class Notes:
-    """A reporter that keeps what it was told."""
+    """A reporter that keeps every line."""
 
     def __init__(self) -> None:
         self.lines: list[tuple[float, float, str]] = []
@@ -73,7 +73,7 @@ def run(plan: Plan, data_dir: Path, **changes: Any) -> RunReport:
 
 
 class BrokenSource(FakeSource):
-    """Breaks off at its `at`-th question, as Ctrl-C or a lost connection does."""
+    """Fails at its `at`-th query, like Ctrl-C or a lost connection."""
 
     def __init__(self, at: int, error: BaseException) -> None:
         super().__init__()
@@ -99,7 +99,7 @@ def test_every_service_gets_every_experiment_with_every_metric(plan: Plan, tmp_p
         assert set(frame["load_users"]) == {5}
 
 
-def test_load_columns_stand_in_the_entry_services_file_only(plan: Plan, tmp_path: Path) -> None:
+def test_only_the_file_of_the_entry_service_has_load_columns(plan: Plan, tmp_path: Path) -> None:
     run(plan, tmp_path / "data")
     assert (read_dataset("frontend", tmp_path / "data")["requests_per_second"] == 50).all()
     assert read_dataset("cartservice", tmp_path / "data")["requests_per_second"].isna().all()
@@ -109,7 +109,7 @@ def test_load_columns_stand_in_the_entry_services_file_only(plan: Plan, tmp_path
             assert card["load_test"]["latency_p50_seconds"] == 0.02
 
 
-def test_a_card_says_how_its_file_came_to_be(plan: Plan, tmp_path: Path) -> None:
+def test_a_card_says_how_its_file_was_measured(plan: Plan, tmp_path: Path) -> None:
     report = run(plan, tmp_path / "data")
     card = read_cards("frontend", tmp_path / "data")["frontend_quiet_replicas_2_users_5_run_2"]
     assert card["run_id"] == report.run_id
@@ -127,7 +127,7 @@ def test_a_card_says_how_its_file_came_to_be(plan: Plan, tmp_path: Path) -> None
     assert pd.Timestamp(window["end"]) - pd.Timestamp(window["start"]) == pd.Timedelta(seconds=19)
 
 
-def test_other_containers_go_to_a_file_of_their_own_within_the_window(plan: Plan, tmp_path: Path) -> None:
+def test_other_containers_go_to_a_separate_file_with_the_samples_of_the_window(plan: Plan, tmp_path: Path) -> None:
     run(plan, tmp_path / "data")
     path = tmp_path / "data/frontend/frontend_quiet_replicas_1_users_5.containers.csv"
     containers = pd.read_csv(path)
@@ -148,7 +148,7 @@ def test_the_window_starts_one_rate_window_after_the_second_at_which_all_users_r
     assert (first, card["rate_window_seconds"]) == ("2026-11-01T12:00:11Z", 10)  # the load began at 12:00:00.25
 
 
-def test_the_window_begins_when_the_ramp_and_a_rate_window_are_over(plan: Plan, tmp_path: Path) -> None:
+def test_the_metrics_from_before_the_window_are_read_for_the_peaks_at_start_up(plan: Plan, tmp_path: Path) -> None:
     clock, source = FakeClock(), FakeSource()
     load = FakeLoad(clock)
     run(plan, tmp_path / "data", clock=clock, source=source, load=load)
@@ -160,7 +160,7 @@ def test_the_window_begins_when_the_ramp_and_a_rate_window_are_over(plan: Plan, 
     assert window.start < start  # the start-up before it is read too, for its peaks
 
 
-def test_each_experiment_scales_then_starts_fresh_and_the_run_puts_back_what_was(plan: Plan, tmp_path: Path) -> None:
+def test_each_experiment_scales_and_restarts_and_the_run_restores_the_replicas(plan: Plan, tmp_path: Path) -> None:
     cluster = FakeCluster({"cartservice": 1, "frontend": 4})
     run(plan, tmp_path / "data", cluster=cluster)
     kinds = [call for call, _ in cluster.calls]
@@ -169,7 +169,7 @@ def test_each_experiment_scales_then_starts_fresh_and_the_run_puts_back_what_was
     assert cluster.replicas == {"cartservice": 1, "frontend": 4}
 
 
-def test_only_the_targets_are_scaled_and_the_others_keep_their_own_count(tmp_path: Path) -> None:
+def test_only_the_targets_are_scaled_and_the_others_keep_their_replicas(tmp_path: Path) -> None:
     cluster = FakeCluster({"cartservice": 3, "frontend": 4})
     run(make_plan(tmp_path, PLAN + 'targets = ["frontend"]\n'), tmp_path / "data", cluster=cluster)
     assert all(name == "frontend" for call, (name, *_) in cluster.calls if call in ("apply", "wait_ready"))
@@ -178,7 +178,7 @@ def test_only_the_targets_are_scaled_and_the_others_keep_their_own_count(tmp_pat
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SourceUnavailable("gone")])
-def test_a_run_that_is_broken_off_restores_the_replicas_and_goes_on_where_it_stopped(
+def test_an_interrupted_run_restores_the_replicas_and_can_be_resumed(
     plan: Plan, tmp_path: Path, error: BaseException
 ) -> None:
     data, cluster = tmp_path / "data", FakeCluster({"cartservice": 1, "frontend": 4})
@@ -199,7 +199,7 @@ def test_a_run_that_is_broken_off_restores_the_replicas_and_goes_on_where_it_sto
     assert len(frame) == 8 * 20
 
 
-def test_an_experiment_counts_only_when_the_files_of_all_its_services_are_there(plan: Plan, tmp_path: Path) -> None:
+def test_an_experiment_is_finished_only_with_the_files_of_all_its_services(plan: Plan, tmp_path: Path) -> None:
     data = tmp_path / "data"
     run(plan, data)
     (data / "cartservice/cartservice_quiet_replicas_1_users_5.json").unlink()
@@ -211,7 +211,7 @@ def test_an_experiment_counts_only_when_the_files_of_all_its_services_are_there(
     assert (data / "frontend/frontend_quiet_replicas_1_users_5.json").read_text() != old  # both are of the new run
 
 
-def test_a_killed_run_leaves_its_replicas_to_the_one_that_resumes(plan: Plan, tmp_path: Path) -> None:
+def test_a_resumed_run_restores_the_replicas_from_before_the_killed_one(plan: Plan, tmp_path: Path) -> None:
     data, cluster = tmp_path / "data", FakeCluster({"cartservice": 1, "frontend": 4})
     with pytest.raises(KeyboardInterrupt):
         run(plan, data, cluster=cluster, source=BrokenSource(6, KeyboardInterrupt()))
@@ -220,7 +220,7 @@ def test_a_killed_run_leaves_its_replicas_to_the_one_that_resumes(plan: Plan, tm
     assert cluster.replicas == {"cartservice": 1, "frontend": 4}
 
 
-def test_a_finished_run_that_is_resumed_touches_nothing(plan: Plan, tmp_path: Path) -> None:
+def test_resuming_a_finished_run_changes_nothing(plan: Plan, tmp_path: Path) -> None:
     run(plan, tmp_path / "data")
     cluster = FakeCluster({"cartservice": 7, "frontend": 7})
     report = run(plan, tmp_path / "data", cluster=cluster, resume=True)
@@ -228,7 +228,7 @@ def test_a_finished_run_that_is_resumed_touches_nothing(plan: Plan, tmp_path: Pa
     assert cluster.calls == []
 
 
-def test_resuming_where_nothing_was_begun_begins(plan: Plan, tmp_path: Path) -> None:
+def test_resuming_without_an_earlier_run_starts_one(plan: Plan, tmp_path: Path) -> None:
     assert len(run(plan, tmp_path / "data", resume=True).written) == 8
 
 
@@ -246,9 +246,9 @@ def test_resuming_with_another_plan_is_refused(plan: Plan, tmp_path: Path) -> No
         run(same, tmp_path / "data", resume=True)
 
 
-def test_a_second_collection_into_the_same_folder_is_refused_with_the_way_out(plan: Plan, tmp_path: Path) -> None:
+def test_a_second_run_into_the_same_folder_is_refused_with_what_to_do(plan: Plan, tmp_path: Path) -> None:
     run(plan, tmp_path / "data")
-    with pytest.raises(BadInput, match=r"already holds 8 of this plan's 8 experiments(.|\n)*--resume"):
+    with pytest.raises(BadInput, match=r"already has 8 of this plan's 8 experiments(.|\n)*--resume"):
         run(plan, tmp_path / "data")
 
 
@@ -261,7 +261,7 @@ def test_incomplete_experiments_are_kept_marked_and_reported(plan: Plan, tmp_pat
     assert card["quality"]["is_complete"] is False
 
 
-def test_a_load_that_dies_ends_the_run_in_its_own_words(plan: Plan, tmp_path: Path) -> None:
+def test_a_load_that_ends_early_ends_the_run_with_its_message(plan: Plan, tmp_path: Path) -> None:
     clock, cluster = FakeClock(), FakeCluster({"cartservice": 1, "frontend": 4})
     with pytest.raises(MoraError, match="exit status 3"):
         run(plan, tmp_path / "data", clock=clock, cluster=cluster, load=FakeLoad(clock, dies_after=15))
@@ -269,7 +269,7 @@ def test_a_load_that_dies_ends_the_run_in_its_own_words(plan: Plan, tmp_path: Pa
     assert list_services(tmp_path / "data") == []
 
 
-def test_a_load_that_stops_writing_down_is_an_error_or_a_warning(plan: Plan, tmp_path: Path) -> None:
+def test_a_load_that_stops_recording_is_an_error_or_a_warning(plan: Plan, tmp_path: Path) -> None:
     class Silenced(FakeLoad):
         seconds = 0
 
@@ -286,13 +286,13 @@ def test_a_load_that_stops_writing_down_is_an_error_or_a_warning(plan: Plan, tmp
         assert re.match(r"Locust's record ends 1\d(\.\d)?s before the window does", card["warnings"][0])
 
 
-def test_rates_that_reach_into_the_ramp_are_said(tmp_path: Path) -> None:
+def test_rates_that_include_a_part_of_the_ramp_are_a_warning(tmp_path: Path) -> None:
     run(make_plan(tmp_path, PLAN.replace('settle = "10s"', 'settle = "4s"')), tmp_path / "data")
     for card in read_cards("frontend", tmp_path / "data").values():
         assert "the rate window is 10s, and the plan settles for 4s" in card["warnings"][0]
 
 
-def test_a_disk_that_fills_up_ends_the_run_in_words_and_what_is_finished_stays(
+def test_a_full_disk_ends_the_run_with_a_message_and_finished_experiments_stay(
     plan: Plan, tiny_disk: Path, tmp_path: Path
 ) -> None:
     cluster = FakeCluster({"cartservice": 1, "frontend": 4})
@@ -314,7 +314,7 @@ def test_an_overloaded_shop_on_this_machine_is_data(tmp_path: Path) -> None:
     assert read_dataset("frontend", tmp_path / "data")["error_ratio"].max() == pytest.approx(0.5)
 
 
-def test_a_load_beyond_this_machine_wants_a_yes_and_limits(tmp_path: Path) -> None:
+def test_a_load_on_another_machine_needs_yes_and_limits(tmp_path: Path) -> None:
     remote = "http://shop.example:8080"
     with pytest.raises(BadInput, match="--yes"):
         run(make_plan(tmp_path, PLAN + REMOTE), tmp_path / "data", load_url=remote)
@@ -322,7 +322,7 @@ def test_a_load_beyond_this_machine_wants_a_yes_and_limits(tmp_path: Path) -> No
         run(make_plan(tmp_path, PLAN), tmp_path / "data", load_url=remote, allow_remote=True)
 
 
-def test_a_load_beyond_this_machine_stops_at_the_plans_error_ratio_and_duration(tmp_path: Path) -> None:
+def test_a_load_on_another_machine_stops_at_the_error_ratio_and_the_duration_of_the_plan(tmp_path: Path) -> None:
     options: dict[str, Any] = {"load_url": "http://shop.example:8080", "allow_remote": True}
     clock = FakeClock()
     with pytest.raises(MoraError, match="50% of the requests failed"):
@@ -333,13 +333,13 @@ def test_a_load_beyond_this_machine_stops_at_the_plans_error_ratio_and_duration(
     assert len(read_cards("frontend", tmp_path / "b")) == 3
 
 
-def test_what_cannot_be_meant_is_refused_before_anything_is_touched(plan: Plan, tmp_path: Path) -> None:
+def test_wrong_arguments_are_refused_before_anything_is_changed(plan: Plan, tmp_path: Path) -> None:
     cluster = FakeCluster()
     with pytest.raises(BadInput, match="The load goes to 'web', which is not one of the measured services"):
         run(plan, tmp_path / "data", cluster=cluster, entry_service="web")
     with pytest.raises(BadConfig, match=r"targets: 'web' is not one of the measured services"):
         run(make_plan(tmp_path, PLAN + 'targets = ["web"]\n'), tmp_path / "data", cluster=cluster)
-    with pytest.raises(BadInput, match="not an address"):
+    with pytest.raises(BadInput, match="is not an http or https URL"):
         run(plan, tmp_path / "data", cluster=cluster, load_url="shop")
     assert cluster.calls == []
 
@@ -354,7 +354,7 @@ def test_a_target_with_an_autoscaler_is_refused(plan: Plan, tmp_path: Path) -> N
         run(plan, tmp_path / "data", cluster=Scaled())
 
 
-def test_progress_only_grows_and_tells_what_is_left(plan: Plan, tmp_path: Path) -> None:
+def test_progress_only_grows_and_names_the_time_left(plan: Plan, tmp_path: Path) -> None:
     notes = Notes()
     run(plan, tmp_path / "data", reporter=notes)
     done = [done for done, _, _ in notes.lines]
@@ -384,5 +384,5 @@ def test_a_ledger_that_was_edited_is_refused(plan: Plan, tmp_path: Path) -> None
     report = run(plan, tmp_path / "data")
     ledger = tmp_path / "data/.runs" / f"{report.run_id}.json"
     ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"surprise": 1}))
-    with pytest.raises(MoraError, match="not a run's ledger"):
+    with pytest.raises(MoraError, match="is not the ledger of a run"):
         run(plan, tmp_path / "data", resume=True)

@@ -1,4 +1,4 @@
-"""History: what a source holds, as observed experiments."""
+"""Collecting history: what a source has, as observed experiments."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ WINDOW = Window(datetime(2026, 11, 1, tzinfo=UTC), datetime(2026, 11, 1, 2, tzin
 
 
 class LateSource(FakeSource):
-    """Knows nothing of the first hour, has a gap later, and ends ten minutes early."""
+    """Has no samples of the first hour, a gap later, and ends ten minutes early."""
 
     def observe(self, workload: Workload, window: Window) -> Observation:
         observation = super().observe(workload, window)
         for rows in (slice(0, 60), slice(80, 82), slice(111, None)):
             observation.metrics.iloc[rows] = math.nan
-        observation.metrics["pod_restarts_value"] = 0.0  # answered with 0 where nothing ran
+        observation.metrics["pod_restarts_value"] = 0.0  # 0 where nothing ran
         return observation
 
 
@@ -53,7 +53,7 @@ def test_a_card_of_history_names_no_plan_and_keeps_the_resources_seen_last(tmp_p
     assert "cpu_cores_value" in card["queries"]
 
 
-def test_time_before_and_after_what_is_known_is_left_off_and_said_and_gaps_stay(tmp_path: Path) -> None:
+def test_a_file_starts_and_ends_with_known_samples_says_so_and_keeps_gaps(tmp_path: Path) -> None:
     collect_history(LateSource(), SHOP, WINDOW, tmp_path)
     frame = read_dataset("frontend", tmp_path)
     assert len(frame) == 51
@@ -61,22 +61,22 @@ def test_time_before_and_after_what_is_known_is_left_off_and_said_and_gaps_stay(
     (experiment_id, card), *_ = read_cards("frontend", tmp_path).items()
     assert experiment_id == "frontend_observed_20261101T010000Z"
     assert card["quality"]["is_complete"] is True
-    assert "known from 2026-11-01 01:00 UTC to 2026-11-01 01:50 UTC" in card["warnings"][0]
+    assert "samples: 2026-11-01 01:00 UTC to 2026-11-01 01:50 UTC" in card["warnings"][0]
 
 
-def test_a_service_without_history_is_refused_with_those_that_have_some_and_nothing_is_written(tmp_path: Path) -> None:
-    with pytest.raises(NotEnoughData, match=r"Nothing is known of web(.|\n)*cartservice, frontend"):
+def test_a_service_without_history_is_an_error_with_those_that_have_some_and_nothing_is_written(tmp_path: Path) -> None:
+    with pytest.raises(NotEnoughData, match=r"There are no metrics of web(.|\n)*cartservice, frontend"):
         collect_history(FakeSource(), [*SHOP, Workload("default", "web")], WINDOW, tmp_path)
     assert list_services(tmp_path) == []
 
 
 def later(hours: float) -> Window:
-    """The window, asked for that much later."""
+    """The window, that much later."""
     return Window(WINDOW.start + timedelta(hours=hours), WINDOW.end + timedelta(hours=hours), WINDOW.step)
 
 
 def collect_twice(folder: Path, second: Window, source: FakeSource | None = None) -> tuple[FakeSource, list[str]]:
-    """Collect the window, then another one; what the second run asked and said."""
+    """Collect the window, then another one; the source and the lines of the second run."""
     said: list[str] = []
     collect_history(FakeSource(), SHOP, WINDOW, folder)
     asked = source or FakeSource()
@@ -85,49 +85,49 @@ def collect_twice(folder: Path, second: Window, source: FakeSource | None = None
 
 
 @pytest.mark.parametrize("hours", [0.5, 1.0, 2.0, 2.0 + 1 / 60])
-def test_a_second_run_goes_on_where_the_first_ended_and_both_are_one_history(tmp_path: Path, hours: float) -> None:
+def test_a_second_run_continues_after_the_first_and_both_are_one_history(tmp_path: Path, hours: float) -> None:
     source, said = collect_twice(tmp_path, later(hours))
     assert {window.start for _, window in source.asked} == {WINDOW.end + WINDOW.step}
     frame = read_dataset("frontend", tmp_path)
     assert frame["experiment_id"].nunique() == 2
     assert set(frame["timestamp"].diff().dropna()) == {WINDOW.step}
     assert len(frame) == later(hours).end.timestamp() // 60 - WINDOW.start.timestamp() // 60 + 1
-    assert "frontend: goes on after 2026-11-01 02:00 UTC." in said or hours > 2
+    assert "frontend: continues after 2026-11-01 02:00 UTC." in said or hours > 2
     replayed = read_service(frame, "frontend")  # as training and the backtest see it
     assert (replayed.sample_count, replayed.step_seconds) == (len(frame), 60)
     assert replayed.cpu is not None
     assert not np.isnan(replayed.cpu).any()
 
 
-def test_where_nothing_is_new_nothing_is_asked_or_written_and_it_is_told(tmp_path: Path) -> None:
+def test_without_new_samples_nothing_is_queried_or_written_and_a_line_says_so(tmp_path: Path) -> None:
     source, said = collect_twice(tmp_path, later(-1))
     assert source.asked == []
-    assert "frontend: nothing is new since 2026-11-01 02:00 UTC." in said
-    assert any("frontend: what lies before 2026-11-01 00:00 UTC is not read" in words for words in said)
+    assert "frontend: no new samples since 2026-11-01 02:00 UTC." in said
+    assert any("frontend: samples before 2026-11-01 00:00 UTC are not read" in words for words in said)
     assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 1
 
 
-def test_a_gap_longer_than_what_is_asked_for_is_told(tmp_path: Path) -> None:
+def test_a_gap_longer_than_the_window_gets_a_line(tmp_path: Path) -> None:
     _, said = collect_twice(tmp_path, later(5))
-    gap = "frontend: the time from 2026-11-01 02:00 UTC to 2026-11-01 05:00 UTC was never collected"
+    gap = "frontend: 2026-11-01 02:00 UTC to 2026-11-01 05:00 UTC remains a gap"
     assert any(gap in words for words in said)
     assert len(read_dataset("frontend", tmp_path)) == 2 * WINDOW.sample_count
 
 
-def test_a_service_that_has_gone_keeps_its_history_and_does_not_stop_the_others(tmp_path: Path) -> None:
+def test_a_deleted_service_keeps_its_history_and_does_not_stop_the_others(tmp_path: Path) -> None:
     _, said = collect_twice(tmp_path, later(1), FakeSource(["cartservice"]))
-    assert "frontend: nothing is known of it since 2026-11-01 02:00 UTC." in said
+    assert "frontend: no data since 2026-11-01 02:00 UTC." in said
     assert len(read_dataset("frontend", tmp_path)) == 121
     assert len(read_dataset("cartservice", tmp_path)) == 181
 
 
-def test_another_step_than_before_is_refused_with_the_one_to_go_on_with(tmp_path: Path) -> None:
-    with pytest.raises(BadDataset, match=r"every 1m before, and would be every 30s now(.|\n)*--step 1m"):
+def test_another_step_than_before_is_refused_with_the_step_to_use(tmp_path: Path) -> None:
+    with pytest.raises(BadDataset, match=r"a step of 1m, and this window has one of 30s(.|\n)*--step 1m"):
         collect_twice(tmp_path, Window(later(1).start, later(1).end, timedelta(seconds=30)))
     assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 1
 
 
-def test_what_a_killed_run_left_out_is_read_by_the_next(tmp_path: Path) -> None:
+def test_the_next_run_reads_what_a_killed_one_missed(tmp_path: Path) -> None:
     collect_history(FakeSource(), SHOP, WINDOW, tmp_path)
     collect_history(FakeSource(), SHOP[:1], later(1), tmp_path)  # as if it was killed between two services
     collect_history(FakeSource(), SHOP, later(2), tmp_path)

@@ -1,4 +1,4 @@
-"""One run a data folder at a time: held by the kernel, so let go however a run ends."""
+"""One run in a data folder at a time: a file lock, which the kernel releases however a run ends."""
 
 from __future__ import annotations
 
@@ -18,32 +18,32 @@ import sys, time
 from pathlib import Path
 from mora.harness.ledger import locked
 with locked(Path(sys.argv[1])):
-    print("held", flush=True)
+    print("locked", flush=True)
     time.sleep(60)
 """
 
 
-def test_two_runs_on_one_folder_do_not_mix_and_the_second_is_told_whose_it_is(tmp_path: Path) -> None:
+def test_a_second_run_in_a_folder_is_refused_with_the_process_of_the_first(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _HOLDER, str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
-        assert holder.stdout.readline() == "held\n"
+        assert holder.stdout.readline() == "locked\n"
         with pytest.raises(MoraError, match=rf"process {holder.pid}\)(.|\n)*--data"), locked(tmp_path):
-            pytest.fail("held twice")
+            pytest.fail("locked twice")
         holder.send_signal(signal.SIGKILL)
         holder.wait()
-        with locked(tmp_path):  # the kernel let go
+        with locked(tmp_path):  # the kernel released it
             assert (tmp_path / ".runs/lock").read_text() == f"{os.getpid()}\n"
 
 
-def test_the_lock_is_let_go_when_a_run_ends_or_fails(tmp_path: Path) -> None:
+def test_the_lock_is_released_when_a_run_ends_or_fails(tmp_path: Path) -> None:
     with pytest.raises(KeyError), locked(tmp_path):
         raise KeyError
     with locked(tmp_path):
         pass
 
 
-def test_a_folder_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MoraError, match="Cannot write"), locked(tmp_path / "file"):
         pytest.fail("locked")

@@ -59,7 +59,7 @@ def record(requests: list[int], *, milliseconds: float = 20.0, late: float = 0.0
 # --- figures ---------------------------------------------------------------------------------------------------------
 
 
-def test_figures_are_of_exactly_the_seconds_asked_for() -> None:
+def test_figures_cover_exactly_the_seconds_of_the_time_range() -> None:
     seconds = record([1000, 1000, 10, 20, 30, 1000])
     figures = seconds.figures(at(1), at(4))
     assert figures is not None
@@ -69,13 +69,13 @@ def test_figures_are_of_exactly_the_seconds_asked_for() -> None:
 
 
 @pytest.mark.parametrize("late", [0.0, 0.003, 0.3, -0.01])
-def test_a_line_belongs_to_the_second_it_is_nearest_to(late: float) -> None:
+def test_a_line_belongs_to_the_nearest_second(late: float) -> None:
     figures = record([0, 10, 20, 40], late=late).figures(at(1), at(3))
     assert figures is not None
     assert figures.requests == 60
 
 
-def test_a_span_before_the_record_has_no_figures() -> None:
+def test_a_time_range_before_the_record_has_no_figures() -> None:
     assert record([0, 10, 20]).figures(at(-5), at(2)) is None
     assert LoadRecord([]).figures(at(0), at(1)) is None
 
@@ -95,7 +95,7 @@ def test_all_users_run_from_the_first_second_that_says_so(late: float, second: i
     assert LoadRecord(lines).reached(6) is None
 
 
-def test_columns_are_over_the_span_before_each_sample() -> None:
+def test_columns_cover_the_rate_window_before_each_sample() -> None:
     columns = record([0, 10, 10, 10, 40, 40], failures=1).columns([at(3), at(5)], timedelta(seconds=2))
     assert columns["requests_per_second"].tolist() == pytest.approx([10, 40])
     assert columns["error_ratio"].tolist() == pytest.approx([0.1, 0.025])
@@ -120,7 +120,7 @@ def test_a_percentile_is_the_smallest_time_that_covers_its_share(times: dict[flo
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:80", "http://127.9.9.9", "http://localhost:1", "http://[::1]:1"])
-def test_loopback_needs_no_yes(url: str) -> None:
+def test_loopback_is_allowed(url: str) -> None:
     assert is_loopback(url)
     check_url(url)
 
@@ -128,7 +128,7 @@ def test_loopback_needs_no_yes(url: str) -> None:
 @pytest.mark.parametrize(
     "url", ["http://shop.example", "http://10.0.0.1", "http://localhost.example", "http://127.0.0.1.example"]
 )
-def test_what_is_not_loopback_needs_a_yes(url: str) -> None:
+def test_another_machine_needs_yes(url: str) -> None:
     assert not is_loopback(url)
     with pytest.raises(BadInput, match="--yes"):
         check_url(url)
@@ -136,15 +136,15 @@ def test_what_is_not_loopback_needs_a_yes(url: str) -> None:
 
 
 @pytest.mark.parametrize("url", ["shop:8080", "ftp://127.0.0.1", "http://", "", "127.0.0.1"])
-def test_what_is_no_address_is_refused(url: str) -> None:
-    with pytest.raises(BadInput, match="not an address"):
+def test_anything_but_an_http_url_is_refused(url: str) -> None:
+    with pytest.raises(BadInput, match="is not an http or https URL"):
         check_url(url, allow_remote=True)
 
 
 # --- the command -----------------------------------------------------------------------------------------------------
 
 
-def test_the_command_says_everything_and_opens_no_web_page() -> None:
+def test_the_command_is_headless_and_complete() -> None:
     options = LocustOptions(workers=3, master_bind_host="10.0.0.1", master_bind_port=6000, arguments=("--tags", "a"))
     span = timedelta(seconds=4)
     command = locust_command(Path("x.py"), "http://127.0.0.1:1", users=10, ramp=span, longest=span, options=options)
@@ -216,7 +216,7 @@ def group_members(group: int) -> list[int]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_a_real_locust_is_recorded_second_by_second_and_leaves_nothing(
+def test_a_real_locust_is_recorded_every_second_and_leaves_no_process(
     scenario: Path, shop_url: str, processes: int
 ) -> None:
     with start(scenario, shop_url, LocustOptions(processes=processes)) as load:
@@ -243,13 +243,13 @@ def test_a_real_locust_is_recorded_second_by_second_and_leaves_nothing(
 
 
 @pytest.mark.slow
-def test_recent_errors_are_seen_while_the_load_runs(scenario: Path, shop_url: str) -> None:
+def test_recent_errors_are_known_while_the_load_runs(scenario: Path, shop_url: str) -> None:
     with start(scenario, shop_url) as load:
         wait_for(lambda: load.recent_error_ratio(datetime.now(UTC) + timedelta(seconds=6)) > 0)
 
 
 @pytest.mark.slow
-def test_a_locust_that_cannot_start_is_quoted(tmp_path: Path, shop_url: str) -> None:
+def test_the_error_of_a_locust_that_cannot_start_is_shown(tmp_path: Path, shop_url: str) -> None:
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     words = r"Locust ended by itself \(exit status 1\)(.|\n)*nothing_of_that_name"
     with start(tmp_path / "broken.py", shop_url) as load, pytest.raises(MoraError, match=words):
@@ -274,7 +274,7 @@ time.sleep(60)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
-def test_locust_dies_with_a_mora_that_is_killed(scenario: Path, shop_url: str, processes: int) -> None:
+def test_locust_ends_when_mora_is_killed(scenario: Path, shop_url: str, processes: int) -> None:
     command = [sys.executable, "-c", _DRIVER, str(scenario), shop_url, str(processes)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as driver:
         assert driver.stdout is not None

@@ -1,4 +1,4 @@
-"""What a run changes on a cluster is written down first and put back, whatever ends it, kill -9 included."""
+"""The replicas that a run changes on a cluster are on disk before, and restored however it ends, kill -9 included."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from mora.domain import Allocation, Workload
 from mora.errors import ClusterError, MoraError, SourceUnavailable
 from mora.harness.experiment import RunReport, run_plan
 from mora.harness.plan import Plan
-from mora.harness.restore import Place, look, restore, unrestored
+from mora.harness.restore import Place, read_originals, restore, unrestored
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_kubernetes import deployment
 from tests.fakes import FakeClock, FakeLoad, FakeSource
@@ -116,7 +116,7 @@ class Stops(FakeSource):
         raise self.error
 
 
-def test_how_things_stood_is_on_disk_before_the_first_change(
+def test_the_state_before_a_run_is_on_disk_before_the_first_change(
     plan: Plan, fake: FakeCluster, cluster: Any, tmp_path: Path
 ) -> None:
     seen: list[Any] = []
@@ -140,7 +140,7 @@ def test_how_things_stood_is_on_disk_before_the_first_change(
 
 
 @pytest.mark.parametrize("error", [SourceUnavailable("gone"), KeyboardInterrupt(), RuntimeError("a bug")])
-def test_replicas_are_put_back_whatever_ends_a_run(
+def test_replicas_are_restored_however_a_run_ends(
     plan: Plan, fake: FakeCluster, cluster: Any, tmp_path: Path, error: BaseException
 ) -> None:
     with pytest.raises(type(error)):
@@ -149,7 +149,7 @@ def test_replicas_are_put_back_whatever_ends_a_run(
     assert unrestored(tmp_path / "data") == []
 
 
-def test_one_workload_that_cannot_be_put_back_does_not_keep_the_others_from_it(
+def test_a_workload_that_cannot_be_restored_does_not_stop_the_others(
     plan: Plan, fake: FakeCluster, cluster: Any, tmp_path: Path
 ) -> None:
     class Refuses(KubernetesCluster):
@@ -159,14 +159,14 @@ def test_one_workload_that_cannot_be_put_back_does_not_keep_the_others_from_it(
             super().apply(workload, allocation)
 
     cluster.__class__ = Refuses
-    with pytest.raises(ClusterError, match=r"were not put back\. cartservice: cartservice is stuck") as told:
+    with pytest.raises(ClusterError, match=r"were not restored\. cartservice: cartservice is stuck") as told:
         run(plan, cluster, tmp_path / "data")
     assert "mora collect --restore" in str(told.value.hint)
     assert replicas(fake)["frontend"] == 2
     assert len(unrestored(tmp_path / "data")) == 1
 
 
-def test_a_workload_that_vanishes_in_between_ends_the_run_in_words(
+def test_a_workload_that_is_deleted_meanwhile_ends_the_run_with_an_error(
     plan: Plan, fake: FakeCluster, cluster: Any, tmp_path: Path
 ) -> None:
     def vanish(key: Any) -> None:
@@ -176,7 +176,7 @@ def test_a_workload_that_vanishes_in_between_ends_the_run_in_words(
     with pytest.raises(ClusterError, match="There is no Deployment 'cartservice'"):
         run(plan, cluster, tmp_path / "data")
     assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 2
-    assert unrestored(tmp_path / "data") == [], "nothing is left that could be put back"
+    assert unrestored(tmp_path / "data") == [], "nothing remains to be restored"
 
 
 def killed(plan: Plan, api: FakeApi, fake: FakeCluster, folder: Path) -> None:
@@ -190,7 +190,7 @@ def killed(plan: Plan, api: FakeApi, fake: FakeCluster, folder: Path) -> None:
         process.wait()
 
 
-def test_after_a_kill_restore_brings_it_back_once_and_says_so(
+def test_after_a_kill_restore_sets_the_replicas_once_with_a_line_about_each(
     plan: Plan, api: FakeApi, fake: FakeCluster, cluster: KubernetesCluster, tmp_path: Path
 ) -> None:
     data = tmp_path / "data"
@@ -200,31 +200,31 @@ def test_after_a_kill_restore_brings_it_back_once_and_says_so(
 
     before = len(fake.changes)
     with pytest.raises(
-        MoraError, match="was killed and has not put back the replicas of cartservice, frontend"
+        MoraError, match="was killed and has not restored the replicas of cartservice, frontend"
     ) as told:
         run(plan, cluster, data)
     assert "--restore" in str(told.value.hint)
     preview = list(restore(data, cluster, HERE, now=NOW, dry_run=True))
-    assert any("would go from" in line for line in preview)
+    assert any("would be scaled from" in line for line in preview)
     assert (len(fake.changes), replicas(fake)) == (before, left)
 
     with pytest.raises(ClusterError, match=r"was in context lab .* and this is elsewhere"):
         list(restore(data, cluster, Place("http://there", "elsewhere"), now=NOW))
 
     server = fake.get("Deployment", "frontend")["spec"]["template"]["spec"]["containers"][1]
-    server["resources"]["limits"]["cpu"] = "1500m"  # somebody else's change, which is left
+    server["resources"]["limits"]["cpu"] = "1500m"  # a change by somebody else
     lines = list(restore(data, cluster, HERE, now=NOW))
     assert replicas(fake) == {"cartservice": 1, "frontend": 2}
     assert [line.partition(": ")[2].partition(" in ")[0] for line in lines] == [
         "deployment/cartservice",
         "deployment/frontend",
     ]
-    assert "of server were changed since, not by MOrA: left" in lines[1]
+    assert "(not changed: requests or limits of server, which others have set since)" in lines[1]
     assert server["resources"]["limits"]["cpu"] == "1500m"
     assert list(restore(data, cluster, HERE, now=NOW)) == []
 
 
-def test_a_killed_run_that_goes_on_puts_back_what_stood_before_it(
+def test_a_resumed_run_restores_the_state_before_the_killed_one(
     plan: Plan, api: FakeApi, fake: FakeCluster, cluster: Any, tmp_path: Path
 ) -> None:
     killed(plan, api, fake, tmp_path)
@@ -233,7 +233,7 @@ def test_a_killed_run_that_goes_on_puts_back_what_stood_before_it(
     assert unrestored(tmp_path / "data") == []
 
 
-def test_a_run_that_goes_on_after_it_was_put_back_keeps_what_was_set_since(
+def test_a_run_resumed_after_a_restore_keeps_what_was_set_since(
     plan: Plan, fake: FakeCluster, cluster: Any, tmp_path: Path
 ) -> None:
     with pytest.raises(KeyboardInterrupt):
@@ -243,18 +243,18 @@ def test_a_run_that_goes_on_after_it_was_put_back_keeps_what_was_set_since(
     assert replicas(fake) == {"cartservice": 1, "frontend": 5}
 
 
-def test_a_workload_that_is_gone_when_it_is_put_back_is_told_and_no_error(
+def test_a_workload_deleted_before_the_restore_gets_a_line_and_no_error(
     plan: Plan, api: FakeApi, fake: FakeCluster, cluster: KubernetesCluster, tmp_path: Path
 ) -> None:
     killed(plan, api, fake, tmp_path)
     fake.remove("Deployment", "cartservice")
     lines = list(restore(tmp_path / "data", cluster, HERE, now=NOW))
-    assert "deployment/cartservice in shop is no longer there" in lines[0]
+    assert "deployment/cartservice in shop no longer exists" in lines[0]
     assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 2
     assert unrestored(tmp_path / "data") == []
 
 
-def test_a_torn_restore_point_is_told_with_its_path(tmp_path: Path) -> None:
+def test_a_damaged_restore_point_is_an_error_with_its_path(tmp_path: Path) -> None:
     path = tmp_path / ".runs/x/restore.json"
     path.parent.mkdir(parents=True)
     path.write_text('{"schema_version": 1, "targets": [{}]}')
@@ -272,6 +272,6 @@ class Unscalable:
         return Allocation(replicas=None)
 
 
-def test_what_has_no_number_of_replicas_is_refused_before_a_run_and_never_put_back_to_none() -> None:
+def test_a_workload_without_replicas_is_refused_before_a_run() -> None:
     with pytest.raises(ClusterError, match="CronJob report has no number of replicas"):
-        look(Unscalable(), (Workload("shop", "report", "CronJob"),))  # type: ignore[arg-type]  # all that look() asks
+        read_originals(Unscalable(), (Workload("shop", "report", "CronJob"),))  # type: ignore[arg-type]  # all that read_originals() asks
