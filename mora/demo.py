@@ -115,7 +115,7 @@ def _recommend(
         for workload, current in shipped.items()
     ]
     others = [one for one in advice if one.workload.name != _SUBJECT]
-    show(pipeline.render(others, settings=OutputSettings(why=False)))
+    show(pipeline.render(others, settings=OutputSettings(verbose=False)))
     show(pipeline.render([one for one in advice if one.workload.name == _SUBJECT]))
     return advice
 

@@ -228,7 +228,7 @@ def output_settings(
     from mora.outputs.helm import parse_path
 
     told = OutputSettings(
-        why=why,
+        verbose=why,
         vpa_cpu=vpa_cpu,
         helm_paths={
             **annotated_paths(states),

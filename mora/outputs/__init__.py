@@ -1,7 +1,7 @@
 """Recommendations as text: every output is a function `render(recommendations, settings) -> str`.
 
-Where text is meant for kubectl, it says no more than was recommended: a number that MOrA does not have is left as it
-is on the cluster, and the reason stands in a comment.
+Text for kubectl sets only what was recommended: a field without a recommendation stays as it is on the cluster, and a
+comment gives the reason.
 """
 
 from __future__ import annotations
@@ -14,24 +14,24 @@ from mora.savings import Prices
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
-    """What an output may be told; every default works."""
+    """Options of the outputs; every default works."""
 
     kustomize_version: str = "5"
     """Version of the kustomize that will build. Before 4 (kubectl 1.20 has 2.0.3) it knows only the older fields."""
     kustomize_base: str = "../base"
     """Where the manifests to patch are, as seen from the kustomization."""
     width: int = 100
-    """Columns that the words below the table are wrapped to."""
-    why: bool | None = None
-    """Whether the table tells the reasons below its numbers; None: where there are few workloads."""
+    """Columns that the text below the table is wrapped to."""
+    verbose: bool | None = None
+    """Below the table. True: all reasons; None: a line a number, if there are few workloads; False: nothing."""
     vpa_cpu: bool = False
-    """Whether a VPA object takes CPU, too. By default CPU is left to `-o hpa`: both on one would chase each other."""
+    """Whether a VPA object sets CPU, too. By default `-o hpa` takes CPU: an HPA and a VPA on one resource conflict."""
     prices: Prices | None = None
-    """What a core and a GiB cost; None: what is freed is told without money."""
+    """What a core and a GiB cost; None: savings are given without money."""
     helm_paths: Mapping[str, str] = field(default_factory=dict)
-    """Where a chart keeps a container's resources: "server", "frontend/server" or "shop/frontend/server" -> path."""
+    """Where a chart has a container's resources: "server", "frontend/server" or "shop/frontend/server" -> path."""
     min_change: float = 0.10
-    """The body of a pull request leaves out workloads that change by less."""
+    """The body of a pull request skips workloads that change by less."""
 
 
 DEFAULTS = OutputSettings()

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from mora.domain import Advice, ContainerAdvice, Recommendation, Resources, Role
 from mora.quantities import format_cpu, format_memory
 
-# Kinds that hold a number of replicas.
+# Kinds with a replica count.
 SCALED_KINDS = ("Deployment", "StatefulSet", "Rollout")
 # Section, resource and field of the four numbers of a container.
 RESOURCE_FIELDS = (
@@ -28,26 +28,27 @@ def quantity(resource: str, amount: int) -> str:
 
 
 def sets(advice: Advice) -> bool:
-    """Whether there is something to write: a number, or the removal of a limit that is set."""
+    """Whether there is something to write: a number, or a limit to remove."""
     return advice.value is not None or (advice.is_unset and advice.now is not None)
 
 
 def changes(advice: Advice) -> bool:
-    """Whether what there is to write differs from what is set now."""
+    """Whether what there is to write differs from the current value."""
     return sets(advice) and advice.value != advice.now
 
 
 def advised_resources(advice: ContainerAdvice) -> dict[str, dict[str, str | None]]:
-    """The `resources` that are advised, None for a limit to drop; what there is no advice on is left out."""
+    """The `resources` to set, None for a limit to remove; fields without a recommendation are not in it."""
     return nested_resources(advice, is_back=False)
 
 
 def previous_resources(advice: ContainerAdvice) -> dict[str, dict[str, str | None]]:
-    """What the advised fields hold now, None where not set: the way back."""
+    """The current values of the fields that advised_resources() sets, None where not set: for the rollback."""
     return nested_resources(advice, is_back=True)
 
 
 def nested_resources(container: ContainerAdvice, *, is_back: bool) -> dict[str, dict[str, str | None]]:
+    """advised_resources(), or with `is_back` previous_resources()."""
     resources: dict[str, dict[str, str | None]] = {}
     for section, resource, name in RESOURCE_FIELDS:
         advice: Advice = getattr(container, name)
@@ -59,7 +60,7 @@ def nested_resources(container: ContainerAdvice, *, is_back: bool) -> dict[str, 
 
 
 def plain_resources(resources: Resources) -> dict[str, dict[str, str]]:
-    """Requests and limits as a container's `resources` holds them; what is not set is not there."""
+    """Requests and limits in the form of a container's `resources`; what is not set is not in it."""
     plain: dict[str, dict[str, str]] = {}
     for section, resource, amount in (
         ("requests", "cpu", resources.cpu_request_millicores),
@@ -73,7 +74,7 @@ def plain_resources(resources: Resources) -> dict[str, dict[str, str]]:
 
 
 def container_numbers(container: ContainerAdvice) -> tuple[tuple[str, Advice], ...]:
-    """The four numbers of a container with the words that a person knows them by."""
+    """The four numbers of a container under the names that people use."""
     return (
         ("cpu request", container.cpu_request),
         ("cpu limit", container.cpu_limit),
@@ -96,12 +97,12 @@ def all_numbers(recommendation: Recommendation) -> Iterator[tuple[str, Advice]]:
 
 
 def is_injected(recommendation: Recommendation, name: str) -> bool:
-    """Whether the container stands in the pods alone, so that no manifest of the workload can size it."""
+    """Whether the container is injected at admission, so that no manifest of the workload can size it."""
     return any(container.name == name and container.is_injected for container in recommendation.current.containers)
 
 
 def is_gone(recommendation: Recommendation, name: str) -> bool:
-    """Whether the workload as it stands has no such container: a merge by name would add one without an image."""
+    """Whether the workload has no such container any more: a merge by name would add one without an image."""
     containers = recommendation.current.containers
     return bool(containers) and all(container.name != name for container in containers)
 
@@ -121,19 +122,25 @@ def to_write(recommendation: Recommendation) -> tuple[ContainerAdvice, ...]:
 
 
 def list_name(role: Role) -> str:
-    """The list of a pod spec that holds containers of a role."""
+    """The list of a pod spec for containers of a role."""
     return "initContainers" if role in (Role.INIT, Role.NATIVE_SIDECAR) else "containers"
 
 
 def sets_replicas(recommendation: Recommendation) -> bool:
-    """Replicas belong into a patch only where there is a number and no autoscaler would fight over it."""
+    """Whether a patch sets the replicas: there is a number, and no autoscaler would overwrite it."""
     is_scaled = recommendation.current.autoscaler is not None or bool(recommendation.autoscalers)
     return recommendation.replicas.value is not None and not is_scaled and recommendation.workload.kind in SCALED_KINDS
 
 
-def is_due(recommendation: Recommendation) -> bool:
-    """Whether the cluster would be changed: a number that can be written differs from what is set."""
+def has_change(recommendation: Recommendation) -> bool:
+    """Whether a number that the workload's manifest sets, or the target of its HPA, differs from the current one."""
     advice = [number for c in to_write(recommendation) for _, number in container_numbers(c)]
     if sets_replicas(recommendation):
         advice.append(recommendation.replicas)
-    return any(map(changes, advice))
+    is_retargeted = any(scaler not in recommendation.autoscalers for scaler in recommendation.retargets)
+    return is_retargeted or any(map(changes, advice))
+
+
+def is_due(recommendation: Recommendation) -> bool:
+    """Whether applying an output would change the cluster; false for a Job, whose template cannot be changed."""
+    return recommendation.workload.kind != "Job" and has_change(recommendation)

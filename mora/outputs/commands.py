@@ -1,7 +1,7 @@
-"""The kubectl commands that apply the advice, with their rehearsal before them and their way back after them.
+"""The kubectl commands that apply a recommendation, after a dry run and with their rollback.
 
-The text is a valid shell script: all rehearsals run first and stop it where the server refuses one, so nothing has been
-changed then; the way back stands in comments, so that running the whole does not undo itself.
+The text is a valid shell script. All dry runs come first: if the server refuses one, the script stops and nothing has
+changed. The rollback is in comments, so that running the script does not undo itself.
 """
 
 from __future__ import annotations
@@ -21,24 +21,24 @@ from mora.outputs.wording import KEDA_PREFIX, comment, header, nothing_to_write,
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """A script for all workloads that change; NotEnoughData where none has a number."""
     due = _due(recommendations)
-    lines = ["set -e", *_said(recommendations, due)]
+    lines = ["set -e", *_remarks(recommendations, due)]
     if due:
-        lines += ["", "# 1. rehearse: the server checks each and changes nothing"]
-        lines += [line for r in due for line in apply_lines(r, is_rehearsal=True)]
-        lines += ["", "# 2. apply"]
+        lines += ["", "# 1. Dry run: the server checks each patch and changes nothing"]
+        lines += [line for r in due for line in apply_lines(r, is_dry_run=True)]
+        lines += ["", "# 2. Apply"]
         lines += [line for r in due for line in apply_lines(r)]
-        lines += ["", "# 3. roll back to what was set before"]
+        lines += ["", "# 3. Roll back to the previous values"]
         lines += [f"# {line}" for r in due for line in rollback_lines(r)]
     return "\n".join(lines) + "\n"
 
 
 def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
-    """apply.sh, which rehearses first, and rollback.sh, which leads back."""
+    """apply.sh, which begins with a dry run, and rollback.sh."""
     due = _due(recommendations)
     back = [line for r in due for line in rollback_lines(r)]
     return {
         "apply.sh": render(recommendations, settings),
-        "rollback.sh": "\n".join(["set -e", *_said(recommendations, due), "", *back]) + "\n",
+        "rollback.sh": "\n".join(["set -e", *_remarks(recommendations, due), "", *back]) + "\n",
     }
 
 
@@ -49,8 +49,8 @@ def _due(recommendations: Sequence[Recommendation]) -> list[Recommendation]:
     return [r for r in recommendations if patch_of(r) and is_due(r)]
 
 
-def _said(recommendations: Sequence[Recommendation], due: Sequence[Recommendation]) -> list[str]:
-    """What each workload is about, and which are not changed and why: comments."""
+def _remarks(recommendations: Sequence[Recommendation], due: Sequence[Recommendation]) -> list[str]:
+    """Comments: what each workload gets, and which are not changed and why."""
     lines: list[str] = []
     for recommendation in recommendations:
         lines += ["", *header(recommendation)]
@@ -59,34 +59,34 @@ def _said(recommendations: Sequence[Recommendation], due: Sequence[Recommendatio
         elif recommendation.workload.kind == "Job":
             lines.append(f"# {why_no_patch(recommendation)}")
         elif patch_of(recommendation):
-            lines.append("# stands as advised: nothing to change")
+            lines.append("# already right-sized: nothing to change")
     return lines
 
 
 def _of_keda(recommendation: Recommendation) -> list[str]:
-    """What has to be changed in a ScaledObject, together with the requests: comments."""
+    """Comments: what has to change in a ScaledObject together with the requests."""
     return [
         line
         for scaler in recommendation.retargets
         if scaler.name.startswith(KEDA_PREFIX)
         for line in comment(
-            f"together with it: set the {scaler.resource} trigger of the ScaledObject "
-            f"{scaler.name.removeprefix(KEDA_PREFIX)} to {scaler.target}"
+            f"also set the {scaler.resource} trigger of the ScaledObject {scaler.name.removeprefix(KEDA_PREFIX)} "
+            f"to {scaler.target}"
         )
     ]
 
 
-def apply_lines(recommendation: Recommendation, *, is_rehearsal: bool = False) -> list[str]:
-    """The commands of one workload, its autoscaler's included, under its name."""
+def apply_lines(recommendation: Recommendation, *, is_dry_run: bool = False) -> list[str]:
+    """The commands of one workload and its autoscaler, under its name."""
     workload = recommendation.workload
-    lines = [f"# {title(workload)}", command(workload, patch_of(recommendation), is_rehearsal=is_rehearsal)]
+    lines = [f"# {title(workload)}", command(workload, patch_of(recommendation), is_dry_run=is_dry_run)]
     for scaler in _ours(recommendation):
-        lines.append(_retarget(recommendation, scaler, is_rehearsal=is_rehearsal))
+        lines.append(_retarget(recommendation, scaler, is_dry_run=is_dry_run))
     return lines
 
 
 def rollback_lines(recommendation: Recommendation) -> list[str]:
-    """The commands that put back what apply_lines() changes."""
+    """The commands that undo apply_lines()."""
     lines = [command(recommendation.workload, patch_of(recommendation, is_back=True))]
     for scaler in _ours(recommendation):
         before = next((a for a in recommendation.autoscalers if _is_same(a, scaler)), None)
@@ -100,12 +100,12 @@ def _is_same(one: Autoscaler, other: Autoscaler) -> bool:
 
 
 def _ours(recommendation: Recommendation) -> list[Autoscaler]:
-    """The retargets that a command can make; KEDA would write its own HPAs anew from their ScaledObjects."""
+    """The retargets that a command can make; KEDA would overwrite its own HPAs from their ScaledObjects."""
     return [scaler for scaler in recommendation.retargets if not scaler.name.startswith(KEDA_PREFIX)]
 
 
-def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_rehearsal: bool = False) -> str:
-    """Set one metric's target of an HPA, tested to be of the resource that is meant."""
+def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_dry_run: bool = False) -> str:
+    """Set one metric's target of an HPA, after a test that it is of that resource."""
     of_name = [a for a in recommendation.autoscalers if a.name == scaler.name]
     place = next((n for n, a in enumerate(of_name) if _is_same(a, scaler)), 0)
     path = f"/spec/metrics/{place}/{'resource' if scaler.container is None else 'containerResource'}"
@@ -114,19 +114,19 @@ def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_rehearsa
         *([{"op": "test", "path": f"{path}/container", "value": scaler.container}] if scaler.container else []),
         {"op": "replace", "path": f"{path}/target/averageUtilization", "value": scaler.target},
     ]
-    return _kubectl(f"hpa {scaler.name} -n {recommendation.workload.namespace}", "json", operations, is_rehearsal)
+    return _kubectl(f"hpa {scaler.name} -n {recommendation.workload.namespace}", "json", operations, is_dry_run)
 
 
-def command(workload: Workload, patch: Body, *, is_rehearsal: bool = False) -> str:
+def command(workload: Workload, patch: Body, *, is_dry_run: bool = False) -> str:
     """One shell-quoted `kubectl patch`.
 
-    >>> command(Workload("shop", "cart"), {"spec": {"replicas": 2}}, is_rehearsal=True)
+    >>> command(Workload("shop", "cart"), {"spec": {"replicas": 2}}, is_dry_run=True)
     'kubectl patch deployment cart -n shop --type strategic --dry-run=server -p \\'{"spec":{"replicas":2}}\\''
     """
-    return _kubectl(target(workload), "strategic" if takes_strategic(workload.kind) else "json", patch, is_rehearsal)
+    return _kubectl(target(workload), "strategic" if takes_strategic(workload.kind) else "json", patch, is_dry_run)
 
 
-def _kubectl(what: str, patch_type: str, patch: object, is_rehearsal: bool) -> str:
-    rehearsal = ["--dry-run=server"] if is_rehearsal else []
+def _kubectl(what: str, patch_type: str, patch: object, is_dry_run: bool) -> str:
+    dry_run = ["--dry-run=server"] if is_dry_run else []
     text = json.dumps(patch, separators=(",", ":"))
-    return shlex.join(["kubectl", "patch", *what.split(), "--type", patch_type, *rehearsal, "-p", text])
+    return shlex.join(["kubectl", "patch", *what.split(), "--type", patch_type, *dry_run, "-p", text])

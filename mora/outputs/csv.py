@@ -27,7 +27,7 @@ COLUMNS = (
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """A header and a row a container. A target is empty where there is no advice, and `unset` where a limit goes."""
+    """A header and a row a container. A target is empty without a recommendation, and `unset` for a limit to remove."""
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()

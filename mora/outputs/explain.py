@@ -1,5 +1,5 @@
-"""Everything that a number rests on: its arithmetic, the window, the samples, the peaks, what was refused and why, and
-the queries as they were sent."""
+"""Everything behind a number: its arithmetic, the time range, the samples, the peaks, what was skipped and why, and the
+queries as sent."""
 
 from __future__ import annotations
 
@@ -11,10 +11,12 @@ from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendatio
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.table import amount, change
-from mora.outputs.wording import clean, title, untold
+from mora.outputs.wording import clean, confidence, counted, other_reasons, title
 from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
 
 _LABEL_WIDTH = len("memory request")
+_MODEL_ONLY = "not kept with a model's answer; the model's card.json has its data, runs, errors and calibration"
+_NOTHING_KEPT = "no figures are kept with this answer"
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -26,12 +28,12 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
 def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     load = recommendation.load
     lines = [title(recommendation.workload), "=" * len(title(recommendation.workload))]
-    basis = "a trained model" if recommendation.basis == "model" else "the rule for histories: no model is trained"
+    basis = "a trained model" if recommendation.basis == "model" else "history, without a trained model"
     digest = f" ({recommendation.model_digest})" if recommendation.model_digest else ""
     lines += _field("sized by", basis + digest, width)
-    lines += _field("data up to", format_moment(recommendation.as_of), width)
+    lines += _field("data until", format_moment(recommendation.as_of), width)
     if load:
-        lines += _field("at", f"{load.users} users of {load.scenario}", width)
+        lines += _field("load", f"{load.users} users of {load.scenario}", width)
     lines += _field("replicas", _outcome("replicas", recommendation.replicas), width)
     lines += _texts(recommendation.replicas.reasons, width)
     for scaler in recommendation.autoscalers or filter(None, (recommendation.current.autoscaler,)):
@@ -39,8 +41,8 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
         whose = f" of container {scaler.container}" if scaler.container else ""
         words = f"HPA {scaler.name} scales on {of}{whose}, {scaler.min_replicas} to {scaler.max_replicas} replicas"
         lines += _field("autoscaler", words, width)
-    for reason in untold(recommendation):
-        lines += _field("for all", reason.text, width)
+    for reason in other_reasons(recommendation):
+        lines += _field("note", reason.text, width)
     asked: dict[str, str] = {}
     for container in recommendation.containers:
         lines += ["", *_container(recommendation, container, width)]
@@ -49,7 +51,7 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
 
 
 def _container(recommendation: Recommendation, container: ContainerAdvice, width: int) -> list[str]:
-    where = "in the pods alone, injected" if is_injected(recommendation, container.container) else container.role
+    where = "injected at admission" if is_injected(recommendation, container.container) else container.role
     is_main = " (main)" if container.is_main else ""
     lines = [f"container {container.container}{is_main}, {where}"]
     for name, advice in container_numbers(container):
@@ -59,7 +61,7 @@ def _container(recommendation: Recommendation, container: ContainerAdvice, width
         lines += _field("note", reason.text, width)
     evidence = container.evidence
     if evidence is None:
-        lines += _field("evidence", "none is kept with this answer", width)
+        lines += _field("measured", _MODEL_ONLY if recommendation.basis == "model" else _NOTHING_KEPT, width)
         return lines
     for label, text in _seen(evidence):
         lines += _field(label, text, width)
@@ -67,23 +69,25 @@ def _container(recommendation: Recommendation, container: ContainerAdvice, width
 
 
 def _outcome(name: str, advice: Advice) -> str:
-    """Now, then, by how much and how sure."""
-    then = "not set" if advice.is_unset else "no number" if advice.value is None else amount(name, advice.value)
-    text = f"{amount(name, advice.now)} now, {then} advised"
+    """The current value, the recommended one, the change and the confidence."""
+    if advice.value is None and not (advice.is_unset and advice.now is not None):
+        return f"unchanged ({amount(name, advice.now)})"
+    then = "no limit" if advice.is_unset else amount(name, advice.value)
+    text = f"{amount(name, advice.now)} now, {then} recommended"
     if change(advice) not in ("-", "remove"):
         text += f", {change(advice)}"
     if advice.confidence is not None:
-        text += f"; confidence {advice.confidence:.0%} ({advice.windows} hold{'' if advice.windows == 1 else 's'})"
+        text += f"; confidence {confidence(advice)}"
     return text
 
 
 def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
-    """What was measured, in words."""
+    """What was measured."""
     span = format_duration(evidence.end - evidence.start)
-    share = f", {evidence.samples / evidence.expected:.0%}" if evidence.expected else ""
+    share = f" ({evidence.samples / evidence.expected:.0%})" if evidence.expected else ""
     start, end = format_moment(evidence.start), format_moment(evidence.end)
-    yield "window", f"{start} to {end} ({span}), every {format_duration(evidence.step)}"
-    yield "samples", f"{evidence.samples:,} of {evidence.expected:,} expected{share}; {_pods(evidence.pods)}"
+    yield "time range", f"{start} to {end} ({span}), every {format_duration(evidence.step)}"
+    yield "samples", f"{evidence.samples:,} of {evidence.expected:,} expected{share}, {_pods(evidence.pods)}"
     if evidence.cpu_peak_cores is not None:
         level = f"; 95 % of samples below {_cores(evidence.cpu_level_cores)}" if evidence.cpu_level_cores else ""
         yield "cpu peak", _peak(_cores(evidence.cpu_peak_cores), evidence.cpu_peak_at, evidence.cpu_peak_pod) + level
@@ -91,13 +95,12 @@ def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
         peak = _peak(readable_bytes(evidence.mem_peak_bytes), evidence.mem_peak_at, evidence.mem_peak_pod)
         yield "memory peak", peak
     if evidence.throttled_ratio is not None:
-        yield "throttling", f"held back at its CPU limit in {evidence.throttled_ratio:.1%} of CFS periods, on average"
+        yield "throttling", f"throttled at the CPU limit in {evidence.throttled_ratio:.1%} of CFS periods, on average"
     else:
-        yield "throttling", "not known: no container_cpu_cfs_throttled_periods_total for it"
-    kills = f"{evidence.oom_kills} OOM kill{'' if evidence.oom_kills == 1 else 's'}"
-    yield "restarts", f"{evidence.restarts}; {kills if evidence.oom_kills else 'no OOM kill'}"
-    for left_out in evidence.left_out:
-        yield "left out", left_out
+        yield "throttling", "unknown: Prometheus has no container_cpu_cfs_throttled_periods_total for it"
+    yield "restarts", f"{evidence.restarts}; {counted(evidence.oom_kills, 'OOM kill')}"
+    for excluded in evidence.left_out:
+        yield "excluded", excluded
 
 
 def _peak(value: str, at: datetime | None, pod: str | None) -> str:
@@ -109,13 +112,13 @@ def _cores(cores: float | None) -> str:
 
 
 def _pods(pods: int) -> str:
-    return f"{pods} pod{'' if pods == 1 else 's'}, those that are gone included, the hottest one at each sample"
+    return f"each of the hottest of {counted(pods, 'pod')} (deleted ones included)"
 
 
 def _queries(queries: Mapping[str, str]) -> list[str]:
     if not queries:
         return []
-    lines = ["queries, as they were sent"]
+    lines = ["queries, as sent"]
     for name, text in queries.items():
         lines += [f"  {name}", *(f"    {clean(line)}" for line in text.splitlines())]
     return lines

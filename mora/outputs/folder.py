@@ -1,8 +1,8 @@
-"""Any output as files in a folder: whole or not at all, and never over what somebody else wrote.
+"""Any output as files in a folder: all of them or none, and never over files that MOrA did not write.
 
-The folder keeps a list of what was written and its checksums (`.mora-files.json`). A file that is not on it, or that
-was edited since, is refused; a file that an earlier run of the same output left and that this one does not write is
-taken away, since `kubectl apply -f DIR` would still apply it.
+`.mora-files.json` lists the written files and their checksums. A file that is not on the list, or that was edited
+since, is not overwritten. A file of an earlier run of the same output that this run does not write is deleted, because
+`kubectl apply -f DIR` would still apply it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 
 LISTED = ".mora-files.json"
 _SCHEMA_VERSION = 1
-# Outputs that are one text for all: the file that holds it.
+# Outputs that are one text for all workloads, and the name of their file.
 _SINGLE = {
     "table": "table.txt",
     "json": "recommendations.json",
@@ -33,7 +33,7 @@ _SINGLE = {
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """What stands in the folder now, and what an earlier run left and was taken away."""
+    """The files that were written, and the files of an earlier run that were deleted."""
 
     written: tuple[Path, ...]
     removed: tuple[Path, ...] = ()
@@ -42,7 +42,7 @@ class Written:
 def files(
     output: str, recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS
 ) -> dict[str, str]:
-    """File name -> text of a registered output; names hold no folders and never clash."""
+    """File name -> text of a registered output; names contain no folders and never clash."""
     render = registry.load("outputs", output)
     if output in _SINGLE:
         return {_SINGLE[output]: render(recommendations, settings)}
@@ -69,8 +69,8 @@ def write(
     foreign = [name for name in texts if not _is_ours(folder / name, listed.get(name))]
     if foreign and not overwrite:
         raise BadInput(
-            f"{folder} holds files that MOrA did not write, or that were edited since: {', '.join(sorted(foreign))}.",
-            hint="Nothing was written. Move them away, name another folder, or give --overwrite.",
+            f"{folder} has files that MOrA did not write, or that were edited since: {', '.join(sorted(foreign))}.",
+            hint="Nothing was written. Move these files, choose another folder, or use --overwrite.",
         )
     left = [name for name, entry in listed.items() if entry["output"] == output and name not in texts]
     stale = [name for name in left if (folder / name).is_file() and _is_ours(folder / name, listed[name])]
@@ -79,26 +79,26 @@ def write(
     document = {"schema_version": _SCHEMA_VERSION, "files": dict(sorted((kept | now).items()))}
     written = {folder / name: text for name, text in texts.items()}
     write_files([*written.items(), (folder / LISTED, json.dumps(document, indent=2) + "\n")])
-    _take_away([folder / name for name in stale])
+    _delete([folder / name for name in stale])
     return Written(tuple(written), tuple(folder / name for name in stale))
 
 
-def _take_away(paths: Sequence[Path]) -> None:
+def _delete(paths: Sequence[Path]) -> None:
     for path in paths:
         try:
             path.unlink(missing_ok=True)
         except OSError as error:
             raise MoraError(
-                f"{path} is left over from an earlier run and cannot be taken away: {error.strerror}.",
-                hint="All files were written. Delete this one, so that nobody applies it.",
+                f"{path} of an earlier run cannot be deleted: {error.strerror}.",
+                hint="All new files were written. Delete this one, so that it is not applied.",
             ) from error
 
 
 def _read(folder: Path) -> dict[str, dict[str, str]]:
-    """What the folder's list says, empty without one; BadInput where it is none of ours."""
+    """The folder's list, empty without one; BadInput where it is not a list of MOrA."""
     path = folder / LISTED
     if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file.", hint="--out names a folder.")
+        raise BadInput(f"{folder} is a file.", hint="--out must be a folder.")
     if not path.exists():
         return {}
     try:
@@ -107,7 +107,7 @@ def _read(folder: Path) -> dict[str, dict[str, str]]:
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise BadInput(
             f"{path} cannot be read as the list of files that MOrA wrote: {error}.",
-            hint="Take it away; files in its folder are then refused unless --overwrite is given.",
+            hint="Delete it. Without the list, existing files are only overwritten with --overwrite.",
         ) from error
 
 
@@ -119,14 +119,14 @@ def _entries(document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
         for name, entry in document["files"].items()
     }
     for name in entries:
-        # The names are deleted by: one that leads out of the folder was not written by us.
+        # Files are deleted by these names: one outside of the folder was not written by MOrA.
         if name != Path(name).name:
             raise ValueError(f"{name!r} is not a file name")
     return entries
 
 
 def _is_ours(path: Path, entry: Mapping[str, str] | None) -> bool:
-    """Whether a file may be replaced: it is not there, or it is as MOrA wrote it."""
+    """Whether a file may be replaced: it does not exist, or it is as MOrA wrote it."""
     if not path.exists() and not path.is_symlink():
         return True
     if entry is None or path.is_symlink() or not path.is_file():

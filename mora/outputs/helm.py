@@ -1,7 +1,7 @@
-"""Helm values: the resources of each container where its chart keeps them, to give as one more `-f FILE`.
+"""Helm values: the resources of each container at its path in the chart's values, for one more `-f FILE`.
 
-There is no standard for where a chart keeps them. A workload with one container to size gets `<workload>.resources`, as
-umbrella charts have it; every other path is named: `--helm-path server=frontend.resources`, or by the annotation
+There is no standard for that path. A workload with one container to size gets `<workload>.resources`, as umbrella
+charts have it; every other path must be given: `--helm-path server=frontend.resources`, or by the annotation
 mora.dev/helm-path.<container> of the workload.
 Helm drops a chart's default where a value is null: https://helm.sh/docs/chart_template_guide/values_files/.
 """
@@ -23,11 +23,11 @@ from mora.outputs.wording import comment, header, nothing_to_write, title, why_n
 # Keys of a values path; "\." is a dot inside of a key, as for `helm --set`.
 _KEY = re.compile(r"(?:[^.\\\s\[\]{},=]|\\\.)+")
 # github.com/helm/helm/issues/12741
-_NULLS = "null drops the chart's default (helm 3); in a chart below a subchart helm may keep it: set it there, too"
+_NULLS = "null drops the chart's default (helm 3); for a subchart helm may keep it: set it there, too"
 
 
 def parse_path(text: str) -> tuple[str, str]:
-    r"""What a flag says: a container ("server", "frontend/server", "shop/frontend/server") and its path in the values.
+    r"""The container of a flag ("server", "frontend/server", "shop/frontend/server") and its path in the values.
 
     >>> parse_path("frontend/server=frontend.resources")
     ('frontend/server', 'frontend.resources')
@@ -38,7 +38,7 @@ def parse_path(text: str) -> tuple[str, str]:
     names = key.split("/")
     if not found or len(names) > 3:
         raise BadInput(
-            f"{text!r} does not say where a chart keeps a container's resources.",
+            f"{text!r} does not give the path of a container's resources.",
             hint="Write it like server=frontend.resources, or shop/frontend/server=frontend.resources.",
         )
     for name in names:
@@ -56,7 +56,7 @@ def keys(path: str) -> tuple[str, ...]:
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """One document of values for all workloads, since Helm reads one a file; BadInput where a place is not known."""
+    """One document of values for all workloads, since Helm reads one a file; BadInput where a path is not known."""
     placed = {r.workload: _placed(r, settings) for r in recommendations}
     written = [r for r in recommendations if placed[r.workload]]
     if not written:
@@ -67,7 +67,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     for recommendation in written:
         for path, container in placed[recommendation.workload].items():
             _put(values, taken, path, container, recommendation.workload)
-    lines = [line for r in recommendations for line in _said(r)]
+    lines = [line for r in recommendations for line in _remarks(r)]
     return "\n".join(lines) + "\n" + dump(values)
 
 
@@ -84,7 +84,7 @@ def files(recommendations: Sequence[Recommendation], settings: OutputSettings = 
 
 
 def _placed(recommendation: Recommendation, settings: OutputSettings) -> dict[tuple[str, ...], ContainerAdvice]:
-    """Path -> the container whose resources stand there."""
+    """Path -> the container whose resources belong there."""
     containers = to_write(recommendation)
     named = {c.container: _named(recommendation.workload, c.container, settings.helm_paths) for c in containers}
     unknown = [name for name, path in named.items() if path is None]
@@ -92,9 +92,9 @@ def _placed(recommendation: Recommendation, settings: OutputSettings) -> dict[tu
     if unknown and not is_default:
         example = " ".join(f"--helm-path {name}={recommendation.workload.name}.resources" for name in unknown[:1])
         raise BadInput(
-            f"{title(recommendation.workload)} has {len(containers)} containers to size, and charts differ in where "
-            f"they keep each: no path is known for {', '.join(unknown)}.",
-            hint=f"Name one for each: {example} (or the annotation mora.dev/helm-path.{unknown[0]}).",
+            f"{title(recommendation.workload)} has {len(containers)} containers to size, and the path in "
+            f"the values is not known for {', '.join(unknown)}.",
+            hint=f"Give a path for each: {example} (or the annotation mora.dev/helm-path.{unknown[0]}).",
         )
     default = _escaped(recommendation.workload.name) + ".resources"
     placed: dict[tuple[str, ...], ContainerAdvice] = {}
@@ -127,12 +127,12 @@ def _put(
     container: ContainerAdvice,
     workload: Workload,
 ) -> None:
-    """Put resources at a path that no other container's path holds or lies in."""
+    """Put resources at a path; BadInput where it overlaps with another container's path."""
     who = f"{title(workload)}, container {container.container}"
     for other, owner in taken.items():
         if other[: len(path)] == path or path[: len(other)] == other:
             raise BadInput(
-                f"{owner} and {who} both lead to {'.'.join(path)} in the values.",
+                f"{owner} and {who} share the path {'.'.join(path)} in the values.",
                 hint="Give each its own --helm-path, or let --out DIR write a file a workload.",
             )
     taken[path] = who
@@ -142,7 +142,7 @@ def _put(
     inner[path[-1]] = advised_resources(container)
 
 
-def _said(recommendation: Recommendation) -> list[str]:
+def _remarks(recommendation: Recommendation) -> list[str]:
     if not to_write(recommendation):
         return comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")
     lines = header(recommendation)

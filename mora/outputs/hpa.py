@@ -1,9 +1,9 @@
 """A HorizontalPodAutoscaler for each workload that scales on use per pod (averageValue), not on a share of the request.
 
-So requests can be changed without moving the replicas. In a pod with several containers only the one that was sized
-counts (ContainerResource, Kubernetes 1.27 and later), since the number is of that container alone.
+So requests can change without moving the replicas. In a pod with several containers only the main one counts
+(ContainerResource, Kubernetes 1.27 and later), since the number is for that container.
 
-Where the advice retargets an HPA (`--retarget-hpa`), that HPA is printed as it must become, still on utilisation.
+Where a recommendation retargets an HPA (`--retarget-hpa`), it is printed with its new targets, still on utilisation.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ def _on_average_value(recommendation: Recommendation) -> str:
     text = f"# {recommendation.workload.name}: {one_line(why)}\n" if why else ""
     scaler = recommendation.current.autoscaler
     if scaler is not None:
-        text += f"# it takes the place of what the HPA {scaler.name} scales on now, all its metrics\n"
+        text += f"# it replaces all metrics of the HPA {scaler.name}\n"
     return text + dump(_object(recommendation))
 
 
 def _retargeted(recommendation: Recommendation) -> str:
-    """The HPA with its targets as they must become, to apply together with the requests."""
+    """The HPA with its new targets, to apply together with the requests."""
     name = recommendation.retargets[0].name
     after = {_metric(scaler): scaler for scaler in recommendation.retargets}
     scalers = [after.get(_metric(s), s) for s in recommendation.autoscalers if s.name == name]
@@ -69,14 +69,14 @@ def _retargeted(recommendation: Recommendation) -> str:
         f"{f' from {before[_metric(s)]}%' if _metric(s) in before else ''} to {s.target}%"
         for s in recommendation.retargets
     )
-    said = comment(
-        f"{recommendation.workload.name}: {words} of the request, together with the requests, so that the same use per "
-        "pod scales as before; metrics of this HPA other than CPU and memory of the pods are not known here: add them, "
-        "or use -o commands, which changes the targets alone"
+    lines = comment(
+        f"{recommendation.workload.name}: {words} of the request; apply it together with the requests, so that it "
+        "scales at the same use per pod as before. Other metrics of this HPA than CPU and memory are not known here: "
+        "add them, or use -o commands, which changes only the targets"
     )
     metrics = [_metric_of(s) for s in scalers]
-    least, most = scalers[0].min_replicas, scalers[0].max_replicas
-    return "\n".join(said) + "\n" + dump(_hpa(recommendation.workload, name, least, most, metrics))
+    low, high = scalers[0].min_replicas, scalers[0].max_replicas
+    return "\n".join(lines) + "\n" + dump(_hpa(recommendation.workload, name, low, high, metrics))
 
 
 def _metric(scaler: Autoscaler) -> tuple[str, Target, str | None]:
@@ -84,7 +84,7 @@ def _metric(scaler: Autoscaler) -> tuple[str, Target, str | None]:
 
 
 def _metric_of(scaler: Autoscaler) -> dict[str, Any]:
-    """The metric that an HPA scales on, as autoscaling/v2 spells it."""
+    """The metric that an HPA scales on, in autoscaling/v2."""
     resource = str(scaler.resource)
     if scaler.is_utilisation:
         target: dict[str, Any] = {"type": "Utilization", "averageUtilization": scaler.target}
@@ -103,13 +103,13 @@ def _why_not(recommendation: Recommendation) -> str | None:
     if kind == "DaemonSet":
         return "a DaemonSet runs one pod on every node"
     if kind not in _SCALABLE:
-        return f"a {kind} runs as many pods as its work asks for"
+        return f"a {kind} runs as many pods as its work needs"
     if scaler is not None and scaler.name.startswith(KEDA_PREFIX):
-        return f"its HPA {scaler.name} belongs to a KEDA ScaledObject; change that"
+        return f"its HPA {scaler.name} belongs to a KEDA ScaledObject: change the ScaledObject"
     if recommendation.retargets:
         return None
     if recommendation.hpa_average_value_millicores is None or recommendation.hpa_max_replicas is None:
-        return f"no use per pod to scale on, {one_line(recommendation.main.cpu_request.reasons)}"
+        return f"no use per pod to scale on: {one_line(recommendation.main.cpu_request.reasons)}"
     return None
 
 
@@ -122,21 +122,21 @@ def _object(recommendation: Recommendation) -> dict[str, Any]:
     else:
         metric = {"type": "Resource", "resource": {"name": "cpu", "target": target}}
     name = scaler.name if scaler else workload.name
-    least, most = recommendation.hpa_min_replicas or 1, recommendation.hpa_max_replicas or 1
-    hpa = _hpa(workload, name, least, most, [metric])
+    low, high = recommendation.hpa_min_replicas or 1, recommendation.hpa_max_replicas or 1
+    hpa = _hpa(workload, name, low, high, [metric])
     hpa["spec"]["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": _SCALE_DOWN_WINDOW_SECONDS}}
     return hpa
 
 
-def _hpa(workload: Workload, name: str, least: int, most: int, metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
+def _hpa(workload: Workload, name: str, low: int, high: int, metrics: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return {
         "apiVersion": "autoscaling/v2",
         "kind": "HorizontalPodAutoscaler",
         "metadata": {"name": name, "namespace": workload.namespace},
         "spec": {
             "scaleTargetRef": {"apiVersion": workload.api_version, "kind": workload.kind, "name": workload.name},
-            "minReplicas": least,
-            "maxReplicas": most,
+            "minReplicas": low,
+            "maxReplicas": high,
             "metrics": list(metrics),
         },
     }

@@ -1,6 +1,7 @@
 """Recommendations for programs: every number, its unit in the name, its reasons with their codes.
 
-`schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
+`schema_version` rises when a field changes its meaning or is removed; new fields may come at any time. Version 1 said
+`holds` for `windows`, `left_out` (evidence) for `excluded`, and other reason codes (CHANGELOG.md).
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from mora.outputs.changes import is_injected, quantity
 from mora.quantities import format_moment
 from mora.savings import savings
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -92,12 +93,13 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
         return None
     known = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
     step = known.pop("step").total_seconds()
+    known["excluded"] = known.pop("left_out")
     figures = {key: _plain(value) for key, value in known.items()}
     return {**figures, "step_seconds": step, "queries": dict(evidence.queries)}
 
 
 def _plain(value: Any) -> Any:
-    """A figure as JSON has it: moments as text, six digits of a float."""
+    """A figure for JSON: moments as text, floats to six digits."""
     if isinstance(value, datetime):
         return format_moment(value, "seconds")
     if isinstance(value, float):
@@ -116,7 +118,8 @@ def _advice(advice: Advice, resource: str | None) -> dict[str, Any]:
         "is_unset": advice.is_unset,
         "change_ratio": None if advice.change is None else round(advice.change, 6),
         "confidence": None if advice.confidence is None else round(advice.confidence, 6),
-        "holds": advice.windows,
+        "windows": advice.windows,
+        "summary": advice.summary,
         "reasons": _reasons(advice.reasons),
     }
 

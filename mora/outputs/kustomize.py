@@ -1,8 +1,8 @@
 """A kustomize overlay: a kustomization and one patch file a workload.
 
-`files()` gives {file name: text} to write into a folder; `render()` gives the same as one text, each file introduced
-by a line `# file: NAME` and parted by `---`. What kustomize knows is merged by container name; for the others (an Argo
-Rollout; a CronJob, before kustomize 5) it would replace the whole container list, so they get a JSON patch that tests
+`files()` gives {file name: text} to write into a folder; `render()` gives the same as one text, each file after a
+line `# file: NAME`, separated by `---`. Kinds that kustomize knows are merged by container name. Of others (an Argo
+Rollout; a CronJob, before kustomize 5) it would replace the container list, so they get a JSON patch that tests
 the name of each container first.
 """
 
@@ -41,7 +41,7 @@ def files(recommendations: Sequence[Recommendation], settings: OutputSettings = 
         why = {r.workload.name: why_no_patch(r) for r in recommendations}
         raise nothing_to_write("a kustomization", recommendations, why)
     names = file_names([r.workload for r in patched], "-resources.yaml", prefix="mora-")
-    skipped = [line for r in recommendations if not bodies[r.workload] for line in _left_out(r)]
+    skipped = [line for r in recommendations if not bodies[r.workload] for line in _skipped_lines(r)]
     kustomization = "".join(f"{line}\n" for line in skipped) + dump(_kustomization(names, bodies, settings))
     return {"kustomization.yaml": kustomization} | {
         names[r.workload]: "\n".join(header(r)) + "\n" + dump(_patch_file(r.workload, bodies[r.workload], names))
@@ -57,7 +57,7 @@ def _is_json(workload: Workload, major: int) -> bool:
     return not takes_strategic(workload.kind) or (workload.kind == "CronJob" and major < _KNOWS_CRONJOB_MAJOR)
 
 
-def _left_out(recommendation: Recommendation) -> list[str]:
+def _skipped_lines(recommendation: Recommendation) -> list[str]:
     if recommendation.workload.kind == "Job":
         return comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")
     return header(recommendation)
@@ -90,7 +90,7 @@ def _patch_file(workload: Workload, body: Body, names: Mapping[Workload, str]) -
 
 
 def _identity(workload: Workload, names: Mapping[Workload, str]) -> dict[str, str]:
-    """The name, and the namespace only where names clash: a base often leaves it to the overlay."""
+    """The name, and the namespace only where names clash: in many bases the overlay sets it."""
     if Counter((other.kind, other.name) for other in names)[workload.kind, workload.name] > 1:
         return {"name": workload.name, "namespace": workload.namespace}
     return {"name": workload.name}

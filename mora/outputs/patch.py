@@ -2,7 +2,7 @@
 
 Strategic merge, merged by container name. `--type merge` would replace the whole container list, so it is never
 offered. An API server refuses a strategic merge of a custom resource: an Argo Rollout gets a JSON patch that tests the
-name of each container before it touches it. A Job gets none: its template cannot be changed.
+name of each container before it changes it. A Job gets none: its template cannot be changed.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """One document a workload, `null` where a limit goes; NotEnoughData without a single number.
+    """One document a workload, `null` for a limit to remove; NotEnoughData without a single number.
 
     kubectl takes one patch at a time: of several, files() has each in a file of its own.
     """
@@ -48,14 +48,14 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
 
 
 def patch_of(recommendation: Recommendation, *, is_back: bool = False) -> Body:
-    """What the API server takes for this kind; empty where there is nothing to write."""
+    """The patch in the form that the API server takes for this kind; empty where there is nothing to write."""
     if not takes_strategic(recommendation.workload.kind):
         return json_patch(recommendation, is_back=is_back)
     return rollback_patch(recommendation) if is_back else strategic_patch(recommendation)
 
 
 def target(workload: Workload) -> str:
-    """The workload as kubectl is told it.
+    """The workload as an argument of kubectl.
 
     >>> target(Workload("shop", "web", "Rollout"))
     'rollouts.argoproj.io web -n shop'
@@ -69,10 +69,10 @@ def _type(workload: Workload) -> str:
 
 
 def caveats(recommendation: Recommendation) -> list[str]:
-    """What a reader must know of a JSON patch: comment lines, none for a strategic merge."""
+    """Comment lines on a JSON patch; none for a strategic merge."""
     if takes_strategic(recommendation.workload.kind):
         return []
     return comment(
-        "a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the "
-        "containers stand in another order, or where the template says `resources: {}`"
+        "a JSON patch, since an API server cannot merge lists of a custom resource: the server refuses it if the order "
+        "of the containers changed, or if the template has `resources: {}`"
     )

@@ -1,4 +1,4 @@
-"""Recommendations as patches: strategic merge, JSON, and the way back."""
+"""Recommendations as patches: strategic merge, JSON, and the rollback of both."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from mora.outputs.changes import (
     to_write,
 )
 
-# Where a kind keeps the template of its pods.
+# The path of the pod template, by kind.
 _TEMPLATES: Mapping[str, tuple[str, ...]] = {"CronJob": ("spec", "jobTemplate", "spec", "template")}
 _TEMPLATE = ("spec", "template")
 
 
 def template_path(kind: str) -> tuple[str, ...]:
-    """Where the pod template stands in a manifest of this kind.
+    """The path of the pod template in a manifest of this kind.
 
     >>> template_path("CronJob")
     ('spec', 'jobTemplate', 'spec', 'template')
@@ -32,7 +32,7 @@ def template_path(kind: str) -> tuple[str, ...]:
 
 
 def takes_strategic(kind: str) -> bool:
-    """Whether the API server merges lists of this kind by name; for a custom resource (Rollout) it refuses to."""
+    """Whether the API server merges lists of this kind by name; it does not for a custom resource (Rollout)."""
     return kind != "Rollout"
 
 
@@ -46,7 +46,7 @@ def strategic_patch(recommendation: Recommendation) -> dict[str, Any]:
 
 
 def rollback_patch(recommendation: Recommendation) -> dict[str, Any]:
-    """The patch that puts back what strategic_patch() changes."""
+    """The patch that undoes strategic_patch()."""
     replicas = recommendation.current.replicas if sets_replicas(recommendation) else None
     return _patch(recommendation, replicas, is_back=True)
 
@@ -71,11 +71,11 @@ def _patch(recommendation: Recommendation, replicas: int | None, *, is_back: boo
 
 
 def json_patch(recommendation: Recommendation, *, is_back: bool = False) -> list[dict[str, Any]]:
-    """The same as a JSON patch (RFC 6902), for what knows no merge by name: a custom resource, an old kustomize.
+    """The same as a JSON patch (RFC 6902), where nothing merges by name: a custom resource, an old kustomize.
 
-    Containers are addressed by their place in the list, so each is preceded by a `test` of its name: where the list is
-    in another order, the whole patch is refused. A section that is not set now is tested to be absent, so that nothing
-    else in it (ephemeral-storage, claims) is lost. Empty for a Job.
+    Containers are addressed by their index, so a `test` of the name precedes each: if the order of the list changed,
+    the server refuses the patch. A section that is not set now is tested to be absent, so that nothing else in it
+    (ephemeral-storage, claims) is lost. Empty for a Job.
     """
     kind = recommendation.workload.kind
     if kind == "Job":
@@ -94,7 +94,7 @@ def json_patch(recommendation: Recommendation, *, is_back: bool = False) -> list
 
 
 def _places(recommendation: Recommendation) -> dict[str, tuple[str, str]]:
-    """Container -> its list and its place there, as far as the order of the spec is known."""
+    """Container -> its list and its index there, as far as the order of the spec is known."""
     places: dict[str, tuple[str, str]] = {}
     taken: Counter[str] = Counter()
     for container in recommendation.current.containers:
@@ -106,7 +106,7 @@ def _places(recommendation: Recommendation) -> dict[str, tuple[str, str]]:
 
 
 def _operations(path: str, container: ContainerAdvice, *, is_back: bool) -> Iterator[dict[str, Any]]:
-    """Add and remove at the level that is there: the field, its section, or the whole of `resources`."""
+    """Add and remove at the level that exists: the field, its section, or all of `resources`."""
     advised, previous = advised_resources(container), previous_resources(container)
     present = _sections_now(container)
     if not present:

@@ -1,6 +1,6 @@
-"""The Markdown of a pull request: what changes, why, how sure that is, what it frees, how to apply it and to go back.
+"""The Markdown of a pull request: what changes and why, the table, the risks and the rollback; details are folded.
 
-Workloads that change by less than `min_change` are left out and counted: such a change is not worth a rollout.
+Workloads that change by less than `min_change` are skipped and counted: such a change is not worth a rollout.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from mora.outputs.changes import changes, container_numbers, is_injected, sets_r
 from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.patch import patch_of
 from mora.outputs.table import amount, change
-from mora.outputs.wording import clean, grouped, title, untold, why_no_patch
+from mora.outputs.wording import at_load, clean, confidence, counted, grouped, other_reasons, title, why_no_patch
 from mora.quantities import format_moment
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -22,36 +22,108 @@ from mora.savings import savings
 # GitHub and GitLab differ; GitHub's limit for the body is the smaller: 65,536 characters.
 LONGEST = 65_000
 _TABLE_HEAD = 2
-_MOST_LISTED = 30
+_MAX_LISTED = 30
+_MAX_NAMED = 5
 Row = tuple[Recommendation, ContainerAdvice | None, str, Advice]
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """One text for all workloads that change enough; a text that says so where none does.
 
-    What a pull request has no room for is left out, and said: first the reasons, then the commands, then rows.
+    What does not fit into a pull request is dropped, and the text says so: first the reasons, then the commands, then
+    rows of the table.
     """
     rows = {r.workload: _rows(r, settings.min_change) for r in recommendations}
     changed = [r for r in recommendations if rows[r.workload]]
-    left_out = _left_out(recommendations, changed, settings.min_change)
-    head = [f"## Rightsize {_count(len(changed), 'workload')}"]
+    skipped = _skipped(recommendations, changed, settings.min_change)
     if not changed:
-        return _joined([*head, "Nothing to change.", *left_out])
-    head.append(savings_line(savings(changed, settings.prices)))
-    lines = _table([row for r in changed for row in rows[r.workload]])
-    body = [*left_out, *_by_hand(changed)]
-    why, commands = ["### Why", *map(_why, changed)], _commands([r for r in changed if patch_of(r)])
+        return _joined(["## Rightsize: nothing to change", "No workload needs another size.", *skipped])
+    all_rows = [row for r in changed for row in rows[r.workload]]
+    head = [f"## {_title(changed)}", f"{_what(changed, all_rows)} {savings_line(savings(changed, settings.prices))}"]
+    lines = _table(all_rows)
+    patched = [r for r in changed if patch_of(r)]
+    body = [*skipped, *_by_hand(changed), "### Risks", "\n".join(_risks(changed, all_rows)), *_rollback(patched)]
+    why, commands = _folded("Why: the arithmetic of every number", [*map(_why, changed)]), _commands(patched)
     table = "\n".join(lines)
     for parts in (
-        [table, *body, *why, *commands],
-        [table, *body, *commands, "The reasons have no room here: `mora recommend -o explain`."],
-        [table, *body, "Reasons and commands have no room here: `mora recommend -o explain` and `-o commands`."],
+        [table, *body, why, *commands],
+        [table, *body, *commands, "The reasons do not fit here: `mora recommend -o explain`."],
+        [table, *body, "Reasons and commands do not fit here: `mora recommend -o explain` and `-o commands`."],
     ):
         text = _joined([*head, *parts])
         if len(text) <= LONGEST:
             return text
-    rest = [*body, "Reasons and commands have no room here, either: `mora recommend -o explain` and `-o commands`."]
+    rest = [*body, "Reasons and commands do not fit here, either: `mora recommend -o explain` and `-o commands`."]
     return _joined([*head, _shortened(lines, LONGEST - len(_joined([*head, *rest]))), *rest])
+
+
+def _title(changed: Sequence[Recommendation]) -> str:
+    if len(changed) > 1:
+        return f"Rightsize {len(changed)} workloads"
+    workload = changed[0].workload
+    return f"Rightsize {workload.namespace}/{workload.name}"
+
+
+def _what(changed: Sequence[Recommendation], rows: Sequence[Row]) -> str:
+    """One sentence: what changes, and that it follows what was measured."""
+    whose = "this workload" if len(changed) == 1 else "these workloads"
+    until = format_moment(max(r.as_of for r in changed))
+    counts = {
+        "go down": sum(a.change is not None and a.change < 0 for *_, a in rows),
+        "go up": sum(a.change is not None and a.change > 0 for *_, a in rows),
+        "are set for the first time": sum(a.now is None and a.value is not None for *_, a in rows),
+        "are removed": sum(a.is_unset for *_, a in rows),
+    }
+    outcome = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
+    return f"Sizes {whose} by the use that MOrA measured until {until}: of the numbers below, {outcome}."
+
+
+def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
+    """What a reviewer should look at, a list item each."""
+    items = ["Each changed pod template starts a rollout: the pods of the workload are replaced."]
+    cuts = [row for row in rows if (row[3].change or 0) < 0]
+    if cuts:
+        row = min(cuts, key=lambda cut: cut[3].change or 0)
+        items.append(f"The largest cut is {change(row[3])}: {_place(row)}.")
+    sure = [row for row in rows if row[3].confidence is not None]
+    if sure:
+        row = min(sure, key=lambda one: one[3].confidence or 0)
+        items.append(
+            f"The lowest confidence is {confidence(row[3])}: {_place(row)}. Confidence is the share of past windows "
+            "that the number would have covered."
+        )
+    unsure = [row for row in rows if row[3].confidence is None and row[3].value is not None and "limit" not in row[2]]
+    if unsure:
+        items.append(f"No confidence is known for {_places(unsure)}: check again after the rollout.")
+    unlimited = [row for row in rows if row[3].is_unset]
+    if unlimited:
+        items.append(
+            f"{counted(len(unlimited), 'CPU limit')} removed: these containers may use idle CPU of their nodes."
+        )
+    scalers = [scaler for r in changed for scaler in r.retargets]
+    if scalers:
+        names = ", ".join(f"`{s.name}` ({s.resource} {s.target}%)" for s in scalers)
+        items.append(f"The targets of these autoscalers must change together with the requests: {names}.")
+    return [f"- {item}" for item in items]
+
+
+def _place(row: Row) -> str:
+    recommendation, container, name, _ = row
+    workload = recommendation.workload
+    whose = "" if container is None else f" container `{container.container}`"
+    return f"`{workload.namespace}/{workload.name}`{whose}, {name}"
+
+
+def _places(rows: Sequence[Row]) -> str:
+    named = [_place(row) for row in rows[:_MAX_NAMED]]
+    more = len(rows) - len(named)
+    return "; ".join(named) + (f"; and {more} more" if more else "")
+
+
+def _rollback(patched: Sequence[Recommendation]) -> list[str]:
+    if not patched:
+        return []
+    return ["### Roll back", "Revert this pull request, or run the commands under *Roll back with kubectl*."]
 
 
 def _joined(parts: Sequence[str]) -> str:
@@ -60,15 +132,15 @@ def _joined(parts: Sequence[str]) -> str:
 
 def _shortened(lines: Sequence[str], room: int) -> str:
     """The first rows of a table that fit, and how many more there are."""
-    said = "{} more rows have no room here: `mora recommend -o csv`."
-    room -= len(said) + 10
+    remark = "{} more rows do not fit here: `mora recommend -o csv`."
+    room -= len(remark) + 10
     kept: list[str] = []
     for line in lines:
         room -= len(line) + 1
         if room < 0 and len(kept) >= _TABLE_HEAD:
             break
         kept.append(line)
-    return "\n".join([*kept, "", said.format(len(lines) - len(kept))])
+    return "\n".join([*kept, "", remark.format(len(lines) - len(kept))])
 
 
 def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
@@ -77,7 +149,7 @@ def files(recommendations: Sequence[Recommendation], settings: OutputSettings = 
 
 
 def _rows(recommendation: Recommendation, min_change: float) -> list[Row]:
-    """The numbers that change, none where no change of the workload is large enough."""
+    """The numbers that change; none where no change of the workload is large enough."""
     found: list[Row] = [
         (recommendation, container, name, advice)
         for container in to_write(recommendation)
@@ -90,41 +162,40 @@ def _rows(recommendation: Recommendation, min_change: float) -> list[Row]:
 
 
 def _is_large(advice: Advice, min_change: float) -> bool:
-    """A number that is set or removed is a change of any size."""
+    """Whether a change counts; a number that is set for the first time or removed always does."""
     # Float noise must not make a change of exactly the threshold too small.
     return advice.change is None or round(abs(advice.change), 9) >= min_change
 
 
 def _by_hand(changed: Sequence[Recommendation]) -> list[str]:
     lines = _listed([r for r in changed if not patch_of(r)])
-    return ["### By hand", "\n".join(lines)] if lines else []
+    return ["### Change by hand", "\n".join(lines)] if lines else []
 
 
 def _listed(recommendations: Sequence[Recommendation]) -> list[str]:
     """The first workloads and why nothing is written for them, and how many more there are."""
-    lines = [f"- {title(r.workload)}: {_plain(why_no_patch(r))}" for r in recommendations[:_MOST_LISTED]]
+    lines = [f"- {title(r.workload)}: {_plain(why_no_patch(r))}" for r in recommendations[:_MAX_LISTED]]
     more = len(recommendations) - len(lines)
     return [*lines, f"- and {more} more"] if more else lines
 
 
 def _table(rows: Sequence[Row]) -> list[str]:
     lines = [
-        "| workload | container | number | before | after | change | confidence |",
+        "| workload | container | number | now | new | change | confidence |",
         "|---|---|---|---:|---:|---:|---:|",
     ]
     for recommendation, container, name, advice in rows:
         workload = recommendation.workload
         after = "not set" if advice.is_unset else amount(name, advice.value)
-        sure = "-" if advice.confidence is None else f"{advice.confidence:.0%}"
         whose = "" if container is None else f"`{container.container}`"
         lines.append(
             f"| `{workload.namespace}/{workload.name}` | {whose} | {name} | {amount(name, advice.now)} | {after} "
-            f"| {change(advice)} | {sure} |"
+            f"| {change(advice)} | {confidence(advice)} |"
         )
     return lines
 
 
-def _left_out(
+def _skipped(
     recommendations: Sequence[Recommendation], changed: Sequence[Recommendation], min_change: float
 ) -> list[str]:
     rest = [r for r in recommendations if r not in changed]
@@ -132,31 +203,28 @@ def _left_out(
     small = len(rest) - len(silent)
     parts = []
     if small:
-        parts.append(f"{_count(small, 'workload')} would change by less than {min_change:.0%}: left out.")
+        parts.append(f"Skipped: {counted(small, 'workload')} that would change by less than {min_change:.0%}.")
     if silent:
-        parts.append(f"{_count(len(silent), 'workload')} without a number:\n\n" + "\n".join(_listed(silent)))
+        parts.append(f"No recommendation for {counted(len(silent), 'workload')}:\n\n" + "\n".join(_listed(silent)))
     return parts
 
 
 def _why(recommendation: Recommendation) -> str:
-    load = recommendation.load
-    at = f", at {load.users} users of {load.scenario}" if load else ""
-    model = "a trained model" if recommendation.basis == "model" else "the rule for histories"
+    basis = "a trained model" if recommendation.basis == "model" else "history, without a trained model"
     lines = [
-        f"<details><summary>{title(recommendation.workload)}</summary>",
-        "",
-        f"From data up to {format_moment(recommendation.as_of)}, by {model}{at}.",
+        f"**{title(recommendation.workload)}**{at_load(recommendation)}: from {basis}, data until "
+        f"{format_moment(recommendation.as_of)}.",
         "",
     ]
     for container in recommendation.containers:
         for names, text in grouped((n, a) for n, a in container_numbers(container) if a.reasons):
             lines.append(f"- `{container.container}` {names}: {_plain(text)}")
         if is_injected(recommendation, container.container):
-            lines.append(f"- `{container.container}` is put into the pods from outside and left alone")
+            lines.append(f"- `{container.container}` is injected at admission and not changed")
         lines += _reasons(f"`{container.container}`", container.reasons)
     lines += _reasons("replicas", recommendation.replicas.reasons)
-    lines += _reasons("all", untold(recommendation))
-    return "\n".join([*lines, "", "</details>"])
+    lines += _reasons("note", other_reasons(recommendation))
+    return "\n".join(lines)
 
 
 def _reasons(name: str, reasons: Sequence[Reason]) -> list[str]:
@@ -164,7 +232,7 @@ def _reasons(name: str, reasons: Sequence[Reason]) -> list[str]:
 
 
 def _plain(text: str) -> str:
-    """Words that Markdown and HTML do not read as their own.
+    """Text that Markdown and HTML take literally.
 
     >>> _plain("at p95 < 300 ms | *now*")
     'at p95 &lt; 300 ms \\\\| \\\\*now\\\\*'
@@ -177,18 +245,19 @@ def _commands(recommendations: Sequence[Recommendation]) -> list[str]:
     if not recommendations:
         return []
     apply = [line for r in recommendations for line in apply_lines(r)]
-    rehearse = [line for r in recommendations for line in apply_lines(r, is_rehearsal=True)]
+    dry_run = [line for r in recommendations for line in apply_lines(r, is_dry_run=True)]
     back = [line for r in recommendations for line in rollback_lines(r)]
     return [
-        *("### Rehearse: the server checks it and changes nothing", _fenced(rehearse)),
-        *("### Apply", _fenced(apply)),
-        *("### Roll back", _fenced(back)),
+        _folded("Dry run with kubectl: the server checks it and changes nothing", [_fenced(dry_run)]),
+        _folded("Apply with kubectl", [_fenced(apply)]),
+        _folded("Roll back with kubectl", [_fenced(back)]),
     ]
+
+
+def _folded(heading: str, parts: Sequence[str]) -> str:
+    """A section that opens on a click; Markdown inside needs the empty lines."""
+    return "\n\n".join([f"<details><summary>{heading}</summary>", *parts, "</details>"])
 
 
 def _fenced(lines: Sequence[str]) -> str:
     return "\n".join(["```sh", "set -e", *lines, "```"])
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"

@@ -1,11 +1,11 @@
-"""A shell script that resizes the pods that run, in place, without restarting them; and the template patch beside it.
+"""A shell script that resizes the running pods in place, without restarting them; the template patch is in comments.
 
 A resize changes pods, not the template: the next rollout brings the old numbers back. The template patch starts a
-rollout of its own, which replaces the very pods that were resized, so it stands in comments: for the next release.
+rollout of its own, which replaces the resized pods. That is why it is a comment: apply it with the next release.
 
-What the API server refuses is left out and said (https://kubernetes.io/docs/tasks/configure-pod-container/
+What the API server refuses is skipped, with a comment (https://kubernetes.io/docs/tasks/configure-pod-container/
 resize-container-resources/, "Limitations"): a change of the pod's QoS class, the removal of a request or a limit, init
-containers. Pods are found by their owners, never by name or label.
+containers. Pods are found by their owner references, never by name or label.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ set -eu
 # Needs kubectl 1.32 or later and Kubernetes 1.33 or later (the feature is stable from 1.35).
 # A pod whose node has no room keeps its numbers and waits: kubectl get pod NAME -o yaml, condition PodResizePending.
 
-# owned KIND NAMESPACE OWNER_KIND OWNER_NAMES: names of the objects that the owners have and that have not ended
+# owned KIND NAMESPACE OWNER_KIND OWNER_NAMES: names of the owners' objects, without finished ones
 owned() {
   list=$(kubectl get "$1" -n "$2" -o go-template='{{range .items}}{{$m := .metadata}}{{$phase := .status.phase}}
 {{- range $m.ownerReferences}}{{.kind}}/{{.name}} {{$m.name}} {{$phase}}{{"\\n"}}{{end}}{{end}}') || return 1
@@ -46,10 +46,10 @@ pods_of() {
   esac
 }
 
-# resize NAMESPACE KIND NAME PATCH [FLAG]: each pod in turn; the first that is refused ends the script
+# resize NAMESPACE KIND NAME PATCH [FLAG]: patches each pod in turn; the first refusal ends the script
 resize() {
   pods=$(pods_of "$1" "$2" "$3") || exit 1
-  [ -n "$pods" ] || echo "$2 $1/$3 has no pods now" >&2
+  [ -n "$pods" ] || echo "$2 $1/$3 has no running pods" >&2
   for pod in $pods; do
     kubectl patch pod "$pod" -n "$1" --subresource resize --type strategic ${5:-} -p "$4"
   done
@@ -60,7 +60,7 @@ _RESIZABLE = (Role.APP, Role.SIDECAR, Role.NATIVE_SIDECAR)
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """One script for all workloads: all rehearsals, then all resizes; NotEnoughData where none has a number."""
+    """One script for all workloads: all dry runs, then all resizes; NotEnoughData where none has a number."""
     if not any(map(to_write, recommendations)):
         why = {r.workload.name: why_no_patch(r) for r in recommendations}
         raise nothing_to_write("a resize", recommendations, why)
@@ -72,18 +72,18 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
         if patch:
             resized.append((recommendation, patch))
         if recommendation.retargets:
-            said += comment("its HPA has to be retargeted together with it: -o commands prints how")
+            said += comment("the target of its HPA must change together with it: -o commands prints the command")
         template = patch_of(recommendation)
         if template:
-            said += comment("with the next release, in the template (this starts a rollout):")
+            said += comment("for the next release: the same in the template (this starts a rollout)")
             said.append(f"# {command(recommendation.workload, template)}")
     lines = [*_HEAD.splitlines(), *said]
     if resized:
-        lines += ["", "# 1. rehearse: the server checks it on every pod and changes nothing"]
+        lines += ["", "# 1. Dry run: the server checks the resize of every pod and changes nothing"]
         lines += [_call(r, patch, flag=" --dry-run=server") for r, patch in resized]
-        lines += ["", "# 2. resize"]
+        lines += ["", "# 2. Resize"]
         lines += [_call(r, patch) for r, patch in resized]
-        lines += ["", "# 3. back to what was set before"]
+        lines += ["", "# 3. Roll back to the previous values"]
         lines += [f"# {_call(r, pod_patch(r, is_back=True)[0])}" for r, _ in resized]
     return "\n".join(lines) + "\n"
 
@@ -100,12 +100,12 @@ def _call(recommendation: Recommendation, patch: dict[str, Any], *, flag: str = 
 
 
 def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """The strategic merge patch of each pod, empty where none can be; and what of the advice has to wait, in words."""
+    """The strategic merge patch of each pod, empty where none can be; and remarks on what has to wait."""
     notes: list[str] = []
     wanted: dict[str, Resources] = {}
     for advice in to_write(recommendation):
         if advice.role not in _RESIZABLE:
-            notes.append(f"container {advice.container} is an init container: it has ended, and cannot be resized")
+            notes.append(f"container {advice.container} is an init container: it has finished and cannot be resized")
             continue
         wanted[advice.container], waiting = _in_place(advice)
         notes += waiting
@@ -120,7 +120,7 @@ def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple
                 amounts = plain_resources(before if is_back else wanted[advice.container])
                 lists.setdefault(list_name(advice.role), []).append({"name": advice.container, "resources": amounts})
     if not lists:
-        notes.append("nothing that a resize could do")
+        notes.append("nothing can be changed by a resize")
     return ({"spec": lists} if lists else {}), notes
 
 
@@ -131,8 +131,8 @@ def _now(advice: ContainerAdvice) -> Resources:
 def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
     """What a running container can be set to, and what has to wait for a rollout.
 
-    A request or limit that is not there cannot be taken back once it is set, so none is added either: a resize leads
-    back in full.
+    A request or limit that a resize adds could not be removed by another one. None is added, so that every resize can
+    be rolled back.
     """
     now, then, name = _now(advice), advice.resources, advice.container
     notes: list[str] = []
@@ -154,11 +154,11 @@ def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
         ("memory limit", now.memory_limit_bytes, then.memory_limit_bytes),
     ):
         if before is None and after is not None:
-            notes.append(f"container {name} gets its {word} with the next rollout: a resize could not take it back")
+            notes.append(f"container {name} gets its {word} with the next rollout: another resize could not remove it")
     if memory_limit is not None and now.memory_limit_bytes is not None and memory_limit < now.memory_limit_bytes:
         notes.append(
             f"container {name}: a lower memory limit is refused by Kubernetes 1.33 and 1.34 unless its resizePolicy "
-            "restarts the container; from 1.35 on it is tried, and waits where the container uses more"
+            "restarts the container; from 1.35 on it is tried, and waits while the container uses more"
         )
     return set_, notes
 
@@ -166,7 +166,7 @@ def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
 def _amounts(
     request: int | None, limit: int | None, request_then: int | None, limit_then: int | None
 ) -> tuple[int | None, int | None]:
-    """Request and limit in place: what is set changes, what is not set stays so, and no request exceeds its limit."""
+    """Request and limit in place: only what is set changes, and no request exceeds its limit."""
     new_request = None if request is None else (request if request_then is None else request_then)
     if limit is None:
         return new_request, None
@@ -196,6 +196,6 @@ def _quality_notes(recommendation: Recommendation, wanted: dict[str, Resources])
     if not wanted or before == after:
         return []
     return [
-        f"{title(recommendation.workload)}: not resized in place, since its pods would go from QoS class {before} to "
-        f"{after}, which the API server refuses; the template patch does it"
+        f"{title(recommendation.workload)}: not resized in place: the QoS class of its pods would change from "
+        f"{before} to {after}, which the API server refuses. Use the template patch"
     ]

@@ -1,7 +1,7 @@
-"""The table that a person reads: now, target, change, confidence; below it the reasons, wrapped.
+"""The table for people: now, target, change, confidence; below it what decides each number, a line each.
 
-Few workloads get a row a number and the reasons; many get a row a container, which a terminal, `grep` and a person
-can take. Plain text: it survives a pipe, a ticket and a diff.
+Few workloads get a row a number; many get a row a container, which is easy to scan and to grep. With `verbose` all
+reasons follow, wrapped. Plain text: it survives a pipe, a ticket and a diff.
 """
 
 from __future__ import annotations
@@ -11,33 +11,39 @@ from collections.abc import Iterable, Sequence
 
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.changes import container_numbers, is_due, is_injected, numbers
-from mora.outputs.wording import clean, untold
+from mora.outputs.changes import changes, container_numbers, has_change, is_due, is_injected, numbers
+from mora.outputs.wording import at_load, clean, confidence, counted, other_reasons, summary
 from mora.quantities import KIB, MIB, format_cpu, format_memory, format_moment, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
 
-# More workloads than this are told in short, unless reasons are asked for.
+# More workloads than this get the short table, unless reasons are asked for.
 FEW = 10
 _LABEL_WIDTH = len("memory request")
-# Names longer than this would push the numbers off a terminal: they get a line of their own.
+# Longer names would push the numbers off a terminal: they get a line of their own.
 _LONGEST_NAME = 44
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """Numbers, what they free in all where several workloads or prices are given, and why."""
-    is_short = len(recommendations) > FEW and not settings.why
-    has_why = len(recommendations) <= FEW if settings.why is None else settings.why
+    """Numbers, the total savings where several workloads or prices are given, and what decides each number."""
+    is_short = len(recommendations) > FEW and not settings.verbose
     lines = _short(recommendations, settings.width) if is_short else _long(recommendations, settings.width)
     if recommendations and (len(recommendations) > 1 or settings.prices is not None):
         lines += [*textwrap.wrap(savings_line(savings(recommendations, settings.prices)), settings.width), ""]
     if is_short:
-        lines += [*_counts(recommendations), ""]
-        if settings.why is None:
-            lines += ["Why, and every number: --why, or name a workload; for programs: -o json, -o csv.", ""]
-    for recommendation in recommendations if has_why else ():
-        lines += [*why_lines(recommendation, settings.width), ""]
+        lines += [*textwrap.wrap(_counts(recommendations), settings.width), ""]
+    if settings.verbose:
+        lines += [line for r in recommendations for line in (*_reason_lines(r, settings.width), "")]
+    elif settings.verbose is None and recommendations:
+        if not is_short:
+            lines += [line for r in recommendations for line in (*_summary_lines(r, settings.width), "")]
+        lines += [_where_reasons_are(recommendations), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
+
+
+def _where_reasons_are(recommendations: Sequence[Recommendation]) -> str:
+    name = recommendations[0].workload.name if len(recommendations) == 1 else "WORKLOAD"
+    return f"Arithmetic and all reasons: --verbose, or mora explain {name}. For programs: -o json, -o csv."
 
 
 # --- a row a number --------------------------------------------------------------------------------------------------
@@ -50,7 +56,7 @@ def _long(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     has_basis = any(r.basis != "model" for r in recommendations)
     has_others = any(r.others for r in recommendations)
     has_namespaces = _has_namespaces(recommendations)
-    heads = [*(["NAMESPACE"] if has_namespaces else []), "SERVICE", *(["CONTAINER"] if has_others else [])]
+    heads = [*(["NAMESPACE"] if has_namespaces else []), "WORKLOAD", *(["CONTAINER"] if has_others else [])]
     names: list[list[str]] = []
     blocks: list[list[tuple[str, ...]]] = []
     for recommendation in recommendations:
@@ -71,9 +77,17 @@ def _long(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     parted: list[str] = ["  " + lines[0]]
     at = 1
     for name, block in zip(names, blocks, strict=True):
-        parted += [" ".join(filter(None, name)), *(f"  {line}" for line in lines[at : at + len(block)]), ""]
+        parted += [_block_heading(name, has_others), *(f"  {line}" for line in lines[at : at + len(block)]), ""]
         at += len(block)
     return parted
+
+
+def _block_heading(name: Sequence[str], has_others: bool) -> str:
+    """The names of a block as a line of its own; with `has_others` the last name is the container's."""
+    if not has_others:
+        return " ".join(name)
+    *rest, container = name
+    return ", ".join(filter(None, [" ".join(filter(None, rest)), f"container {container}"]))
 
 
 def _parted(lines: Sequence[str], lengths: Sequence[int]) -> list[str]:
@@ -89,7 +103,7 @@ def _parted(lines: Sequence[str], lengths: Sequence[int]) -> list[str]:
 def _names(
     recommendation: Recommendation, container: ContainerAdvice, has_namespaces: bool, has_others: bool
 ) -> list[str]:
-    """Namespace and workload once, above its other containers; each container's name."""
+    """Namespace and workload, only beside the main container; each container's name."""
     is_first = container.is_main
     workload = recommendation.workload
     names = [workload.namespace] if has_namespaces else []
@@ -106,7 +120,7 @@ def _container_name(recommendation: Recommendation, container: ContainerAdvice) 
 def _rows(recommendation: Recommendation, container: ContainerAdvice, has_basis: bool) -> list[tuple[str, ...]]:
     is_main = container.is_main
     rows: list[tuple[str, ...]] = [
-        (name, amount(name, advice.now), _target(name, advice), change(advice), _confidence(advice))
+        (name, amount(name, advice.now), _target(name, advice), change(advice), confidence(advice))
         for name, advice in (numbers(recommendation) if is_main else container_numbers(container))
     ]
     if not has_basis:
@@ -116,11 +130,11 @@ def _rows(recommendation: Recommendation, container: ContainerAdvice, has_basis:
 
 # --- a row a container -----------------------------------------------------------------------------------------------
 
-_SHORT_HEADS = ("CPU REQUEST", "MEMORY REQUEST", "REPLICAS", "SURE")
+_SHORT_HEADS = ("CPU REQUEST", "MEMORY REQUEST", "REPLICAS", "CONFIDENCE")
 
 
 def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
-    """What is requested now and should be, a line a container: "500m > 254m", one amount where it stays."""
+    """Current and recommended requests, a line a container: "500m -> 254m", one amount where it stays."""
     has_basis = any(r.basis != "model" for r in recommendations)
     has_namespaces = _has_namespaces(recommendations)
     names: list[str] = []
@@ -128,19 +142,19 @@ def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     for recommendation in recommendations:
         for container in recommendation.containers:
             is_main = container.is_main
-            if not is_main and _is_left_alone(container):
+            if not is_main and _is_skipped(container):
                 continue
             name = _container_name(recommendation, container)
             workload = recommendation.workload
             full = f"{workload.namespace}/{workload.name}" if has_namespaces else workload.name
-            has_name = not is_main or (not all(map(_is_left_alone, recommendation.others)) and name != workload.name)
+            has_name = not is_main or (not all(map(_is_skipped, recommendation.others)) and name != workload.name)
             names.append(f"{full} {name}" if has_name else full)
             replicas = _step("replicas", recommendation.replicas) if is_main else ""
             row = (
                 _step("cpu request", container.cpu_request),
                 _step("memory request", container.memory_request),
                 replicas,
-                _sure((container.cpu_request, container.memory_request)),
+                _lowest_confidence((container.cpu_request, container.memory_request)),
             )
             rows.append((*row, recommendation.basis) if has_basis else row)
     heads = (*_SHORT_HEADS, "BASIS") if has_basis else _SHORT_HEADS
@@ -157,29 +171,32 @@ def _step(name: str, advice: Advice) -> str:
     if advice.value == advice.now or (advice.value is None and name == "replicas"):
         return amount(name, advice.now, none="-")
     if advice.value is None:
-        return f"{amount(name, advice.now, none='-')} > ?"
-    return f"{amount(name, advice.now, none='-')} > {amount(name, advice.value)}"
+        return f"{amount(name, advice.now, none='none')} -> ?"
+    return f"{amount(name, advice.now, none='none')} -> {amount(name, advice.value)}"
 
 
-def _sure(advice: Iterable[Advice]) -> str:
-    """The lower of the confidences."""
+def _lowest_confidence(advice: Iterable[Advice]) -> str:
+    """The lowest of the confidences."""
     known = [a.confidence for a in advice if a.confidence is not None]
-    return f"{min(known):.0%}" if known else "-"
+    return f"{round(min(known) * 100)} %" if known else "-"
 
 
-def _counts(recommendations: Sequence[Recommendation]) -> list[str]:
+def _counts(recommendations: Sequence[Recommendation]) -> str:
     due = sum(map(is_due, recommendations))
-    silent = sum(all(a.value is None for _, a in numbers(r)) for r in recommendations)
-    text = f"{len(recommendations)} workloads: {due} to change, {len(recommendations) - due - silent} as they should be"
-    text += f", {silent} without a number."
-    alone = sum(_is_left_alone(other) for r in recommendations for other in r.others)
-    if alone:
-        text += f" {alone} sidecar{'' if alone == 1 else 's'} and init containers left alone."
-    return [text]
+    jobs = sum(has_change(r) and not is_due(r) for r in recommendations)
+    unknown = sum(all(a.value is None for _, a in numbers(r)) and not has_change(r) for r in recommendations)
+    right = len(recommendations) - due - jobs - unknown
+    text = f"{len(recommendations)} workloads: {due} to change, {right} already right-sized"
+    text += f", {counted(jobs, 'Job')} to create again" if jobs else ""
+    text += f", {unknown} without a recommendation."
+    skipped = sum(_is_skipped(other) for r in recommendations for other in r.others)
+    if skipped:
+        text += f" {counted(skipped, 'sidecar or init container')} skipped."
+    return text
 
 
-def _is_left_alone(container: ContainerAdvice) -> bool:
-    """Whether there is not one number for a container."""
+def _is_skipped(container: ContainerAdvice) -> bool:
+    """Whether there is no number for a container."""
     return all(advice.value is None for _, advice in container_numbers(container))
 
 
@@ -207,7 +224,7 @@ def _width(rows: Sequence[Sequence[str]]) -> int:
 
 
 def amount(name: str, value: int | None, *, none: str | None = None) -> str:
-    """An amount in the unit a person reads: exact where it is whole in Ki, else rounded.
+    """An amount in a readable unit: exact where it is whole in Ki, else rounded.
 
     >>> amount("cpu request", 1500), amount("memory limit", 123456789), amount("replicas", None)
     ('1500m', '118 MiB', 'unknown')
@@ -224,41 +241,57 @@ def amount(name: str, value: int | None, *, none: str | None = None) -> str:
 def _target(name: str, advice: Advice) -> str:
     if advice.is_unset:
         return "not set"
-    return "no advice" if advice.value is None else amount(name, advice.value)
+    return "unchanged" if advice.value is None else amount(name, advice.value)
 
 
 def change(advice: Advice) -> str:
-    """The relative change in words: "-49%", "remove", "0%", "-" where it is not known."""
+    """The relative change: "-49%", "remove", "0%", "-" where it is not known."""
     if advice.change is None:
         return "remove" if advice.is_unset and advice.now is not None else "-"
     return "0%" if round(advice.change, 4) == 0 else f"{advice.change:+.0%}"
 
 
-def _confidence(advice: Advice) -> str:
-    if advice.confidence is None:
-        return "-"
-    return f"{advice.confidence:.0%} ({advice.windows} hold{'' if advice.windows == 1 else 's'})"
+def _summary_lines(recommendation: Recommendation, width: int) -> list[str]:
+    """What decides each number, a line a number, and remarks on the whole, a line each."""
+    lines = [_heading(recommendation)]
+    for container in recommendation.containers:
+        if not container.is_main:
+            lines.append(f"{recommendation.workload.name}, container {_container_name(recommendation, container)}")
+        named = numbers(recommendation) if container.is_main else container_numbers(container)
+        labelled = [(name, summary(advice)) for name, advice in named if "limit" not in name or changes(advice)]
+        remarks = [*(other_reasons(recommendation) if container.is_main else ()), *container.reasons]
+        # How -o hpa would scale is that output's subject.
+        labelled += [("note", reason.text) for reason in remarks if reason.code != "hpa-average-value"]
+        lines += [_one_line(label, text, width) for label, text in labelled if text]
+    return lines
 
 
-def why_lines(recommendation: Recommendation, width: int) -> list[str]:
-    """Why each number is what it is, container by container, wrapped."""
-    load = recommendation.load
-    at = f" at {load.users} users of {load.scenario}" if load else ""
-    lines = [
-        f"{recommendation.workload.name}, container {recommendation.main.container}{at}, "
-        f"from data up to {format_moment(recommendation.as_of)}"
-    ]
+def _heading(recommendation: Recommendation) -> str:
+    return (
+        f"{recommendation.workload.name}, container {recommendation.main.container}{at_load(recommendation)}, "
+        f"from data until {format_moment(recommendation.as_of)}"
+    )
+
+
+def _one_line(label: str, text: str, width: int) -> str:
+    room = width - _LABEL_WIDTH - 4
+    return f"  {label.ljust(_LABEL_WIDTH)}  {textwrap.shorten(clean(text), room, placeholder=' ...')}".rstrip()
+
+
+def _reason_lines(recommendation: Recommendation, width: int) -> list[str]:
+    """All reasons of each number, container by container, wrapped."""
+    lines = [_heading(recommendation)]
     labelled = [(name, reason.text) for name, advice in numbers(recommendation) for reason in advice.reasons]
     labelled += [
-        ("autoscaling" if reason.code == "hpa-average-value" else "all", reason.text)
-        for reason in untold(recommendation)
+        ("autoscaling" if reason.code == "hpa-average-value" else "note", reason.text)
+        for reason in other_reasons(recommendation)
     ]
-    labelled += [("all", reason.text) for reason in recommendation.main.reasons]
+    labelled += [("note", reason.text) for reason in recommendation.main.reasons]
     lines += _labelled(labelled, width)
     for other in recommendation.others:
         lines.append(f"{recommendation.workload.name}, container {_container_name(recommendation, other)}")
         labelled = [(name, reason.text) for name, advice in container_numbers(other) for reason in advice.reasons]
-        labelled += [("all", reason.text) for reason in other.reasons]
+        labelled += [("note", reason.text) for reason in other.reasons]
         lines += _labelled(labelled, width)
     return lines
 

@@ -1,10 +1,11 @@
-"""What a training learnt, for a person: held-out errors beside the naive forecast's, and what fell back and why."""
+"""The result of a training for people: errors on the validation windows beside the naive forecast's, and remarks."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mora.outputs.wording import counted
 from mora.quantities import format_duration, readable_bytes, readable_cores
 
 _NAMES = {"prophet": "Prophet", "lstm": "LSTM", "blend": "blend", "naive": "naive"}
@@ -13,48 +14,43 @@ _NAMES = {"prophet": "Prophet", "lstm": "LSTM", "blend": "blend", "naive": "naiv
 def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     """A few lines and a table: per target the error of the next steps' mean and of their p95, in readable units.
 
-    card: of the model; its `report` is what is shown.
+    card: of the model; its `report` is shown.
     """
     report = card["report"]
     kind = "load experiments" if card["driven"] else "observed history"
     lines = [
-        f"{service}: trained on {card['rows']} samples of {len(card['experiments'])} {kind} in {seconds:.1f} s",
+        f"{service}: trained on {card['rows']} samples of {len(card['experiments'])} {kind} in "
+        f"{format_duration(seconds, about=True)}",
         "",
     ]
-    # Observed data is learnt for several holds, load experiments for the steps that follow.
-    windows = {
-        f"next {format_duration(int(seconds))}": horizon["errors"]
-        for seconds, horizon in report.get("holds", {}).items()
-    }
-    said: dict[str, None] = {}
-    for ahead, tables in (windows or {"next steps": report["next_steps"]}).items():
+    # Observed data is learnt for several horizons, load experiments for the steps that follow.
+    learnt = report.get("horizons", report.get("holds", {}))
+    horizons = {f"next {format_duration(int(seconds))}": horizon["errors"] for seconds, horizon in learnt.items()}
+    remarks: dict[str, None] = {}
+    for ahead, tables in (horizons or {"next steps": report["next_steps"]}).items():
         lines += [*_table(tables, ahead), ""]
         for target, table in tables.items():
-            said.update({f"{target}: {text}": None for _, text in table["reasons"]})
+            remarks.update({f"{target}: {text}": None for _, text in table["reasons"]})
     for targets in report["calibrations"].values():
         for target, calibration in targets.items():
-            said.update({f"{target}: {text}": None for _, text in calibration["reasons"]})
-    said.update({text: None for _, text in report["reasons"]})
-    lines += [f"  - {text}" for text in said]
+            remarks.update({f"{target}: {text}": None for _, text in calibration["reasons"]})
+    remarks.update({text: None for _, text in report["reasons"]})
+    lines += [f"  - {text}" for text in remarks]
     return "\n".join(lines) + "\n"
 
 
 def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str) -> list[str]:
-    header = (f"held-out error of mean / p95 of the {ahead}", *_NAMES.values(), "of a mean use of")
+    header = (f"error on validation windows, mean / p95 of the {ahead}", *_NAMES.values(), "mean use")
     rows = [header]
     for target, table in tables.items():
         if not table["errors"]:
-            rows.append((f"{target}: nothing held out", *("-" for _ in _NAMES), "-"))
+            rows.append((f"{target}: no validation windows", *("-" for _ in _NAMES), "-"))
             continue
         cells = [_errors(target, table["errors"].get(name)) for name in _NAMES]
-        stretches = _count(table["stretches"], "stretch", "stretches")
-        runs = _count(table["experiments"], "run", "runs")
-        rows.append((f"{target} ({stretches} of {runs})", *cells, _readable(target, table["level"])))
+        windows = counted(table.get("windows", table.get("stretches")), "window")
+        runs = counted(table["experiments"], "run")
+        rows.append((f"{target} ({windows} of {runs})", *cells, _readable(target, table["level"])))
     return _aligned(rows)
-
-
-def _count(number: int, one: str, many: str) -> str:
-    return f"{number} {one if number == 1 else many}"
 
 
 def _errors(target: str, errors: Mapping[str, float] | None) -> str:
@@ -62,7 +58,7 @@ def _errors(target: str, errors: Mapping[str, float] | None) -> str:
 
 
 def _readable(target: str, value: float) -> str:
-    """An amount of use as a person reads it.
+    """An amount of use in a readable unit.
 
     >>> _readable("cpu", 0.0123), _readable("memory", 5.5e6), _readable("replicas", 0.25)
     ('12.3m', '5.25 MiB', '0.25')

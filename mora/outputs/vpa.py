@@ -1,8 +1,8 @@
 """A VerticalPodAutoscaler for each workload, in mode Off: it recommends, a person or a pipeline applies.
 
-A VPA object cannot carry numbers as its target, so MOrA's stand as both bounds: the VPA's status then shows them as
-its target, and its own opinion beside them as `uncappedTarget`. An HPA and a VPA on one resource would chase each
-other: CPU is left to `-o hpa` unless asked for, and what an HPA scales on already is left alone in any case.
+A VPA object cannot carry numbers as its target, so both of its bounds are MOrA's number: the VPA's status then shows it
+as the target, and its own estimate beside it as `uncappedTarget`. An HPA and a VPA on one resource conflict: CPU is for
+`-o hpa` unless asked for, and a resource that an HPA scales on is never included.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
 from mora.outputs.wording import comment, header, one_line
 
-# Containers that a VPA sizes; init containers have ended before it looks.
+# Containers that a VPA sizes; it never sees init containers running.
 _SIZED = (Role.APP, Role.SIDECAR)
 
 
@@ -37,16 +37,16 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
     for recommendation in recommendations:
         amounts = _amounts(recommendation, has_cpu=settings.vpa_cpu)
         if not amounts:
-            missing[recommendation.workload] = "no number, " + _why_not(recommendation, has_cpu=settings.vpa_cpu)
+            missing[recommendation.workload] = "no number: " + _why_not(recommendation, has_cpu=settings.vpa_cpu)
             continue
         lines = header(recommendation)
         if any("cpu" in of_container for of_container in amounts.values()):
-            lines.append("# not together with `mora recommend -o hpa`: an HPA and a VPA must not share CPU")
+            lines.append("# do not combine it with `mora recommend -o hpa`: an HPA and a VPA must not share CPU")
         elif recommendation.main.cpu_request.value is not None:
-            lines.append("# memory alone: CPU is for `mora recommend -o hpa`; with --vpa-cpu the VPA takes both")
+            lines.append("# memory only: CPU is for `mora recommend -o hpa`; with --vpa-cpu the VPA takes both")
         for container in recommendation.containers:
             if container.role not in _SIZED:
-                lines += comment(f"container {container.container} runs as an init container: the VPA leaves it alone")
+                lines += comment(f"container {container.container} is an init container: a VPA does not size it")
         texts[recommendation.workload] = "\n".join(lines) + "\n" + dump(_object(recommendation, amounts))
     return checked(Parts(texts, missing), "a VerticalPodAutoscaler", recommendations)
 
@@ -55,10 +55,10 @@ def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:
     memory, cpu = recommendation.main.memory_request, recommendation.main.cpu_request
     scaled = _scaled(recommendation)
     if Target.MEMORY in scaled and memory.value is not None:
-        return f"an HPA scales on {' and '.join(sorted(scaled))}: a VPA on the same would chase it"
+        return f"an HPA scales on {' and '.join(sorted(scaled))}: a VPA on the same resource would conflict with it"
     if cpu.value is not None and not has_cpu:
         why = one_line(memory.reasons)
-        return f"memory has none ({why}), and CPU is for `mora recommend -o hpa` unless --vpa-cpu is given"
+        return f"no recommendation for memory ({why}), and CPU is for `mora recommend -o hpa` unless --vpa-cpu is given"
     return one_line((*cpu.reasons, *memory.reasons))
 
 

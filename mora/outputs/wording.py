@@ -1,4 +1,4 @@
-"""The words around an output: titles, headers, comments, why there is no patch."""
+"""The text around an output: titles, headers, comments, reasons, and why there is no patch."""
 
 from __future__ import annotations
 
@@ -15,33 +15,32 @@ KEDA_PREFIX = "keda-hpa-"
 
 
 def title(workload: Workload) -> str:
-    """What a workload is called: Deployment shop/frontend."""
+    """The workload's full name: Deployment shop/frontend."""
     return f"{workload.kind} {workload.namespace}/{workload.name}"
 
 
 def header(recommendation: Recommendation) -> list[str]:
-    """What a file is about, which numbers are missing and which containers stand in no manifest: comment lines."""
-    load = recommendation.load
-    at = f" at {load.users} users of {load.scenario}" if load else ""
+    """Comment lines: what a file is for, which numbers are missing and which containers no manifest sizes."""
+    at = at_load(recommendation)
     names = ", ".join(container.container for container in recommendation.containers)
     word = "containers" if recommendation.others else "container"
     lines = [
-        f"{title(recommendation.workload)}, {word} {names}: MOrA's advice{at}, "
-        f"from data up to {format_moment(recommendation.as_of)}"
+        f"{title(recommendation.workload)}, {word} {names}: recommended by MOrA{at}, "
+        f"from data until {format_moment(recommendation.as_of)}"
     ]
     if recommendation.basis == "history":
-        lines[0] += ", by the rule for histories (no model is trained)"
+        lines[0] += " (from history, without a trained model)"
     missing = [(name, advice) for name, advice in all_numbers(recommendation) if _is_missing(advice)]
-    lines += [f"no advice on {names}: {why}" for names, why in grouped(missing)]
+    lines += [f"no recommendation for {names}: {why}" for names, why in grouped(missing)]
     for container in recommendation.containers:
         name = container.container
         if is_injected(recommendation, name):
             lines.append(
-                f"container {name} is put into the pods from outside and stands in no template: left alone; "
-                "whatever injects it says what it requests"
+                f"container {name} is injected at admission, so this template cannot size it; set its resources where "
+                "it is injected"
             )
         if is_gone(recommendation, name):
-            lines.append(f"container {name} is not among those of the workload any more: left out")
+            lines.append(f"container {name} no longer exists in the workload: skipped")
     return [wrapped for line in lines for wrapped in comment(line)]
 
 
@@ -58,11 +57,13 @@ def grouped(advice: Iterable[tuple[str, Advice]]) -> list[tuple[str, str]]:
 
 
 def why_no_patch(recommendation: Recommendation) -> str:
-    """Why nothing can be written for a workload, in words."""
+    """Why nothing can be written for a workload."""
     if recommendation.workload.kind == "Job" and to_write(recommendation):
-        return "a Job's template cannot be changed; delete it and create it with the resources of -o yaml"
+        return (
+            "the template of a Job cannot be changed; delete the Job and create it again with the resources of -o yaml"
+        )
     if not in_template(recommendation):
-        return "none of the containers that there is advice on stands in its template"
+        return "its template has none of the containers with a recommendation"
     return one_line(reason for _, advice in all_numbers(recommendation) for reason in advice.reasons)
 
 
@@ -81,11 +82,11 @@ def comment(text: str) -> list[str]:
 def one_line(reasons: Iterable[Reason]) -> str:
     """Reasons as one line, safe in a comment."""
     texts = dict.fromkeys(reason.text for reason in reasons)
-    return clean("; ".join(texts)) or "no reason was given"
+    return clean("; ".join(texts)) or "no reason is known"
 
 
 def clean(text: str) -> str:
-    """Words on one line. Some come from servers: what a terminal would obey rather than show is shown as "?".
+    """Text on one line. Some of it comes from servers: control characters of a terminal become "?".
 
     >>> clean("a warning\\n of\\x1b[2J it")
     'a warning of?[2J it'
@@ -93,20 +94,60 @@ def clean(text: str) -> str:
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
 
 
-def untold(recommendation: Recommendation) -> list[Reason]:
-    """The reasons of the workload that none of its main container's numbers and replicas says already."""
-    told = [reason.text for _, advice in numbers(recommendation) for reason in advice.reasons]
-    return [reason for reason in recommendation.reasons if not any(reason.text in text for text in told)]
+def other_reasons(recommendation: Recommendation) -> list[Reason]:
+    """The reasons of the workload that are not already among those of its main container and its replicas."""
+    given = [reason.text for _, advice in numbers(recommendation) for reason in advice.reasons]
+    return [reason for reason in recommendation.reasons if not any(reason.text in text for text in given)]
+
+
+def at_load(recommendation: Recommendation) -> str:
+    """The load that the numbers are for, " for 40 users of checkout"; empty where no load was driven."""
+    load = recommendation.load
+    return f" for {load.users} users of {load.scenario}" if load else ""
+
+
+def summary(advice: Advice) -> str:
+    """What decides a number, in one line; empty where nothing is known.
+
+    Where the policy gives no summary, the last reason counts: each step of the policy adds one.
+
+    >>> summary(Advice(100, 228, reasons=(Reason("sized", "138Mi"), Reason("oom-bump", "2 OOM kills: 228Mi"))))
+    '2 OOM kills: 228Mi'
+    """
+    if advice.summary:
+        return clean(advice.summary)
+    deciding = [reason for reason in advice.reasons if reason.code != "no-confidence"] or list(advice.reasons)
+    return clean(deciding[-1].text) if deciding else ""
+
+
+def confidence(advice: Advice) -> str:
+    """How sure a number is and what that rests on.
+
+    >>> confidence(Advice(100, 90, 0.984, windows=8)), confidence(Advice(100, None))
+    ('98 % (8 windows)', '-')
+    """
+    if advice.confidence is None:
+        return "-"
+    return f"{round(advice.confidence * 100)} % ({counted(advice.windows, 'window')})"
+
+
+def counted(number: int, word: str) -> str:
+    """A number of things.
+
+    >>> counted(1, "workload"), counted(2, "workload")
+    ('1 workload', '2 workloads')
+    """
+    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def nothing_to_write(what: str, recommendations: Sequence[Recommendation], why: Mapping[str, str]) -> NotEnoughData:
-    """The error of an output that has not a single number: an empty file would look like success."""
+    """The error of an output without a single number: an empty file would look like success."""
     names = ", ".join(recommendation.workload.name for recommendation in recommendations) or "no service"
     by_text: dict[str, list[str]] = {}
     for name, text in why.items():
         by_text.setdefault(text, []).append(name)
     reasons = "; ".join(f"{', '.join(named)}: {text}" for text, named in by_text.items())
     return NotEnoughData(
-        f"There is nothing to put into {what} for {names}{': ' + reasons if reasons else '.'}",
-        hint="mora recommend -o table shows every number and its reasons.",
+        f"{what[0].upper()}{what[1:]} cannot be written for {names}{': ' + reasons if reasons else '.'}",
+        hint="To see every number and its reasons, use -o table --verbose.",
     )

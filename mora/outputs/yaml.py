@@ -14,7 +14,7 @@ from mora.outputs.wording import header, why_no_patch
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """Requests and limits as they should stand, what is not advised included as it is; replicas as a comment."""
+    """Requests and limits as they should be, unchanged ones included; replicas as a comment."""
     return documents([_snippet(recommendation) for recommendation in recommendations])
 
 
@@ -34,7 +34,7 @@ def _snippet(recommendation: Recommendation) -> str:
 
 
 def _resources(recommendation: Recommendation) -> dict[str, Any]:
-    """`resources` alone where one container is sized; else each under its name in its list."""
+    """Only `resources` where one container is sized; else each under its name in its list."""
     containers = in_template(recommendation)
     if len(recommendation.containers) == 1 and containers:
         return {"resources": plain_resources(containers[0].resources)}

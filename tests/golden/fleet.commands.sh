@@ -1,49 +1,50 @@
 set -e
 
-# Deployment shop/frontend, container server: MOrA's advice at 40 users of checkout, from data up to
+# Deployment shop/frontend, container server: recommended by MOrA for 40 users of checkout, from data until
 #   2026-11-21 02:00 UTC
 
-# Deployment shop/cartservice, container server: MOrA's advice at 40 users of checkout, from data up to
+# Deployment shop/cartservice, container server: recommended by MOrA for 40 users of checkout, from data until
 #   2026-11-21 02:00 UTC
-# no advice on cpu request: the HPA cartservice scales on 70% utilisation of the CPU request, so another
-#   request would move its replicas; 100m would do: let the HPA scale on averageValue first (mora recommend -o
-#   hpa), or change both at once (--retarget-hpa): set its target from 70% of 200m to 140% of 100m, the same
-#   use per pod
-# no advice on cpu limit: left as it is, together with its request
-# no advice on replicas: left to the autoscaler cartservice (2 to 6 replicas)
+# no recommendation for cpu request: the HPA cartservice scales on 70% utilisation of the CPU request, so
+#   another request would move its replicas; 100m would do: let the HPA scale on averageValue first (mora
+#   recommend -o hpa), or change both at once (--retarget-hpa): set its target from 70% of 200m to 140% of
+#   100m, the same use per pod
+# no recommendation for cpu limit: left as it is, together with its request
+# no recommendation for replicas: left to the autoscaler cartservice (2 to 6 replicas)
 
-# StatefulSet bank/paymentservice, container payment: MOrA's advice, from data up to 2026-11-21 02:00 UTC
-# no advice on memory request, replicas: memory: 12 samples, 60 are needed
+# StatefulSet bank/paymentservice, container payment: recommended by MOrA, from data until 2026-11-21 02:00
+#   UTC
+# no recommendation for memory request, replicas: memory: 12 samples, 60 are needed
 
-# Deployment shop/adservice, container server: MOrA's advice, from data up to 2026-11-21 02:00 UTC
-# no advice on cpu request, memory request, replicas: 12 samples, 60 are needed
+# Deployment shop/adservice, container server: recommended by MOrA, from data until 2026-11-21 02:00 UTC
+# no recommendation for cpu request, memory request, replicas: 12 samples, 60 are needed
 
-# Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: MOrA's advice, from data up to
-#   2026-11-21 02:00 UTC, by the rule for histories (no model is trained)
-# no advice on replicas: no load was driven, so replicas are left as they are
-# container istio-proxy is put into the pods from outside and stands in no template: left alone; whatever
-#   injects it says what it requests
+# Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: recommended by MOrA, from data until
+#   2026-11-21 02:00 UTC (from history, without a trained model)
+# no recommendation for replicas: no load was driven, so replicas are left as they are
+# container istio-proxy is injected at admission, so this template cannot size it; set its resources where it
+#   is injected
 
-# CronJob shop/nightly, container report: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the rule for
-#   histories (no model is trained)
-# no advice on replicas: no load was driven, so replicas are left as they are
+# CronJob shop/nightly, container report: recommended by MOrA, from data until 2026-11-21 02:00 UTC (from
+#   history, without a trained model)
+# no recommendation for replicas: no load was driven, so replicas are left as they are
 
-# Job shop/migration, container run: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the rule for
-#   histories (no model is trained)
-# no advice on replicas: no load was driven, so replicas are left as they are
-# a Job's template cannot be changed; delete it and create it with the resources of -o yaml
+# Job shop/migration, container run: recommended by MOrA, from data until 2026-11-21 02:00 UTC (from history,
+#   without a trained model)
+# no recommendation for replicas: no load was driven, so replicas are left as they are
+# the template of a Job cannot be changed; delete the Job and create it again with the resources of -o yaml
 
-# Rollout shop/canary, containers server, agent: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the
-#   rule for histories (no model is trained)
-# no advice on replicas: no load was driven, so replicas are left as they are
-# a JSON patch, since an API server merges no lists of a custom resource: it is refused as a whole where the
-#   containers stand in another order, or where the template says `resources: {}`
+# Rollout shop/canary, containers server, agent: recommended by MOrA, from data until 2026-11-21 02:00 UTC
+#   (from history, without a trained model)
+# no recommendation for replicas: no load was driven, so replicas are left as they are
+# a JSON patch, since an API server cannot merge lists of a custom resource: the server refuses it if the
+#   order of the containers changed, or if the template has `resources: {}`
 
-# Deployment shop/search, container server: MOrA's advice, from data up to 2026-11-21 02:00 UTC, by the rule
-#   for histories (no model is trained)
-# no advice on replicas: no load was driven, so replicas are left as they are
+# Deployment shop/search, container server: recommended by MOrA, from data until 2026-11-21 02:00 UTC (from
+#   history, without a trained model)
+# no recommendation for replicas: no load was driven, so replicas are left as they are
 
-# 1. rehearse: the server checks each and changes nothing
+# 1. Dry run: the server checks each patch and changes nothing
 # Deployment shop/frontend
 kubectl patch deployment frontend -n shop --type strategic --dry-run=server -p '{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":null,"memory":"228Mi"}}}]}}}}'
 # Deployment shop/cartservice
@@ -61,7 +62,7 @@ kubectl patch deployment search -n shop --type strategic --dry-run=server -p '{"
 kubectl patch hpa web -n shop --type json --dry-run=server -p '[{"op":"test","path":"/spec/metrics/0/resource/name","value":"cpu"},{"op":"replace","path":"/spec/metrics/0/resource/target/averageUtilization","value":112}]'
 kubectl patch hpa web -n shop --type json --dry-run=server -p '[{"op":"test","path":"/spec/metrics/1/resource/name","value":"memory"},{"op":"replace","path":"/spec/metrics/1/resource/target/averageUtilization","value":97}]'
 
-# 2. apply
+# 2. Apply
 # Deployment shop/frontend
 kubectl patch deployment frontend -n shop --type strategic -p '{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":null,"memory":"228Mi"}}}]}}}}'
 # Deployment shop/cartservice
@@ -79,7 +80,7 @@ kubectl patch deployment search -n shop --type strategic -p '{"spec":{"template"
 kubectl patch hpa web -n shop --type json -p '[{"op":"test","path":"/spec/metrics/0/resource/name","value":"cpu"},{"op":"replace","path":"/spec/metrics/0/resource/target/averageUtilization","value":112}]'
 kubectl patch hpa web -n shop --type json -p '[{"op":"test","path":"/spec/metrics/1/resource/name","value":"memory"},{"op":"replace","path":"/spec/metrics/1/resource/target/averageUtilization","value":97}]'
 
-# 3. roll back to what was set before
+# 3. Roll back to the previous values
 # kubectl patch deployment frontend -n shop --type strategic -p '{"spec":{"replicas":3,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"500m","memory":"64Mi"},"limits":{"cpu":"1","memory":"128Mi"}}}]}}}}'
 # kubectl patch deployment cartservice -n shop --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"memory":"512Mi"},"limits":{"memory":"512Mi"}}}]}}}}'
 # kubectl patch statefulset paymentservice -n bank --type strategic -p '{"spec":{"template":{"spec":{"containers":[{"name":"payment","resources":{"requests":{"cpu":null}}}]}}}}'

@@ -2,7 +2,7 @@ set -eu
 # Needs kubectl 1.32 or later and Kubernetes 1.33 or later (the feature is stable from 1.35).
 # A pod whose node has no room keeps its numbers and waits: kubectl get pod NAME -o yaml, condition PodResizePending.
 
-# owned KIND NAMESPACE OWNER_KIND OWNER_NAMES: names of the objects that the owners have and that have not ended
+# owned KIND NAMESPACE OWNER_KIND OWNER_NAMES: names of the owners' objects, without finished ones
 owned() {
   list=$(kubectl get "$1" -n "$2" -o go-template='{{range .items}}{{$m := .metadata}}{{$phase := .status.phase}}
 {{- range $m.ownerReferences}}{{.kind}}/{{.name}} {{$m.name}} {{$phase}}{{"\n"}}{{end}}{{end}}') || return 1
@@ -20,26 +20,26 @@ pods_of() {
   esac
 }
 
-# resize NAMESPACE KIND NAME PATCH [FLAG]: each pod in turn; the first that is refused ends the script
+# resize NAMESPACE KIND NAME PATCH [FLAG]: patches each pod in turn; the first refusal ends the script
 resize() {
   pods=$(pods_of "$1" "$2" "$3") || exit 1
-  [ -n "$pods" ] || echo "$2 $1/$3 has no pods now" >&2
+  [ -n "$pods" ] || echo "$2 $1/$3 has no running pods" >&2
   for pod in $pods; do
     kubectl patch pod "$pod" -n "$1" --subresource resize --type strategic ${5:-} -p "$4"
   done
 }
 
-# Deployment shop/frontend, container server: MOrA's advice at 40 users of checkout, from data up to
+# Deployment shop/frontend, container server: recommended by MOrA for 40 users of checkout, from data until
 #   2026-11-21 02:00 UTC
 # container server keeps a CPU limit until the next rollout: a resize cannot remove one
-# with the next release, in the template (this starts a rollout):
+# for the next release: the same in the template (this starts a rollout)
 # kubectl patch deployment frontend -n shop --type strategic -p '{"spec":{"replicas":2,"template":{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":null,"memory":"228Mi"}}}]}}}}'
 
-# 1. rehearse: the server checks it on every pod and changes nothing
+# 1. Dry run: the server checks the resize of every pod and changes nothing
 resize shop Deployment frontend '{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":"1","memory":"228Mi"}}}]}}' --dry-run=server
 
-# 2. resize
+# 2. Resize
 resize shop Deployment frontend '{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"254m","memory":"228Mi"},"limits":{"cpu":"1","memory":"228Mi"}}}]}}'
 
-# 3. back to what was set before
+# 3. Roll back to the previous values
 # resize shop Deployment frontend '{"spec":{"containers":[{"name":"server","resources":{"requests":{"cpu":"500m","memory":"64Mi"},"limits":{"cpu":"1","memory":"128Mi"}}}]}}'

@@ -29,8 +29,8 @@ def lines(recommendation: Recommendation) -> tuple[str, str, str]:
     found = [
         line.removeprefix("# ") for line in commands.render([recommendation]).splitlines() if "kubectl patch" in line
     ]
-    rehearse, apply, back = found
-    return rehearse, apply, back
+    dry_run, apply, back = found
+    return dry_run, apply, back
 
 
 def run_locally(tool: Kubectl, line: str, manifest: dict[str, Any], folder: Path) -> dict[str, Any]:
@@ -69,7 +69,7 @@ def test_bash_parses_the_script(tmp_path: Path) -> None:
     subprocess.run(["bash", "-n"], input=text, text=True, check=True, capture_output=True)
 
 
-def test_run_as_a_whole_it_rehearses_before_it_applies_and_does_not_undo_itself(tmp_path: Path) -> None:
+def test_the_script_makes_its_dry_runs_first_and_does_not_undo_itself(tmp_path: Path) -> None:
     said = tmp_path / "said"
     fake = tmp_path / "kubectl"
     fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {said}\ncase "$*" in *paymentservice*) exit 1;; esac\n')
@@ -78,7 +78,7 @@ def test_run_as_a_whole_it_rehearses_before_it_applies_and_does_not_undo_itself(
     done = subprocess.run(
         ["bash"], input=script, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True
     )
-    assert done.returncode == 1  # the rehearsal of the payment service was refused, so nothing at all was applied
+    assert done.returncode == 1  # the dry run of the payment service was refused, so nothing was applied
     heard = [("dry-run" in line, line.split()[2]) for line in said.read_text().splitlines()]
     assert heard == [(True, "frontend"), (True, "cartservice"), (True, "paymentservice")]
     said.unlink()
@@ -89,10 +89,10 @@ def test_run_as_a_whole_it_rehearses_before_it_applies_and_does_not_undo_itself(
     assert heard == [*((True, name) for name in names), *((False, name) for name in names)]
 
 
-def test_the_rehearsal_differs_from_the_change_only_in_its_flag() -> None:
-    rehearse, apply, _ = lines(examples.frontend())
-    assert rehearse.replace(" --dry-run=server", "") == apply
-    assert rehearse != apply
+def test_the_dry_run_differs_from_the_change_only_in_its_flag() -> None:
+    dry_run, apply, _ = lines(examples.frontend())
+    assert dry_run.replace(" --dry-run=server", "") == apply
+    assert dry_run != apply
 
 
 def test_without_a_number_there_is_no_command() -> None:
@@ -100,7 +100,7 @@ def test_without_a_number_there_is_no_command() -> None:
         commands.render([examples.unknown()])
 
 
-def test_a_workload_that_stands_as_advised_is_said_and_not_touched() -> None:
+def test_a_right_sized_workload_is_named_and_not_touched() -> None:
     web = examples.meshed()
     same = examples.with_main(
         examples.with_others(web),
@@ -110,7 +110,7 @@ def test_a_workload_that_stands_as_advised_is_said_and_not_touched() -> None:
         memory_limit=settled(web.main.memory_limit),
     )
     text = commands.render([same])
-    assert "# stands as advised: nothing to change" in text
+    assert "# already right-sized: nothing to change" in text
     assert "kubectl patch" not in text
 
 
@@ -118,9 +118,9 @@ def settled(advice: Advice) -> Advice:
     return replace(advice, now=advice.value)
 
 
-def test_a_job_is_told_and_the_others_go_on() -> None:
+def test_a_job_is_explained_and_the_others_go_on() -> None:
     text = commands.render([examples.frontend(), examples.migration()])
-    assert "# a Job's template cannot be changed" in text
+    assert "# the template of a Job cannot be changed" in text
     assert "kubectl patch job" not in text
 
 
@@ -148,7 +148,7 @@ def test_the_autoscaler_changes_with_the_requests_and_back(tmp_path: Path) -> No
     assert run(found[4:]) == [70, 80]
 
 
-def test_as_files_the_way_back_is_a_script_of_its_own() -> None:
+def test_as_files_the_rollback_is_a_script_of_its_own() -> None:
     files = commands.files(examples.fleet())
     assert files["apply.sh"] == commands.render(examples.fleet())
     back = [line for line in files["rollback.sh"].splitlines() if line.startswith("kubectl patch")]
@@ -161,7 +161,7 @@ def test_an_hpa_of_keda_is_not_patched_but_its_scaledobject_is_named() -> None:
     owned = [replace(scaler, name="keda-hpa-search") for scaler in search.retargets[:1]]
     text = commands.render([replace(search, retargets=tuple(owned), autoscalers=search.autoscalers[:1])])
     assert "kubectl patch hpa" not in text
-    assert "# together with it: set the cpu trigger of the ScaledObject search to 112" in text
+    assert "# also set the cpu trigger of the ScaledObject search to 112" in text
 
 
 def test_a_metric_of_one_container_is_tested_to_be_that_containers() -> None:
@@ -221,7 +221,7 @@ def state(api: FakeApi, fleet: list[Recommendation]) -> dict[str, dict[str, Any]
 
 
 @pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")
-def test_one_refused_rehearsal_leaves_all_as_they_were(api: FakeApi, tmp_path: Path) -> None:
+def test_one_refused_dry_run_leaves_all_as_they_were(api: FakeApi, tmp_path: Path) -> None:
     fleet = [examples.frontend(), examples.nightly()]
     api.cluster.add(examples.manifest(fleet[0]))
     before = deepcopy(api.cluster.objects)

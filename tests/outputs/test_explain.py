@@ -1,4 +1,4 @@
-"""Everything that a number rests on is told."""
+"""The explanation prints everything behind a number."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ def test_the_explanation_is_as_it_was_last_read() -> None:
     assert max(len(line) for line in text.splitlines() if "container_cpu" not in line) <= 100
 
 
-def test_the_window_the_samples_and_the_peaks_with_their_moments_and_pods_are_told() -> None:
+def test_the_time_range_the_samples_and_the_peaks_with_their_times_and_pods_are_printed() -> None:
     said = words(explain.render([examples.meshed()]))
     for part in (
         "2026-11-12 02:00 UTC to 2026-11-21 02:00 UTC (9d), every 30s",
-        "25,500 of 40,321 expected, 63%; 7 pods",
+        "25,500 of 40,321 expected (63%), each of the hottest of 7 pods (deleted ones included)",
         "210m at 2026-11-18 23:00 UTC on pod web-7c9f-x2lq4; 95 % of samples below 81m",
         "188 MiB at 2026-11-19 20:00 UTC on pod web-7c9f-b81kd",
         "3.1% of CFS periods",
@@ -34,7 +34,7 @@ def test_the_window_the_samples_and_the_peaks_with_their_moments_and_pods_are_to
         assert part in said
 
 
-def test_every_reason_of_every_container_is_told() -> None:
+def test_every_reason_of_every_container_is_printed() -> None:
     for recommendation in examples.fleet():
         said = words(explain.render([recommendation]))
         for container in recommendation.containers:
@@ -50,15 +50,15 @@ def test_a_query_can_be_pasted_whatever_its_length() -> None:
     assert f"    {query}" in text.splitlines()
 
 
-def test_what_was_not_measured_is_said_to_be_unknown() -> None:
+def test_what_was_not_measured_is_unknown() -> None:
     dark = replace(examples.EVIDENCE, throttled_ratio=None, cpu_peak_cores=None, mem_peak_bytes=None, samples=0)
     said = words(explain.render([examples.with_main(examples.meshed(), evidence=dark)]))
-    assert "throttling not known" in said
+    assert "throttling unknown" in said
     assert "memory peak" not in said
-    assert "evidence none is kept with this answer" in said
+    assert "measured no figures are kept with this answer" in said
 
 
-def test_what_scales_the_workload_is_told() -> None:
+def test_what_scales_the_workload_is_printed() -> None:
     said = words(explain.render([examples.retargeted()]))
     assert "HPA web scales on 70% of the cpu request, 2 to 8 replicas" in said
     assert "HPA web scales on 80% of the memory request" in said

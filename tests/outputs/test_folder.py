@@ -24,16 +24,16 @@ def names(path: Path) -> list[str]:
 @pytest.mark.parametrize("output", registry.names("outputs"))
 def test_every_output_can_be_written_again_and_gives_the_same_files(output: str, tmp_path: Path) -> None:
     first = folder.write(output, SOME, tmp_path / "out")
-    held = {path: path.read_text() for path in first.written}
-    assert held
-    assert all(text.endswith("\n") for text in held.values())
+    before = {path: path.read_text() for path in first.written}
+    assert before
+    assert all(text.endswith("\n") for text in before.values())
     again = folder.write(output, SOME, tmp_path / "out")
     assert (again.written, again.removed) == (first.written, ())
-    assert {path: path.read_text() for path in again.written} == held
+    assert {path: path.read_text() for path in again.written} == before
     assert names(tmp_path / "out") == sorted([folder.LISTED, *(path.name for path in first.written)])
 
 
-def test_what_somebody_else_wrote_is_refused_and_nothing_is_written(tmp_path: Path) -> None:
+def test_files_of_others_are_refused_and_nothing_is_written(tmp_path: Path) -> None:
     (tmp_path / "cartservice.patch.yaml").write_text("mine\n")
     with pytest.raises(BadInput, match=r"did not write.*cartservice\.patch\.yaml.*\n.*--overwrite"):
         folder.write("patch", SOME, tmp_path)
@@ -61,7 +61,7 @@ def test_a_link_is_not_followed(tmp_path: Path) -> None:
     assert elsewhere.read_text() == "mine\n"
 
 
-def test_what_an_earlier_run_left_is_taken_away_and_other_outputs_stay(tmp_path: Path) -> None:
+def test_files_of_an_earlier_run_are_deleted_and_other_outputs_stay(tmp_path: Path) -> None:
     folder.write("patch", SOME, tmp_path)
     folder.write("vpa", SOME, tmp_path)
     (tmp_path / "README.md").write_text("mine\n")
@@ -73,7 +73,7 @@ def test_what_an_earlier_run_left_is_taken_away_and_other_outputs_stay(tmp_path:
     ]
 
 
-def test_what_was_left_and_edited_is_not_taken_away(tmp_path: Path) -> None:
+def test_edited_files_of_an_earlier_run_are_not_deleted(tmp_path: Path) -> None:
     folder.write("patch", SOME, tmp_path)
     (tmp_path / "nightly.patch.yaml").write_text("by hand\n")
     done = folder.write("patch", SOME[:1], tmp_path)

@@ -55,11 +55,13 @@ def test_one_container_stands_under_its_workload() -> None:
     assert "# replicas: 2 (most charts: replicaCount)" in text
 
 
-def test_several_containers_ask_for_their_places() -> None:
-    with pytest.raises(BadInput, match=r"4 containers to size.*no path is known for web, cache, logs, migrate") as no:
+def test_several_containers_need_a_path_each() -> None:
+    with pytest.raises(
+        BadInput, match=r"4 containers to size.*the path in the values is not known for web, cache, logs, migrate"
+    ) as no:
         helm.render([examples.meshed()])
     assert "--helm-path web=web.resources (or the annotation mora.dev/helm-path.web)" in str(no.value)
-    with pytest.raises(BadInput, match=r"no path is known for migrate\."):
+    with pytest.raises(BadInput, match=r"not known for migrate\."):
         helm.render([examples.meshed()], OutputSettings(helm_paths={k: v for k, v in PATHS.items() if k != "migrate"}))
 
 
@@ -82,7 +84,7 @@ def test_the_narrowest_name_wins() -> None:
 def test_two_containers_at_one_place_are_refused() -> None:
     with pytest.raises(BadInput, match="containers cache and logs share the path"):
         helm.render([examples.meshed()], OutputSettings(helm_paths={**PATHS, "logs": "web.cache.resources"}))
-    with pytest.raises(BadInput, match=r"both lead to web\.resources\.requests"):
+    with pytest.raises(BadInput, match=r"share the path web\.resources\.requests"):
         helm.render([examples.meshed()], OutputSettings(helm_paths={**PATHS, "cache": "web.resources.requests"}))
 
 
@@ -91,10 +93,10 @@ def test_many_workloads_are_one_document_or_a_file_each() -> None:
     assert set(values(helm.render(some))) == {"frontend", "cartservice", "nightly"}
     files = helm.files(some)
     assert sorted(files) == [
-        *("cartservice.values.yaml", "frontend.values.yaml", "left-out.txt", "nightly.values.yaml"),
+        *("cartservice.values.yaml", "frontend.values.yaml", "nightly.values.yaml", "skipped.txt"),
     ]
     twin = replace(examples.cart(), workload=Workload("bank", "frontend"))
-    with pytest.raises(BadInput, match=r"both lead to frontend\.resources in the values\.\n.*--out DIR"):
+    with pytest.raises(BadInput, match=r"share the path frontend\.resources in the values\.\n.*--out DIR"):
         helm.render([examples.frontend(), twin])
     assert len(helm.files([examples.frontend(), twin])) == 2
 

@@ -35,9 +35,9 @@ def test_every_object_is_valid_autoscaling_v2() -> None:
         validate(item)
 
 
-def test_an_hpa_that_is_there_is_said_to_lose_its_metrics() -> None:
-    assert "takes the place of what the HPA cartservice scales on" in hpa.render([examples.cart()])
-    assert "takes the place" not in hpa.render([examples.frontend()])
+def test_an_existing_hpa_loses_its_metrics_and_a_comment_says_so() -> None:
+    assert "it replaces all metrics of the HPA cartservice" in hpa.render([examples.cart()])
+    assert "it replaces" not in hpa.render([examples.frontend()])
 
 
 @pytest.mark.parametrize("tool", kubectl.each())
@@ -69,7 +69,7 @@ def test_beside_a_sidecar_only_the_sized_container_counts() -> None:
     assert (metric["type"], metric["containerResource"]["container"]) == ("ContainerResource", "server")
 
 
-def test_an_hpa_that_is_there_is_replaced_under_its_own_name() -> None:
+def test_an_existing_hpa_is_replaced_under_its_own_name() -> None:
     cart = examples.cart()
     assert cart.current.autoscaler is not None
     named = replace(cart, current=replace(cart.current, autoscaler=replace(cart.current.autoscaler, name="cart-hpa")))
@@ -92,7 +92,7 @@ def test_a_daemonset_and_a_service_without_numbers_get_none() -> None:
         hpa.render([daemon, examples.unknown()])
 
 
-def test_a_retargeted_hpa_is_printed_as_it_must_become() -> None:
+def test_a_retargeted_hpa_is_printed_with_its_new_targets() -> None:
     text = hpa.render([examples.retargeted()])
     assert "# search: cpu from 70% to 112%, memory from 80% to 97% of the request" in text
     hpa_ = yaml.safe_load(text)
@@ -109,7 +109,7 @@ def test_a_metric_that_is_not_retargeted_is_kept() -> None:
 
 
 def test_jobs_are_not_scaled() -> None:
-    with pytest.raises(NotEnoughData, match="a CronJob runs as many pods as its work asks for"):
+    with pytest.raises(NotEnoughData, match="a CronJob runs as many pods as its work needs"):
         hpa.render([examples.nightly()])
 
 

@@ -33,10 +33,11 @@ _ADVICE: dict[str, Any] = {
         "is_unset": {"type": "boolean"},
         "change_ratio": {"type": ["number", "null"]},
         "confidence": {"type": ["number", "null"], "minimum": 0, "maximum": 1},
-        "holds": {"type": "integer", "minimum": 0},
+        "windows": {"type": "integer", "minimum": 0},
+        "summary": {"type": "string"},
         "reasons": {**_REASONS, "minItems": 1},
     },
-    "required": ["now", "value", "is_unset", "change_ratio", "confidence", "holds", "reasons"],
+    "required": ["now", "value", "is_unset", "change_ratio", "confidence", "windows", "summary", "reasons"],
     "additionalProperties": False,
 }
 _AMOUNTS = ("cpu_request_millicores", "cpu_limit_millicores", "memory_request_bytes", "memory_limit_bytes")
@@ -53,7 +54,7 @@ _EVIDENCE = {
         **dict.fromkeys(("step_seconds", "samples", "expected", "pods", "oom_kills", "restarts"), _NUMBER),
         **dict.fromkeys(("cpu_level_cores", "cpu_peak_cores", "mem_peak_bytes", "throttled_ratio"), _FIGURE),
         **dict.fromkeys(("cpu_peak_pod", "mem_peak_pod"), _NAME),
-        "left_out": {"type": "array", "items": {"type": "string"}},
+        "excluded": {"type": "array", "items": {"type": "string"}},
         "queries": {"type": "object", "additionalProperties": {"type": "string"}},
     },
     "additionalProperties": False,
@@ -86,7 +87,7 @@ _SAVINGS = {
 SCHEMA = {
     "type": "object",
     "properties": {
-        "schema_version": {"const": 1},
+        "schema_version": {"const": 2},
         "recommendations": {
             "type": "array",
             "items": {
@@ -149,7 +150,7 @@ def test_what_is_not_known_is_null() -> None:
 
 def test_no_recommendations_are_an_empty_list() -> None:
     document = standard.loads(json.render([]))
-    assert (document["schema_version"], document["recommendations"]) == (1, [])
+    assert (document["schema_version"], document["recommendations"]) == (2, [])
     assert document["savings"]["cores"] == 0
 
 

@@ -104,11 +104,12 @@ def test_two_workloads_of_one_name_keep_their_own_patches(tool: Kubectl, tmp_pat
         assert_only_the_advice_changed(before, built[recommendation.workload.namespace], recommendation)
 
 
-def test_a_workload_without_a_number_is_told_in_a_comment() -> None:
+def test_a_workload_without_a_number_is_explained_in_a_comment() -> None:
     files = kustomize.files([examples.frontend(), examples.unknown()])
     assert len(files) == 2
     assert (
-        "# no advice on cpu request, memory request, replicas: 12 samples, 60 are needed" in files["kustomization.yaml"]
+        "# no recommendation for cpu request, memory request, replicas: 12 samples, 60 are needed"
+        in files["kustomization.yaml"]
     )
     with pytest.raises(NotEnoughData, match=r"adservice: .*12 samples"):
         kustomize.files([examples.unknown()])
@@ -125,9 +126,9 @@ def test_a_cronjob_gets_a_json_patch_where_kustomize_may_not_know_it(version: st
     assert (merged["apiVersion"], merged["kind"]) == ("batch/v1", "CronJob")
 
 
-def test_a_job_is_told_in_a_comment() -> None:
+def test_a_job_is_explained_in_a_comment() -> None:
     text = kustomize.files([examples.frontend(), examples.migration()])["kustomization.yaml"]
-    assert "# Job shop/migration: a Job's template cannot be changed" in text
+    assert "# Job shop/migration: the template of a Job cannot be changed" in text
 
 
 def test_a_version_has_to_be_one() -> None:

@@ -83,7 +83,7 @@ def _resources(draw: st.DrawFn) -> Resources:
 @pytest.mark.parametrize("kind", ["Deployment", "CronJob", "Rollout"])
 @given(pairs=st.lists(st.tuples(_resources(), _resources()), min_size=1, max_size=3), data=st.data())
 @settings(max_examples=6, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_whatever_is_set_and_advised_the_way_back_leads_back(
+def test_whatever_is_set_and_advised_the_rollback_restores_it(
     kind: str, pairs: list[tuple[Resources, Resources]], data: st.DataObject, tmp_path: Path
 ) -> None:
     tool = kubectl.newest()
@@ -113,7 +113,7 @@ def test_whatever_is_set_and_advised_the_way_back_leads_back(
 
 
 @pytest.mark.parametrize("tool", kubectl.each())
-def test_a_json_patch_is_refused_where_the_containers_stand_in_another_order(tool: Kubectl, tmp_path: Path) -> None:
+def test_a_json_patch_is_refused_where_the_containers_have_another_order(tool: Kubectl, tmp_path: Path) -> None:
     canary = examples.canary()
     manifest = examples.manifest(canary)
     manifest["spec"]["template"]["spec"]["containers"].reverse()
@@ -137,21 +137,21 @@ def test_a_rollout_takes_no_strategic_merge(tool: Kubectl, tmp_path: Path) -> No
         tool.run("patch", "--local", "-f", str(tmp_path / "rollout.yaml"), "--type", "strategic", "-p", "{}")
 
 
-def test_an_injected_container_is_never_patched_and_said_to_be_left_alone() -> None:
+def test_an_injected_container_is_never_patched_and_a_comment_says_so() -> None:
     text = patch.render([examples.meshed()])
     spec = yaml.safe_load(text)["spec"]["template"]["spec"]
     assert [c["name"] for c in spec["containers"]] == ["web", "cache"]
     assert [c["name"] for c in spec["initContainers"]] == ["logs", "migrate"]
-    assert "# container istio-proxy is put into the pods from outside" in text
+    assert "# container istio-proxy is injected at admission" in text
 
 
 @pytest.mark.parametrize("example", ["meshed", "canary"])
-def test_a_container_that_is_gone_is_left_out_and_said(example: str) -> None:
+def test_a_container_that_no_longer_exists_is_skipped_with_a_comment(example: str) -> None:
     whole = EXAMPLES[example]()
     gone = whole.others[0].container
     left = tuple(c for c in whole.current.containers if c.name != gone)
     text = patch.render([replace(whole, current=replace(whole.current, containers=left))])
-    assert f"# container {gone} is not among those of the workload any more: left out" in text
+    assert f"# container {gone} no longer exists in the workload: skipped" in text
     assert gone not in yaml.safe_dump(yaml.safe_load(text))
 
 
@@ -164,11 +164,11 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
     assert "a warning?]0;gone? of a server" in text
 
 
-def test_a_job_gets_no_patch_and_is_told_what_to_do() -> None:
-    with pytest.raises(NotEnoughData, match="delete it and create it with the resources of -o yaml"):
+def test_a_job_gets_no_patch_but_a_way_to_do_it() -> None:
+    with pytest.raises(NotEnoughData, match="delete the Job and create it again with the resources of -o yaml"):
         patch.render([examples.migration()])
     text = patch.render([examples.frontend(), examples.migration()])
-    assert "# Job shop/migration: a Job's template cannot be changed" in text
+    assert "# Job shop/migration: the template of a Job cannot be changed" in text
 
 
 def parsed(recommendation: Recommendation) -> dict[str, object]:
@@ -189,29 +189,30 @@ def test_a_limit_is_dropped_by_a_null() -> None:
     assert "cpu: null" in text
 
 
-def test_what_there_is_no_advice_on_is_not_touched_and_told() -> None:
+def test_a_number_without_a_recommendation_is_not_touched_and_explained() -> None:
     text = patch.render([examples.payment()])
-    assert "# no advice on memory request, replicas: memory: 12 samples, 60 are needed" in text
+    assert "# no recommendation for memory request, replicas: memory: 12 samples, 60 are needed" in text
     assert "memory:" not in "".join(line for line in text.splitlines() if not line.startswith("#"))
 
 
 def test_many_workloads_are_a_document_or_a_file_each() -> None:
     fleet = examples.fleet()
     files = patch.files(fleet)
-    assert [name for name in files if name != "left-out.txt"] == [
+    assert [name for name in files if name != "skipped.txt"] == [
         *("frontend.patch.yaml", "cartservice.patch.yaml", "paymentservice.patch.yaml", "web.patch.yaml"),
         *("nightly.patch.yaml", "canary.patch.yaml", "search.patch.yaml"),
     ]
-    assert files["left-out.txt"].splitlines() == [
+    assert files["skipped.txt"].splitlines() == [
         "Deployment shop/adservice: 12 samples, 60 are needed; left as it is, together with its request",
-        "Job shop/migration: a Job's template cannot be changed; delete it and create it with the resources of -o yaml",
+        "Job shop/migration: the template of a Job cannot be changed; delete the Job and create it again with the "
+        "resources of -o yaml",
     ]
     assert (
         "kubectl patch rollouts.argoproj.io canary -n shop --type json --patch-file canary.patch.yaml"
         in (files["canary.patch.yaml"])
     )
     documents = list(yaml.safe_load_all(patch.render(fleet)))
-    assert documents == [yaml.safe_load(text) for name, text in files.items() if name != "left-out.txt"]
+    assert documents == [yaml.safe_load(text) for name, text in files.items() if name != "skipped.txt"]
     with pytest.raises(NotEnoughData, match="no service"):
         patch.render([])
 
@@ -221,7 +222,7 @@ def test_without_a_number_there_is_no_patch() -> None:
         patch.render([examples.unknown()])
 
 
-def test_why_there_is_no_patch_is_said_once_for_all_numbers() -> None:
+def test_why_there_is_no_patch_is_given_once_for_all_numbers() -> None:
     with pytest.raises(NotEnoughData) as refused:
         patch.render([examples.unknown()])
     assert str(refused.value).count("12 samples, 60 are needed") == 1

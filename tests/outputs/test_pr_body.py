@@ -22,12 +22,14 @@ from tests.outputs.golden import golden
 
 def test_the_body_is_as_it_was_last_read() -> None:
     text = golden("fleet.pr-body.md", pr_body.render(examples.fleet(), OutputSettings(prices=Prices())))
-    assert text.startswith("## Rightsize 8 workloads\n\nFrees ")
+    assert text.startswith(
+        "## Rightsize 8 workloads\n\nSizes these workloads by the use that MOrA measured until 2026-11-21 02:00 UTC"
+    )
     assert "USD a month" in text
-    assert "| `shop/frontend` | `server` | cpu request | 500m | 254m | -49% | 94% |" in text
-    assert "| `shop/frontend` |  | replicas | 3 | 2 | -33% | 91% |" in text
-    assert "1 workload without a number:\n\n- Deployment shop/adservice: 12 samples" in text
-    assert "- Job shop/migration: a Job's template cannot be changed" in text
+    assert "| `shop/frontend` | `server` | cpu request | 500m | 254m | -49% | 94 % (18 windows) |" in text
+    assert "| `shop/frontend` |  | replicas | 3 | 2 | -33% | 91 % (18 windows) |" in text
+    assert "No recommendation for 1 workload:\n\n- Deployment shop/adservice: 12 samples" in text
+    assert "- Job shop/migration: the template of a Job cannot be changed" in text
     assert pr_body.files([examples.frontend()]) == {"pr-body.md": pr_body.render([examples.frontend()])}
 
 
@@ -35,26 +37,26 @@ def slightly(now: int, value: int) -> Advice:
     return Advice(now, value, 0.9, 3, reasons=(Reason("a", "b"),))
 
 
-def test_a_small_change_is_left_out_and_counted() -> None:
+def test_a_small_change_is_skipped_and_counted() -> None:
     cart = examples.with_main(examples.cart(), memory_limit=slightly(512, 461), memory_request=slightly(512, 461))
     text = pr_body.render([examples.frontend(), cart])
-    assert "cartservice" not in text.split("### Why")[0]
-    assert "1 workload would change by less than 10%: left out." in text
+    assert "cartservice" not in text.split("<summary>Why")[0]
+    assert "Skipped: 1 workload that would change by less than 10%." in text
     assert "cartservice` | `server` | memory request" in pr_body.render([cart], OutputSettings(min_change=0.05))
     exact = examples.with_main(examples.cart(), memory_limit=slightly(500, 450), memory_request=slightly(500, 450))
-    assert "### Apply" in pr_body.render([exact])
+    assert "Apply with kubectl" in pr_body.render([exact])
 
 
-def test_where_nothing_changes_it_says_so_and_holds_no_command() -> None:
+def test_where_nothing_changes_it_says_so_and_has_no_command() -> None:
     text = pr_body.render([examples.unknown()])
-    assert "Nothing to change." in text
+    assert text.startswith("## Rightsize: nothing to change\n\nNo workload needs another size.")
     assert "kubectl" not in text
-    assert pr_body.render([]) == "## Rightsize 0 workloads\n\nNothing to change.\n"
+    assert pr_body.render([]) == "## Rightsize: nothing to change\n\nNo workload needs another size.\n"
 
 
 def test_words_are_not_read_as_markdown() -> None:
     odd = replace(examples.frontend(), reasons=(Reason("a", "p95 <b> | *x* [y](z) `k`\n# head"),))
-    assert "- all: p95 &lt;b> \\| \\*x\\* \\[y\\](z) \\`k\\` # head\n" in pr_body.render([odd])
+    assert "- note: p95 &lt;b> \\| \\*x\\* \\[y\\](z) \\`k\\` # head\n" in pr_body.render([odd])
 
 
 def fenced(text: str) -> list[str]:
@@ -72,8 +74,8 @@ def test_an_api_server_takes_its_commands(api: FakeApi, tmp_path: Path) -> None:
     api.cluster.resources.append(ROLLOUT)
     for recommendation in fleet:
         api.cluster.add(examples.manifest(recommendation))
-    rehearse, apply, back = fenced(pr_body.render(fleet))
-    assert run_script(rehearse, tmp_path).returncode == 0
+    dry_run, apply, back = fenced(pr_body.render(fleet))
+    assert run_script(dry_run, tmp_path).returncode == 0
     assert not api.cluster.changes
     assert run_script(apply, tmp_path).returncode == 0
     assert resources(api.cluster.get("Deployment", "frontend"), "server") == fleet[0].main.resources
@@ -87,17 +89,17 @@ def test_an_api_server_takes_its_commands(api: FakeApi, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("count", "has_why", "has_commands", "is_whole"), [(10, 1, 1, 1), (45, 0, 1, 1), (90, 0, 0, 1), (500, 0, 0, 0)]
 )
-def test_what_a_pull_request_has_no_room_for_is_left_out_and_said(
+def test_what_does_not_fit_into_a_pull_request_is_dropped_and_named(
     count: int, has_why: bool, has_commands: bool, is_whole: bool
 ) -> None:
     frontend = examples.frontend()
     fleet = [replace(frontend, workload=Workload("shop", f"frontend-{n}")) for n in range(count)]
     text = pr_body.render(fleet)
     assert len(text) <= 65_536
-    assert text.startswith(f"## Rightsize {count} workloads\n\nFrees ")
-    assert ("### Why" in text, "### Roll back" in text) == (has_why, has_commands)
-    assert ("have no room here" in text) == (not has_why)
-    assert ("more rows have no room" in text) == (not is_whole)
+    assert text.startswith(f"## Rightsize {count} workloads\n\nSizes these workloads ")
+    assert ("<summary>Why" in text, "<summary>Roll back with kubectl" in text) == (has_why, has_commands)
+    assert ("do not fit here" in text) == (not has_why)
+    assert ("more rows do not fit" in text) == (not is_whole)
     assert text.count("| cpu request |") == count or not is_whole
 
 
@@ -105,6 +107,6 @@ def test_many_workloads_without_a_number_are_counted_and_not_all_named() -> None
     unknown = examples.unknown()
     fleet = [replace(unknown, workload=Workload("shop", f"w{n}")) for n in range(500)]
     text = pr_body.render([*fleet, examples.frontend()])
-    assert "500 workloads without a number" in text
+    assert "No recommendation for 500 workloads" in text
     assert "- and 470 more" in text
     assert len(text) < 20_000

@@ -116,7 +116,7 @@ def test_pods_of_a_cronjob_and_a_rollout_are_found_by_their_owners(api: FakeApi,
     assert resources_in(item).memory_request_bytes == 900 * MIB
 
 
-def test_what_cannot_be_done_in_place_is_said() -> None:
+def test_what_cannot_be_done_in_place_is_explained() -> None:
     text = " ".join(golden("meshed.resize.sh", resize.render([examples.meshed()])).replace("\n#", "").split())
     assert "container web keeps a CPU limit until the next rollout" in text
     assert "container migrate is an init container" in text
@@ -141,7 +141,7 @@ def test_a_change_of_the_qos_class_is_left_to_the_rollout() -> None:
     guaranteed = sized(Resources(500, 500, 512 * MIB, 512 * MIB), Resources(200, None, 300 * MIB, 300 * MIB))
     body, notes = resize.pod_patch(guaranteed)
     assert body == {}
-    assert any("QoS class Guaranteed to Burstable" in note for note in notes)
+    assert any("from Guaranteed to Burstable" in note for note in notes)
     assert "\nresize shop" not in resize.render([guaranteed])
     assert "kubectl patch deployment web" in resize.render([guaranteed])
     assert resize.pod_patch(sized(Resources(), Resources(200, None, 300 * MIB, None)))[0] == {}
@@ -155,7 +155,7 @@ def test_a_request_never_passes_a_limit_that_stays() -> None:
     }
 
 
-def test_the_template_patch_stands_beside_it_as_a_comment() -> None:
+def test_the_template_patch_is_a_comment() -> None:
     text = resize.render([examples.frontend()])
     assert "# kubectl patch deployment frontend -n shop --type strategic -p" in text
     assert "\nkubectl patch deployment" not in text

@@ -1,4 +1,4 @@
-"""The table reads well in a terminal and says everything."""
+"""The table reads well in a terminal: numbers, a line a number, and all reasons with `verbose`."""
 
 from __future__ import annotations
 
@@ -18,39 +18,76 @@ def test_the_table_is_as_it_was_last_read() -> None:
 
 def test_now_target_change_and_confidence_stand_in_one_row() -> None:
     rows = [line.split() for line in table.render([examples.frontend()]).splitlines()]
-    assert ["frontend", "cpu", "request", "500m", "254m", "-49%", "94%", "(18", "holds)"] in rows
+    assert ["frontend", "cpu", "request", "500m", "254m", "-49%", "94", "%", "(18", "windows)"] in rows
     assert ["cpu", "limit", "1", "not", "set", "remove", "-"] in rows
-    assert ["replicas", "3", "2", "-33%", "91%", "(18", "holds)"] in rows
+    assert ["replicas", "3", "2", "-33%", "91", "%", "(18", "windows)"] in rows
 
 
-def test_every_reason_is_told() -> None:
+def below(text: str, heading: str) -> list[str]:
+    """The lines below a heading, up to the next empty line."""
+    return text.partition(heading)[2].partition("\n\n")[0].splitlines()[1:]
+
+
+def test_each_number_gets_one_line_that_says_what_decides_it() -> None:
+    frontend = examples.frontend()
+    cpu = replace(frontend.main.cpu_request, summary="p95 of the hottest pod 149m + 20 % headroom")
+    text = table.render([examples.with_main(frontend, cpu_request=cpu)])
+    assert [line.split("  ")[1] for line in below(text, "frontend, container server")] == [
+        *("cpu request", "cpu limit", "memory request", "memory limit", "replicas"),
+    ]
+    assert "  cpu request     p95 of the hottest pod 149m + 20 % headroom\n" in text
+    assert "  memory request  2 OOM kills at 128Mi: at least" in text  # no summary: the last step decides
+    assert "mora explain frontend" in text.splitlines()[-1]
+    assert "calibrated bound" not in table.render([frontend], OutputSettings(verbose=False))
+
+
+def test_a_long_summary_is_cut_to_its_line() -> None:
+    text = table.render([examples.cart()], OutputSettings(width=80))
+    (line,) = [line for line in text.splitlines() if "70% utilisation" in line]
+    assert len(line) <= 80
+    assert line.endswith(" ...")
+
+
+def test_limits_that_stay_get_no_line() -> None:
+    assert not [line for line in below(table.render([examples.unknown()]), "adservice, container") if "limit" in line]
+
+
+def test_remarks_on_the_workload_get_a_line_each() -> None:
+    remark = Reason("stale-data", "The data ends 9 days ago (2026-11-12 02:00 UTC); use may have moved since.")
+    lines = below(table.render([replace(examples.frontend(), reasons=(remark,))]), "frontend, container")
+    assert lines[-1] == f"  note            {remark.text}"
+
+
+def test_verbose_prints_every_reason() -> None:
     recommendation = examples.frontend()
-    words = " ".join(table.render([recommendation]).split())
+    words = " ".join(table.render([recommendation], OutputSettings(verbose=True)).split())
     for advice in (recommendation.main.cpu_request, recommendation.main.memory_request, recommendation.replicas):
         for reason in advice.reasons:
             assert " ".join(reason.text.split()) in words
 
 
-def test_what_a_number_says_is_not_said_again_of_all() -> None:
+def test_a_reason_of_a_number_is_not_repeated_as_a_note() -> None:
     first, second = Reason("a", "no count keeps it"), Reason("b", "sized at those that there are")
     both = Advice(1, None, reasons=(Reason("no-number", f"{first.text}; {second.text}"),))
-    words = table.render([replace(examples.frontend(), replicas=both, reasons=(first, second))])
+    words = table.render(
+        [replace(examples.frontend(), replicas=both, reasons=(first, second))], OutputSettings(verbose=True)
+    )
     assert words.count(first.text) == 1
-    assert " all " not in words
+    assert " note " not in words
 
 
-def test_namespaces_are_told_where_there_are_several() -> None:
+def test_namespaces_are_printed_where_there_are_several() -> None:
     assert "shop " not in table.render([examples.frontend(), examples.cart()])
     rows = [line.split() for line in table.render([examples.frontend(), examples.payment()]).splitlines()]
-    assert rows[0][:2] == ["NAMESPACE", "SERVICE"]
+    assert rows[0][:2] == ["NAMESPACE", "WORKLOAD"]
     assert ["bank", "paymentservice", "cpu", "request"] in [row[:4] for row in rows]
 
 
-def test_no_advice_and_not_set_are_two_things() -> None:
+def test_unchanged_and_not_set_are_two_things() -> None:
     rows = [line.split() for line in table.render([examples.payment()]).splitlines()]
-    assert ["memory", "request", "not", "set", "no", "advice", "-", "-"] in rows
+    assert ["memory", "request", "not", "set", "unchanged", "-", "-"] in rows
     assert ["cpu", "limit", "not", "set", "not", "set", "-", "-"] in rows
-    assert ["replicas", "unknown", "no", "advice", "-", "-"] in rows
+    assert ["replicas", "unknown", "unchanged", "-", "-"] in rows
 
 
 def test_bytes_that_no_person_reads_are_rounded() -> None:
@@ -60,39 +97,42 @@ def test_bytes_that_no_person_reads_are_rounded() -> None:
     assert "118 MiB      2Gi" in table.render([odd])
 
 
-def test_an_unchanged_number_says_so_and_no_service_gives_the_head_alone() -> None:
+def test_an_unchanged_number_says_so_and_no_workload_gives_only_the_head() -> None:
     same = replace(examples.frontend(), replicas=Advice(2, 2, 0.5, 1, reasons=(Reason("a", "b"),)))
-    assert ["replicas", "2", "2", "0%", "50%", "(1", "hold)"] in [
+    assert ["replicas", "2", "2", "0%", "50", "%", "(1", "window)"] in [
         line.split() for line in table.render([same]).splitlines()
     ]
-    assert table.render([]).split() == ["SERVICE", "RESOURCE", "NOW", "TARGET", "CHANGE", "CONFIDENCE"]
+    assert table.render([]).split() == ["WORKLOAD", "RESOURCE", "NOW", "TARGET", "CHANGE", "CONFIDENCE"]
 
 
 def test_the_width_can_be_chosen() -> None:
-    _, head, words = table.render([examples.cart()], OutputSettings(width=60)).partition("cartservice, container")
+    _, head, words = table.render([examples.cart()], OutputSettings(width=60, verbose=True)).partition(
+        "cartservice, container"
+    )
     assert head
     assert 50 < max(map(len, words.splitlines()[1:])) <= 60
 
 
-def test_each_container_stands_below_its_workload_and_an_injected_one_is_marked() -> None:
+def test_each_container_comes_below_its_workload_and_an_injected_one_is_marked() -> None:
     text = golden("meshed.table.txt", table.render([examples.meshed()]))
     assert max(map(len, text.splitlines())) <= 100
-    rows = [line.split() for line in text.splitlines()]
-    assert rows[0][:3] == ["SERVICE", "CONTAINER", "RESOURCE"]
+    wide = table.render([examples.meshed()], OutputSettings(width=120))
+    rows = [line.split() for line in wide.splitlines()]
+    assert rows[0][:3] == ["WORKLOAD", "CONTAINER", "RESOURCE"]
     assert rows[0][-1] == "BASIS"
     assert ["web", "web", "cpu", "request"] in [row[:4] for row in rows]
     assert ["istio-proxy", "(injected)", "cpu", "request"] in [row[:4] for row in rows]
     assert ["logs", "(sidecar)", "cpu", "request"] in [row[:4] for row in rows]
 
 
-def test_the_basis_is_told_where_any_is_history() -> None:
+def test_the_basis_is_printed_where_any_is_history() -> None:
     assert "BASIS" not in table.render([examples.frontend()])
     text = table.render([examples.frontend(), examples.nightly()])
     assert "BASIS" in text
     assert [line.split()[-1] for line in text.splitlines() if " cpu request " in line][:2] == ["model", "history"]
 
 
-def test_what_is_freed_is_told_of_several_and_money_where_prices_are() -> None:
+def test_savings_are_printed_for_several_workloads_and_money_where_prices_are_known() -> None:
     assert "Frees" not in table.render([examples.frontend()])
     priced = " ".join(table.render([examples.frontend()], OutputSettings(prices=Prices())).split())
     assert "Frees 1.09 of 1.8 cores (61%)" in priced
@@ -115,15 +155,15 @@ def test_many_workloads_get_a_line_a_container_and_a_hint() -> None:
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     assert [line.split() for line in lines if line.startswith("shop/frontend-0 ")] == [
-        ["shop/frontend-0", "500m", ">", "254m", "64Mi", ">", "228Mi", "3", ">", "2", "94%", "model"]
+        ["shop/frontend-0", "500m", "->", "254m", "64Mi", "->", "228Mi", "3", "->", "2", "94", "%", "model"]
     ]
     assert "20 workloads: " in text
-    assert "--why" in lines[-1]
+    assert "--verbose" in lines[-1]
     assert "calibrated bound" not in text
 
 
-def test_containers_that_are_left_alone_take_no_line_of_a_long_table() -> None:
-    alone = Advice(100, None, reasons=(Reason("sidecar-left", "left alone"),))
+def test_skipped_containers_take_no_line_of_a_long_table() -> None:
+    alone = Advice(100, None, reasons=(Reason("sidecar-skipped", "skipped"),))
     web = examples.meshed()
     fleet = [
         examples.with_others(web, *(ContainerAdvice(o.container, alone, alone, alone, alone) for o in web.others)),
@@ -131,7 +171,7 @@ def test_containers_that_are_left_alone_take_no_line_of_a_long_table() -> None:
     ]
     text = table.render(fleet)
     assert not [line for line in text.splitlines() if line.startswith("shop/web istio-proxy")]
-    assert "4 sidecars and init containers left alone." in " ".join(text.split())
+    assert "4 sidecar or init containers skipped." in " ".join(text.split())
     assert [line.split()[:2] for line in text.splitlines() if line.startswith("shop/web ")] == [["shop/web", "400m"]]
 
 
@@ -139,15 +179,15 @@ def test_500_workloads_are_about_as_many_lines_and_reasons_come_if_asked_for() -
     fleet = many(500)
     lines = table.render(fleet).splitlines()
     assert len(lines) < 1.1 * sum(len(r.containers) for r in fleet)
-    asked = table.render(fleet, OutputSettings(why=True))
+    asked = table.render(fleet, OutputSettings(verbose=True))
     assert "calibrated bound" in asked
-    assert "--why" not in table.render(fleet, OutputSettings(why=False))
+    assert "--verbose" not in table.render(fleet, OutputSettings(verbose=False))
 
 
 def test_a_long_name_gets_a_line_of_its_own_and_is_never_cut() -> None:
     name = "a-long-name-that-a-helm-release-gave-to-the-deployment-it-runs"
     long = [replace(r, workload=Workload("a-namespace-with-a-long-name", name)) for r in examples.everything()[:1]]
     for fleet in ([*long, examples.payment()], [*many(15), *long]):
-        lines = table.render(fleet, OutputSettings(why=False)).splitlines()
+        lines = table.render(fleet, OutputSettings(verbose=False)).splitlines()
         assert any(name in line for line in lines)
         assert max(map(len, lines)) <= 100

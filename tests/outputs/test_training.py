@@ -18,7 +18,7 @@ def card(**changes: Any) -> dict[str, Any]:
     memory = table(naive={"mean": 1024.0 * 1024, "p95": 2048.0 * 1024}) | {"level": 64.0 * 1024 * 1024}
     report = {
         "next_steps": {"cpu": cpu, "memory": memory},
-        "calibrations": {"next": {"cpu": {"reasons": [["prior", "too few stretches"]]}, "memory": {"reasons": []}}},
+        "calibrations": {"next": {"cpu": {"reasons": [["prior", "too few windows"]]}, "memory": {"reasons": []}}},
         "reasons": [["flat", "no seasons"], ["flat", "no seasons"]],
     }
     return {"driven": True, "rows": 248, "experiments": ["a", "b", "c", "d"], "report": report | changes}
@@ -26,9 +26,9 @@ def card(**changes: Any) -> dict[str, Any]:
 
 def test_errors_stand_beside_the_naive_forecast_in_readable_units() -> None:
     text = render("frontend", card(), seconds=2.5)
-    assert "frontend: trained on 248 samples of 4 load experiments in 2.5 s" in text
+    assert "frontend: trained on 248 samples of 4 load experiments in 2.5s" in text
     cpu = next(line for line in text.splitlines() if line.strip().startswith("cpu ("))
-    assert "(3 stretches of 1 run)" in cpu
+    assert "(3 windows of 1 run)" in cpu
     assert cpu.split(")")[1].split("   ")[-1].strip() == "80m"
     for cell in ("2m / 3m", "1.5m / 2m", "3m / 4m"):
         assert cell in cpu
@@ -37,23 +37,23 @@ def test_errors_stand_beside_the_naive_forecast_in_readable_units() -> None:
     assert " - " in memory  # no Prophet for it: absent, not zero
 
 
-def test_a_forecaster_that_has_no_error_is_a_dash_and_a_reason_is_told_once() -> None:
+def test_a_forecaster_that_has_no_error_is_a_dash_and_a_reason_is_printed_once() -> None:
     text = render("frontend", card(), seconds=1)
     assert text.count("no seasons") == 1
-    assert "- cpu: too few stretches" in text
+    assert "- cpu: too few windows" in text
 
 
-def test_where_nothing_was_held_out_no_error_is_claimed() -> None:
+def test_without_validation_windows_no_error_is_printed() -> None:
     empty = card()
     empty["report"]["next_steps"]["cpu"]["errors"] = {}
-    assert "cpu: nothing held out" in render("frontend", empty, seconds=1)
+    assert "cpu: no validation windows" in render("frontend", empty, seconds=1)
 
 
-def test_every_hold_that_was_learnt_has_a_table_of_its_own() -> None:
+def test_every_horizon_has_a_table_of_its_own() -> None:
     observed = card()
     tables = observed["report"]["next_steps"]
-    observed["report"]["holds"] = {"3600": {"errors": tables}, "86400": {"errors": tables}}
+    observed["report"]["horizons"] = {"3600": {"errors": tables}, "86400": {"errors": tables}}
     text = render("frontend", observed, seconds=1)
-    assert "held-out error of mean / p95 of the next 1h" in text
-    assert "held-out error of mean / p95 of the next 24h" in text
+    assert "error on validation windows, mean / p95 of the next 1h" in text
+    assert "error on validation windows, mean / p95 of the next 24h" in text
     assert "next steps" not in text

@@ -40,7 +40,7 @@ def test_the_schema_refuses_what_the_api_refuses() -> None:
         jsonschema.validate(bare, VPA_V1)
 
 
-def test_the_numbers_stand_as_both_bounds() -> None:
+def test_the_numbers_are_both_bounds() -> None:
     frontend = examples.frontend()
     policy = objects([frontend])[0]["spec"]["resourcePolicy"]["containerPolicies"][0]
     for bound in (policy["minAllowed"], policy["maxAllowed"]):
@@ -55,8 +55,8 @@ def test_every_container_of_the_template_has_its_policy_and_the_others_stay_off(
     assert [policy["containerName"] for policy in policies] == ["web", "cache", "*"]
     assert policies[1]["minAllowed"] == {"cpu": "60m", "memory": "160Mi"}
     text = vpa.render([examples.meshed()])
-    assert "# container logs runs as an init container" in text
-    assert "# container istio-proxy is put into the pods from outside" in text
+    assert "# container logs is an init container" in text
+    assert "# container istio-proxy is injected at admission" in text
 
 
 def test_what_any_of_several_hpa_metrics_scales_on_is_not_the_vpas() -> None:
@@ -109,6 +109,6 @@ def test_a_vpa_that_takes_cpu_warns_of_adding_an_hpa() -> None:
 
 
 def test_without_a_number_there_is_no_object() -> None:
-    assert "# Deployment shop/adservice: no number, 12 samples" in vpa.render([examples.frontend(), examples.unknown()])
+    assert "# Deployment shop/adservice: no number: 12 samples" in vpa.render([examples.frontend(), examples.unknown()])
     with pytest.raises(NotEnoughData, match="12 samples"):
         vpa.render([examples.unknown()])
