@@ -72,7 +72,7 @@ def test_a_recommendation_is_on_stdout_and_nothing_else(home: Path) -> None:
     done = mora("recommend", "frontend", "-o", "json", cwd=home)
     assert done.returncode == 0, done.stderr
     document = json.loads(done.stdout)
-    assert document["schema_version"] == 1
+    assert document["schema_version"] == 2
     assert document["recommendations"][0]["service"] == "frontend"
     assert done.stderr == ""
 

@@ -257,17 +257,17 @@ def test_mora_toml_stands_above_the_annotation(url: str, tmp_path: Path, table: 
     assert "cpu-buffer = 5" in str(found["frontend"]["reasons"])
 
 
-def test_a_window_that_is_left_out_is_told(url: str, tmp_path: Path, table: dict[str, dict[str, Any]]) -> None:
+def test_an_excluded_window_is_named(url: str, tmp_path: Path, table: dict[str, dict[str, Any]]) -> None:
     end = window_end(table)
     span = f"{end - timedelta(days=14):%Y-%m-%dT%H:%M}/{end - timedelta(days=8):%Y-%m-%dT%H:%M}"
     frontend = told(url, tmp_path, "frontend", "--exclude", span)["frontend"]
     assert frontend["evidence"]["cpu_peak_pod"] != "frontend-0aa-1"
-    assert len(frontend["evidence"]["left_out"]) == 1
+    assert len(frontend["evidence"]["excluded"]) == 1
     assert frontend["evidence"]["cpu_peak_cores"] < table["frontend"]["evidence"]["cpu_peak_cores"]
 
 
 def test_the_table_and_its_exit_code_serve_ci(url: str, tmp_path: Path) -> None:
-    done = mora(url, tmp_path, "recommend", "bare", "cronjob/report", "--fail-on-change", "--cpu-price", "0.04")
+    done = mora(url, tmp_path, "recommend", "bare", "cronjob/report", "--why", "--fail-on-change", "--cpu-price", "0.04")
     assert done.returncode == 3
     assert "a month" in done.stdout
     rows = [line.split() for line in done.stdout.splitlines() if line.endswith("history")]
