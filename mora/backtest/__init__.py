@@ -1,20 +1,5 @@
-"""Replaying the past: which rule would have reserved how much, and how that would have gone.
+"""Replaying the past: what rules would have reserved, and how that would have fared.
 
-Two questions, two ways. `replay` asks one policy `history -> Allocation` again and again about one service; a model
-judges itself with it. `policy`, `rules`, `scoring` and `run` set rules (`ReplayPolicy`) beside each other on many
-series and many holds: `mora backtest`.
+`mora backtest` compares rules on recorded series. `policy` says what a rule is, `rules` and `mora_policy` are the
+rules, `run` asks them, `scoring` scores the answers window by window, `render` and `report` print the scores.
 """
-
-from mora.backtest.replay import (
-    HoldScore,
-    origins,
-    replay,
-    score_hold,
-)
-
-__all__ = [
-    "HoldScore",
-    "origins",
-    "replay",
-    "score_hold",
-]

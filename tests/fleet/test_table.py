@@ -267,7 +267,9 @@ def test_an_excluded_window_is_named(url: str, tmp_path: Path, table: dict[str, 
 
 
 def test_the_table_and_its_exit_code_serve_ci(url: str, tmp_path: Path) -> None:
-    done = mora(url, tmp_path, "recommend", "bare", "cronjob/report", "--why", "--fail-on-change", "--cpu-price", "0.04")
+    done = mora(
+        url, tmp_path, "recommend", "bare", "cronjob/report", "--why", "--fail-on-change", "--cpu-price", "0.04"
+    )
     assert done.returncode == 3
     assert "a month" in done.stdout
     rows = [line.split() for line in done.stdout.splitlines() if line.endswith("history")]
