@@ -84,7 +84,8 @@ def vpa_recommender(
         _one_pass(adviser, recommender_name, namespace, dry_run=dry_run)
         return
 
-    from mora.clusters.vpa import KubernetesLease, KubernetesVpas, pod_namespace
+    from mora.clusters.lease import KubernetesLease, pod_namespace
+    from mora.clusters.vpa import KubernetesVpas
     from mora.vpa.service import ServiceSettings, serve
 
     place = lease_namespace or pod_namespace() or "default"

@@ -24,6 +24,8 @@ MERGE = "application/merge-patch+json"
 # Names, labels, owners and annotations without spec and status: a tenth of the bytes where no more is needed.
 METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1,application/json"
 
+# Who owns the fields that are written, in `kubectl get --show-managed-fields`.
+FIELD_MANAGER = "mora"
 # kubectl's own chunk; a page of pods is some 5 MB.
 PAGE = 500
 # 429: the server's priority and fairness sends it before it looks at a request. 503: it, or its etcd, restarts.
@@ -65,7 +67,8 @@ class Api:
 
     kubeconfig, context: as kubectl's flags; by default $KUBECONFIG or ~/.kube/config and its current context, else the
     service account of the pod. request_timeout: of each request. A 429 or 503 is tried again four times, after what
-    the server asks for, else after 0, 1, 2, 4 times twice the `backoff`.
+    the server asks for, else after 0, 1, 2, 4 times twice the `backoff`; with backoff None nothing is tried again.
+    What is written carries the field manager `mora`.
     """
 
     def __init__(
@@ -74,9 +77,9 @@ class Api:
         kubeconfig: Path | str | None = None,
         context: str | None = None,
         request_timeout: timedelta = timedelta(seconds=30),
-        backoff: timedelta = timedelta(seconds=0.5),
+        backoff: timedelta | None = timedelta(seconds=0.5),
     ) -> None:
-        self.client = connect(kubeconfig, context, backoff=backoff)
+        self.client = connect(kubeconfig, context, _retries(backoff))
         self.host: str = self.client.configuration.host
         self._kubeconfig, self._context = kubeconfig, context
         self._timeout_seconds = request_timeout.total_seconds()
@@ -95,7 +98,8 @@ class Api:
         query: Mapping[str, str | int] | None = None,
     ) -> dict[str, Any]:
         """The answer to one request that carries a body: POST, PUT, PATCH, DELETE."""
-        return self._request(method, path, query, body, {"Accept": JSON, "Content-Type": content_type})
+        sent = dict(query or {}) if method == "DELETE" else {"fieldManager": FIELD_MANAGER, **(query or {})}
+        return self._request(method, path, sent, body, {"Accept": JSON, "Content-Type": content_type})
 
     def pages(
         self, path: str, query: Mapping[str, str | int] | None = None, *, accept: str = JSON
@@ -133,6 +137,7 @@ class Api:
             method, url, headers, _, _ = self.client.param_serialize(
                 method, target, header_params=headers, auth_settings=["BearerToken"]
             )
+            headers = _sendable(headers)
             answer = self.client.call_api(method, url, headers, body, _request_timeout=self._timeout_seconds)
             content = answer.read()
             if not 200 <= answer.status < 300:
@@ -147,26 +152,50 @@ class Api:
         return dict(found)
 
 
-def connect(kubeconfig: Path | str | None, context: str | None, *, backoff: timedelta | None = None) -> Any:
-    """A kubernetes.client.ApiClient; ClusterError where there is no usable kubeconfig, and no pod's account either."""
-    from kubernetes import client, config
+def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
+    """The headers without surrounding white space, as kubectl sends a token from a file that ends in a newline.
+
+    ClusterError where a value cannot be sent; the message names the header and never shows its value.
+    """
+    stripped = {name: str(value).strip() for name, value in headers.items()}
+    for name, value in stripped.items():
+        if not value.isprintable() or any(ord(character) > 255 for character in value):
+            raise ClusterError(
+                f"The {name} header contains a line break or another character that HTTP forbids.",
+                hint="Look at the token (or its file) and the user names in the kubeconfig.",
+            )
+    return stripped
+
+
+def _retries(backoff: timedelta | None) -> Any:
     from urllib3.util import Retry
+
+    if backoff is None:
+        return False
+    return Retry(
+        total=None,
+        connect=1,
+        read=1,
+        status=4,
+        other=0,
+        allowed_methods=None,  # every request that is sent is safe to send twice
+        status_forcelist=_RETRIED_STATUS,
+        backoff_factor=backoff.total_seconds(),
+        retry_after_max=_LONGEST_RETRY_AFTER_SECONDS,
+        raise_on_status=False,  # the last answer is returned, and explained
+    )
+
+
+def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) -> Any:
+    """A kubernetes.client.ApiClient; ClusterError where there is no usable kubeconfig, and no pod's account either.
+
+    retries: urllib3's Retry, or False.
+    """
+    from kubernetes import client, config
     from yaml import YAMLError
 
     settings = client.Configuration()
-    if backoff is not None:
-        settings.retries = Retry(
-            total=None,
-            connect=1,
-            read=1,
-            status=4,
-            other=0,
-            allowed_methods=None,  # every request that is sent is safe to send twice
-            status_forcelist=_RETRIED_STATUS,
-            backoff_factor=backoff.total_seconds(),
-            retry_after_max=_LONGEST_RETRY_AFTER_SECONDS,
-            raise_on_status=False,  # the last answer is told in words
-        )
+    settings.retries = retries
     try:
         file = _file(kubeconfig)
         made = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
@@ -262,7 +291,7 @@ def in_words(host: str) -> Iterator[None]:
             raise _untrusted(host, words) from error
         raise ClusterError(
             f"The API server {host} cannot be reached: {words.rpartition('] ')[2].rstrip('.')}.",
-            hint="Is the cluster up, and the VPN? Try: kubectl version",
+            hint="Is the cluster up? Is the VPN connected? Try: kubectl cluster-info",
         ) from error
 
 

@@ -13,10 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mora.clusters.connection import JSON, Api, Context, rule
+from mora.clusters.connection import Api, Context
+from mora.clusters.rights import Right, is_allowed
 from mora.errors import ClusterError
 
-_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _QUERY_LABELS = ("prometheus", "vmsingle", "victoria-metrics-single", "thanos-query", "thanos-query-frontend")
 # What stands beside a Prometheus under the same labels and answers no queries.
@@ -129,19 +129,11 @@ def _port_rank(port: Mapping[str, Any]) -> tuple[int, int]:
 
 def _check_allowed(api: Api, one: _Candidate) -> None:
     """The proxy's GET is the verb get, its POST (long queries) the verb create."""
-    for verb in ("get", "create"):
-        asked = {"verb": verb, "resource": "services", "subresource": "proxy", "namespace": one.namespace}
-        asked["name"] = f"{one.scheme}:{one.name}:{one.port}"
-        body = {
-            "apiVersion": "authorization.k8s.io/v1",
-            "kind": "SelfSubjectAccessReview",
-            "spec": {"resourceAttributes": asked},
-        }
-        answer = api.send("POST", _REVIEWS, body, content_type=JSON)
-        if not answer["status"]["allowed"]:
+    for right in (Right("get", "services/proxy"), Right("create", "services/proxy")):
+        if not is_allowed(api, right, one.namespace, f"{one.scheme}:{one.name}:{one.port}"):
             raise ClusterError(
-                f"Service {one} looks like a Prometheus, but you may not {verb} services/proxy in its namespace.",
-                hint=f"A Role in {one.namespace!r} with this rule grants it: {rule(verb, '', 'services/proxy')}. Or: "
+                f"Service {one} looks like a Prometheus, but you are not allowed to {right} in its namespace.",
+                hint=f"A Role in {one.namespace!r} with this rule grants it: {right.rule}. Or: "
                 f"kubectl port-forward -n {one.namespace} svc/{one.name} 9090:{one.port}, "
                 "then --prometheus http://127.0.0.1:9090",
             )

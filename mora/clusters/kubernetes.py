@@ -33,7 +33,7 @@ from mora.quantities import format_cpu, format_duration, format_memory, format_m
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 # What is not in a schema is an error, not silently dropped; older servers ignore the parameter.
-_PATCHING: Mapping[str, str | int] = {"fieldManager": "mora", "fieldValidation": "Strict"}
+_PATCHING: Mapping[str, str | int] = {"fieldValidation": "Strict"}
 
 
 class KubernetesCluster:

@@ -11,14 +11,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
-from mora.clusters.connection import Forbidden, rule
+from mora.clusters.connection import Forbidden
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.clusters.objects import Manifest, named, read_defaults, read_resources, rollout_report, staying
+from mora.clusters.rights import Right, is_allowed
 from mora.domain import Resources, Workload
 from mora.errors import MoraError
 from mora.quantities import parse_quantity
 
-_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
 # A quota's names -> what one pod adds to it; "pods" is one a pod.
 _QUOTA_FIELDS = {
@@ -50,9 +50,11 @@ def examine(
     namespaces = ", ".join(sorted({workload.namespace for workload in measured}))
     context = str(cluster.context)
     findings = [Finding(f"{context[0].upper()}{context[1:]}, namespace {namespaces}")]
-    rights = list(_rights(cluster, targets, measured))
-    findings += rights or [Finding("you may read, restart and scale what the run touches")]
-    if any("cannot read" in finding.words for finding in rights):
+    missing = list(_missing_rights(cluster, targets, measured))
+    findings += [_refused(*one) for one in missing] or [
+        Finding("you are allowed to read, restart and scale what the run touches")
+    ]
+    if any(_is_reading(right) for _, right, _ in missing):
         return findings
     findings += [finding for workload in measured for finding in _current_state(cluster, workload, workload in targets)]
     for namespace in sorted({workload.namespace for workload in targets}):
@@ -64,45 +66,45 @@ def examine(
 # --- rights ----------------------------------------------------------------------------------------------------------
 
 
-def _rights(cluster: KubernetesCluster, targets: Sequence[Workload], measured: Sequence[Workload]) -> Iterator[Finding]:
-    """What is missing; nothing where nothing is."""
-    asked: dict[tuple[str, str, str, str], set[str]] = {}
+def _missing_rights(
+    cluster: KubernetesCluster, targets: Sequence[Workload], measured: Sequence[Workload]
+) -> Iterator[tuple[str, Right, list[str]]]:
+    """Namespace, right and the workloads that lack it; nothing where nothing is missing."""
+    asked: dict[tuple[str, Right], set[str]] = {}
     for workload in measured:
         plural = _PLURALS[workload.kind]
-        wanted = [("get", "apps", plural), ("patch", "apps", plural)]
-        wanted += [("list", "", "pods"), ("list", "autoscaling", "horizontalpodautoscalers")]
+        wanted = [Right("get", plural, "apps"), Right("patch", plural, "apps")]
+        wanted += [Right("list", "pods"), Right("list", "horizontalpodautoscalers", "autoscaling")]
         if workload in targets and workload.kind != "DaemonSet":
-            wanted.append(("patch", "apps", f"{plural}/scale"))
-        for verb, group, resource in wanted:
-            asked.setdefault((workload.namespace, verb, group, resource), set()).add(workload.name)
-    for (namespace, verb, group, resource), names in asked.items():
-        if may(cluster, namespace, verb, group, resource):
+            wanted.append(Right("patch", f"{plural}/scale", "apps"))
+        for right in wanted:
+            asked.setdefault((workload.namespace, right), set()).add(workload.name)
+    for (namespace, right), names in asked.items():
+        if is_allowed(cluster.api, right, namespace):
             continue
         # A Role may name the objects that it is for.
-        denied = [n for n in sorted(names) if verb == "list" or not may(cluster, namespace, verb, group, resource, n)]
+        denied = [
+            name
+            for name in sorted(names)
+            if right.verb == "list" or not is_allowed(cluster.api, right, namespace, name)
+        ]
         if denied:
-            of = "" if verb == "list" else f" {', '.join(denied)}"
-            can = "cannot read" if verb in ("get", "list") else f"may not {verb}"
-            yield Finding(
-                f"you {can}: {verb} {resource}{of} in namespace {namespace}",
-                is_ok=False,
-                remedy=f"A Role with this rule grants it: {rule(verb, group, resource)}; manifests/"
-                f"{'base' if verb in ('get', 'list') else 'collect'} has it: kubectl kustomize manifests/"
-                f"{'base' if verb in ('get', 'list') else 'collect'} | kubectl apply -n {namespace} -f -",
-            )
+            yield namespace, right, denied
 
 
-def may(cluster: KubernetesCluster, namespace: str, verb: str, group: str, resource: str, name: str = "") -> bool:
-    """Whether the API server would let this through, as `kubectl auth can-i`."""
-    plural, _, sub = resource.partition("/")
-    attributes = {"namespace": namespace, "verb": verb, "group": group, "resource": plural}
-    attributes |= {key: value for key, value in (("subresource", sub), ("name", name)) if value}
-    body = {
-        "apiVersion": "authorization.k8s.io/v1",
-        "kind": "SelfSubjectAccessReview",
-        "spec": {"resourceAttributes": attributes},
-    }
-    return bool(cluster.api.send("POST", _REVIEWS, body)["status"]["allowed"])
+def _is_reading(right: Right) -> bool:
+    return right.verb in ("get", "list")
+
+
+def _refused(namespace: str, right: Right, names: Sequence[str]) -> Finding:
+    of = "" if right.verb == "list" else f" {', '.join(names)}"
+    folder = "manifests/base" if _is_reading(right) else "manifests/collect"
+    return Finding(
+        f"you are not allowed to {right}{of} in namespace {namespace}",
+        is_ok=False,
+        remedy=f"A Role with this rule grants it: {right.rule}. {folder} contains it: "
+        f"kubectl kustomize {folder} | kubectl apply -n {namespace} -f -",
+    )
 
 
 # --- targets ---------------------------------------------------------------------------------------------------------

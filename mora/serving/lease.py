@@ -25,7 +25,7 @@ from mora.quantities import format_duration, format_moment
 
 
 class Leases(Protocol):
-    """Where the lease stands; mora.clusters.vpa.KubernetesLease, in a cluster."""
+    """Where the lease stands; mora.clusters.lease.KubernetesLease, in a cluster."""
 
     def read(self) -> dict[str, Any] | None:
         """The Lease object; None where there is none yet."""

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
-from mora.clusters.vpa import ChangedMeanwhile, GoneMeanwhile
+from mora.clusters.conflicts import ChangedMeanwhile, GoneMeanwhile
 from mora.domain import Workload
 from mora.errors import ClusterError, MoraError
 from mora.vpa.advice import Adviser, Answer

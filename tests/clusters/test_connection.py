@@ -10,8 +10,9 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
+import yaml
 
-from mora.clusters.connection import Api, Forbidden, NotFound
+from mora.clusters.connection import MERGE, Api, Forbidden, NotFound
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_kubernetes import deployment
@@ -154,3 +155,51 @@ def test_whom_a_kubeconfig_impersonates_is_who_asks(api: FakeApi, fake: FakeClus
 def test_what_is_not_there_is_told_apart(api: FakeApi, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="not found"):
         connect(api, tmp_path).get(PATH + "s")
+
+
+@pytest.mark.parametrize("newline", ["\n", "\r\n", "\n\n"])
+@pytest.mark.parametrize("way", ["token", "tokenFile"])
+def test_a_token_that_ends_in_a_newline_is_sent_without_it(
+    api: FakeApi, tmp_path: Path, newline: str, way: str
+) -> None:
+    value = f"{FakeApi.TOKEN}{newline}"
+    if way == "tokenFile":
+        (tmp_path / "token").write_text(value, encoding="utf-8", newline="")
+        value = str(tmp_path / "token")
+    assert Api(kubeconfig=with_user(api, tmp_path, {way: value})).get(PATH)["metadata"]["name"] == "frontend"
+
+
+@pytest.mark.parametrize("token", ["s3cret\nHost: x", "s3cret\x00", "s3cret€"])
+@pytest.mark.parametrize("way", ["token", "tokenFile"])
+def test_a_token_that_no_header_can_carry_is_refused_and_never_shown(
+    api: FakeApi, fake: FakeCluster, tmp_path: Path, token: str, way: str
+) -> None:
+    if way == "tokenFile":
+        (tmp_path / "token").write_text(token, encoding="utf-8")
+    user = {way: str(tmp_path / "token") if way == "tokenFile" else token}
+    with pytest.raises(ClusterError, match="authorization header contains a line break") as refused:
+        Api(kubeconfig=with_user(api, tmp_path, user)).get(PATH)
+    assert "s3cret" not in f"{refused.value!r} {refused.value.__cause__!r} {refused.value.__context__!r}"
+    assert fake.sent == []
+
+
+def with_user(api: FakeApi, folder: Path, user: dict[str, str]) -> Path:
+    """A kubeconfig whose user has these credentials."""
+    path = api.kubeconfig(folder / "config")
+    config = yaml.safe_load(path.read_text(encoding="utf-8"))
+    config["users"][0]["user"] = user
+    path.write_text(yaml.safe_dump(config), encoding="utf-8")
+    return path
+
+
+def test_what_is_written_carries_the_field_manager_mora(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
+    connect(api, tmp_path).send("PATCH", PATH, {"spec": {"replicas": 7}}, content_type=MERGE)
+    assert fake.sent[-1].query["fieldManager"] == "mora"
+
+
+def test_without_a_backoff_nothing_is_tried_again(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
+    asked = Api(kubeconfig=api.kubeconfig(tmp_path / "config"), backoff=None)
+    fake.failures = [(503, None)]
+    with pytest.raises(ClusterError, match="answered 503"):
+        asked.get(PATH)
+    assert len(fake.sent) == 1

@@ -59,9 +59,21 @@ def test_where_it_goes_and_what_was_looked_at_is_told_and_nothing_is_changed(
 @pytest.mark.parametrize(
     ("right", "words", "rule"),
     [
-        (("patch", "deployments"), "may not patch: patch deployments frontend", '["deployments"], verbs: ["patch"]'),
-        (("patch", "deployments/scale"), "patch deployments/scale frontend", '["deployments/scale"], verbs: ["patch"]'),
-        (("list", "horizontalpodautoscalers"), "cannot read: list", '["horizontalpodautoscalers"], verbs: ["list"]'),
+        (
+            ("patch", "deployments"),
+            "patch deployments.apps frontend",
+            '["deployments"], verbs: ["patch"]',
+        ),
+        (
+            ("patch", "deployments/scale"),
+            "patch deployments.apps/scale frontend",
+            '["deployments/scale"], verbs: ["patch"]',
+        ),
+        (
+            ("list", "horizontalpodautoscalers"),
+            "list horizontalpodautoscalers.autoscaling",
+            '["horizontalpodautoscalers"], verbs: ["list"]',
+        ),
     ],
 )
 def test_a_right_that_is_missing_is_named_with_the_rule_and_the_manifest(
@@ -69,7 +81,7 @@ def test_a_right_that_is_missing_is_named_with_the_rule_and_the_manifest(
 ) -> None:
     fake.forbidden = {right}
     (finding,) = bad(cluster, FRONTEND)
-    assert words in finding.words
+    assert f"you are not allowed to {words}" in finding.words
     assert rule in finding.remedy
     folder = "manifests/base" if right[0] == "list" else "manifests/collect"
     assert f"kubectl kustomize {folder} | kubectl apply -n shop -f -" in finding.remedy
@@ -108,7 +120,7 @@ def test_a_right_for_one_name_is_enough(fake: FakeCluster, api: FakeApi, tmp_pat
     as_eve = KubernetesCluster(kubeconfig=config)
     assert bad(as_eve, FRONTEND) == []
     (finding, _) = bad(as_eve, FRONTEND, CART)
-    assert finding.words == "you may not patch: patch deployments cart in namespace shop"
+    assert finding.words == "you are not allowed to patch deployments.apps cart in namespace shop"
 
 
 def test_an_autoscaler_on_a_target_is_refused_and_on_the_others_is_not(

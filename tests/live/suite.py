@@ -15,7 +15,8 @@ import yaml
 
 from mora.clusters.connection import NotFound
 from mora.clusters.inventory import KubernetesInventory
-from mora.clusters.preflight import examine, may
+from mora.clusters.preflight import examine
+from mora.clusters.rights import Right, is_allowed
 from mora.domain import Allocation, Autoscaler, Quota, Resources, Target, Workload
 from mora.outputs.folder import write
 from mora.quantities import GIB, MIB, parse_cpu, parse_memory
@@ -251,11 +252,11 @@ def the_cluster_scales_resizes_and_examines(stage: Stage, folder: Path) -> None:
     assert stage.get("deployment", "frontend")["spec"]["replicas"] == advice.replicas.value
     cluster.apply(advice.workload, advice.current)
     assert stage.resources(advice.workload) == state(advice)
-    assert may(cluster, stage.namespace, "patch", "apps", "deployments/scale")
+    assert is_allowed(cluster.api, Right("patch", "deployments/scale", "apps"), stage.namespace)
     findings = examine(cluster, targets=[advice.workload], measured=[advice.workload], most_replicas=3)
     assert findings[0].is_ok
     assert stage.namespace in findings[0].words
-    assert not any("you may not" in finding.words for finding in findings)
+    assert not any("you are not allowed" in finding.words for finding in findings)
 
 
 def run(name: str, kubeconfig: str, folder: Path) -> None:

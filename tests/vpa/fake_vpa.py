@@ -130,6 +130,8 @@ class FakeVpaApi(ThreadingHTTPServer):
         return str(self._version)
 
     def answer(self, request: Request, query: dict[str, str]) -> Manifest:
+        if request.method != "GET" and query.get("fieldManager") != "mora":
+            raise _status(400, "BadRequest", f"a write must carry the field manager mora, not {query}")
         if match := _VPAS.fullmatch(request.path):
             if not self.has_crd:
                 raise _Failure(404, "404 page not found\n")
@@ -198,7 +200,7 @@ class FakeVpaApi(ThreadingHTTPServer):
 
     def _lease(self, request: Request, query: dict[str, str], namespace: str, name: str | None) -> Manifest:
         verb = {"GET": "get", "POST": "create", "PUT": "update"}.get(request.method)
-        if verb is None or query or (verb == "create") != (name is None):
+        if verb is None or set(query) - {"fieldManager"} or (verb == "create") != (name is None):
             raise _status(405, "MethodNotAllowed", "the server does not allow this method on the requested resource")
         self._allow(verb, "leases", "coordination.k8s.io")
         if name is None:

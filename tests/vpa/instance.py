@@ -9,7 +9,8 @@ import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 
-from mora.clusters.vpa import KubernetesLease, KubernetesVpas
+from mora.clusters.lease import KubernetesLease
+from mora.clusters.vpa import KubernetesVpas
 from mora.domain import Recommendation, Workload
 from mora.serving.lease import Terms
 from mora.serving.logs import log_line

@@ -22,8 +22,8 @@ import pytest
 import yaml
 
 from mora.clusters.kubernetes import KubernetesCluster
+from mora.clusters.lease import KubernetesLease
 from mora.clusters.preflight import Finding, examine
-from mora.clusters.vpa import KubernetesLease
 from mora.domain import Workload
 from mora.errors import ClusterError
 from mora.serving.lease import Terms, taken
@@ -163,7 +163,7 @@ def place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Place]:
     try:
         yield with_namespace(real)
     finally:
-        real.kubectl("delete", "namespace", NAMESPACE, "--wait=true")
+        real.kubectl("delete", "namespace", NAMESPACE, "--wait=true", "--timeout=120s")
 
 
 def with_namespace(place: Place) -> Place:
@@ -285,12 +285,14 @@ def test_the_account_for_experiments_may_do_what_a_run_asks_for_and_without_coll
         cluster = KubernetesCluster(kubeconfig=place.kubeconfig("mora"))
         return examine(cluster, targets=[workload], measured=[workload], most_replicas=3)
 
-    assert [finding.words for finding in findings() if "you may not" in finding.words] == [
-        f"you may not patch: patch deployments {name} in namespace {NAMESPACE}",
-        f"you may not patch: patch deployments/scale {name} in namespace {NAMESPACE}",
+    assert [finding.words for finding in findings() if "you are not allowed" in finding.words] == [
+        f"you are not allowed to patch deployments.apps {name} in namespace {NAMESPACE}",
+        f"you are not allowed to patch deployments.apps/scale {name} in namespace {NAMESPACE}",
     ]
     place.apply(*rights("collect"))
-    assert "you may read, restart and scale what the run touches" in [finding.words for finding in findings()]
+    assert "you are allowed to read, restart and scale what the run touches" in [
+        finding.words for finding in findings()
+    ]
     assert refused(place.kubectl("delete", "deployment", name, account="mora"))
 
 

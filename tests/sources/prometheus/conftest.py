@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 
 import pytest
 
-from tests.sources.prometheus.scripted import Answer, Scripted
+from tests.sources.prometheus.scripted import Answer, Scripted, serving
 
 
 @pytest.fixture
 def scripted() -> Iterator[Callable[..., Scripted]]:
-    servers: list[Scripted] = []
+    """Starts a server with the answers that are given, one a request; it runs until the test ends."""
+    with ExitStack() as servers:
 
-    def start(*answers: Answer | Callable[[], Answer]) -> Scripted:
-        server = Scripted(list(answers))
-        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
-        servers.append(server)
-        return server
+        def start(*answers: Answer | Callable[[], Answer]) -> Scripted:
+            return servers.enter_context(serving(*answers))
 
-    yield start
-    for server in servers:
-        server.shutdown()
-        server.server_close()
+        yield start
