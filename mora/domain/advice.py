@@ -135,7 +135,8 @@ class Recommendation:
     `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. basis: "model"
     (mora train) or "history" (the rule of the backtest alone). autoscalers: every resource that an HPA scales on;
     current.autoscaler is the first of them. retargets: those of them that have to change together with the requests,
-    as they must become. reasons: what concerns the workload as a whole.
+    as they must become. reasons: what concerns the workload as a whole. model_facts: label
+    and text of what the model is based on; empty without one.
     """
 
     workload: Workload
@@ -152,6 +153,7 @@ class Recommendation:
     basis: str = "model"
     autoscalers: tuple[Autoscaler, ...] = ()
     retargets: tuple[Autoscaler, ...] = ()
+    model_facts: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a recommendation whose main container is not the first and only one that is marked so."""

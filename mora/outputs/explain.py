@@ -15,7 +15,7 @@ from mora.outputs.wording import clean, confidence, counted, other_reasons, titl
 from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
 
 _LABEL_WIDTH = len("memory request")
-_MODEL_ONLY = "not kept with a model's answer; the model's card.json has its data, runs, errors and calibration"
+_BY_RUNS = "by the model's runs, see above"
 _NOTHING_KEPT = "no figures are kept with this answer"
 
 
@@ -34,6 +34,10 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     lines += _field("data until", format_moment(recommendation.as_of), width)
     if load:
         lines += _field("load", f"{load.users} users of {load.scenario}", width)
+    last = None
+    for label, text in recommendation.model_facts:
+        lines += _field("" if label == last else label, text, width)
+        last = label
     lines += _field("replicas", _outcome("replicas", recommendation.replicas), width)
     lines += _texts(recommendation.replicas.reasons, width)
     for scaler in recommendation.autoscalers or filter(None, (recommendation.current.autoscaler,)):
@@ -61,7 +65,7 @@ def _container(recommendation: Recommendation, container: ContainerAdvice, width
         lines += _field("note", reason.text, width)
     evidence = container.evidence
     if evidence is None:
-        lines += _field("measured", _MODEL_ONLY if recommendation.basis == "model" else _NOTHING_KEPT, width)
+        lines += _field("measured", _BY_RUNS if recommendation.model_facts else _NOTHING_KEPT, width)
         return lines
     for label, text in _seen(evidence):
         lines += _field(label, text, width)

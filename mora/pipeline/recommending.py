@@ -46,6 +46,7 @@ def recommend(
     Raises StaleAnswer where the data does not describe what runs, unless `stale_ok`.
     """
     from mora import dataset, policies
+    from mora.outputs.provenance import model_facts
 
     settings = policy if policy is not None else policies.PolicySettings()
     asked = question if question is not None else question_of(settings)
@@ -71,7 +72,12 @@ def recommend(
             "you apply it, or compare with what runs (--target kubernetes)"
         )
         remarks = (*remarks, Reason("container-guessed", text))
-    return replace(advice, reasons=(*remarks, *advice.reasons), model_digest=model.digest)
+    return replace(
+        advice,
+        reasons=(*remarks, *advice.reasons),
+        model_digest=model.digest,
+        model_facts=model_facts(model.card),
+    )
 
 
 def question_of(policy: PolicySettings, *, slo: Slo | None = None) -> Question:
