@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import Target
+from mora.domain.learning import Floats, Level, Segment
 from mora.errors import NotEnoughData
 from mora.metrics import METRIC_COLUMNS, OBSERVED_SCENARIO
 
@@ -40,40 +41,6 @@ MAX_GAP_STEPS = 3
 _FILL_FROM_STEPS = 5
 # "The high level" of a horizon, for every forecaster alike.
 HIGH_QUANTILE = 0.95
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """Samples on a constant grid, gap-free in the targets.
-
-    name: the experiment, or the observed stretch. seconds: epoch seconds, shape (n,). values: column -> shape (n,).
-    scenario: None where observed. filled: how many samples stood in a short gap.
-    """
-
-    name: str
-    scenario: str | None
-    seconds: Floats
-    values: Mapping[str, Floats]
-    filled: int = 0
-
-    def __len__(self) -> int:
-        return len(self.seconds)
-
-    def matrix(self, columns: Sequence[str]) -> Floats:
-        """The columns side by side, shape (n, len(columns))."""
-        return np.column_stack([self.values[column] for column in columns])
-
-    def cut(self, start: int, stop: int) -> Segment:
-        """Rows start..stop (stop excluded)."""
-        return Segment(
-            self.name,
-            self.scenario,
-            self.seconds[start:stop],
-            {column: values[start:stop] for column, values in self.values.items()},
-            self.filled,
-        )
 
 
 def fill_short_gaps(values: Floats, *, max_gap: int = MAX_GAP_STEPS) -> tuple[Floats, int]:
@@ -279,3 +246,13 @@ def six_digits(value: float) -> float:
     (0.123457, 123457000.0)
     """
     return float(f"{value:.6g}")
+
+
+def level_of(values: Floats, window: int = WINDOW_STEPS) -> Level:
+    """Mean and high level (p95) of the last `window` samples.
+
+    >>> level_of(np.array([9.0, 1.0, 1.0]), window=2)
+    (1.0, 1.0)
+    """
+    tail = values[-window:]
+    return float(tail.mean()), float(np.quantile(tail, HIGH_QUANTILE))

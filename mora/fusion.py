@@ -6,6 +6,7 @@ and leaves weights and confidence alone.
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -172,13 +173,25 @@ def is_clearly_worse(errors: Sequence[float], yardstick: Sequence[float]) -> boo
 def _learn(
     state: Mapping[str, float], values: Mapping[str, Sequence[float]], truth: Sequence[float]
 ) -> dict[str, float]:
-    """The best tenths for two parts; with ties, the one nearest to what stood."""
-    first, second = state
-    a, b, wanted = (np.asarray(list(row), dtype=np.float64) for row in (values[first], values[second], truth))
-    start = state[first] / (state[first] + state[second])
-    tenths = sorted(range(11), key=lambda tenth: abs(tenth / 10 - start))
-    best = min(tenths, key=lambda tenth: float(np.abs(tenth / 10 * a + (1 - tenth / 10) * b - wanted).mean()))
-    return {first: best / 10, second: 1 - best / 10}
+    """The best tenths for two forecasters or more; with ties, the nearest to what was."""
+    rows = {name: np.asarray(list(values[name]), dtype=np.float64) for name in state}
+    wanted = np.asarray(list(truth), dtype=np.float64)
+    *free, last = state
+    total = sum(state.values())
+
+    def shares(tenths: Sequence[int]) -> dict[str, float]:
+        found = {name: tenth / 10 for name, tenth in zip(free, tenths, strict=True)}
+        return {**found, last: 1 - sum(found.values())}
+
+    def error(tenths: Sequence[int]) -> float:
+        mixed = sum(share * rows[name] for name, share in shares(tenths).items())
+        return float(np.abs(mixed - wanted).mean())
+
+    def moved(tenths: Sequence[int]) -> float:
+        return sum(abs(tenth / 10 - state[name] / total) for name, tenth in zip(free, tenths, strict=True))
+
+    candidates = [tenths for tenths in itertools.product(range(11), repeat=len(free)) if sum(tenths) <= 10]
+    return shares(min(sorted(candidates, key=moved), key=error))
 
 
 def conformal_multiplier(

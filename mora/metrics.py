@@ -46,6 +46,8 @@ CONTEXT_COLUMNS: tuple[str, ...] = (
 METRIC_COLUMNS: tuple[str, ...] = tuple(metric.name for metric in METRICS)
 MEASURED_COLUMNS: tuple[str, ...] = tuple(metric.name for metric in METRICS if not metric.is_derived)
 CORE_COLUMNS: tuple[str, ...] = CONTEXT_COLUMNS + METRIC_COLUMNS
+# Columns whose ratio to their own past means something, whatever their scale.
+SCALE_FREE_COLUMNS = ("cpu_cores_value", "mem_bytes_value", "net_rx_bytes_value", "net_tx_bytes_value")
 
 EXTRA_METRICS: tuple[Metric, ...] = (
     Metric("cpu_cores_total", "cores", "CPU of all pods and containers of the service"),

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mora.domain import (
     Allocation,
     Demand,
-    Forecast,
     Observation,
+    Reason,
     Recommendation,
     Target,
     Window,
@@ -20,7 +20,11 @@ from mora.domain import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
+    from numpy.typing import NDArray
+
+    from mora.domain.learning import Experiments, Level, Past, Place, Saved
 
 
 class Reporter(Protocol):
@@ -78,29 +82,75 @@ class Cluster(Protocol):
         """Return once every replica asked for is available; ClusterError after `timeout`."""
 
 
-class Forecaster(Protocol):
-    """A model of one or several targets over time; registered under `forecasters`."""
+class FittedForecaster(Protocol):
+    """What a forecaster has learned of one service: pure, deterministic, and saved in plain formats."""
 
-    name: str
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What was left out or replaced in fitting, and why; shown with the model."""
 
-    def fit(self, history: Sequence[pd.DataFrame], *, driven: bool, seed: int) -> None:
-        """Learn from segments (experiments, or one observed stretch) that windows never cross.
+    def levels(self, places: Sequence[Place]) -> Sequence[Mapping[Target, Level]]:
+        """Mean and high level (p95) of use for each place, per target, in plain units and never below 0.
 
-        Each frame: one row a step on a constant grid, columns of metrics.METRIC_COLUMNS plus, on driven data,
-        replica_count and load_users, and `timestamp`.
+        A mapping without a target, or without any, says that it has no forecast of that: other forecasters answer. The
+        places are an `AtLoad`, an `AfterWindow` or an `AtRow` each, in any mix (mora/domain/learning.py). Raises
+        NotEnoughData where a window lacks what it was fitted on.
         """
 
-    def forecast(self, recent: pd.DataFrame, horizon: int, *, level: float = 0.9) -> Mapping[Target, Forecast]:
-        """The next `horizon` steps after the rows of `recent`, in plain units; deterministic."""
+    def save(self) -> Saved:
+        """What Forecaster.restore() needs to answer the same to the last bit."""
+
+
+class Forecaster(Protocol):
+    """A way to forecast a service's use from its own past; registered under `forecasters`, made without arguments."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+    @property
+    def is_refitted(self) -> bool:
+        """Whether a fit is cheap enough (about 0.1 s) to be done again without each validation fold, or each week.
+
+        Others are fitted once, on data that neither chooses weights nor is scored.
+        """
+
+    def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedForecaster:
+        """Learn from experiments or from a history; the same data and seed give the same. Raises NotEnoughData."""
+
+    def restore(self, saved: Saved) -> FittedForecaster:
+        """What was saved, without the library that fitted it."""
+
+
+class Detector(Protocol):
+    """Finds samples that are not as usual; registered under `detectors`. What is too much is a threshold's to say."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+    def fit(self, frame: pd.DataFrame) -> None:
+        """Learn what is usual. frame: one row a step in the order of time, the columns of metrics.METRIC_COLUMNS."""
+
+    def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """One finite score for each row of a frame with those columns, shape (rows,); higher is more abnormal."""
 
 
 class Policy(Protocol):
-    """Demand and what is set now -> what should be set."""
+    """Demand and what is set now -> what should be set; registered under `policies`."""
 
-    def __call__(self, demand: Demand, current: Allocation) -> Recommendation: ...
+    def __call__(self, demand: Demand, current: Allocation, settings: Any = ...) -> Recommendation:
+        """The numbers with their reasons; pure. No number without a reason, no number from a demand without one.
+
+        settings: a mora.policies.PolicySettings; its defaults where none are given.
+        """
 
 
 class Output(Protocol):
-    """A recommendation as text that a person or a program takes."""
+    """Recommendations as text for a person or a program; registered under `outputs`."""
 
-    def __call__(self, recommendations: Sequence[Recommendation]) -> str: ...
+    def __call__(self, recommendations: Sequence[Recommendation], settings: Any = ...) -> str:
+        """Text that ends its last line; the same each time. Raises MoraError for what it cannot express.
+
+        settings: a mora.outputs.OutputSettings; its defaults where none are given.
+        """

@@ -1,6 +1,7 @@
-"""Every registered name keeps the contract of its seam: one test a promise, run on all that the registry knows.
+"""Every registered name keeps the contract of its seam.
 
-A name without an example here fails: whoever registers something says how it is built, and is held to the same.
+The suites are those of mora.testing; what is asserted here beside them is of MOrA's own. A name without an example
+fails: whoever registers something adds how it is built.
 """
 
 from __future__ import annotations
@@ -16,16 +17,15 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pandas as pd
 import pytest
 
-from mora import dataset, domain, registry
-from mora.domain import Allocation, Forecast, Observation, Recommendation, Target, Window, Workload
+from mora import dataset, registry
+from mora.domain import Allocation, Recommendation, Window, Workload
 from mora.errors import MoraError
-from mora.metrics import MEASURED_COLUMNS
 from mora.outputs import OutputSettings
-from mora.seams import Cluster, Forecaster, MetricSource
+from mora.seams import Cluster, Forecaster, MetricSource, Output, Policy
+from mora.testing import OutputContract, PolicyContract, SourceContract, SourceStage
+from mora.testing.outputs import assert_is_clean_text
 from tests import fakes_learning
 from tests.outputs import examples
 
@@ -111,7 +111,7 @@ STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = 
 }
 # What stands for itself: built without arguments, or a function.
 PLAIN = ("forecasters", "policies", "outputs")
-# Held to their contract beside their room: tests/backtest/test_contract.py runs every registered rule.
+# Tested beside their room: tests/backtest/test_contract.py, tests/forecasters/test_contract.py.
 ELSEWHERE = ("replay_policies",)
 PROTOCOLS: dict[str, type] = {"sources": MetricSource, "clusters": Cluster, "forecasters": Forecaster}
 
@@ -119,7 +119,7 @@ PROTOCOLS: dict[str, type] = {"sources": MetricSource, "clusters": Cluster, "for
 def test_every_seam_has_its_contract_and_every_name_its_example() -> None:
     assert set(registry.REGISTRY) == {*STAGES, *PLAIN, *ELSEWHERE}
     for seam, stages in STAGES.items():
-        assert set(stages) == set(registry.names(seam)), f"tell tests/test_contracts.py how the {seam} are built"
+        assert set(stages) == set(registry.names(seam)), f"add how the {seam} are built to tests/test_contracts.py"
 
 
 METHODS = [
@@ -149,16 +149,16 @@ def test_every_method_can_be_called_as_its_protocol_says(seam: str, name: str, m
 REFUSED = {
     # Its memory has no number, and CPU is not the VPA's unless it is asked to take it.
     ("vpa", examples.payment): "--vpa-cpu",
-    ("vpa", examples.retargeted): "a VPA on the same would chase it",
-    ("hpa", examples.nightly): "as many pods as its work asks for",
-    ("hpa", examples.migration): "as many pods as its work asks for",
+    ("vpa", examples.retargeted): "a VPA on the same resource would conflict with it",
+    ("hpa", examples.nightly): "as many pods as its work needs",
+    ("hpa", examples.migration): "as many pods as its work needs",
     # Charts differ in where they keep the resources of several containers.
     ("helm-values", examples.meshed): "--helm-path",
     ("helm-values", examples.canary): "--helm-path",
     # A Job's template cannot be changed.
-    ("patch", examples.migration): "delete it and create it",
-    ("kustomize", examples.migration): "delete it and create it",
-    ("commands", examples.migration): "delete it and create it",
+    ("patch", examples.migration): "delete the Job and create it again",
+    ("kustomize", examples.migration): "delete the Job and create it again",
+    ("commands", examples.migration): "delete the Job and create it again",
 }
 
 
@@ -192,14 +192,6 @@ def test_an_output_takes_a_fleet_at_once(name: str) -> None:
     assert "nightly" in text
 
 
-def assert_is_clean_text(text: object) -> None:
-    assert isinstance(text, str)
-    assert text.endswith("\n")
-    assert not text.endswith("\n\n")
-    assert "nan" not in text.lower().split()
-    assert all(line == line.rstrip() for line in text.splitlines())
-
-
 @pytest.mark.parametrize("name", named("outputs"))
 def test_an_output_without_a_number_is_words_and_no_crash(name: str) -> None:
     try:
@@ -209,94 +201,32 @@ def test_an_output_without_a_number_is_words_and_no_crash(name: str) -> None:
     assert "12 samples, 60 are needed" in " ".join(text.split())
 
 
-# --- policies --------------------------------------------------------------------------------------------------------
+# --- the suites that authors of plug-ins are given ----------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", named("policies"))
-def test_a_policy_answers_a_demand_with_a_recommendation_for_its_workload(name: str) -> None:
-    policy = registry.load("policies", name)
-    needs = domain.TargetDemand(point_forecast=0.1, bound=0.12, peak=0.13, confidence=0.9, windows=10)
-    memory = domain.TargetDemand(point_forecast=2e8, bound=2.1e8, peak=2.2e8, confidence=0.9, windows=10)
-    replicas = domain.TargetDemand(point_forecast=2, bound=2, peak=2, confidence=0.9, windows=10)
-    as_of = datetime(2026, 11, 21, tzinfo=UTC)
-    demand = domain.Demand(Workload("shop", "frontend"), None, as_of, needs, memory, replicas)
-    current = Allocation(1, (domain.Container("server", is_main=True),))
-    advice = policy(demand, current)
-    assert isinstance(advice, Recommendation)
-    assert (advice.workload, advice.main.container, advice.as_of) == (demand.workload, "server", as_of)
-    assert advice == policy(demand, current)
-    assert advice.main.memory_request.value is not None
-    assert advice.main.memory_request.value >= 2.2e8
-    nothing = policy(replace(demand, cpu=None, memory=None, replicas=None), current)
-    assert nothing.main.resources == domain.Resources()
-    assert all(number.reasons for number in (nothing.main.cpu_request, nothing.main.memory_request, nothing.replicas))
+@pytest.mark.parametrize("name", registry.names("policies"))
+class TestPolicies(PolicyContract):
+    @pytest.fixture
+    def policy(self, name: str) -> Policy:
+        made: Policy = registry.load("policies", name)
+        return made
 
 
-# --- forecasters -----------------------------------------------------------------------------------------------------
-
-HORIZON = 10
-
-
-@pytest.fixture(scope="module")
-def history() -> list[pd.DataFrame]:
-    frame, _ = fakes_learning.driven(scenarios=("browsing",), users=(10, 20), repeats=1)
-    return [rows.reset_index(drop=True) for _, rows in frame.groupby("experiment_id", sort=True)]
+@pytest.mark.parametrize("name", registry.names("outputs"))
+class TestOutputs(OutputContract):
+    @pytest.fixture
+    def output(self, name: str) -> Output:
+        made: Output = registry.load("outputs", name)
+        return made
 
 
-@pytest.mark.parametrize("name", named("forecasters"))
-def test_a_forecast_is_finite_ordered_and_repeatable(name: str, history: list[pd.DataFrame]) -> None:
-    forecaster = registry.load("forecasters", name)()
-    recent = history[0]
-    before = recent.copy()
-    forecaster.fit(history, driven=True, seed=0)
-    answer = forecaster.forecast(recent, HORIZON, level=0.8)
-    assert set(answer) <= set(Target)
-    assert {Target.CPU, Target.MEMORY} <= set(answer)
-    for target, forecast in answer.items():
-        assert isinstance(forecast, Forecast)
-        assert (forecast.target, forecast.forecaster, forecast.level) == (target, forecaster.name, 0.8)
-        assert forecast.step == timedelta(seconds=1)
-        for line in (forecast.mean, forecast.lower, forecast.upper):
-            assert line.shape == (HORIZON,)
-            assert np.isfinite(line).all()
-        assert (forecast.lower <= forecast.upper).all()
-        assert (forecast.lower >= 0).all()
-    again = forecaster.forecast(recent, HORIZON, level=0.8)
-    for target in answer:
-        np.testing.assert_array_equal(again[target].mean, answer[target].mean)
-    pd.testing.assert_frame_equal(recent, before)
-    assert forecaster.name == name
-
-
-# --- sources ---------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("name", named("sources"))
-def test_a_source_lists_observes_and_refuses_in_words(name: str, tmp_path: Path) -> None:
-    with STAGES["sources"][name](tmp_path) as stage:
-        source: MetricSource = stage.subject
-        assert stage.window is not None
-        services = source.services(stage.workload.namespace)
-        assert services == sorted(services)
-        assert stage.workload.name in services
-        seen = source.observe(stage.workload, stage.window)
-        assert isinstance(seen, Observation)
-        assert (seen.workload, seen.window) == (stage.workload, stage.window)
-        assert set(MEASURED_COLUMNS) <= set(seen.metrics.columns)
-        index = seen.metrics.index
-        assert isinstance(index, pd.DatetimeIndex)
-        assert str(index.tz) == "UTC"
-        assert index.is_monotonic_increasing
-        assert index.is_unique
-        assert index[0] >= stage.window.start
-        assert index[-1] <= stage.window.end
-        assert seen.metrics["cpu_cores_value"].notna().all()
-        assert not np.isinf(seen.metrics.to_numpy(dtype=float)).any()
-        assert dict(seen.queries) == dict(source.queries(stage.workload, stage.window)) != {}
-        with pytest.raises(MoraError) as refused:
-            source.observe(Workload(stage.workload.namespace, "nonesuch"), stage.window)
-        assert "nonesuch" in str(refused.value)
-        assert stage.workload.name in str(refused.value)
+class TestSources(SourceContract):
+    @pytest.fixture(scope="class", params=registry.names("sources"))
+    @classmethod
+    def stage(cls, request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[SourceStage]:
+        with STAGES["sources"][request.param](tmp_path_factory.mktemp(request.param)) as made:
+            assert made.window is not None
+            yield SourceStage(made.subject, made.workload, made.window)
 
 
 # --- clusters --------------------------------------------------------------------------------------------------------

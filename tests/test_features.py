@@ -24,7 +24,7 @@ from mora.features import (
     segments,
     six_digits,
 )
-from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.lstm import known_columns
 from mora.metrics import METRIC_COLUMNS
 from tests import fakes_learning as fakes
 
@@ -77,18 +77,17 @@ def test_a_long_gap_cuts_a_segment_in_two(frame: pd.DataFrame) -> None:
     assert [len(piece) for piece in segments(one.drop(index=range(20, 26)))] == [20, 36]
 
 
-def test_a_column_that_nobody_knows_cuts_nothing_and_is_no_input(frame: pd.DataFrame) -> None:
+def test_an_unknown_column_cuts_nothing_and_is_no_input(frame: pd.DataFrame) -> None:
     blind = frame.assign(net_rx_bytes_value=np.nan)
     assert len(segments(blind)) == len(segments(frame))
-    columns_of = LstmForecaster().columns_of
-    assert "net_rx_bytes_value" not in columns_of(segments(blind), driven=True)
-    assert columns_of(segments(frame), driven=True) == (*METRIC_COLUMNS, "replica_count", "load_users")
+    assert "net_rx_bytes_value" not in known_columns(segments(blind))
+    assert known_columns(segments(frame)) == (*METRIC_COLUMNS, "replica_count", "load_users")
 
 
 def test_an_unknown_load_is_no_input_on_observed_data() -> None:
     history = fakes.observed(days=1)
     assert not is_driven(history)
-    assert LstmForecaster().columns_of(segments(history), driven=False) == METRIC_COLUMNS
+    assert known_columns(segments(history)) == METRIC_COLUMNS
     assert np.isnan(segments(history)[0].values["load_users"]).all()
 
 

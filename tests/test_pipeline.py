@@ -44,7 +44,7 @@ class Learnt:
         default_factory=lambda: {
             "driven": True,
             "last_sample": LAST.isoformat(),
-            "standing": {
+            "measured": {
                 "container": "server",
                 "image": "shop:1",
                 "replicas": 2,
@@ -175,7 +175,7 @@ def test_the_container_that_was_measured_gets_the_numbers() -> None:
 
 def test_a_container_that_nobody_named_is_said_to_be_a_guess() -> None:
     unnamed = Asked()
-    unnamed.card["standing"]["container"] = None
+    unnamed.card["measured"]["container"] = None
     advice = advise(unnamed)
     assert advice.main.container == "frontend"
     assert advice.reasons[0].code == "container-guessed"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -14,7 +14,6 @@ from mora.domain import ContainerHistory, Question, Reason, Target, Window, Work
 from mora.fleet.batch import bounds_of
 from mora.fleet.need import need_of
 from mora.fleet.settings import FleetSettings, sizing_of
-from mora.forecasters.prophet import ProphetForecaster
 from mora.metrics import ALL_COLUMNS
 from mora.model.observed_demand import ObservedAnswer
 from mora.quantities import MIB
@@ -246,8 +245,8 @@ def test_a_driven_run_gets_the_verdict(case: Case) -> None:
 
 @pytest.mark.parametrize("case", CASES)
 def test_an_observed_history_gets_the_verdict(case: Case) -> None:
-    card: dict[str, Any] = {"settings": {"hold_seconds": 86_400.0, "horizon_seconds": 86_400.0}}
-    answer = ObservedAnswer(fakes.WORKLOAD, card, cast("ProphetForecaster", None), {})
+    card: dict[str, Any] = {"settings": {"horizon_seconds": 86_400.0}}
+    answer = ObservedAnswer(fakes.WORKLOAD, card, {}, {})
     demand = answer.demand(rows(case), Question(horizon=timedelta(days=1)))
     sized = demand.cpu if case.target is Target.CPU else demand.memory
     assert sized is not None

@@ -37,19 +37,12 @@ from mora.backtest.traces import read_trace_file
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.learning import UNMET_PRICE
 from mora.domain import Target
+from mora.domain.learning import DAY_SECONDS, Floats, HorizonGrid, Past
 from mora.errors import NotEnoughData
-from mora.features import TARGET_COLUMNS, Floats
-from mora.forecasters.horizon import (
-    DAY_SECONDS,
-    HOUR_SECONDS,
-    LAST,
-    PLAIN,
-    SLOTS,
-    HorizonGrid,
-    curve_path,
-    fit_curves,
-    path_at,
-)
+from mora.features import TARGET_COLUMNS
+from mora.forecasters.curve import curve_path
+from mora.forecasters.horizon import HOUR_SECONDS, LAST, PLAIN, SLOTS, path_at
+from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import NAIVE
 from mora.model import TrainSettings
 from mora.model.calibration import blend
@@ -166,10 +159,12 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
         last = min(trained + 7 * day, count) - length
         for origin in sorted(rng.integers(trained, last + 1, MOMENTS).tolist()):
             before = whole.before(origin)
-            fresh = fit_curves(before.grid(DAY_SECONDS), before.targets, seed=0)
-            if round(horizon) not in model.windows:
+            days = before.grid(DAY_SECONDS)
+            data = Past(days, before.targets, len(days), len(days))
+            fresh = ProphetForecaster().fit(data, seed=0, reporter=Silent())
+            if round(horizon) not in model.horizons:
                 continue
-            learnt = model.windows[round(horizon)]
+            learnt = model.horizons[round(horizon)]
             for target in before.targets:
                 if target not in learnt.calibrations:
                     continue
@@ -178,7 +173,7 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
                     continue
                 scale = float(np.nanmean(whole.columns[TARGET_COLUMNS[target]]))
                 tally = found.setdefault((target, horizon), Tally(scale))
-                paths = _paths(before.grid(horizon), target, learnt, model.prophet, fresh)
+                paths = _paths(before.grid(horizon), target, learnt, model.forecasters, fresh)
                 laid = _stepped(truth, before.grid(horizon).steps)
                 for name, path in paths.items():
                     tally.note(name, path, laid, float(np.nanmean(truth)))
@@ -187,10 +182,11 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
     return found
 
 
-def _paths(grid: HorizonGrid, target: Target, learnt: HorizonModel, prophet: Any, fresh: Any) -> dict[str, Floats]:
+def _paths(grid: HorizonGrid, target: Target, learnt: HorizonModel, fitted: Any, fresh: Any) -> dict[str, Floats]:
     """forecaster -> what it says of every step of the hold that begins now."""
     column, row = TARGET_COLUMNS[target], len(grid)
-    parts = learnt.parts(grid, target, prophet, row)
+    parts = learnt.parts(grid, target, fitted, row)
+    prophet = fitted["prophet"]
     paths = {name: path for name in PLAIN if (path := path_at(grid, column, row, name)) is not None}
     paths["prophet"] = curve_path(prophet.curves[target], grid, column, row)
     if "lstm" in parts:
@@ -199,7 +195,7 @@ def _paths(grid: HorizonGrid, target: Target, learnt: HorizonModel, prophet: Any
         assert abs(float(path.mean()) - parts[name]) <= 1e-6 * max(parts[name], 1e-9), name
     said = {
         "fused": _blended(learnt.calibrations[target].shares, paths),
-        "learnt": _blended(learnt.learnt_shares[target], paths),
+        "learnt": _blended(learnt.learned_shares[target], paths),
         "last value": paths[LAST],
         "yesterday": paths.get("yesterday", grid.filled[column][-grid.steps_of_day :][: grid.steps]),
         "Prophet alone": curve_path(fresh.curves[target], grid, column, row, moved=False),

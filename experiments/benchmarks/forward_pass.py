@@ -19,6 +19,7 @@ import numpy as np
 from mora.dataset import read_dataset
 from mora.features import MIN_TARGET_STEPS, segments
 from mora.forecasters import keras_fit as room
+from mora.forecasters.lstm import WindowLstm, window_pairs
 from mora.forecasters.network import Network
 from mora.model import ServiceModel
 
@@ -31,11 +32,11 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data"))
     options = parser.parse_args()
     model = ServiceModel.load(options.model)
-    assert model.lstm is not None, "this model has no LSTM: its data held too few windows"
-    network = model.lstm.network
-    assert network is not None
+    lstm = model.forecasters.get("lstm")
+    assert isinstance(lstm, WindowLstm), "this model has no LSTM: its data had too few windows"
+    network = lstm.network
     pieces = segments(read_dataset(model.workload.name, options.data))
-    pairs = model.lstm.pairs(pieces, network.columns, min_target=MIN_TARGET_STEPS)
+    pairs = window_pairs(pieces, network.columns, network.targets, min_target=MIN_TARGET_STEPS)
     windows = network.inputs.scale(pairs.inputs)
     keras = room._keras()
     twin = pour(keras, network, windows.shape[1:])

@@ -31,7 +31,7 @@ from mora.forecasters import keras_fit as room
 from mora.model import ServiceModel
 model = ServiceModel.load({model!r})
 frame = read_dataset({service!r}, {data!r})
-network = model.lstm.network
+network = model.forecasters["lstm"].network
 window = network.inputs.scale(segments(frame)[0].cut(0, 30).matrix(network.columns))[None]
 pour(room._keras(), network, window.shape[1:]).predict(window.astype(np.float32), verbose=0)
 """

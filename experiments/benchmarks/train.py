@@ -25,9 +25,10 @@ from mora.dataset import read_cards, read_dataset
 from mora.domain import Target
 from mora.features import MIN_TARGET_STEPS, TARGETS, MinMaxScaler, segments
 from mora.forecasters.keras_fit import _keras as load_keras
-from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.lstm import known_columns, window_pairs
 from mora.model import ServiceModel
-from mora.model.driven import is_pinned, longest_pieces, split_cells
+from mora.model.cells import is_pinned, split_cells
+from mora.model.driven import longest_pieces
 from mora.response import LoadResponse
 
 
@@ -91,14 +92,13 @@ def plain(service: str, data: Path, seed: int) -> dict[str, object]:
     response = LoadResponse.fit(frame, read_cards(service, data))
     pieces = longest_pieces(segments(frame))
     split = split_cells(response.runs, seed=seed)
-    windows = LstmForecaster()
-    columns = windows.columns_of(pieces, driven=True)
+    columns = known_columns(pieces)
     parts = {
         name: [piece for piece in pieces if piece.name in names]
         for name, names in (("fit", split.fit), ("choose", split.choose), ("score", split.score or split.choose))
     }
-    fit = windows.pairs(parts["fit"], columns, min_target=MIN_TARGET_STEPS)
-    check = windows.pairs(parts["choose"], columns, min_target=MIN_TARGET_STEPS)
+    fit = window_pairs(parts["fit"], columns, TARGETS, min_target=MIN_TARGET_STEPS)
+    check = window_pairs(parts["choose"], columns, TARGETS, min_target=MIN_TARGET_STEPS)
     inputs = MinMaxScaler.fit(fit.inputs)
     keras = load_keras()
     runs = {run.experiment_id: run for run in response.runs}
@@ -106,7 +106,7 @@ def plain(service: str, data: Path, seed: int) -> dict[str, object]:
     for index, target in enumerate(TARGETS):
         # As in MOrA's own table: what was held at a limit is not scored.
         scored = [p for p in parts["score"] if target is Target.REPLICAS or not is_pinned(runs[p.name], target)]
-        score = windows.pairs(scored, columns)
+        score = window_pairs(scored, columns, TARGETS)
         outputs = MinMaxScaler.fit(fit.futures[:, index, :1])
         keras.utils.set_random_seed(seed)
         layers = keras.layers

@@ -7,7 +7,7 @@ Inside the house CPU requests and limits are int millicores, memory is int bytes
 
 from __future__ import annotations
 
-from mora.domain.advice import Advice, ContainerAdvice, Demand, Forecast, Recommendation, TargetDemand
+from mora.domain.advice import Advice, ContainerAdvice, Demand, Recommendation, TargetDemand
 from mora.domain.observations import (
     ContainerHistory,
     Evidence,
@@ -54,7 +54,6 @@ __all__ = [
     "Demand",
     "Evidence",
     "Experiment",
-    "Forecast",
     "Load",
     "Observation",
     "Quality",

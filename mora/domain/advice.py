@@ -1,34 +1,12 @@
-"""What is recommended, from forecast to number: forecasts, demands, recommendations."""
+"""What is recommended, from demand to number: demands and recommendations."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
+from datetime import datetime
 
 from mora.domain.observations import Evidence, Load
-from mora.domain.workloads import Allocation, Autoscaler, Reason, Resources, Role, Target, Workload
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-
-@dataclass(frozen=True, slots=True)
-class Forecast:
-    """One target's next steps, in its plain unit (cores, bytes, replicas) per pod.
-
-    mean, lower, upper: shape (horizon,), finite; lower and upper bound `level` of what is expected.
-    """
-
-    target: Target
-    forecaster: str
-    mean: NDArray[np.float64]
-    lower: NDArray[np.float64]
-    upper: NDArray[np.float64]
-    level: float
-    step: timedelta
-    reasons: tuple[Reason, ...] = ()
+from mora.domain.workloads import Allocation, Autoscaler, Reason, Resources, Role, Workload
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,12 +1,12 @@
-"""The LSTM of a hold: thirty steps of what is known -> mean and p95 of the hold that follows, at once.
+"""The LSTM of a horizon: thirty steps of what is known -> mean and p95 of the horizon that follows, at once.
 
 The same network as on driven data (forecasters/lstm.py), on inputs that have no scale: every column as the logarithm of
-its ratio to its own mean over the last hold, so that a service which has grown looks like what it was. Beside each
+its ratio to its own mean over the last horizon, so that a service which has grown looks like what it was. Beside each
 target's own window stands what followed the same window a day and a week ago, where the history has it: the network
-need not remember a week to know that a weekend comes. What is learnt is the logarithm of the coming hold's mean (and
-p95) over the last one's, with absolute errors: a burst that nobody can foresee pulls a median less than a mean. Inputs
-and targets are then min-max scaled on the training part, and the foretold change is cut to the share of it that came
-true on the validation part, both as on driven data.
+need not remember a week to know that a weekend comes. What is learned is the logarithm of the coming horizon's mean
+(and p95) over the last one's, with absolute errors: a burst that cannot be foreseen pulls a median less than a mean.
+Inputs and targets are then min-max scaled on the training part, and the predicted change is cut to the share of it that
+came true on the validation part, both as on driven data.
 """
 
 from __future__ import annotations
@@ -17,18 +17,18 @@ from typing import Any
 
 import numpy as np
 
-from mora.domain import Target
+from mora.domain import Reason, Target
+from mora.domain.learning import DAY_SECONDS, AtRow, Floats, HorizonGrid, Level, Place, Saved
 from mora.errors import NotEnoughData
-from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Floats, Pairs
-from mora.forecasters.horizon import DAY_SECONDS, HorizonGrid, Said, truth_at
+from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Pairs
+from mora.forecasters.horizon import truth_at
 from mora.forecasters.keras_fit import LstmSettings, fit_network
 from mora.forecasters.network import Network
+from mora.metrics import SCALE_FREE_COLUMNS
 from mora.seams import Reporter, Silent
 
-# Columns whose ratio to their own past means something, whatever their scale.
-SCALE_FREE_COLUMNS = ("cpu_cores_value", "mem_bytes_value", "net_rx_bytes_value", "net_tx_bytes_value")
 _WEEK_SECONDS = 7 * DAY_SECONDS
-# What followed a window so long ago enters where the part that is learnt from covers that span twice.
+# What followed a window so long ago is an input where the training part covers that time twice.
 _LAGS_SECONDS = (DAY_SECONDS, _WEEK_SECONDS)
 # Idle steps count as this share of the mean use: logarithms of nothing explode.
 _IDLE_SHARE = 0.02
@@ -36,6 +36,8 @@ _IDLE_SHARE = 0.02
 _MOST_WINDOWS, _MOST_CHECKS = 1500, 500
 _LEAST_WINDOWS = 12
 LOSS = "mae"
+# How its own arrays are called; models of schema 1 have the second name.
+_PREFIXES = ("horizon", "hold")
 
 Rows = np.ndarray
 
@@ -45,7 +47,7 @@ class HorizonLstm:
     """A fitted network and what its inputs are relative to.
 
     targets: in the network's order. columns: the scale-free inputs. lags_seconds: of what followed then. steps: of the
-    hold that it was fitted for. idle: column -> what is added to every value before the logarithm, in its unit.
+    horizon that it was fitted for. idle: column -> what is added to every value before the logarithm, in its unit.
     """
 
     network: Network
@@ -54,22 +56,41 @@ class HorizonLstm:
     lags_seconds: tuple[float, ...]
     idle: Mapping[str, float]
     steps: int
+    reasons: tuple[Reason, ...] = ()
 
-    def can_speak(self, grid: HorizonGrid, row: int) -> bool:
-        """Whether the grid reaches back far enough before a row, and is the hold's that it was fitted for."""
+    def levels(self, places: Sequence[Place]) -> list[Mapping[Target, Level]]:
+        """Mean and high level at each row that it can forecast; nothing of other places."""
+        found: list[dict[Target, Level]] = [{} for _ in places]
+        rows = [
+            (number, p) for number, p in enumerate(places) if isinstance(p, AtRow) and self.can_forecast(p.grid, p.row)
+        ]
+        # One pass over the network for all rows of a grid.
+        for grid in {id(place.grid): place.grid for _, place in rows}.values():
+            own = [(number, place.row) for number, place in rows if place.grid is grid]
+            for target, levels in self.at(grid, [row for _, row in own]).items():
+                for (number, _), level in zip(own, levels, strict=True):
+                    found[number][target] = level
+        return list(found)
+
+    def save(self) -> Saved:
+        """Its arrays."""
+        return Saved(arrays=self.arrays())
+
+    def can_forecast(self, grid: HorizonGrid, row: int) -> bool:
+        """Whether the grid reaches back far enough before a row, and is of the horizon that it was fitted for."""
         there = all(column in grid.means for column in self.columns)
         return there and grid.steps == self.steps and row >= first_row(grid, self.lags_seconds)
 
-    def at(self, grid: HorizonGrid, rows: Sequence[int]) -> Mapping[Target, list[Said]]:
-        """Mean and p95 of the hold that begins with each row; every row must have can_speak()."""
+    def at(self, grid: HorizonGrid, rows: Sequence[int]) -> Mapping[Target, list[Level]]:
+        """Mean and p95 of the horizon that begins with each row; every row must have can_forecast()."""
         inputs, levels = self._inputs(grid, np.asarray(rows, dtype=np.int64))
-        said = self.network.changes.restore(self.network.forward(self.network.inputs.scale(inputs)))
-        found: dict[Target, list[Said]] = {}
+        changes = self.network.changes.restore(self.network.forward(self.network.inputs.scale(inputs)))
+        found: dict[Target, list[Level]] = {}
         for number, target in enumerate(self.targets):
             idle = self.idle[TARGET_COLUMNS[target]]
             level = levels[:, number] + idle
-            mean = np.maximum(level * np.exp(said[:, 2 * number]) - idle, 0.0)
-            high = np.maximum(level * np.exp(said[:, 2 * number + 1]) - idle, mean)
+            mean = np.maximum(level * np.exp(changes[:, 2 * number]) - idle, 0.0)
+            high = np.maximum(level * np.exp(changes[:, 2 * number + 1]) - idle, mean)
             found[target] = list(zip(mean.tolist(), high.tolist(), strict=True))
         return found
 
@@ -80,19 +101,26 @@ class HorizonLstm:
         """Everything as named arrays, for `numpy.savez` without pickle."""
         return {
             **self.network.arrays(),
-            "hold_columns": np.array(self.columns),
-            "hold_lags_seconds": np.array(self.lags_seconds, dtype=np.float64),
-            "hold_idle": np.array([self.idle[column] for column in self.columns]),
-            "hold_steps": np.array([self.steps]),
+            "horizon_columns": np.array(self.columns),
+            "horizon_lags_seconds": np.array(self.lags_seconds, dtype=np.float64),
+            "horizon_idle": np.array([self.idle[column] for column in self.columns]),
+            "horizon_steps": np.array([self.steps]),
         }
+
+    @staticmethod
+    def is_in(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bool:
+        """Whether these are the arrays of such a network, and not of one that looks at experiments."""
+        return any(f"{prefix}_steps" in arrays for prefix in _PREFIXES)
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]]) -> HorizonLstm:
+        """The network that arrays() gave."""
         network = Network.from_arrays(arrays)
-        columns = tuple(str(name) for name in arrays["hold_columns"])
-        idle = dict(zip(columns, arrays["hold_idle"].tolist(), strict=True))
-        lags = tuple(float(lag) for lag in arrays["hold_lags_seconds"])
-        return cls(network, network.targets, columns, lags, idle, int(arrays["hold_steps"][0]))
+        prefix = next(prefix for prefix in _PREFIXES if f"{prefix}_steps" in arrays)
+        columns = tuple(str(name) for name in arrays[f"{prefix}_columns"])
+        idle = dict(zip(columns, arrays[f"{prefix}_idle"].tolist(), strict=True))
+        lags = tuple(float(lag) for lag in arrays[f"{prefix}_lags_seconds"])
+        return cls(network, network.targets, columns, lags, idle, int(arrays[f"{prefix}_steps"][0]))
 
 
 def first_row(grid: HorizonGrid, lags_seconds: Sequence[float]) -> int:
@@ -109,9 +137,9 @@ def window_inputs(
     lags_seconds: Sequence[float],
     idle: Mapping[str, float],
 ) -> tuple[Floats, Floats]:
-    """Inputs, shape (rows, window, channels), and the last hold's mean per target, shape (rows, targets).
+    """Inputs, shape (rows, window, channels), and the last horizon's mean per target, shape (rows, targets).
 
-    Nothing at a row or after it is looked at: what followed a window `lag` ago lies `lag - hold` before its end.
+    Nothing at a row or after it is looked at: what followed a window `lag` ago lies `lag - horizon` before its end.
     """
     at = rows[:, None] - WINDOW_STEPS + np.arange(WINDOW_STEPS)
     last = rows[:, None] - grid.steps + np.arange(grid.steps)
@@ -139,7 +167,7 @@ def fit_horizon_lstm(
     seed: int,
     reporter: Reporter | None = None,
 ) -> HorizonLstm:
-    """Learn from the holds that end before row `first`, validate on those from there to row `second`.
+    """Learn from the horizons that end before row `first`, validate on those from there to row `second`.
 
     Raises NotEnoughData where fewer than twelve windows are in either part.
     """
@@ -152,7 +180,7 @@ def fit_horizon_lstm(
     checking = _pairs(grid, checks, targets, columns, lags, idle, most=_MOST_CHECKS)
     if min(len(training), len(checking)) < _LEAST_WINDOWS:
         raise NotEnoughData(
-            f"The LSTM of a hold needs {_LEAST_WINDOWS} windows of {WINDOW_STEPS} steps in both of its parts; there "
+            f"The LSTM of a horizon needs {_LEAST_WINDOWS} windows of {WINDOW_STEPS} steps in both of its parts; there "
             f"are {len(training)} to learn from and {len(checking)} to check on."
         )
     names = (*columns, *(f"{TARGET_COLUMNS[t]} {lag / DAY_SECONDS:g} d ago" for lag in lags for t in targets))
@@ -182,7 +210,7 @@ def _pairs(
     *,
     most: int = _MOST_WINDOWS,
 ) -> Pairs:
-    """Windows whose last hold and coming hold are known, and the logarithms of what came of them."""
+    """Windows whose last and coming horizon are known, and the logarithms of what came of them."""
     names = [TARGET_COLUMNS[target] for target in targets]
     thin = max(1, -(-len(rows) // most))
     kept, futures = [], []

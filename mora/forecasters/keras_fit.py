@@ -13,13 +13,9 @@ from typing import Any
 import numpy as np
 
 from mora.domain import Target
+from mora.domain.learning import Floats
 from mora.extras import require
-from mora.features import (
-    Floats,
-    MinMaxScaler,
-    Pairs,
-    six_digits,
-)
+from mora.features import MinMaxScaler, Pairs, six_digits
 from mora.forecasters.network import Network
 from mora.seams import Reporter
 
@@ -97,17 +93,17 @@ def fit_network(
 
 
 def _shrink(network: Network, validation: Pairs) -> Network:
-    """The network with every foretold change cut to the share of it that came true on the validation part.
+    """The network with every predicted change cut to the share of it that came true on the validation part.
 
     A few hundred windows teach it some noise, too: where its changes of a level are half noise, half of them is kept.
-    The share is the least-squares slope of what happened on what was said, within 0..1 (Copas 1983, "Regression,
+    The share is the least-squares slope of what happened on what was predicted, within 0..1 (Copas 1983, "Regression,
     prediction and shrinkage").
     """
-    said = network.changes.restore(network.forward(network.inputs.scale(validation.inputs)))
+    predicted = network.changes.restore(network.forward(network.inputs.scale(validation.inputs)))
     happened = _changes(validation)
-    power = (said**2).sum(axis=0)
-    slope = (said * happened).sum(axis=0) / np.where(power > 0, power, 1.0)
-    # To six digits: the last bits of a matrix product hang on the threads that BLAS was given, a model must not.
+    power = (predicted**2).sum(axis=0)
+    slope = (predicted * happened).sum(axis=0) / np.where(power > 0, power, 1.0)
+    # To six digits: the last bits of a matrix product depend on the threads that BLAS was given, a model must not.
     share = np.round(np.clip(slope, 0.0, 1.0), 6)
     return replace(network, changes=MinMaxScaler(network.changes.low * share, network.changes.span * share))
 
@@ -141,8 +137,9 @@ def _keras() -> Any:
 
 @contextmanager
 def _silent_stderr() -> Iterator[None]:
-    """File descriptor 2 leads nowhere meanwhile: TensorFlow's C++ says at import, past every setting, that there is no
-    GPU. What goes wrong in an import is an exception and still seen.
+    """Discard standard error: TensorFlow's C++ reports at import, whatever is set, that there is no GPU.
+
+    A failed import is an exception and still seen.
     """
     kept = os.dup(2)
     nowhere = os.open(os.devnull, os.O_WRONLY)
@@ -158,7 +155,7 @@ def _silent_stderr() -> Iterator[None]:
 def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start: Floats, *, seed: int = 0) -> Any:
     """The architecture; every output starts at the mean of what it has to learn."""
     layers, initializers = keras.layers, keras.initializers
-    # Left alone, Keras draws each layer's seed from Python's `random`, which any other thread of the process moves on.
+    # By itself, Keras draws each layer's seed from Python's `random`, which any other thread of the process moves on.
     draws = random.Random(seed)  # noqa: S311  (no secret is drawn)
 
     def drawn() -> int:

@@ -1,10 +1,11 @@
 """The LSTM: one trunk with a head a target, fitted with TensorFlow, read with numpy.
 
-It looks at thirty steps of everything that is known and says what the next thirty need of each target: their mean and
-their high level (p95), directly. One step ahead would be easy and worthless, since neighbouring rate windows overlap;
-thirty single steps fed back into themselves would add up their errors; and a request wants a level, not a curve. What
-is learnt is the *change* from the window's own mean, min-max scaled like the inputs: a network that has learnt nothing
-yet says what the naive forecast says, and every epoch starts from there.
+On load experiments it looks at thirty steps of everything that is known and forecasts what the next thirty need of each
+target: their mean and their high level (p95), directly. One step ahead would be easy and worthless, since neighbouring
+rate windows overlap; thirty single steps fed back into themselves would add up their errors; and a request needs a
+level, not a curve. What is learned is the *change* from the window's own mean, min-max scaled like the inputs: a
+network that has learned nothing yet forecasts what the naive forecast does, and every epoch starts from there. On a
+history it is fitted for each horizon (horizon_lstm.py).
 
 Only fitting imports TensorFlow. The forward pass is a few lines of numpy: a recommendation neither pays for the import
 nor depends on the library that trained it.
@@ -13,167 +14,134 @@ nor depends on the library that trained it.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from statistics import NormalDist
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
 import numpy as np
 
-from mora.domain import Forecast, Reason, Target
-from mora.errors import BadInput, NotEnoughData
+from mora.domain import Reason, Target
+from mora.domain.learning import AfterWindow, Experiments, Level, Past, Place, Saved, Segment
+from mora.errors import NotEnoughData
 from mora.features import (
     DRIVEN_COLUMNS,
     HORIZON_STEPS,
     MIN_TARGET_STEPS,
     TARGET_COLUMNS,
-    TARGETS,
     WINDOW_STEPS,
-    Floats,
     Pairs,
-    Segment,
-    grid_step,
     make_pairs,
-    segments,
 )
+from mora.forecasters.horizon_lstm import HorizonLstm, fit_horizon_lstm
 from mora.forecasters.keras_fit import LstmSettings, fit_network
 from mora.forecasters.network import Network
 from mora.metrics import METRIC_COLUMNS
-from mora.seams import Reporter, Silent
+from mora.seams import Reporter
 
-if TYPE_CHECKING:
-    import pandas as pd
+# What every experiment may know: the metrics, and what the plan asked for.
+CANDIDATES = METRIC_COLUMNS + DRIVEN_COLUMNS
+
+
+@dataclass(frozen=True, slots=True)
+class WindowLstm:
+    """A network fitted on load experiments: what follows the last window of one."""
+
+    network: Network
+    reasons: tuple[Reason, ...] = ()
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Its inputs, in order."""
+        return self.network.columns
+
+    def levels(self, places: Sequence[Place]) -> list[Mapping[Target, Level]]:
+        """Mean and high level after each window; nothing of other places. Raises NotEnoughData for a short window."""
+        found: list[Mapping[Target, Level]] = [{} for _ in places]
+        windows = [(number, place.segment) for number, place in enumerate(places) if isinstance(place, AfterWindow)]
+        for (number, _), levels in zip(windows, self.after([piece for _, piece in windows]), strict=True):
+            found[number] = levels
+        return found
+
+    def after(self, pieces: Sequence[Segment]) -> list[Mapping[Target, Level]]:
+        """Mean and high level of the thirty steps that follow each segment's last window."""
+        tails = [self._last_window(piece) for piece in pieces]
+        if not tails:
+            return []
+        windows = np.stack([tail.matrix(self.network.columns) for tail in tails])
+        names = [TARGET_COLUMNS[target] for target in self.network.targets]
+        levels = np.stack([tail.matrix(names).mean(axis=0) for tail in tails])
+        return [
+            {target: (float(f[0]), float(f[1])) for target, f in zip(self.network.targets, found, strict=True)}
+            for found in self.network.predict(windows, levels)
+        ]
+
+    def _last_window(self, piece: Segment) -> Segment:
+        if len(piece) < WINDOW_STEPS:
+            raise NotEnoughData(f"The LSTM looks at {WINDOW_STEPS} samples; {piece.name} has {len(piece)}.")
+        tail = piece.cut(len(piece) - WINDOW_STEPS, len(piece))
+        unknown = [name for name in self.network.columns if not np.isfinite(tail.values[name]).all()]
+        if unknown:
+            raise NotEnoughData(f"The LSTM was trained on {', '.join(unknown)}, which {piece.name} does not have.")
+        return tail
+
+    def save(self) -> Saved:
+        """Its arrays."""
+        return Saved(arrays=self.network.arrays())
 
 
 class LstmForecaster:
-    """The LSTM for CPU, memory and replicas together."""
+    """The LSTM for all targets together, on load experiments or on a history."""
 
     name = "lstm"
+    is_refitted = False
 
-    def __init__(
-        self,
-        settings: LstmSettings | None = None,
-        *,
-        targets: Sequence[Target] = TARGETS,
-        window: int = WINDOW_STEPS,
-        horizon: int = HORIZON_STEPS,
-        network: Network | None = None,
-        reasons: tuple[Reason, ...] = (),
-    ) -> None:
+    def __init__(self, settings: LstmSettings | None = None) -> None:
         self.settings = settings if settings is not None else LstmSettings()
-        self.targets = tuple(targets)
-        self.window, self.horizon = window, horizon
-        self.network = network
-        self.reasons = reasons
 
-    @property
-    def is_fitted(self) -> bool:
-        return self.network is not None
-
-    def fit(self, history: Sequence[pd.DataFrame], *, driven: bool, seed: int) -> None:
-        """As fit_segments(), validated on the last fifth of the segments, or of a single one's time."""
-        pieces = [piece for frame in history for piece in segments(frame)]
-        if len(pieces) > 1:
-            cut = len(pieces) - max(1, len(pieces) // 5)
-            self.fit_segments(pieces[:cut], pieces[cut:], driven=driven, seed=seed)
-            return
-        middle = int(len(pieces[0]) * 0.8)
-        self.fit_segments([pieces[0].cut(0, middle)], [pieces[0].cut(middle, len(pieces[0]))], driven=driven, seed=seed)
-
-    def fit_segments(
-        self,
-        training: Sequence[Segment],
-        validation: Sequence[Segment],
-        *,
-        driven: bool,
-        seed: int,
-        reporter: Reporter | None = None,
-    ) -> None:
-        """Learn from `training`; `validation` says when to stop and how far the forecasts reach."""
-        columns = self.columns_of([*training, *validation], driven=driven)
-        unknown = [name for name in self._candidates(driven=driven) if name not in columns]
+    def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> WindowLstm | HorizonLstm:
+        """Learn from the training part; the validation part says when to stop. Raises NotEnoughData."""
+        if isinstance(data, Past):
+            return fit_horizon_lstm(
+                data.grid,
+                data.targets,
+                first=data.fit_until,
+                second=data.check_until,
+                settings=self.settings,
+                seed=seed,
+                reporter=reporter,
+            )
+        columns = known_columns([*data.training, *data.validation])
+        unknown = [name for name in CANDIDATES if name not in columns]
+        reasons: tuple[Reason, ...] = ()
         if unknown:
-            text = f"the LSTM does without {', '.join(unknown)}, which not every experiment knows"
-            self.reasons = (Reason("lstm-without-inputs", text),)
-        fit_pairs = self.pairs(training, columns, min_target=MIN_TARGET_STEPS)
-        check_pairs = self.pairs(validation, columns, min_target=MIN_TARGET_STEPS)
-        if not len(fit_pairs) or not len(check_pairs):
+            text = f"the LSTM does without {', '.join(unknown)}: not every experiment has it"
+            reasons = (Reason("lstm-without-inputs", text),)
+        training = window_pairs(data.training, columns, data.targets, min_target=MIN_TARGET_STEPS)
+        checking = window_pairs(data.validation, columns, data.targets, min_target=MIN_TARGET_STEPS)
+        if not len(training) or not len(checking):
             raise NotEnoughData(
-                f"The LSTM needs segments of {self.window + MIN_TARGET_STEPS} samples or more in both of its parts; "
-                f"there are {len(fit_pairs)} windows to learn from and {len(check_pairs)} to check on."
+                f"The LSTM needs segments of {WINDOW_STEPS + MIN_TARGET_STEPS} samples or more in both of its parts; "
+                f"there are {len(training)} windows to learn from and {len(checking)} to check on."
             )
-        self.network = fit_network(
-            fit_pairs, check_pairs, columns, self.targets, self.settings, seed=seed, reporter=reporter or Silent()
-        )
+        network = fit_network(training, checking, columns, data.targets, self.settings, seed=seed, reporter=reporter)
+        return WindowLstm(network, reasons)
 
-    def columns_of(self, pieces: Sequence[Segment], *, driven: bool) -> tuple[str, ...]:
-        """The inputs that every segment knows; never an unknown load as 0."""
-        return tuple(
-            column
-            for column in self._candidates(driven=driven)
-            if all(bool(np.isfinite(piece.values[column]).all()) for piece in pieces)
-        )
+    def restore(self, saved: Saved) -> WindowLstm | HorizonLstm:
+        """What save() of either gave."""
+        if HorizonLstm.is_in(saved.arrays):
+            return HorizonLstm.from_arrays(saved.arrays)
+        return WindowLstm(Network.from_arrays(saved.arrays))
 
-    @staticmethod
-    def _candidates(*, driven: bool) -> tuple[str, ...]:
-        return METRIC_COLUMNS + (DRIVEN_COLUMNS if driven else ())
 
-    def pairs(self, pieces: Sequence[Segment], columns: Sequence[str], *, min_target: int | None = None) -> Pairs:
-        return make_pairs(
-            pieces, columns, targets=self.targets, window=self.window, horizon=self.horizon, min_target=min_target
-        )
+def known_columns(pieces: Sequence[Segment]) -> tuple[str, ...]:
+    """The inputs that every segment knows; never an unknown load as 0."""
+    return tuple(
+        column for column in CANDIDATES if all(bool(np.isfinite(piece.values[column]).all()) for piece in pieces)
+    )
 
-    def predict_pairs(self, pairs: Pairs) -> Floats:
-        """Forecasts for prepared windows, shape (n, targets, 2)."""
-        return self._fitted().predict(pairs.inputs, pairs.levels)
 
-    def after(self, piece: Segment) -> Mapping[Target, tuple[float, float]]:
-        """Mean and high level of the horizon that follows a segment's last window."""
-        return self.after_all([piece])[0]
-
-    def after_all(self, pieces: Sequence[Segment]) -> list[Mapping[Target, tuple[float, float]]]:
-        """As after(), of many segments at once."""
-        network = self._fitted()
-        tails = [self._last_window(piece, network) for piece in pieces]
-        if not tails:
-            return []
-        windows = np.stack([tail.matrix(network.columns) for tail in tails])
-        names = [TARGET_COLUMNS[target] for target in network.targets]
-        levels = np.stack([tail.matrix(names).mean(axis=0) for tail in tails])
-        return [
-            {target: (float(f[0]), float(f[1])) for target, f in zip(network.targets, found, strict=True)}
-            for found in network.predict(windows, levels)
-        ]
-
-    def _last_window(self, piece: Segment, network: Network) -> Segment:
-        if len(piece) < self.window:
-            raise NotEnoughData(f"The LSTM looks at {self.window} samples; {piece.name} has {len(piece)}.")
-        tail = piece.cut(len(piece) - self.window, len(piece))
-        unknown = [name for name in network.columns if not np.isfinite(tail.values[name]).all()]
-        if unknown:
-            raise NotEnoughData(f"The LSTM was trained on {', '.join(unknown)}, which {piece.name} does not hold.")
-        return tail
-
-    def forecast(self, recent: pd.DataFrame, horizon: int, *, level: float = 0.9) -> Mapping[Target, Forecast]:
-        return self.forecast_segment(segments(recent)[-1], horizon, level=level, step=grid_step(recent))
-
-    def forecast_segment(
-        self, last: Segment, horizon: int, *, step: timedelta, level: float = 0.9
-    ) -> dict[Target, Forecast]:
-        """The coming horizon as a level with its spread; the network was trained for `self.horizon` steps."""
-        if horizon > self.horizon:
-            raise BadInput(f"This LSTM was trained to look {self.horizon} steps ahead, not {horizon}.")
-        network = self._fitted()
-        reach = NormalDist().inv_cdf((1 + level) / 2)
-        found = {}
-        for index, (target, (mean, _)) in enumerate(self.after(last).items()):
-            flat = np.full(horizon, mean)
-            spread = reach * float(network.deviations[index])
-            found[target] = Forecast(
-                target, self.name, flat, np.maximum(flat - spread, 0.0), flat + spread, level, step, self.reasons
-            )
-        return found
-
-    def _fitted(self) -> Network:
-        if self.network is None:
-            raise BadInput("This LSTM has not been fitted.")
-        return self.network
+def window_pairs(
+    pieces: Sequence[Segment], columns: Sequence[str], targets: Sequence[Target], *, min_target: int | None = None
+) -> Pairs:
+    """Every window of the segments with what followed it (features.make_pairs)."""
+    return make_pairs(
+        pieces, columns, targets=targets, window=WINDOW_STEPS, horizon=HORIZON_STEPS, min_target=min_target
+    )

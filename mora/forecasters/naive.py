@@ -1,53 +1,59 @@
-"""The yardstick: what the last window was, the next steps will be.
+"""The yardstick: use stays what it was in the last window, or over the last horizon.
 
-Over neighbouring steps nothing is easier to believe and hard to beat; a forecaster that does worse on held-out data
+Over neighbouring steps nothing is easier to believe and hard to beat; a forecaster that does worse on validation data
 does not earn its place in the blend.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
-from statistics import NormalDist
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
 
-import numpy as np
+from mora.domain import Reason, Target
+from mora.domain.learning import AfterWindow, AtLoad, Experiments, Level, Past, Place, Saved
+from mora.features import TARGET_COLUMNS, TARGETS, level_of
+from mora.forecasters.horizon import plain_at
+from mora.fusion import NAIVE
+from mora.seams import Reporter
 
-from mora.domain import Forecast, Target
-from mora.features import HIGH_QUANTILE, TARGET_COLUMNS, TARGETS, WINDOW_STEPS, Floats, Segment, grid_step, segments
 
-if TYPE_CHECKING:
-    import pandas as pd
+@dataclass(frozen=True, slots=True)
+class FittedNaive:
+    """The last window's own mean and p95, or the last horizon's; it knows nothing of a load."""
+
+    reasons: tuple[Reason, ...] = ()
+
+    def levels(self, places: Sequence[Place]) -> list[Mapping[Target, Level]]:
+        """What the window, or the horizon, before each place was."""
+        return [_before(place) for place in places]
+
+    def save(self) -> Saved:
+        """Nothing: nothing is learned."""
+        return Saved()
+
+
+def _before(place: Place) -> dict[Target, Level]:
+    if isinstance(place, AtLoad):
+        return {}
+    if isinstance(place, AfterWindow):
+        known = [target for target in TARGETS if TARGET_COLUMNS[target] in place.segment.values]
+        return {target: level_of(place.segment.values[TARGET_COLUMNS[target]]) for target in known}
+    if place.row < 1:
+        return {}
+    known = [target for target in TARGETS if TARGET_COLUMNS[target] in place.grid.means]
+    return {target: plain_at(place.grid, TARGET_COLUMNS[target], place.row)[NAIVE] for target in known}
 
 
 class NaiveForecaster:
-    """The mean of the last window, for every step ahead; its spread is the window's own."""
+    """The forecast that every other one is measured against."""
 
-    name = "naive"
+    name = NAIVE
+    is_refitted = True
 
-    def __init__(self, window: int = WINDOW_STEPS) -> None:
-        self.window = window
+    def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedNaive:
+        """Ready at once: all that counts is the window at hand."""
+        return FittedNaive()
 
-    def fit(self, history: Sequence[pd.DataFrame], *, driven: bool, seed: int) -> None:
-        """Nothing is learnt: all that counts is the window at hand."""
-
-    def forecast(self, recent: pd.DataFrame, horizon: int, *, level: float = 0.9) -> Mapping[Target, Forecast]:
-        last = segments(recent)[-1]
-        step = grid_step(recent)
-        return {target: self._forecast(last, target, horizon, level, step) for target in TARGETS}
-
-    def _forecast(self, last: Segment, target: Target, horizon: int, level: float, step: timedelta) -> Forecast:
-        values = last.values[TARGET_COLUMNS[target]][-self.window :]
-        reach = NormalDist().inv_cdf((1 + level) / 2) * float(values.std())
-        mean = np.full(horizon, values.mean())
-        return Forecast(target, self.name, mean, np.maximum(mean - reach, 0.0), mean + reach, level, step)
-
-
-def last_window(values: Floats, window: int = WINDOW_STEPS) -> tuple[float, float]:
-    """Mean and high level (p95) of the last `window` samples.
-
-    >>> last_window(np.array([9.0, 1.0, 1.0]), window=2)
-    (1.0, 1.0)
-    """
-    tail = values[-window:]
-    return float(tail.mean()), float(np.quantile(tail, HIGH_QUANTILE))
+    def restore(self, saved: Saved) -> FittedNaive:
+        """As fitted."""
+        return FittedNaive()

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from mora.domain import Target
-from mora.features import (
-    Floats,
-    MinMaxScaler,
-)
-
-if TYPE_CHECKING:
-    pass
+from mora.domain.learning import Floats
+from mora.features import MinMaxScaler
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +36,7 @@ class Network:
         raw = self.forward(self.inputs.scale(windows))
         change = self.changes.restore(raw).reshape(len(windows), len(self.targets), 2)
         found = np.maximum(levels[:, :, None] + change, 0.0)
-        # The high level of a stretch is not below its mean.
+        # The high level of steps is not below their mean.
         found[:, :, 1] = np.maximum(found[:, :, 1], found[:, :, 0])
         return found
 
@@ -72,6 +67,7 @@ class Network:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Network:
+        """The network that arrays() gave."""
         weights = {
             name.removeprefix("weight_"): np.asarray(value, dtype=np.float64)
             for name, value in arrays.items()

@@ -1,8 +1,8 @@
-"""From held-out results to weights, bounds and confidence; the same for driven and observed data.
+"""From validation windows to weights, bounds and confidence; the same for driven and observed data.
 
-Held-out results have two roles that never mix: those that *choose* (weights, the bound's multiplier, the epochs of the
-network) and those that *score* (the confidence). What chose does not count for how sure anyone may be; over time, a
-hold may help to bound the next ones once it has been scored.
+Validation windows have two roles that never mix: those that *choose* (weights, the bound's multiplier, the epochs of
+the network) and those that *score* (the confidence). What chose does not count for the confidence; over time, a window
+may help to bound the next ones once it has been scored.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ Role = Literal["choose", "score"]
 
 @dataclass(frozen=True, slots=True)
 class ValidationWindow:
-    """One held-out stretch of one target: what each part said before it, and what it then took.
+    """Data of one target that was kept out of training: what each forecaster predicted of it, and what was used.
 
-    parts: forecaster -> level, in the target's unit; a part that cannot speak of this hold is missing.
-    truth: mean use. needed: the smallest request that would have kept the promise. floor: what the recommendation may
-    not fall below, known before (the response's high level, the peak so far). role: "choose" or "score".
-    age: how old the hold is against the newest, in holds; older ones count less for the bound.
+    parts: forecaster -> mean use, in the target's unit; a forecaster that has none of this window is missing.
+    truth: mean use. needed: the smallest request that would have covered it. floor: what the recommendation may not
+    fall below, known before (the response's high level, the peak so far). role: "choose" or "score".
+    age: how old the window is against the newest, in windows; older ones count less for the bound.
     """
 
     name: str
@@ -42,10 +42,11 @@ class ValidationWindow:
 
 @dataclass(frozen=True, slots=True)
 class Calibration:
-    """What the held-out stretches taught about one target.
+    """Weights, bound and confidence of one target, learned on validation windows.
 
-    shares: forecaster -> weight. multiplier: the bound over the centre, from `multiplier_holds` stretches; where
-    `is_prior`, too few of them for a quantile, so other services' figure takes part. kept of holds: the promise.
+    shares: forecaster -> weight. multiplier: the bound over the point forecast, from `multiplier_windows` of them;
+    where `is_prior`, these are too few for a quantile, so other services' figure takes part. kept: how many of
+    `windows` were covered.
     """
 
     target: Target
@@ -60,12 +61,15 @@ class Calibration:
 
     @property
     def confidence(self) -> float:
+        """The share of windows that were covered, drawn towards the prior where they are few; 0..1."""
         return confidence(self.kept, self.windows, self.prior)
 
     def point_forecast(self, parts: Mapping[str, float]) -> float:
+        """The weighted mean of the forecasts."""
         return blend(self.shares, parts)
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, as the card has it."""
         plain = asdict(self)
         plain["target"] = self.target.value
         plain["shares"] = dict(self.shares)
@@ -74,6 +78,7 @@ class Calibration:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Calibration:
+        """What to_dict() gave."""
         fields = dict(plain)
         fields["target"] = Target(plain["target"])
         fields["reasons"] = tuple(Reason(code, text) for code, text in plain["reasons"])
@@ -81,12 +86,12 @@ class Calibration:
 
 
 def blend(shares: Mapping[str, float], parts: Mapping[str, float]) -> float:
-    """The weighted mean of the parts that speak; the naive one where none of those that count does."""
-    speaking = {name: share for name, share in shares.items() if share > 0 and name in parts}
-    total = sum(speaking.values())
+    """The weighted mean of the forecasts that there are; the naive one where none of those that count is there."""
+    known = {name: share for name, share in shares.items() if share > 0 and name in parts}
+    total = sum(known.values())
     if total <= 0:
         return parts[NAIVE]
-    return sum(share / total * parts[name] for name, share in speaking.items())
+    return sum(share / total * parts[name] for name, share in known.items())
 
 
 def request(target: Target, point_forecast: float, bound: float, floor: float, policy: PolicySettings) -> float:
@@ -106,26 +111,26 @@ def calibrate(
     half_life_windows: float | None = None,
     plain: Sequence[str] = (),
 ) -> Calibration:
-    """Weights and bound from the holds that choose, the promise from those that score.
+    """Weights and bound from the windows that choose, confidence from those that score.
 
-    subject: what is foretold, for the reasons. failed: parts that have no forecast at all. plain: the plain forecasts
+    subject: what is forecast, for the reasons. failed: forecasters without any forecast. plain: the plain forecasts
     that weights may go to (fusion.choose_weights).
-    half_life_holds: holds follow each other in time, and one this much older weighs half for the bound; then a hold
+    half_life_windows: windows follow each other in time, and one this much older weighs half for the bound; then one
         that has been scored helps to bound those that begin after its end. None: no order; what scores bounds nothing.
     """
-    choosing = [horizon for horizon in windows if horizon.role == "choose"]
-    scoring = [horizon for horizon in windows if horizon.role == "score"]
+    choosing = [window for window in windows if window.role == "choose"]
+    scoring = [window for window in windows if window.role == "score"]
     weights = weights_of(target, choosing, settings, subject or target.value, failed=failed, plain=plain)
 
     def bound(basis: Sequence[ValidationWindow], newest: float) -> tuple[float, int, bool]:
-        """The multiplier from these holds for one of age `newest`, how many they are, and whether they are too few."""
+        """The multiplier from these windows for one of age `newest`, how many they are, whether they are too few."""
         aged = (
             None
             if half_life_windows is None
-            else [0.5 ** ((horizon.age - newest) / half_life_windows) for horizon in basis]
+            else [0.5 ** ((window.age - newest) / half_life_windows) for window in basis]
         )
-        point_forecasts = [blend(weights.shares, horizon.parts) for horizon in basis]
-        needed = [horizon.needed for horizon in basis]
+        point_forecasts = [blend(weights.shares, window.parts) for window in basis]
+        needed = [window.needed for window in basis]
         found, used = conformal_multiplier(needed, point_forecasts, weights=aged, prior=prior_multiplier)
         return found, used, _is_infinite(used, aged)
 
@@ -133,21 +138,21 @@ def calibrate(
     multiplier, used, is_prior = bound([*choosing, *scoring] if in_time else choosing, 0.0)
     policy = PolicySettings()
     kept = 0
-    for horizon in scoring:
-        before = [other for other in windows if other.age >= horizon.age + 1.0 - 1e-9] if in_time else choosing
-        own_multiplier = bound(before, horizon.age)[0]
-        point_forecast = blend(weights.shares, horizon.parts)
+    for window in scoring:
+        before = [other for other in windows if other.age >= window.age + 1.0 - 1e-9] if in_time else choosing
+        own_multiplier = bound(before, window.age)[0]
+        point_forecast = blend(weights.shares, window.parts)
         kept += request(
-            target, point_forecast, point_forecast * own_multiplier, horizon.floor, policy
-        ) >= horizon.needed * (1 - 1e-9)
+            target, point_forecast, point_forecast * own_multiplier, window.floor, policy
+        ) >= window.needed * (1 - 1e-9)
     reasons = list(weights.reasons)
     if is_prior:
         reasons.append(
             Reason(
-                "few-holds",
-                f"{used} held-out stretches of {subject or target.value} are too few for a bound of their own: the "
-                f"largest of theirs and of what other services needed ({prior_multiplier:.2f} times the centre) "
-                "stands in",
+                "few-windows",
+                f"{used} validation windows of {subject or target.value} are too few for a bound of their own: the "
+                f"largest of theirs and of what other services needed ({prior_multiplier:.2f} times the point "
+                "forecast) is used",
             )
         )
     return Calibration(
@@ -179,21 +184,22 @@ def weights_of(
     failed: Sequence[str] = (),
     plain: Sequence[str] = (),
 ) -> Weights:
-    """The weights that these holds choose (fusion.choose_weights); with `plain`, and fewer than three holds, none does:
-    a short history leans on the mean of the last hold.
+    """The weights that these windows choose (fusion.choose_weights).
+
+    With `plain`, and fewer than three windows, the mean of the last horizon has all the weight.
     """
     names = [name for name in dict.fromkeys((*settings.weights, NAIVE, *plain)) if name not in failed]
-    # A plain forecast that is mute on some of them (a week's median in the first days) is left out, not the holds.
-    names = [name for name in names if name not in plain or all(name in horizon.parts for horizon in choosing)]
-    complete = [horizon for horizon in choosing if all(name in horizon.parts for name in names)]
+    # A plain forecast that some of them lack (a week's median in the first days) is left out, not the windows.
+    names = [name for name in names if name not in plain or all(name in window.parts for window in choosing)]
+    complete = [window for window in choosing if all(name in window.parts for name in names)]
     if plain and len(complete) < MIN_WINDOWS_TO_JUDGE:
         text = (
-            f"{len(complete)} held-out stretches are too few to weigh forecasts of {subject}: the mean of the last "
-            "hold stands in"
+            f"{len(complete)} validation windows are too few to weigh forecasts of {subject}: the mean of the last "
+            "horizon is used"
         )
-        return Weights({NAIVE: 1.0}, (Reason("few-holds-to-weigh", text),))
-    errors = {name: [abs(horizon.parts[name] - horizon.truth) for horizon in complete] for name in names}
-    values = {name: [horizon.parts[name] for horizon in complete] for name in names}
+        return Weights({NAIVE: 1.0}, (Reason("few-windows-to-weigh", text),))
+    errors = {name: [abs(window.parts[name] - window.truth) for window in complete] for name in names}
+    values = {name: [window.parts[name] for window in complete] for name in names}
     return choose_weights(
         target,
         errors,
@@ -201,6 +207,6 @@ def weights_of(
         subject=subject,
         learnt=settings.learn_weights and bool(complete),
         values=values,
-        truth=[horizon.truth for horizon in complete],
+        truth=[window.truth for window in complete],
         plain=plain,
     )

@@ -14,26 +14,18 @@ from typing import TYPE_CHECKING, Any
 from mora.domain import Demand, Load, Question, Reason, Slo, Target, TargetDemand, Workload
 from mora.errors import BadInput, NotEnoughData
 from mora.features import WINDOW_STEPS, segments, six_digits
-from mora.forecasters.lstm import LstmForecaster
-from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import BOUND_LEVEL, NAIVE
 from mora.model.calibration import Calibration
-from mora.model.driven import SIZED, Outlook, Parts, cell_of, memory_peak, nearest_runs, outlooks_of, runs_up_to
+from mora.model.cells import SIZED, cell_of, memory_peak, nearest_runs, runs_up_to
+from mora.model.learners import TITLES, Fitted
+from mora.model.parts import Outlook, Parts, outlooks_of, window_readers
 from mora.quantities import readable_bytes, readable_cores
 from mora.response import LoadResponse
 
 if TYPE_CHECKING:
     import pandas as pd
 
-_NAMES = {
-    "prophet": "Prophet",
-    "lstm": "LSTM",
-    NAIVE: "naive",
-    "last": "last value",
-    "yesterday": "yesterday",
-    "slots": "week by time of day",
-}
-# What held-out runs were judged at in training: the default of LoadResponse.choose_replicas().
+# What validation runs were judged at in training: the default of LoadResponse.choose_replicas().
 TESTED_UTILISATION = 0.7
 
 
@@ -52,8 +44,7 @@ class DrivenAnswer:
 
     workload: Workload
     card: Mapping[str, Any]
-    prophet: ProphetForecaster
-    lstm: LstmForecaster | None
+    forecasters: Fitted
     response: LoadResponse
     calibrations: Mapping[str, Mapping[str, Calibration]]
 
@@ -81,12 +72,13 @@ class DrivenAnswer:
             for target in SIZED
             for load in loads
         }
-        outlooks, unseen = _look(recent, {run.experiment_id for runs in nearest.values() for run in runs}, self.lstm)
-        reasons += unseen
+        names = {run.experiment_id for runs in nearest.values() for run in runs}
+        outlooks, missing = _look(recent, names, window_readers(self.forecasters, self.response))
+        reasons += missing
         sized = {target: largest([self._pod(target, load, count, outlooks) for load in loads]) for target in SIZED}
         runs = {run.experiment_id: run for load in loads for run in runs_up_to(self.response, load, count)}
         killed = [run for run in runs.values() if run.oom_kills]
-        # The load that asks for the most CPU is the one the answer stands for.
+        # The load that asks for the most CPU is the one that the answer is for.
         cpu, ruling_load, _ = sized[Target.CPU]
         ruling = loads[ruling_load or 0]
         startups = [self.card["runs"][name] for name in sorted(runs) if name in self.card["runs"]]
@@ -105,31 +97,31 @@ class DrivenAnswer:
         )
 
     def _loads(self, users: int | None, scenario: str | None, slo: Slo) -> tuple[list[Load], list[Reason]]:
-        """The loads to size for: one a scenario; and how they were come by."""
+        """The loads to size for, one a scenario; and why these."""
         scenarios = (scenario,) if scenario is not None else self.response.scenarios
         if users is not None:
             return [Load(name, users) for name in scenarios], []
         kept = {name: self.response.highest_load_within(slo, name) for name in scenarios}
         loads = [load for load in kept.values() if load is not None]
-        promise = _promise(slo)
+        objective = _objective(slo)
         if loads:
             words = ", ".join(f"{load.users} users of {load.scenario}" for load in loads)
-            text = f"sized for the highest load that kept {promise}: {words}"
+            text = f"sized for the highest load that kept {objective}: {words}"
             left_out = [name for name, load in kept.items() if load is None]
             if left_out:
                 text += f"; not for {', '.join(left_out)}, of which no driven load kept it"
             return loads, [Reason("highest-load-within-slo", text)]
-        # Nothing kept the promise, or no run holds a load test: the lowest load is the nearest to a promise kept.
+        # No load kept the SLO, or no run has a load test: the lowest load is the nearest to keeping it.
         lowest = [Load(name, min(run.users for run in self.response.runs_of(name))) for name in scenarios]
         if all(run.latency_p95_seconds is None for run in self.response.runs):
             highest = [Load(name, max(run.users for run in self.response.runs_of(name))) for name in scenarios]
             words = ", ".join(f"{load.users} users of {load.scenario}" for load in highest)
             return highest, [
-                Reason("no-load-test", f"no run holds response times: sized for the highest load driven: {words}")
+                Reason("no-load-test", f"no run has response times: sized for the highest load driven: {words}")
             ]
         words = ", ".join(f"{load.users} users of {load.scenario}" for load in lowest)
         return lowest, [
-            Reason("no-load-kept-slo", f"no driven load kept {promise}: sized for the lowest one driven: {words}")
+            Reason("no-load-kept-slo", f"no driven load kept {objective}: sized for the lowest one driven: {words}")
         ]
 
     def _replicas(
@@ -137,8 +129,8 @@ class DrivenAnswer:
     ) -> tuple[int, TargetDemand | None, list[Reason]]:
         """How many replicas, as a target and as the count that the pod is sized at.
 
-        Where no count can be promised those that stand will stay, so the pod is sized for them: at a higher count it
-        would be too small.
+        Where no count is known to keep the SLO, the current one stays, so the pod is sized for it: at a higher count
+        it would be too small.
         """
         asked, slo, utilisation = question.replicas, question.slo, question.target_utilisation
         if asked is not None:
@@ -158,26 +150,26 @@ class DrivenAnswer:
         if len(counts) == len(choices):
             return max(counts), self._replica_demand(loads, max(counts), slo, utilisation, why), []
         if current:
-            text = f"no replica count can be promised, so the pod is sized at those that there are ({current})"
-            return current, None, [*why, Reason("sized-at-standing-replicas", text)]
+            text = f"no replica count is known to keep the SLO: the pod is sized at the current count ({current})"
+            return current, None, [*why, Reason("sized-at-current-replicas", text)]
         count = min(run.replicas for load in loads for run in self.response.runs_of(load.scenario))
-        text = f"no replica count can be promised, so the pod is sized at the fewest that were driven ({count})"
+        text = f"no replica count is known to keep the SLO: the pod is sized at the fewest that were driven ({count})"
         return count, None, [*why, Reason("sized-at-fewest-replicas", text)]
 
     def _replica_demand(
         self, loads: list[Load], count: int, slo: Slo, target_utilisation: float, why: tuple[Reason, ...]
     ) -> TargetDemand:
-        """A count that keeps the promise, as sure as such counts were at driven loads, or at those never driven."""
+        """A count that keeps the SLO, with the confidence of such counts at driven loads, or at those never driven."""
         cells = {cell_of(run) for run in self.response.runs}
         is_driven = all((load.scenario, count, load.users) in cells for load in loads)
         calibration = self.calibrations["driven" if is_driven else "undriven"][Target.REPLICAS.value]
         tested = self.card["settings"]["slo_p95_seconds"], self.card["settings"]["slo_error_ratio"]
         if tested != (slo.p95_seconds, slo.error_ratio):
-            text = f"the confidence is in {_promise(Slo(*tested))}, which the model was tested on in training"
+            text = f"the confidence is that of {_objective(Slo(*tested))}: that SLO was tested in training"
             why = (*why, Reason("confidence-in-other-slo", text))
         if target_utilisation > TESTED_UTILISATION:
             text = (
-                f"the confidence is in counts with a target utilisation of {TESTED_UTILISATION:.0%}, not of "
+                f"the confidence is that of counts with a target utilisation of {TESTED_UTILISATION:.0%}, not of "
                 f"{target_utilisation:.0%}"
             )
             why = (*why, Reason("confidence-in-other-utilisation", text))
@@ -193,13 +185,13 @@ class DrivenAnswer:
     def _pod(
         self, target: Target, load: Load, replicas: int, outlooks: Mapping[str, Outlook]
     ) -> tuple[TargetDemand | None, tuple[Reason, ...]]:
-        """One target at one cell; None with the reason where no honest number is known."""
+        """One target at one cell; None with the reason where no number is known."""
         point = self.response.use(target, load, replicas)
         if point.value is None or point.upper is None:
             return None, point.reasons
         is_driven_cell = any(cell_of(run) == (load.scenario, replicas, load.users) for run in self.response.runs)
         calibration = self.calibrations["driven" if is_driven_cell else "undriven"][target.value]
-        parts = Parts(self.prophet, self.response, outlooks).levels(target, load, replicas)
+        parts = Parts(self.forecasters, self.response, outlooks).levels(target, load, replicas)
         point_forecast = calibration.point_forecast(parts)
         bound = max(point_forecast * calibration.multiplier, point.upper, point_forecast)
         own = runs_up_to(self.response, load, replicas)
@@ -239,7 +231,7 @@ class DrivenAnswer:
 def largest(
     answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]],
 ) -> tuple[TargetDemand | None, int | None, tuple[Reason, ...]]:
-    """The most that any scenario needs, figure by figure; nothing where one of them has no honest number."""
+    """The most that any scenario needs, figure by figure; nothing where one of them has no number."""
     missing = tuple(reason for found, why in answers if found is None for reason in why)
     demands = [found for found, _ in answers if found is not None]
     if missing or not demands:
@@ -248,8 +240,8 @@ def largest(
     most = demands[ruling]
     busiest = max(demands, key=lambda d: d.point_forecast)
     point_forecast, bound = busiest.point_forecast, most.bound
-    # What another scenario adds is told, too: the larger mean use, and that its runs were held at a limit.
-    added = [reason for reason in busiest.reasons if reason.code == "centre" and point_forecast > most.point_forecast]
+    # What another scenario adds has its reason, too: the larger mean use, and that its runs were limit-bound.
+    added = [r for r in busiest.reasons if r.code == "point-forecast" and point_forecast > most.point_forecast]
     added += [reason for d in demands for reason in d.reasons if reason.code == "limit-bound" and d.pinned]
     return (
         TargetDemand(
@@ -266,14 +258,12 @@ def largest(
     )
 
 
-def _promise(slo: Slo) -> str:
-    return f"p95 {slo.p95_seconds * 1000:.0f} ms and {slo.error_ratio:.2%} errors"
+def _objective(slo: Slo) -> str:
+    return f"p95 {slo.p95_seconds * 1000:.0f}ms and {slo.error_ratio:.2%} errors"
 
 
-def _look(
-    recent: pd.DataFrame, names: set[str], lstm: LstmForecaster | None
-) -> tuple[dict[str, Outlook], list[Reason]]:
-    """What is expected after the last window of each named experiment; and which could not be looked at, and why."""
+def _look(recent: pd.DataFrame, names: set[str], readers: Fitted) -> tuple[dict[str, Outlook], list[Reason]]:
+    """What is expected after the last window of each named experiment; and what is missing, and why."""
     pieces, reasons = [], []
     positions = recent.groupby("experiment_id", sort=False).indices
     for name in sorted(names):
@@ -282,12 +272,16 @@ def _look(
         if long:
             pieces.append(max(long, key=len))
         else:
-            text = f"{name} is not at hand with {WINDOW_STEPS} samples: what follows its last window is not known"
+            text = f"the data has no {WINDOW_STEPS} samples of {name}: what follows its last window is not known"
             reasons.append(Reason("window-missing", text))
-    try:
-        return outlooks_of(pieces, lstm), reasons
-    except NotEnoughData as failure:
-        return outlooks_of(pieces, None), [*reasons, Reason("lstm-without-inputs", failure.message)]
+    found: dict[str, dict[str, Mapping[Target, float]]] = {piece.name: {} for piece in pieces}
+    for name, forecaster in readers.items():
+        try:
+            for piece, outlook in outlooks_of(pieces, {name: forecaster}).items():
+                found[piece].update(outlook)
+        except NotEnoughData as failure:
+            reasons.append(Reason(f"{name}-without-inputs", failure.message))
+    return dict(found), reasons
 
 
 def _largest_known(values: list[float | None]) -> float | None:
@@ -297,26 +291,27 @@ def _largest_known(values: list[float | None]) -> float | None:
 def point_forecast_reason(
     target: Target, point_forecast: float, parts: Mapping[str, float], calibration: Calibration, where: str
 ) -> Reason:
-    speaking = [name for name, share in calibration.shares.items() if share > 0 and name in parts] or [NAIVE]
-    total = sum(calibration.shares.get(name, 0.0) for name in speaking) or 1.0
+    """The point forecast as the sum of its weighted terms. where: what it is of, as the beginning of the reason."""
+    counting = [name for name, share in calibration.shares.items() if share > 0 and name in parts] or [NAIVE]
+    total = sum(calibration.shares.get(name, 0.0) for name in counting) or 1.0
     terms = " + ".join(
-        f"{calibration.shares.get(name, 1.0) / total:.2g} x {_NAMES.get(name, name)} {readable(target, parts[name])}"
-        for name in speaking
+        f"{calibration.shares.get(name, 1.0) / total:.2g} x {TITLES.get(name, name)} {readable(target, parts[name])}"
+        for name in counting
     )
-    return Reason("centre", f"{where}: {readable(target, point_forecast)} mean use = {terms}")
+    return Reason("point-forecast", f"{where}: {readable(target, point_forecast)} mean use = {terms}")
 
 
 def _bound_reason(
     target: Target, point_forecast: float, bound: float, upper: float | None, calibration: Calibration
 ) -> Reason:
-    """Which of the figures set the bound, and what the multiplier rests on."""
-    stands_on = (
+    """Which of the figures sets the bound, and what the multiplier rests on."""
+    rests_on = (
         f"{calibration.multiplier_windows} validation windows and other services"
         if calibration.is_prior
         else f"{BOUND_LEVEL:.0%} of {calibration.multiplier_windows} validation windows need no more (split conformal)"
     )
     text = f"bound {readable(target, bound)}: {calibration.multiplier:.3g} x mean use = "
-    text += f"{readable(target, point_forecast * calibration.multiplier)}, {stands_on}"
+    text += f"{readable(target, point_forecast * calibration.multiplier)}, {rests_on}"
     if upper is not None and upper > point_forecast * calibration.multiplier:
         text += f"; raised to the high level of the runs at this load, {readable(target, upper)}"
     return Reason("bound", text)

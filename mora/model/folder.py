@@ -1,9 +1,9 @@
-"""The model folder: plain formats, a card with checksums, written whole or not at all, read with suspicion.
+"""The model folder: plain formats, a card with checksums, written whole or not at all, verified when it is read.
 
-    card.json       what it is, what it was trained on, held-out errors, calibrations, and the checksum of every file
-    prophet.json    the curves' numbers
+    card.json       what it is, what it was trained on, validation errors, calibrations, and the checksum of every file
     response.json   the load response (driven data only)
-    lstm.npz        the network's arrays, without pickle (where one was fitted)
+    NAME.json       a forecaster's document, by its registered name (prophet.json: the curves' numbers)
+    NAME.npz        a forecaster's arrays, without pickle (lstm.npz; lstm-3600s.npz of one horizon)
 
 Nothing in it is code, so loading runs none.
 """
@@ -27,17 +27,19 @@ from typing import Any
 import numpy as np
 
 from mora.errors import BadInput, BadModel, MoraError
+from mora.model.migration import upgrade
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 CARD = "card.json"
 _HINT = "Train it again: mora train {service}"
 
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What a folder holds, verified. digest: sha256 over the card, which vouches for every file.
+    """The contents of a folder, verified. digest: sha256 over the card, which has the checksum of every file.
 
-    files: name -> bytes, the card's among them, as they lie or will lie on disk.
+    card: in the current schema, whatever it was written in. files: name -> bytes, the card's among them, as they are or
+    will be on disk.
     """
 
     card: dict[str, Any]
@@ -65,14 +67,14 @@ def seal(
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put the files in place of whatever model the folder held; whole, or not at all.
+    """Put the files in place of whatever model was in the folder; whole, or not at all.
 
     They are written and flushed in a sibling folder, which then takes the name; a model that stands there changes
     places with it in one step. Raises MoraError where there is no room or no right to write.
     """
     if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
         raise BadInput(
-            f"{folder} exists and holds something that is not a model.",
+            f"{folder} exists and has something in it that is not a model.",
             hint="Name another folder with --models, or empty this one.",
         )
     try:
@@ -80,7 +82,7 @@ def write(folder: Path, files: Mapping[str, bytes]) -> None:
     except OSError as failure:
         raise MoraError(
             f"The model cannot be written to {folder}: {failure.strerror}.",
-            hint="Make room or name another folder with --models; a model that stood there is kept.",
+            hint="Make room or name another folder with --models; the model that was there is kept.",
         ) from failure
 
 
@@ -88,7 +90,7 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
     if folder.is_dir() and (inner := sorted(path.name for path in folder.iterdir() if path.is_dir())):
         # A namespace has a folder of its own beside the services of the default one: they may share a name.
         raise BadInput(
-            f"{folder} also holds the models of a namespace ({', '.join(inner)}), which would go with the old model.",
+            f"{folder} also has the models of a namespace ({', '.join(inner)}), which would go with the old model.",
             hint="Name another folder with --models.",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -141,13 +143,13 @@ def _sync(folder: Path) -> None:
 
 
 def read(folder: Path) -> Contents:
-    """Read and verify; BadModel in words where it is torn, edited, or from a newer MOrA."""
+    """Read and verify; BadModel where it is torn, edited, or from a newer MOrA."""
     hint = _HINT.format(service=folder.name)
     try:
         card_bytes = (folder / CARD).read_bytes()
         stored = json.loads(card_bytes)
     except FileNotFoundError as failure:
-        raise BadModel(f"{folder} holds no {CARD}: it is no model, or was not finished.", hint=hint) from failure
+        raise BadModel(f"{folder} has no {CARD}: it is no model, or was not finished.", hint=hint) from failure
     except (OSError, ValueError) as failure:
         raise BadModel(f"{folder / CARD} cannot be read ({failure}).", hint=hint) from failure
     if not isinstance(stored, dict) or not isinstance(stored.get("schema_version"), int):
@@ -160,14 +162,15 @@ def read(folder: Path) -> Contents:
         )
     digest = stored.pop("digest", None)
     if digest != _digest(stored):
-        raise BadModel(f"{folder / CARD} was edited: its checksum does not fit what it says.", hint=hint)
+        raise BadModel(f"{folder / CARD} was edited: its checksum does not fit its contents.", hint=hint)
     data = {name: _verified(folder, name, sums, hint) for name, sums in stored["files"].items()}
     try:
         documents = {name: json.loads(raw) for name, raw in data.items() if name.endswith(".json")}
         arrays = {name: _arrays(raw) for name, raw in data.items() if name.endswith(".npz")}
     except (ValueError, OSError, zipfile.BadZipFile) as failure:
-        raise BadModel(f"{folder} holds a file that cannot be read ({failure}).", hint=hint) from failure
-    return Contents(stored, digest, documents, arrays, {**data, CARD: card_bytes})
+        raise BadModel(f"{folder} has a file that cannot be read ({failure}).", hint=hint) from failure
+    card = upgrade(stored, stored["schema_version"])
+    return Contents(card, digest, documents, arrays, {**data, CARD: card_bytes})
 
 
 def _verified(folder: Path, name: str, sums: Mapping[str, Any], hint: str) -> bytes:
@@ -179,7 +182,7 @@ def _verified(folder: Path, name: str, sums: Mapping[str, Any], hint: str) -> by
     except OSError as failure:
         raise BadModel(f"{path} is missing or cannot be read: the model is not complete.", hint=hint) from failure
     if len(data) != sums["bytes"]:
-        raise BadModel(f"{path} has {len(data)} bytes where its card says {sums['bytes']}: it is torn.", hint=hint)
+        raise BadModel(f"{path} has {len(data)} bytes where its card has {sums['bytes']}: it is torn.", hint=hint)
     if hashlib.sha256(data).hexdigest() != sums["sha256"]:
         raise BadModel(f"{path} was edited: its checksum does not fit the card's.", hint=hint)
     return data

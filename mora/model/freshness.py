@@ -17,13 +17,13 @@ STALE_AFTER = timedelta(days=7)
 
 
 def measured_container(model: ServiceModel) -> str | None:
-    name: str | None = (model.card.get("standing") or {}).get("container")
+    name: str | None = (model.card.get("measured") or {}).get("container")
     return name
 
 
 def measured_allocation(model: ServiceModel) -> Allocation:
     """The workload as it stood when the model's data was collected, from the model's card."""
-    seen = model.card.get("standing") or {}
+    seen = model.card.get("measured") or {}
     resources = seen.get("resources") or {}
     fields = Resources.__dataclass_fields__
     container = Container(

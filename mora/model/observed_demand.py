@@ -1,14 +1,14 @@
-"""From a watched history to a Demand: the number for the hold that begins now.
+"""From an observed history to a Demand: the number for the horizon that begins now.
 
-The centre is the fused forecast of the hold's mean use. The bound is mora/bounds': learnt from the same samples as
-they came, it needs no training, so any hold can be asked for; and what `mora backtest` replays and scores under the
-name `mora` is what is said here. The policy's buffers are not added to it: they were never scored.
+The point forecast is the blend's of the horizon's mean use. The bound is mora/bounds': learned from the same samples as
+they came, it needs no training, so any horizon can be asked for; and it is what `mora backtest` replays and scores
+under the name `mora`. The policy's buffers are not added to it: they were never scored.
 
-The two meet in one place: the bound is never below the mean that is forecast. A bound around the fused forecast itself
-(split conformal prediction on its held-out holds) is replayed beside the other in training, and both costs are told.
+The two meet in one place: the bound is never below the mean that is forecast. A bound around the blend itself (split
+conformal prediction on its validation windows) is replayed beside the other in training, and both costs are reported.
 It does not decide: on 24 VMs at random moments it costs 4.67 where mora/bounds' costs 2.67 (a day; an hour: 6.97 and
-2.15), and taking whichever was cheaper on a series' own held-out holds costs 2.79 and 2.40; the raise to the mean costs
-and saves next to nothing (2.67 and 2.15 with it; experiments/benchmarks/forecast.py).
+2.15), and taking whichever was cheaper on a series' own validation windows costs 2.79 and 2.40; the raise to the mean
+costs and saves next to nothing (2.67 and 2.15 with it; experiments/benchmarks/forecast.py).
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from mora.backtest.policy import Series
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
 from mora.domain import Demand, Question, Reason, Target, TargetDemand, Workload
+from mora.domain.learning import Floats
 from mora.errors import BadInput, NotEnoughData
-from mora.features import TARGET_COLUMNS, Floats, epoch_seconds, six_digits
+from mora.features import TARGET_COLUMNS, epoch_seconds, six_digits
 from mora.forecasters.horizon import plain_at
-from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import NAIVE
 from mora.model.driven_demand import point_forecast_reason, readable
+from mora.model.learners import Fitted
 from mora.model.observed import History, HorizonModel, history_of
 from mora.quantities import format_duration
 from mora.saturation import LimitBound, limit_bound
@@ -42,21 +43,21 @@ PEAK_DAYS = 7
 
 @dataclass(frozen=True, slots=True)
 class ObservedAnswer:
-    """Answers from a history: the next hold, from what came before."""
+    """Answers from a history: the next horizon, from what came before."""
 
     workload: Workload
     card: Mapping[str, Any]
-    prophet: ProphetForecaster
-    windows: Mapping[int, HorizonModel]
+    forecasters: Fitted
+    horizons: Mapping[int, HorizonModel]
 
     def demand(self, recent: pd.DataFrame, question: Question) -> Demand:
         """What the pod needs over the horizon (that of the training, a day, by default) from the last sample on."""
         if question.has_load:
             raise BadInput(
-                f"The model of {self.workload.name!r} was learnt from observed data, which tells of no other load.",
+                f"The model of {self.workload.name!r} was trained on observed data, which knows no other load.",
                 hint="Drive experiments (mora collect --plan quick) and train again, or ask for today's load.",
             )
-        horizon = question.horizon or timedelta(seconds=self.card["settings"]["hold_seconds"])
+        horizon = question.horizon or timedelta(seconds=self.card["settings"]["horizon_seconds"])
         history = history_of(recent, self.workload.name)
         _check_horizon(history, horizon)
         week = _last_week(recent)
@@ -84,32 +85,32 @@ class ObservedAnswer:
             reasons=(
                 Reason(
                     "no-load-response",
-                    "observed data holds no load response, so no replica count can be promised; drive experiments "
+                    "observed data has no load response, so no replica count is recommended; drive experiments "
                     "(mora collect --plan quick) to learn one",
                 ),
             ),
         )
 
     def _point_forecast(self, target: Target, history: History, horizon: timedelta) -> tuple[float, tuple[Reason, ...]]:
-        """The mean use that is expected of the hold, and how it was come by."""
+        """The mean use that is forecast for the horizon, and its arithmetic."""
         _use(history.series, target)
         grid = history.grid(horizon.total_seconds())
-        learnt = self.windows.get(round(horizon.total_seconds()))
-        if learnt is not None and target in learnt.calibrations:
-            calibration = learnt.calibrations[target]
-            parts = learnt.parts(grid, target, self.prophet, len(grid))
+        learned = self.horizons.get(round(horizon.total_seconds()))
+        if learned is not None and target in learned.calibrations:
+            calibration = learned.calibrations[target]
+            parts = learned.parts(grid, target, self.forecasters, len(grid))
             point_forecast = calibration.point_forecast(parts)
             why = point_forecast_reason(
                 target, point_forecast, parts, calibration, f"the next {format_duration(horizon)}"
             )
-            return point_forecast, (why, *calibration.reasons, *_costs_told(target, learnt))
+            return point_forecast, (why, *calibration.reasons, *_costs(target, learned))
         point_forecast = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
+        ahead = format_duration(horizon)
         text = (
-            f"the training learnt no forecast of {format_duration(horizon)} (it may have been too short for one, or "
-            f"have named other horizons): the mean of the last {format_duration(horizon)} stands in, "
-            f"{readable(target, point_forecast)}"
+            f"the model has no forecast of {ahead} (its history was too short for one, or it was trained for other "
+            f"horizons): the mean of the last {ahead} is used, {readable(target, point_forecast)}"
         )
-        return point_forecast, (Reason("centre", text),)
+        return point_forecast, (Reason("point-forecast", text),)
 
     def _target(
         self,
@@ -120,25 +121,25 @@ class ObservedAnswer:
         horizon: timedelta,
     ) -> TargetDemand:
         point_forecast, why = middle
-        said = bound_of(series, target, horizon)
+        found = bound_of(series, target, horizon)
         peak = float(_column(_last_week(recent), TARGET_COLUMNS[target]).max())
         bounded = _limit_bound(series, recent, target)
-        reasons = [*why, said.reason]
-        if point_forecast > said.amount:
-            text = f"raised from {readable(target, said.amount)} to the mean that is forecast"
-            reasons.append(Reason("raised-to-centre", text))
-        bound = max(said.amount, point_forecast)
+        reasons = [*why, found.reason]
+        if point_forecast > found.amount:
+            text = f"raised from {readable(target, found.amount)} to the mean that is forecast"
+            reasons.append(Reason("raised-to-point-forecast", text))
+        bound = max(found.amount, point_forecast)
         if bounded is not None:
             reasons.append(bounded.reason)
             bound = max(bound, bounded.level)
-            # Not the peak: one spike of an hour says little of what the busy hours wanted.
+            # Not the peak: one spike of an hour says little of what the busy hours needed.
             peak = bound if target is Target.CPU else peak
         return TargetDemand(
             point_forecast=six_digits(point_forecast),
             bound=six_digits(bound),
             peak=six_digits(peak),
-            confidence=said.confidence,
-            windows=said.windows,
+            confidence=found.confidence,
+            windows=found.windows,
             pinned=bounded is not None,
             reasons=tuple(reasons),
             takes_buffer=False,
@@ -147,10 +148,10 @@ class ObservedAnswer:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """What mora/bounds says of the coming hold.
+    """The upper bound of mora/bounds for the coming horizon.
 
-    amount: cores or bytes. confidence: the stated chance, 0..1, that the promise is kept (CPU: at most a tenth of the
-    samples above; memory: none). holds: how many whole holds of the series' past it was learnt from.
+    amount: cores or bytes. confidence: the stated chance, 0..1, that it covers the use (CPU: at most a tenth of the
+    samples above; memory: none). windows: how many whole horizons of the series' past it was learned from.
     """
 
     amount: float
@@ -160,7 +161,7 @@ class Bound:
 
 
 def bound_of(series: Series, target: Target, horizon: timedelta) -> Bound:
-    """The bound for the hold that begins where the series ends; NotEnoughData without a sample of the target."""
+    """The bound for the horizon that begins where the series ends; NotEnoughData without a sample of the target."""
     use = _use(series, target)
     first = int(np.flatnonzero(~np.isnan(use))[0])
     rule = cpu_bounds if target is Target.CPU else memory_bounds
@@ -168,13 +169,13 @@ def bound_of(series: Series, target: Target, horizon: timedelta) -> Bound:
     found = rule(use, step_seconds=float(series.step_seconds), decisions=np.array([len(use)]), horizon_seconds=seconds)
     amount = float(found.requests[0])
     windows = int((len(use) - first) * series.step_seconds // seconds)
-    promise = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
+    covered = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
     past = (
-        f"{windows} such hold{'' if windows == 1 else 's'} of its own past"
+        f"{windows} such window{'' if windows == 1 else 's'} of its own past"
         if windows
-        else "a past shorter than one hold"
+        else "a past shorter than one horizon"
     )
-    text = f"bound {readable(target, amount)} for the next {format_duration(horizon)} ({promise}), learnt from {past}"
+    text = f"bound {readable(target, amount)} for the next {format_duration(horizon)} ({covered}), learned from {past}"
     return Bound(amount, float(found.confidence[0]), windows, Reason("bound", text))
 
 
@@ -182,25 +183,25 @@ def _check_horizon(history: History, horizon: timedelta) -> None:
     step, known = history.series.step_seconds, history.series.step_seconds * history.series.sample_count
     if horizon < timedelta(seconds=step):
         raise BadInput(
-            f"A hold of {format_duration(horizon)} is shorter than the {format_duration(step)} between samples.",
-            hint="Ask for a longer one, like --hold 1h.",
+            f"A horizon of {format_duration(horizon)} is shorter than the {format_duration(step)} between samples.",
+            hint="Ask for a longer one, like --horizon 1h.",
         )
     if known < horizon.total_seconds():
         raise NotEnoughData(
-            f"The history is {format_duration(known, about=True)} long, shorter than one hold of "
+            f"The history is {format_duration(known, about=True)} long, shorter than one horizon of "
             f"{format_duration(horizon)}.",
-            hint="Give a longer history (mora collect --history 14d), or ask for less: --hold 1h.",
+            hint="Give a longer history (mora collect --history 14d), or ask for less: --horizon 1h.",
         )
 
 
-def _costs_told(target: Target, learnt: HorizonModel) -> tuple[Reason, ...]:
-    """Both experts' figures, where CPU holds were held out."""
-    costs = learnt.bound_costs
+def _costs(target: Target, learned: HorizonModel) -> tuple[Reason, ...]:
+    """What both kinds of bound cost on the validation windows of CPU."""
+    costs = learned.bound_costs
     if target is not Target.CPU or not costs:
         return ()
     text = (
-        f"over {costs['holds']:.0f} held-out holds such bounds cost {costs['mora']:.2f} times the use (reserved + 20 x "
-        f"unmet), split conformal ones around the forecast {costs['fused']:.2f}"
+        f"over {costs['windows']:.0f} validation windows such bounds cost {costs['mora']:.2f} times the use (reserved "
+        f"+ 20 x unmet), split conformal ones around the forecast {costs['fused']:.2f}"
     )
     return (Reason("bound-costs", text),)
 
@@ -209,7 +210,7 @@ def _use(series: Series, target: Target) -> Floats:
     """The samples of a target, NaN where missing; NotEnoughData where none is known."""
     use = series.use("cpu" if target is Target.CPU else "mem")
     if use is None or bool(np.isnan(use).all()):
-        raise NotEnoughData(f"The history of {series.id!r} holds no sample of {target.value}.")
+        raise NotEnoughData(f"The history of {series.id!r} has no sample of {target.value}.")
     return use
 
 

@@ -1,4 +1,4 @@
-"""The held-out table: how far each forecaster was off, beside the naive one, in the unit a person reads."""
+"""The table of validation errors: how far each forecaster was off, beside the naive one."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from mora.domain import Reason, Target
+from mora.domain.learning import Level
 from mora.fusion import NAIVE, Weights, choose_weights
 from mora.model.calibration import blend
 from mora.model.settings import TrainSettings
 
-Said = tuple[str, dict[str, tuple[float, float]], tuple[float, float]]
-"""A held-out stretch: its name, forecaster -> (mean, p95), and what it was."""
+Row = tuple[str, dict[str, Level], Level]
+"""A validation window: its experiment, forecaster -> (mean, p95), and what they were."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,24 +23,25 @@ class ErrorTable:
     """One target's mean absolute errors.
 
     errors: forecaster (with blend and naive) -> (of the next steps' mean, of their p95), in cores, bytes or replicas.
-    level: mean use over the stretches, to read the errors against. shares: the weights of the blend.
-    stretches, experiments: how much it rests on; stretches of one experiment overlap.
+    level: mean use over the windows, to read the errors against. shares: the weights of the blend.
+    windows, experiments: how much it rests on; windows of one experiment overlap.
     """
 
     target: Target
     errors: Mapping[str, tuple[float, float]]
     level: float
     shares: Mapping[str, float]
-    stretches: int
+    windows: int
     experiments: int
     reasons: tuple[Reason, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
+        """Plain JSON, as the card has it."""
         return {
             "errors": {name: {"mean": mean, "p95": p95} for name, (mean, p95) in self.errors.items()},
             "level": self.level,
             "shares": dict(self.shares),
-            "stretches": self.stretches,
+            "windows": self.windows,
             "experiments": self.experiments,
             "reasons": [[reason.code, reason.text] for reason in self.reasons],
         }
@@ -47,17 +49,19 @@ class ErrorTable:
 
 def tabulate(
     target: Target,
-    choosing: Sequence[Said],
-    scoring: Sequence[Said],
+    choosing: Sequence[Row],
+    scoring: Sequence[Row],
     settings: TrainSettings,
     *,
     weights: Weights | None = None,
 ) -> ErrorTable:
-    """Weights from the stretches that choose, errors of those that score; empty where none holds a full horizon.
+    """Weights from the windows that choose, errors of those that score; empty where none has a full horizon.
 
     weights: those of the blend, where they have been chosen already.
     """
-    names = [name for name in (*settings.weights, NAIVE) if choosing and all(name in said for _, said, _ in choosing)]
+    names = [
+        name for name in (*settings.weights, NAIVE) if choosing and all(name in levels for _, levels, _ in choosing)
+    ]
     if weights is None:
         per_part = {name: _by_experiment(choosing, name) for name in names}
         subject = f"{target.value} over the next steps"
@@ -66,19 +70,19 @@ def tabulate(
         return ErrorTable(target, {}, 0.0, dict(weights.shares), 0, 0, weights.reasons)
     errors: dict[str, tuple[float, float]] = {}
     for name in names:
-        errors[name] = _mean_errors([(said[name], truth) for _, said, truth in scoring])
+        errors[name] = _mean_errors([(levels[name], truth) for _, levels, truth in scoring])
     mixed = [
         (
             (
-                blend(weights.shares, {name: value[0] for name, value in said.items()}),
-                blend(weights.shares, {name: value[1] for name, value in said.items()}),
+                blend(weights.shares, {name: level[0] for name, level in levels.items()}),
+                blend(weights.shares, {name: level[1] for name, level in levels.items()}),
             ),
             truth,
         )
-        for _, said, truth in scoring
+        for _, levels, truth in scoring
     ]
     errors["blend"] = _mean_errors(mixed)
-    order = [name for name in ("prophet", "lstm", "blend", NAIVE) if name in errors]
+    order = [name for name in (*settings.weights, "blend", NAIVE) if name in errors]
     return ErrorTable(
         target,
         {name: errors[name] for name in order},
@@ -90,16 +94,16 @@ def tabulate(
     )
 
 
-def _by_experiment(rows: Sequence[Said], name: str) -> list[float]:
-    """Mean absolute error of the level per experiment: overlapping stretches of one are one witness, not many."""
+def _by_experiment(rows: Sequence[Row], name: str) -> list[float]:
+    """Mean absolute error of the level per experiment: overlapping windows of one are one witness, not many."""
     found: dict[str, list[float]] = {}
-    for experiment, said, truth in rows:
-        found.setdefault(experiment, []).append(abs(said[name][0] - truth[0]))
+    for experiment, levels, truth in rows:
+        found.setdefault(experiment, []).append(abs(levels[name][0] - truth[0]))
     return [float(np.mean(errors)) for _, errors in sorted(found.items())]
 
 
-def _mean_errors(pairs: Sequence[tuple[tuple[float, float], tuple[float, float]]]) -> tuple[float, float]:
+def _mean_errors(pairs: Sequence[tuple[Level, Level]]) -> tuple[float, float]:
     return (
-        float(np.mean([abs(said[0] - truth[0]) for said, truth in pairs])),
-        float(np.mean([abs(said[1] - truth[1]) for said, truth in pairs])),
+        float(np.mean([abs(level[0] - truth[0]) for level, truth in pairs])),
+        float(np.mean([abs(level[1] - truth[1]) for level, truth in pairs])),
     )

@@ -1,4 +1,4 @@
-"""ServiceModel: what was learnt of one service, and what it says the service needs."""
+"""ServiceModel: what was learned of one service, and what the service needs by it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from mora.dataset import last_resources
 from mora.domain import Demand, Question, Reason, Target, Workload
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
-from mora.forecasters.horizon_lstm import HorizonLstm
-from mora.forecasters.lstm import LstmForecaster
-from mora.forecasters.network import Network
-from mora.forecasters.prophet import ProphetForecaster
+from mora.fusion import NAIVE
 from mora.metrics import OBSERVED_SCENARIO
 from mora.model import folder as store
+from mora.model import learners
 from mora.model.calibration import Calibration
 from mora.model.driven_demand import DrivenAnswer
+from mora.model.learners import Fitted
 from mora.model.observed import HorizonModel
 from mora.model.observed_demand import ObservedAnswer
 from mora.model.settings import TrainSettings
@@ -36,33 +35,34 @@ if TYPE_CHECKING:
 class ServiceModel:
     """A trained service. Made by train() or load(); answers demand().
 
-    card: plain JSON about everything that was learnt and on what. digest: sha256 over the card, files included.
-    lstm, response: of driven data. holds: of observed data, by the seconds of a hold.
+    card: plain JSON about everything that was learned and on what. digest: sha256 over the card, files included.
+    forecasters: by their registered names; on observed data those that serve every horizon. response: of driven data.
+    horizons: of observed data, seconds -> what was learned of such a horizon.
     """
 
     workload: Workload
     card: dict[str, Any]
     digest: str
-    prophet: ProphetForecaster
-    lstm: LstmForecaster | None
+    forecasters: Fitted
     response: LoadResponse | None
     calibrations: Mapping[str, Mapping[str, Calibration]]
     files: Mapping[str, bytes]
-    windows: Mapping[int, HorizonModel] = field(default_factory=dict)
+    horizons: Mapping[int, HorizonModel] = field(default_factory=dict)
 
     @property
     def is_driven(self) -> bool:
+        """Whether it was learned from load experiments, not from a history."""
         return bool(self.card["driven"])
 
     @property
     def report(self) -> dict[str, Any]:
-        """Held-out errors per target, weights, bounds, confidence, and what fell back and why."""
+        """Validation errors per target, weights, bounds, confidence, and what was replaced and why."""
         report: dict[str, Any] = self.card["report"]
         return report
 
     @property
     def reasons(self) -> tuple[Reason, ...]:
-        """What fell back in training, and why."""
+        """What was left out or replaced in training, and why."""
         return tuple(Reason(code, text) for code, text in self.report["reasons"])
 
     def demand(
@@ -73,37 +73,37 @@ class ServiceModel:
         recent: rows of the dataset; driven, those of the experiments (the LSTM looks at the last window of the nearest
         ones); observed, the history up to now (at least one horizon of it).
         current_replicas: those that run now, and stay where no count can be recommended.
-        Raises BadInput where the question does not fit what was learnt: a load of observed data, a horizon of driven.
+        Raises BadInput where the question does not fit the model: a load of observed data, a horizon of driven.
         """
         question = question if question is not None else Question()
         if self.is_driven:
             if question.horizon is not None:
                 raise BadInput(
-                    f"The model of {self.workload.name!r} was learnt from load experiments, which cover loads and "
-                    "no coming hours: --horizon does not apply to it.",
+                    f"The model of {self.workload.name!r} was trained on load experiments, which cover loads and no "
+                    "coming hours: --horizon does not apply to it.",
                     hint="Ask for a load (--users 50), or read its history (mora collect --history 14d) and train on "
                     "that.",
                 )
-            assert self.response is not None  # noqa: S101  # driven models always hold one; load() checks it
-            answer = DrivenAnswer(self.workload, self.card, self.prophet, self.lstm, self.response, self.calibrations)
+            assert self.response is not None  # noqa: S101  # driven models always have one; load() checks it
+            answer = DrivenAnswer(self.workload, self.card, self.forecasters, self.response, self.calibrations)
             return answer.demand(recent, question, current_replicas=current_replicas)
-        watched = recent[recent["scenario"] == OBSERVED_SCENARIO]
-        if watched.empty:
+        observed = recent[recent["scenario"] == OBSERVED_SCENARIO]
+        if observed.empty:
             raise NotEnoughData(
-                f"The model of {self.workload.name!r} was learnt from observed data, and none of that is at hand.",
+                f"The model of {self.workload.name!r} was trained on observed data, and there is none of it.",
                 hint=f"Collect some (mora collect --history 14d), or train again: mora train {self.workload.name}",
             )
-        return ObservedAnswer(self.workload, self.card, self.prophet, self.windows).demand(watched, question)
+        return ObservedAnswer(self.workload, self.card, self.forecasters, self.horizons).demand(observed, question)
 
     def save(self, folder: Path | str) -> None:
-        """Write the model folder, whole or not at all; a model that stood there is replaced."""
+        """Write the model folder, whole or not at all; a model that was there is replaced."""
         store.write(Path(folder), self.files)
 
     @classmethod
     def load(cls, folder: Path | str) -> ServiceModel:
         """Read and verify a model folder. Imports neither TensorFlow, prophet nor scikit-learn.
 
-        Raises BadModel, in words, where it is half-written, edited, or from a newer MOrA.
+        Raises BadModel where it is half-written, edited, or from a newer MOrA.
         """
         path = Path(folder)
         contents = store.read(path)
@@ -111,14 +111,13 @@ class ServiceModel:
             return _assemble(contents)
         except (KeyError, TypeError, ValueError, IndexError) as failure:
             raise BadModel(
-                f"{path} does not hold what a model of schema {store.SCHEMA_VERSION} must ({failure!r}).",
+                f"{path} lacks what a model of schema {store.SCHEMA_VERSION} must have ({failure!r}).",
                 hint=f"Train it again: mora train {path.name}",
             ) from failure
 
 
 def _assemble(contents: store.Contents) -> ServiceModel:
     card = contents.card
-    arrays = contents.arrays.get("lstm.npz")
     response = contents.documents.get("response.json")
     if card["driven"] and response is None:
         raise KeyError("response.json")
@@ -126,38 +125,33 @@ def _assemble(contents: store.Contents) -> ServiceModel:
         question: {target: Calibration.from_dict(plain) for target, plain in targets.items()}
         for question, targets in card["report"]["calibrations"].items()
     }
+    forecasters = learners.restore_all(card["forecasters"], contents.documents, contents.arrays)
     return ServiceModel(
         workload=Workload(card["namespace"], card["service"], card["kind"]),
         card=card,
         digest=contents.digest,
-        prophet=ProphetForecaster.from_dict(contents.documents["prophet.json"]),
-        lstm=None if arrays is None else LstmForecaster(network=Network.from_arrays(arrays)),
+        forecasters={**forecasters, **learners.restore_all([NAIVE], {}, {})},
         response=None if response is None else LoadResponse.from_dict(response),
         calibrations=calibrations,
         files=contents.files,
-        windows={}
-        if card["driven"]
-        else {
-            int(seconds): _horizon_of(contents, seconds, calibrations[seconds]) for seconds in card["report"]["holds"]
+        horizons={
+            int(seconds): _horizon_of(contents, found, int(seconds), calibrations[seconds])
+            for seconds, found in card["report"].get("horizons", {}).items()
         },
     )
 
 
-def _horizon_of(contents: store.Contents, seconds: str, calibrations: Mapping[str, Calibration]) -> HorizonModel:
-    found = contents.card["report"]["holds"][seconds]
-    arrays = contents.arrays.get(_lstm_file(int(seconds)))
+def _horizon_of(
+    contents: store.Contents, found: Mapping[str, Any], seconds: int, calibrations: Mapping[str, Calibration]
+) -> HorizonModel:
     return HorizonModel(
         horizon_seconds=float(seconds),
-        lstm=None if arrays is None else HorizonLstm.from_arrays(arrays),
+        forecasters=learners.restore_all(found["forecasters"], contents.documents, contents.arrays, seconds),
         calibrations={Target(name): calibration for name, calibration in calibrations.items()},
         errors=found["errors"],
-        learnt_shares={Target(name): shares for name, shares in found["learnt_weights"].items()},
+        learned_shares={Target(name): shares for name, shares in found["learned_weights"].items()},
         bound_costs=found["bound_costs"],
     )
-
-
-def _lstm_file(horizon_seconds: int) -> str:
-    return f"lstm-{horizon_seconds}s.npz"
 
 
 def train(
@@ -168,10 +162,10 @@ def train(
     settings: TrainSettings | None = None,
     reporter: Reporter | None = None,
 ) -> ServiceModel:
-    """Learn one service from its rows (dataset.read_dataset) and cards (dataset.read_cards).
+    """Train on one service's rows (dataset.read_dataset) and cards (dataset.read_cards).
 
-    Driven and observed rows are never mixed in one fit: where a service has both, the experiments are learnt from and
-    the history is left out, with a reason. Raises NotEnoughData, saying how much is needed and how to get it.
+    Driven and observed rows are never mixed in one fit: where a service has both, the experiments are used and the
+    history is left out, with a reason. Raises NotEnoughData, saying how much is needed and how to get it.
     """
     settings, reporter = settings or TrainSettings(), reporter or Silent()
     if frame.empty:
@@ -184,50 +178,18 @@ def train(
     if driven:
         chosen, unknown = _with_known_load(chosen)
         reasons += unknown
-    documents: dict[str, Any] = {}
-    arrays: dict[str, Mapping[str, Any]] = {}
-    report: dict[str, Any] = {}
-    calibrations: Mapping[str, Mapping[Target, Calibration]]
-    if driven:
-        from mora.model import driven as learning
-
-        learnt = learning.learn(chosen, cards, settings, reporter)
-        documents["response.json"] = learnt.response.to_dict()
-        prophet, calibrations = learnt.prophet, learnt.calibrations
-        errors, found, filled = learnt.errors, learnt.reasons, learnt.samples_filled
-        windowed = list(learnt.windowed)
-        network = None if learnt.lstm is None else learnt.lstm.network
-        if network is not None:
-            arrays["lstm.npz"] = network.arrays()
-    else:
-        from mora.model import observed as watching
-
-        seen = watching.learn(watching.history_of(chosen, workload.name), settings, reporter)
-        prophet, found, filled, windowed = seen.prophet, seen.reasons, seen.samples_filled, []
-        calibrations = {str(seconds): horizon.calibrations for seconds, horizon in seen.windows.items()}
-        report["holds"] = {
-            str(seconds): {
-                "errors": horizon.errors,
-                "learnt_weights": {target.value: dict(shares) for target, shares in horizon.learnt_shares.items()},
-                "bound_costs": dict(horizon.bound_costs),
-            }
-            for seconds, horizon in seen.windows.items()
-        }
-        main = seen.windows.get(round(settings.horizon.total_seconds())) or seen.windows[max(seen.windows)]
-        errors, network = main.errors, None if main.lstm is None else main.lstm.network
-        arrays |= {
-            _lstm_file(seconds): horizon.lstm.arrays()
-            for seconds, horizon in seen.windows.items()
-            if horizon.lstm is not None
-        }
-    documents["prophet.json"] = prophet.to_dict()
-    report |= {
-        "next_steps": errors,
+    learned = (
+        _learn_driven(chosen, cards, settings, reporter)
+        if driven
+        else _learn_observed(chosen, workload, settings, reporter)
+    )
+    report = {
+        **learned.report,
         "calibrations": {
             question: {target.value: calibration.to_dict() for target, calibration in targets.items()}
-            for question, targets in calibrations.items()
+            for question, targets in learned.calibrations.items()
         },
-        "reasons": [[reason.code, reason.text] for reason in (*reasons, *found)],
+        "reasons": [[reason.code, reason.text] for reason in (*reasons, *learned.reasons)],
     }
     card = {
         "mora_version": __version__,
@@ -238,24 +200,87 @@ def train(
         "experiments": sorted(str(name) for name in chosen["experiment_id"].unique()),
         "scenarios": sorted(str(name) for name in chosen["scenario"].unique()),
         "rows": len(chosen),
-        "samples_filled": filled,
-        "windowed": windowed,
+        "samples_filled": learned.samples_filled,
+        "windowed": list(learned.windowed),
         "data_sha256": _fingerprint(chosen),
         "last_sample": _last_sample(chosen).isoformat(),
-        "standing": _current_state(chosen, cards),
+        "measured": _current_state(chosen, cards),
         "runs": _startups(chosen, cards),
         "settings": {
             "seed": settings.seed,
             "weights": dict(settings.weights),
             "learn_weights": settings.learn_weights,
-            "hold_seconds": settings.horizon.total_seconds(),
+            "horizon_seconds": settings.horizon.total_seconds(),
             "slo_p95_seconds": settings.slo.p95_seconds,
             "slo_error_ratio": settings.slo.error_ratio,
         },
-        "lstm_columns": [] if network is None else list(network.columns),
+        "forecasters": [name for name in learned.forecasters if name != NAIVE],
+        "inputs": learners.inputs_of(learned.arrays),
         "report": report,
     }
-    return _assemble(store.seal(card, documents, arrays))
+    return _assemble(store.seal(card, learned.documents, learned.arrays))
+
+
+@dataclass(frozen=True, slots=True)
+class _Learned:
+    """The result of training, driven or observed, as it goes into the card and the files beside it."""
+
+    forecasters: Fitted
+    documents: Mapping[str, Any]
+    arrays: Mapping[str, Mapping[str, Any]]
+    calibrations: Mapping[str, Mapping[Target, Calibration]]
+    report: Mapping[str, Any]
+    reasons: tuple[Reason, ...]
+    samples_filled: int
+    windowed: tuple[str, ...] = ()
+
+
+def _learn_driven(
+    frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]], settings: TrainSettings, reporter: Reporter
+) -> _Learned:
+    from mora.model import driven
+
+    found = driven.learn(frame, cards, settings, reporter)
+    documents, arrays = learners.save_all(found.forecasters)
+    return _Learned(
+        found.forecasters,
+        {**documents, "response.json": found.response.to_dict()},
+        arrays,
+        found.calibrations,
+        {"next_steps": found.errors},
+        found.reasons,
+        found.samples_filled,
+        found.windowed,
+    )
+
+
+def _learn_observed(frame: pd.DataFrame, workload: Workload, settings: TrainSettings, reporter: Reporter) -> _Learned:
+    from mora.model import observed
+
+    found = observed.learn(observed.history_of(frame, workload.name), settings, reporter)
+    documents, arrays = learners.save_all(found.forecasters)
+    for seconds, horizon in found.horizons.items():
+        more = learners.save_all(horizon.forecasters, seconds)
+        documents, arrays = {**documents, **more[0]}, {**arrays, **more[1]}
+    main = found.horizons.get(round(settings.horizon.total_seconds())) or found.horizons[max(found.horizons)]
+    horizons = {
+        str(seconds): {
+            "forecasters": list(horizon.forecasters),
+            "errors": horizon.errors,
+            "learned_weights": {target.value: dict(shares) for target, shares in horizon.learned_shares.items()},
+            "bound_costs": dict(horizon.bound_costs),
+        }
+        for seconds, horizon in found.horizons.items()
+    }
+    return _Learned(
+        found.forecasters,
+        documents,
+        arrays,
+        {str(seconds): horizon.calibrations for seconds, horizon in found.horizons.items()},
+        {"next_steps": main.errors, "horizons": horizons},
+        found.reasons,
+        found.samples_filled,
+    )
 
 
 def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:

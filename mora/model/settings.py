@@ -1,20 +1,20 @@
-"""What a training may be told, and the constants that it leans on where a service's own past is too short."""
+"""What a training may be told, and the constants that it rests on where a service's own past is too short."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 from mora.domain import Slo, Target
-from mora.forecasters.keras_fit import LstmSettings
 from mora.fusion import DEFAULT_WEIGHTS
 
 # All measured by experiments/benchmarks/prior.py on recorded traces; its docstring says which and how.
-# The share of holds in which the same rule kept its promise on other services. CPU: .941 of 2,127 days of 50 VMs, .929
-# of 28 Sock Shop runs; memory: .945 of the same days; replicas: .980 of 196 stretches of 155 Sock Shop services.
+# The share of windows that the same rule covered on other services. CPU: .941 of 2,127 days of 50 VMs, .929 of 28 Sock
+# Shop runs; memory: .945 of the same days; replicas: .980 of 196 windows of 155 Sock Shop services.
 PRIOR_RATE: Mapping[Target, float] = {Target.CPU: 0.93, Target.MEMORY: 0.95, Target.REPLICAS: 0.98}
-# How many times its centre nine holds of ten needed at most. Driven: 28 Sock Shop runs under constant load.
+# How many times its point forecast nine windows of ten needed at most. Driven: 28 Sock Shop runs under constant load.
 PRIOR_MULTIPLIER_DRIVEN: Mapping[Target, float] = {Target.CPU: 1.19, Target.MEMORY: 1.02}
 # Observed CPU: business VMs took 3.82, pods of Online Boutique 1.41; their geometric mean. Memory: the pods' 1.03,
 # since the VMs' is active memory and swings as no working set does.
@@ -23,11 +23,12 @@ PRIOR_MULTIPLIER_OBSERVED: Mapping[Target, float] = {Target.CPU: 2.32, Target.ME
 
 @dataclass(frozen=True, slots=True)
 class TrainSettings:
-    """How a service is learnt.
+    """How a service is trained.
 
-    seed: of the split and of the network. weights: what each part counts before it is tested; they sum to 1.
-    learn_weights: take the best on the holds that choose instead. hold: how long a recommendation stands on observed
-    data. slo: the promise that the confidence in replicas is measured against.
+    seed: of the split and of the network. weights: forecaster -> its weight in the blend before it is tested; they sum
+    to 1, and these are the forecasters that are trained. learn_weights: take the weights that err least on the windows
+    that choose instead. horizon: how far ahead a recommendation must be right on observed data. slo: what the
+    confidence in replicas is measured against. options: forecaster -> what it is made with, for those that take it.
     """
 
     seed: int = 0
@@ -35,4 +36,4 @@ class TrainSettings:
     learn_weights: bool = False
     horizon: timedelta = timedelta(hours=24)
     slo: Slo = field(default_factory=Slo)
-    lstm: LstmSettings = field(default_factory=LstmSettings)
+    options: Mapping[str, Any] = field(default_factory=dict)

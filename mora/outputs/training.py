@@ -8,7 +8,7 @@ from typing import Any
 from mora.outputs.wording import counted
 from mora.quantities import format_duration, readable_bytes, readable_cores
 
-_NAMES = {"prophet": "Prophet", "lstm": "LSTM", "blend": "blend", "naive": "naive"}
+_TITLES = {"prophet": "Prophet", "lstm": "LSTM"}
 
 
 def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
@@ -23,9 +23,11 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
         f"{format_duration(seconds, about=True)}",
         "",
     ]
-    # Observed data is learnt for several horizons, load experiments for the steps that follow.
-    learnt = report.get("horizons", report.get("holds", {}))
-    horizons = {f"next {format_duration(int(seconds))}": horizon["errors"] for seconds, horizon in learnt.items()}
+    # Observed data is learned for several horizons, load experiments for the steps that follow.
+    horizons = {
+        f"next {format_duration(int(seconds))}": horizon["errors"]
+        for seconds, horizon in report.get("horizons", {}).items()
+    }
     remarks: dict[str, None] = {}
     for ahead, tables in (horizons or {"next steps": report["next_steps"]}).items():
         lines += [*_table(tables, ahead), ""]
@@ -40,14 +42,17 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
 
 
 def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str) -> list[str]:
-    header = (f"error on validation windows, mean / p95 of the {ahead}", *_NAMES.values(), "mean use")
-    rows = [header]
+    last = ("blend", "naive")
+    names = list(dict.fromkeys(name for table in tables.values() for name in table["errors"] if name not in last))
+    names += last
+    titles = [_TITLES.get(name, name) for name in names]
+    rows = [(f"error on validation windows, mean / p95 of the {ahead}", *titles, "mean use")]
     for target, table in tables.items():
         if not table["errors"]:
-            rows.append((f"{target}: no validation windows", *("-" for _ in _NAMES), "-"))
+            rows.append((f"{target}: no validation windows", *("-" for _ in names), "-"))
             continue
-        cells = [_errors(target, table["errors"].get(name)) for name in _NAMES]
-        windows = counted(table.get("windows", table.get("stretches")), "window")
+        cells = [_errors(target, table["errors"].get(name)) for name in names]
+        windows = counted(table["windows"], "window")
         runs = counted(table["experiments"], "run")
         rows.append((f"{target} ({windows} of {runs})", *cells, _readable(target, table["level"])))
     return _aligned(rows)

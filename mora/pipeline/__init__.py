@@ -12,7 +12,7 @@ value that can be printed, so each can be run again alone. From Python, in a fol
     ['cpu', 'memory', 'replicas']
     >>> advice = mora.recommend("frontend", users=35, scenario="checkout", models_dir=models.name)
     >>> advice.load.users, advice.main.container, [reason.code for reason in advice.main.memory_request.reasons][:2]
-    (35, 'server', ['centre', 'bound'])
+    (35, 'server', ['point-forecast', 'bound'])
     >>> print(mora.render(advice, "patch"))
     # Deployment default/frontend, container server: MOrA's advice at 35 users of checkout, ...
     spec:

@@ -1,4 +1,4 @@
-"""Grids of a hold, plain members, Prophet moved to the level of now: what they say, and that they look back only."""
+"""Grids of a horizon and the plain forecasts on them: what they are, and that they look back only."""
 
 from __future__ import annotations
 
@@ -9,25 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.domain import Target
+from mora.domain.learning import DAY_SECONDS, Floats, HorizonGrid
 from mora.errors import NotEnoughData
-from mora.features import Floats
+from mora.forecasters.curve import Curve, curve_at
 from mora.forecasters.horizon import (
-    DAY_SECONDS,
     LAST,
     PLAIN,
     SLOTS,
     YESTERDAY,
-    HorizonGrid,
-    curve_at,
-    curve_path,
-    fit_curves,
     lay,
     path_at,
     plain_at,
     truth_at,
 )
-from mora.forecasters.prophet import Curve
 from mora.fusion import NAIVE
 
 USE = "cpu_cores_value"
@@ -54,7 +48,7 @@ def test_the_last_step_ends_with_the_last_sample_and_a_first_one_that_is_not_who
     assert grid.start_seconds == 6 * 300
 
 
-def test_missing_samples_are_left_out_of_a_mean_and_missing_steps_stand_as_the_last_known_one() -> None:
+def test_missing_samples_are_left_out_of_a_mean_and_missing_steps_are_filled_with_the_last_known_one() -> None:
     use = np.arange(48.0)
     use[12:24] = np.nan
     use[25] = np.nan
@@ -79,7 +73,7 @@ def test_nothing_known_is_refused() -> None:
         grid_of(np.full(100, np.nan))
 
 
-def test_a_hold_of_which_most_was_not_recorded_has_no_truth() -> None:
+def test_a_horizon_of_which_most_was_not_recorded_has_no_truth() -> None:
     use = np.ones(3 * 288)
     use[300 : 288 + 200] = np.nan
     grid = grid_of(use)
@@ -88,28 +82,28 @@ def test_a_hold_of_which_most_was_not_recorded_has_no_truth() -> None:
     assert truth_at(grid, USE, 49) is None
 
 
-# --- the plain members -----------------------------------------------------------------------------------------------
+# --- the plain forecasts ----------------------------------------------------------------------------------------------
 
 
-def test_each_plain_member_says_what_its_name_says() -> None:
+def test_each_plain_forecast_is_what_its_name_says() -> None:
     use = daily(8) + np.repeat(np.arange(8.0), 288)
     hour = grid_of(use, 1.0)
     now = len(hour)
-    said = {name: path_at(hour, USE, now, name) for name in PLAIN}
-    assert said[NAIVE] == pytest.approx(use[-12:].mean())
-    assert said[LAST] == pytest.approx(use[-1])
-    assert said[YESTERDAY] == pytest.approx(use[-288:-276])
-    assert said[SLOTS] == pytest.approx(
+    paths = {name: path_at(hour, USE, now, name) for name in PLAIN}
+    assert paths[NAIVE] == pytest.approx(use[-12:].mean())
+    assert paths[LAST] == pytest.approx(use[-1])
+    assert paths[YESTERDAY] == pytest.approx(use[-288:-276])
+    assert paths[SLOTS] == pytest.approx(
         np.median([use[-288 * d : 288 * (1 - d) - 276 or None][:12] for d in range(1, 8)], 0)
     )
 
 
-def test_of_a_day_yesterday_is_the_last_hold_and_stays_mute() -> None:
+def test_of_a_day_yesterday_is_the_last_horizon_and_is_left_out() -> None:
     day = grid_of(daily(8))
     assert set(plain_at(day, USE, len(day))) == {NAIVE, LAST, SLOTS}
 
 
-def test_a_young_history_has_fewer_plain_members() -> None:
+def test_a_young_history_has_fewer_plain_forecasts() -> None:
     day = grid_of(daily(8))
     assert plain_at(day, USE, 0) == {}
     assert set(plain_at(day, USE, 10)) == {NAIVE, LAST}
@@ -117,7 +111,7 @@ def test_a_young_history_has_fewer_plain_members() -> None:
 
 
 @pytest.mark.parametrize("horizon_hours", [1.0, 24.0])
-def test_what_comes_later_changes_nothing_that_is_said_now(horizon_hours: float) -> None:
+def test_later_samples_change_no_forecast(horizon_hours: float) -> None:
     use = daily(9) * np.random.default_rng(0).uniform(0.5, 1.5, 9 * 288)
     whole = grid_of(use, horizon_hours)
     curve = Curve(0.0, DAY_SECONDS, 1.0, 0.1, 0.5, (), (), 0.1)
@@ -132,31 +126,3 @@ def test_what_comes_later_changes_nothing_that_is_said_now(horizon_hours: float)
 
 def _everything(grid: HorizonGrid, curve: Curve, row: int) -> Mapping[str, tuple[float, float]]:
     return {**plain_at(grid, USE, row), "prophet": curve_at(curve, grid, USE, row)}
-
-
-# --- Prophet ---------------------------------------------------------------------------------------------------------
-
-
-def test_a_curve_is_moved_to_the_level_of_the_last_hold() -> None:
-    grid = grid_of(np.full(5 * 288, 3.0))
-    flat = Curve(0.0, 1.0, 1.0, 0.0, 1.0, (), (), 0.1, is_flat=True)
-    assert curve_path(flat, grid, USE, len(grid)).tolist() == [3.0] * 24
-    assert curve_path(flat, grid, USE, len(grid), moved=False).tolist() == [1.0] * 24
-    mean, high = curve_at(flat, grid, USE, len(grid))
-    assert high == pytest.approx(mean + 1.645 * 0.1, rel=1e-3)
-
-
-def test_where_the_last_hold_was_not_recorded_a_curve_stays_where_it_is() -> None:
-    use = np.full(5 * 288, 3.0)
-    use[-288:] = np.nan
-    grid = grid_of(use)
-    assert curve_path(Curve(0.0, 1.0, 1.0, 0.0, 1.0, (), (), 0.1, is_flat=True), grid, USE, len(grid)).mean() == 1.0
-
-
-def test_prophet_knows_the_hour_of_the_day() -> None:
-    grid = grid_of(daily(15))
-    prophet = fit_curves(grid, [Target.CPU], seed=0)
-    hour = grid_of(daily(15), 1.0)
-    said = curve_path(prophet.curves[Target.CPU], hour, USE, len(hour)).mean()
-    assert said == pytest.approx(daily(15.1)[15 * 288 : 15 * 288 + 12].mean(), rel=0.05)
-    assert [season.name for season in prophet.curves[Target.CPU].seasons] == ["weekly", "daily"]

@@ -1,4 +1,4 @@
-"""The network of a hold: scale-free, blind to what comes later, kept as plain arrays."""
+"""The network of a horizon: scale-free, blind to what comes later, saved as plain arrays."""
 
 from __future__ import annotations
 
@@ -6,11 +6,13 @@ import numpy as np
 import pytest
 
 from mora.domain import Target
+from mora.domain.learning import DAY_SECONDS, AtRow, Floats, HorizonGrid, Saved
 from mora.errors import NotEnoughData
-from mora.features import TARGET_COLUMNS, Floats
-from mora.forecasters.horizon import DAY_SECONDS, HorizonGrid, lay
+from mora.features import TARGET_COLUMNS
+from mora.forecasters.horizon import lay
 from mora.forecasters.horizon_lstm import HorizonLstm, first_row, fit_horizon_lstm, window_inputs
 from mora.forecasters.keras_fit import LstmSettings
+from mora.forecasters.lstm import LstmForecaster
 
 CPU, MEMORY = TARGET_COLUMNS[Target.CPU], TARGET_COLUMNS[Target.MEMORY]
 BOTH = (Target.CPU, Target.MEMORY)
@@ -55,19 +57,19 @@ def test_what_followed_a_week_ago_stands_beside_the_window() -> None:
     assert first_row(grid, ()) == 30
 
 
-def test_too_short_a_history_is_refused_in_words() -> None:
+def test_too_short_a_history_is_refused_with_its_numbers() -> None:
     with pytest.raises(NotEnoughData, match="needs 12 windows of 30 steps in both of its parts"):
         fit_horizon_lstm(grid_of(4), BOTH, first=48, second=72, settings=QUICK, seed=0)
 
 
 @pytest.mark.slow
-def test_it_says_mean_and_p95_of_every_target_in_its_unit(fitted: HorizonLstm) -> None:
+def test_it_forecasts_mean_and_p95_of_every_target_in_its_unit(fitted: HorizonLstm) -> None:
     grid = grid_of()
-    assert fitted.can_speak(grid, len(grid))
-    assert not fitted.can_speak(grid, 29)
-    said = fitted.at(grid, [len(grid), 300])
+    assert fitted.can_forecast(grid, len(grid))
+    assert not fitted.can_forecast(grid, 29)
+    found = fitted.at(grid, [len(grid), 300])
     for target, level in ((Target.CPU, 1.0), (Target.MEMORY, 1.1e8)):
-        for mean, high in said[target]:
+        for mean, high in found[target]:
             assert mean == pytest.approx(level, rel=0.2)
             assert high >= mean
 
@@ -75,7 +77,7 @@ def test_it_says_mean_and_p95_of_every_target_in_its_unit(fitted: HorizonLstm) -
 @pytest.mark.slow
 def test_a_service_that_has_grown_fiftyfold_is_forecast_fifty_times_as_much(fitted: HorizonLstm) -> None:
     small = fitted.at(grid_of(), [384])[Target.CPU][0][0]
-    # What counts as idle was learnt in the old unit, hence not to the last digit.
+    # What counts as idle was learned in the old unit, hence not to the last digit.
     assert fitted.at(grid_of(scale=50), [384])[Target.CPU][0][0] == pytest.approx(50 * small, rel=0.02)
 
 
@@ -84,9 +86,26 @@ def test_its_arrays_give_the_same_numbers_to_the_last_bit_of_single_precision(fi
     again = HorizonLstm.from_arrays(fitted.arrays())
     assert (again.columns, again.lags_seconds, again.idle) == (fitted.columns, fitted.lags_seconds, fitted.idle)
     assert again.at(grid_of(), [384]) == fitted.at(grid_of(), [384])
+    # As models of schema 1 have them.
+    old = {name.replace("horizon_", "hold_"): array for name, array in fitted.arrays().items()}
+    restored = LstmForecaster().restore(Saved(arrays=old))
+    assert isinstance(restored, HorizonLstm)
+    assert restored.at(grid_of(), [384]) == fitted.at(grid_of(), [384])
 
 
 @pytest.mark.slow
-def test_a_network_of_another_hold_stays_silent(fitted: HorizonLstm) -> None:
+def test_a_network_of_another_horizon_has_no_forecast(fitted: HorizonLstm) -> None:
     hours = lay({CPU: np.ones(9000), MEMORY: np.ones(9000)}, sample_seconds=300, start_seconds=0, horizon_seconds=3600)
-    assert not fitted.can_speak(hours, len(hours))
+    assert not fitted.can_forecast(hours, len(hours))
+    assert fitted.levels([AtRow(hours, len(hours))]) == [{}]
+
+
+@pytest.mark.slow
+def test_rows_of_several_grids_are_answered_in_their_order(fitted: HorizonLstm) -> None:
+    one, other = grid_of(), grid_of(scale=2.0)
+    places = [AtRow(one, 384), AtRow(other, 384), AtRow(one, 1), AtRow(one, 300)]
+    levels = fitted.levels(places)
+    assert levels[2] == {}
+    assert levels[0][Target.CPU] == pytest.approx(fitted.at(one, [384])[Target.CPU][0])
+    assert levels[1][Target.CPU] == pytest.approx(fitted.at(other, [384])[Target.CPU][0])
+    assert levels[3][Target.MEMORY] == pytest.approx(fitted.at(one, [300])[Target.MEMORY][0])

@@ -6,21 +6,31 @@ import random
 import subprocess
 import sys
 import threading
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 
-from mora.domain import Target
-from mora.errors import BadInput, NotEnoughData
+from mora.domain import Load, Target
+from mora.domain.learning import AfterWindow, AtLoad, Experiments, Segment
+from mora.errors import NotEnoughData
 from mora.features import MIN_TARGET_STEPS, TARGETS, MinMaxScaler, Pairs, segments
 from mora.forecasters import keras_fit as room
 from mora.forecasters.keras_fit import LstmSettings
-from mora.forecasters.lstm import LstmForecaster
+from mora.forecasters.lstm import LstmForecaster, WindowLstm, known_columns, window_pairs
 from mora.forecasters.network import Network
 from mora.metrics import METRIC_COLUMNS
+from mora.seams import Reporter, Silent
 from tests import fakes_learning as fakes
 
 QUICK = LstmSettings(max_epochs=3)
+
+
+def fit(training: Sequence[Segment], validation: Sequence[Segment], reporter: Reporter | None = None) -> WindowLstm:
+    data = Experiments(training, validation, TARGETS)
+    made = LstmForecaster(QUICK).fit(data, seed=1, reporter=reporter or Silent())
+    assert isinstance(made, WindowLstm)
+    return made
 
 
 def random_network(columns: tuple[str, ...] = METRIC_COLUMNS, seed: int = 0) -> Network:
@@ -54,19 +64,16 @@ def random_network(columns: tuple[str, ...] = METRIC_COLUMNS, seed: int = 0) -> 
 
 
 @pytest.fixture(scope="module")
-def fitted() -> tuple[LstmForecaster, Pairs]:
+def fitted() -> tuple[WindowLstm, Pairs]:
     pieces = segments(fakes.driven(repeats=1)[0])
-    made = LstmForecaster(QUICK)
-    made.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
-    assert made.network is not None
-    return made, made.pairs(pieces[12:], made.network.columns, min_target=MIN_TARGET_STEPS)
+    made = fit(pieces[:12], pieces[12:])
+    return made, window_pairs(pieces[12:], made.columns, TARGETS, min_target=MIN_TARGET_STEPS)
 
 
 @pytest.mark.slow
-def test_the_numpy_forward_pass_is_keras_to_a_hundred_thousandth(fitted: tuple[LstmForecaster, Pairs]) -> None:
+def test_the_numpy_forward_pass_is_keras_to_a_hundred_thousandth(fitted: tuple[WindowLstm, Pairs]) -> None:
     made, pairs = fitted
     network = made.network
-    assert network is not None
     keras = room._keras()
     model = room._build(keras, pairs.inputs.shape[1:], network.targets, np.zeros(6))
     _pour(model, network)
@@ -91,18 +98,15 @@ def _pour(model: object, network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights(fitted: tuple[LstmForecaster, Pairs]) -> None:
+def test_the_same_seed_gives_the_same_weights(fitted: tuple[WindowLstm, Pairs]) -> None:
     pieces = segments(fakes.driven(repeats=1)[0])
-    again = LstmForecaster(QUICK)
-    again.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
-    assert again.network is not None
-    assert fitted[0].network is not None
+    again = fit(pieces[:12], pieces[12:])
     for name, weight in fitted[0].network.weights.items():
         np.testing.assert_array_equal(weight, again.network.weights[name])
 
 
 @pytest.mark.slow
-def test_what_other_threads_draw_at_random_changes_no_weight(fitted: tuple[LstmForecaster, Pairs]) -> None:
+def test_what_other_threads_draw_at_random_changes_no_weight(fitted: tuple[WindowLstm, Pairs]) -> None:
     pieces = segments(fakes.driven(repeats=1)[0])
     ended = threading.Event()
 
@@ -113,78 +117,72 @@ def test_what_other_threads_draw_at_random_changes_no_weight(fitted: tuple[LstmF
     others = threading.Thread(target=draw)
     others.start()
     try:
-        again = LstmForecaster(QUICK)
-        again.fit_segments(pieces[:12], pieces[12:], driven=True, seed=1)
+        again = fit(pieces[:12], pieces[12:])
     finally:
         ended.set()
         others.join()
-    assert again.network is not None
-    assert fitted[0].network is not None
     for name, weight in fitted[0].network.weights.items():
         np.testing.assert_array_equal(weight, again.network.weights[name])
 
 
 @pytest.mark.slow
-def test_the_inputs_of_driven_data_are_the_twelve_metrics_and_the_plan(fitted: tuple[LstmForecaster, Pairs]) -> None:
-    network = fitted[0].network
-    assert network is not None
-    assert network.columns == (*METRIC_COLUMNS, "replica_count", "load_users")
+def test_the_inputs_of_driven_data_are_the_twelve_metrics_and_the_plan(fitted: tuple[WindowLstm, Pairs]) -> None:
+    assert fitted[0].columns == (*METRIC_COLUMNS, "replica_count", "load_users")
     assert fitted[1].inputs.shape[1:] == (30, 14)
 
 
 @pytest.mark.slow
-def test_a_target_that_never_changed_is_forecast_exactly(fitted: tuple[LstmForecaster, Pairs]) -> None:
+def test_a_target_that_never_changed_is_forecast_exactly(fitted: tuple[WindowLstm, Pairs]) -> None:
     made, pairs = fitted
     index = TARGETS.index(Target.REPLICAS)
-    said = made.predict_pairs(pairs)[:, index]
-    np.testing.assert_allclose(said[:, 0], pairs.levels[:, index], rtol=1e-12)
-    np.testing.assert_allclose(said[:, 1], pairs.levels[:, index], rtol=1e-12)
+    predicted = made.network.predict(pairs.inputs, pairs.levels)[:, index]
+    np.testing.assert_allclose(predicted[:, 0], pairs.levels[:, index], rtol=1e-12)
+    np.testing.assert_allclose(predicted[:, 1], pairs.levels[:, index], rtol=1e-12)
 
 
 @pytest.mark.slow
-def test_where_it_is_validated_it_is_no_worse_than_the_naive_forecast(fitted: tuple[LstmForecaster, Pairs]) -> None:
+def test_where_it_is_validated_it_is_no_worse_than_the_naive_forecast(fitted: tuple[WindowLstm, Pairs]) -> None:
     made, pairs = fitted
-    said = made.predict_pairs(pairs)
-    ours = ((said - pairs.futures) ** 2).mean(axis=0)
+    predicted = made.network.predict(pairs.inputs, pairs.levels)
+    ours = ((predicted - pairs.futures) ** 2).mean(axis=0)
     naive = ((pairs.levels[:, :, None] - pairs.futures) ** 2).mean(axis=0)
     assert (ours <= naive * (1 + 1e-9)).all()
 
 
 @pytest.mark.slow
-def test_inputs_that_some_experiments_lack_are_left_out_and_said() -> None:
+def test_inputs_that_some_experiments_lack_are_left_out_with_a_reason() -> None:
     pieces = segments(fakes.driven(repeats=1)[0].assign(node_mem_util_value=np.nan))
-    made = LstmForecaster(QUICK)
-    made.fit_segments(pieces[:4], pieces[4:6], driven=True, seed=1)
-    assert made.network is not None
-    assert len(made.network.columns) == 13
+    made = fit(pieces[:4], pieces[4:6])
+    assert len(made.columns) == 13
     assert made.reasons[0].text.startswith("the LSTM does without node_mem_util_value")
 
 
 @pytest.mark.slow
-def test_fitting_tells_how_far_it_is_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    told: list[tuple[str, float, float]] = []
+def test_fitting_reports_progress_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    advanced: list[tuple[str, float, float]] = []
 
     class Listener:
         def advance(self, task: str, done: float, total: float, note: str = "") -> None:
-            told.append((task, done, total))
+            advanced.append((task, done, total))
 
     pieces = segments(fakes.driven(repeats=1)[0])
-    made = LstmForecaster(QUICK)
-    made.fit_segments(pieces[:4], pieces[4:6], driven=True, seed=1, reporter=Listener())
-    assert told == [("LSTM", epoch, 3) for epoch in (1, 2, 3)]
+    fit(pieces[:4], pieces[4:6], Listener())
+    assert advanced == [("LSTM", epoch, 3) for epoch in (1, 2, 3)]
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.slow
-def test_on_observed_data_the_load_is_no_input() -> None:
-    history = fakes.observed(days=1)
-    made = LstmForecaster(QUICK)
-    made.fit([history], driven=False, seed=0)
-    assert made.network is not None
-    assert made.network.columns == METRIC_COLUMNS
-    forecast = made.forecast(history, 30)[Target.CPU]
-    assert forecast.mean.shape == (30,)
-    assert (forecast.mean <= forecast.upper).all()
+def test_an_unknown_load_is_no_input() -> None:
+    pieces = segments(fakes.observed(days=1))
+    assert known_columns(pieces) == METRIC_COLUMNS
+    (levels,) = WindowLstm(random_network()).levels([AfterWindow(pieces[0])])
+    assert all(mean <= high for mean, high in levels.values())
+
+
+def test_of_a_load_it_has_no_forecast_and_the_others_keep_their_order() -> None:
+    piece = segments(fakes.observed(days=1))[0]
+    made = WindowLstm(random_network())
+    alone = made.levels([AfterWindow(piece)])[0]
+    assert made.levels([AtLoad(Load("browsing", 10), 1), AfterWindow(piece)]) == [{}, alone]
 
 
 def test_saved_arrays_give_the_same_numbers_to_the_last_bit() -> None:
@@ -195,7 +193,7 @@ def test_saved_arrays_give_the_same_numbers_to_the_last_bit() -> None:
     np.testing.assert_array_equal(network.predict(windows, levels), again.predict(windows, levels))
 
 
-def test_one_window_alone_says_what_it_says_among_many() -> None:
+def test_one_window_alone_is_forecast_as_it_is_among_many() -> None:
     network = random_network()
     windows = np.random.default_rng(1).random((40, 30, 12))
     levels = np.ones((40, 3))
@@ -206,12 +204,12 @@ def test_one_window_alone_says_what_it_says_among_many() -> None:
 
 def test_the_high_level_is_never_below_the_mean_nor_either_below_zero() -> None:
     network = random_network()
-    said = network.predict(np.random.default_rng(1).random((50, 30, 12)), np.full((50, 3), 0.01))
-    assert (said >= 0).all()
-    assert (said[:, :, 1] >= said[:, :, 0]).all()
+    levels = network.predict(np.random.default_rng(1).random((50, 30, 12)), np.full((50, 3), 0.01))
+    assert (levels >= 0).all()
+    assert (levels[:, :, 1] >= levels[:, :, 0]).all()
 
 
-def test_a_network_that_has_learnt_nothing_says_what_the_naive_forecast_says() -> None:
+def test_a_network_that_has_learned_nothing_forecasts_what_the_naive_forecast_does() -> None:
     network = random_network()
     silent = Network(
         network.columns,
@@ -222,33 +220,23 @@ def test_a_network_that_has_learnt_nothing_says_what_the_naive_forecast_says() -
         network.deviations,
     )
     piece = segments(fakes.observed(days=1))[0]
-    said = LstmForecaster(network=silent).after(piece)
-    assert said[Target.CPU][0] == pytest.approx(piece.values["cpu_cores_value"][-30:].mean())
+    (levels,) = WindowLstm(silent).levels([AfterWindow(piece)])
+    assert levels[Target.CPU][0] == pytest.approx(piece.values["cpu_cores_value"][-30:].mean())
 
 
-def test_a_window_without_a_known_input_is_refused_in_words() -> None:
+def test_a_window_without_a_known_input_is_refused_by_its_name() -> None:
     piece = segments(fakes.observed(days=1))[0]
-    made = LstmForecaster(network=random_network((*METRIC_COLUMNS, "load_users")))
+    made = WindowLstm(random_network((*METRIC_COLUMNS, "load_users")))
     with pytest.raises(NotEnoughData, match="trained on load_users, which frontend_observed"):
-        made.after(piece)
+        made.levels([AfterWindow(piece)])
 
 
 def test_a_short_history_is_refused_with_numbers() -> None:
     piece = segments(fakes.observed(days=1))[0].cut(0, 12)
     with pytest.raises(NotEnoughData, match=r"looks at 30 samples; .* has 12"):
-        LstmForecaster(network=random_network()).after(piece)
+        WindowLstm(random_network()).levels([AfterWindow(piece)])
     with pytest.raises(NotEnoughData, match="0 windows to learn from"):
-        LstmForecaster(QUICK).fit_segments([piece], [piece], driven=False, seed=0)
-
-
-def test_it_does_not_look_further_than_it_was_trained_to() -> None:
-    with pytest.raises(BadInput, match="30 steps ahead, not 31"):
-        LstmForecaster(network=random_network()).forecast(fakes.observed(days=1), 31)
-
-
-def test_what_has_not_been_fitted_does_not_forecast() -> None:
-    with pytest.raises(BadInput, match="not been fitted"):
-        LstmForecaster().forecast(fakes.observed(days=1), 30)
+        fit([piece], [piece])
 
 
 def test_reading_a_network_does_not_import_tensorflow() -> None:

@@ -1,4 +1,4 @@
-"""The number for the coming hold, from a history: it is what the backtest scores under the name `mora`."""
+"""The number for the coming horizon, from a history: it is what the backtest scores under the name `mora`."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from mora.backtest.policy import decide
 from mora.backtest.traces import read_service
 from mora.domain import Demand, Question, Target
 from mora.errors import BadInput, NotEnoughData
-from mora.forecasters.prophet import Curve, ProphetForecaster
+from mora.forecasters.curve import Curve
+from mora.forecasters.prophet import FittedProphet
 from mora.fusion import NAIVE
 from mora.model.calibration import Calibration
 from mora.model.observed import HorizonModel
@@ -24,16 +25,15 @@ HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 
 
 def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
-    """A model that learnt of days: its centre is the last one's mean, but for a Prophet whose level is 9 cores."""
-    prophet = ProphetForecaster([Target.CPU])
+    """A model of days: its point forecast is the last one's mean, but for a Prophet whose level is 9 cores."""
     # A steep trend: moving the curve to the level of the last day leaves a step of 9 cores to the next one.
-    prophet.curves = {Target.CPU: Curve(0.0, DAY.total_seconds(), 1.0, 9.0, 0.0, (), (), 0.1)}
+    prophet = FittedProphet({Target.CPU: Curve(0.0, DAY.total_seconds(), 1.0, 9.0, 0.0, (), (), 0.1)})
     shares = {NAIVE: naive_share, "prophet": 1.0 - naive_share}
     calibrations = {t: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
-    costs = {"mora": 1.5, "fused": 1.75, "holds": 12.0}
-    learnt = HorizonModel(DAY.total_seconds(), None, calibrations, {}, {}, costs)
-    card = {"settings": {"hold_seconds": DAY.total_seconds()}}
-    return ObservedAnswer(fakes.WORKLOAD, card, prophet, {round(DAY.total_seconds()): learnt})
+    costs = {"mora": 1.5, "fused": 1.75, "windows": 12.0}
+    learned = HorizonModel(DAY.total_seconds(), {}, calibrations, {}, {}, costs)
+    card = {"settings": {"horizon_seconds": DAY.total_seconds()}}
+    return ObservedAnswer(fakes.WORKLOAD, card, {"prophet": prophet}, {round(DAY.total_seconds()): learned})
 
 
 def ask(history: pd.DataFrame, horizon: timedelta | None = None, **model: Any) -> Demand:
@@ -65,11 +65,12 @@ def test_an_hour_is_bounded_by_itself_and_a_model_trained_for_a_day_can_be_asked
     assert hour.cpu.bound < day.cpu.bound
     assert hour.cpu.point_forecast == pytest.approx(history["cpu_cores_value"].tail(12).mean(), rel=1e-5)
     assert (
-        "for the next 1h (at most a tenth of the samples above), learnt from 216 such holds" in hour.cpu.reasons[1].text
+        "for the next 1h (at most a tenth of the samples above), learned from 216 such windows"
+        in hour.cpu.reasons[1].text
     )
 
 
-def test_the_number_takes_no_buffer_and_says_how_often_its_like_kept_the_promise() -> None:
+def test_the_number_takes_no_buffer_and_has_the_confidence_of_its_like() -> None:
     demand = ask(fakes.observed(days=9))
     for sized in (demand.cpu, demand.memory):
         assert sized is not None
@@ -78,35 +79,40 @@ def test_the_number_takes_no_buffer_and_says_how_often_its_like_kept_the_promise
         assert sized.windows == 9
 
 
-def test_the_bound_is_never_below_the_mean_that_is_forecast_and_says_when_that_raised_it() -> None:
+def test_the_bound_is_never_below_the_mean_that_is_forecast_with_a_reason() -> None:
     history = fakes.observed(days=9)
     cpu = ask(history, naive_share=0.0).cpu
     assert cpu is not None
     assert cpu.point_forecast == pytest.approx(9 + history["cpu_cores_value"].tail(288).mean(), rel=1e-5)
     assert cpu.bound == cpu.point_forecast
-    assert [reason.code for reason in cpu.reasons] == ["centre", "bound-costs", "bound", "raised-to-centre"]
+    assert [reason.code for reason in cpu.reasons] == [
+        "point-forecast",
+        "bound-costs",
+        "bound",
+        "raised-to-point-forecast",
+    ]
 
 
-def test_what_both_ways_to_a_bound_cost_on_held_out_days_is_told_of_cpu() -> None:
+def test_what_both_bounds_cost_on_validation_windows_is_a_reason_of_cpu() -> None:
     demand = ask(fakes.observed(days=9))
     assert demand.cpu is not None
     assert demand.memory is not None
-    told = next(reason.text for reason in demand.cpu.reasons if reason.code == "bound-costs")
-    assert told.startswith("over 12 held-out holds such bounds cost 1.50 times the use")
-    assert told.endswith("around the forecast 1.75")
+    text = next(reason.text for reason in demand.cpu.reasons if reason.code == "bound-costs")
+    assert text.startswith("over 12 validation windows such bounds cost 1.50 times the use")
+    assert text.endswith("around the forecast 1.75")
     assert "bound-costs" not in [reason.code for reason in demand.memory.reasons]
 
 
-def test_of_a_hold_that_was_not_learnt_the_last_one_is_the_centre_and_that_is_said() -> None:
+def test_of_a_horizon_that_was_not_learned_the_last_one_is_the_forecast_with_a_reason() -> None:
     cpu = ask(fakes.observed(days=9), timedelta(hours=6)).cpu
     assert cpu is not None
-    assert cpu.reasons[0].text.startswith("the training learnt no forecast of 6h")
+    assert cpu.reasons[0].text.startswith("the model has no forecast of 6h")
 
 
-def test_a_history_shorter_than_the_hold_is_refused() -> None:
-    with pytest.raises(NotEnoughData, match=r"The history is 19.2h long, shorter than one hold of 24h") as caught:
+def test_a_history_shorter_than_the_horizon_is_refused() -> None:
+    with pytest.raises(NotEnoughData, match=r"The history is 19.2h long, shorter than one horizon of 24h") as caught:
         ask(fakes.observed(days=0.8))
-    assert "--hold 1h" in str(caught.value.hint)
+    assert "--horizon 1h" in str(caught.value.hint)
 
 
 def test_scaling_the_history_scales_the_bound() -> None:
@@ -126,6 +132,6 @@ def test_what_is_missing_is_not_taken_for_idle() -> None:
     assert cut.bound == pytest.approx(plain.bound, rel=0.02)
 
 
-def test_a_hold_shorter_than_the_step_is_refused() -> None:
-    with pytest.raises(BadInput, match=r"A hold of 1m is shorter than the 5m between samples"):
+def test_a_horizon_shorter_than_the_step_is_refused() -> None:
+    with pytest.raises(BadInput, match=r"A horizon of 1m is shorter than the 5m between samples"):
         ask(fakes.observed(days=5), timedelta(minutes=1))

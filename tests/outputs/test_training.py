@@ -8,7 +8,7 @@ from mora.outputs.training import render
 
 
 def table(**errors: dict[str, float]) -> dict[str, Any]:
-    return {"errors": errors, "level": 0.08, "stretches": 3, "experiments": 1, "shares": {}, "reasons": []}
+    return {"errors": errors, "level": 0.08, "windows": 3, "experiments": 1, "shares": {}, "reasons": []}
 
 
 def card(**changes: Any) -> dict[str, Any]:
@@ -57,3 +57,11 @@ def test_every_horizon_has_a_table_of_its_own() -> None:
     assert "error on validation windows, mean / p95 of the next 1h" in text
     assert "error on validation windows, mean / p95 of the next 24h" in text
     assert "next steps" not in text
+
+
+def test_a_forecaster_of_another_package_has_a_column_under_its_name() -> None:
+    report = card()
+    report["report"]["next_steps"]["cpu"]["errors"]["ridge"] = {"mean": 0.001, "p95": 0.002}
+    header, cpu = (line for line in render("frontend", report, seconds=1).splitlines()[2:4])
+    assert header.split()[-5:] == ["ridge", "blend", "naive", "mean", "use"]
+    assert "1m / 2m" in cpu

@@ -1,0 +1,118 @@
+"""The forecasters of a training: taken from the registry by name, fitted, saved and restored, all alike.
+
+No module of mora.model knows a forecaster by its class: one more is a file and a registry line, or another package's
+entry point.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from mora import registry
+from mora.domain import Reason
+from mora.domain.learning import Experiments, Past, Saved
+from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.fusion import NAIVE
+from mora.model.settings import TrainSettings
+from mora.seams import FittedForecaster, Forecaster, Reporter
+
+# How a person writes them; others go by their registered names.
+TITLES = {
+    "prophet": "Prophet",
+    "lstm": "LSTM",
+    NAIVE: "naive",
+    "last": "last value",
+    "yesterday": "yesterday",
+    "slots": "week by time of day",
+}
+Fitted = Mapping[str, FittedForecaster]
+"""forecaster -> what it has learned."""
+
+
+def chosen(settings: TrainSettings) -> dict[str, Forecaster]:
+    """The forecasters that the settings weigh, and the naive one as the yardstick; BadInput for an unknown name."""
+    found: dict[str, Forecaster] = {}
+    for name in dict.fromkeys((*settings.weights, NAIVE)):
+        make = registry.load("forecasters", name)
+        found[name] = make(settings.options[name]) if name in settings.options else make()
+    return found
+
+
+def fit_each(
+    forecasters: Mapping[str, Forecaster], data: Experiments | Past, *, seed: int, reporter: Reporter, where: str = ""
+) -> tuple[dict[str, FittedForecaster], list[Reason]]:
+    """Every forecaster fitted on the same data; those that cannot be are left out, with a reason.
+
+    where: what is forecast, as the beginning of the reason.
+    """
+    found: dict[str, FittedForecaster] = {}
+    reasons: list[Reason] = []
+    for name, forecaster in forecasters.items():
+        try:
+            found[name] = forecaster.fit(data, seed=seed, reporter=reporter)
+        except NotEnoughData as failure:
+            reasons.append(Reason(f"{name}-failed", f"{where}{failure.message}"))
+    return found, reasons
+
+
+def refitted(forecasters: Mapping[str, Forecaster]) -> dict[str, Forecaster]:
+    """Those that are fitted again for each fold, or each week."""
+    return {name: forecaster for name, forecaster in forecasters.items() if forecaster.is_refitted}
+
+
+def fitted_once(forecasters: Mapping[str, Forecaster]) -> dict[str, Forecaster]:
+    """Those that are fitted once, on data that neither chooses nor scores."""
+    return {name: forecaster for name, forecaster in forecasters.items() if not forecaster.is_refitted}
+
+
+def reasons_of(fitted: Fitted) -> list[Reason]:
+    """What the forecasters say of their own fits."""
+    return [reason for forecaster in fitted.values() for reason in forecaster.reasons]
+
+
+def save_all(fitted: Fitted, horizon_seconds: int | None = None) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:
+    """Documents and arrays by the name of their file in the model's folder; `horizon_seconds` of one horizon's."""
+    documents: dict[str, Any] = {}
+    arrays: dict[str, Mapping[str, Any]] = {}
+    for name, forecaster in fitted.items():
+        saved, stem = forecaster.save(), _stem(name, horizon_seconds)
+        if saved.document:
+            documents[f"{stem}.json"] = saved.document
+        if saved.arrays:
+            arrays[f"{stem}.npz"] = saved.arrays
+    return documents, arrays
+
+
+def restore_all(
+    names: Sequence[str],
+    documents: Mapping[str, Mapping[str, Any]],
+    arrays: Mapping[str, Mapping[str, Any]],
+    horizon_seconds: int | None = None,
+) -> dict[str, FittedForecaster]:
+    """The forecasters that save_all() wrote; BadModel where one of them is not installed here."""
+    found: dict[str, FittedForecaster] = {}
+    for name in names:
+        stem = _stem(name, horizon_seconds)
+        try:
+            forecaster: Forecaster = registry.load("forecasters", name)()
+        except BadInput as failure:
+            raise BadModel(
+                f"The model was trained with the forecaster {name!r}, which is not installed here.",
+                hint="Install the package that it came from, or train again without it.",
+            ) from failure
+        found[name] = forecaster.restore(Saved(documents.get(f"{stem}.json", {}), arrays.get(f"{stem}.npz", {})))
+    return found
+
+
+def inputs_of(arrays: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:
+    """The input columns of every network, by the stem of its file; of forecasters that save an array `columns`."""
+    return {
+        file.removesuffix(".npz"): [str(column) for column in own["columns"]]
+        for file, own in arrays.items()
+        if "columns" in own
+    }
+
+
+def _stem(name: str, horizon_seconds: int | None) -> str:
+    return name if horizon_seconds is None else f"{name}-{horizon_seconds}s"

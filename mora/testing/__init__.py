@@ -1,0 +1,68 @@
+"""Contract suites for authors of plug-ins: what MOrA relies on, as pytest tests to inherit.
+
+A plug-in is a package of yours with an entry point of the group `mora.plugins` (mora/registry.py):
+
+    [project.entry-points."mora.plugins"]
+    "forecasters.median" = "my_package.median:MedianForecaster"
+
+Inherit the suite of its seam in a test module and fill in the one fixture. All its tests then run on your plug-in:
+
+    import pytest
+    from mora.testing import ForecasterContract
+    from my_package.median import MedianForecaster
+
+    class TestMedian(ForecasterContract):
+        @pytest.fixture
+        def forecaster(self):
+            return MedianForecaster()
+
+| seam | suite | fixture |
+|---|---|---|
+| forecasters | `ForecasterContract` | `forecaster`: a Forecaster |
+| detectors | `DetectorContract` | `detector`: a Detector that is not fitted |
+| sources | `SourceContract` | `stage`: a SourceStage, a source with a workload and a window that it knows |
+| policies | `PolicyContract` | `policy`: a Policy |
+| outputs | `OutputContract` | `output`: an Output |
+
+Only pytest is needed beside MOrA itself. The Protocols are in mora/seams.py. Suites are imported at first use.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from mora.testing.detectors import DetectorContract
+    from mora.testing.forecasters import ForecasterContract
+    from mora.testing.outputs import OutputContract
+    from mora.testing.policies import PolicyContract
+    from mora.testing.sources import SourceContract, SourceStage
+
+__all__ = [
+    "DetectorContract",
+    "ForecasterContract",
+    "OutputContract",
+    "PolicyContract",
+    "SourceContract",
+    "SourceStage",
+]
+
+_DOORS = {
+    "DetectorContract": "mora.testing.detectors",
+    "ForecasterContract": "mora.testing.forecasters",
+    "OutputContract": "mora.testing.outputs",
+    "PolicyContract": "mora.testing.policies",
+    "SourceContract": "mora.testing.sources",
+    "SourceStage": "mora.testing.sources",
+}
+# A failed assert of a suite then shows its values, as one in a test module does.
+pytest.register_assert_rewrite(*_DOORS.values())
+
+
+def __getattr__(name: str) -> Any:
+    if name in _DOORS:
+        return getattr(import_module(_DOORS[name]), name)
+    raise AttributeError(f"module 'mora.testing' has no attribute {name!r}")
