@@ -1,25 +1,30 @@
-"""A small HTTP server for /healthz, /readyz and /metrics."""
+"""A small HTTP server: the caller gives a handler for each path."""
 
 from __future__ import annotations
 
 import socket
 import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
-from typing import Protocol, Self
-
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from typing import Self
+from urllib.parse import parse_qsl, urlsplit
 
 from mora.errors import BadInput, MoraError
 
 
-class Health(Protocol):
-    """What the endpoints report: metrics, and why the process is not healthy or not ready (None where it is)."""
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a handler returns: a body, its status and its type."""
 
-    registry: CollectorRegistry
+    body: bytes
+    status: int = 200
+    content_type: str = "text/plain; charset=utf-8"
 
-    def unhealthy(self) -> str | None: ...
-    def unready(self) -> str | None: ...
+
+Handler = Callable[[Mapping[str, str]], Answer]
+"""Answers a GET from its query parameters; it runs in a thread of its own."""
 
 
 def parse_address(text: str) -> tuple[str, int]:
@@ -36,17 +41,20 @@ def parse_address(text: str) -> tuple[str, int]:
 
 
 class Endpoints:
-    """Serves /healthz, /readyz and /metrics of a Health; a context manager that leaves nothing behind."""
+    """Serves handlers by their path, as a context manager. Any other path is a 404 that lists them.
 
-    def __init__(self, address: tuple[str, int], health: Health) -> None:
+    port: where it listens, also where the address asked for a free port.
+    """
+
+    def __init__(self, address: tuple[str, int], handlers: Mapping[str, Handler]) -> None:
         host, port = address
-        handler = type("Handler", (_Handler,), {"health": health})
-        server = _ServerV6 if ":" in host else _Server
+        kind = _ServerV6 if ":" in host else _Server
         try:
-            self._server = server((host, port), handler)
+            self._server = kind((host, port), handlers)
         except OSError as error:
             raise MoraError(
-                f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Choose another with --listen."
+                f"Cannot listen on {host}:{port}: {error.strerror or error}.",
+                hint="Choose another address with --listen.",
             ) from error
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
@@ -67,35 +75,36 @@ class Endpoints:
 
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
+    request_queue_size = 128  # the default of 5 makes clients that come together wait a second for the next try
+
+    def __init__(self, address: tuple[str, int], handlers: Mapping[str, Handler]) -> None:
+        self.handlers = dict(handlers)
+        super().__init__(address, _Requests)
 
 
 class _ServerV6(_Server):
     address_family = socket.AF_INET6
 
 
-class _Handler(BaseHTTPRequestHandler):
-    health: Health
+class _Requests(BaseHTTPRequestHandler):
+    server: _Server
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True  # head and body are two writes; a client would wait 40 ms for the second
-    # Whoever opens a connection and says nothing does not keep a thread for ever.
-    timeout = 10
+    timeout = 10  # a connection that sends nothing must not keep its thread for ever
 
     def do_GET(self) -> None:
-        path = self.path.partition("?")[0]
-        if path == "/metrics":
-            self._answer(200, generate_latest(self.health.registry), CONTENT_TYPE_LATEST)
-        elif path in ("/healthz", "/readyz"):
-            why = self.health.unhealthy() if path == "/healthz" else self.health.unready()
-            self._answer(200 if why is None else 503, f"{why or 'ok'}\n".encode())
+        parts = urlsplit(self.path)
+        handler = self.server.handlers.get(parts.path)
+        if handler is None:
+            known = ", ".join(self.server.handlers)
+            answer = Answer(f"There is nothing at this path. Known: {known}.\n".encode(), status=404)
         else:
-            self._answer(404, b"There is /healthz, /readyz and /metrics.\n")
-
-    def _answer(self, status: int, body: bytes, content_type: str = "text/plain; charset=utf-8") -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", content_type)
-        self.send_header("Content-Length", str(len(body)))
+            answer = handler(dict(parse_qsl(parts.query)))
+        self.send_response(answer.status)
+        self.send_header("Content-Type", answer.content_type)
+        self.send_header("Content-Length", str(len(answer.body)))
         self.end_headers()
-        self.wfile.write(body)
+        self.wfile.write(answer.body)
 
     def log_message(self, format: str, *args: object) -> None:
-        """Probes come every few seconds; what they are told is in the log already."""
+        """Log nothing: probes come every few seconds, and what they learn is in the log already."""

@@ -1,12 +1,13 @@
-"""Who writes: one instance at a time, by a Lease of coordination.k8s.io.
+"""Leader election: one instance writes at a time, by a Lease of coordination.k8s.io.
 
-The rules are those of client-go's leaderelection, so that `kubectl get lease` reads as ever. Whether another's lease
-has run out is judged by how long its record has not changed on this machine's own steady clock, never by comparing two
-machines' wall clocks. A leader that could not renew for `renew_deadline` stops writing before others may begin, since
-that is shorter than `duration`. Whoever ends politely gives the lease back, and the next one need not wait.
+The rules are those of client-go's leaderelection, so `kubectl get lease` shows what it shows elsewhere. A lease of
+another instance has expired when its record has not changed for its duration on this machine's own steady clock; two
+machines' wall clocks are never compared. A leader that could not renew for `renew_deadline` stops writing before others
+may begin, since that is shorter than `duration`. An instance that shuts down releases the lease, so the next one does
+not wait for it to expire.
 
-The Kubernetes client brings an election of its own. It is not used: it ends the process's work only by a callback after
-the deadline, lets errors of the connection end the thread, takes the default client's configuration alone, counts no
+The Kubernetes client has an election of its own. It is not used: it stops the process's work only by a callback after
+the deadline, lets a connection error end the thread, takes only the default client's configuration, counts no
 leaseTransitions and never releases (kubernetes 37, leaderelection/leaderelection.py).
 """
 
@@ -25,13 +26,13 @@ from mora.quantities import format_duration, format_moment
 
 
 class Leases(Protocol):
-    """Where the lease stands; mora.clusters.lease.KubernetesLease, in a cluster."""
+    """Where the lease is kept; in a cluster, mora.clusters.lease.KubernetesLease."""
 
     def read(self) -> dict[str, Any] | None:
         """The Lease object; None where there is none yet."""
 
     def create(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
-        """The created object; None where somebody was faster."""
+        """The created object; None where another instance was faster."""
 
     def replace(self, lease: Mapping[str, Any], spec: Mapping[str, Any]) -> dict[str, Any] | None:
         """The object with another spec; None where it changed since it was read."""
@@ -39,7 +40,7 @@ class Leases(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """How long a lease lasts, how long its holder tries to renew it, how often; as client-go's defaults."""
+    """How long a lease lasts, how long its holder tries to renew it, and how often. The defaults are client-go's."""
 
     duration: timedelta = timedelta(seconds=15)
     renew_deadline: timedelta = timedelta(seconds=10)
@@ -48,12 +49,14 @@ class Terms:
     def __post_init__(self) -> None:
         if not timedelta(0) < self.retry < self.renew_deadline < self.duration:
             raise BadInput(
-                f"A lease of {format_duration(self.duration)} must be longer than the "
-                f"{format_duration(self.renew_deadline)} in which it is renewed, and those longer than the "
-                f"{format_duration(self.retry)} between two tries."
+                f"The lease duration ({format_duration(self.duration)}) must be longer than the renew deadline "
+                f"({format_duration(self.renew_deadline)}), and that longer than the retry period "
+                f"({format_duration(self.retry)})."
             )
         if self.duration < timedelta(seconds=1):
-            raise BadInput("A lease lasts a second at least: its API counts whole ones.")
+            raise BadInput(
+                "A lease must last at least 1s: the API takes whole seconds.", hint="Give --lease-duration 15s."
+            )
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +68,7 @@ class Observed:
 
 
 def is_free(observed: Observed, identity: str, now: float, fallback_seconds: float) -> bool:
-    """Whether `identity` may take a lease: its own, given back, or unchanged for as long as it lasts.
+    """Whether `identity` may take a lease: its own, released, or unchanged for as long as it lasts.
 
     >>> held = Observed({"holderIdentity": "a", "leaseDurationSeconds": 15}, since=100.0)
     >>> is_free(held, "b", 114.9, 15), is_free(held, "b", 115.1, 15), is_free(held, "a", 101.0, 15)
@@ -77,7 +80,7 @@ def is_free(observed: Observed, identity: str, now: float, fallback_seconds: flo
 
 
 def taken(spec: Mapping[str, Any], identity: str, now: datetime, terms: Terms) -> dict[str, Any]:
-    """The spec with `identity` as its holder; the time of taking over, and the count of changes, kept on a renewal."""
+    """The spec with `identity` as its holder. A renewal keeps acquireTime and leaseTransitions."""
     moment = format_moment(now, "microseconds")
     is_renewal = spec.get("holderIdentity") == identity
     transitions = int(spec.get("leaseTransitions") or 0)
@@ -91,7 +94,7 @@ def taken(spec: Mapping[str, Any], identity: str, now: datetime, terms: Terms) -
     }
 
 
-def given_back(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
+def released(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
     """The spec with no holder, as client-go's ReleaseOnCancel leaves it."""
     return {**spec, "holderIdentity": "", "leaseDurationSeconds": 1, "renewTime": format_moment(now, "microseconds")}
 
@@ -99,9 +102,10 @@ def given_back(spec: Mapping[str, Any], now: datetime) -> dict[str, Any]:
 class Election:
     """Takes part in the election in a thread of its own, from start() to stop().
 
-    leads(): whether this instance may write now; ask before every write. say: hears what changed, in words ("leads",
-    "follows ...", "lost the lease"); an error of the API is said once a spell. leases must not wait longer for an
-    answer than the terms' retry does, so that a leader that is cut off notices in time.
+    leads(): whether this instance may write now; ask before every write. say: called with each change of state
+    ("leads", "follows ...", "lost the lease"); an error of the API is reported once, until something else happens.
+    leases must not wait longer for an answer than the terms' retry, so that a leader that loses its connection notices
+    in time.
     """
 
     def __init__(
@@ -125,18 +129,19 @@ class Election:
         self._ending = threading.Lock()
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="mora-lease", daemon=True)
-        self._said = ""
+        self._reported = ""
 
     def start(self) -> None:
+        """Begin to take part."""
         self._thread.start()
 
     def leads(self) -> bool:
-        """Whether the lease was renewed within the deadline, so that nobody else can hold it yet."""
+        """Whether the lease was renewed within the deadline, so that no other instance can hold it yet."""
         renewed = self._renewed_at
         return renewed is not None and self._steady() - renewed < self._terms.renew_deadline.total_seconds()
 
     def is_alive(self) -> bool:
-        """Whether the thread runs, or has not begun; one that a bug has ended will never lead again."""
+        """Whether the thread runs or has not begun. One that a bug has ended never leads again."""
         return self._thread.ident is None or self._thread.is_alive()
 
     def answers(self) -> bool:
@@ -150,7 +155,7 @@ class Election:
             return self._changed.wait_for(self.leads, timeout)
 
     def stop(self) -> None:
-        """End the thread and give the lease back where this instance holds it."""
+        """End the thread, and release the lease where this instance holds it."""
         with self._ending:
             self._stopping.set()
             if self._thread.is_alive():
@@ -159,23 +164,23 @@ class Election:
                 return
             self._renewed_at = None
             try:
-                self._give_back()
+                self._release()
             except MoraError as error:
-                self._tell(f"could not give the lease back, so it runs out: {error.message}")
+                self._report(f"could not release the lease, so it expires by itself: {error.message}")
             else:
-                self._tell("gave the lease back")
+                self._report("released the lease")
 
-    def _give_back(self) -> None:
+    def _release(self) -> None:
         lease = self._leases.read()
         spec = (lease or {}).get("spec") or {}
         if lease is not None and spec.get("holderIdentity") == self.identity:
-            self._leases.replace(lease, given_back(spec, datetime.now(UTC)))
+            self._leases.replace(lease, released(spec, datetime.now(UTC)))
 
     def _run(self) -> None:
         retry = self._terms.retry.total_seconds()
         while not self._stopping.is_set():
             self._try()
-            # Two that started together must not go on asking together.
+            # Instances that started together must not send their requests together for ever.
             self._stopping.wait(retry * (1.0 + 0.2 * random.random()))  # noqa: S311  # spreads requests, hides nothing
 
     def _try(self) -> None:
@@ -185,22 +190,22 @@ class Election:
         try:
             holder = self._take(began)
         except MoraError as error:
-            holder, words = None, f"cannot reach the lease: {error.message}"
+            holder, words = None, f"cannot read or renew the lease: {error.message}"
         else:
-            self._answered_at, words = began, f"follows {holder}" if holder else "follows whoever was faster"
+            self._answered_at, words = began, f"follows {holder}" if holder else "follows another instance"
         if holder == self.identity:
             words = "leads"
             with self._changed:
                 self._renewed_at = began
                 self._changed.notify_all()
         elif holder is not None or not self.leads():
-            # Somebody else holds it for sure, or the deadline has passed.
+            # Another instance holds it for certain, or the deadline has passed.
             self._renewed_at = None
             words = "lost the lease" if had else words
-        self._tell(words)
+        self._report(words)
 
     def _take(self, began: float) -> str | None:
-        """Read the lease, and take or renew it where that is allowed; who holds it now, None where that is not sure."""
+        """Read the lease, and take or renew it where allowed; its holder now, None where that is not certain."""
         now = datetime.now(UTC)
         lease = self._leases.read()
         if lease is None:
@@ -212,7 +217,7 @@ class Election:
             return str(spec["holderIdentity"])
         return self.identity if self._leases.replace(lease, taken(spec, self.identity, now, self._terms)) else None
 
-    def _tell(self, words: str) -> None:
-        if words != self._said:
-            self._said = words
+    def _report(self, words: str) -> None:
+        if words != self._reported:
+            self._reported = words
             self._say(words)

@@ -1,4 +1,4 @@
-"""Log lines for people and programs alike: logfmt, one event a line, the fixed text first."""
+"""Log lines for people and programs: logfmt, one event a line, the fixed text first."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from datetime import datetime
 
 from mora.quantities import format_moment
 
-# What needs no quotes; everything else is quoted and escaped, so that no name or error can forge a line.
+# What needs no quotes. Everything else is quoted and escaped, so that no name or error can forge a line.
 _PLAIN = re.compile(r"[A-Za-z0-9_./:,=+%@-]+")
 
 

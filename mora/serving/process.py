@@ -1,4 +1,4 @@
-"""A long-running process: its identity, and an orderly end on SIGTERM and SIGINT."""
+"""A long-running process: its identity, and a clean shutdown on SIGTERM and SIGINT."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ from contextlib import contextmanager
 
 
 class AskedToEnd(BaseException):
-    """A signal asked the process to end; no error, so that nothing takes it for one."""
+    """A signal asked the process to end. Not an Exception, so that no handler of errors takes it for one."""
 
 
 def own_identity() -> str:
-    """A name for this instance in the lease: the pod's, and something that no earlier life of it had.
+    """A name for this instance in the lease: the pod's name, and a part that differs at each start.
 
     >>> own_identity() != own_identity()
     True
@@ -24,7 +24,7 @@ def own_identity() -> str:
 
 @contextmanager
 def ended_by_signals(also: Callable[[], None] = lambda: None) -> Iterator[None]:
-    """SIGTERM and SIGINT raise AskedToEnd, once, after `also`; what comes later finds the end under way."""
+    """SIGTERM and SIGINT raise AskedToEnd, once, after `also`; later signals do not interrupt the shutdown."""
     asked = False
 
     def ask(number: int, frame: object) -> None:

@@ -1,8 +1,8 @@
-"""The recommender as a process: endpoints, election and loop together, and a polite end.
+"""The recommender as a process: endpoints, leader election and loop together, and a clean shutdown.
 
-SIGTERM (a rolling update, a drained node) and SIGINT end it at once wherever it waits or computes: a status is one
-request, so nothing is half-written, the lease is given back, and the next instance need not wait for it to run out. A
-Prometheus that does not answer cannot hold it: its readers are left behind after a few seconds.
+SIGTERM (a rolling update, a drained node) and SIGINT end it at once, wherever it waits or computes. A status is one
+request, so none is half-written. The lease is released, so the next instance does not wait for it to expire. A
+Prometheus that does not answer cannot delay the shutdown: its threads are abandoned after a few seconds.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from mora.serving.health import health_handlers
 from mora.serving.http import Endpoints
 from mora.serving.lease import Election, Leases, Terms
 from mora.serving.process import AskedToEnd, ended_by_signals, own_identity
@@ -20,13 +21,16 @@ from mora.vpa.advice import Adviser
 from mora.vpa.loop import Log, Recommender, Vpas
 from mora.vpa.telemetry import Telemetry
 
-# Well below the 30 s that Kubernetes waits before it kills, and the lease is given back in that time.
+# Well below the 30 s that Kubernetes waits before SIGKILL; the lease is released within it.
 _PATIENCE_SECONDS = 3.0
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceSettings:
-    """name: what VPA objects call this recommender. namespace: None for all. listen: None for no endpoints."""
+    """Settings of the process.
+
+    name: what VPA objects call this recommender. namespace: None for all. listen: None for no endpoints.
+    """
 
     name: str = "mora"
     namespace: str | None = None
@@ -45,10 +49,10 @@ def serve(
     identity: str | None = None,
     leave: Callable[[], None] | None = None,
 ) -> None:
-    """Recommend until a signal says to end.
+    """Recommend until SIGTERM or SIGINT.
 
-    leases: None for no election, where one instance is all there is. leave: ends the process at once; called where it
-    still waits for an answer some seconds after it was asked to end. None waits as long as that takes.
+    leases: None for no leader election, where only one instance runs. leave: ends the process at once; it is called
+    where the process still waits for an answer some seconds after the signal. None: wait as long as that takes.
     """
     identity = identity if identity is not None else own_identity()
     election = None
@@ -76,7 +80,7 @@ def serve(
 
     def insist() -> None:
         if leave is not None:
-            timer = threading.Timer(_PATIENCE_SECONDS, _leave_behind, [election, log, leave])
+            timer = threading.Timer(_PATIENCE_SECONDS, _abandon, [election, log, leave])
             timer.daemon = True
             timer.start()
 
@@ -97,18 +101,18 @@ def serve(
                         election.start()
                     recommender.run(threading.Event(), settings.interval)
             finally:
-                # Still deaf to further signals: the lease is given back whatever happens.
+                # Further signals are still ignored here: the lease is released in any case.
                 if election is not None:
                     election.stop()
     except AskedToEnd as asked:
-        log("info", "ended", signal=str(asked))
+        log("info", "shut down", signal=str(asked))
 
 
-def _leave_behind(election: Election | None, log: Log, leave: Callable[[], None]) -> None:
-    """What still runs only reads; the lease is what others wait for."""
+def _abandon(election: Election | None, log: Log, leave: Callable[[], None]) -> None:
+    """Release the lease, which others wait for, and end. What still runs only reads."""
     if election is not None:
         election.stop()
-    log("warning", "ended while a question was still unanswered")
+    log("warning", "shut down while a query was still unanswered")
     leave()
 
 
@@ -117,5 +121,5 @@ def _listening(address: tuple[str, int] | None, telemetry: Telemetry) -> Iterato
     if address is None:
         yield None
         return
-    with Endpoints(address, telemetry) as endpoints:
+    with Endpoints(address, health_handlers(telemetry)) as endpoints:
         yield endpoints.port

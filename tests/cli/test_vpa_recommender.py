@@ -165,7 +165,7 @@ def test_a_signal_ends_it_while_a_prometheus_is_silent(fleet: Fleet, cluster: Fa
         (("--listen", "8942", "--prometheus", "http://127.0.0.1:9"), "'8942' is not an address to listen on"),
         (("--interval", "1", "--prometheus", "http://127.0.0.1:9"), "'1' is not a span of time"),
         (("--interval", "10ms", "--prometheus", "http://127.0.0.1:9"), "--interval is 1s at least"),
-        (("--lease-duration", "500ms", "--prometheus", "http://127.0.0.1:9"), "A lease lasts a second at least"),
+        (("--lease-duration", "500ms", "--prometheus", "http://127.0.0.1:9"), "A lease must last at least 1s"),
         (("--recommender-name", "Mora!", "--prometheus", "http://127.0.0.1:9"), "not a valid recommender's name"),
     ],
 )

@@ -1,4 +1,4 @@
-"""One instance writes: taking, renewing, losing and giving back a lease, by the rules of client-go."""
+"""One instance writes: taking, renewing, losing and releasing a lease, by the rules of client-go."""
 
 from __future__ import annotations
 
@@ -58,8 +58,8 @@ class Candidate:
     """An instance whose tries the test makes by hand."""
 
     def __init__(self, store: Store, name: str, clock: Clock) -> None:
-        self.said: list[str] = []
-        self.election = Election(store, name, terms=TERMS, say=self.said.append, steady=clock)
+        self.reported: list[str] = []
+        self.election = Election(store, name, terms=TERMS, say=self.reported.append, steady=clock)
 
     def tries(self) -> bool:
         self.election._try()
@@ -70,7 +70,7 @@ def two(store: Store, clock: Clock) -> tuple[Candidate, Candidate]:
     return Candidate(store, "a", clock), Candidate(store, "b", clock)
 
 
-def test_the_first_to_come_leads_and_the_second_follows() -> None:
+def test_the_first_instance_leads_and_the_second_follows() -> None:
     store = Store()
     a, b = two(store, Clock())
     assert a.tries()
@@ -78,10 +78,10 @@ def test_the_first_to_come_leads_and_the_second_follows() -> None:
     assert store.lease is not None
     spec = store.lease["spec"]
     assert (spec["holderIdentity"], spec["leaseDurationSeconds"], spec["leaseTransitions"]) == ("a", 15, 0)
-    assert (a.said, b.said) == (["leads"], ["follows a"])
+    assert (a.reported, b.reported) == (["leads"], ["follows a"])
 
 
-def test_a_renewal_keeps_the_time_of_taking_over_and_says_nothing_new() -> None:
+def test_a_renewal_keeps_acquire_time_and_reports_nothing() -> None:
     store, clock = Store(), Clock()
     a = Candidate(store, "a", clock)
     a.tries()
@@ -92,7 +92,7 @@ def test_a_renewal_keeps_the_time_of_taking_over_and_says_nothing_new() -> None:
     second = store.lease["spec"]
     assert second["acquireTime"] == first["acquireTime"]
     assert second["renewTime"] > first["renewTime"]
-    assert a.said == ["leads"]
+    assert a.reported == ["leads"]
 
 
 def test_a_lease_that_is_not_renewed_is_taken_over_after_its_duration_and_counted() -> None:
@@ -108,7 +108,7 @@ def test_a_lease_that_is_not_renewed_is_taken_over_after_its_duration_and_counte
     assert (store.lease["spec"]["holderIdentity"], store.lease["spec"]["leaseTransitions"]) == ("b", 1)
 
 
-def test_a_leader_that_is_cut_off_stops_before_another_may_begin() -> None:
+def test_a_leader_that_loses_its_connection_stops_before_another_may_begin() -> None:
     store, clock = Store(), Clock()
     a, b = two(store, clock)
     a.tries()
@@ -122,9 +122,11 @@ def test_a_leader_that_is_cut_off_stops_before_another_may_begin() -> None:
         store.is_away = True
         assert not (a.election.leads() and b.election.leads())
     assert b.election.leads()
-    assert a.said == ["leads", "cannot reach the lease: The API server cannot be reached.", "lost the lease"] + [
-        "cannot reach the lease: The API server cannot be reached."
-    ] * (len(a.said) - 3)
+    assert a.reported == [
+        "leads",
+        "cannot read or renew the lease: The API server cannot be reached.",
+        "lost the lease",
+    ] + ["cannot read or renew the lease: The API server cannot be reached."] * (len(a.reported) - 3)
 
 
 def test_a_wall_clock_that_differs_changes_nothing() -> None:
@@ -132,7 +134,7 @@ def test_a_wall_clock_that_differs_changes_nothing() -> None:
     _, b = two(store, clock)
     store.create({"holderIdentity": "a", "leaseDurationSeconds": 15, "renewTime": "2001-01-01T00:00:00.000000Z"})
     assert not b.tries()
-    assert b.said == ["follows a"]
+    assert b.reported == ["follows a"]
 
 
 def test_the_duration_that_the_holder_wrote_counts() -> None:
@@ -146,7 +148,7 @@ def test_the_duration_that_the_holder_wrote_counts() -> None:
     assert b.tries()
 
 
-def test_whoever_was_faster_leads() -> None:
+def test_the_faster_of_two_leads() -> None:
     store, clock = Store(), Clock()
     a, b = two(store, clock)
 
@@ -165,7 +167,7 @@ def test_whoever_was_faster_leads() -> None:
     a.election._leases = store_of(late)
     assert not b.tries()
     assert a.election.leads()
-    assert b.said == ["follows whoever was faster"]
+    assert b.reported == ["follows another instance"]
 
 
 def store_of(late: Store) -> Store:
@@ -175,7 +177,7 @@ def store_of(late: Store) -> Store:
     return plain
 
 
-def test_a_lease_that_was_given_back_is_free_at_once() -> None:
+def test_a_released_lease_is_free_at_once() -> None:
     store, clock = Store(), Clock()
     a, b = two(store, clock)
     a.tries()
@@ -187,7 +189,7 @@ def test_a_lease_that_was_given_back_is_free_at_once() -> None:
     assert b.tries()
 
 
-def test_another_ones_lease_is_not_given_back() -> None:
+def test_the_lease_of_another_instance_is_not_released() -> None:
     store, clock = Store(), Clock()
     a, b = two(store, clock)
     a.tries()
@@ -198,13 +200,13 @@ def test_another_ones_lease_is_not_given_back() -> None:
     assert store.lease["spec"]["holderIdentity"] == "c"
 
 
-def test_an_api_that_is_away_at_the_end_is_said() -> None:
+def test_an_api_that_does_not_answer_at_shutdown_is_reported() -> None:
     store = Store()
     a = Candidate(store, "a", Clock())
     a.tries()
     store.is_away = True
     a.election.stop()
-    assert a.said[-1].startswith("could not give the lease back")
+    assert a.reported[-1].startswith("could not release the lease")
 
 
 def test_threads_take_turns() -> None:

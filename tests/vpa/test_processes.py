@@ -84,7 +84,7 @@ def test_one_writes_and_the_other_takes_over_when_it_is_killed(api: FakeVpaApi, 
     api.add(manifest("cart"))
     until(lambda: len(api.patches()) == 2, "the new VPA is written")
     assert api.patches(user="bob") == []
-    # Killed outright, it gives nothing back: the lease has to run out. From now on a second is enough for that.
+    # After SIGKILL the lease is not released: it must expire. From now on a second is enough for that.
     first.end(signal.SIGKILL)
     assert api.holder() == "ada"
     api.leases["mora", "mora-recommender"]["spec"]["leaseDurationSeconds"] = 1
@@ -96,7 +96,7 @@ def test_one_writes_and_the_other_takes_over_when_it_is_killed(api: FakeVpaApi, 
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
-def test_a_polite_end_gives_the_lease_back_and_the_next_need_not_wait(
+def test_a_clean_shutdown_releases_the_lease_and_the_next_instance_need_not_wait(
     api: FakeVpaApi, start: Callable[..., Instance], how: signal.Signals
 ) -> None:
     first = start("ada", lease_seconds=600)
