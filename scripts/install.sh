@@ -67,7 +67,7 @@ make_venv() {
 }
 
 install_lock() {
-  begin "[2/4] Installing $(grep -c "==" requirements.lock) packages into .venv (3.2 GB, a few minutes)"
+  begin "[2/4] Installing the packages of requirements.lock into .venv (3.2 GB, a few minutes)"
   # The lock is complete, so nothing is left to resolve; `pip check` says so afterwards.
   { has uv && quietly uv pip install --python .venv/bin/python --no-deps --compile-bytecode -r requirements.lock; } ||
     quietly .venv/bin/python -m pip install --progress-bar off --no-deps --compile -r requirements.lock ||

@@ -24,8 +24,9 @@ stop_with_log() {
   local line
   say "mora: $1"
   say "      ${log#"$PWD"/} ends with:"
-  # Of the step that failed; pip repeats that WARNING for each package and folder in its configuration that is not there.
-  awk '/^--- / { n = 0; next } !/^WARNING: Location/ { line[n++] = $0 }
+  # Of the step that failed, without what pip prints where nothing is wrong: a folder of its configuration that is not
+  # there (once a package), a package that is for another platform.
+  awk '/^--- / { n = 0; next } !/^WARNING: Location|^Ignoring .*: markers/ { line[n++] = $0 }
     END { for (i = n > 10 ? n - 10 : 0; i < n; i++) print line[i] }' "$log" |
     while IFS= read -r line; do say "        $line"; done
   [ $# -lt 2 ] || say "      $2"

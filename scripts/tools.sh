@@ -51,14 +51,13 @@ fetch() {
   are_there "$folder" "$@" && return
   has apt-get && has dpkg-deb || return 1
   $is_line_open || begin "[4/4] Fetching Debian packages into .tools"
-  printf ' %s' "$package" >&3
   work=$(mktemp -d "$here/fetch.XXXXXX")
   if (cd "$work" && download "$package" && quietly dpkg-deb -x ./"$package"_*.deb .); then
     mkdir -p "$folder"
     for program in "$@"; do [ ! -x "$work/usr/bin/$program" ] || mv "$work/usr/bin/$program" "$folder/$program"; done
   fi
   rm -rf "$work"
-  are_there "$folder" "$@"
+  are_there "$folder" "$@" && printf ' %s' "$package" >&3
 }
 
 are_there() {

@@ -27,7 +27,6 @@ PLAIN = (
     "sha256sum",
     "cut",
     "flock",
-    "grep",
 )
 # A Python whose pip is as talkative as one whose configuration names folders that are not there.
 NOISY_PYTHON = """
@@ -36,6 +35,7 @@ case "$*" in
   *"-m venv"*) mkdir -p .venv/bin && cp "$0" .venv/bin/python && echo "a virtual environment" ;;
   *"pip install"*requirements.lock)
     echo "WARNING: Location 'file:///opt/simple/absl-py/' is ignored: it is neither a file nor a directory." >&2
+    echo "Ignoring colorama: markers 'sys_platform == \"win32\"' don't match your environment"
     echo "Collecting absl-py==2.5.1"
     [ -z "${PIP_FAILS:-}" ] || { echo "ERROR: No matching distribution found for absl-py==2.5.1" >&2; exit 1; } ;;
   *"pip check"*) echo "No broken requirements found." ;;
@@ -116,11 +116,9 @@ def noisy(machine: Machine) -> Machine:
 def test_an_install_prints_one_line_a_step_and_logs_the_rest(machine: Machine) -> None:
     done = noisy(machine).run("install.sh")
     assert done.returncode == 0, done.stderr
-    lock = (ROOT / "requirements.lock").read_text(encoding="utf-8")
-    packages = len(re.findall("^.*==", lock, re.MULTILINE))
     assert [line for line in lines_of(done) if "note:" not in line] == [
         "mora: [1/4] Making .venv with Python 3.11.2 ... N s",
-        f"mora: [2/4] Installing {packages} packages into .venv (3.2 GB, a few minutes) ... N s",
+        "mora: [2/4] Installing the packages of requirements.lock into .venv (3.2 GB, a few minutes) ... N s",
         "mora: [3/4] Installing MOrA into .venv ... N s",
         "mora: Ready after N s. The commands are in .venv/bin, the log is .tools/install.log.",
     ]
@@ -148,6 +146,7 @@ def test_a_failed_install_shows_the_end_of_the_log_and_what_to_do(machine: Machi
     assert shown[at + 1] == "      .tools/install.log ends with:"
     assert "        ERROR: No matching distribution found for absl-py==2.5.1" in shown[at:]
     assert "WARNING: Location" not in done.stderr
+    assert "Ignoring colorama" not in done.stderr
     assert "pip config list" in shown[-1]
     assert not (machine.checkout / ".venv" / "lock.stamp").exists()
 
@@ -158,7 +157,7 @@ def test_a_failed_fetch_shows_what_apt_printed(machine: Machine) -> None:
     done = machine.run("tools.sh")
     assert done.returncode == 1
     assert lines_of(done) == [
-        "mora: [4/4] Fetching Debian packages into .tools ... prometheus",
+        "mora: [4/4] Fetching Debian packages into .tools ...",
         "mora: prometheus is not on PATH, and Debian's package prometheus could not be fetched.",
         "      .tools/install.log ends with:",
         *["        E: Unable to locate package prometheus"] * 3,
