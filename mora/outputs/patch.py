@@ -1,6 +1,6 @@
 """Patches of pod templates: what `kubectl patch deployment NAME --patch-file p.yaml` takes, one document a workload.
 
-Strategic merge, merged by container name. `--type merge` would replace the whole container list, so it is never
+Strategic merge, merged by container name. `--type merge` would replace the container list, so it is never
 offered. An API server refuses a strategic merge of a custom resource: an Argo Rollout gets a JSON patch that tests the
 name of each container before it changes it. A Job gets none: its template cannot be changed.
 """

@@ -64,20 +64,20 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     if not any(map(to_write, recommendations)):
         why = {r.workload.name: why_no_patch(r) for r in recommendations}
         raise nothing_to_write("a resize", recommendations, why)
-    said: list[str] = []
+    remarks: list[str] = []
     resized: list[tuple[Recommendation, dict[str, Any]]] = []
     for recommendation in recommendations:
         patch, notes = pod_patch(recommendation)
-        said += ["", *header(recommendation), *(line for note in notes for line in comment(note))]
+        remarks += ["", *header(recommendation), *(line for note in notes for line in comment(note))]
         if patch:
             resized.append((recommendation, patch))
         if recommendation.retargets:
-            said += comment("the target of its HPA must change together with it: -o commands prints the command")
+            remarks += comment("the target of its HPA must change together with it: -o commands prints the command")
         template = patch_of(recommendation)
         if template:
-            said += comment("for the next release: the same in the template (this starts a rollout)")
-            said.append(f"# {command(recommendation.workload, template)}")
-    lines = [*_HEAD.splitlines(), *said]
+            remarks += comment("for the next release: the same in the template (this starts a rollout)")
+            remarks.append(f"# {command(recommendation.workload, template)}")
+    lines = [*_HEAD.splitlines(), *remarks]
     if resized:
         lines += ["", "# 1. Dry run: the server checks the resize of every pod and changes nothing"]
         lines += [_call(r, patch, flag=" --dry-run=server") for r, patch in resized]

@@ -1,4 +1,4 @@
-"""A VerticalPodAutoscaler for each workload, in mode Off: it recommends, a person or a pipeline applies.
+"""A VerticalPodAutoscaler for each workload, in mode Off: it recommends and never applies.
 
 A VPA object cannot carry numbers as its target, so both of its bounds are MOrA's number: the VPA's status then shows it
 as the target, and its own estimate beside it as `uncappedTarget`. An HPA and a VPA on one resource conflict: CPU is for
@@ -69,7 +69,7 @@ def _scaled(recommendation: Recommendation) -> set[Target]:
 
 
 def _amounts(recommendation: Recommendation, *, has_cpu: bool) -> dict[str, dict[str, str]]:
-    """Container -> resource -> quantity of the requests that are advised, without those that an HPA scales on."""
+    """Container -> resource -> quantity of the recommended requests, without those that an HPA scales on."""
     scaled = _scaled(recommendation)
     wanted = [target for target in (Target.CPU, Target.MEMORY) if has_cpu or target is not Target.CPU]
     free = [target for target in wanted if target not in scaled]

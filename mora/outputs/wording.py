@@ -31,7 +31,8 @@ def header(recommendation: Recommendation) -> list[str]:
     if recommendation.basis == "history":
         lines[0] += " (from history, without a trained model)"
     missing = [(name, advice) for name, advice in all_numbers(recommendation) if _is_missing(advice)]
-    lines += [f"no recommendation for {names}: {why}" for names, why in grouped(missing)]
+    reasons = ((name, clean(advice.summary) or one_line(advice.reasons)) for name, advice in missing)
+    lines += [f"no recommendation for {names}: {why}" for names, why in _by_text(reasons)]
     for container in recommendation.containers:
         name = container.container
         if is_injected(recommendation, name):
@@ -50,9 +51,13 @@ def _is_missing(advice: Advice) -> bool:
 
 def grouped(advice: Iterable[tuple[str, Advice]]) -> list[tuple[str, str]]:
     """The names of numbers that share their reasons, and the reasons, in the order of the first of each."""
+    return _by_text((name, one_line(number.reasons)) for name, number in advice)
+
+
+def _by_text(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     by_text: dict[str, list[str]] = {}
-    for name, number in advice:
-        by_text.setdefault(one_line(number.reasons), []).append(name)
+    for name, text in named:
+        by_text.setdefault(text, []).append(name)
     return [(", ".join(names), text) for text, names in by_text.items()]
 
 

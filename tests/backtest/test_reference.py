@@ -31,10 +31,10 @@ def test_peers_cost_what_they_cost_in_the_first_experiments() -> None:
         scored_samples(one, "cpu", at, until)
         for one, at, until in zip(series, decisions.at, decisions.until, strict=True)
     ]
-    said = {name: load_policy(name).reservations(filled, "cpu", decisions) for name in ("krr", "vpa")}
-    said["oracle"] = [oracle(scored, len(at)) for scored, at in zip(samples, decisions.at, strict=True)]
+    answers = {name: load_policy(name).reservations(filled, "cpu", decisions) for name in ("krr", "vpa")}
+    answers["oracle"] = [oracle(scored, len(at)) for scored, at in zip(samples, decisions.at, strict=True)]
     cost = {}
-    for name, found in said.items():
+    for name, found in answers.items():
         total = score([score_series(one, reserved) for one, reserved in zip(samples, found, strict=True)])
         assert total is not None
         cost[name] = total.cost

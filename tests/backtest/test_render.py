@@ -47,7 +47,7 @@ def backtest() -> Backtest:
     return run(series, BacktestSettings(("krr", "vpa", "last", ORACLE), warmup_seconds=10 * DAY))
 
 
-def test_the_json_holds_to_its_schema(backtest: Backtest) -> None:
+def test_the_json_is_valid_against_its_schema(backtest: Backtest) -> None:
     jsonschema.validate(json.loads(render.render_json(backtest)), SCHEMA)
 
 

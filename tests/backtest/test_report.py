@@ -1,4 +1,4 @@
-"""The page of a backtest: whole in itself, and drawn by a real browser where one is installed."""
+"""The page of a backtest: self-contained, and drawn by a real browser where one is installed."""
 
 from __future__ import annotations
 
@@ -133,7 +133,7 @@ def test_a_rule_without_a_colour_gets_one(backtest: Backtest) -> None:
     assert "color:#7b5ea7" in render_report(renamed, source="x")
 
 
-def test_the_page_is_written_whole(tmp_path: Path, backtest: Backtest, page: str) -> None:
+def test_the_page_is_written_completely(tmp_path: Path, backtest: Backtest, page: str) -> None:
     pipeline.write_report(backtest, tmp_path / "out" / "page.html", source="<traces>.csv")
     assert (tmp_path / "out" / "page.html").read_text(encoding="utf-8") == page
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.html"]
@@ -169,8 +169,8 @@ def browse(page: Path, fragment: str, folder: Path) -> tuple[str, str]:
 def test_a_real_browser_draws_it_and_hides_what_is_asked(tmp_path: Path, page: str) -> None:
     path = tmp_path / "page.html"
     path.write_text(page, encoding="utf-8")
-    dom, said = browse(path, "#hide=krr,vpa", tmp_path / "profile")
-    assert said == ""
+    dom, console = browse(path, "#hide=krr,vpa", tmp_path / "profile")
+    assert console == ""
     assert 'data-ready="yes"' in dom
     hidden = {
         attributes["data-of"]

@@ -132,7 +132,7 @@ def test_the_newest_runs_are_kept(tmp_path: Path) -> None:
     assert len(list(tmp_path.iterdir())) == 10
 
 
-def test_progress_reaches_its_end_and_tells_the_time_left() -> None:
+def test_progress_reaches_its_end_and_shows_the_time_left() -> None:
     reporter = Noting()
     ticks = iter(range(0, 10_000, 60))
     run(SERIES[:1], BacktestSettings(PLAIN, warmup_seconds=10 * DAY), reporter=reporter, clock=lambda: next(ticks))

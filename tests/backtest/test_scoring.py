@@ -53,7 +53,7 @@ def test_series_without_use_are_skipped() -> None:
     assert both.series == 1
 
 
-def test_gaps_are_not_scored_nor_is_a_hold_before_the_first_sample() -> None:
+def test_gaps_are_not_scored_nor_is_a_window_before_the_first_sample() -> None:
     use = np.array([np.nan, np.nan, np.nan, 4.0, np.nan, 5.0, np.nan, np.nan, 7.0])
     one = Series("s", HOUR, 0, use, None)
     decisions = decide([one], horizon_seconds=2 * HOUR, warmup_seconds=HOUR)
@@ -64,14 +64,14 @@ def test_gaps_are_not_scored_nor_is_a_hold_before_the_first_sample() -> None:
     assert len(scored_samples(one, "mem", decisions.at[0], decisions.until[0]).values) == 0
 
 
-def test_a_tail_shorter_than_a_hold_is_not_scored() -> None:
+def test_a_tail_shorter_than_a_window_is_not_scored() -> None:
     one = Series("s", HOUR, 0, np.ones(9), None)
     decisions = decide([one], horizon_seconds=4 * HOUR, warmup_seconds=2 * HOUR)
     scored = scored_samples(one, "cpu", decisions.at[0], decisions.until[0])
     assert len(scored.values) == 4
 
 
-def test_a_step_that_does_not_divide_the_hold_loses_no_sample() -> None:
+def test_a_step_that_does_not_divide_the_horizon_loses_no_sample() -> None:
     one = Series("s", 420, 0, np.ones(200), None)
     decisions = decide([one], horizon_seconds=HOUR, warmup_seconds=HOUR)
     (at,), (until,) = decisions.at, decisions.until
@@ -101,7 +101,7 @@ def test_the_oracle_is_the_cheapest_constant_of_each_window(windows: list[list[f
         assert cost(found[number]) == pytest.approx(best, rel=1e-9)
 
 
-def test_the_oracle_says_nothing_of_holds_that_are_not_scored() -> None:
+def test_the_oracle_has_no_number_for_windows_that_are_not_scored() -> None:
     found = oracle(Scored(np.array([1.0, 2.0]), np.array([1, 1])), 3)
     assert np.isnan(found[[0, 2]]).all()
     assert found[1] == 2.0

@@ -1,4 +1,4 @@
-"""What a trace file may look like, and what is said of one that cannot be meant."""
+"""What a trace file may look like, and the error for one that is not."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ WRONG: dict[str, tuple[pd.DataFrame, str]] = {
 
 @pytest.mark.parametrize("wrong", WRONG)
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
-def test_what_is_wrong_is_said_in_words(tmp_path: Path, wrong: str, suffix: str) -> None:
+def test_an_error_names_what_is_wrong(tmp_path: Path, wrong: str, suffix: str) -> None:
     frame, words = WRONG[wrong]
     with pytest.raises(MoraError) as refused:
         read_trace_file(written(tmp_path, frame, suffix))

@@ -58,7 +58,7 @@ def resources_in(item: dict[str, Any]) -> Resources:
 def assert_only_the_advice_changed(
     before: dict[str, Any], after: dict[str, Any], recommendation: Recommendation
 ) -> None:
-    """`after` is a valid workload that holds exactly the recommended numbers, and everything else of `before`."""
+    """`after` is a valid workload with exactly the recommended numbers, and everything else of `before`."""
     validate(after)
     for advice in in_template(recommendation):
         assert resources(after, advice.container) == advice.resources

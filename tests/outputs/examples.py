@@ -65,7 +65,7 @@ def frontend() -> Recommendation:
 
 
 def cart() -> Recommendation:
-    """An HPA scales it on the utilisation of its CPU request: CPU and replicas are left alone."""
+    """An HPA scales it on the utilisation of its CPU request: CPU and replicas stay unchanged."""
     demand = Demand(
         workload=Workload("shop", "cartservice"),
         load=LOAD,
@@ -205,7 +205,7 @@ def meshed() -> Recommendation:
 
 
 def nightly() -> Recommendation:
-    """A CronJob, whose template stands deeper."""
+    """A CronJob, whose template is deeper."""
     now = Resources(1000, None, 1024 * MIB, 1024 * MIB)
     return _sized(Workload("shop", "nightly", "CronJob"), Allocation(None, (_server(now, "report"),)), 0.6, 900)
 
@@ -248,7 +248,7 @@ def everything() -> list[Recommendation]:
 
 
 def manifest(recommendation: Recommendation) -> dict[str, Any]:
-    """The workload as a cluster would hold it before the advice: images, env, sidecars and what is set now."""
+    """The workload as a cluster has it before the change: images, env, sidecars and what is set now."""
     workload, current = recommendation.workload, recommendation.current
     labels = {"app": workload.name}
     lists: dict[str, list[dict[str, Any]]] = {"containers": []}

@@ -1,4 +1,4 @@
-"""The commands are a shell script whose way back leads back."""
+"""The commands are a shell script, and its rollback restores what was set before."""
 
 from __future__ import annotations
 
@@ -70,21 +70,21 @@ def test_bash_parses_the_script(tmp_path: Path) -> None:
 
 
 def test_the_script_makes_its_dry_runs_first_and_does_not_undo_itself(tmp_path: Path) -> None:
-    said = tmp_path / "said"
+    output = tmp_path / "output"
     fake = tmp_path / "kubectl"
-    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {said}\ncase "$*" in *paymentservice*) exit 1;; esac\n')
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {output}\ncase "$*" in *paymentservice*) exit 1;; esac\n')
     fake.chmod(0o755)
     script = commands.render(examples.everything())
     done = subprocess.run(
         ["bash"], input=script, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, capture_output=True
     )
     assert done.returncode == 1  # the dry run of the payment service was refused, so nothing was applied
-    heard = [("dry-run" in line, line.split()[2]) for line in said.read_text().splitlines()]
+    heard = [("dry-run" in line, line.split()[2]) for line in output.read_text().splitlines()]
     assert heard == [(True, "frontend"), (True, "cartservice"), (True, "paymentservice")]
-    said.unlink()
-    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {said}\n')
+    output.unlink()
+    fake.write_text(f'#!/bin/sh\nprintf "%s\\n" "$*" >> {output}\n')
     subprocess.run(["bash"], input=script, text=True, env={"PATH": f"{tmp_path}:/usr/bin:/bin"}, check=True)
-    heard = [("dry-run" in line, line.split()[2]) for line in said.read_text().splitlines()]
+    heard = [("dry-run" in line, line.split()[2]) for line in output.read_text().splitlines()]
     names = ["frontend", "cartservice", "paymentservice"]
     assert heard == [*((True, name) for name in names), *((False, name) for name in names)]
 
@@ -139,8 +139,8 @@ def test_the_autoscaler_changes_with_the_requests_and_back(tmp_path: Path) -> No
     def run(lines: list[str]) -> list[int]:
         for line in lines:
             rest = shlex.split(line.removeprefix("# "))[6:]
-            said = tool.run("patch", "--local", "-f", str(tmp_path / "hpa.yaml"), *rest[-4:], "-o", "yaml")
-            (tmp_path / "hpa.yaml").write_text(said)
+            output = tool.run("patch", "--local", "-f", str(tmp_path / "hpa.yaml"), *rest[-4:], "-o", "yaml")
+            (tmp_path / "hpa.yaml").write_text(output)
         metrics = yaml.safe_load((tmp_path / "hpa.yaml").read_text())["spec"]["metrics"]
         return [metric["resource"]["target"]["averageUtilization"] for metric in metrics]
 
@@ -180,7 +180,7 @@ SIZED = ("frontend", "meshed", "nightly", "canary", "retargeted")
 
 
 @pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")
-def test_an_api_server_takes_the_whole_script_and_its_way_back(api: FakeApi, tmp_path: Path) -> None:
+def test_an_api_server_takes_the_script_and_its_rollback(api: FakeApi, tmp_path: Path) -> None:
     fleet = [getattr(examples, name)() for name in SIZED]
     api.cluster.resources.append(ROLLOUT)
     for recommendation in fleet:
@@ -209,15 +209,15 @@ def scaler_of(api: FakeApi) -> dict[str, Any]:
 
 
 def state(api: FakeApi, fleet: list[Recommendation]) -> dict[str, dict[str, Any]]:
-    """The workloads as the server holds them, without what the server adds."""
-    held = {}
+    """The workloads as the server has them, without what the server adds."""
+    found = {}
     for recommendation in fleet:
         workload = recommendation.workload
         item = deepcopy(api.cluster.get(workload.kind, workload.name))
         item["metadata"] = {"name": workload.name, "namespace": workload.namespace}
         item.pop("status", None)
-        held[workload.name] = item
-    return held
+        found[workload.name] = item
+    return found
 
 
 @pytest.mark.skipif(not NEWEST.is_modern, reason="kubectl 1.20 does not know what a server of today serves")

@@ -21,7 +21,7 @@ def test_the_explanation_is_as_it_was_last_read() -> None:
 
 
 def test_the_time_range_the_samples_and_the_peaks_with_their_times_and_pods_are_printed() -> None:
-    said = words(explain.render([examples.meshed()]))
+    printed = words(explain.render([examples.meshed()]))
     for part in (
         "2026-11-12 02:00 UTC to 2026-11-21 02:00 UTC (9d), every 30s",
         "25,500 of 40,321 expected (63%), each of the hottest of 7 pods (deleted ones included)",
@@ -31,16 +31,16 @@ def test_the_time_range_the_samples_and_the_peaks_with_their_times_and_pods_are_
         "2; 1 OOM kill",
         "2026-11-14 00:00 to 06:00 UTC: --exclude",
     ):
-        assert part in said
+        assert part in printed
 
 
 def test_every_reason_of_every_container_is_printed() -> None:
     for recommendation in examples.fleet():
-        said = words(explain.render([recommendation]))
+        printed = words(explain.render([recommendation]))
         for container in recommendation.containers:
             for advice in (container.cpu_request, container.cpu_limit, container.memory_request):
                 for reason in advice.reasons:
-                    assert words(reason.text) in said
+                    assert words(reason.text) in printed
 
 
 def test_a_query_can_be_pasted_whatever_its_length() -> None:
@@ -52,13 +52,13 @@ def test_a_query_can_be_pasted_whatever_its_length() -> None:
 
 def test_what_was_not_measured_is_unknown() -> None:
     dark = replace(examples.EVIDENCE, throttled_ratio=None, cpu_peak_cores=None, mem_peak_bytes=None, samples=0)
-    said = words(explain.render([examples.with_main(examples.meshed(), evidence=dark)]))
-    assert "throttling unknown" in said
-    assert "memory peak" not in said
-    assert "measured no figures are kept with this answer" in said
+    printed = words(explain.render([examples.with_main(examples.meshed(), evidence=dark)]))
+    assert "throttling unknown" in printed
+    assert "memory peak" not in printed
+    assert "measured no figures are kept with this answer" in printed
 
 
 def test_what_scales_the_workload_is_printed() -> None:
-    said = words(explain.render([examples.retargeted()]))
-    assert "HPA web scales on 70% of the cpu request, 2 to 8 replicas" in said
-    assert "HPA web scales on 80% of the memory request" in said
+    printed = words(explain.render([examples.retargeted()]))
+    assert "HPA web scales on 70% of the cpu request, 2 to 8 replicas" in printed
+    assert "HPA web scales on 80% of the memory request" in printed

@@ -1,4 +1,4 @@
-"""Helm values stand where the chart keeps them, and nowhere by guess."""
+"""Helm values go to the path that the chart reads, and never to a guessed one."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def coalesce(chart: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
     return merged
 
 
-def test_one_container_stands_under_its_workload() -> None:
+def test_one_container_goes_under_its_workload() -> None:
     text = golden("frontend.values.yaml", helm.render([examples.frontend()]))
     chart = {"frontend": {"image": "x", "resources": {"limits": {"cpu": "1", "memory": "128Mi"}}}}
     assert coalesce(chart, values(text)) == {
@@ -65,7 +65,7 @@ def test_several_containers_need_a_path_each() -> None:
         helm.render([examples.meshed()], OutputSettings(helm_paths={k: v for k, v in PATHS.items() if k != "migrate"}))
 
 
-def test_each_container_stands_at_its_path_and_an_injected_one_nowhere() -> None:
+def test_each_container_goes_to_its_path_and_an_injected_one_nowhere() -> None:
     text = golden("meshed.values.yaml", helm.render([examples.meshed()], OutputSettings(helm_paths=PATHS)))
     read = values(text)
     assert read["web"]["resources"]["requests"] == {"cpu": "240m", "memory": "400Mi"}

@@ -76,7 +76,7 @@ def test_an_existing_hpa_is_replaced_under_its_own_name() -> None:
     assert objects([named])[0]["metadata"]["name"] == "cart-hpa"
 
 
-def test_an_hpa_of_keda_is_left_to_keda() -> None:
+def test_an_hpa_of_keda_is_not_written() -> None:
     cart = examples.cart()
     assert cart.current.autoscaler is not None
     scaler = replace(cart.current.autoscaler, name="keda-hpa-cart")

@@ -125,7 +125,7 @@ SCHEMA = {
 }
 
 
-def test_the_document_holds_to_its_schema() -> None:
+def test_the_document_is_valid_against_its_schema() -> None:
     document = standard.loads(golden("fleet.json", json.render(examples.fleet(), OutputSettings(prices=Prices()))))
     jsonschema.validate(document, SCHEMA)
 
@@ -168,7 +168,7 @@ def test_every_container_is_there_the_main_one_first_and_the_same_as_at_the_top(
 
 
 @pytest.mark.parametrize("field", ["current", "target"])
-def test_the_allocations_before_and_after_are_whole(field: str) -> None:
+def test_the_allocations_before_and_after_are_complete(field: str) -> None:
     item = standard.loads(json.render([examples.frontend()]))["recommendations"][0][field]
     assert [container["name"] for container in item["containers"]] == ["server", "istio-proxy"]
     assert item["replicas"] == {"current": 3, "target": 2}[field]

@@ -62,7 +62,7 @@ def test_both_forms_are_kept_on_every_machine(version: str) -> None:
     golden(f"fleet.kustomize-{form}.yaml", kustomize.render(examples.fleet(), settings))
 
 
-def test_the_text_holds_the_files_that_would_be_written() -> None:
+def test_the_text_has_the_files_that_would_be_written() -> None:
     assert files_in(kustomize.render(examples.fleet())) == kustomize.files(examples.fleet())
 
 
@@ -117,7 +117,7 @@ def test_a_workload_without_a_number_is_explained_in_a_comment() -> None:
 
 @pytest.mark.parametrize("version", ["2.0.3", "4.5.7"])
 def test_a_cronjob_gets_a_json_patch_where_kustomize_may_not_know_it(version: str) -> None:
-    # Without a schema the whole list of containers would be replaced, image and all.
+    # Without a schema the list of containers would be replaced, image and all.
     settings = OutputSettings(kustomize_version=version)
     operations = yaml.safe_load(kustomize.files([examples.nightly()], settings)["mora-nightly-resources.yaml"])
     assert operations[0]["op"] == "test"

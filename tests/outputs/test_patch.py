@@ -57,11 +57,11 @@ def patched(
     kind = "json" if recommendation.workload.kind == "Rollout" else "strategic"
     (folder / "workload.yaml").write_text(yaml.safe_dump(manifest))
     (folder / "p.yaml").write_text(text)
-    said = tool.run(
+    output = tool.run(
         *("patch", "--local", "-f", str(folder / "workload.yaml"), "--type", kind),
         *("--patch-file", str(folder / "p.yaml"), "-o", "yaml"),
     )
-    after = yaml.safe_load(said)
+    after = yaml.safe_load(output)
     assert isinstance(after, dict)
     return after
 

@@ -137,7 +137,7 @@ def sized(now: Resources, then: Resources) -> Recommendation:
     )
 
 
-def test_a_change_of_the_qos_class_is_left_to_the_rollout() -> None:
+def test_a_change_of_the_qos_class_needs_a_rollout() -> None:
     guaranteed = sized(Resources(500, 500, 512 * MIB, 512 * MIB), Resources(200, None, 300 * MIB, 300 * MIB))
     body, notes = resize.pod_patch(guaranteed)
     assert body == {}

@@ -16,7 +16,7 @@ def test_the_table_is_as_it_was_last_read() -> None:
     assert max(map(len, text.splitlines())) <= 100
 
 
-def test_now_target_change_and_confidence_stand_in_one_row() -> None:
+def test_now_target_change_and_confidence_are_one_row() -> None:
     rows = [line.split() for line in table.render([examples.frontend()]).splitlines()]
     assert ["frontend", "cpu", "request", "500m", "254m", "-49%", "94", "%", "(18", "windows)"] in rows
     assert ["cpu", "limit", "1", "not", "set", "remove", "-"] in rows
@@ -163,10 +163,12 @@ def test_many_workloads_get_a_line_a_container_and_a_hint() -> None:
 
 
 def test_skipped_containers_take_no_line_of_a_long_table() -> None:
-    alone = Advice(100, None, reasons=(Reason("sidecar-skipped", "skipped"),))
+    skipped = Advice(100, None, reasons=(Reason("sidecar-skipped", "skipped"),))
     web = examples.meshed()
     fleet = [
-        examples.with_others(web, *(ContainerAdvice(o.container, alone, alone, alone, alone) for o in web.others)),
+        examples.with_others(
+            web, *(ContainerAdvice(o.container, skipped, skipped, skipped, skipped) for o in web.others)
+        ),
         *many(15),
     ]
     text = table.render(fleet)

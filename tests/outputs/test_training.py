@@ -24,7 +24,7 @@ def card(**changes: Any) -> dict[str, Any]:
     return {"driven": True, "rows": 248, "experiments": ["a", "b", "c", "d"], "report": report | changes}
 
 
-def test_errors_stand_beside_the_naive_forecast_in_readable_units() -> None:
+def test_errors_come_beside_the_naive_forecast_in_readable_units() -> None:
     text = render("frontend", card(), seconds=2.5)
     assert "frontend: trained on 248 samples of 4 load experiments in 2.5s" in text
     cpu = next(line for line in text.splitlines() if line.strip().startswith("cpu ("))

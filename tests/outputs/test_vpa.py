@@ -1,4 +1,4 @@
-"""The VPA object holds to the v1 API and stays off what an HPA scales on."""
+"""The VPA object is valid against the v1 API and never includes what an HPA scales on."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def objects(recommendations: list[Recommendation]) -> list[dict[str, Any]]:
     return list(yaml.safe_load_all(vpa.render(recommendations, WITH_CPU)))
 
 
-def test_every_object_holds_to_the_v1_api() -> None:
+def test_every_object_is_valid_against_the_v1_api() -> None:
     kept = list(yaml.safe_load_all(golden("fleet.vpa.yaml", vpa.render(examples.fleet(), WITH_CPU))))
     assert [item["metadata"]["name"] for item in kept] == [
         *("frontend", "cartservice", "paymentservice", "web", "nightly", "migration", "canary"),

@@ -1,4 +1,4 @@
-"""The snippet is what a container's `resources` should be as a whole."""
+"""The snippet is the complete `resources` of a container."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tests.outputs.checks import container, pod_spec, resources, validate
 from tests.outputs.golden import golden
 
 
-def test_every_snippet_pasted_into_its_manifest_is_valid_and_holds_the_numbers() -> None:
+def test_every_snippet_pasted_into_its_manifest_is_valid_and_has_the_numbers() -> None:
     recommendations = examples.fleet()
     kept = golden("fleet.yaml", yaml.render(recommendations))
     for recommendation, snippet in zip(recommendations, pyyaml.safe_load_all(kept), strict=True):
