@@ -1,4 +1,4 @@
-"""The VPA's histogram, checked against the recommender's own unit tests (FIELD.md 6.2) and the figures of FIELD.md 1.2."""
+"""The VPA's histogram, checked against the recommender's unit tests (FIELD.md 6.2) and the figures of FIELD.md 1.2."""
 
 from __future__ import annotations
 
