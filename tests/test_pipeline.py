@@ -44,6 +44,10 @@ class Learnt:
         default_factory=lambda: {
             "driven": True,
             "last_sample": LAST.isoformat(),
+            "experiments": ["frontend_checkout_replicas_2_users_40"],
+            "scenarios": ["checkout"],
+            "rows": 60,
+            "report": {"next_steps": {}, "calibrations": {}},
             "measured": {
                 "container": "server",
                 "image": "shop:1",

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from mora.outputs.wording import counted
-from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
+from mora.outputs.wording import counted, readable
+from mora.quantities import format_duration, format_moment
 
 _RUN = re.compile(r".*_replicas_(\d+)_users_(\d+)(?:_run_\d+)?")
 _QUESTIONS = {"driven": "at a load that was driven", "undriven": "at another load"}
@@ -33,17 +33,6 @@ def model_facts(card: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
             for target, calibration in targets.items()
         ),
     )
-
-
-def readable(target: str, value: float) -> str:
-    """An amount of use in a readable unit.
-
-    >>> readable("cpu", 0.0123), readable("memory", 5.5e6), readable("replicas", 0.25)
-    ('12.3m', '5.25 MiB', '0.25')
-    """
-    if target == "cpu":
-        return readable_cores(value)
-    return readable_bytes(value) if target == "memory" else f"{value:.2g}"
 
 
 def _data(card: Mapping[str, Any]) -> str:
@@ -84,7 +73,7 @@ def _error(target: str, table: Mapping[str, Any]) -> str | None:
     errors = table["errors"]
     if "blend" not in errors:
         return None
-    windows = counted(table.get("windows", table.get("stretches")), "validation window")
+    windows = counted(table["windows"], "validation window")
     text = f"{readable(target, errors['blend']['mean'])} on average, on {windows}"
     if "naive" in errors:
         text += f" (naive forecast: {readable(target, errors['naive']['mean'])})"

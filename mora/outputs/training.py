@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.outputs.wording import counted
-from mora.quantities import format_duration, readable_bytes, readable_cores
+from mora.outputs.wording import counted, readable
+from mora.quantities import format_duration
 
 _TITLES = {"prophet": "Prophet", "lstm": "LSTM"}
 
@@ -54,23 +54,12 @@ def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str) -> list[str]:
         cells = [_errors(target, table["errors"].get(name)) for name in names]
         windows = counted(table["windows"], "window")
         runs = counted(table["experiments"], "run")
-        rows.append((f"{target} ({windows} of {runs})", *cells, _readable(target, table["level"])))
+        rows.append((f"{target} ({windows} of {runs})", *cells, readable(target, table["level"])))
     return _aligned(rows)
 
 
 def _errors(target: str, errors: Mapping[str, float] | None) -> str:
-    return "-" if errors is None else f"{_readable(target, errors['mean'])} / {_readable(target, errors['p95'])}"
-
-
-def _readable(target: str, value: float) -> str:
-    """An amount of use in a readable unit.
-
-    >>> _readable("cpu", 0.0123), _readable("memory", 5.5e6), _readable("replicas", 0.25)
-    ('12.3m', '5.25 MiB', '0.25')
-    """
-    if target == "cpu":
-        return readable_cores(value)
-    return readable_bytes(value) if target == "memory" else f"{value:.2g}"
+    return "-" if errors is None else f"{readable(target, errors['mean'])} / {readable(target, errors['p95'])}"
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mora.domain import Advice, Reason, Recommendation, Workload
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
-from mora.quantities import format_moment
+from mora.quantities import format_moment, readable_bytes, readable_cores
 
 # KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
 KEDA_PREFIX = "keda-hpa-"
@@ -143,6 +143,17 @@ def counted(number: int, word: str) -> str:
     ('1 workload', '2 workloads')
     """
     return f"{number} {word}{'' if number == 1 else 's'}"
+
+
+def readable(target: str, value: float) -> str:
+    """An amount of use in a readable unit.
+
+    >>> readable("cpu", 0.0123), readable("memory", 5.5e6), readable("replicas", 0.25)
+    ('12.3m', '5.25 MiB', '0.25')
+    """
+    if target == "cpu":
+        return readable_cores(value)
+    return readable_bytes(value) if target == "memory" else f"{value:.2g}"
 
 
 def nothing_to_write(what: str, recommendations: Sequence[Recommendation], why: Mapping[str, str]) -> NotEnoughData:
