@@ -1,11 +1,28 @@
-"""Names -> "module:attribute", imported at first use: a new forecaster, source, policy or output is one line here."""
+"""Names -> "module:attribute", imported at first use: a new forecaster, source, policy or output is one line here.
+
+Other packages add theirs by an entry point of the group `mora.plugins`, named SEAM.NAME:
+
+    [project.entry-points."mora.plugins"]
+    "forecasters.median" = "my_package.median:MedianForecaster"
+
+They are looked for when a name is first asked for, and imported when it is used. What each seam must be able to do is
+in mora/seams.py; mora.testing has a suite for each.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any
 
-from mora.errors import BadInput
+from mora.errors import BadInput, MoraError
+
+GROUP = "mora.plugins"
+# What another package may add to; the others are MOrA's own.
+OPEN_SEAMS = ("forecasters", "detectors", "sources", "policies", "outputs")
+_OWN_PACKAGE = "mora-rightsizing"
 
 REGISTRY: dict[str, dict[str, str]] = {
     "clusters": {
@@ -21,6 +38,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "lstm": "mora.forecasters.lstm:LstmForecaster",
         "naive": "mora.forecasters.naive:NaiveForecaster",
     },
+    "detectors": {},
     "policies": {
         "default": "mora.policies:recommend",
     },
@@ -51,15 +69,98 @@ REGISTRY: dict[str, dict[str, str]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Plugin:
+    """One entry point of another package. package: its name and version. value: "module:attribute"."""
+
+    seam: str
+    name: str
+    value: str
+    package: str
+
+
+@cache
+def plugins() -> tuple[Plugin, ...]:
+    """The entry points of all installed packages, sorted; wrong ones included (see problem_of)."""
+    from importlib.metadata import entry_points
+
+    found = []
+    for entry in entry_points(group=GROUP):
+        seam, _, name = entry.name.partition(".")
+        package = "an unknown package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+        found.append(Plugin(seam, name, entry.value, package))
+    return tuple(sorted(set(found), key=lambda plugin: (plugin.seam, plugin.name, plugin.package)))
+
+
+def problem_of(plugin: Plugin) -> MoraError | None:
+    """Why a plug-in cannot be used: a name that is taken, or that names no seam; None where it can."""
+    remove = (
+        f"Remove one of the packages, or ask its author for another name: pip uninstall {plugin.package.split()[0]}"
+    )
+    if plugin.seam not in OPEN_SEAMS or not plugin.name:
+        return BadInput(
+            f"The package {plugin.package} adds {plugin.seam}.{plugin.name}, which is not a name of a plug-in.",
+            hint=f"A plug-in is named SEAM.NAME; the seams are {', '.join(OPEN_SEAMS)}.",
+        )
+    others = [_OWN_PACKAGE] if plugin.name in REGISTRY[plugin.seam] else []
+    others += [
+        other.package
+        for other in plugins()
+        if (other.seam, other.name) == (plugin.seam, plugin.name) and other != plugin
+    ]
+    if not others:
+        return None
+    packages = " and ".join(sorted([plugin.package, *others]))
+    return BadInput(f"{packages} both have {plugin.name!r} among the {plugin.seam}.", hint=remove)
+
+
 def names(seam: str) -> list[str]:
-    """What is registered under a seam, in its order."""
-    return list(REGISTRY[seam])
+    """The names under a seam: MOrA's own in their order, then those of plug-ins."""
+    return [*REGISTRY[seam], *(name for name in _added(seam) if name not in REGISTRY[seam])]
+
+
+def package_of(seam: str, name: str) -> str | None:
+    """The package that a name comes from, with its version; None for MOrA's own."""
+    return None if name in REGISTRY[seam] or name not in _added(seam) else _added(seam)[name].package
 
 
 def load(seam: str, name: str) -> Any:
-    """The registered object; BadInput with the names that exist where `name` is not one of them."""
-    entries = REGISTRY[seam]
-    if name not in entries:
-        raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(entries)}.")
-    module, _, attribute = entries[name].partition(":")
-    return getattr(import_module(module), attribute)
+    """The registered object.
+
+    Raises BadInput with the names that exist where `name` is not one of them, or where two packages have it; MoraError
+    naming the package where a plug-in cannot be imported.
+    """
+    plugin = _added(seam).get(name)
+    if plugin is not None and (problem := problem_of(plugin)) is not None:
+        raise problem
+    if plugin is not None:
+        return _load_plugin(plugin)
+    if name not in REGISTRY[seam]:
+        known = ", ".join(names(seam))
+        raise BadInput(
+            f"There is no {name!r} among the {seam}.", hint=f"Known: {known}." if known else "No package adds one."
+        )
+    return _attribute(REGISTRY[seam][name])
+
+
+def _added(seam: str) -> Mapping[str, Plugin]:
+    return {plugin.name: plugin for plugin in plugins() if plugin.seam == seam} if seam in OPEN_SEAMS else {}
+
+
+def _load_plugin(plugin: Plugin) -> Any:
+    try:
+        return _attribute(plugin.value)
+    # Whatever a foreign module raises while it is imported.
+    except Exception as failure:
+        raise MoraError(
+            f"The plug-in {plugin.name!r} of {plugin.package} cannot be imported: {type(failure).__name__}: {failure}.",
+            hint=f"It is {plugin.value}. Update the package, or remove it: pip uninstall {plugin.package.split()[0]}",
+        ) from failure
+
+
+def _attribute(value: str) -> Any:
+    module, _, attribute = value.partition(":")
+    found: Any = import_module(module)
+    for part in attribute.split("."):
+        found = getattr(found, part)
+    return found

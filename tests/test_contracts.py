@@ -111,8 +111,8 @@ STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = 
 }
 # What stands for itself: built without arguments, or a function.
 PLAIN = ("forecasters", "policies", "outputs")
-# Tested beside their room: tests/backtest/test_contract.py, tests/forecasters/test_contract.py.
-ELSEWHERE = ("replay_policies",)
+# Tested beside their room: tests/backtest/test_contract.py; of detectors there is none yet (tests/testing).
+ELSEWHERE = ("replay_policies", "detectors")
 PROTOCOLS: dict[str, type] = {"sources": MetricSource, "clusters": Cluster, "forecasters": Forecaster}
 
 

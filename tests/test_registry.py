@@ -1,11 +1,18 @@
-"""Every name that is registered leads to something, and a name that is not is refused with those that are."""
+"""Every registered name leads to something, other packages add theirs, and what is wrong is an error that names it."""
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
 import pytest
+from typer.testing import CliRunner
 
 from mora import registry
-from mora.errors import BadInput
+from mora.cli import app
+from mora.errors import BadInput, MoraError
 
 ENTRIES = [(seam, name) for seam in registry.REGISTRY for name in registry.names(seam)]
 
@@ -27,3 +34,97 @@ def test_outputs_come_in_the_order_that_the_help_shows() -> None:
         *("table", "json", "csv", "yaml", "patch", "kustomize", "helm-values", "vpa", "hpa", "commands", "resize"),
         *("pr-body", "explain"),
     ]
+
+
+# --- plug-ins --------------------------------------------------------------------------------------------------------
+
+Install = Callable[..., None]
+
+
+@pytest.fixture
+def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
+    """Installs a package as pip would leave it: modules, and a .dist-info with entry points."""
+
+    def write(package: str, entries: dict[str, str], source: str = "", version: str = "1.2") -> None:
+        module = package.replace("-", "_")
+        (tmp_path / f"{module}.py").write_text(source)
+        info = tmp_path / f"{module}-{version}.dist-info"
+        info.mkdir()
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
+        lines = [f"{name} = {value}" for name, value in entries.items()]
+        (info / "entry_points.txt").write_text("\n".join(["[mora.plugins]", *lines, ""]))
+        registry.plugins.cache_clear()
+
+    monkeypatch.syspath_prepend(str(tmp_path))
+    yield write
+    registry.plugins.cache_clear()
+    for name in [name for name in sys.modules if (tmp_path / f"{name}.py").is_file()]:
+        del sys.modules[name]
+
+
+SHOUT = """
+def render(recommendations, settings=None):
+    return "".join(f"{r.workload.name.upper()}!\\n" for r in recommendations)
+"""
+
+
+def test_an_output_of_another_package_is_used_by_its_name(install: Install) -> None:
+    install("mora-shout", {"outputs.shout": "mora_shout:render"}, SHOUT)
+    assert registry.names("outputs")[-1] == "shout"
+    assert registry.package_of("outputs", "shout") == "mora-shout 1.2"
+    assert registry.package_of("outputs", "table") is None
+    from mora.pipeline import render
+    from mora.testing.examples import recommendations
+
+    assert render(recommendations(), "shout") == "FRONTEND!\nCART!\n"
+    assert registry.load("outputs", "table") is not registry.load("outputs", "shout")
+
+
+def test_every_open_seam_takes_names(install: Install) -> None:
+    install("many", {f"{seam}.mine": "many:thing" for seam in registry.OPEN_SEAMS}, "thing = dict")
+    for seam in registry.OPEN_SEAMS:
+        assert registry.load(seam, "mine") is dict
+
+
+def test_a_name_that_is_taken_is_an_error_that_names_both_packages(install: Install) -> None:
+    install("mora-shout", {"outputs.table": "mora_shout:render", "outputs.shout": "mora_shout:render"}, SHOUT)
+    install("mora-yell", {"outputs.shout": "mora_yell:render"}, SHOUT)
+    with pytest.raises(BadInput, match=r"mora-rightsizing and mora-shout 1\.2 both have 'table' among the outputs"):
+        registry.load("outputs", "table")
+    with pytest.raises(BadInput, match=r"mora-shout 1\.2 and mora-yell 1\.2 both have 'shout'"):
+        registry.load("outputs", "shout")
+    assert callable(registry.load("outputs", "json"))
+
+
+def test_a_plug_in_that_fails_to_import_is_an_error_that_names_its_package(install: Install) -> None:
+    install("broken", {"forecasters.broken": "broken:Forecaster"}, "raise RuntimeError('no GPU')")
+    with pytest.raises(MoraError, match=r"'broken' of broken 1\.2 cannot be imported: RuntimeError: no GPU") as failed:
+        registry.load("forecasters", "broken")
+    assert "pip uninstall broken" in str(failed.value.hint)
+    install("empty", {"sources.empty": "empty:Source"})
+    with pytest.raises(MoraError, match="has no attribute 'Source'"):
+        registry.load("sources", "empty")
+
+
+def test_a_plug_in_is_imported_when_it_is_used_and_not_before(install: Install) -> None:
+    install("lazy", {"outputs.lazy": "lazy:render"}, SHOUT)
+    assert "lazy" in registry.names("outputs")
+    assert "lazy" not in sys.modules
+
+
+def test_the_list_shows_plug_ins_with_their_package_and_what_is_wrong(install: Install) -> None:
+    install("mora-shout", {"outputs.shout": "mora_shout:render", "clusters.mine": "mora_shout:render"}, SHOUT)
+    shown = CliRunner().invoke(app, ["list"])
+    assert shown.exit_code == 0
+    assert "plug-ins: outputs.shout (mora-shout 1.2)" in shown.output
+    assert "mora-shout 1.2 adds clusters.mine, which is not a name of a plug-in" in " ".join(shown.output.split())
+    assert "forecasters: prophet, lstm, naive" in shown.output
+
+
+def test_asking_for_names_imports_no_room() -> None:
+    code = (
+        "import sys; from mora import registry; registry.names('outputs'); registry.names('forecasters');"
+        "print(*[name for name in sys.modules if name.startswith(('mora.', 'numpy', 'pandas'))])"
+    )
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
+    assert set(told.split()) == {"mora.registry", "mora.errors"}

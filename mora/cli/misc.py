@@ -10,6 +10,7 @@ from mora.cli.common import (
     ModelsDir,
     Namespace,
     PrometheusUrl,
+    say,
     settings_of,
 )
 
@@ -33,12 +34,13 @@ def doctor(
 
 
 def list_known(namespace: Namespace = None, data: DataDir = None, models: ModelsDir = None) -> None:
-    """List services with data and models, plans, scenarios, outputs and sandboxes."""
+    """List services with data and models, plans, scenarios, outputs, forecasters, plug-ins and sandboxes."""
     from mora import dataset, pipeline, registry
     from mora.harness.plan import plan_names, scenario_names
     from mora.sandbox.state import list_sandboxes
 
     settings = settings_of(namespace=namespace, data_dir=data, models_dir=models)
+    plugins = registry.plugins()
     for what, names in (
         (
             f"services with data ({settings.data_dir})",
@@ -51,6 +53,10 @@ def list_known(namespace: Namespace = None, data: DataDir = None, models: Models
         ("plans", plan_names()),
         ("scenarios", scenario_names()),
         ("outputs", registry.names("outputs")),
+        ("forecasters", registry.names("forecasters")),
+        ("plug-ins", [f"{p.seam}.{p.name} ({p.package})" for p in plugins if registry.problem_of(p) is None]),
         ("running sandboxes", list_sandboxes()),
     ):
         print(f"{what}: {', '.join(names) or 'none'}")
+    for problem in filter(None, map(registry.problem_of, plugins)):
+        say(str(problem))

@@ -6,7 +6,7 @@ entry point.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from mora import registry
@@ -89,20 +89,31 @@ def restore_all(
     documents: Mapping[str, Mapping[str, Any]],
     arrays: Mapping[str, Mapping[str, Any]],
     horizon_seconds: int | None = None,
+    packages: Mapping[str, str] | None = None,
 ) -> dict[str, FittedForecaster]:
-    """The forecasters that save_all() wrote; BadModel where one of them is not installed here."""
+    """The forecasters that save_all() wrote; BadModel where one of them is not installed here.
+
+    packages: where those of other packages came from.
+    """
     found: dict[str, FittedForecaster] = {}
     for name in names:
         stem = _stem(name, horizon_seconds)
         try:
             forecaster: Forecaster = registry.load("forecasters", name)()
         except BadInput as failure:
+            package = (packages or {}).get(name, "another package")
             raise BadModel(
-                f"The model was trained with the forecaster {name!r}, which is not installed here.",
-                hint="Install the package that it came from, or train again without it.",
+                f"The model was trained with the forecaster {name!r} of {package}, which is not installed here.",
+                hint=f"Install it: pip install {package.split()[0]}. Or train again without it.",
             ) from failure
         found[name] = forecaster.restore(Saved(documents.get(f"{stem}.json", {}), arrays.get(f"{stem}.npz", {})))
     return found
+
+
+def packages_of(names: Iterable[str]) -> dict[str, str]:
+    """forecaster -> the package that it comes from, for those that are not MOrA's own."""
+    found = {name: registry.package_of("forecasters", name) for name in names}
+    return {name: package for name, package in found.items() if package is not None}
 
 
 def inputs_of(arrays: Mapping[str, Mapping[str, Any]]) -> dict[str, list[str]]:

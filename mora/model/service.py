@@ -125,7 +125,8 @@ def _assemble(contents: store.Contents) -> ServiceModel:
         question: {target: Calibration.from_dict(plain) for target, plain in targets.items()}
         for question, targets in card["report"]["calibrations"].items()
     }
-    forecasters = learners.restore_all(card["forecasters"], contents.documents, contents.arrays)
+    packages = card.get("packages", {})
+    forecasters = learners.restore_all(card["forecasters"], contents.documents, contents.arrays, packages=packages)
     return ServiceModel(
         workload=Workload(card["namespace"], card["service"], card["kind"]),
         card=card,
@@ -146,7 +147,13 @@ def _horizon_of(
 ) -> HorizonModel:
     return HorizonModel(
         horizon_seconds=float(seconds),
-        forecasters=learners.restore_all(found["forecasters"], contents.documents, contents.arrays, seconds),
+        forecasters=learners.restore_all(
+            found["forecasters"],
+            contents.documents,
+            contents.arrays,
+            seconds,
+            packages=contents.card.get("packages", {}),
+        ),
         calibrations={Target(name): calibration for name, calibration in calibrations.items()},
         errors=found["errors"],
         learned_shares={Target(name): shares for name, shares in found["learned_weights"].items()},
@@ -216,6 +223,7 @@ def train(
         },
         "forecasters": [name for name in learned.forecasters if name != NAIVE],
         "inputs": learners.inputs_of(learned.arrays),
+        "packages": learners.packages_of(settings.weights),
         "report": report,
     }
     return _assemble(store.seal(card, learned.documents, learned.arrays))
