@@ -47,6 +47,10 @@ def collect(
             show_default=False,
         ),
     ] = None,
+    source: Annotated[
+        str,
+        typer.Option("--source", help="With --history: prometheus, or csv:FOLDER, the data folder of another machine."),
+    ] = "prometheus",
     step: Annotated[
         str | None,
         typer.Option("--step", help="With --history: time between samples.", show_default="15s, more for long spans"),
@@ -85,7 +89,7 @@ def collect(
     if restore:
         collect_kubernetes.restore(settings, dry_run=dry_run)
     elif history is not None:
-        _collect_history(history, step, names, settings, dry_run=dry_run)
+        _collect_history(history, step, names, settings, named=source, dry_run=dry_run)
     else:
         if not dry_run:
             require("collect", by="mora collect --plan")
@@ -95,13 +99,15 @@ def collect(
             collect_kubernetes.collect(url, entry, names, settings, resume=resume, dry_run=dry_run, yes=yes)
 
 
-def _collect_history(span: str, step: str | None, names: list[str], settings: Settings, *, dry_run: bool) -> None:
+def _collect_history(
+    span: str, step: str | None, names: list[str], settings: Settings, *, named: str, dry_run: bool
+) -> None:
     from mora import pipeline
     from mora.domain import Workload
     from mora.harness.history import collect_history
     from mora.quantities import parse_duration
 
-    source = pipeline.open_prometheus(settings, discover=settings.target == "kubernetes", say=say)
+    source = pipeline.open_source(settings, named, discover=settings.target == "kubernetes", say=say)
     window = pipeline.history_window(parse_duration(span), step=parse_duration(step) if step else None)
     if settings.target == "kubernetes":
         from mora.clusters.kubernetes import KubernetesCluster
@@ -114,7 +120,7 @@ def _collect_history(span: str, step: str | None, names: list[str], settings: Se
         ]
     if not workloads:
         raise BadInput(
-            f"Prometheus knows no workload in namespace {settings.namespace!r}.", hint="Name the namespace with -n."
+            f"The source knows no workload in namespace {settings.namespace!r}.", hint="Name the namespace with -n."
         )
     if dry_run:
         for workload in workloads:

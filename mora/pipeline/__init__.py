@@ -38,7 +38,7 @@ from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, mod
 from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
 from mora.pipeline.backtesting import backtest, cache_folder, write_report
 from mora.pipeline.collecting import Place, collect, open_cluster, sandbox_place, sandbox_preview
-from mora.pipeline.connecting import access_of, open_fleet, open_prometheus
+from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster, trained_demand
 from mora.pipeline.recommending import question_of, recommend, render, write_output
 from mora.pipeline.settings import fleet_settings, train_settings
@@ -69,6 +69,7 @@ __all__ = [
     "open_cluster",
     "open_fleet",
     "open_prometheus",
+    "open_source",
     "question_of",
     "read_lesson",
     "recommend",

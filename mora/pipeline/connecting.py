@@ -1,4 +1,4 @@
-"""Connecting to a Prometheus: the one the settings name, or the one the cluster runs."""
+"""Connecting to a source of metrics by its registered name; to the Prometheus of the settings, or of the cluster."""
 
 from __future__ import annotations
 
@@ -6,14 +6,35 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mora import registry
 from mora.errors import BadInput
-from mora.seams import FleetSource
+from mora.seams import FleetSource, MetricSource
 
 if TYPE_CHECKING:
     from mora.clusters.discovery import FoundPrometheus
     from mora.settings import Settings
     from mora.sources.prometheus.access import Access
     from mora.sources.prometheus.observe import PrometheusSource
+
+
+def open_source(
+    settings: Settings,
+    named: str = "prometheus",
+    *,
+    discover: bool = False,
+    say: Callable[[str], None] = lambda words: None,
+) -> MetricSource:
+    """The source of metrics that is named: prometheus, or NAME:ADDRESS such as csv:../other/data.
+
+    Raises BadInput where no source is registered under that name, or it has no address; see also open_prometheus.
+    """
+    name, _, address = named.partition(":")
+    make: Callable[[str], MetricSource] = registry.load("sources", name)
+    if address:
+        return make(address)
+    if name == "prometheus":
+        return open_prometheus(settings, discover=discover, say=say)
+    raise BadInput(f"The source {name!r} needs an address.", hint=f"Write it behind the name: {name}:ADDRESS.")
 
 
 def open_prometheus(
@@ -23,8 +44,6 @@ def open_prometheus(
 
     Raises BadInput where they name none and none is to be looked for, ClusterError where none, or several, are found.
     """
-    from mora.sources.prometheus.observe import PrometheusSource
-
     url, access = settings.prometheus.url, access_of(settings)
     if url is None and discover:
         from mora.clusters.discovery import find_prometheus
@@ -37,7 +56,10 @@ def open_prometheus(
             "Which Prometheus?",
             hint="Name it: --prometheus http://127.0.0.1:9090, or MORA_PROMETHEUS_URL, or mora.toml.",
         )
-    return PrometheusSource(url, access=access, timeout=settings.prometheus.timeout)
+    source: PrometheusSource = registry.load("sources", "prometheus")(
+        url, access=access, timeout=settings.prometheus.timeout
+    )
+    return source
 
 
 def _through(found: FoundPrometheus, access: Access) -> Access:

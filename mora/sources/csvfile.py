@@ -1,4 +1,4 @@
-"""The unified CSVs as a source: what was collected once can be observed again, without a Prometheus."""
+"""The unified CSVs as a source: what was collected once is read again, without a Prometheus."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
 
 
 class CsvSource:
-    """The experiments under a data folder as a domain.MetricSource.
+    """The experiments under a data folder as a MetricSource.
 
-    include_flagged: also those that did not pass their quality check.
+    include_flagged: also those that failed their quality check.
     """
 
     def __init__(self, data_dir: Path | str = "data", *, include_flagged: bool = False) -> None:
@@ -24,6 +24,7 @@ class CsvSource:
         self._include_flagged = include_flagged
 
     def services(self, namespace: str) -> list[str]:
+        """The services of a namespace that the folder has files of."""
         return dataset.list_services(self._data_dir, namespace=namespace)
 
     def queries(self, workload: Workload, window: Window) -> Mapping[str, str]:
@@ -31,10 +32,10 @@ class CsvSource:
         return {"folder": str(dataset.service_folder(self._data_dir, workload.name, namespace=workload.namespace))}
 
     def observe(self, workload: Workload, window: Window) -> Observation:
-        """The rows that were collected inside the window, at the moments at which they were, in the order of time.
+        """The rows that were collected inside the window, at their own moments, in the order of time.
 
-        No row is made up: the index holds what is in the files, not the window's grid. The other containers, which are
-        no experiment data, are left empty.
+        No row is made up: the index is what is in the files, not the window's grid. The other containers, which are
+        not part of the experiment files, are left empty.
         """
         rows = dataset.read_dataset(
             workload.name, self._data_dir, namespace=workload.namespace, include_flagged=self._include_flagged

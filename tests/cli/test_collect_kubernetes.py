@@ -72,7 +72,7 @@ def test_a_dry_run_shows_the_context_the_checks_and_the_queries_and_changes_noth
     assert "Left out, as Prometheus knows nothing of them: unscraped." in done.stderr
     for words in (
         "Context fake (cluster fake at http://127.0.0.1",
-        "you may read, restart and scale what the run touches",
+        "you are allowed to read, restart and scale what the run touches",
         "Deployment frontend is ready, and no autoscaler is on it",
         "StatefulSet redis is ready; it is restarted and measured, not scaled",
         "namespace shop has no quota",

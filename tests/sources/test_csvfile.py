@@ -10,7 +10,7 @@ import pytest
 
 from mora import dataset
 from mora.domain import Window, Workload
-from mora.errors import BadDataset, SourceUnavailable
+from mora.errors import BadDataset, BadInput, SourceUnavailable
 from mora.metrics import CONTEXT_COLUMNS, METRIC_COLUMNS
 from mora.sources.csvfile import CsvSource
 
@@ -77,3 +77,28 @@ def test_a_service_without_files_is_told_with_those_that_have_some(tmp_path: Pat
     write(tmp_path, 0)
     with pytest.raises(BadDataset, match="frontend"):
         CsvSource(tmp_path).observe(Workload("default", "cart"), Window(START, START, STEP))
+
+
+def test_it_is_opened_by_its_registered_name_and_read_like_any_other_source(tmp_path: Path) -> None:
+    from mora import pipeline
+    from mora.harness.history import collect_history
+    from mora.settings import Settings
+
+    write(tmp_path / "there", 0)
+    source = pipeline.open_source(Settings(), f"csv:{tmp_path / 'there'}")
+    (path,) = collect_history(source, [FRONTEND], Window(START, START + 40 * STEP, STEP), tmp_path / "here")
+    assert path.is_relative_to(tmp_path / "here")
+    rows = dataset.read_dataset("frontend", tmp_path / "here", include_flagged=True)
+    assert rows["cpu_cores_value"].tolist() == [1.0] * 20
+    assert rows["timestamp"].min() == START
+
+
+@pytest.mark.parametrize(
+    ("named", "words"), [("csv", "needs an address"), ("influx:x", "no 'influx' among the sources")]
+)
+def test_a_source_that_cannot_be_opened_is_refused(named: str, words: str) -> None:
+    from mora import pipeline
+    from mora.settings import Settings
+
+    with pytest.raises(BadInput, match=words):
+        pipeline.open_source(Settings(), named)
