@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
@@ -41,17 +42,17 @@ def main() -> None:
             recommend = ["recommend", "--all", "-n", "shop", "--prometheus", url, "--no-kubernetes"]
             print(f"wheel of MOrA: {wheel.stat().st_size / MB:.1f} MB, {len(zipfile.ZipFile(wheel).namelist())} files")
             print(
-                f"{'install':<10}{'packages':>10}{'MB':>8}{'installed':>14}{'mora --help':>14}{'recommend --all':>18}"
+                f"{'install':<10}{'packages':>10}{'MB':>8}{'installed':>14}{'mora --help':>20}{'recommend --all':>20}"
             )
             for name in options.installs:
                 started = time.perf_counter()
                 environment = make_environment(folder / name, wheel, name)
                 taken = time.perf_counter() - started
                 mora = environment / "bin" / "mora"
-                helped, recommended = (seconds([str(mora), *what], folder) for what in (["--help"], recommend))
+                helped, recommended = (start([str(mora), *what], folder) for what in (["--help"], recommend))
                 print(
                     f"{name:<10}{packages(environment):>10}{megabytes(environment):>8.0f}{taken:>12.0f} s"
-                    f"{helped:>12.2f} s{recommended:>16.2f} s",
+                    f"{helped:>20}{recommended:>20}",
                     flush=True,
                 )
 
@@ -88,16 +89,23 @@ def megabytes(environment: Path) -> float:
     return sum(path.lstat().st_size for path in environment.rglob("*") if not path.is_dir()) / MB
 
 
-def seconds(command: list[str], folder: Path) -> float:
-    """The median of a few starts, after one for the page cache."""
-    taken = []
+def start(command: list[str], folder: Path) -> str:
+    """Wall and CPU seconds, the medians of a few starts, after one for the page cache."""
+    walls, cpus = [], []
     for _ in range(ROUNDS + 1):
-        started = time.perf_counter()
+        wall, cpu = time.perf_counter(), cpu_seconds()
         done = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
-        taken.append(time.perf_counter() - started)
+        walls.append(time.perf_counter() - wall)
+        cpus.append(cpu_seconds() - cpu)
         if done.returncode:
             sys.exit(f"{' '.join(command)} failed:\n{done.stderr}")
-    return statistics.median(taken[1:])
+    return f"{statistics.median(walls[1:]):.2f} s ({statistics.median(cpus[1:]):.2f} CPU)"
+
+
+def cpu_seconds() -> float:
+    """What the processes that this one started and waited for have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 if __name__ == "__main__":
