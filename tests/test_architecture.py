@@ -208,7 +208,7 @@ def test_the_wheel_carries_scenarios_plans_and_types_and_nothing_of_the_tests(tm
         assert f"mora/_experiments/plans/{carried.name}" in names
     for carried in (ROOT / "experiments" / "scenarios").glob("*.py"):
         assert f"mora/_experiments/scenarios/{carried.name}" in names
-    assert "mora/py.typed" in names
+    assert {"mora/py.typed", "mora/backtest/report.html"} <= names
     assert not [name for name in names if name.startswith(("tests/", "data/", "experiments/"))]
 
 

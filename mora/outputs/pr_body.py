@@ -69,13 +69,13 @@ def _what(changed: Sequence[Recommendation], rows: Sequence[Row]) -> str:
     whose = "this workload" if len(changed) == 1 else "these workloads"
     until = format_moment(max(r.as_of for r in changed))
     counts = {
-        "go down": sum(a.change is not None and a.change < 0 for *_, a in rows),
-        "go up": sum(a.change is not None and a.change > 0 for *_, a in rows),
-        "are set for the first time": sum(a.now is None and a.value is not None for *_, a in rows),
-        "are removed": sum(a.is_unset for *_, a in rows),
+        "lower": sum(a.change is not None and a.change < 0 for *_, a in rows),
+        "higher": sum(a.change is not None and a.change > 0 for *_, a in rows),
+        "set for the first time": sum(a.now is None and a.value is not None for *_, a in rows),
+        "removed": sum(a.is_unset for *_, a in rows),
     }
     outcome = ", ".join(f"{count} {word}" for word, count in counts.items() if count)
-    return f"Sizes {whose} by the use that MOrA measured until {until}: of the numbers below, {outcome}."
+    return f"Sizes {whose} by the use that MOrA measured until {until} (numbers below: {outcome})."
 
 
 def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
@@ -98,7 +98,7 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
     unlimited = [row for row in rows if row[3].is_unset]
     if unlimited:
         items.append(
-            f"{counted(len(unlimited), 'CPU limit')} removed: these containers may use idle CPU of their nodes."
+            f"{counted(len(unlimited), 'CPU limit')} removed: without one, a container may use idle CPU of its node."
         )
     scalers = [scaler for r in changed for scaler in r.retargets]
     if scalers:

@@ -33,6 +33,24 @@ def test_the_body_is_as_it_was_last_read() -> None:
     assert pr_body.files([examples.frontend()]) == {"pr-body.md": pr_body.render([examples.frontend()])}
 
 
+def test_it_reads_as_a_pull_request_title_change_table_risks_rollback_then_details() -> None:
+    text = pr_body.render([examples.frontend()])
+    assert text.startswith("## Rightsize shop/frontend\n\nSizes this workload by the use that MOrA measured until")
+    assert "(numbers below: 2 lower, 2 higher, 1 removed)" in text
+    order = ["| workload |", "### Risks", "### Roll back", "<details><summary>Why", "<details><summary>Dry run"]
+    assert [text.index(part) for part in order] == sorted(text.index(part) for part in order)
+    assert text.count("<details>") == text.count("</details>") == 4
+
+
+def test_the_risks_name_the_largest_cut_the_lowest_confidence_and_what_must_change_together() -> None:
+    risks = pr_body.render([examples.frontend(), examples.retargeted()]).partition("### Risks")[2].partition("###")[0]
+    assert "- The largest cut is -49%: `shop/frontend` container `server`, cpu request." in risks
+    assert "- The lowest confidence is 91 % (18 windows): `shop/frontend`, replicas." in risks
+    assert "- No confidence is known for `shop/frontend` container `server`, memory request" in risks
+    assert "- 1 CPU limit removed: without one, a container may use idle CPU of its node." in risks
+    assert "must change together with the requests: `web` (cpu 112%), `web` (memory 97%)." in risks
+
+
 def slightly(now: int, value: int) -> Advice:
     return Advice(now, value, 0.9, 3, reasons=(Reason("a", "b"),))
 
