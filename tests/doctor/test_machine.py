@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,19 @@ def test_a_missing_program_is_named_with_its_package(empty: Settings, monkeypatc
     checks = examine(empty)
     assert found(checks, "prometheus")[0].state is State.MISSING
     assert "kubernetes-client" in found(checks, "kubectl")[0].remedy
+
+
+def test_a_base_install_needs_neither_prometheus_nor_promtool(
+    empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/nonexistent")
+    monkeypatch.setattr(tools, "_FETCHED", empty.data_dir)
+    monkeypatch.setattr(machine, "_LOCK", tmp_path / "none")
+    monkeypatch.setitem(sys.modules, "psutil", None)
+    checks = examine(empty)
+    assert found(checks, "prometheus")[0].state is State.WARNING
+    assert found(checks, "promtool") == []
+    assert "sandbox (psutil)" in found(checks, "extras")[0].words
 
 
 def test_a_program_that_does_not_run_is_said(empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
