@@ -52,11 +52,11 @@ class Run:
     cpu_mean_cores: float
     cpu_p95_cores: float
     cpu_limit_cores: float | None
-    is_cpu_pinned: bool
+    is_cpu_limit_bound: bool
     memory_mean_bytes: float
     memory_peak_bytes: float
     memory_limit_bytes: float | None
-    is_memory_pinned: bool
+    is_memory_limit_bound: bool
     oom_kills: int
     latency_p95_seconds: float | None
     error_ratio: float | None
@@ -70,7 +70,7 @@ class Run:
 class Curve:
     """A monotone function of users per pod: knots, a slope beyond the last, and from where it says "at least".
 
-    >>> curve = Curve((10.0, 20.0), (1.0, 3.0), slope=0.2, pinned_from=None)
+    >>> curve = Curve((10.0, 20.0), (1.0, 3.0), slope=0.2, limit_bound_from=None)
     >>> [curve.at(users) for users in (5, 15, 30)]
     [1.0, 2.0, 5.0]
     """
@@ -78,7 +78,7 @@ class Curve:
     users_per_pod: tuple[float, ...]
     level: tuple[float, ...]
     slope: float
-    pinned_from: float | None
+    limit_bound_from: float | None
 
     def at(self, users_per_pod: float) -> float:
         """The level; the first knot's below it, a straight line beyond the last."""
@@ -86,11 +86,11 @@ class Curve:
         return float(np.interp(users_per_pod, self.users_per_pod, self.level)) + self.slope * beyond
 
     def is_at_least(self, users_per_pod: float) -> bool:
-        """From `pinned_from` on, and on the way to it: past the knot before, the level leans on one that is a limit."""
-        if self.pinned_from is None:
+        """From `limit_bound_from` on, and past the knot before it, where the level leans on a limit-bound run."""
+        if self.limit_bound_from is None:
             return False
-        before = [knot for knot in self.users_per_pod if knot < self.pinned_from]
-        return users_per_pod >= self.pinned_from or bool(before and users_per_pod > before[-1])
+        before = [knot for knot in self.users_per_pod if knot < self.limit_bound_from]
+        return users_per_pod >= self.limit_bound_from or bool(before and users_per_pod > before[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +115,8 @@ class ReplicaChoice:
     reasons: tuple[Reason, ...] = ()
 
 
+# Fields of a run as models of schema 1 name them.
+_RENAMED = {"is_cpu_pinned": "is_cpu_limit_bound", "is_memory_pinned": "is_memory_limit_bound"}
 _CURVES = ("cpu", "cpu_upper", "memory", "memory_upper", "utilisation", "latency", "errors")
 
 
@@ -174,8 +176,9 @@ class LoadResponse:
             reasons.append(
                 Reason(
                     "limit-bound",
-                    f"runs at {_users(upper.pinned_from or share)} users per pod were held at their {target.value} "
-                    f"limit, so the need is at least {_amount(target, upper.at(share))}",
+                    f"limit-bound: {'CPU' if target is Target.CPU else target.value} use at "
+                    f"{_users(upper.limit_bound_from or share)} users per pod was capped by its limit, so real demand "
+                    f"may be higher than {_amount(target, upper.at(share))}",
                 )
             )
         value = mean.at(share)
@@ -254,10 +257,12 @@ class LoadResponse:
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> LoadResponse:
         def curve(fields: Mapping[str, Any]) -> Curve:
-            return Curve(tuple(fields["users_per_pod"]), tuple(fields["level"]), fields["slope"], fields["pinned_from"])
+            # Models of schema 1 say pinned_from.
+            limit_bound_from = fields.get("limit_bound_from", fields.get("pinned_from"))
+            return Curve(tuple(fields["users_per_pod"]), tuple(fields["level"]), fields["slope"], limit_bound_from)
 
         return cls(
-            tuple(Run(**run) for run in plain["runs"]),
+            tuple(Run(**{_RENAMED.get(name, name): value for name, value in run.items()}) for run in plain["runs"]),
             {s: {name: curve(fields) for name, fields in of.items()} for s, of in plain["curves"].items()},
         )
 
@@ -379,7 +384,7 @@ class LoadResponse:
         share = _share(load, replicas)
         utilisation = self._answered("utilisation", load, replicas)
         was_held = any(
-            (run.is_cpu_pinned or run.is_memory_pinned) and run.users_per_pod <= share
+            (run.is_cpu_limit_bound or run.is_memory_limit_bound) and run.users_per_pod <= share
             for run in self.runs_of(load.scenario)
         )
         if utilisation is not None and utilisation <= IDLE_UTILISATION and not was_held:
@@ -414,11 +419,11 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
         cpu_mean_cores=cpu_mean,
         cpu_p95_cores=cpu_p95,
         cpu_limit_cores=cpu_limit,
-        is_cpu_pinned=_is_limit_bound(Target.CPU, rows),
+        is_cpu_limit_bound=_is_limit_bound(Target.CPU, rows),
         memory_mean_bytes=float(memory.mean()),
         memory_peak_bytes=memory_peak,
         memory_limit_bytes=memory_limit,
-        is_memory_pinned=_is_limit_bound(Target.MEMORY, rows),
+        is_memory_limit_bound=_is_limit_bound(Target.MEMORY, rows),
         oom_kills=oom_kills,
         latency_p95_seconds=_known(load_test.get("latency_p95_seconds")),
         error_ratio=_known(load_test.get("error_ratio")),
@@ -442,25 +447,25 @@ def _is_limit_bound(target: Target, rows: pd.DataFrame) -> bool:
 
 
 def _fit_scenario(runs: Sequence[Run]) -> dict[str, Curve]:
-    def pinned_cpu(run: Run, level: float) -> float:
-        return max(level, run.cpu_limit_cores or 0.0) if run.is_cpu_pinned else level
+    def at_least_cpu(run: Run, level: float) -> float:
+        return max(level, run.cpu_limit_cores or 0.0) if run.is_cpu_limit_bound else level
 
-    def pinned_memory(run: Run, level: float) -> float:
+    def at_least_memory(run: Run, level: float) -> float:
         # A killed container starts again from nothing: the mean over its sawtooth is not the need, the limit is.
-        return max(level, run.memory_limit_bytes or 0.0) if run.is_memory_pinned else level
+        return max(level, run.memory_limit_bytes or 0.0) if run.is_memory_limit_bound else level
 
     shares = np.array([run.users_per_pod for run in runs])
-    is_cpu_pinned = np.array([run.is_cpu_pinned for run in runs])
-    is_memory_pinned = np.array([run.is_memory_pinned for run in runs])
-    cpu_upper = np.array([pinned_cpu(run, run.cpu_p95_cores) for run in runs])
-    memory_mean = np.array([pinned_memory(run, run.memory_mean_bytes) for run in runs])
-    memory_peak = np.array([pinned_memory(run, run.memory_peak_bytes) for run in runs])
+    is_cpu_limit_bound = np.array([run.is_cpu_limit_bound for run in runs])
+    is_memory_limit_bound = np.array([run.is_memory_limit_bound for run in runs])
+    cpu_upper = np.array([at_least_cpu(run, run.cpu_p95_cores) for run in runs])
+    memory_mean = np.array([at_least_memory(run, run.memory_mean_bytes) for run in runs])
+    memory_peak = np.array([at_least_memory(run, run.memory_peak_bytes) for run in runs])
     # A throttled run still has a mean, held down by its quota: it is kept as measured, and flagged as "at least".
     curves = {
-        "cpu": _fit(shares, np.array([run.cpu_mean_cores for run in runs]), is_cpu_pinned),
-        "cpu_upper": _fit(shares, cpu_upper, is_cpu_pinned),
-        "memory": _fit(shares, memory_mean, is_memory_pinned),
-        "memory_upper": _fit(shares, memory_peak, is_memory_pinned, is_envelope=True),
+        "cpu": _fit(shares, np.array([run.cpu_mean_cores for run in runs]), is_cpu_limit_bound),
+        "cpu_upper": _fit(shares, cpu_upper, is_cpu_limit_bound),
+        "memory": _fit(shares, memory_mean, is_memory_limit_bound),
+        "memory_upper": _fit(shares, memory_peak, is_memory_limit_bound, is_envelope=True),
     }
     tested = [run for run in runs if run.latency_p95_seconds is not None and run.error_ratio is not None]
     limited = [run for run in runs if run.cpu_limit_cores]
@@ -478,13 +483,13 @@ def _fit_scenario(runs: Sequence[Run]) -> dict[str, Curve]:
 def _fit(
     shares: np.ndarray[Any, Any],
     levels: np.ndarray[Any, Any],
-    is_pinned: np.ndarray[Any, Any],
+    is_bound: np.ndarray[Any, Any],
     *,
     is_envelope: bool = False,
 ) -> Curve:
     """A monotone curve through the runs: isotonic regression, or the highest so far where `is_envelope` (peaks).
 
-    shares, levels, is_pinned: shape (runs,). A pinned run is a bound: the curve never passes below it.
+    shares, levels, is_bound: shape (runs,). A pinned run is a bound: the curve never passes below it.
     """
     knots = np.unique(shares)
     if is_envelope:
@@ -494,19 +499,19 @@ def _fit(
         from sklearn.isotonic import IsotonicRegression
 
         # What was held at a limit bounds the curve from below; averaged in, it would pull down what ran freely.
-        own = ~is_pinned if not is_pinned.all() else is_pinned
+        own = ~is_bound if not is_bound.all() else is_bound
         fitted = IsotonicRegression(out_of_bounds="clip").fit(shares[own], levels[own]).predict(knots)
-        for share, level in zip(shares[is_pinned], levels[is_pinned], strict=True):
+        for share, level in zip(shares[is_bound], levels[is_bound], strict=True):
             fitted = np.where(knots >= share, np.maximum(fitted, level), fitted)
-    free = ~is_pinned
+    free = ~is_bound
     # A bound that a freely running, more loaded run has overtaken is no longer the end of what is known.
     last_free = shares[free].max() if free.any() else -math.inf
-    binding = shares[is_pinned & (shares >= last_free)]
+    binding = shares[is_bound & (shares >= last_free)]
     return Curve(
         users_per_pod=tuple(map(float, knots)),
         level=tuple(map(float, fitted)),
         slope=_slope(shares[free], levels[free], fallback=float(fitted[-1] / knots[-1])),
-        pinned_from=float(binding.min()) if binding.size else None,
+        limit_bound_from=float(binding.min()) if binding.size else None,
     )
 
 

@@ -176,6 +176,9 @@ def test_every_amount_is_an_integer_and_every_number_has_its_reasons(
     for number in (*(item for pair in pairs(advice) for item in pair), advice.replicas):
         assert number.value is None or type(number.value) is int
         assert number.reasons
+        assert number.summary
+        assert len(number.summary) <= 100
+        assert "\n" not in number.summary
         assert all(reason.code and reason.text and "nan" not in reason.text for reason in number.reasons)
         assert number.value is not None or number.confidence is None
 
@@ -226,8 +229,8 @@ def test_use_held_at_a_limit_never_lowers_a_number(
 ) -> None:
     asked = replace(
         asked,
-        cpu=asked.cpu and replace(asked.cpu, pinned=True),
-        memory=asked.memory and replace(asked.memory, pinned=True),
+        cpu=asked.cpu and replace(asked.cpu, is_limit_bound=True),
+        memory=asked.memory and replace(asked.memory, is_limit_bound=True),
     )
     for request, limit in pairs(recommend(asked, current, settings)):
         for number in (request, limit):
@@ -236,17 +239,17 @@ def test_use_held_at_a_limit_never_lowers_a_number(
 
 
 @given(asked=DEMANDS, cpu=targets(16.0), memory=targets(8.0 * GIB), settings=policy_settings())
-def test_use_held_at_a_limit_raises_the_number(
+def test_limit_bound_use_raises_the_number(
     asked: Demand, cpu: TargetDemand, memory: TargetDemand, settings: PolicySettings
 ) -> None:
-    free = replace(asked, cpu=replace(cpu, pinned=False), memory=replace(memory, pinned=False))
-    pinned = replace(asked, cpu=replace(cpu, pinned=True), memory=replace(memory, pinned=True))
+    free = replace(asked, cpu=replace(cpu, is_limit_bound=False), memory=replace(memory, is_limit_bound=False))
+    pinned = replace(asked, cpu=replace(cpu, is_limit_bound=True), memory=replace(memory, is_limit_bound=True))
     for need, most in ((cpu_need, cpu), (memory_need, memory)):
         unit = 1000 if need is cpu_need else 1
         raised, plain = need(pinned, settings).amount, need(free, settings).amount
         assert raised is not None
         assert plain is not None
-        assert raised >= max(plain, max(most.bound, most.peak) * unit * settings.pinned_factor - 1e-6)
+        assert raised >= max(plain, max(most.bound, most.peak) * unit * settings.limit_bound_factor - 1e-6)
 
 
 @given(**ANY)
@@ -335,7 +338,7 @@ def test_an_hpa_has_room_between_its_replicas(asked: Demand, current: Allocation
 # --- the sizes -------------------------------------------------------------------------------------------------------
 
 
-def test_the_number_is_the_largest_of_bound_buffered_centre_and_start_up() -> None:
+def test_the_number_is_the_largest_of_upper_bound_buffered_mean_and_start_up() -> None:
     assert recommend(demand(), allocation()).main.cpu_request.value == 120  # 100m x 1.2
     assert (
         recommend(demand(cpu=needs(0.1, 0.1301)), allocation()).main.cpu_request.value == 131
@@ -346,15 +349,53 @@ def test_the_number_is_the_largest_of_bound_buffered_centre_and_start_up() -> No
     assert recommend(demand(memory=needs(MIB, MIB, 240 * MIB)), allocation()).main.memory_request.value == 240 * MIB
 
 
-def test_the_arithmetic_is_told_in_words() -> None:
+def test_the_reasons_hold_the_arithmetic() -> None:
     advice = recommend(demand(startup_cpu_cores=0.09), allocation())
     assert advice.main.cpu_request.reasons == (
-        Reason("sized", "the largest of: 110m calibrated bound; 100m mean use x 1.2 = 120m; 90m at start-up -> 120m"),
+        Reason("sized", "the largest of: upper bound 110m; mean use 100m x 1.2 = 120m; start-up peak 90m -> 120m"),
     )
     assert advice.main.memory_request.reasons == (
-        Reason("sized", "the largest of: 210Mi calibrated bound; 200Mi mean use x 1.15 = 230Mi; 220Mi peak -> 230Mi"),
+        Reason("sized", "the largest of: upper bound 210Mi; mean use 200Mi x 1.15 = 230Mi; peak 220Mi -> 230Mi"),
     )
     assert (advice.main.cpu_request.confidence, advice.main.cpu_request.windows) == (0.9, 20)
+
+
+@pytest.mark.parametrize(
+    ("asked", "now", "settings", "summary"),
+    [
+        ({}, {}, {}, "mean use 100m + 20% headroom"),
+        ({"cpu": needs(0.1, 0.13)}, {}, {}, "upper bound 130m"),
+        ({"startup_cpu_cores": 0.5}, {}, {}, "start-up peak 500m"),
+        ({"cpu": needs(0.001)}, {}, {}, "mean use 1m + 20% headroom; raised to the floor of 10m"),
+        ({}, {}, {"cpu_cap_millicores": 100}, "mean use 100m + 20% headroom; lowered to the cap of 100m"),
+        ({"cpu": needs(0.1, is_limit_bound=True)}, {}, {}, "mean use 100m + 20% headroom; limit-bound: at least 120m"),
+        ({"cpu": needs(0.1, is_limit_bound=True)}, {"now": 900}, {}, "unchanged: not cut while use is limit-bound"),
+        ({}, {"now": 125}, {}, "unchanged: a cut below 10% is not worth a rollout"),
+        (
+            {},
+            {"now": 900},
+            {},
+            "mean use 100m + 20% headroom; step limit: at most -50% per change, 450m for now",
+        ),
+        ({"cpu": None}, {}, {}, "no recommendation: too little data to size CPU"),
+    ],
+)
+def test_a_summary_says_what_decides_the_number(
+    asked: dict[str, Any], now: dict[str, int], settings: dict[str, Any], summary: str
+) -> None:
+    current = allocation(cpu_request_millicores=now.get("now"))
+    assert recommend(demand(**asked), current, PolicySettings(**settings)).main.cpu_request.summary == summary
+
+
+def test_memory_limits_and_replicas_have_a_summary_too() -> None:
+    advice = recommend(demand(oom_kills=2, oom_peak_bytes=256.0 * MIB), allocation(cpu_limit_millicores=200))
+    assert advice.main.memory_request.summary == "2 OOM kills at 256Mi: raised to 356Mi"
+    assert advice.main.memory_limit.summary == "equal to the request of 356Mi: memory cannot be overcommitted"
+    assert advice.main.cpu_limit.summary == "no CPU limit: the container may use idle CPU of its node"
+    assert advice.replicas.summary == "2 replicas carry 40 users of browsing"
+    assert (
+        recommend(demand(memory=needs(MIB, MIB, 240 * MIB)), allocation()).main.memory_request.summary == "peak 240Mi"
+    )
 
 
 def test_memory_below_a_mebibyte_is_whole_kibibytes() -> None:
@@ -365,7 +406,9 @@ def test_memory_below_a_mebibyte_is_whole_kibibytes() -> None:
 def test_an_oom_kill_adds_a_hundred_mebibytes_or_a_fifth() -> None:
     small = recommend(demand(oom_kills=2, oom_peak_bytes=256.0 * MIB), allocation()).main.memory_request
     assert small.value == 356 * MIB
-    assert small.reasons[-2] == Reason("oom-bump", "2 OOM kills at 256Mi: at least max(256Mi + 100Mi, x 1.2) = 356Mi")
+    assert small.reasons[-2] == Reason(
+        "oom-bump", "2 OOM kills at 256Mi: at least max(256Mi + 100Mi, 256Mi x 1.2) = 356Mi"
+    )
     large = recommend(demand(memory=needs(1.0, 1.0, 1000.0 * MIB), oom_kills=1), allocation()).main.memory_request
     assert large.value == 1200 * MIB  # the VPA's own test: 1000 -> 1200
 
@@ -374,26 +417,28 @@ def test_memory_that_was_oom_killed_is_not_cut() -> None:
     current = allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB)
     advice = recommend(demand(oom_kills=1), current)
     assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (GIB, 2 * GIB)
-    assert codes(advice.main.memory_request)[-2] == codes(advice.main.memory_limit)[-1] == "held-pinned"
+    assert codes(advice.main.memory_request)[-2] == codes(advice.main.memory_limit)[-1] == "kept-limit-bound"
 
 
-def test_use_held_at_a_limit_is_raised_by_a_fifth() -> None:
+def test_limit_bound_use_is_raised_by_a_fifth() -> None:
     advice = recommend(
-        demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=100)
+        demand(cpu=needs(0.18, 0.2, is_limit_bound=True)), allocation(cpu_request_millicores=100)
     ).main.cpu_request
     assert advice.value == 240
-    assert advice.reasons[-2].text == "use was held at a limit, so 200m says 'at least': x 1.2 = 240m"
+    assert advice.reasons[-2].text == (
+        "limit-bound: real CPU demand may be higher than the 200m that could be seen; 200m x 1.2 = 240m"
+    )
 
 
-def test_a_cut_of_what_was_held_at_a_limit_is_refused() -> None:
+def test_limit_bound_use_is_not_cut() -> None:
     advice = recommend(
-        demand(cpu=needs(0.18, 0.2, pinned=True)), allocation(cpu_request_millicores=800)
+        demand(cpu=needs(0.18, 0.2, is_limit_bound=True)), allocation(cpu_request_millicores=800)
     ).main.cpu_request
-    assert (advice.value, codes(advice)[-2]) == (800, "held-pinned")
+    assert (advice.value, codes(advice)[-2]) == (800, "kept-limit-bound")
 
 
-def test_what_was_held_at_a_limit_or_killed_there_has_no_confidence() -> None:
-    advice = recommend(demand(cpu=needs(0.18, 0.2, pinned=True), oom_kills=1), allocation())
+def test_limit_bound_use_and_oom_kills_have_no_confidence() -> None:
+    advice = recommend(demand(cpu=needs(0.18, 0.2, is_limit_bound=True), oom_kills=1), allocation())
     for number in (advice.main.cpu_request, advice.main.memory_request, advice.main.memory_limit):
         assert number.value is not None
         assert number.confidence is None
@@ -413,7 +458,7 @@ def test_a_bound_that_was_scored_alone_takes_no_buffer() -> None:
     alone = replace(needs(0.1, 0.11), takes_buffer=False)
     advice = recommend(demand(cpu=alone), allocation())
     assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (110, 0.9)
-    assert advice.main.cpu_request.reasons[-1].text == "the largest of: 110m calibrated bound -> 110m"
+    assert advice.main.cpu_request.reasons[-1].text == "upper bound 110m -> 110m"
 
 
 # --- floors, caps, steps ---------------------------------------------------------------------------------------------
@@ -444,11 +489,11 @@ def test_a_memory_cap_may_eat_into_the_buffer_only() -> None:
     assert (advice.value, advice.confidence) == (225 * MIB, None)
 
 
-def test_a_cut_below_ten_per_cent_is_held_and_one_of_ten_is_not() -> None:
+def test_a_cut_below_ten_per_cent_is_deferred_and_one_of_ten_is_not() -> None:
     held = recommend(demand(), allocation(cpu_request_millicores=133)).main.cpu_request
     assert (held.value, held.confidence) == (133, 0.9)
     assert held.reasons[-1] == Reason(
-        "held-small-cut", "stays at 133m: the cut to 120m (9.8%) is below the 10% worth a rollout"
+        "deferred", "stays at 133m: the cut to 120m (9.8%) is deferred; cuts below 10% are not worth a rollout"
     )
     exactly = demand(cpu=needs(0.09, 0.09), memory=needs(90 * MIB, 90 * MIB))
     unbuffered = PolicySettings(cpu_buffer=1.0, memory_buffer=1.0)
@@ -461,7 +506,7 @@ def test_one_step_cuts_half_of_the_cpu_and_three_tenths_of_the_memory() -> None:
     advice = recommend(demand(), current)
     assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (500, 700 * MIB)
     assert advice.main.cpu_request.reasons[-1] == Reason(
-        "stepped", "on the way to 120m: one step cuts at most 50% of 1, so 500m now"
+        "stepped", "step limit: one change cuts at most 50% of 1, so 500m for now and 120m later"
     )
     at_once = recommend(demand(), current, PolicySettings(allow_any_step=True))
     assert (at_once.main.cpu_request.value, at_once.main.memory_request.value) == (120, 230 * MIB)
@@ -632,10 +677,10 @@ def test_a_limit_stays_within_the_limit_range_too() -> None:
 
 
 def test_memory_that_may_not_be_cut_is_raised_all_the_same() -> None:
-    held = Surroundings(no_memory_cut=Reason("held-jvm", "a Java heap takes what it is given"))
+    held = Surroundings(no_memory_cut=Reason("kept-jvm", "a Java heap takes what it is given"))
     cut = recommend(demand(), allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB), around=held)
     assert (cut.main.memory_request.value, cut.main.memory_limit.value) == (GIB, 2 * GIB)
-    assert codes(cut.main.memory_request)[-1] == codes(cut.main.memory_limit)[-1] == "held-jvm"
+    assert codes(cut.main.memory_request)[-1] == codes(cut.main.memory_limit)[-1] == "kept-jvm"
     assert recommend(demand(), allocation(memory_request_bytes=MIB), around=held).main.memory_request.value == 230 * MIB
 
 
@@ -676,7 +721,7 @@ def test_a_demand_that_is_no_amount_is_refused(wrong: float) -> None:
     "wrong",
     [
         {"cpu_buffer": 0.9},
-        {"pinned_factor": float("nan")},
+        {"limit_bound_factor": float("nan")},
         {"memory_floor_bytes": -1},
         {"min_change": 1.1},
         {"max_cpu_cut": 0.0},

@@ -225,7 +225,7 @@ def test_a_throttled_run_says_at_least_the_limit() -> None:
     heavy, light = (response.use(Target.CPU, Load("browsing", users), 1) for users in (20, 10))
     assert heavy.is_at_least
     assert heavy.upper == pytest.approx(0.2)
-    assert "at least 200m" in heavy.reasons[-1].text
+    assert "may be higher than 200m" in heavy.reasons[-1].text
     assert not light.is_at_least
 
 
@@ -474,4 +474,4 @@ def test_answering_needs_no_scikit_learn() -> None:
 
 
 def test_a_curve_is_flat_before_its_first_knot() -> None:
-    assert Curve((10.0,), (1.0,), slope=0.1, pinned_from=None).at(0) == 1.0
+    assert Curve((10.0,), (1.0,), slope=0.1, limit_bound_from=None).at(0) == 1.0

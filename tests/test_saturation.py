@@ -240,7 +240,7 @@ def rows(case: Case) -> pd.DataFrame:
 def test_a_driven_run_gets_the_verdict(case: Case) -> None:
     driven = rows(case).assign(scenario="browsing", replica_count=1.0, load_users=10.0)
     (run,) = LoadResponse.fit(driven, {}).runs
-    assert (run.is_cpu_pinned if case.target is Target.CPU else run.is_memory_pinned) is case.is_bound
+    assert (run.is_cpu_limit_bound if case.target is Target.CPU else run.is_memory_limit_bound) is case.is_bound
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -250,7 +250,7 @@ def test_an_observed_history_gets_the_verdict(case: Case) -> None:
     demand = answer.demand(rows(case), Question(horizon=timedelta(days=1)))
     sized = demand.cpu if case.target is Target.CPU else demand.memory
     assert sized is not None
-    assert sized.pinned is case.is_bound
+    assert sized.is_limit_bound is case.is_bound
 
 
 @pytest.mark.parametrize("case", CASES)
@@ -268,8 +268,10 @@ def test_a_container_of_a_fleet_gets_the_verdict(case: Case) -> None:
     )
     window = Window(NOW - timedelta(days=14), NOW, STEP)
     settings = FleetSettings()
-    said = bounds_of([WorkloadHistory(FRONTEND, window, {"server": history})], settings.horizon)[0]["server"]
-    need = need_of(FRONTEND, history, window, said=said, horizon=settings.horizon, sizing=sizing_of(state(), settings))
+    predicted = bounds_of([WorkloadHistory(FRONTEND, window, {"server": history})], settings.horizon)[0]["server"]
+    need = need_of(
+        FRONTEND, history, window, predicted=predicted, horizon=settings.horizon, sizing=sizing_of(state(), settings)
+    )
     sized = need.demand.cpu if is_cpu else need.demand.memory
     assert sized is not None
-    assert sized.pinned is case.is_bound
+    assert sized.is_limit_bound is case.is_bound

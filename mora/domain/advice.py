@@ -13,13 +13,15 @@ from mora.domain.workloads import Allocation, Autoscaler, Reason, Resources, Rol
 class TargetDemand:
     """What one target needs, before any policy.
 
-    centre: the fused forecast of plain use (cores or bytes per pod; replicas), no buffer on it.
-    bound: the upper bound around the centre that the service's own past has calibrated; at least `centre`.
+    point_forecast: the fused forecast of mean use (cores or bytes per pod; replicas), without a buffer.
+    bound: the upper bound that the service's own past has calibrated; at least the point forecast. bound_label: what it
+    is called in a summary.
     peak: the highest use that counts (of the last 7 days; on driven data of the runs at up to the asked load per pod).
-    confidence: share of held-out holds in which the recommendation kept its promise, shrunk towards the prior; 0..1.
-    holds: how many holds the confidence rests on. pinned: use was pinned at a limit, so it says "at least".
-    takes_buffer: whether the policy's factor on the centre counts; not where the bound alone was replayed and scored
-    (mora/bounds), since what `mora backtest` scores is then what is recommended.
+    confidence: share of validation windows that the recommendation covered, shrunk towards the prior; 0..1.
+    windows: how many windows the confidence rests on. is_limit_bound: demand above a limit could not be seen, so the
+    need may be higher (mora/saturation.py).
+    takes_buffer: whether the policy's factor on the point forecast counts; not where the bound alone was replayed and
+    scored (mora/bounds), since what `mora backtest` scores is then what is recommended.
     """
 
     point_forecast: float
@@ -27,9 +29,10 @@ class TargetDemand:
     peak: float
     confidence: float
     windows: int
-    pinned: bool = False
+    is_limit_bound: bool = False
     reasons: tuple[Reason, ...] = ()
     takes_buffer: bool = True
+    bound_label: str = "upper bound"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +41,8 @@ class Demand:
 
     cpu, memory, replicas: None where there is no honest number; then `reasons` says why.
     startup_cpu_cores, startup_memory_bytes: peaks of the first minutes of pods, kept apart; None where not seen.
-    oom_kills: OOM kills seen in the runs that count; oom_peak_bytes: use when they happened (the limit, if pinned).
+    oom_kills: OOM kills seen in the runs that count; oom_peak_bytes: use when they happened (the limit,
+    where it is known).
     """
 
     workload: Workload

@@ -1,8 +1,8 @@
-"""A workload as it stands and what its containers used -> a recommendation for every container.
+"""A workload's current state and what its containers used -> a recommendation for every container.
 
-Every container is told of: those that are sized, with numbers and what they rest on; those that are left alone (init
-containers, sidecars, what is excluded), with the reason. Replicas stay as they are where no load was driven: history
-knows of no response times, so nobody can promise that fewer would do.
+Every container is in it: those that are sized, with numbers and what they rest on; those that are skipped (init
+containers, sidecars, what is excluded), with the reason. Replicas stay unchanged where no load was driven: history
+holds no response times, so it cannot show that fewer would do.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ from mora.fleet.evidence import evidence_of
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
-from mora.policies import Autoscaling, PolicySettings, Surroundings, size, size_autoscaling, size_replicas
+from mora.policies import Autoscaling, PolicySettings, Surroundings, one_line, size, size_autoscaling, size_replicas
 from mora.quantities import format_duration, format_moment
 
-# What has not been seen for a day is gone or stands at no replicas; what it needs now nobody saw.
+# What has not been seen for a day is gone or has no replicas; there is no data on what it needs now.
 _GONE_AFTER = timedelta(days=1)
 
 
@@ -52,10 +52,10 @@ def advise(
 ) -> Recommendation:
     """What one workload's containers should request and be limited to, and why. Pure.
 
-    history: what they used, with the excluded spans already unknown (evidence.without); one without containers where
-    nothing answered. bounds: batch.bounds_of() of it, where many were asked for at once. model: what a trained model of
-    the service says of its main container. remarks: what else is to be said of it.
-    Raises BadInput where an override cannot be meant.
+    history: what they used, with the excluded time ranges already unknown (evidence.without); one without containers
+    where nothing answered. bounds: batch.bounds_of() of it, where many were asked for at once. model: what a trained
+    model of the service predicts for its main container. remarks: further reasons for the workload as a whole.
+    Raises BadInput where an override has an impossible value.
     """
     sizing = sizing_of(state, settings)
     current, guessed = _with_containers(state, history)
@@ -78,7 +78,7 @@ def advise(
     # What runs and ends is not scaled by an HPA.
     is_job = state.workload.kind in JOB_KINDS
     scaling = Autoscaling() if is_job else size_autoscaling(demand, current, advised[0].cpu_request, policy)
-    told = (*remarks, *state.reasons, *sizing.reasons, *guessed, *_remarks(state, history, settings))
+    known = (*remarks, *state.reasons, *sizing.reasons, *guessed, *_remarks(state, history, settings))
     advice = Recommendation(
         workload=state.workload,
         current=current,
@@ -89,7 +89,7 @@ def advise(
         hpa_average_value_millicores=scaling.average_value_millicores,
         hpa_min_replicas=scaling.min_replicas,
         hpa_max_replicas=scaling.max_replicas,
-        reasons=tuple(dict.fromkeys((*told, *demand.reasons, *scaling.reasons))),
+        reasons=tuple(dict.fromkeys((*known, *demand.reasons, *scaling.reasons))),
         basis="model" if is_modelled else "history",
         autoscalers=state.autoscalers,
     )
@@ -101,10 +101,10 @@ def _replicas_left(state: WorkloadState) -> Reason:
         return Reason("replicas-by-job", "as many pods as its runs ask for")
     now = state.allocation.replicas
     text = (
-        f"left at {'what it is' if now is None else now}: history holds no response times, so no count can be "
-        "promised; load experiments can (mora collect)"
+        f"unchanged{'' if now is None else f' at {now}'}: history holds no response times, so it cannot show how many "
+        "replicas meet an SLO; load experiments can (mora collect)"
     )
-    return Reason("replicas-left", text)
+    return Reason("replicas-unchanged", text)
 
 
 # --- one container ---------------------------------------------------------------------------------------------------
@@ -119,33 +119,35 @@ def _needs(
             state.workload,
             history.containers[one.name],
             history.window,
-            said=bounds.get(one.name, {}),
+            predicted=bounds.get(one.name, {}),
             horizon=settings.horizon,
             sizing=sizing,
         )
         for one in state.allocation.containers
-        if one.name in history.containers and left_alone(one, sizing) is None
+        if one.name in history.containers and why_skipped(one, sizing) is None
     }
 
 
-def left_alone(container: Container, sizing: Sizing) -> Reason | None:
+def why_skipped(container: Container, sizing: Sizing) -> Reason | None:
     """Why a container gets no numbers whatever it used; None where it is sized."""
     name = container.name
     if sizing.skip:
-        return Reason("skipped", "the workload is left out, as it is asked for (mora.dev/skip)")
+        return Reason("skipped", "the workload is skipped: mora.dev/skip asks for it")
     if name in sizing.excluded_containers:
-        return Reason("excluded", f"{name} is left out, as it is asked for (exclude-containers)")
+        return Reason("excluded", f"{name} is skipped: exclude-containers names it")
     if container.role is Role.INIT:
         text = (
-            f"{name} is an init container: it runs and ends before the others, and its request counts only where it is "
-            "above theirs; left alone"
+            f"{name} is skipped: an init container ends before the others start, and its request counts only where it "
+            "is above theirs"
         )
-        return Reason("init-left", text)
+        return Reason("init-skipped", text)
     if container.role is Role.NATIVE_SIDECAR and not sizing.include_sidecars:
-        return Reason("native-sidecar-left", f"{name} is a native sidecar; left alone without --include-sidecars")
+        return Reason(
+            "native-sidecar-skipped", f"{name} is skipped: a native sidecar (size it with --include-sidecars)"
+        )
     if container.role is Role.SIDECAR and not sizing.include_sidecars:
         how = "an injected sidecar" if container.is_injected else "a sidecar of a mesh or a platform"
-        return Reason("sidecar-left", f"{name} is {how}; left alone without --include-sidecars")
+        return Reason("sidecar-skipped", f"{name} is skipped: {how} (size it with --include-sidecars)")
     return None
 
 
@@ -159,17 +161,17 @@ def _container(
 ) -> ContainerAdvice:
     evidence = _evidence(container, history, settings)
     if need is None:
-        why = left_alone(container, sizing) or _unseen(container, state, history)
-        return replace(_untouched(container, why), evidence=evidence)
+        skipped = why_skipped(container, sizing)
+        return replace(_unsized(container, skipped or _unseen(container, state, history), skipped), evidence=evidence)
     advice = size(need.demand, container, _policy(state, sizing), _around(container, state, sizing))
     # Why a number is missing is known more exactly than that there is too little data.
     if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
-        advice = replace(advice, cpu_request=replace(advice.cpu_request, reasons=(why_no_cpu,)))
+        advice = replace(advice, cpu_request=_without_number(advice.cpu_request, why_no_cpu))
     if (why_no_memory := need.missing.get(Target.MEMORY)) is not None:
-        advice = replace(advice, memory_request=replace(advice.memory_request, reasons=(why_no_memory,)))
+        advice = replace(advice, memory_request=_without_number(advice.memory_request, why_no_memory))
     quota = _needs_cpu_limits(state.quotas)
     if quota is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
-        text = f"no limit would do, but the ResourceQuota {quota.name} asks for one on every container"
+        text = f"the ResourceQuota {quota.name} requires a CPU limit on every container, so this one is kept"
         why_kept = Reason("quota-needs-limit", text)
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
     return replace(advice, evidence=evidence, reasons=_injected(container))
@@ -187,16 +189,21 @@ def _around(container: Container, state: WorkloadState, sizing: Sizing) -> Surro
         autoscalers=state.autoscalers,
         shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
         limit_range=state.limit_range,
-        no_memory_cut=_held_for_jvm(container, state, sizing),
+        no_memory_cut=_why_no_memory_cut(container, state, sizing),
     )
 
 
-def _untouched(container: Container, why: Reason) -> ContainerAdvice:
+def _without_number(advice: Advice, why: Reason) -> Advice:
+    return replace(advice, reasons=(why,), summary=one_line(f"no recommendation: {why.text}"))
+
+
+def _unsized(container: Container, why: Reason, skipped: Reason | None) -> ContainerAdvice:
     """No number for any of the four, and why."""
     now = container.resources
+    summary = one_line(why.text if skipped is not None else f"no recommendation: {why.text}")
 
     def left(amount: int | None, *, is_limit: bool = False) -> Advice:
-        return Advice(amount, None, is_unset=is_limit and amount is None, reasons=(why,))
+        return Advice(amount, None, is_unset=is_limit and amount is None, reasons=(why,), summary=summary)
 
     return ContainerAdvice(
         container=container.name,
@@ -213,8 +220,8 @@ def _injected(container: Container) -> tuple[Reason, ...]:
     if not container.is_injected:
         return ()
     text = (
-        f"{container.name} stands in no template, it is put into the pods: its numbers are set where it is injected "
-        "(the mesh's configuration, or its annotations on the pod template)"
+        f"{container.name} is injected at admission, no pod template has it: set its numbers where it is injected (the "
+        "mesh's configuration, or its annotations on the pod template)"
     )
     return (Reason("injected", text),)
 
@@ -222,23 +229,23 @@ def _injected(container: Container) -> tuple[Reason, ...]:
 def _unseen(container: Container, state: WorkloadState, history: WorkloadHistory) -> Reason:
     """Why a container that could be sized has no history."""
     if not history.containers:
-        text = "no sample of any of its containers in the window: it has gone, never ran, or is not scraped"
+        text = "no samples of any of its containers in the time range: it is gone, never ran, or is not scraped"
     else:
         seen = ", ".join(sorted(history.containers))
-        text = f"no sample of {container.name} in the window; there are some of {seen}"
+        text = f"no samples of {container.name} in the time range; there are samples of {seen}"
     if state.allocation.replicas == 0:
-        text += "; it stands at 0 replicas"
+        text += "; it is scaled to 0 replicas"
     return Reason("no-history", text)
 
 
-def _held_for_jvm(container: Container, state: WorkloadState, sizing: Sizing) -> Reason | None:
+def _why_no_memory_cut(container: Container, state: WorkloadState, sizing: Sizing) -> Reason | None:
     if sizing.allow_jvm_cut or container.name not in state.jvm:
         return None
     text = (
-        f"{container.name} runs a Java virtual machine, whose heap is sized from the memory it is given and does not "
-        "shrink with use; its memory is not cut without --allow-jvm-cut"
+        f"memory of a JVM is not cut (allow it with --allow-jvm-cut), since the heap of {container.name} follows its "
+        "memory limit and not its use"
     )
-    return Reason("held-jvm", text)
+    return Reason("kept-jvm", text)
 
 
 def _needs_cpu_limits(quotas: Iterable[Quota]) -> Quota | None:
@@ -257,7 +264,7 @@ def _evidence(container: Container, history: WorkloadHistory, settings: FleetSet
 
 
 def _with_containers(state: WorkloadState, history: WorkloadHistory) -> tuple[Allocation, tuple[Reason, ...]]:
-    """The allocation with at least one container: from the history, else named like the workload; and that it is so."""
+    """The allocation with at least one container: from the history, else named like the workload; and why."""
     current = state.allocation
     if current.autoscaler is None and state.autoscalers:
         current = replace(current, autoscaler=state.autoscalers[0])
@@ -265,11 +272,11 @@ def _with_containers(state: WorkloadState, history: WorkloadHistory) -> tuple[Al
         return current, ()
     names = sorted(history.containers)
     if not names:
-        text = f"nobody knows its containers: {state.workload.name!r} is a guess"
+        text = f"the names of its containers are not known: {state.workload.name!r} is a guess"
         guessed = (Container(state.workload.name, is_main=True),)
         return replace(current, containers=guessed), (Reason("container-guessed", text),)
     main, how = choose_main_container(names, state.workload.name, order="by name")
-    text = f"its template is not known; containers are those that were scraped, the main one {main} ({how})"
+    text = f"its pod template is not known: its containers are those that were scraped, the main one is {main} ({how})"
     containers = tuple(Container(name, is_main=name == main) for name in names)
     return replace(current, containers=containers), (Reason("containers-from-history", text),)
 
@@ -282,7 +289,7 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
     known = {container.name for container in current.containers}
     gone = sorted(set(history.containers) - known)
     if gone:
-        text = f"the history also holds {', '.join(gone)}, which the workload does not have any more; not sized"
+        text = f"the history has samples of {', '.join(gone)}, which the workload no longer has; not sized"
         yield Reason("container-gone", text)
     yield from (Reason("source", warning) for warning in history.warnings)
     window = history.window
@@ -295,24 +302,28 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
     if start - window.start > max(window.step, timedelta(hours=1)) and not is_job:
         yield Reason("window-short", _short_window(window, start, end))
     if window.end - end > _GONE_AFTER and not is_job:
-        text = f"last seen {format_moment(end)}: what it needs since then nobody saw"
+        text = f"last seen {format_moment(end)}: there is no data on what it needs since then"
         yield Reason("last-seen", text)
 
 
 def _kind_remarks(state: WorkloadState) -> Iterable[Reason]:
     if state.workload.kind == "Job":
-        text = "a Job's pod template cannot be changed: the numbers are for where it is made"
+        text = "the pod template of a Job cannot be changed: set the numbers where the Job is created"
         yield Reason("job-immutable", text)
     if state.known_by == "prometheus":
-        text = "known from Prometheus alone: annotations, LimitRange and image are as far as kube-state-metrics tells"
+        text = (
+            "known from Prometheus alone: annotations, LimitRange and image only as far as kube-state-metrics has them"
+        )
         yield Reason("known-by-prometheus", text)
     on_both = {scaler.resource for scaler in state.autoscalers if scaler.is_utilisation}
     if Target.CPU in on_both and Target.MEMORY in on_both:
-        yield Reason("autoscaler-several", "its HPA scales on CPU and on memory: the one that asks for more pods rules")
+        yield Reason(
+            "autoscaler-several", "its HPA scales on CPU and on memory: the metric that asks for more pods wins"
+        )
 
 
 def _short_window(window: Window, start: datetime, end: datetime) -> str:
-    # A sample tells of the step before it: a single one is a step of history.
+    # A sample covers the step before it: a single one is a step of history.
     asked, there = window.end - window.start, end - start + window.step
     return (
         f"history from {format_moment(start)} on, {format_duration(there, about=True)} of the {format_duration(asked)} "

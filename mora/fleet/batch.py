@@ -1,4 +1,4 @@
-"""mora/bounds asked for many containers at once: six times as quick as one by one."""
+"""Upper bounds of many containers at once: six times as quick as one by one."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ AT_ONCE = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Said:
-    """What mora/bounds says of one container for the hold that begins where its history ends.
+class UpperBound:
+    """What mora/bounds predicts for one container over the horizon that begins where its history ends.
 
-    amount: cores or bytes. confidence: the stated chance, 0..1, that the promise is kept (CPU: at most a tenth of the
-    samples above; memory: none). holds: how many whole holds of its past that was learnt from.
+    amount: cores or bytes. confidence: the stated chance, 0..1, that it covers the horizon (mora/coverage.py).
+    windows: how many whole windows of its past it was learnt from.
     """
 
     amount: float
@@ -30,13 +30,13 @@ class Said:
     windows: int
 
 
-Bounds = Mapping[str, Mapping[Target, Said]]
-"""Container -> what is said of it; without the targets of which not a sample is known."""
+Bounds = Mapping[str, Mapping[Target, UpperBound]]
+"""Container -> target -> upper bound; without the targets that have no sample."""
 
 
 def bounds_of(histories: Sequence[WorkloadHistory], horizon: timedelta) -> list[Bounds]:
-    """What mora/bounds says of every container of some histories, in their order."""
-    found: list[dict[str, dict[Target, Said]]] = [{name: {} for name in one.containers} for one in histories]
+    """The upper bounds of every container of some histories, in their order."""
+    found: list[dict[str, dict[Target, UpperBound]]] = [{name: {} for name in one.containers} for one in histories]
     for window in dict.fromkeys(one.window for one in histories):
         rows = [
             (number, name) for number, one in enumerate(histories) if one.window == window for name in one.containers
@@ -45,9 +45,9 @@ def bounds_of(histories: Sequence[WorkloadHistory], horizon: timedelta) -> list[
             part = rows[start : start + AT_ONCE]
             for target in (Target.CPU, Target.MEMORY):
                 use = np.array([_use(histories[number], name, target) for number, name in part])
-                for (number, name), said in zip(part, _said(use, window, target, horizon), strict=True):
-                    if said is not None:
-                        found[number][name][target] = said
+                for (number, name), bound in zip(part, _bounds_of_rows(use, window, target, horizon), strict=True):
+                    if bound is not None:
+                        found[number][name][target] = bound
     return list(found)
 
 
@@ -56,7 +56,7 @@ def _use(history: WorkloadHistory, name: str, target: Target) -> Floats:
     return one.cpu_cores if target is Target.CPU else one.mem_bytes
 
 
-def _said(use: Floats, window: Window, target: Target, horizon: timedelta) -> list[Said | None]:
+def _bounds_of_rows(use: Floats, window: Window, target: Target, horizon: timedelta) -> list[UpperBound | None]:
     """use: shape (containers, samples)."""
     step_seconds, horizon_seconds = window.step.total_seconds(), horizon.total_seconds()
     rule = cpu_bounds_many if target is Target.CPU else memory_bounds_many
@@ -66,6 +66,6 @@ def _said(use: Floats, window: Window, target: Target, horizon: timedelta) -> li
     first = np.where(is_known.any(axis=1), is_known.argmax(axis=1), count)
     windows = ((count - first) * step_seconds // horizon_seconds).astype(int)
     return [
-        None if np.isnan(request) else Said(float(request), float(confidence), int(whole))
+        None if np.isnan(request) else UpperBound(float(request), float(confidence), int(whole))
         for request, confidence, whole in zip(found.requests[:, 0], found.confidence[:, 0], windows, strict=True)
     ]

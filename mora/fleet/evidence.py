@@ -1,4 +1,4 @@
-"""What a container's numbers rest on: the effective window, its samples, its peaks, and when and where they were."""
+"""What a container's numbers rest on: the time range, its samples, its peaks, and when and where they were."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LEVEL = 0.95
 
 
 def without(history: WorkloadHistory, spans: Sequence[Span]) -> WorkloadHistory:
-    """The same history with the samples of some spans not known. Single figures (start-up peaks, kills) stay."""
+    """The same history without the samples of some time ranges. Single figures (start-up peaks, kills) stay."""
     taken = left_out(history.window, spans)
     if not taken.any():
         return history
@@ -26,7 +26,7 @@ def without(history: WorkloadHistory, spans: Sequence[Span]) -> WorkloadHistory:
 
 def _masked(one: ContainerHistory, taken: NDArray[np.bool_]) -> ContainerHistory:
     cpu, memory = (np.where(taken, np.nan, values) for values in (one.cpu_cores, one.mem_bytes))
-    # The source named the pod of the whole window's peak; of the peak that is left nobody said whose it was.
+    # The source named the pod of the whole range's peak; whose the remaining peak is, is not known.
     stays = {Target.CPU: _peak(cpu) == _peak(one.cpu_cores), Target.MEMORY: _peak(memory) == _peak(one.mem_bytes)}
     return replace(
         one,
@@ -40,7 +40,7 @@ def _masked(one: ContainerHistory, taken: NDArray[np.bool_]) -> ContainerHistory
 def evidence_of(
     history: ContainerHistory, window: Window, *, spans: Sequence[Span], queries: Mapping[str, str]
 ) -> Evidence | None:
-    """What is known of one container, spans left out already; None where not a single sample is."""
+    """What is known of one container, excluded time ranges left out already; None without a single sample."""
     known = np.flatnonzero(~(np.isnan(history.cpu_cores) & np.isnan(history.mem_bytes)))
     if not len(known):
         return None

@@ -1,4 +1,4 @@
-"""Which workloads are meant: "frontend", "deployment/frontend", "shop/frontend"; and by labels where no API chooses."""
+"""Which workloads are meant: "frontend", "deployment/frontend", "shop/frontend"; or by labels where no API chooses."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def names_a_kind(name: str) -> bool:
 
 
 def choose(states: Sequence[WorkloadState], names: Sequence[str]) -> list[WorkloadState]:
-    """The workloads that the names mean, in the order of `standings`; all without names.
+    """The workloads that the names mean, in the order of `states`; all without names.
 
     Raises BadInput for a name that means none, with the nearest there is.
     """
@@ -61,16 +61,16 @@ def _none_of(name: str, states: Sequence[WorkloadState]) -> BadInput:
     near = difflib.get_close_matches(last, [one.workload.name for one in states], n=3, cutoff=0.5)
     shown = [entry for entry in sorted(known) if entry.partition("/")[2] in near] or sorted(known)[:10]
     return BadInput(
-        f"There is no workload {name!r} among the {len(states)} that were found.",
-        hint=f"There is: {', '.join(shown)}." if shown else "Is it the right namespace? Name it with -n, or give -A.",
+        f"No workload {name!r} among the {len(states)} that were found.",
+        hint=f"Found: {', '.join(shown)}." if shown else "Is it the right namespace? Name one with -n, or give -A.",
     )
 
 
 def labelled(states: Iterable[WorkloadState], selector: str) -> list[WorkloadState]:
     """Those whose labels a selector (key=value, key!=value, key; with commas) matches, where no API server chose.
 
-    Raises BadInput for another form, and where no labels are known at all: kube-state-metrics exports those that it
-    was told to only.
+    Raises BadInput for another form, and where no labels are known at all: kube-state-metrics exports only those that
+    it is configured to.
     """
     found = list(states)
     wanted = [_requirement(part) for part in selector.split(",")]
@@ -80,17 +80,20 @@ def labelled(states: Iterable[WorkloadState], selector: str) -> list[WorkloadSta
             hint="Let kube-state-metrics export them (--metric-labels-allowlist=deployments=[app]), ask the Kubernetes "
             "API (without --no-kubernetes), or name the workloads.",
         )
-    return [state for state in found if all(_holds(state, *requirement) for requirement in wanted)]
+    return [state for state in found if all(_matches(state, *requirement) for requirement in wanted)]
 
 
 def _requirement(text: str) -> tuple[str, str | None, str]:
     match = _REQUIREMENT.fullmatch(text)
     if match is None:
-        raise BadInput(f"{text!r} is no label selector that Prometheus' labels can be chosen by.", hint="-l app=shop")
+        raise BadInput(
+            f"{text!r} is not a label selector that MOrA can apply to Prometheus' labels.",
+            hint="Write it like -l app=shop.",
+        )
     return match["key"], match["how"], match["value"] or ""
 
 
-def _holds(state: WorkloadState, key: str, how: str | None, value: str) -> bool:
+def _matches(state: WorkloadState, key: str, how: str | None, value: str) -> bool:
     # kube-state-metrics writes what PromQL cannot hold as an underscore: app.kubernetes.io/name.
     label = state.labels.get(key, state.labels.get(re.sub(r"\W", "_", key, flags=re.ASCII)))
     if how is None:

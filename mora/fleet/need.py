@@ -1,9 +1,9 @@
-"""One container's history -> what it needs for the coming hold, in the terms that the policies take.
+"""One container's history -> what it needs over the coming horizon, in the terms that the policies take.
 
 The number itself is mora/bounds': learnt from the samples as they came, and what `mora backtest` replays and scores
-under the name `mora`. What that rule cannot see is told apart here: limit-bound use is not demand;
-the first minutes of a pod, kept out of the samples, must be covered; an OOM kill says that the limit was too little;
-and of a job, which leaves gaps between its runs, the peaks of the runs are all that counts.
+under the name `mora`. What that rule cannot see is added here: limit-bound use is not demand (mora/saturation.py); the
+first minutes of a pod, kept out of the samples, must be covered; an OOM kill proves that the limit was too low; and of
+a job, which leaves gaps between its runs, only the peaks of the runs count.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from mora.domain import JOB_KINDS, ContainerHistory, Demand, Reason, Target, TargetDemand, Window, Workload
 from mora.features import six_digits
-from mora.fleet.batch import Said
+from mora.fleet.batch import UpperBound
 from mora.fleet.evidence import Floats, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
 from mora.quantities import format_duration, readable_bytes, readable_cores
@@ -25,13 +25,14 @@ from mora.saturation import LimitBound, limit_bound
 
 _WEEK = timedelta(days=7)
 _NEARLY = 0.98
+_WORDS = {Target.CPU: "CPU", Target.MEMORY: "memory"}
 
 
 @dataclass(frozen=True, slots=True)
 class Need:
     """What a container needs. missing: of the targets without an honest number, why.
 
-    demand.replicas is None: history knows of no SLO.
+    demand.replicas is None: history holds no response times.
     """
 
     demand: Demand
@@ -43,19 +44,19 @@ def need_of(
     history: ContainerHistory,
     window: Window,
     *,
-    said: Mapping[Target, Said],
+    predicted: Mapping[Target, UpperBound],
     horizon: timedelta,
     sizing: Sizing,
 ) -> Need:
-    """What a container needs, from its history alone (spans that are excluded are NaN in it already).
+    """What a container needs, from its history alone (excluded time ranges are NaN in it already).
 
-    said: what mora/bounds says of it (batch.bounds_of); of a job it is not looked at.
+    predicted: what mora/bounds predicts for it (batch.bounds_of); not used for a job.
     """
     is_job = workload.kind in JOB_KINDS
     cpu, memory = (
         _of_runs(history, window, target, sizing)
         if is_job
-        else _of_horizon(history, window, target, said=said.get(target), horizon=horizon, sizing=sizing)
+        else _of_horizon(history, window, target, predicted=predicted.get(target), horizon=horizon, sizing=sizing)
         for target in (Target.CPU, Target.MEMORY)
     )
     demand = Demand(
@@ -82,27 +83,30 @@ def _of_horizon(
     window: Window,
     target: Target,
     *,
-    said: Said | None,
+    predicted: UpperBound | None,
     horizon: timedelta,
     sizing: Sizing,
 ) -> TargetDemand | Reason:
     use = _use(history, target)
-    if said is None:
-        return Reason("no-history", f"not one sample of {target.value} in the window")
+    if predicted is None:
+        return Reason("no-history", f"no {_WORDS[target]} samples in the time range")
     if (refused := _too_little(use, window, target)) is not None:
         return refused
     recent = use[-_count(_WEEK, window) - _quiet(use) :]
     known = recent[~np.isnan(recent)]
-    bound, peak, reasons = said.amount, float(known.max()), [_bound_reason(said, target, horizon)]
+    bound, peak, reasons = predicted.amount, float(known.max()), [_bound_reason(predicted, target, horizon)]
+    label = f"{format_duration(horizon)} upper bound"
     factor = sizing.cpu_factor if target is Target.CPU else sizing.memory_factor
     if factor > 1:
-        text = f"with the margin that is asked for, x {factor:g} = {_readable(target, bound * factor)}"
+        text = f"with the buffer that is asked for: {_readable(target, bound)} x {factor:g} = "
+        text += _readable(target, bound * factor)
         reasons.append(Reason("margin", text))
         bound *= factor
     if target is Target.CPU and sizing.cpu_quantile is not None:
         level = float(np.quantile(use[~np.isnan(use)], sizing.cpu_quantile, method="higher"))
-        text = f"{sizing.cpu_quantile:.4g} of the samples, as asked for, are at or below {_readable(target, level)}"
+        text = f"quantile {sizing.cpu_quantile:.4g} of the samples, as asked for: {_readable(target, level)}"
         reasons.append(Reason("quantile", text))
+        label = f"quantile {sizing.cpu_quantile:.4g} of the samples" if level > bound else label
         bound = max(bound, level)
     bounded = _limit_bound(history, window, target)
     if bounded is not None:
@@ -114,26 +118,21 @@ def _of_horizon(
         point_forecast=six_digits(float(known[-_count(horizon, window) :].mean())),
         bound=six_digits(bound),
         peak=six_digits(peak),
-        confidence=said.confidence,
-        windows=said.windows,
-        pinned=bounded is not None,
+        confidence=predicted.confidence,
+        windows=predicted.windows,
+        is_limit_bound=bounded is not None,
         reasons=tuple(reasons),
         takes_buffer=False,
+        bound_label=label,
     )
 
 
-def _bound_reason(said: Said, target: Target, horizon: timedelta) -> Reason:
-    promise = "at most a tenth of the samples above" if target is Target.CPU else "no sample above"
-    past = (
-        f"{said.windows} such hold{'' if said.windows == 1 else 's'} of its own past"
-        if said.windows
-        else "less than one"
-    )
-    text = (
-        f"bound {_readable(target, said.amount)} for the next {format_duration(horizon)} ({promise}), "
-        f"learnt from {past}"
-    )
-    return Reason("bound", text)
+def _bound_reason(predicted: UpperBound, target: Target, horizon: timedelta) -> Reason:
+    covered = "at most 10% of samples above it" if target is Target.CPU else "no sample above it"
+    span, windows = format_duration(horizon), predicted.windows
+    past = f"{windows} window{'' if windows == 1 else 's'} of {span}" if windows else f"less than {span}"
+    amount = _readable(target, predicted.amount)
+    return Reason("bound", f"upper bound {amount} for the next {span} ({covered}), learnt from {past} of its past")
 
 
 def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
@@ -143,14 +142,14 @@ def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
     if span >= _NEARLY * LEAST_SPAN and len(known) >= LEAST_SAMPLES:
         return None
     text = (
-        f"{target.value}: {len(known)} samples over {format_duration(span, about=True)} are too few for a number: "
-        f"{format_duration(LEAST_SPAN)} and {LEAST_SAMPLES} samples are the least"
+        f"only {format_duration(span, about=True)} of {_WORDS[target]} history ({len(known)} samples), "
+        f"{format_duration(LEAST_SPAN)} and {LEAST_SAMPLES} samples are needed"
     )
     return Reason("too-little-data", text)
 
 
 def _startup_cpu(history: ContainerHistory, window: Window) -> float | None:
-    """The CPU peak of pods' first minutes, where it stands out: what is no higher than steady use is no start-up."""
+    """The CPU peak of pods' first minutes, where it is higher than steady use; None where it is not."""
     peak = _known(history.startup_cpu_cores)
     recent = history.cpu_cores[-_count(_WEEK, window) - _quiet(history.cpu_cores) :]
     known = recent[~np.isnan(recent)]
@@ -171,15 +170,15 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
     seen = [*(float(known.max()) for _ in range(1) if len(known)), *([] if startup is None else [startup])]
     runs = history.pods
     if not seen:
-        return Reason("no-history", f"not one sample of {target.value} in the window")
+        return Reason("no-history", f"no {_WORDS[target]} samples in the time range")
     if runs < LEAST_RUNS:
-        text = f"{runs} run{'' if runs == 1 else 's'} in the window; {LEAST_RUNS} are the least for a number"
+        text = f"only {runs} run{'' if runs == 1 else 's'} in the time range, {LEAST_RUNS} are needed"
         return Reason("too-little-data", text)
     peak = max(seen)
     factor = sizing.cpu_factor if target is Target.CPU else 1.0
     text = f"the largest of {runs} runs, {_readable(target, peak)}"
     if factor > 1:
-        text += f", with the margin that is asked for, x {factor:g}"
+        text += f", with the buffer that is asked for, x {factor:g} = {_readable(target, peak * factor)}"
     bounded = _limit_bound(history, window, target)
     bound = max(peak * factor, bounded.level if bounded is not None else 0.0)
     reasons = [Reason("runs", text)]
@@ -191,9 +190,10 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
         peak=six_digits(peak),
         confidence=runs / (runs + 1),
         windows=runs,
-        pinned=bounded is not None,
+        is_limit_bound=bounded is not None,
         reasons=tuple(reasons),
         takes_buffer=target is Target.MEMORY,
+        bound_label=f"largest of {runs} runs",
     )
 
 
@@ -220,7 +220,7 @@ def _limit_bound(history: ContainerHistory, window: Window, target: Target) -> L
 def with_model(model: Demand, need: Need) -> Need:
     """A trained model's demand, never below what the cluster's history shows.
 
-    The load and the replicas are the model's; use at a limit, start-up peaks and OOM kills of the cluster count, too.
+    The load and the replicas are the model's; limit-bound use, start-up peaks and OOM kills of the cluster count, too.
     """
     history = need.demand
     both = replace(
@@ -239,23 +239,23 @@ def with_model(model: Demand, need: Need) -> Need:
 
 def _larger(model: TargetDemand | None, history: TargetDemand | None, target: Target) -> TargetDemand | None:
     if model is None or history is None:
-        # Where the model is silent (a load beyond what was driven), what was seen stands.
+        # Where the model has no number (a load beyond what was driven), the history's counts.
         return model or history
     added = []
     if history.bound > model.bound:
         text = (
-            f"the cluster's history asks for more than the model: {_readable(target, history.bound)} instead of "
+            f"the cluster's history needs more than the model predicts: {_readable(target, history.bound)} instead of "
             f"{_readable(target, model.bound)}"
         )
         added = [Reason("history-above-model", text), *history.reasons]
-    elif history.pinned:
+    elif history.is_limit_bound:
         added = [reason for reason in history.reasons if reason.code == "limit-bound"]
     return replace(
         model,
         bound=max(model.bound, history.bound),
         peak=max(model.peak, history.peak),
         confidence=min(model.confidence, history.confidence) if history.bound > model.bound else model.confidence,
-        pinned=model.pinned or history.pinned,
+        is_limit_bound=model.is_limit_bound or history.is_limit_bound,
         reasons=(*model.reasons, *added),
     )
 
@@ -268,7 +268,7 @@ def _use(history: ContainerHistory, target: Target) -> Floats:
 
 
 def _quiet(use: Floats) -> int:
-    """How many samples at the end are not known: what has gone is judged by its last week."""
+    """How many samples at the end are missing: a container that is gone is judged by its last week."""
     known: NDArray[np.intp] = np.flatnonzero(~np.isnan(use))
     return len(use) - 1 - int(known[-1]) if len(known) else len(use)
 

@@ -1,4 +1,4 @@
-"""What a team wants otherwise for a workload, in its manifest or in mora.toml; a bad value is an error, never ignored.
+"""What a team overrides for a workload, in its manifest or in mora.toml; a bad value is an error, never ignored.
 
     metadata:
       annotations:
@@ -9,7 +9,7 @@
     memory_floor = "256Mi"
 
 The nearest wins, key by key: [workloads] of mora.toml > annotation > [namespaces] of mora.toml > flags and settings. A
-file that the person who runs MOrA can edit at once stands above a manifest that somebody else owns.
+file that the person who runs MOrA can edit at once comes before a manifest that somebody else owns.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _INTERNAL = "internal-"
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What is wanted otherwise; None where nothing is said. origins: field -> where it is said, in words."""
+    """What is overridden; None where nothing is. origins: field -> where it is set, in words."""
 
     cpu_buffer: float | None = None
     memory_buffer: float | None = None
@@ -49,13 +49,13 @@ class Overrides:
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def over(self, wider: Overrides) -> Overrides:
-        """These, and what `wider` says where these say nothing."""
-        said = {**wider.said, **self.said}
-        return Overrides(**said, origins={**wider.origins, **self.origins})
+        """These, and those of `wider` where these set nothing."""
+        given = {**wider.given, **self.given}
+        return Overrides(**given, origins={**wider.origins, **self.origins})
 
     @property
-    def said(self) -> dict[str, Any]:
-        """Field -> value, of those that say something."""
+    def given(self) -> dict[str, Any]:
+        """Field -> value, of those that are set."""
         return {
             item.name: value
             for item in fields(self)
@@ -94,7 +94,7 @@ def key_of(name: str) -> str:
 
 
 def parse_overrides(table: Mapping[str, object], place: Callable[[str], str]) -> Overrides:
-    """A table of keys and values. place: words for where a key stands; BadInput names it, and the nearest key there is.
+    """The overrides of a table. place: words for where a key is; BadInput names it, and the nearest key there is.
 
     >>> parse_overrides({"memory-floor": "256Mi"}, lambda key: key).memory_floor_bytes
     268435456
@@ -106,7 +106,7 @@ def parse_overrides(table: Mapping[str, object], place: Callable[[str], str]) ->
         if key not in _KEYS:
             near = difflib.get_close_matches(key, _KEYS, n=1, cutoff=0.5)
             hint = f"Did you mean {near[0]}?" if near else f"Known: {', '.join(_KEYS)}."
-            raise BadInput(f"{place(written)} is nothing that MOrA knows.", hint=hint)
+            raise BadInput(f"{place(written)}: unknown setting.", hint=hint)
         name, parse = _KEYS[key]
         try:
             found[name] = parse(value)
@@ -119,7 +119,7 @@ def parse_overrides(table: Mapping[str, object], place: Callable[[str], str]) ->
 def parse_table(tables: object, section: str) -> Mapping[str, Overrides]:
     """[namespaces] or [workloads] of mora.toml: name -> overrides. A workload is written namespace/name."""
     if not isinstance(tables, Mapping):
-        raise BadInput(f"[{section}] holds a table for each name.", hint=f"Write it like {_EXAMPLES[section]}.")
+        raise BadInput(f"[{section}] must hold a table for each name.", hint=f"Write it like {_EXAMPLES[section]}.")
     return MappingProxyType({_checked(name, section): _one(name, table, section) for name, table in tables.items()})
 
 
@@ -129,7 +129,7 @@ _EXAMPLES = {"namespaces": "[namespaces.shop]", "workloads": '[workloads."shop/f
 def _checked(name: str, section: str) -> str:
     parts = name.split("/")
     if len(parts) != (2 if section == "workloads" else 1):
-        raise BadInput(f"{name!r} is no name in [{section}].", hint=f"Write it like {_EXAMPLES[section]}.")
+        raise BadInput(f"[{section}]: {name!r} is not a valid name.", hint=f"Write it like {_EXAMPLES[section]}.")
     for part in parts:
         check_name(part)
     return name
@@ -137,7 +137,7 @@ def _checked(name: str, section: str) -> str:
 
 def _one(name: str, table: object, section: str) -> Overrides:
     if not isinstance(table, Mapping):
-        raise BadInput(f"[{section}]: {name!r} is no table.", hint=f"Write it like {_EXAMPLES[section]}.")
+        raise BadInput(f"[{section}]: {name!r} must be a table.", hint=f"Write it like {_EXAMPLES[section]}.")
     header = f'[{section}."{name}"]' if section == "workloads" else f"[{section}.{name}]"
     return parse_overrides(table, lambda key: f"{header} {key}")
 
@@ -146,10 +146,10 @@ def _one(name: str, table: object, section: str) -> Overrides:
 
 
 def annotated(state: WorkloadState) -> Overrides:
-    """What the workload's own annotations want; BadInput names the workload and the annotation."""
-    said = {name.removeprefix(PREFIX): value for name, value in state.annotations.items() if name.startswith(PREFIX)}
-    said = {key: value for key, value in said.items() if not key.startswith((_HELM_PATH, _INTERNAL))}
-    return parse_overrides(said, lambda key: f"{words_for(state.workload)}: annotation {PREFIX}{key}")
+    """The overrides in the workload's own annotations; BadInput names the workload and the annotation."""
+    given = {name.removeprefix(PREFIX): value for name, value in state.annotations.items() if name.startswith(PREFIX)}
+    given = {key: value for key, value in given.items() if not key.startswith((_HELM_PATH, _INTERNAL))}
+    return parse_overrides(given, lambda key: f"{words_for(state.workload)}: annotation {PREFIX}{key}")
 
 
 def helm_paths(states: Iterable[WorkloadState]) -> dict[str, str]:

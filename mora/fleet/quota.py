@@ -18,9 +18,9 @@ _NAMES: Mapping[str, str] = {
 
 
 def with_quotas(advice: Sequence[Recommendation], states: Sequence[WorkloadState]) -> list[Recommendation]:
-    """The advice of one namespace, with what its quotas have no room for said of those that would grow.
+    """The advice of one namespace, with a reason on every workload that would grow beyond what its quotas allow.
 
-    Counted are the pods that run now (replicas; a DaemonSet's where known), not those of jobs, which come and go.
+    The pods that run now count (replicas; a DaemonSet's where known), not those of jobs, which come and go.
     """
     quotas = {quota.name: quota for state in states for quota in state.quotas}
     added: dict[int, list[Reason]] = {number: [] for number in range(len(advice))}
@@ -55,9 +55,9 @@ def _over(quota: Quota, name: str, growth: Sequence[int]) -> str | None:
     net, raises = sum(growth), sum(change for change in growth if change > 0)
     what = f"the ResourceQuota {quota.name} ({_NAMES[name]} {write(hard)}, {write(used or 0)} of it in use)"
     if net > free:
-        return f"{what} has no room for all advice of this namespace: it comes to {write((used or 0) + net)}"
+        return f"{what} is too small for all recommendations of this namespace: they need {write((used or 0) + net)}"
     if raises > free:
         return (
-            f"{what} has room for all advice of this namespace only once the cuts have been applied: apply them first"
+            f"{what} is large enough for all recommendations of this namespace only after the cuts: apply those first"
         )
     return None

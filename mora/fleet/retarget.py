@@ -51,12 +51,14 @@ def _retarget(scaler: Autoscaler, advice: Recommendation) -> tuple[Autoscaler | 
     percent = max(1, math.floor(round(scaler.target * before / after, 6)))
     of_what = f"container {scaler.container}" if scaler.container else "the pod"
     text = (
-        f"together with the requests set the HPA {scaler.name} from {scaler.target}% of {_written(scaler, before)} to "
-        f"{percent}% of {_written(scaler, after)} ({scaler.resource.value} of {of_what}): it then adds replicas at the "
-        "same use"
+        f"change the HPA {scaler.name} together with the requests, from {scaler.target}% of {_written(scaler, before)} "
+        f"to {percent}% of {_written(scaler, after)} ({scaler.resource.value} of {of_what}): it then adds replicas at "
+        "the same use"
     )
     if scaler.name.startswith(_KEDA):
-        text += f"; KEDA owns it: change the trigger of the ScaledObject {scaler.name.removeprefix(_KEDA)} instead"
+        text += (
+            f"; KEDA owns this HPA: change the trigger of its ScaledObject {scaler.name.removeprefix(_KEDA)} instead"
+        )
     return replace(scaler, target=percent), Reason("autoscaler-retarget", text)
 
 

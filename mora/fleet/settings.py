@@ -20,12 +20,12 @@ LEAST_SPAN = timedelta(days=1)
 LEAST_SAMPLES = 100
 # A job's next run is below the largest of three with a chance of 3 in 4.
 LEAST_RUNS = 3
-_MOST_TOLD = 10
+_MOST_SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
 class FleetSettings:
-    """How a run sizes. hold: how long a number stands. excluded: spans that are left out of every history.
+    """How a run sizes. horizon: how far ahead a number must be right. excluded: time ranges left out of every history.
 
     include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
     namespaces, workloads ("namespace/name"): overrides from mora.toml.
@@ -42,11 +42,11 @@ class FleetSettings:
 
 @dataclass(frozen=True, slots=True)
 class Sizing:
-    """What holds for one workload, after all overrides.
+    """The settings of one workload, after all overrides.
 
-    policy: with the workload's floors, caps and margins. cpu_factor, memory_factor: margins on what history alone
+    policy: with the workload's floors, caps and buffers. cpu_factor, memory_factor: buffers on what history alone
     yields, whose bounds take none by default (mora/bounds were scored without). cpu_quantile: a share of the samples
-    that the CPU request covers at least. reasons: what is overridden, and where that is said.
+    that the CPU request covers at least. reasons: what is overridden, and where.
     """
 
     policy: PolicySettings
@@ -64,34 +64,34 @@ _POLICY_FIELDS = frozenset(item.name for item in fields(PolicySettings))
 
 
 def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
-    """What holds for one workload: [workloads] > annotation > [namespaces] > the settings of the run.
+    """The settings of one workload: [workloads] > annotation > [namespaces] > the settings of the run.
 
     Raises BadInput naming the workload and what is wrong with it.
     """
     workload = state.workload
     wanted = settings.workloads.get(f"{workload.namespace}/{workload.name}", Overrides())
     wanted = wanted.over(annotated(state)).over(settings.namespaces.get(workload.namespace, Overrides()))
-    said = wanted.said
+    given = wanted.given
     try:
-        policy = replace(settings.policy, **{name: value for name, value in said.items() if name in _POLICY_FIELDS})
+        policy = replace(settings.policy, **{name: value for name, value in given.items() if name in _POLICY_FIELDS})
     except BadInput as error:
         places = ", ".join(dict.fromkeys(wanted.origins.values()))
-        raise BadInput(f"{words_for(workload)}: {error.message}", hint=f"Said by {places}.") from error
+        raise BadInput(f"{words_for(workload)}: {error.message}", hint=f"It is set by {places}.") from error
     return Sizing(
         policy=policy,
-        cpu_factor=said.get("cpu_buffer", 1.0),
-        memory_factor=said.get("memory_buffer", 1.0),
-        cpu_quantile=said.get("cpu_quantile"),
-        excluded_containers=said.get("exclude_containers", frozenset()),
-        include_sidecars=said.get("include_sidecars", settings.include_sidecars),
-        allow_jvm_cut=said.get("allow_jvm_cut", settings.allow_jvm_cut),
-        skip=said.get("skip", False),
-        reasons=tuple(_told(name, value, wanted.origins[name]) for name, value in said.items()),
+        cpu_factor=given.get("cpu_buffer", 1.0),
+        memory_factor=given.get("memory_buffer", 1.0),
+        cpu_quantile=given.get("cpu_quantile"),
+        excluded_containers=given.get("exclude_containers", frozenset()),
+        include_sidecars=given.get("include_sidecars", settings.include_sidecars),
+        allow_jvm_cut=given.get("allow_jvm_cut", settings.allow_jvm_cut),
+        skip=given.get("skip", False),
+        reasons=tuple(_override(name, value, wanted.origins[name]) for name, value in given.items()),
     )
 
 
 def check_overrides(states: Sequence[WorkloadState], settings: FleetSettings) -> None:
-    """Raise one BadInput that tells everything that is wrong with the overrides, before anything is asked."""
+    """Raise one BadInput that names everything wrong with the overrides, before anything is queried."""
     wrong = []
     for state in states:
         try:
@@ -99,13 +99,13 @@ def check_overrides(states: Sequence[WorkloadState], settings: FleetSettings) ->
         except BadInput as error:
             wrong.append(error)
     if wrong:
-        hint = wrong[0].hint if len(wrong) == 1 else "Correct them, or leave the workloads out (-l, or by name)."
+        hint = wrong[0].hint if len(wrong) == 1 else "Correct them, or choose other workloads (-l, or by name)."
         # One annotation of a Namespace is wrong for each of its workloads.
-        more = f" And {len(wrong) - _MOST_TOLD} more." if len(wrong) > _MOST_TOLD else ""
-        raise BadInput(" ".join(error.message for error in wrong[:_MOST_TOLD]) + more, hint=hint)
+        more = f" And {len(wrong) - _MOST_SHOWN} more." if len(wrong) > _MOST_SHOWN else ""
+        raise BadInput(" ".join(error.message for error in wrong[:_MOST_SHOWN]) + more, hint=hint)
 
 
-def _told(name: str, value: Any, origin: str) -> Reason:
+def _override(name: str, value: Any, origin: str) -> Reason:
     if name.endswith("_millicores"):
         shown = format_cpu(value)
     elif name.endswith("_bytes"):

@@ -1,4 +1,4 @@
-"""Windows that are left out of a history: maintenance, incidents, load tests (--exclude START/END)."""
+"""Time ranges that are left out of a history: maintenance, incidents, load tests (--exclude START/END)."""
 
 from __future__ import annotations
 
@@ -41,14 +41,14 @@ def parse_span(text: str) -> Span:
         ) from error
     start, end = (moment.replace(tzinfo=UTC) if moment.tzinfo is None else moment for moment in (start, end))
     if end <= start:
-        raise BadInput(f"{text!r} ends before it begins.")
+        raise BadInput(f"{text!r} ends before it starts.")
     return Span(start, end)
 
 
 def left_out(window: Window, spans: Sequence[Span]) -> NDArray[np.bool_]:
     """Which samples of a window the spans take, shape (window.sample_count,).
 
-    A sample tells of the step before it, so the first one after the end of a span goes as well.
+    A sample covers the step before it, so the first one after the end of a span goes as well.
     """
     taken = np.zeros(window.sample_count, dtype=np.bool_)
     for span in spans:
@@ -59,10 +59,10 @@ def left_out(window: Window, spans: Sequence[Span]) -> NDArray[np.bool_]:
 
 
 def words_of(window: Window, spans: Sequence[Span]) -> tuple[str, ...]:
-    """What was left out, span by span; those that lie outside of the window say so."""
-    said = []
+    """What was left out, range by range, in words; one that lies outside the history is named as such."""
+    words = []
     for span in spans:
         count = int(left_out(window, [span]).sum())
-        what = f"{count} sample{'' if count == 1 else 's'}" if count else "nothing: it lies outside of the history"
-        said.append(f"{span}: {what} (--exclude)")
-    return tuple(said)
+        what = f"{count} sample{'' if count == 1 else 's'}" if count else "nothing, it is outside the history"
+        words.append(f"{span}: {what} (--exclude)")
+    return tuple(words)

@@ -1,4 +1,4 @@
-"""Histories as they come in -> recommendations as they are due: in batches, so that no more than a few are held.
+"""Histories as they come in -> recommendations as they are due: in batches, so that only a few are in memory.
 
 A history of 14 days at a sample every five minutes is 100 kB a container; a recommendation is a hundredth of that.
 """
@@ -19,7 +19,7 @@ from mora.seams import Reporter, Silent
 
 @dataclass(frozen=True, slots=True)
 class Modelled:
-    """What a trained model says of a workload's main container, or why none is asked; nothing where there is none."""
+    """What a trained model predicts for a workload's main container, or why none is used; empty without a model."""
 
     demand: Demand | None = None
     digest: str | None = None
@@ -30,13 +30,13 @@ Ask = Callable[[WorkloadState], Modelled]
 
 
 def no_models(state: WorkloadState) -> Modelled:
-    """Where no model is at hand."""
+    """The answer where no model is at hand."""
     return Modelled()
 
 
 @dataclass(slots=True)
 class _Run:
-    """What has come and is still due; a namespace is given out whole, since its quota looks at all of it."""
+    """What has come and is still due; a namespace is yielded whole, since its quota looks at all of it."""
 
     settings: FleetSettings
     ask: Ask
@@ -53,10 +53,12 @@ class _Run:
         """Size what has been gathered."""
         for history, bounds in zip(self.batch, bounds_of(self.batch, self.settings.horizon), strict=True):
             state = self.waiting.pop(history.workload)
-            said = self.ask(state)
-            advice = advise(state, history, self.settings, bounds=bounds, model=said.demand, remarks=said.remarks)
+            predicted = self.ask(state)
+            advice = advise(
+                state, history, self.settings, bounds=bounds, model=predicted.demand, remarks=predicted.remarks
+            )
             if advice.basis == "model":
-                advice = replace(advice, model_digest=said.digest)
+                advice = replace(advice, model_digest=predicted.digest)
             self.sized.setdefault(state.workload.namespace, []).append((state, advice))
         self.batch.clear()
 
@@ -77,9 +79,9 @@ def stream(
     ask: Ask = no_models,
     reporter: Reporter | None = None,
 ) -> Iterator[Recommendation]:
-    """One recommendation for every standing, namespace by namespace.
+    """One recommendation for every workload, namespace by namespace.
 
-    histories: one per standing, in any order; of one that none came for, it is said that nothing is known of it.
+    histories: one per workload, in any order; a workload without one gets a recommendation that says so.
     """
     run = _Run(settings, ask, {state.workload: state for state in states})
     reporter, total = reporter or Silent(), len(run.waiting)

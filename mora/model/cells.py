@@ -62,7 +62,7 @@ def split_cells(runs: Sequence[Run], *, seed: int) -> Split:
 
 def is_pinned(run: Run, target: Target) -> bool:
     """Whether a run was limit-bound: its use is a limit and not a need."""
-    return run.is_cpu_pinned if target is Target.CPU else run.is_memory_pinned
+    return run.is_cpu_limit_bound if target is Target.CPU else run.is_memory_limit_bound
 
 
 def limit_bound_names(response: LoadResponse) -> dict[Target, frozenset[str]]:

@@ -213,7 +213,7 @@ class DrivenAnswer:
                 peak=six_digits(peak),
                 confidence=calibration.confidence,
                 windows=calibration.windows,
-                pinned=point.is_at_least,
+                is_limit_bound=point.is_at_least,
                 reasons=reasons,
             ),
             (),
@@ -242,7 +242,7 @@ def largest(
     point_forecast, bound = busiest.point_forecast, most.bound
     # What another scenario adds has its reason, too: the larger mean use, and that its runs were limit-bound.
     added = [r for r in busiest.reasons if r.code == "point-forecast" and point_forecast > most.point_forecast]
-    added += [reason for d in demands for reason in d.reasons if reason.code == "limit-bound" and d.pinned]
+    added += [reason for d in demands for reason in d.reasons if reason.code == "limit-bound" and d.is_limit_bound]
     return (
         TargetDemand(
             point_forecast=point_forecast,
@@ -250,7 +250,7 @@ def largest(
             peak=max(d.peak for d in demands),
             confidence=min(d.confidence for d in demands),
             windows=min(d.windows for d in demands),
-            pinned=any(d.pinned for d in demands),
+            is_limit_bound=any(d.is_limit_bound for d in demands),
             reasons=tuple(dict.fromkeys((*most.reasons, *added))),
         ),
         ruling,

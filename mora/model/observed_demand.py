@@ -140,7 +140,7 @@ class ObservedAnswer:
             peak=six_digits(peak),
             confidence=found.confidence,
             windows=found.windows,
-            pinned=bounded is not None,
+            is_limit_bound=bounded is not None,
             reasons=tuple(reasons),
             takes_buffer=False,
         )

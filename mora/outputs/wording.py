@@ -31,7 +31,7 @@ def header(recommendation: Recommendation) -> list[str]:
     if recommendation.basis == "history":
         lines[0] += " (from history, without a trained model)"
     missing = [(name, advice) for name, advice in all_numbers(recommendation) if _is_missing(advice)]
-    reasons = ((name, clean(advice.summary) or one_line(advice.reasons)) for name, advice in missing)
+    reasons = ((name, _why_missing(advice)) for name, advice in missing)
     lines += [f"no recommendation for {names}: {why}" for names, why in _by_text(reasons)]
     for container in recommendation.containers:
         name = container.container
@@ -47,6 +47,12 @@ def header(recommendation: Recommendation) -> list[str]:
 
 def _is_missing(advice: Advice) -> bool:
     return advice.value is None and not advice.is_unset
+
+
+def _why_missing(advice: Advice) -> str:
+    """The summary, or the reasons where there is none, as it goes on after "no recommendation for cpu request"."""
+    summary = clean(advice.summary).removeprefix("no recommendation: ").removeprefix("unchanged: ")
+    return summary or one_line(advice.reasons)
 
 
 def grouped(advice: Iterable[tuple[str, Advice]]) -> list[tuple[str, str]]:

@@ -44,7 +44,7 @@ _OURS = (PROVIDED, NO_PODS, UNSUPPORTED, LOW_CONFIDENCE)
 _CONFIDENT = 0.85
 _ENOUGH_WINDOWS = 7
 # Codes of mora.policies: the use that was seen is less than the need; an HPA scales on the resource.
-_CENSORED = frozenset({"pinned", "oom-bump"})
+_CENSORED = frozenset({"raised-limit-bound", "oom-bump"})
 _BY_AUTOSCALER = "autoscaler-utilisation"
 # What two passes over the same use may differ by: the last digit of a rounded-up number.
 _NOISE = {"cpu": 1, "memory": MIB}

@@ -100,7 +100,7 @@ def test_an_hours_hold_asks_the_rule_for_an_hour() -> None:
 
 def test_replicas_stay_as_they_are_since_history_knows_of_no_promise() -> None:
     advice = advised(state(replicas=4))
-    assert (advice.replicas.now, advice.replicas.value, codes(advice.replicas)) == (4, None, ["replicas-left"])
+    assert (advice.replicas.now, advice.replicas.value, codes(advice.replicas)) == (4, None, ["replicas-unchanged"])
     assert advice.target.replicas == 4
 
 
@@ -115,7 +115,7 @@ def test_use_pinned_at_a_cpu_limit_is_no_demand() -> None:
     assert request.value is not None
     assert 240 <= request.value < 250  # the limit x 1.2, or the bound above it
     assert request.confidence is None
-    assert {"limit-bound", "pinned", "no-confidence"} <= set(codes(request))
+    assert {"limit-bound", "raised-limit-bound", "no-confidence"} <= set(codes(request))
 
 
 def test_use_pinned_at_a_limit_is_never_cut() -> None:
@@ -123,21 +123,21 @@ def test_use_pinned_at_a_limit_is_never_cut() -> None:
     pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
     request = advised(state(container(cpu_request_millicores=900)), history(pinned)).main.cpu_request
     assert (request.value, codes(request)[-1]) == (900, "no-confidence")
-    assert "held-pinned" in codes(request)
+    assert "kept-limit-bound" in codes(request)
 
 
 def test_a_limit_that_was_taken_away_since_holds_nothing_back() -> None:
     limit = np.where(np.arange(SAMPLES) < SAMPLES - 3 * DAY, 0.2, np.nan)
     use = np.where(np.isnan(limit), 0.3, 0.2) * steady(1.0, seed=3)
     request = advised(seen=history(container_history(cpu_cores=use, cpu_limit_cores=limit))).main.cpu_request
-    assert "pinned" not in codes(request)
+    assert "raised-limit-bound" not in codes(request)
     assert request.confidence is not None
 
 
 def test_a_limit_that_was_raised_an_hour_ago_still_counts() -> None:
     limit = np.where(np.arange(SAMPLES) < SAMPLES - 12, 0.2, 1.0)
     pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
-    assert "pinned" in codes(advised(seen=history(pinned)).main.cpu_request)
+    assert "raised-limit-bound" in codes(advised(seen=history(pinned)).main.cpu_request)
 
 
 def test_throttling_when_it_is_busy_raises_the_number_and_takes_its_confidence() -> None:
@@ -154,7 +154,7 @@ def test_throttling_while_idle_is_no_sign_of_need() -> None:
     use = steady(0.2)
     idle = use < np.quantile(use, 0.2)
     advice = advised(seen=history(container_history(cpu_cores=use, throttled=np.where(idle, 0.9, 0.0))))
-    assert "pinned" not in codes(advice.main.cpu_request)
+    assert "raised-limit-bound" not in codes(advice.main.cpu_request)
 
 
 def test_memory_at_its_limit_is_raised_above_it() -> None:
@@ -162,7 +162,7 @@ def test_memory_at_its_limit_is_raised_above_it() -> None:
     use = np.minimum(steady(195 * MIB), limit)
     request = advised(seen=history(container_history(mem_bytes=use, mem_limit_bytes=limit))).main.memory_request
     assert (request.value or 0) >= 240 * MIB
-    assert (request.confidence, "pinned" in codes(request)) == (None, True)
+    assert (request.confidence, "raised-limit-bound" in codes(request)) == (None, True)
 
 
 # --- start-up, kills -------------------------------------------------------------------------------------------------
@@ -172,8 +172,8 @@ def test_start_up_peaks_are_kept_apart_and_covered() -> None:
     seen = container_history(startup_cpu_cores=1.5, startup_mem_bytes=700.0 * MIB)
     advice = advised(seen=history(seen))
     assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (1500, 700 * MIB)
-    assert "at start-up" in words(advice.main.cpu_request)
-    assert "at start-up" in words(advice.main.memory_request)
+    assert "start-up peak" in words(advice.main.cpu_request)
+    assert "start-up peak" in words(advice.main.memory_request)
 
 
 def test_a_start_up_that_is_like_any_other_minute_raises_nothing() -> None:
@@ -195,7 +195,7 @@ def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
     small = container_history(oom_kills=1, oom_limit_bytes=256.0 * MIB)
     assert advised(state(container()), history(small)).main.memory_request.value == 356 * MIB
     held = advised(seen=history(small)).main.memory_request  # 512Mi by now, and no cut after a kill
-    assert (held.value, "held-pinned" in codes(held)) == (512 * MIB, True)
+    assert (held.value, "kept-limit-bound" in codes(held)) == (512 * MIB, True)
 
 
 # --- too little ------------------------------------------------------------------------------------------------------
@@ -203,7 +203,11 @@ def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
 
 @pytest.mark.parametrize(
     ("known", "words_of_it"),
-    [(DAY - 10, "278 samples over 23.2h"), (90, "90 samples over 7.5h"), (0, "not one sample of cpu")],
+    [
+        (DAY - 10, "only 23.2h of CPU history (278 samples)"),
+        (90, "only 7.5h of CPU history (90 samples)"),
+        (0, "no CPU samples in the time range"),
+    ],
 )
 def test_too_little_data_gives_a_reason_and_no_number(known: int, words_of_it: str) -> None:
     use = np.where(np.arange(SAMPLES) >= SAMPLES - known, 0.2, np.nan)
@@ -222,13 +226,13 @@ def test_a_workload_that_vanished_is_told_of_and_not_fatal() -> None:
     advice = advised(seen=WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
     assert [part.value for part in (advice.main.cpu_request, advice.main.memory_request, advice.replicas)] == [None] * 3
     assert codes(advice.main.cpu_request) == ["no-history"]
-    assert "it has gone, never ran, or is not scraped" in words(advice.main.cpu_request)
+    assert "it is gone, never ran, or is not scraped" in words(advice.main.cpu_request)
     assert advice.target == advice.current
 
 
 def test_a_workload_at_no_replicas_says_so() -> None:
     advice = advised(state(replicas=0), WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
-    assert "it stands at 0 replicas" in words(advice.main.cpu_request)
+    assert "it is scaled to 0 replicas" in words(advice.main.cpu_request)
 
 
 def test_what_was_last_seen_days_ago_is_said_to_be() -> None:
@@ -278,7 +282,11 @@ def test_every_container_is_sized_and_sidecars_are_named_and_left_alone() -> Non
     advice = advised(*a_full_pod())
     assert [one.container for one in advice.containers] == ["server", "cache", "istio-proxy", "log-agent", "migrate"]
     assert (advice.main.cpu_request.value or 0) < (part(advice, "cache").cpu_request.value or 0)
-    for name, code in (("istio-proxy", "sidecar-left"), ("log-agent", "native-sidecar-left"), ("migrate", "init-left")):
+    for name, code in (
+        ("istio-proxy", "sidecar-skipped"),
+        ("log-agent", "native-sidecar-skipped"),
+        ("migrate", "init-skipped"),
+    ):
         left = part(advice, name)
         assert [one.value for one in (left.cpu_request, left.memory_request)] == [None, None]
         assert codes(left.cpu_request) == [code]
@@ -292,7 +300,7 @@ def test_sidecars_are_sized_on_request_and_init_containers_never() -> None:
     assert part(advice, "istio-proxy").cpu_request.value is not None
     assert codes(part(advice, "istio-proxy")) == ["injected"]  # no patch of the template can set it
     assert part(advice, "log-agent").cpu_request.value is not None
-    assert codes(part(advice, "migrate").cpu_request) == ["init-left"]
+    assert codes(part(advice, "migrate").cpu_request) == ["init-skipped"]
 
 
 def test_a_container_that_is_gone_is_told_of() -> None:
@@ -315,7 +323,7 @@ def test_memory_of_a_java_virtual_machine_is_not_cut_without_a_flag() -> None:
     java = state(jvm=frozenset({"server"}))
     kept = advised(java)
     assert (kept.main.memory_request.value, kept.main.memory_limit.value) == (512 * MIB, 512 * MIB)
-    assert "held-jvm" in codes(kept.main.memory_request)
+    assert "kept-jvm" in codes(kept.main.memory_request)
     assert (kept.main.cpu_request.value or 0) < 500
     cut = advised(java, settings=replace(AT_ONCE, allow_jvm_cut=True))
     assert (cut.main.memory_request.value or 0) < 512 * MIB
@@ -395,7 +403,7 @@ def test_a_job_that_was_held_at_its_limit_is_raised_above_it() -> None:
     fresh = advised(
         replace(now, allocation=Allocation(None, (container(),))), replace(seen, containers={"server": limited})
     )
-    assert (fresh.main.cpu_request.value, "pinned" in codes(fresh.main.cpu_request)) == (600, True)
+    assert (fresh.main.cpu_request.value, "raised-limit-bound" in codes(fresh.main.cpu_request)) == (600, True)
 
 
 def test_a_day_that_lacks_its_first_minutes_is_a_day() -> None:

@@ -20,7 +20,7 @@ from tests.fleet.making import state
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 PAGE = (ROOT / "docs" / "cluster.md").read_text(encoding="utf-8")
-_CODES = re.compile(r'(?:Reason|because)\(\s*"([a-z-]+)"')
+_CODES = re.compile(r'(?:Reason|because|remarked)\(\s*"([a-z-]+)"')
 
 
 def block(language: str) -> str:
@@ -58,9 +58,13 @@ def test_every_flag_that_is_told_exists() -> None:
 
 
 def test_every_reason_code_is_told_and_none_that_is_not() -> None:
-    sources = [*(ROOT / "mora" / "fleet").glob("*.py"), ROOT / "mora" / "policies.py"]
+    sources = [
+        *(ROOT / "mora" / "fleet").glob("*.py"),
+        *(ROOT / "mora" / "policies").glob("*.py"),
+        ROOT / "mora" / "saturation.py",
+    ]
     given = {code for path in sources for code in _CODES.findall(path.read_text(encoding="utf-8"))} - {"part"}
-    given.add("model-not-used")  # mora/pipeline.py
+    given.add("model-not-used")  # mora/pipeline/fleet.py
     table = PAGE[PAGE.index("| code | meaning |") : PAGE.index("## What a team wants otherwise")]
     assert set(re.findall(r"`([a-z-]+)`", table)) == given
 

@@ -71,7 +71,7 @@ def test_a_workload_of_mora_toml_stands_above_its_annotation_above_the_namespace
         ("cpu-cap", "-1", "-1"),
         ("include-sidecars", "yes", "must be true or false"),
         ("exclude-containers", 'a"}', "not a valid container name"),
-        ("cpu-flor", "10m", "nothing that MOrA knows"),
+        ("cpu-flor", "10m", "unknown setting"),
     ],
 )
 def test_a_bad_annotation_names_the_workload_and_itself(name: str, value: str, words_of_it: str) -> None:
@@ -113,12 +113,12 @@ def test_every_key_is_read_by_a_workload_and_by_mora_toml(tmp_path: Path) -> Non
     values = {"skip": "true", "include-sidecars": "true", "allow-jvm-cut": "true", "exclude-containers": "agent"}
     amounts = {"cpu-floor": "20m", "cpu-cap": "2", "memory-floor": "20Mi", "memory-cap": "2Gi"}
     shares = {"cpu-buffer": "1.5", "memory-buffer": "1.5", "cpu-quantile": "0.99"}
-    said = {**values, **amounts, **shares}
-    assert set(said) == set(keys())
-    by_annotation = parse_overrides(said, lambda key: key).said
-    toml = "\n".join(f'{key.replace("-", "_")} = "{value}"' for key, value in said.items())
+    written = {**values, **amounts, **shares}
+    assert set(written) == set(keys())
+    by_annotation = parse_overrides(written, lambda key: key).given
+    toml = "\n".join(f'{key.replace("-", "_")} = "{value}"' for key, value in written.items())
     (tmp_path / "mora.toml").write_text(f'[workloads."shop/frontend"]\n{toml}\n', encoding="utf-8")
-    assert load_settings({}, {}, tmp_path).fleet.workloads["shop/frontend"].said == by_annotation
+    assert load_settings({}, {}, tmp_path).fleet.workloads["shop/frontend"].given == by_annotation
 
 
 @pytest.mark.parametrize(
@@ -126,9 +126,9 @@ def test_every_key_is_read_by_a_workload_and_by_mora_toml(tmp_path: Path) -> Non
     [
         ("[namespaces.shop]\ncpu_bufer = 2\n", "[namespaces.shop] cpu_bufer"),
         ('[workloads."shop/frontend"]\ncpu_floor = 3\n', "must be a quantity in quotes"),
-        ("[workloads.frontend]\nskip = true\n", "'frontend' is no name in [workloads]"),
+        ("[workloads.frontend]\nskip = true\n", "'frontend' is not a valid name"),
         ("[namespaces.Shop]\nskip = true\n", "'Shop' is not a valid name"),
-        ("namespaces = 3\n", "holds a table for each name"),
+        ("namespaces = 3\n", "must hold a table for each name"),
     ],
 )
 def test_a_bad_table_of_mora_toml_is_refused_by_name(tmp_path: Path, text: str, words_of_it: str) -> None:

@@ -112,14 +112,14 @@ def in_a_quota(hard_millicores: int, *, requests: tuple[int, ...]) -> list[Recom
 def test_a_quota_that_all_advice_together_would_break_is_told_to_those_that_grow() -> None:
     grown = in_a_quota(100, requests=(10, 10))
     assert all("quota" in codes(advice) for advice in grown)
-    assert "has no room for all advice" in words(grown[0])
+    assert "is too small for all recommendations" in words(grown[0])
     assert "requests.cpu 100m, 40m of it in use" in words(grown[0])
 
 
 def test_a_quota_with_room_only_after_the_cuts_says_so() -> None:
     # 2 x 10m grows by about 200m; 2 x 400m shrinks to half, 400m less; 50m are free.
     grows, shrinks = in_a_quota(870, requests=(10, 400))
-    assert "apply them first" in words(grows)
+    assert "apply those first" in words(grows)
     assert "quota" not in codes(shrinks)
 
 
@@ -156,7 +156,7 @@ def test_a_name_means_what_kubectl_means_by_it(names: list[str], meant: list[int
 def test_a_name_that_means_nothing_is_told_with_the_nearest() -> None:
     with pytest.raises(BadInput) as caught:
         choose(KNOWN, ["ledgre"])
-    assert caught.value.hint == "There is: cronjob/ledger."
+    assert caught.value.hint == "Found: cronjob/ledger."
 
 
 def test_labels_choose_as_kubectl_does() -> None:
@@ -166,7 +166,7 @@ def test_labels_choose_as_kubectl_does() -> None:
     assert labelled([web, db], "app.kubernetes.io/name=web") == [web]
     assert labelled([web, db], "app==shop,tier") == [db]
     assert labelled([web, db], "tier!=data") == [web]
-    with pytest.raises(BadInput, match="no label selector"):
+    with pytest.raises(BadInput, match="not a label selector"):
         labelled([web], "app in (shop)")
 
 

@@ -165,7 +165,7 @@ def test_every_number_follows_from_what_was_put_in(table: dict[str, dict[str, An
         assert cpu["value"] == pytest.approx(to_set(now, cpu_millicores, 0.5), rel=0.01, abs=1)
     cpu_limit = advice["cpu_limit_millicores"]
     if cpu["value"] is None:
-        assert (cpu_limit["value"], codes(cpu_limit)) == (None, ["limit-left"])
+        assert (cpu_limit["value"], codes(cpu_limit)) == (None, ["limit-unchanged"])
     elif cpu["value"] > 1000:  # the LimitRange would give it a limit of one core, below its request
         assert (cpu_limit["value"], codes(cpu_limit)[0]) == (cpu["value"], "limit-range")
     else:
@@ -204,9 +204,9 @@ def test_kills_and_restarts_are_those_of_the_window(table: dict[str, dict[str, A
 
 def test_sidecars_and_init_containers_are_named_and_left_alone(table: dict[str, dict[str, Any]]) -> None:
     left = {
-        ("frontend", "istio-proxy"): "sidecar-left",
-        ("cart", "log-shipper"): "native-sidecar-left",
-        ("cart", "migrate"): "init-left",
+        ("frontend", "istio-proxy"): "sidecar-skipped",
+        ("cart", "log-shipper"): "native-sidecar-skipped",
+        ("cart", "migrate"): "init-skipped",
     }
     for (name, container), code in left.items():
         advice = part(table, name, container)
@@ -283,9 +283,9 @@ def test_explain_tells_window_peaks_arithmetic_and_queries(url: str, tmp_path: P
     done = mora(url, tmp_path, "explain", "deployment/cart")
     assert done.returncode == 0, done.stderr
     for words in (
-        "2 OOM kills at 512Mi: at least max(512Mi + 100Mi, x 1.2) = 614.4Mi",
+        "2 OOM kills at 512Mi: at least max(512Mi + 100Mi, 512Mi x 1.2) = 614.4Mi",
         "on pod cart-1cc-0",
-        "log-shipper is a native sidecar; left alone without --include-sidecars",
+        "log-shipper is skipped: a native sidecar (size it with --include-sidecars)",
         "max_over_time(container_memory_working_set_bytes{",
     ):
         assert words in done.stdout
@@ -302,10 +302,10 @@ def test_every_output_of_the_whole_shop_fits_into_a_folder(url: str, tmp_path: P
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        (("recommend", "frontent"), "There is: deployment/frontend"),
-        (("recommend", "sts/frontend"), "no workload 'sts/frontend'"),
+        (("recommend", "frontent"), "Found: deployment/frontend"),
+        (("recommend", "sts/frontend"), "No workload 'sts/frontend'"),
         (("recommend", "--all", "--hold", "1m"), "shorter than the 5m between samples"),
-        (("recommend", "-l", "app=shop=x"), "no label selector"),
+        (("recommend", "-l", "app=shop=x"), "not a label selector"),
         (("recommend", "frontend", "--users", "5"), "--users cannot be answered from it"),
         (("recommend", "--all", "--exclude", "yesterday"), "is not START/END"),
     ],

@@ -5,12 +5,10 @@ set -e
 
 # Deployment shop/cartservice, container server: recommended by MOrA for 40 users of checkout, from data until
 #   2026-11-21 02:00 UTC
-# no recommendation for cpu request: the HPA cartservice scales on 70% utilisation of the CPU request, so
-#   another request would move its replicas; 100m would do: let the HPA scale on averageValue first (mora
-#   recommend -o hpa), or change both at once (--retarget-hpa): set its target from 70% of 200m to 140% of
-#   100m, the same use per pod
-# no recommendation for cpu limit: left as it is, together with its request
-# no recommendation for replicas: left to the autoscaler cartservice (2 to 6 replicas)
+# no recommendation for cpu request: the HPA cartservice scales on 70% CPU utilisation (100m with
+#   --retarget-hpa)
+# no recommendation for cpu limit: unchanged, as its request is
+# no recommendation for replicas: set by the autoscaler cartservice (2 to 6 replicas)
 
 # StatefulSet bank/paymentservice, container payment: recommended by MOrA, from data until 2026-11-21 02:00
 #   UTC

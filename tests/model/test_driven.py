@@ -70,7 +70,7 @@ def test_a_run_torn_by_oom_kills_still_counts() -> None:
     assert name not in model.card["windowed"]
     demand = model.demand(frame, Question(users=20, scenario="browsing", replicas=1))
     assert demand.memory is not None
-    assert demand.memory.pinned
+    assert demand.memory.is_limit_bound
     assert demand.memory.bound >= 80e6
     assert (demand.oom_kills, demand.oom_peak_bytes) == (2, 80e6)
     calm = model.demand(frame, Question(users=10, scenario="browsing", replicas=1))

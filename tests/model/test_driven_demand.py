@@ -85,7 +85,7 @@ def test_a_cell_that_was_never_driven_has_the_bound_of_undriven_cells(model: Ser
 def test_use_that_was_throttled_is_marked_as_at_least_the_limit(model: ServiceModel, data: Data) -> None:
     cpu = model.demand(data[0], Question(users=40, scenario="checkout", replicas=1)).cpu
     assert cpu is not None
-    assert cpu.pinned
+    assert cpu.is_limit_bound
     assert cpu.bound >= fakes.CPU_LIMIT_CORES
     assert any(reason.code == "limit-bound" for reason in cpu.reasons)
 
@@ -114,7 +114,7 @@ def test_where_no_count_keeps_the_slo_the_pod_is_sized_for_the_current_replicas(
     capped = model.demand(data[0], Question(users=40, scenario="checkout", max_replicas=1), current_replicas=1)
     assert capped.replicas is None
     assert capped.cpu is not None
-    assert capped.cpu.pinned
+    assert capped.cpu.is_limit_bound
 
 
 @pytest.mark.slow
@@ -141,19 +141,19 @@ def test_replicas_that_were_asked_for_are_no_recommendation(model: ServiceModel,
 
 
 def test_the_reasons_of_a_larger_scenario_come_with_its_number() -> None:
-    def needs(point_forecast: float, bound: float, scenario: str, *, pinned: bool = False) -> TargetDemand:
+    def needs(point_forecast: float, bound: float, scenario: str, *, is_limit_bound: bool = False) -> TargetDemand:
         reasons = [Reason("point-forecast", f"{scenario}: {point_forecast}"), Reason("bound", f"{scenario}: {bound}")]
-        reasons += [Reason("limit-bound", f"{scenario} was limit-bound")] if pinned else []
-        return TargetDemand(point_forecast, bound, bound, 0.9, 5, pinned, tuple(reasons))
+        reasons += [Reason("limit-bound", f"{scenario} was limit-bound")] if is_limit_bound else []
+        return TargetDemand(point_forecast, bound, bound, 0.9, 5, is_limit_bound, tuple(reasons))
 
     answers: list[tuple[TargetDemand | None, tuple[Reason, ...]]] = [
         (needs(0.1, 0.3, "checkout"), ()),
-        (needs(0.2, 0.25, "browsing", pinned=True), ()),
+        (needs(0.2, 0.25, "browsing", is_limit_bound=True), ()),
     ]
     most, ruling, why = largest(answers)
     assert (ruling, why) == (0, ())
     assert most is not None
-    assert (most.point_forecast, most.bound, most.pinned) == (0.2, 0.3, True)
+    assert (most.point_forecast, most.bound, most.is_limit_bound) == (0.2, 0.3, True)
     texts = [reason.text for reason in most.reasons]
     assert texts == ["checkout: 0.1", "checkout: 0.3", "browsing: 0.2", "browsing was limit-bound"]
 

@@ -159,7 +159,11 @@ def test_what_a_terminal_would_obey_is_not_printed() -> None:
     payment = examples.payment()
     odd = replace(payment.main.memory_request.reasons[0], text="a warning\x1b]0;gone\x07 of a server")
     text = patch.render(
-        [examples.with_main(payment, memory_request=replace(payment.main.memory_request, reasons=(odd,)))]
+        [
+            examples.with_main(
+                payment, memory_request=replace(payment.main.memory_request, reasons=(odd,), summary=odd.text)
+            )
+        ]
     )
     assert "a warning?]0;gone? of a server" in text
 
@@ -203,7 +207,7 @@ def test_many_workloads_are_a_document_or_a_file_each() -> None:
         *("nightly.patch.yaml", "canary.patch.yaml", "search.patch.yaml"),
     ]
     assert files["skipped.txt"].splitlines() == [
-        "Deployment shop/adservice: 12 samples, 60 are needed; left as it is, together with its request",
+        "Deployment shop/adservice: 12 samples, 60 are needed; unchanged, as its request is",
         "Job shop/migration: the template of a Job cannot be changed; delete the Job and create it again with the "
         "resources of -o yaml",
     ]
@@ -232,7 +236,11 @@ def test_a_reason_of_several_lines_stays_in_its_comment() -> None:
     payment = examples.payment()
     split = replace(payment.main.memory_request.reasons[0], text="first\nspec: {replicas: 99}")
     text = patch.render(
-        [examples.with_main(payment, memory_request=replace(payment.main.memory_request, reasons=(split,)))]
+        [
+            examples.with_main(
+                payment, memory_request=replace(payment.main.memory_request, reasons=(split,), summary=split.text)
+            )
+        ]
     )
     assert yaml.safe_load(text)["spec"].get("replicas") is None
 

@@ -71,7 +71,7 @@ def test_without_evidence_nothing_is_said_of_the_lower_bound() -> None:
     assert found.lower is None
 
 
-@pytest.mark.parametrize("code", ["pinned", "oom-bump"])
+@pytest.mark.parametrize("code", ["raised-limit-bound", "oom-bump"])
 def test_use_that_hides_the_need_makes_the_target_the_lower_bound(code: str) -> None:
     found = estimate("memory", number(300 * MIB, code), evidence())
     assert found is not None
@@ -132,7 +132,7 @@ def test_init_containers_of_either_kind_are_not_listed() -> None:
     peak=st.none() | st.floats(0, 10**3),
     least=st.none() | st.integers(0, 10**6),
     most=st.none() | st.integers(0, 10**6),
-    codes=st.sampled_from([(), ("pinned",), ("sized", "floor")]),
+    codes=st.sampled_from([(), ("raised-limit-bound",), ("sized", "floor")]),
 )
 def test_bounds_are_ordered_and_within_the_policy_whatever_is_known(
     target: int,

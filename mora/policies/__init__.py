@@ -1,0 +1,56 @@
+"""From what a service needs and what is set now to what should be set.
+
+A policy is a composition of small pure pieces over a `Proposal`, written once for CPU and memory:
+
+    need    upper bound, mean use x buffer, peaks, start-up, limit-bound use, OOM kills: the largest of them
+    change  need -> rounded up -> floor -> cap -> step limit -> what the namespace allows
+
+    settings   what a team may want otherwise; what stands around a container
+    proposal   the value that the pieces pass on, and what differs between CPU and memory
+    need       what must be covered, before any setting
+    change     how far to go from what is set now
+    limits     the limit that belongs to a request
+    replicas   how many replicas, and what an HPA should be set to
+    sizing     all of it put together: size() for a container, recommend() for a workload
+
+Every piece that changes a number, or refuses one, leaves a Reason with a stable code and the arithmetic; the summary of
+an Advice says in one line what decides it. The codes:
+
+    sized                   the largest of the figures that must be covered
+    oom-bump                an OOM kill raised the number; raised-limit-bound: limit-bound use did
+    floor, cap              the settings raised or lowered it; cap-below-need: they left no number that covers the need
+    deferred                a cut too small for a rollout
+    kept-limit-bound        a cut refused, since use is limit-bound
+    stepped                 a cut made in several changes
+    limit-range             the namespace's LimitRange raised or lowered it, or gives a limit where none is set
+    kept-jvm                memory that is not cut for what runs in it; the code is the caller's
+    no-confidence           a number that no validation window speaks for
+    no-number               nothing to size from; the reasons beside it say why
+    limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised, limit-unchanged    how a limit came to be
+    autoscaler-utilisation  an HPA scales on the utilisation of this request; the way out is in the text
+    autoscaler-retarget     the same, where it was allowed: what the HPA's target must become
+    replicas-for-load, replicas-floor, replicas-cap, replicas-by-autoscaler, replicas-by-nodes
+    hpa-average-value       where the HPA's target comes from
+
+Sources of the constants: DESIGN.md sections 3 and 4; the OOM bump is the VPA's (recommender, model/container.go).
+"""
+
+from mora.policies.need import cpu_need, memory_need
+from mora.policies.proposal import one_line
+from mora.policies.replicas import Autoscaling, size_autoscaling, size_replicas
+from mora.policies.settings import LimitPolicy, PolicySettings, Surroundings
+from mora.policies.sizing import recommend, size
+
+__all__ = [
+    "Autoscaling",
+    "LimitPolicy",
+    "PolicySettings",
+    "Surroundings",
+    "cpu_need",
+    "memory_need",
+    "one_line",
+    "recommend",
+    "size",
+    "size_autoscaling",
+    "size_replicas",
+]

@@ -1,0 +1,144 @@
+"""The change: a need rounded up, within the settings, one step at a time, and within what the namespace allows."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+from mora.domain import Demand, Resources
+from mora.policies.proposal import CPU, MEMORY, Kind, Piece, Proposal, compose
+from mora.policies.settings import PolicySettings, Surroundings
+
+
+def within(kind: Kind, now: int | None, *, is_limit_bound: bool, settings: PolicySettings) -> Piece:
+    """From a need to a number to set: whole, within the settings, and not too far from `now` at once."""
+    if kind is CPU:
+        least, most, max_cut = settings.cpu_floor_millicores, settings.cpu_cap_millicores, settings.max_cpu_cut
+    else:
+        least, most, max_cut = settings.memory_floor_bytes, settings.memory_cap_bytes, settings.max_memory_cut
+    return compose(
+        rounded(kind),
+        floor(kind, least),
+        # Too little CPU is slow, too little memory is a kill; and below limit-bound use nothing is known.
+        cap(kind, most, is_hard=kind is MEMORY or is_limit_bound),
+        step(kind, now, max_cut, is_limit_bound=is_limit_bound, settings=settings),
+    )
+
+
+def is_limit_bound(kind: Kind, demand: Demand) -> bool:
+    """Whether demand may be higher than what was seen; an OOM kill proves it."""
+    if kind is CPU:
+        return demand.cpu is not None and demand.cpu.is_limit_bound
+    return demand.oom_kills > 0 or (demand.memory is not None and demand.memory.is_limit_bound)
+
+
+def rounded(kind: Kind) -> Piece:
+    """Whole millicores, whole Mi: up, never down."""
+    return lambda proposal: replace(proposal, amount=float(kind.round_up(proposal.amount or 0.0)))
+
+
+def floor(kind: Kind, least: int) -> Piece:
+    """Never below what the settings ask for."""
+
+    def piece(proposal: Proposal) -> Proposal:
+        if (proposal.amount or 0.0) >= least:
+            return proposal
+        text = f"raised to the floor of {kind.write(least)}"
+        return proposal.because("floor", text, amount=float(least), outcome=text)
+
+    return piece
+
+
+def cap(kind: Kind, most: int | None, *, is_hard: bool) -> Piece:
+    """Never above what the settings allow; no number where that is below what must be covered and `is_hard`."""
+
+    def piece(proposal: Proposal) -> Proposal:
+        amount = proposal.amount or 0.0
+        if most is None or amount <= most:
+            return proposal
+        if is_hard and proposal.must > most:
+            text = f"the cap of {kind.write(most)} is below the {kind.write(proposal.must)} that must be covered"
+            return proposal.because("cap-below-need", text, amount=None, outcome=f"no recommendation: {text}")
+        lowered = f"lowered to the cap of {kind.write(most)}"
+        return proposal.because("cap", f"{kind.write(amount)} {lowered}", amount=float(most), outcome=lowered)
+
+    return piece
+
+
+def step(kind: Kind, now: int | None, max_cut: float, *, is_limit_bound: bool, settings: PolicySettings) -> Piece:
+    """How far to go at once from what is set: raises at once, small cuts not at all, large cuts in steps."""
+
+    def piece(proposal: Proposal) -> Proposal:
+        amount = proposal.amount or 0.0
+        if not now or amount >= now:
+            return proposal
+        cut = 1.0 - amount / now
+        if is_limit_bound:
+            text = (
+                f"stays at {kind.write(now)}: it is not cut to {kind.write(amount)} while use is limit-bound, since "
+                "real demand may be higher"
+            )
+            outcome = "unchanged: not cut while use is limit-bound"
+            return proposal.because("kept-limit-bound", text, amount=float(now), outcome=outcome)
+        # Float noise must not make a cut of exactly the threshold too small: 90 of 100 is a cut of 10 %.
+        if round(cut, 9) < settings.min_change:
+            worth = f"{settings.min_change:.0%}"
+            text = (
+                f"stays at {kind.write(now)}: the cut to {kind.write(amount)} ({cut:.1%}) is deferred; cuts below "
+                f"{worth} are not worth a rollout"
+            )
+            outcome = f"unchanged: a cut below {worth} is not worth a rollout"
+            return proposal.because("deferred", text, amount=float(now), outcome=outcome)
+        least = math.ceil(round(now * (1.0 - max_cut), 6))
+        if settings.allow_any_step or amount >= least:
+            return proposal
+        stepped = min(kind.round_up(least), now)
+        text = (
+            f"step limit: one change cuts at most {max_cut:.0%} of {kind.write(now)}, so {kind.write(stepped)} for now "
+            f"and {kind.write(amount)} later"
+        )
+        outcome = f"step limit: at most -{max_cut:.0%} per change, {kind.write(stepped)} for now"
+        return proposal.because("stepped", text, amount=float(stepped), outcome=outcome)
+
+    return piece
+
+
+def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
+    """What is not up to the settings: memory that may not be cut, and what the namespace allows a container."""
+    lowest = bound_of(kind, None if around.limit_range is None else around.limit_range.least)
+    highest = bound_of(kind, None if around.limit_range is None else around.limit_range.most)
+
+    def piece(proposal: Proposal) -> Proposal:
+        kept = around.no_memory_cut
+        if kind is MEMORY and kept is not None and now and (proposal.amount or 0.0) < now:
+            text = f"stays at {kind.write(now)}, not cut to {kind.write(proposal.amount or 0.0)}: {kept.text}"
+            proposal = proposal.because(kept.code, text, amount=float(now), outcome=f"unchanged: {kept.text}")
+        if lowest is not None and (proposal.amount or 0.0) < lowest:
+            text = f"raised to {kind.write(lowest)}, the minimum that the namespace's LimitRange allows a container"
+            outcome = f"raised to the LimitRange's minimum of {kind.write(lowest)}"
+            proposal = proposal.because("limit-range", text, amount=float(lowest), outcome=outcome)
+        if highest is None or (proposal.amount or 0.0) <= highest:
+            return proposal
+        if kind is MEMORY and proposal.must > highest:
+            text = (
+                f"the namespace's LimitRange allows a container at most {kind.write(highest)}, below the "
+                f"{kind.write(proposal.must)} that must be covered"
+            )
+            outcome = f"no recommendation: the LimitRange's maximum of {kind.write(highest)} is below the need"
+            return proposal.because("cap-below-need", text, amount=None, outcome=outcome)
+        text = f"lowered to {kind.write(highest)}, the maximum that the namespace's LimitRange allows a container"
+        outcome = f"lowered to the LimitRange's maximum of {kind.write(highest)}"
+        return proposal.because("limit-range", text, amount=float(highest), outcome=outcome)
+
+    return piece
+
+
+def bound_of(kind: Kind, amounts: Resources | None) -> int | None:
+    """What a LimitRange says of a resource; it bounds requests and limits alike."""
+    if amounts is None:
+        return None
+    if kind is CPU:
+        both = amounts.cpu_request_millicores, amounts.cpu_limit_millicores
+    else:
+        both = amounts.memory_request_bytes, amounts.memory_limit_bytes
+    return both[1] if both[0] is None else both[0]

@@ -1,0 +1,86 @@
+"""The limit that belongs to a request."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mora.domain import Advice, AmountRange, Demand, Reason
+from mora.policies.change import allowed, bound_of, is_limit_bound, step
+from mora.policies.proposal import CPU, Kind, Proposal, compose
+from mora.policies.settings import LimitPolicy, PolicySettings, Surroundings
+
+_UNCHANGED = Reason("limit-unchanged", "unchanged, as its request is")
+
+
+def size_limit(
+    kind: Kind, request: Advice, now: int | None, demand: Demand, settings: PolicySettings, around: Surroundings
+) -> Advice:
+    """The limit that belongs to a request; at least the request, and cut no faster than one."""
+    if request.value is None:
+        return Advice(now, None, is_unset=now is None, reasons=(_UNCHANGED,), summary=_UNCHANGED.text)
+    wanted = _wanted(kind, request, now, settings.cpu_limit if kind is CPU else settings.memory_limit)
+    if wanted.amount is None:
+        wanted = _given_anyway(kind, wanted, request.value, around)
+    if wanted.amount is None:
+        return Advice(now, None, is_unset=True, reasons=wanted.reasons, summary=wanted.summary)
+    max_cut = settings.max_cpu_cut if kind is CPU else settings.max_memory_cut
+    stepped = step(kind, now, max_cut, is_limit_bound=is_limit_bound(kind, demand), settings=settings)
+    # Its request is within the LimitRange already, so a limit that is lowered stays above it.
+    proposal = compose(stepped, allowed(kind, now, around))(wanted)
+    return Advice(
+        now=now,
+        value=int(proposal.amount or 0),
+        confidence=request.confidence,
+        windows=request.windows,
+        reasons=proposal.reasons,
+        summary=proposal.summary,
+    )
+
+
+def _wanted(kind: Kind, request: Advice, now: int | None, policy: LimitPolicy) -> Proposal:
+    amount = float(request.value or 0)
+    nothing = Proposal(None)
+    if policy == "unset":
+        text = f"no {kind.word} limit: the container may use idle {kind.word} of its node"
+        return nothing.because("limit-unset", text, amount=None, basis=text)
+    if policy == "request":
+        why = "" if kind is CPU else ": memory cannot be overcommitted"
+        text = f"equal to the request of {kind.write(amount)}{why}"
+        return nothing.because("limit-equals-request", text, amount=amount, basis=text)
+    if now is None:
+        text = f"there is no {kind.word} limit now, and none is added"
+        return nothing.because("limit-unset", text, amount=None, basis=text)
+    if policy == "ratio" and request.now:
+        ratio = max(now / request.now, 1.0)
+        text = f"{ratio:.3g}x the request, as now ({kind.write(now)} to {kind.write(request.now)})"
+        return nothing.because("limit-ratio", text, amount=float(kind.round_up(amount * ratio)), basis=text)
+    if policy == "ratio":
+        # As the VPA does: a limit without a request was a request of the same size.
+        text = "equal to the request: no request is set now, so there is no ratio to keep"
+        return nothing.because("limit-equals-request", text, amount=amount, basis=text)
+    if now >= amount:
+        text = f"stays at {kind.write(now)}"
+        return nothing.because("limit-kept", text, amount=float(now), basis=text)
+    text = f"raised from {kind.write(now)} to the request of {kind.write(amount)}"
+    return nothing.because("limit-raised", text, amount=amount, basis=text)
+
+
+def _given_anyway(kind: Kind, unset: Proposal, request: int, around: Surroundings) -> Proposal:
+    """A LimitRange gives every container without a limit one; a pod whose request is above that is refused."""
+    allowed_range = around.limit_range or AmountRange()
+    given = allowed_range.given.cpu_limit_millicores if kind is CPU else allowed_range.given.memory_limit_bytes
+    if given is None:
+        highest = bound_of(kind, allowed_range.most)
+        if highest is None:
+            return unset
+        text = f"the namespace's LimitRange (at most {kind.write(highest)}) gives a container without a limit its own"
+        return unset.remarked("limit-range", text)
+    if request <= given:
+        text = f"the namespace's LimitRange gives a container without a limit one of {kind.write(given)}"
+        return replace(unset.remarked("limit-range", text), basis=f"not set here: {text}")
+    text = (
+        f"equal to the request of {kind.write(request)}: without a limit the namespace's LimitRange would give it one "
+        f"of {kind.write(given)}, and a pod that requests more is refused"
+    )
+    basis = f"equal to the request: the LimitRange would set {kind.write(given)}, below the request"
+    return Proposal(None).because("limit-range", text, amount=float(request), basis=basis)

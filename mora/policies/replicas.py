@@ -1,0 +1,128 @@
+"""How many replicas, what an HPA should be set to, and what a request that an HPA scales on must not become alone."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from mora.domain import Advice, Allocation, Autoscaler, Demand, Reason, TargetDemand
+from mora.policies.need import no_number
+from mora.policies.proposal import CPU, Kind, one_line, write_millicores
+from mora.policies.settings import PolicySettings
+from mora.quantities import cores_to_millicores, format_cpu
+
+
+@dataclass(frozen=True, slots=True)
+class Autoscaling:
+    """At what use per pod an HPA (averageValue) adds a replica, and between which counts; None where nothing is known.
+
+    reasons: where the figures come from.
+    """
+
+    average_value_millicores: int | None = None
+    min_replicas: int | None = None
+    max_replicas: int | None = None
+    reasons: tuple[Reason, ...] = ()
+
+
+def size_replicas(
+    demand: Demand, current: Allocation, settings: PolicySettings, *, unknown: Reason | None = None
+) -> Advice:
+    """How many replicas carry the load. unknown: why there is no number, where the demand does not say it itself."""
+    now, target, scaler = current.replicas, demand.replicas, current.autoscaler
+    if demand.workload.kind == "DaemonSet":
+        return _none(now, Reason("replicas-by-nodes", "a DaemonSet runs one pod on every node"))
+    if scaler is not None:
+        text = f"set by the autoscaler {scaler.name} ({scaler.min_replicas} to {scaler.max_replicas} replicas)"
+        return _none(now, Reason("replicas-by-autoscaler", text))
+    if target is None:
+        return _none(now, no_number("replicas", demand) if unknown is None else unknown, "no recommendation: ")
+    needed = _needed_replicas(target)
+    reasons = [*target.reasons]
+    if not reasons:
+        reasons.append(Reason("replicas-for-load", f"{_counted(needed)} carry the load"))
+    load = "the load" if demand.load is None else f"{demand.load.users} users of {demand.load.scenario}"
+    summary = [f"{_counted(needed)} {'carries' if needed == 1 else 'carry'} {load}"]
+    value = max(needed, settings.min_replicas)
+    if value > needed:
+        text = f"raised to the minimum of {_counted(settings.min_replicas)}"
+        reasons.append(Reason("replicas-floor", text))
+        summary.append(text)
+    if settings.max_replicas is not None and value > settings.max_replicas:
+        text = f"the maximum of {_counted(settings.max_replicas)} is below the {value} needed"
+        reasons.append(Reason("replicas-cap", text))
+        return Advice(now, None, reasons=tuple(reasons), summary=one_line(f"no recommendation: {text}"))
+    return Advice(now, value, target.confidence, target.windows, reasons=tuple(reasons), summary=one_line(*summary))
+
+
+def _none(now: int | None, why: Reason, prefix: str = "unchanged: ") -> Advice:
+    return Advice(now, None, reasons=(why,), summary=one_line(prefix + why.text))
+
+
+def _counted(replicas: int) -> str:
+    return f"{replicas} replica{'' if replicas == 1 else 's'}"
+
+
+def _needed_replicas(target: TargetDemand) -> int:
+    return max(1, math.ceil(round(max(target.point_forecast, target.bound), 6)))
+
+
+def size_autoscaling(demand: Demand, current: Allocation, cpu_request: Advice, settings: PolicySettings) -> Autoscaling:
+    """What an HPA on the use per pod should be set to.
+
+    The use per pod at the load and the replicas that were chosen for it is the honest target: there the SLO was kept.
+    Where no load was driven, a share of the recommended request has to do. The most replicas leave room for twice the
+    load.
+    """
+    if demand.cpu is None or demand.workload.kind == "DaemonSet":
+        return Autoscaling()
+    least_use = settings.target_utilisation * settings.cpu_floor_millicores
+    request = cpu_request.value if cpu_request.value is not None else cpu_request.now
+    if demand.replicas is not None and demand.load is not None:
+        use = CPU.amount(demand.cpu.point_forecast)
+        count = _counted(_needed_replicas(demand.replicas))
+        source = f"the mean use at {demand.load.users} users of {demand.load.scenario} on {count}"
+    elif request is not None:
+        use = settings.target_utilisation * request
+        source = f"{settings.target_utilisation:.0%} of the request of {write_millicores(request)}"
+    else:
+        return Autoscaling()
+    average = cores_to_millicores(max(use, least_use, 1.0) / 1000)
+    needed = _needed_replicas(demand.replicas) if demand.replicas is not None else (current.replicas or 1)
+    scaler = current.autoscaler
+    least = max(settings.min_replicas, scaler.min_replicas if scaler else 1)
+    most = max(2 * needed, least, scaler.max_replicas if scaler else 1)
+    if settings.max_replicas is not None:
+        most = max(min(most, settings.max_replicas), least)
+    text = f"an HPA adds a replica above {format_cpu(average)} per pod ({source}); {least} to {most} replicas"
+    return Autoscaling(average, least, most, (Reason("hpa-average-value", text),))
+
+
+def hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float | None, *, is_shared: bool) -> Advice:
+    """No number for a request that an HPA scales on, and the two ways out.
+
+    A smaller request makes the same use a higher utilisation, so the HPA adds pods, so use per pod falls, so the next
+    recommendation is smaller still: a ratchet.
+    """
+    text = (
+        f"the HPA {autoscaler.name} scales on {autoscaler.target}% utilisation of the {kind.word} request, so another "
+        "request would change its replicas"
+    )
+    summary = f"unchanged: the HPA {autoscaler.name} scales on {autoscaler.target}% {kind.word} utilisation"
+    if wanted is not None:
+        summary += f" ({kind.write(wanted)} with --retarget-hpa)"
+        text += f"; {kind.write(wanted)} would do: let the HPA scale on averageValue first (mora recommend -o hpa)"
+        if is_shared:
+            text += ", or change both at once (--retarget-hpa), since every container of the pod counts"
+        elif now:
+            text += f", or change both at once (--retarget-hpa): {retarget(kind, autoscaler, now, wanted)}"
+    return Advice(now, None, reasons=(Reason("autoscaler-utilisation", text),), summary=one_line(summary))
+
+
+def retarget(kind: Kind, autoscaler: Autoscaler, now: int, wanted: float) -> str:
+    """What the HPA's target must become so that it scales at the same use per pod, in words."""
+    percent = max(1, math.floor(round(autoscaler.target * now / wanted, 6)))
+    return (
+        f"set its target from {autoscaler.target}% of {kind.write(now)} to {percent}% of {kind.write(wanted)}, "
+        "the same use per pod"
+    )
