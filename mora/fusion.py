@@ -43,6 +43,42 @@ class Weights:
         return sum(share * values[name] for name, share in self.shares.items() if share > 0)
 
 
+def blend_of(forecasters: Sequence[str], prophet_weight: float = DEFAULT_WEIGHTS["prophet"]) -> dict[str, float]:
+    """The weights that named forecasters start from: NAME=WEIGHT each, or names alone.
+
+    Without weights each has its equal share; what Prophet and the LSTM have together is divided by `prophet_weight`.
+
+    >>> blend_of(["prophet", "lstm"]), blend_of(["lstm"])
+    ({'prophet': 0.4, 'lstm': 0.6}, {'lstm': 1.0})
+    >>> blend_of(["prophet", "lstm", "mine"])["mine"], blend_of(["lstm=0.5", "mine=0.5"])
+    (0.333333333333, {'lstm': 0.5, 'mine': 0.5})
+    """
+    given = {name.strip(): weight.strip() for name, _, weight in (text.partition("=") for text in forecasters)}
+    if len(given) < len(forecasters) or NAIVE in given or "" in given:
+        raise BadInput(
+            f"{', '.join(forecasters)} is not a list of forecasters.",
+            hint=f"Name each once, like prophet,lstm; {NAIVE} is always there, as the yardstick.",
+        )
+    if any(given.values()):
+        try:
+            weights = {name: float(weight) for name, weight in given.items()}
+        except ValueError as failure:
+            raise BadInput(
+                f"{', '.join(forecasters)} is not a list of forecasters.",
+                hint="Give a weight to each of them or to none, like prophet=0.3,lstm=0.3,mine=0.4.",
+            ) from failure
+        total = sum(weights.values())
+        if not math.isclose(total, 1.0, abs_tol=1e-9) or min(weights.values()) < 0:
+            raise BadInput(f"Weights must be at least 0 and sum to 1; these sum to {total:g}.")
+        return weights
+    usual = {"prophet": prophet_weight, "lstm": 1.0 - prophet_weight}
+    named = [name for name in given if name in usual]
+    # With a weight of 0 on one of them, the other has what they have together.
+    together = sum(usual[name] for name in named) or 1.0
+    share = 1.0 / len(given)
+    return {name: round(usual[name] / together * share * len(named) if name in usual else share, 12) for name in given}
+
+
 def choose_weights(
     target: Target,
     errors: Mapping[str, Sequence[float]],

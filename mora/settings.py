@@ -53,6 +53,7 @@ class TrainOptions:
     """How services are trained, and where."""
 
     seed: int = 0
+    forecasters: tuple[str, ...] = ("prophet", "lstm")
     prophet_weight: float = 0.4
     learn_weights: bool = False
     jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
@@ -175,6 +176,10 @@ def _output(value: object) -> str:
     return values.one_of(*registry.names("outputs"))(value)
 
 
+def _policy(value: object) -> str:
+    return values.one_of(*registry.names("policies"))(value)
+
+
 def _scheduler(value: object) -> str:
     return check_address(values.string(value))
 
@@ -208,6 +213,8 @@ SETTINGS: tuple[Setting, ...] = (
             values.whole(1), "train.jobs", "--jobs"),
     Setting("seed", "Seed of training: the same seed and data give the same numbers. A plan has a seed of its own.",
             values.whole(0), "train.seed", "--seed"),
+    Setting("train.forecasters", "Which forecasters are trained, by their registered names; NAME=0.3 sets a weight.",
+            values.strings, flag="--forecasters"),
     Setting("train.prophet_weight", "Share of Prophet in the blend before validation errors count. LSTM: the rest.",
             values.ratio, flag="--prophet-weight"),
     Setting("train.learn_weights", "Whether the weights with the smallest validation error are taken, in tenths.",
@@ -240,6 +247,8 @@ SETTINGS: tuple[Setting, ...] = (
             values.whole(1), "policy.min_replicas", "--min-replicas"),
     Setting("replicas.max", "Maximum of replicas; by default what the measured load response covers.",
             values.whole(1), "policy.max_replicas", "--max-replicas"),
+    Setting("policy.name", "Which policy sizes, by its registered name; other packages may add some (mora list).",
+            _policy),
     Setting("policy.cpu_buffer", "Factor on the CPU forecast at a driven load; history has its own margin.",
             values.factor),
     Setting("policy.memory_buffer", "The same for memory; smaller, since the bound and the peak already raise it.",

@@ -29,6 +29,15 @@ def string(value: object) -> str:
     return value
 
 
+def strings(value: object) -> tuple[str, ...]:
+    """Some words: a list, or text with commas between them."""
+    found = value if isinstance(value, list | tuple) else string(value).split(",")
+    words = tuple(string(word.strip() if isinstance(word, str) else word) for word in found)
+    if not words:
+        raise BadInput("must name one at least.")
+    return words
+
+
 def name(value: object) -> str:
     """A name as Kubernetes allows it."""
     return check_name(string(value))

@@ -199,6 +199,10 @@ def test_settings_reach_training() -> None:
     assert training.weights == {"prophet": 0.3, "lstm": 0.7}
     assert (training.learn_weights, training.horizon) == (True, timedelta(hours=6))
     assert pipeline.train_settings(load_settings()) == TrainSettings()
+    named = load_settings({"train_forecasters": "prophet,lstm,mine"}, {"MORA_TRAIN_PROPHET_WEIGHT": "0.5"})
+    assert list(pipeline.train_settings(named).weights) == ["prophet", "lstm", "mine"]
+    assert pipeline.train_settings(named).weights["mine"] == pytest.approx(1 / 3)
+    assert pipeline.train_settings(named).weights["prophet"] == pytest.approx(1 / 3)
 
 
 def test_settings_reach_the_policy_as_one_group() -> None:

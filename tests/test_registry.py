@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from mora import registry
 from mora.cli import app
 from mora.errors import BadInput, MoraError
+from tests import plugins
 
 ENTRIES = [(seam, name) for seam in registry.REGISTRY for name in registry.names(seam)]
 
@@ -43,23 +45,9 @@ Install = Callable[..., None]
 
 @pytest.fixture
 def install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Install]:
-    """Installs a package as pip would leave it: modules, and a .dist-info with entry points."""
-
-    def write(package: str, entries: dict[str, str], source: str = "", version: str = "1.2") -> None:
-        module = package.replace("-", "_")
-        (tmp_path / f"{module}.py").write_text(source)
-        info = tmp_path / f"{module}-{version}.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {package}\nVersion: {version}\n")
-        lines = [f"{name} = {value}" for name, value in entries.items()]
-        (info / "entry_points.txt").write_text("\n".join(["[mora.plugins]", *lines, ""]))
-        registry.plugins.cache_clear()
-
     monkeypatch.syspath_prepend(str(tmp_path))
-    yield write
-    registry.plugins.cache_clear()
-    for name in [name for name in sys.modules if (tmp_path / f"{name}.py").is_file()]:
-        del sys.modules[name]
+    yield partial(plugins.install, tmp_path)
+    plugins.forget(tmp_path)
 
 
 SHOUT = """

@@ -33,12 +33,20 @@ def train(
     seed: Annotated[
         int | None, typer.Option("--seed", help="The same seed and data give the same model.", show_default="0")
     ] = None,
+    forecasters: Annotated[
+        str | None,
+        typer.Option(
+            "--forecasters",
+            help="Forecasters to train, e.g. prophet,lstm,mine; NAME=0.3 sets a weight.",
+            show_default="prophet,lstm",
+        ),
+    ] = None,
     prophet_weight: Annotated[
         str | None,
         typer.Option("--prophet-weight", help="Share of Prophet in the blend; LSTM has the rest.", show_default="0.4"),
     ] = None,
     learn_weights: Annotated[
-        bool, typer.Option("--learn-weights", help="Take the weights that did best on held-out data.")
+        bool, typer.Option("--learn-weights", help="Take the weights with the smallest validation error.")
     ] = False,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
@@ -47,12 +55,13 @@ def train(
 ) -> None:
     """Train Prophet, LSTM and the load response of services on their CSVs.
 
-    Prints, per target, the held-out errors of Prophet, LSTM and their blend
-    beside the naive forecast's, and what fell back and why. The blend is
-    0.4 Prophet + 0.6 LSTM; a part that does worse than the naive forecast
-    gives its weight away. From a history (mora collect --history) it learns
-    the coming hour and the coming day, for mora recommend --hold. Each model
-    is a folder of plain files in models/SERVICE.
+    Prints, per target, the validation errors of Prophet, LSTM and their blend
+    beside the naive forecast's, and every reason. The blend is 0.4 Prophet +
+    0.6 LSTM; a forecaster that does worse than the naive forecast loses its
+    weight to the others. From a history (mora collect --history) it learns
+    an hour and a day ahead, for mora recommend --horizon. Each model is a
+    folder of plain files in models/SERVICE. Other packages may add
+    forecasters (mora list shows them).
 
     \b
     mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
@@ -67,6 +76,7 @@ def train(
         train_backend=backend,
         train_scheduler=scheduler,
         seed=seed,
+        train_forecasters=forecasters,
         train_prophet_weight=prophet_weight,
         train_learn_weights=learn_weights or None,
     )

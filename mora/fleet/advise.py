@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
+from mora import registry
 from mora.domain import (
     JOB_KINDS,
     Advice,
@@ -36,6 +37,7 @@ from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
 from mora.policies import Autoscaling, PolicySettings, Surroundings, one_line, size, size_autoscaling, size_replicas
 from mora.quantities import format_duration, format_moment
+from mora.seams import Policy
 
 # What has not been seen for a day is gone or has no replicas; there is no data on what it needs now.
 _GONE_AFTER = timedelta(days=1)
@@ -163,7 +165,7 @@ def _container(
     if need is None:
         skipped = why_skipped(container, sizing)
         return replace(_unsized(container, skipped or _unseen(container, state, history), skipped), evidence=evidence)
-    advice = size(need.demand, container, _policy(state, sizing), _around(container, state, sizing))
+    advice = _sized(need.demand, container, state, sizing)
     # Why a number is missing is known more exactly than that there is too little data.
     if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
         advice = replace(advice, cpu_request=_without_number(advice.cpu_request, why_no_cpu))
@@ -175,6 +177,20 @@ def _container(
         why_kept = Reason("quota-needs-limit", text)
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
     return replace(advice, evidence=evidence, reasons=_injected(container))
+
+
+def _sized(demand: Demand, container: Container, state: WorkloadState, sizing: Sizing) -> ContainerAdvice:
+    """The container by the policy of the settings.
+
+    The default one knows the pod, LimitRange and JVM around a container; one of another package is given the container
+    alone.
+    """
+    settings = _policy(state, sizing)
+    if settings.name == PolicySettings().name:
+        return size(demand, container, settings, _around(container, state, sizing))
+    policy: Policy = registry.load("policies", settings.name)
+    alone = Allocation(state.allocation.replicas, (replace(container, is_main=True),))
+    return replace(policy(demand, alone, settings).main, is_main=container.is_main)
 
 
 def _policy(state: WorkloadState, sizing: Sizing) -> PolicySettings:

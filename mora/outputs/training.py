@@ -30,7 +30,7 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     }
     remarks: dict[str, None] = {}
     for ahead, tables in (horizons or {"next steps": report["next_steps"]}).items():
-        lines += [*_table(tables, ahead), ""]
+        lines += [*_table(tables, ahead, card.get("forecasters", ())), ""]
         for target, table in tables.items():
             remarks.update({f"{target}: {text}": None for _, text in table["reasons"]})
     for targets in report["calibrations"].values():
@@ -41,10 +41,10 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str) -> list[str]:
+def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str, order: Sequence[str]) -> list[str]:
     last = ("blend", "naive")
-    names = list(dict.fromkeys(name for table in tables.values() for name in table["errors"] if name not in last))
-    names += last
+    known = {name for table in tables.values() for name in table["errors"]}
+    names = [*(name for name in order if name in known), *sorted(known.difference(order, last)), *last]
     titles = [_TITLES.get(name, name) for name in names]
     rows = [(f"error on validation windows, mean / p95 of the {ahead}", *titles, "mean use")]
     for target, table in tables.items():

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from mora.outputs import OutputSettings
     from mora.outputs.folder import Written
     from mora.policies import PolicySettings
+    from mora.seams import Policy
 
 
 def recommend(
@@ -65,7 +66,8 @@ def recommend(
     )
     state = current if current is not None else measured_allocation(model)
     demand = ask_model(model, frame, state, asked)
-    advice = policies.recommend(demand, state, settings)
+    size: Policy = registry.load("policies", settings.name)
+    advice = size(demand, state, settings)
     if current is None and measured_container(model) is None:
         text = (
             f"the data does not say what the container is called: {advice.main.container!r} is a guess; look before "

@@ -29,12 +29,12 @@ def fleet_settings(settings: Settings, *, excluded: Sequence[str] = ()) -> Fleet
 
 def train_settings(settings: Settings) -> TrainSettings:
     """The settings of a training."""
+    from mora.fusion import blend_of
     from mora.model import TrainSettings
 
-    prophet = settings.train.prophet_weight
     return TrainSettings(
         seed=settings.train.seed,
-        weights={"prophet": prophet, "lstm": round(1.0 - prophet, 12)},
+        weights=blend_of(settings.train.forecasters, settings.train.prophet_weight),
         learn_weights=settings.train.learn_weights,
         horizon=settings.horizon,
         slo=settings.slo,

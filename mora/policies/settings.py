@@ -44,6 +44,8 @@ class PolicySettings:
     max_replicas: int | None = None
     target_utilisation: float = 0.7
     """Share of the CPU request at which an HPA adds a replica where no SLO was measured."""
+    name: str = "default"
+    """The registered name of the policy that sizes; those of other packages are given these settings, too."""
     touch_autoscaled: bool = False
     """Change a request although an HPA scales on its utilisation."""
 

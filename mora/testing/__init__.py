@@ -25,6 +25,48 @@ Inherit the suite of its seam in a test module and fill in the one fixture. All 
 | outputs | `OutputContract` | `output`: an Output |
 
 Only pytest is needed beside MOrA itself. The Protocols are in mora/seams.py. Suites are imported at first use.
+
+A whole forecaster, my_package/median.py:
+
+    import numpy as np
+    from mora.domain.learning import AfterWindow, AtRow, Saved
+    from mora.features import TARGET_COLUMNS
+
+    class FittedMedian:
+        reasons = ()
+
+        def levels(self, places):
+            return [self._level(place) for place in places]
+
+        def _level(self, place):
+            if isinstance(place, AfterWindow):
+                past = {name: values[-30:] for name, values in place.segment.values.items()}
+            elif isinstance(place, AtRow) and place.row > 0:
+                first = max(place.row - place.grid.steps, 0)
+                past = {name: values[first : place.row] for name, values in place.grid.filled.items()}
+            else:
+                return {}  # of a load it knows nothing: what it expects after a window is carried to the load
+            known = {target: past[column] for target, column in TARGET_COLUMNS.items() if column in past}
+            return {
+                target: (float(np.median(values)), float(max(np.quantile(values, 0.95), np.median(values))))
+                for target, values in known.items()
+            }
+
+        def save(self):
+            return Saved()  # nothing was learned; else a JSON document and named arrays
+
+    class MedianForecaster:
+        name = "median"
+        is_refitted = True
+
+        def fit(self, data, *, seed, reporter):
+            return FittedMedian()
+
+        def restore(self, saved):
+            return FittedMedian()
+
+`mora train frontend --forecasters prophet,lstm,median` then trains it beside the others: it is validated as they are,
+and keeps its weight where it errs less than the naive forecast.
 """
 
 from __future__ import annotations
