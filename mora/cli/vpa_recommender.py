@@ -1,4 +1,4 @@
-"""mora vpa-recommender: MOrA's numbers in the status of VPA objects."""
+"""mora vpa-recommender: MOrA's recommendations in the status of VPA objects."""
 
 from __future__ import annotations
 
@@ -21,48 +21,51 @@ if TYPE_CHECKING:
 
 def vpa_recommender(
     recommender_name: Annotated[
-        str, typer.Option("--recommender-name", help="What VPA objects call it in spec.recommenders.")
+        str, typer.Option("--recommender-name", help="Its name in spec.recommenders of VPA objects.")
     ] = "mora",
     namespace: Annotated[
-        str | None, typer.Option("--namespace", "-n", help="VPA objects of this namespace alone.", show_default="all")
+        str | None, typer.Option("--namespace", "-n", help="Only VPA objects of this namespace.", show_default="all")
     ] = None,
-    history: Annotated[str, typer.Option("--history", help="How much of Prometheus' history the numbers see.")] = "14d",
+    history: Annotated[str, typer.Option("--history", help="Time range of the history to size from.")] = "14d",
     interval: Annotated[str, typer.Option("--interval", help="Time between passes over the VPA objects.")] = "60s",
     refresh: Annotated[
-        str, typer.Option("--refresh", help="How long a workload's numbers stand before Prometheus is asked again.")
+        str, typer.Option("--refresh", help="How long to keep a workload's numbers before reading Prometheus again.")
     ] = "15m",
     once: Annotated[
-        bool, typer.Option("--once", help="One pass, no endpoints, no election; exit 1 where it failed.")
+        bool, typer.Option("--once", help="Run one pass and exit: 1 if it failed. No endpoints, no leader election.")
     ] = False,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="One pass that writes nothing: print the statuses as YAML.")
+        bool, typer.Option("--dry-run", help="Run one pass, write nothing, and print the statuses as YAML.")
     ] = False,
     listen: Annotated[
-        str, typer.Option("--listen", help="Where /healthz, /readyz and /metrics answer; in a pod 0.0.0.0:8942.")
+        str, typer.Option("--listen", help="Address of /healthz, /readyz and /metrics; in a pod: 0.0.0.0:8942.")
     ] = "127.0.0.1:8942",
     leader_elect: Annotated[
-        bool, typer.Option("--leader-elect/--no-leader-elect", help="Several may run, and one writes.")
+        bool, typer.Option("--leader-elect/--no-leader-elect", help="Run several instances, of which one writes.")
     ] = True,
-    lease_name: Annotated[str, typer.Option("--lease-name", help="The Lease of the election.")] = "mora-recommender",
+    lease_name: Annotated[
+        str, typer.Option("--lease-name", help="The Lease of the leader election.")
+    ] = "mora-recommender",
     lease_namespace: Annotated[
-        str | None, typer.Option("--lease-namespace", help="Where that Lease is.", show_default="the pod's, or default")
+        str | None,
+        typer.Option("--lease-namespace", help="Its namespace.", show_default="the pod's, or default"),
     ] = None,
     lease_duration: Annotated[
-        str, typer.Option("--lease-duration", help="After which another takes over from one that is gone.")
+        str, typer.Option("--lease-duration", help="Time without renewal until another instance takes over.")
     ] = "15s",
     prometheus: PrometheusUrl = None,
     models: ModelsDir = None,
 ) -> None:
     """Recommend to the Vertical Pod Autoscaler: write MOrA's numbers into the status of VPA objects.
 
-    Only objects that say spec.recommenders: [{name: mora}] are touched,
-    and of those only the status; what the VPA makes of it is for their
-    updateMode. Log lines go to stderr. Ends on SIGTERM and Ctrl-C.
+    It writes only to objects with spec.recommenders: [{name: mora}], and
+    only their status. Their updateMode decides what the VPA does with it.
+    Log lines go to stderr. SIGTERM and Ctrl-C shut it down.
 
     \b
     mora vpa-recommender --prometheus URL -n shop --dry-run
     mora vpa-recommender --prometheus URL --once
-    mora vpa-recommender --listen 0.0.0.0:8942        in a pod, for good
+    mora vpa-recommender --listen 0.0.0.0:8942        in a pod, until it is stopped
     """
     from mora.domain import check_name
     from mora.quantities import parse_duration
@@ -77,7 +80,10 @@ def vpa_recommender(
         check_name(name, what)
     pause, address, terms = parse_duration(interval), parse_address(listen), _terms(parse_duration(lease_duration))
     if pause < timedelta(seconds=1):
-        raise BadInput(f"A pass every {interval} would leave the API server no rest; --interval is 1s at least.")
+        raise BadInput(
+            f"--interval {interval} is too short: a pass lists every VPA object of the API server.",
+            hint="Give at least 1s; 60s is the default.",
+        )
     settings = settings_of(prometheus_url=prometheus, models_dir=models)
     adviser = _adviser(settings, history=parse_duration(history), refresh=parse_duration(refresh))
     if once or dry_run:
@@ -100,13 +106,13 @@ def vpa_recommender(
 
 
 def _leave() -> None:
-    """End at once, with the threads that still wait for an answer."""
+    """End at once, together with the threads that still wait for an answer."""
     sys.stderr.flush()
     os._exit(0)
 
 
 def _terms(duration: timedelta) -> Terms:
-    """client-go's proportions: 15 s to hold, 10 s to renew in, 2 s between tries."""
+    """client-go's proportions: a duration of 15 s, a renew deadline of 10 s, a retry period of 2 s."""
     from mora.serving.lease import Terms
 
     return Terms(duration, duration * 2 / 3, duration * 2 / 15)
@@ -148,13 +154,13 @@ def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, dry_run: bo
         raise MoraError(
             f"The pass over {report.vpas} VPA object{'' if report.vpas == 1 else 's'} failed: "
             f"{report.stopped or ', '.join(f'{kind} {count}' for kind, count in sorted(report.errors.items()))}.",
-            hint="The log lines above say what, and what to do.",
+            hint="See the log lines above for the causes and what to do.",
         )
     if not report.vpas:
         where = "" if namespace is None else f"in namespace {namespace!r} "
         raise BadInput(
             f"No VPA object {where}names the recommender {name!r}.",
-            hint=f"Write into its spec: recommenders: [{{name: {name}}}]",
+            hint=f"Add to the spec of a VPA object: recommenders: [{{name: {name}}}]",
         )
 
 

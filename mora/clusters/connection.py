@@ -1,6 +1,6 @@
-"""The way to a Kubernetes API: who one is there, requests as plain JSON, and what a refusal means in words.
+"""The connection to a Kubernetes API: credentials, requests as plain JSON, and errors with a cause and a remedy.
 
-Answers stay as the server wrote them, field names and all: what a client library's classes do not know would be lost.
+Answers stay as the server wrote them, with its field names: a client library's classes drop what they do not know.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 FIELD_MANAGER = "mora"
 # kubectl's own chunk; a page of pods is some 5 MB.
 PAGE = 500
-# 429: the server's priority and fairness sends it before it looks at a request. 503: it, or its etcd, restarts.
+# 429: sent by priority and fairness before the server looks at a request. 503: the server, or its etcd, restarts.
 _RETRIED_STATUS = (429, 503)
 _LONGEST_RETRY_AFTER_SECONDS = 30
 # deployments.apps "web" is forbidden: User "ada" cannot patch resource "deployments/scale" in API group "apps" in ...
@@ -37,20 +37,20 @@ _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class NotFound(ClusterError):
-    """The object, or the kind, that was asked for is not there."""
+    """The object, or its kind, does not exist."""
 
 
 class Forbidden(ClusterError):
-    """The credentials are known, and may not do this."""
+    """The credentials are valid, but do not allow this."""
 
 
 class Expired(ClusterError):
-    """A long list took so long that the server has forgotten where it began."""
+    """Reading a long list took so long that the server forgot where it began."""
 
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where requests go and as whom, as `kubectl config get-contexts` tells it."""
+    """Where requests go and as which user, as in `kubectl config get-contexts`."""
 
     name: str
     cluster: str
@@ -104,7 +104,7 @@ class Api:
     def pages(
         self, path: str, query: Mapping[str, str | int] | None = None, *, accept: str = JSON
     ) -> Iterator[dict[str, Any]]:
-        """The items of a list, fetched page by page; in one piece where the server forgot the list in between."""
+        """The items of a list, read page by page; in one piece where the server forgot the list meanwhile."""
         asked: dict[str, str | int] = {**(query or {}), "limit": PAGE}
         seen: set[tuple[str, str]] = set()
         while True:
@@ -116,7 +116,7 @@ class Api:
                 key = (item["metadata"].get("namespace", ""), item["metadata"]["name"])
                 if key not in seen:
                     seen.add(key)
-                    item["metadata"].pop("managedFields", None)  # often half of an object, and nothing to MOrA
+                    item["metadata"].pop("managedFields", None)  # often half of an object, and MOrA does not need it
                     yield item
             more = (page.get("metadata") or {}).get("continue")
             if not more:
@@ -124,7 +124,7 @@ class Api:
             asked["continue"] = more
 
     def context(self) -> Context:
-        """Where this goes, in the kubeconfig's names; inside a pod, the service account's."""
+        """Where requests go, in the kubeconfig's names; inside a pod, the service account's."""
         return read_context(self._kubeconfig, self._context, self.host)
 
     def _request(
@@ -133,7 +133,7 @@ class Api:
         from kubernetes.client.exceptions import ApiException
 
         target = path + (f"?{urlencode(query)}" if query else "")
-        with in_words(self.host):
+        with explained(self.host):
             method, url, headers, _, _ = self.client.param_serialize(
                 method, target, header_params=headers, auth_settings=["BearerToken"]
             )
@@ -146,8 +146,8 @@ class Api:
             found = json.loads(content)
         except ValueError as error:
             raise ClusterError(
-                f"{self.host} does not answer like a Kubernetes API server: {method} {path} gave no JSON.",
-                hint="Is it the address of the API server, and not of a dashboard or a login page?",
+                f"{self.host} does not answer like a Kubernetes API server: the answer to {method} {path} is not JSON.",
+                hint="Is it the address of the API server, not of a dashboard or a login page?",
             ) from error
         return dict(found)
 
@@ -187,7 +187,7 @@ def _retries(backoff: timedelta | None) -> Any:
 
 
 def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) -> Any:
-    """A kubernetes.client.ApiClient; ClusterError where there is no usable kubeconfig, and no pod's account either.
+    """A kubernetes.client.ApiClient. ClusterError where there is no usable kubeconfig and no service account.
 
     retries: urllib3's Retry, or False.
     """
@@ -210,17 +210,17 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
         try:
             config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
         except config.ConfigException:
-            pass  # not inside a pod either: what the kubeconfig lacks is what to tell
+            pass  # not inside a pod either: report what is wrong with the kubeconfig
         else:
             return client.ApiClient(settings)
     raise ClusterError(
         f"There is no usable kubeconfig: {problem}.",
-        hint="Point $KUBECONFIG at one, and see what it knows: kubectl config get-contexts",
+        hint="Set $KUBECONFIG to one, and list its contexts: kubectl config get-contexts",
     )
 
 
 def _impersonating(made: Any, file: str | None, context: str | None) -> Any:
-    """The client, as whom the kubeconfig says to act (`as`); the library would act as the user, who may do more."""
+    """The client, impersonating the kubeconfig's `as`; the library ignores it, and the user himself may do more."""
     from kubernetes import config
 
     known, current = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]  # the library's
@@ -229,7 +229,7 @@ def _impersonating(made: Any, file: str | None, context: str | None) -> Any:
     unknown = [name for name in ("as-groups", "as-uid", "as-user-extra") if user.get(name)]
     if unknown:
         raise ClusterError(
-            f"The kubeconfig's user impersonates with {', '.join(unknown)}, which MOrA cannot.",
+            f"The kubeconfig's user impersonates with {', '.join(unknown)}, which MOrA does not support.",
             hint="Use a context whose user has only `as`, or credentials of its own.",
         )
     if user.get("as"):
@@ -238,7 +238,7 @@ def _impersonating(made: Any, file: str | None, context: str | None) -> Any:
 
 
 def _user(file: str | None, name: str | None) -> Mapping[str, Any]:
-    """A user's entry in the kubeconfig files; the first that has it counts, as with kubectl."""
+    """A user's entry in the kubeconfig files: the first one found, as with kubectl."""
     import yaml
 
     for part in (file or "~/.kube/config").split(os.pathsep):
@@ -251,12 +251,12 @@ def _user(file: str | None, name: str | None) -> Mapping[str, Any]:
 
 
 def _file(kubeconfig: Path | str | None) -> str | None:
-    """The kubeconfig file (or files) that is meant; the library reads $KUBECONFIG only once, when it is imported."""
+    """The kubeconfig file or files to read; the library reads $KUBECONFIG only once, when it is imported."""
     return str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
 
 
 def read_context(kubeconfig: Path | str | None, context: str | None, server: str) -> Context:
-    """The names that a kubeconfig has for where `server` is; inside a pod, its service account's."""
+    """The names that a kubeconfig gives to `server`; inside a pod, those of its service account."""
     from kubernetes import config
 
     try:
@@ -275,8 +275,8 @@ def read_context(kubeconfig: Path | str | None, context: str | None, server: str
 
 
 @contextmanager
-def in_words(host: str) -> Iterator[None]:
-    """What the client raises, as a ClusterError that says what happened and what to do."""
+def explained(host: str) -> Iterator[None]:
+    """Turns what the client raises into a ClusterError that says what happened and what to do."""
     from kubernetes.client.exceptions import ApiException
     from urllib3.exceptions import HTTPError, SSLError
 
@@ -301,33 +301,33 @@ def _untrusted(host: str, words: str) -> ClusterError:
     )
     said = (found[0] if found else words.rpartition("] ")[2]).strip().rstrip(".")
     return ClusterError(
-        f"The TLS certificate of the API server {host} is not to be trusted: {said}.",
-        hint="The kubeconfig's certificate-authority must be the one that signed it; has the cluster been renewed? "
-        "Fetch a new kubeconfig.",
+        f"The TLS certificate of the API server {host} cannot be trusted: {said}.",
+        hint="The kubeconfig's certificate-authority must be the one that signed it. If the cluster was renewed, get a "
+        "new kubeconfig.",
     )
 
 
 def _refusal(host: str, status: int | None, reason: str | None, body: str | bytes | None) -> MoraError:
-    said = _said(body) or str(reason or "")
-    if not status:  # the library's way of telling that TLS failed
+    said = _message(body) or str(reason or "")
+    if not status:  # the library reports a TLS failure this way
         return _untrusted(host, str(reason))
     if status == 404:
         return NotFound(f"{host} answered 404: {said}.")
     if status == 401:
         return ClusterError(
-            f"The API server {host} does not know these credentials: {said}.",
-            hint="A token may have expired. Log in again; see who you are with: kubectl auth whoami",
+            f"The API server {host} rejects these credentials: {said}.",
+            hint="The token may have expired. Log in again, and check: kubectl auth whoami",
         )
     if status == 403:
-        return Forbidden(f"Kubernetes forbids this: {said}.", hint=_grant(said))
+        return Forbidden(f"Kubernetes does not allow this: {said}.", hint=_grant(said))
     if status == 410:
         return Expired(f"{host} answered 410: {said}.")
     if status == 422:
-        return ClusterError(f"Kubernetes finds this invalid: {said}.")
+        return ClusterError(f"Kubernetes rejects this as invalid: {said}.")
     if status in _RETRIED_STATUS:
         return ClusterError(
-            f"The API server {host} answered {status} several times over: {said}.",
-            hint="It is overloaded, or restarting; try again in a while.",
+            f"The API server {host} answered {status} at every try: {said}.",
+            hint="It is overloaded or restarting. Try again later.",
         )
     return ClusterError(f"The API server {host} answered {status}: {said}.")
 
@@ -339,13 +339,13 @@ def _grant(said: str) -> str:
     kind = "ClusterRole" if "at the cluster scope" in said else "Role"
     folder = "manifests/base" if match["verb"] in ("get", "list", "watch") else "manifests/collect"
     words = (
-        f"A {kind} with this rule grants it: {rule(match['verb'], match['group'], match['resource'])} (see {folder})."
+        f"A {kind} with this rule allows it: {rule(match['verb'], match['group'], match['resource'])} (see {folder})."
     )
-    return f"{words} Or name one namespace with -n." if kind == "ClusterRole" else words
+    return f"{words} Or give one namespace with -n." if kind == "ClusterRole" else words
 
 
 def rule(verb: str, group: str, resource: str) -> str:
-    """The RBAC rule that grants one verb.
+    """The RBAC rule that allows one verb on a resource.
 
     >>> rule("patch", "apps", "deployments/scale")
     '{apiGroups: ["apps"], resources: ["deployments/scale"], verbs: ["patch"]}'
@@ -353,7 +353,7 @@ def rule(verb: str, group: str, resource: str) -> str:
     return f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}'
 
 
-def _said(body: str | bytes | None) -> str:
+def _message(body: str | bytes | None) -> str:
     try:
         answer = json.loads(body or "")
     except ValueError:

@@ -1,7 +1,7 @@
 """The Prometheus of a cluster, found by the names and labels of its Service, and reached through the API server.
 
-The API server's proxy takes the kubeconfig's credentials and forwards to the Service, so nothing has to be exposed and
-no port-forward to be kept open. Services are those of kube-prometheus-stack and the Prometheus operator, the prometheus
+The API server's proxy takes the kubeconfig's credentials and forwards requests to the Service: nothing is exposed and
+no port-forward is needed. It knows the Services of kube-prometheus-stack and the Prometheus operator, the prometheus
 chart, VictoriaMetrics (operator and chart), Thanos and Mimir.
 """
 
@@ -19,7 +19,7 @@ from mora.errors import ClusterError
 
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 _QUERY_LABELS = ("prometheus", "vmsingle", "victoria-metrics-single", "thanos-query", "thanos-query-frontend")
-# What stands beside a Prometheus under the same labels and answers no queries.
+# Services beside a Prometheus with the same labels that answer no queries.
 _OTHERS = re.compile(r"alertmanager|operator|exporter|pushgateway|kube-state-metrics|adapter|grafana|ruler|agent")
 _NAMES = re.compile(
     r"(.+-)?(kube-prometheus-stack-prometheus|kube-prometheus-prometheus|kube-prometheus-stac-prometheus"
@@ -32,7 +32,7 @@ _PORTS = (9090, 8428, 8429, 10902, 80, 8080)
 
 @dataclass(frozen=True, slots=True)
 class FoundPrometheus:
-    """A Prometheus behind the API server. url: its base address; the rest is how the API server lets one in."""
+    """A Prometheus behind the API server. url: its base address; the rest are the API server's credentials."""
 
     url: str
     service: str
@@ -63,23 +63,23 @@ class _Candidate:
 def find_prometheus(kubeconfig: Path | str | None = None, context: str | None = None) -> FoundPrometheus:
     """The one Prometheus of the cluster that a kubeconfig points at, and how to reach it.
 
-    Raises ClusterError where there is none, where there are several (naming them), or where services may not be
-    listed or proxied to (naming the rule that grants it).
+    ClusterError where there is none, where there are several (it lists them), or where listing services or the proxy is
+    not allowed (it gives the rule that allows it).
     """
     api = Api(kubeconfig=kubeconfig, context=context)
     found = [one for item in api.pages("/api/v1/services") if (one := _candidate(item)) is not None]
-    # The operator's headless Service leads to the same pods as the one that people use.
+    # The operator's headless Service leads to the same pods as the ordinary one.
     chosen = [one for one in found if not one.is_headless or one.namespace not in {o.namespace for o in _open(found)}]
     if not chosen:
         raise ClusterError(
             "No Service of this cluster looks like a Prometheus.",
-            hint="Name it: --prometheus URL. One in the cluster: kubectl port-forward -n NAMESPACE svc/NAME 9090, "
-            "then --prometheus http://127.0.0.1:9090",
+            hint="Give its address: --prometheus URL. For one in the cluster: "
+            "kubectl port-forward -n NAMESPACE svc/NAME 9090, then --prometheus http://127.0.0.1:9090",
         )
     if len(chosen) > 1:
         first = chosen[0]
         raise ClusterError(
-            f"This cluster has several Prometheus: {', '.join(map(str, chosen))}.",
+            f"This cluster has several Prometheus servers: {', '.join(map(str, chosen))}.",
             hint=f"Choose one: kubectl port-forward -n {first.namespace} svc/{first.name} 9090:{first.port}, "
             "then --prometheus http://127.0.0.1:9090",
         )
@@ -133,7 +133,7 @@ def _check_allowed(api: Api, one: _Candidate) -> None:
         if not is_allowed(api, right, one.namespace, f"{one.scheme}:{one.name}:{one.port}"):
             raise ClusterError(
                 f"Service {one} looks like a Prometheus, but you are not allowed to {right} in its namespace.",
-                hint=f"A Role in {one.namespace!r} with this rule grants it: {right.rule}. Or: "
+                hint=f"A Role in {one.namespace!r} with this rule allows it: {right.rule}. Or: "
                 f"kubectl port-forward -n {one.namespace} svc/{one.name} 9090:{one.port}, "
                 "then --prometheus http://127.0.0.1:9090",
             )

@@ -1,7 +1,7 @@
-"""Every workload that a Kubernetes API knows, with what bounds its numbers: a dozen lists, and nothing else is asked.
+"""Every workload of a Kubernetes API, with what bounds its numbers; it only reads a dozen lists.
 
 Pods are found by their chain of owners (Pod -> ReplicaSet -> Deployment, Pod -> Job -> CronJob), never by name: a name
-pattern takes a canary's pods for the service's own.
+pattern would count a canary's pods as the service's.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _PLURALS = {
     "Job": "jobs",
     "Rollout": "rollouts",
 }
-# Without these there is no inventory; what else is forbidden is told, and the rest goes on.
+# Without these there is no inventory. Another list that may not be read is reported, and the rest is read.
 _NEEDED = ("Deployment", "StatefulSet", "DaemonSet")
 _REVISION = "deployment.kubernetes.io/revision"
 _ROLLOUT_REVISION = "rollout.argoproj.io/revision"
@@ -52,10 +52,10 @@ Owner = tuple[str, str, str]
 
 @dataclass(slots=True)
 class _Pods:
-    """What is kept of a workload's pods, a few values however many they are: a page of pods is some 5 MB.
+    """A few values of a workload's pods, however many they are: a page of pods is some 5 MB.
 
-    newness: orders pods by the template they were made of. Only the newest count: an older one may hold containers
-    that were renamed since.
+    newness: orders pods by their template. Only the newest count: an older one may have containers that were renamed
+    since.
     """
 
     newness: int = -1
@@ -77,7 +77,7 @@ class _Pods:
 
 @dataclass(slots=True)
 class _Lists:
-    """Everything that was listed, by what it is looked up with."""
+    """Everything that was listed, by its lookup key."""
 
     workloads: list[tuple[Workload, dict[str, Any]]] = field(default_factory=list)
     pods: dict[Owner, _Pods] = field(default_factory=dict)
@@ -86,13 +86,13 @@ class _Lists:
     quotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     namespace_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
     unknown: list[Reason] = field(default_factory=list)
-    """What could not be listed and concerns the numbers of every workload."""
+    """Why some lists are missing that concern every workload."""
 
 
 class KubernetesInventory:
     """The workloads of the cluster that a kubeconfig (or, inside a pod, the service account) points at.
 
-    remarks: after standings(), what could not be listed and concerns no single workload, such as Argo's Rollouts.
+    remarks: after states(), lists that could not be read and concern no single workload, such as Argo's Rollouts.
     """
 
     def __init__(
@@ -112,8 +112,8 @@ class KubernetesInventory:
     def states(self, namespace: str | None = None, selector: str | None = None) -> list[WorkloadState]:
         """Every workload of a namespace (None: of all), sorted. selector: a label selector, as kubectl's -l.
 
-        Jobs that a CronJob made count as the CronJob's. Raises ClusterError where Deployments, StatefulSets or
-        DaemonSets cannot be listed; what else cannot is told in the standings' reasons, or in `remarks`.
+        Jobs of a CronJob count as the CronJob's. ClusterError where Deployments, StatefulSets or DaemonSets cannot be
+        listed; other lists that cannot be read are in the states' reasons, or in `remarks`.
         """
         self.remarks = ()
         lists = _Lists()
@@ -141,7 +141,7 @@ class KubernetesInventory:
                 lists.workloads.append((Workload(meta["namespace"], meta["name"], kind), item))
 
     def _list_pods(self, lists: _Lists, namespace: str | None) -> None:
-        unknown = _unknown(lists, "pods-unknown", "injected sidecars are not seen")
+        unknown = _unknown(lists, "pods-unknown", "injected sidecars are not known")
         sets: dict[Owner, dict[str, Any]] = {}
         for one in self._optional(_path("apps/v1", "replicasets", namespace), {}, unknown, accept=METADATA_ONLY):
             sets[one["metadata"]["namespace"], "ReplicaSet", one["metadata"]["name"]] = one
@@ -154,55 +154,55 @@ class KubernetesInventory:
                 lists.pods.setdefault(found[0], _Pods()).add(pod, found[1])
 
     def _list_bounds(self, lists: _Lists, namespace: str | None) -> None:
-        told = _unknown(lists, "autoscalers-unknown", "whether an HPA scales it is not known")
-        for hpa in self._optional(_path("autoscaling/v2", "horizontalpodautoscalers", namespace), {}, told):
+        report = _unknown(lists, "autoscalers-unknown", "it is not known whether an HPA scales it")
+        for hpa in self._optional(_path("autoscaling/v2", "horizontalpodautoscalers", namespace), {}, report):
             target = hpa["spec"]["scaleTargetRef"]
             lists.hpas.setdefault((hpa["metadata"]["namespace"], target["kind"], target["name"]), []).append(hpa)
         for plural, kept, code in (
             ("limitranges", lists.limit_ranges, "limit-range-unknown"),
             ("resourcequotas", lists.quotas, "quota-unknown"),
         ):
-            told = _unknown(lists, code, "its bounds are not known")
-            for one in self._optional(_path("v1", plural, namespace), {}, told):
+            report = _unknown(lists, code, "its bounds are not known")
+            for one in self._optional(_path("v1", plural, namespace), {}, report):
                 kept.setdefault(one["metadata"]["namespace"], []).append(one)
-        told = self._remark("annotations of namespaces")
-        for one in self._namespaces(namespace, told):
+        report = self._remark("annotations of namespaces")
+        for one in self._namespaces(namespace, report):
             lists.namespace_annotations[one["metadata"]["name"]] = _own_annotations(one)
 
-    def _namespaces(self, namespace: str | None, told: Callable[[ClusterError], None]) -> Iterable[dict[str, Any]]:
+    def _namespaces(self, namespace: str | None, report: Callable[[ClusterError], None]) -> Iterable[dict[str, Any]]:
         if namespace is None:
-            return self._optional("/api/v1/namespaces", {}, told, accept=METADATA_ONLY)
+            return self._optional("/api/v1/namespaces", {}, report, accept=METADATA_ONLY)
         try:
             return [self._api.get(f"/api/v1/namespaces/{namespace}")]
         except (Forbidden, NotFound) as error:
-            told(error)
+            report(error)
             return []
 
     def _optional(
-        self, path: str, query: Mapping[str, str | int], told: Callable[[ClusterError], None], *, accept: str = JSON
+        self, path: str, query: Mapping[str, str | int], report: Callable[[ClusterError], None], *, accept: str = JSON
     ) -> Iterator[dict[str, Any]]:
-        """A list; nothing, and a word of it, where it may not be read or the kind is not served."""
+        """A list; where it may not be read, or the kind does not exist, nothing and a report."""
         try:
             yield from self._api.pages(path, query, accept=accept)
         except (Forbidden, NotFound) as error:
-            told(error)
+            report(error)
 
     def _remark(self, what: str) -> Callable[[ClusterError], None]:
-        def told(error: ClusterError) -> None:
-            if isinstance(error, Forbidden):  # a kind that is not served is not missed
-                words = f"{what} are not read: {error.message} {error.hint or ''}".rstrip()
+        def report(error: ClusterError) -> None:
+            if isinstance(error, Forbidden):  # a kind that does not exist is not missing
+                words = f"{what} could not be read: {error.message} {error.hint or ''}".rstrip()
                 self.remarks = (*self.remarks, Reason("not-listed", words))
 
-        return told
+        return report
 
 
 def _unknown(lists: _Lists, code: str, so: str) -> Callable[[ClusterError], None]:
-    def told(error: ClusterError) -> None:
+    def report(error: ClusterError) -> None:
         reason = Reason(code, f"{so[0].upper()}{so[1:]}: {error.message} {error.hint or ''}".rstrip())
         if code not in [one.code for one in lists.unknown]:
             lists.unknown.append(reason)
 
-    return told
+    return report
 
 
 def _path(api_version: str, plural: str, namespace: str | None) -> str:
@@ -227,7 +227,7 @@ def _controller(item: Manifest, kind: str | None = None) -> dict[str, Any] | Non
 
 
 def _owner(pod: Manifest, between: Mapping[Owner, Manifest]) -> tuple[Owner, int] | None:
-    """The workload that a pod belongs to, and how new its template is; None for a pod that no controller has."""
+    """The workload that a pod belongs to, and how new its template is; None for a pod without a controller."""
     owner = _controller(pod)
     if owner is None:
         return None
@@ -275,7 +275,7 @@ def _current_state(workload: Workload, item: Manifest, lists: _Lists) -> Workloa
         reasons=(
             *reasons,
             *main_reasons,
-            *(reason for _, told in given for reason in told),
+            *(reason for _, reasons_given in given for reason in reasons_given),
             *scaler_reasons,
             *quota_reasons,
             *lists.unknown,
@@ -284,7 +284,7 @@ def _current_state(workload: Workload, item: Manifest, lists: _Lists) -> Workloa
 
 
 def _template(workload: Workload, item: Manifest, lists: _Lists) -> tuple[Manifest, list[Reason]]:
-    """The pod template; of a Rollout that refers to a Deployment's, that one."""
+    """The pod template; for a Rollout that refers to a Deployment, the Deployment's."""
     template = template_of(item, workload.kind)
     reference = item["spec"].get("workloadRef")
     if template.get("spec") or reference is None:
@@ -292,14 +292,14 @@ def _template(workload: Workload, item: Manifest, lists: _Lists) -> tuple[Manife
     wanted = (workload.namespace, reference["kind"], reference["name"])
     for other, manifest in lists.workloads:
         if (other.namespace, other.kind, other.name) == wanted:
-            text = f"its pod template is that of {named(other)}: change it there"
+            text = f"its pod template is in {named(other)}; change it there"
             return template_of(manifest, other.kind), [Reason("template-elsewhere", text)]
-    text = f"its pod template is that of {reference['kind']} {reference['name']!r}, which was not listed"
+    text = f"its pod template is in {reference['kind']} {reference['name']!r}, which was not listed"
     return {}, [Reason("template-unknown", text)]
 
 
 def _containers(workload: Workload, template: Manifest, pods: _Pods) -> tuple[tuple[Container, ...], list[Reason]]:
-    """The template's containers, then those that stand only in the pods."""
+    """The template's containers, then those that are only in the pods."""
     spec = template.get("spec")
     if not spec:
         return (), []
@@ -309,7 +309,7 @@ def _containers(workload: Workload, template: Manifest, pods: _Pods) -> tuple[tu
     injected = {name: container for name, container in pods.containers.items() if name not in names}
     reasons = [Reason("main-container", f"{main} is the main container: {how}")] if len(own) > 1 else []
     if injected:
-        text = f"{', '.join(injected)}: in the pods, not in the template; set where they are injected"
+        text = f"{', '.join(injected)}: injected at admission, so not in the template; set them where they are injected"
         reasons.append(Reason("injected-sidecars", text))
     return (*own, *injected.values()), reasons
 
@@ -326,12 +326,14 @@ def _autoscalers(workload: Workload, lists: _Lists) -> tuple[tuple[Autoscaler, .
     reasons = []
     if len(hpas) > 1:
         names = ", ".join(hpa["metadata"]["name"] for hpa in hpas)
-        reasons.append(Reason("several-hpas", f"{len(hpas)} HPAs scale it, against one another: {names}"))
+        reasons.append(Reason("several-hpas", f"{len(hpas)} HPAs scale it and work against each other: {names}"))
     for hpa in hpas:
         scaled = (hpa["metadata"].get("labels") or {}).get(_KEDA_OBJECT)
         if scaled or hpa["metadata"]["name"].startswith("keda-hpa-"):
             name = scaled or hpa["metadata"]["name"].removeprefix("keda-hpa-")
-            text = f"HPA {hpa['metadata']['name']} is KEDA's: change its ScaledObject {name}, or KEDA sets it back"
+            text = (
+                f"HPA {hpa['metadata']['name']} belongs to KEDA: change its ScaledObject {name}, or KEDA overwrites it"
+            )
             reasons.append(Reason("keda", text))
     return tuple(found), reasons
 
@@ -341,7 +343,7 @@ def _quotas(objects: Sequence[Manifest]) -> tuple[tuple[Quota, ...], list[Reason
     scoped = [
         one["metadata"]["name"] for one in objects if one["spec"].get("scopes") or one["spec"].get("scopeSelector")
     ]
-    text = f"ResourceQuota {', '.join(scoped)} counts only some pods (its scopes) and is not looked at"
+    text = f"ResourceQuota {', '.join(scoped)} has scopes, so it counts only some pods; it is not checked"
     return found, [Reason("quota-scoped", text)] if scoped else []
 
 
@@ -351,7 +353,7 @@ def _own_annotations(item: Manifest) -> dict[str, str]:
 
 
 def _annotations(workload: Workload, item: Manifest, template: Manifest, lists: _Lists) -> dict[str, str]:
-    """MOrA's own: the namespace's, the workload's over them; and the default container that the template names."""
+    """MOrA's annotations: the namespace's, overridden by the workload's; and the template's default container."""
     found = {**lists.namespace_annotations.get(workload.namespace, {}), **_own_annotations(item)}
     named_container = ((template.get("metadata") or {}).get("annotations") or {}).get(DEFAULT_CONTAINER)
     return found if named_container is None else {**found, DEFAULT_CONTAINER: named_container}

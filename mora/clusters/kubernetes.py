@@ -1,4 +1,4 @@
-"""Kubernetes as a Cluster: reads what workloads are given, patches, scales and restarts them.
+"""Kubernetes as a Cluster: reads the resources of workloads, patches, scales and restarts them.
 
 What is sent is what `kubectl patch`, `kubectl scale` and `kubectl rollout restart` send: strategic merge patches by
 container name, the scale subresource, the annotation kubectl.kubernetes.io/restartedAt.
@@ -32,7 +32,7 @@ from mora.quantities import format_cpu, format_duration, format_memory, format_m
 
 _RESTARTED_AT = "kubectl.kubernetes.io/restartedAt"
 _PLURALS = {"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets"}
-# What is not in a schema is an error, not silently dropped; older servers ignore the parameter.
+# An unknown field is an error and is not dropped silently; older servers ignore the parameter.
 _PATCHING: Mapping[str, str | int] = {"fieldValidation": "Strict"}
 
 
@@ -40,7 +40,7 @@ class KubernetesCluster:
     """The cluster that a kubeconfig (or, inside a pod, the service account) points at.
 
     kubeconfig, context: as kubectl's flags; by default $KUBECONFIG or ~/.kube/config and its current context, else the
-    service account. request_timeout: of each request. poll: how often wait_ready looks.
+    service account. request_timeout: of each request. poll: how often wait_ready checks.
     """
 
     def __init__(
@@ -60,7 +60,7 @@ class KubernetesCluster:
 
     @property
     def context(self) -> Context:
-        """Where this goes and as whom, in the kubeconfig's names."""
+        """Where requests go and as which user, in the kubeconfig's names."""
         return self.api.context()
 
     def services(self, namespace: str) -> list[str]:
@@ -76,16 +76,16 @@ class KubernetesCluster:
         ]
 
     def manifest(self, workload: Workload) -> dict[str, Any]:
-        """A workload as the API server has it; ClusterError naming those there are where it is not there."""
+        """A workload as the API server has it. ClusterError with the existing ones where it does not exist."""
         try:
             return self.api.get(_path(workload))
         except NotFound as error:
-            raise self._not_there(workload) from error
+            raise self._not_found(workload) from error
 
     def allocation(self, workload: Workload) -> Allocation:
         """Replicas, the containers of the pod template in its order, and the HPA that scales the workload.
 
-        Sidecars that are injected into pods stand in no template and are not listed: injected_sidecars() has them.
+        Sidecars that are injected at admission are in no template and are not listed; injected_sidecars() lists them.
         """
         manifest = self.manifest(workload)
         template = manifest["spec"]["template"]
@@ -98,7 +98,7 @@ class KubernetesCluster:
         )
 
     def injected_sidecars(self, workload: Workload) -> tuple[Container, ...]:
-        """Containers that run in the workload's pods but stand in no template: meshes and the like put them there."""
+        """Containers that run in the workload's pods but are not in its template, such as a mesh's proxy."""
         manifest = self.manifest(workload)
         own = {container["name"] for container in staying(manifest["spec"]["template"]["spec"])}
         seen: dict[str, Container] = {}
@@ -122,7 +122,7 @@ class KubernetesCluster:
         """Set replicas and resources where they differ; one patch, so one rollout. Returns before it is ready.
 
         Raises ClusterError for a container that the template does not have (a patch by name would add it), and for
-        replicas of a workload that an HPA scales, which would set them back.
+        replicas of a workload that an HPA scales, which would overwrite them.
         """
         manifest = self.manifest(workload)
         patch = _resources_patch(workload, manifest["spec"]["template"]["spec"], allocation.containers)
@@ -135,13 +135,14 @@ class KubernetesCluster:
             self._patch(workload, {"spec": {"replicas": allocation.replicas}}, "/scale", content_type=MERGE)
 
     def restart(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
+        """Replace every replica by a fresh one, as `kubectl rollout restart`, and wait until all are ready."""
         now = format_moment(datetime.now(UTC), "seconds")
         for workload in workloads:
             self._patch(workload, {"spec": {"template": {"metadata": {"annotations": {_RESTARTED_AT: now}}}}})
         self.wait_ready(workloads, timeout)
 
     def wait_ready(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
-        """Return once every replica is of the newest template and available, and no older one is left."""
+        """Return once every replica has the newest template and is available, and no older one is left."""
         deadline = time.monotonic() + timeout.total_seconds()
         waiting = list(workloads)
         while True:
@@ -168,7 +169,7 @@ class KubernetesCluster:
         try:
             self.api.send("PATCH", path, body, content_type=content_type, query=_PATCHING)
         except NotFound as error:
-            raise self._not_there(workload) from error
+            raise self._not_found(workload) from error
 
     def _pods(self, workload: Workload, manifest: Manifest) -> list[dict[str, Any]]:
         labels = manifest["spec"]["selector"].get("matchLabels") or {}
@@ -177,17 +178,17 @@ class KubernetesCluster:
 
     def _check_scalable(self, workload: Workload, allocation: Allocation) -> None:
         if workload.kind == "DaemonSet":
-            raise ClusterError(f"{named(workload)} runs one pod a node; it has no replicas to set.")
+            raise ClusterError(f"{named(workload)} runs one pod a node, so it has no replicas to set.")
         autoscaler = self.autoscaler(workload)
         if autoscaler is not None:
             raise ClusterError(
                 f"{named(workload)} is scaled by the HPA {autoscaler.name!r} ({autoscaler.min_replicas} to "
-                f"{autoscaler.max_replicas} replicas), which would set {allocation.replicas} replicas back.",
-                hint="Set the HPA's minReplicas and maxReplicas, or take it away while experiments run "
+                f"{autoscaler.max_replicas} replicas), which would overwrite {allocation.replicas} replicas.",
+                hint="Set the HPA's minReplicas and maxReplicas, or remove it while experiments run "
                 "(KEDA: annotate the ScaledObject with autoscaling.keda.sh/paused).",
             )
 
-    def _not_there(self, workload: Workload) -> NotFound:
+    def _not_found(self, workload: Workload) -> NotFound:
         known = self.workloads(workload.namespace)
         what = ", ".join(f"{other.name} ({other.kind})" for other in sorted(known))
         return NotFound(
@@ -203,14 +204,14 @@ class KubernetesCluster:
         for workload in workloads:
             for pod in self._pods(workload, self.manifest(workload)):
                 reasons.update(dict.fromkeys(f"{pod['metadata']['name']}: {reason}" for reason in pod_complaints(pod)))
-        return "; ".join(list(reasons)[:5]) or f"Look: kubectl get pods -n {workloads[0].namespace}"
+        return "; ".join(list(reasons)[:5]) or f"See: kubectl get pods -n {workloads[0].namespace}"
 
 
 def _path(workload: Workload) -> str:
     if workload.kind not in _PLURALS:
         raise ClusterError(
             f"{named(workload)} cannot be scaled or resized by MOrA itself.",
-            hint=f"It does so for {', '.join(_PLURALS)}; for others, apply what it prints with kubectl.",
+            hint=f"It does that for {', '.join(_PLURALS)}. For others, apply its output with kubectl.",
         )
     return f"/apis/apps/v1/namespaces/{workload.namespace}/{_PLURALS[workload.kind]}/{workload.name}"
 
@@ -239,7 +240,7 @@ def _resources_patch(
 
 
 def _resources_entry(resources: Resources) -> dict[str, dict[str, str | None]]:
-    """null takes a request or limit away; what is not named, such as ephemeral-storage, stays."""
+    """null removes a request or limit; other resources, such as ephemeral-storage, stay."""
     return {
         "requests": {
             "cpu": _written(format_cpu, resources.cpu_request_millicores),

@@ -1,6 +1,6 @@
-"""What Kubernetes objects say, as MOrA's values: containers and their roles, replicas, autoscalers, bounds. Pure.
+"""Kubernetes objects as MOrA's values: containers and their roles, replicas, autoscalers, bounds. Pure.
 
-Every function takes an object as the API server writes it (JSON field names), and asks nobody.
+Every function takes an object as the API server writes it (JSON field names), and sends nothing.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ _JAVA_ARGUMENT = re.compile(r"(.*/)?java|-Xm[sx]\d+\w?|-XX:[+\w].*|-jar|.+\.jar"
 
 
 def named(workload: Workload) -> str:
-    """A workload in the words of an error."""
+    """A workload as an error names it."""
     return f"{workload.kind} {workload.name!r} in namespace {workload.namespace!r}"
 
 
@@ -53,7 +53,7 @@ def template_of(manifest: Manifest, kind: str) -> Manifest:
 
 
 def replicas_of(manifest: Manifest, kind: str) -> int | None:
-    """How many pods are asked for; None for what runs to its end."""
+    """The desired replicas; None for Jobs and CronJobs."""
     if kind in ("CronJob", "Job"):
         return None
     if kind == "DaemonSet":
@@ -75,6 +75,7 @@ def staying(pod_spec: Manifest) -> list[Manifest]:
 
 
 def role_of(container: Manifest, *, is_init: bool, is_injected: bool = False) -> Role:
+    """The role of a container of a pod: app, sidecar, native sidecar or init container."""
     if is_init:
         return Role.NATIVE_SIDECAR if stays(container) else Role.INIT
     return Role.SIDECAR if is_injected or container["name"] in INJECTED_SIDECARS else Role.APP
@@ -83,16 +84,20 @@ def role_of(container: Manifest, *, is_init: bool, is_injected: bool = False) ->
 def read_container(
     container: Manifest, *, is_init: bool, is_main: bool = False, is_injected: bool = False
 ) -> Container:
+    """A container of a pod spec: its name, resources, image and role."""
     role = role_of(container, is_init=is_init, is_injected=is_injected)
     if is_main and role is Role.SIDECAR and not is_injected:
-        role = Role.APP  # somebody runs a proxy as the service itself
+        role = Role.APP  # here a proxy is the service itself
     return Container(
         container["name"], read_resources(container), container.get("image"), is_main, role, is_injected=is_injected
     )
 
 
 def choose_main(template: Manifest, workload_name: str, *, annotated: str | None = None) -> tuple[str, str]:
-    """The main container of a pod template, and how it was chosen. annotated: what else than the template names it."""
+    """The main container of a pod template, and how it was chosen.
+
+    annotated: the container that the pods' annotation names; it counts where the template has no annotation.
+    """
     annotations = (template.get("metadata") or {}).get("annotations") or {}
     return choose_main_container(
         [container["name"] for container in template["spec"]["containers"]],
@@ -148,7 +153,7 @@ def runs_java(container: Manifest) -> bool:
 
 
 def _without_registry(image: str) -> str:
-    """An image's path and tag; a registry's own name (java.example:5000/) and a digest say nothing of what is in it."""
+    """An image's path and tag; a registry's name (java.example:5000/) and a digest do not describe its content."""
     first, slash, rest = image.partition("@")[0].partition("/")
     return rest if slash and ("." in first or ":" in first or first == "localhost") else first + slash + rest
 
@@ -157,7 +162,7 @@ def _without_registry(image: str) -> str:
 
 
 def read_autoscalers(hpa: Manifest) -> tuple[Autoscaler, ...]:
-    """One for each resource that an HPA scales on, CPU first; one with the target REPLICAS where it scales on none."""
+    """One for each resource that an HPA scales on, CPU first; a single one with REPLICAS where it scales on neither."""
     spec = hpa["spec"]
     base = Autoscaler(
         hpa["metadata"]["name"],
@@ -190,7 +195,7 @@ def _resource_metric(base: Autoscaler, metric: Manifest) -> Autoscaler | None:
 
 
 def read_limit_range(objects: Sequence[Manifest]) -> AmountRange | None:
-    """What all LimitRanges of a namespace together allow one container; None where they say nothing of containers."""
+    """What all LimitRanges of a namespace together allow one container; None where they do not bound containers."""
     items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == "Container"]
     least = [_both(item.get("min") or {}) for item in items]
     most = [_both(item.get("max") or {}) for item in items]
@@ -202,7 +207,7 @@ def read_limit_range(objects: Sequence[Manifest]) -> AmountRange | None:
 def read_defaults(objects: Iterable[Manifest]) -> Resources:
     """What LimitRanges give to a container that sets nothing; the default limit is the default request, too.
 
-    Where several LimitRanges say something, which one wins is not defined; the first is taken.
+    Where several LimitRanges set it, Kubernetes does not define which one wins; the first is taken.
     """
     items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == "Container"]
     found = Resources()
@@ -215,7 +220,7 @@ def read_defaults(objects: Iterable[Manifest]) -> Resources:
 
 
 def with_defaults(container: Container, defaults: Resources) -> tuple[Container, list[Reason]]:
-    """A container as its pods run: what it does not set comes from its limit, else from a LimitRange; and why."""
+    """A container as its pods run, and why: what it does not set comes from its limit, else from a LimitRange."""
     now, reasons = container.resources, []
     for what, request, limit, write in (
         ("CPU", "cpu_request_millicores", "cpu_limit_millicores", format_cpu),
@@ -223,14 +228,14 @@ def with_defaults(container: Container, defaults: Resources) -> tuple[Container,
     ):
         own_request, own_limit = getattr(now, request), getattr(now, limit)
         if own_request is None and own_limit is not None:
-            text = f"{container.name} sets a {what} limit and no request: Kubernetes requests {write(own_limit)} for it"
+            text = f"{container.name} has a {what} limit and no request, so Kubernetes requests {write(own_limit)}"
             reasons.append(Reason("request-from-limit", text))
             now = replace(now, **{request: own_limit})
             continue
         for name, noun in ((request, "request"), (limit, "limit")):
             given = getattr(defaults, name)
             if getattr(now, name) is None and given is not None:
-                text = f"{container.name} sets no {what} {noun}: a LimitRange of the namespace gives it {write(given)}"
+                text = f"{container.name} has no {what} {noun}; a LimitRange of the namespace sets {write(given)}"
                 reasons.append(Reason("limit-range-default", text))
                 now = replace(now, **{name: given})
     return replace(container, resources=now), reasons
@@ -240,7 +245,7 @@ def read_quota(quota: Manifest) -> Quota | None:
     """A ResourceQuota's amounts; None where it bounds neither CPU nor memory of every pod."""
     spec = quota["spec"]
     if spec.get("scopes") or spec.get("scopeSelector"):
-        return None  # it counts some pods only (best effort, a priority class)
+        return None  # it counts only some pods (best effort, a priority class)
     hard = _quota_amounts((quota.get("status") or {}).get("hard") or spec.get("hard") or {})
     used = _quota_amounts((quota.get("status") or {}).get("used") or {})
     return None if hard == Resources() else Quota(quota["metadata"]["name"], hard, used)
@@ -256,7 +261,7 @@ def _quota_amounts(amounts: Mapping[str, Any]) -> Resources:
 
 
 def _both(amounts: Mapping[str, Any]) -> Resources:
-    """A LimitRange's min and max hold for the request and for the limit alike."""
+    """A LimitRange's min and max bound both the request and the limit."""
     return _resources(amounts, amounts)
 
 
@@ -274,17 +279,17 @@ def _filled(first: Resources, then: Resources) -> Resources:
     return replace(first, **missing)
 
 
-# --- how a rollout stands --------------------------------------------------------------------------------------------
+# --- the state of a rollout ------------------------------------------------------------------------------------------
 
 
 def rollout_report(manifest: Manifest, workload: Workload) -> str | None:
-    """What is still missing, in words; None once it is done. The rules of `kubectl rollout status`."""
+    """What is still missing; None once the rollout is done. The rules are those of `kubectl rollout status`."""
     status = manifest.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("reason") == "ProgressDeadlineExceeded":
-            raise ClusterError(f"{named(workload)} does not get ready: {condition.get('message', '')}")
+            raise ClusterError(f"{named(workload)} does not become ready: {condition.get('message', '')}")
     if status.get("observedGeneration", 0) < manifest["metadata"].get("generation", 0):
-        return "a change that its controller has not seen yet"
+        return "a change that its controller has not processed yet"
     wanted = replicas_of(manifest, workload.kind)
     if workload.kind == "DaemonSet":
         updated, available = status.get("updatedNumberScheduled", 0), status.get("numberAvailable", 0)
@@ -298,7 +303,7 @@ def rollout_report(manifest: Manifest, workload: Workload) -> str | None:
 
 
 def pod_complaints(pod: Manifest) -> Iterator[str]:
-    """Why a pod does not run, in Kubernetes' words."""
+    """Why a pod does not run, as Kubernetes reports it."""
     status = pod.get("status") or {}
     for condition in status.get("conditions") or []:
         if condition.get("type") == "PodScheduled" and condition.get("status") == "False":

@@ -1,6 +1,6 @@
-"""What has to be right before a run changes a cluster: where it goes, rights, targets, autoscalers, quota.
+"""Checks before a run changes a cluster: context, rights, targets, autoscalers, quota.
 
-Nothing is changed: the API server is asked for objects, and for what one may do (SelfSubjectAccessReview).
+Nothing is changed: it reads objects, and asks which rights there are (SelfSubjectAccessReview).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _QUOTA_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One thing that was looked at. is_ok False keeps a run from starting; remedy: what to do then."""
+    """The result of one check. is_ok False keeps a run from starting; remedy: what to do then."""
 
     words: str
     is_ok: bool = True
@@ -46,7 +46,7 @@ class Finding:
 def examine(
     cluster: KubernetesCluster, *, targets: Sequence[Workload], measured: Sequence[Workload], most_replicas: int
 ) -> list[Finding]:
-    """What would end, or spoil, a run that scales `targets` up to `most_replicas` and restarts all `measured`."""
+    """What would stop or spoil a run that scales `targets` to at most `most_replicas` and restarts all `measured`."""
     namespaces = ", ".join(sorted({workload.namespace for workload in measured}))
     context = str(cluster.context)
     findings = [Finding(f"{context[0].upper()}{context[1:]}, namespace {namespaces}")]
@@ -82,7 +82,7 @@ def _missing_rights(
     for (namespace, right), names in asked.items():
         if is_allowed(cluster.api, right, namespace):
             continue
-        # A Role may name the objects that it is for.
+        # A Role may be for objects of certain names.
         denied = [
             name
             for name in sorted(names)
@@ -102,7 +102,7 @@ def _refused(namespace: str, right: Right, names: Sequence[str]) -> Finding:
     return Finding(
         f"you are not allowed to {right}{of} in namespace {namespace}",
         is_ok=False,
-        remedy=f"A Role with this rule grants it: {right.rule}. {folder} contains it: "
+        remedy=f"A Role with this rule allows it: {right.rule}. {folder} contains it: "
         f"kubectl kustomize {folder} | kubectl apply -n {namespace} -f -",
     )
 
@@ -111,7 +111,7 @@ def _refused(namespace: str, right: Right, names: Sequence[str]) -> Finding:
 
 
 def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bool) -> Iterator[Finding]:
-    """Whether a workload is there, ready, and (a target) free to be scaled."""
+    """Whether a workload exists, is ready, and (a target) may be scaled."""
     try:
         report = rollout_report(cluster.manifest(workload), workload)
     except MoraError as error:
@@ -121,7 +121,7 @@ def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bo
         yield Finding(
             f"{named(workload)} is not ready: {report}",
             is_ok=False,
-            remedy=f"Look: kubectl rollout status {workload.kind.lower()}/{workload.name} -n {workload.namespace}",
+            remedy=f"See: kubectl rollout status {workload.kind.lower()}/{workload.name} -n {workload.namespace}",
         )
         return
     if not is_target:
@@ -131,19 +131,19 @@ def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bo
         yield Finding(
             f"{named(workload)} runs one pod a node and cannot be scaled",
             is_ok=False,
-            remedy="Name the plan's targets without it.",
+            remedy="Leave it out of the plan's targets.",
         )
         return
     autoscaler = cluster.autoscaler(workload)
     if autoscaler is not None:
         yield Finding(
-            f"{named(workload)} is scaled by the HPA {autoscaler.name}, which would undo the plan's replicas",
+            f"{named(workload)} is scaled by the HPA {autoscaler.name}, which would overwrite the plan's replicas",
             is_ok=False,
-            remedy=f"Take it away for the run (kubectl delete hpa {autoscaler.name} -n {workload.namespace}; KEDA: "
+            remedy=f"Remove it for the run (kubectl delete hpa {autoscaler.name} -n {workload.namespace}; KEDA: "
             "annotate the ScaledObject with autoscaling.keda.sh/paused-replicas), or leave the workload out.",
         )
         return
-    yield Finding(f"{workload.kind} {workload.name} is ready, and no autoscaler is on it")
+    yield Finding(f"{workload.kind} {workload.name} is ready, and no autoscaler scales it")
 
 
 # --- quota -----------------------------------------------------------------------------------------------------------
@@ -152,12 +152,12 @@ def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bo
 def _quota(
     cluster: KubernetesCluster, namespace: str, targets: Sequence[Workload], most_replicas: int
 ) -> Iterator[Finding]:
-    """Whether the namespace's quotas leave room for the plan's most replicas, a restart's extra pods included."""
+    """Whether the namespace's quotas have room for the plan's most replicas, with a restart's extra pods."""
     try:
         quotas = list(cluster.api.pages(f"/api/v1/namespaces/{namespace}/resourcequotas"))
         limits = list(cluster.api.pages(f"/api/v1/namespaces/{namespace}/limitranges"))
     except Forbidden as error:
-        yield Finding(f"quota is not checked: {error.message.rstrip('.')}", remedy=error.hint or "")
+        yield Finding(f"the quota is not checked: {error.message.rstrip('.')}", remedy=error.hint or "")
         return
     if not quotas:
         yield Finding(f"namespace {namespace} has no quota")
@@ -167,14 +167,14 @@ def _quota(
         try:
             manifests.append(cluster.manifest(workload))
         except MoraError:
-            return  # told already
+            return  # reported already
     needed = _needed(manifests, limits, most_replicas)
     for quota in quotas:
         yield from _headroom(quota, needed, most_replicas)
 
 
 def _needed(manifests: Sequence[Manifest], limits: Sequence[Manifest], most_replicas: int) -> dict[str, Decimal]:
-    """Quota name -> what the run adds at its most, in cores, bytes and pods."""
+    """Quota name -> the most that the run adds, in cores, bytes and pods."""
     defaults = read_defaults(limits)
     total: dict[str, Decimal] = dict.fromkeys([*_QUOTA_FIELDS, "pods"], Decimal(0))
     for manifest in manifests:
@@ -227,7 +227,7 @@ def _headroom(quota: Manifest, needed: Mapping[str, Decimal], most_replicas: int
         yield Finding(
             f"quota {name} has no room for {most_replicas} replicas of every target: {'; '.join(short)}",
             is_ok=False,
-            remedy="Raise it for the run, or run a plan with fewer replicas.",
+            remedy="Raise it for the run, or use a plan with fewer replicas.",
         )
     else:
         yield Finding(f"quota {name} has room for {most_replicas} replicas of every target")

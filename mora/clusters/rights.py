@@ -1,6 +1,6 @@
 """What the API server allows this user: one question a right (SelfSubjectAccessReview), as `kubectl auth can-i` asks.
 
-A review changes nothing, and every authenticated user may ask for his own.
+A review changes nothing, and every authenticated user may ask about himself.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Right:
 
     @property
     def rule(self) -> str:
-        """The RBAC rule that grants it."""
+        """The RBAC rule that allows it."""
         return rule(self.verb, self.group, self.resource)
 
 

@@ -1,4 +1,4 @@
-"""The sandbox as a Cluster: what the harness scales and the demo applies its advice to."""
+"""The sandbox as a Cluster: the harness scales it, and the demo applies recommendations to it."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ class SandboxCluster:
 
     @property
     def handle(self) -> SandboxHandle:
+        """The connection to the sandbox."""
         return self._handle
 
     def services(self, namespace: str) -> list[str]:
@@ -25,6 +26,7 @@ class SandboxCluster:
         return self._handle.services if namespace == self._handle.namespace else []
 
     def allocation(self, workload: Workload) -> Allocation:
+        """Replicas and the container of a service, as they are now."""
         services = self._handle.status()["services"]
         name = self._check(workload, services)
         service = services[name]
@@ -32,6 +34,7 @@ class SandboxCluster:
         return Allocation(replicas=service["replicas"], containers=(container,))
 
     def apply(self, workload: Workload, allocation: Allocation) -> None:
+        """Set replicas and resources; returns before the service is ready."""
         service = self._check(workload, self._handle.services)
         main = allocation.main
         if main is not None:
@@ -43,11 +46,13 @@ class SandboxCluster:
             self._handle.scale({service: allocation.replicas})
 
     def restart(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
+        """Replace every replica by a fresh one, and wait until all are ready."""
         names = self._names(workloads)
         self._handle.restart(names)
         self._handle.wait_ready(names, timeout)
 
     def wait_ready(self, workloads: Sequence[Workload], timeout: timedelta) -> None:
+        """Return once every replica is ready."""
         self._handle.wait_ready(self._names(workloads), timeout)
 
     def _names(self, workloads: Sequence[Workload]) -> list[str]:

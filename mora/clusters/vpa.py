@@ -19,8 +19,8 @@ _VPAS = "/apis/autoscaling.k8s.io/v1"
 class KubernetesVpas:
     """The VPA objects of a cluster.
 
-    Today's CRD has a status subresource, and rights on `verticalpodautoscalers/status` suffice. An older one (before
-    VPA 0.14) is patched as a whole, status alone in the patch, which asks for rights on `verticalpodautoscalers`.
+    Today's CRD has a status subresource, so rights on `verticalpodautoscalers/status` are enough. An older one (before
+    VPA 0.14) is patched as a whole, with only the status in the patch, which needs rights on `verticalpodautoscalers`.
     """
 
     def __init__(self, *, kubeconfig: Path | str | None = None, context: str | None = None) -> None:
@@ -34,15 +34,15 @@ class KubernetesVpas:
             return list(self._api.pages(f"{_VPAS}{within}/verticalpodautoscalers"))
         except NotFound as error:
             raise ClusterError(
-                "This cluster knows no VerticalPodAutoscaler (autoscaling.k8s.io/v1).",
-                hint="Install the VPA's CRDs and its updater and admission controller first; then: kubectl get vpa -A",
+                "This cluster has no VerticalPodAutoscaler (autoscaling.k8s.io/v1).",
+                hint="Install the VPA's CRDs, its updater and its admission controller. Then check: kubectl get vpa -A",
             ) from error
 
     def patch_status(self, namespace: str, name: str, status: Mapping[str, Any], *, version: str) -> None:
         """Merge into an object's status.
 
-        version: the resourceVersion that it was read at. Raises ChangedMeanwhile where it has another one now, and
-        GoneMeanwhile where it is no more.
+        version: the resourceVersion that it was read at. ChangedMeanwhile where it has another one now, GoneMeanwhile
+        where it was deleted.
         """
         path = f"{_VPAS}/namespaces/{namespace}/verticalpodautoscalers/{name}"
         body = {"metadata": {"resourceVersion": version}, "status": status}

@@ -1,4 +1,4 @@
-"""MOrA's numbers for the recommender: the workloads of a namespace as they stand, sized from Prometheus' history."""
+"""Recommendations for the VPA recommender: the workloads of a namespace, sized from Prometheus' history."""
 
 from __future__ import annotations
 
@@ -25,10 +25,11 @@ def from_history(
     slo: Slo | None = None,
     remark: Callable[[str], None] = lambda words: None,
 ) -> Advise:
-    """What the recommender asks for numbers: workloads of one namespace in, a recommendation for each that is there.
+    """A function of workloads of one namespace that returns a recommendation for each one that exists.
 
-    The whole need is told at once. Steps and a least change are for a person who rolls a template out again and again;
-    the VPA never changes the template, so a cut by steps would end at its first, and it has a patience of its own.
+    Each recommendation is the final number. Step limits and minimum changes are for people who roll a template out
+    again and again. The VPA never changes the template, so a cut in steps would end after the first; and the VPA itself
+    limits how often it changes pods.
     """
     sizing = replace(settings, policy=replace(settings.policy, allow_any_step=True, min_change=0.0))
 
@@ -38,7 +39,7 @@ def from_history(
         try:
             known = pipeline.find_workload_states(source, namespace=namespace, remark=remark)
         except NotEnoughData:
-            return []  # the namespace is empty: none of them has a pod
+            return []  # the namespace is empty: none of the workloads has a pod
         chosen = [state for state in known if state.workload in wanted]
         if not chosen:
             return []

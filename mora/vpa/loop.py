@@ -1,8 +1,8 @@
-"""Pass after pass over the VPA objects: list, ask for numbers, write what changed.
+"""Pass after pass over the VPA objects: list them, get numbers, write what changed.
 
-A pass never ends early because of one object: what is wrong with it is logged, counted and, where the API lets it,
-written as a condition. It ends early where nothing can go on (the API server is away, another instance leads now); then
-the next one comes after a wait that doubles, with jitter, so that many clients do not come back as one.
+One object never ends a pass early: its problem is logged, counted and, where the API allows, written as a condition. A
+pass ends early where it cannot continue (the API server does not answer, another instance leads now). The next one then
+starts after a wait that doubles, with jitter, so that many clients do not come back together.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ from mora.vpa.advice import Adviser, Answer
 from mora.vpa.objects import Vpa, asks_for, read_vpa
 from mora.vpa.status import PROVIDED, status_patch
 
-# Writes that fail one after the other before a pass gives up: the API server is away, not the objects odd.
+# After this many failed writes in a row a pass ends: the API server is the problem, not the objects.
 _FAILED_IN_A_ROW = 3
 _FIRST_WAIT_SECONDS = 2.0
 _LONGEST_WAIT_SECONDS = 300.0
-# How often a wait looks up, so that the health endpoint sees a loop that lives.
+# How often a wait reports to the health endpoint that the loop is alive.
 _BEAT_SECONDS = 5.0
 
 
@@ -38,37 +38,39 @@ class Vpas(Protocol):
         """The manifests of a namespace (None: of all)."""
 
     def patch_status(self, namespace: str, name: str, status: Mapping[str, Any], *, version: str) -> None:
-        """Merge into an object's status, where it still has that resourceVersion."""
+        """Merge into an object's status, if it still has that resourceVersion."""
 
 
 class Leadership(Protocol):
     """Whether this instance may write; mora.serving.lease.Election, or Alone."""
 
     def leads(self) -> bool:
-        """Whether it may, now."""
+        """Whether this instance may write now."""
 
     def wait(self, timeout: float) -> bool:
-        """Wait at most that many seconds until it may; whether it may."""
+        """Wait until this instance may write, at most `timeout` seconds; whether it may."""
 
 
 class Alone:
     """Leadership without an election: one instance, or a single pass by hand."""
 
     def leads(self) -> bool:
+        """Always."""
         return True
 
     def wait(self, timeout: float) -> bool:
+        """Do not wait."""
         return True
 
 
 class Log(Protocol):
-    """Where the loop says what it does: a level (info, warning, error), a fixed text, and what it is about."""
+    """Where the loop logs: a level (info, warning, error), a fixed text, and the fields of the event."""
 
     def __call__(self, level: str, message: str, **about: object) -> None: ...
 
 
 class Observer(Protocol):
-    """What is counted and watched; mora.recommender.endpoints.Telemetry."""
+    """What counts and watches the passes; mora.vpa.telemetry.Telemetry."""
 
     def beat(self) -> None:
         """The loop is alive."""
@@ -79,7 +81,7 @@ class Observer(Protocol):
 
 @dataclass(slots=True)
 class PassReport:
-    """What one pass did. errors: kind -> count. stopped: why it ended early, in words."""
+    """What one pass did. errors: kind -> count. stopped: why it ended early."""
 
     seconds: float = 0.0
     vpas: int = 0
@@ -91,7 +93,7 @@ class PassReport:
 
     @property
     def is_ok(self) -> bool:
-        """Whether all was done; a conflict is somebody else's write, and the next pass answers it."""
+        """Whether everything was done. A conflict is a write by another client; the next pass handles it."""
         return self.stopped is None and not any(count for kind, count in self.errors.items() if kind != "conflict")
 
 
@@ -116,15 +118,16 @@ class Backoff:
         return longest * self._chance.uniform(0.5, 1.0)
 
     def reset(self) -> None:
+        """Start again with the shortest wait."""
         self._failures = 0
 
 
 class _Stop(Exception):
-    """The pass cannot go on, in words."""
+    """The pass cannot continue; the text says why."""
 
 
 class Recommender:
-    """Goes over the VPA objects that name it. on_write: called in place of writing, for a dry run."""
+    """Writes numbers into the VPA objects that name it. on_write: called in place of writing, for a dry run."""
 
     def __init__(
         self,
@@ -158,7 +161,7 @@ class Recommender:
                 continue
             report = self.run_pass()
             if report.stopped is None:
-                # One object that fails must not slow the others down.
+                # One object that fails must not delay the others.
                 backoff.reset()
                 wait = max(0.0, interval.total_seconds() - report.seconds)
             else:
@@ -171,7 +174,7 @@ class Recommender:
             self._observer.beat()
 
     def run_pass(self) -> PassReport:
-        """One pass; never raises for what is wrong with one object, or with the API."""
+        """One pass. It never raises for a problem of one object or of the API."""
         began = time.monotonic()
         report = PassReport()
         try:
@@ -198,7 +201,7 @@ class Recommender:
             listed = self._vpas.list_vpas(self._namespace)
         except MoraError as error:
             report.errors["list"] += 1
-            self._log("error", "VPA objects cannot be listed", **_said(error))
+            self._log("error", "VPA objects cannot be listed", **_fields(error))
             raise _Stop("VPA objects cannot be listed") from error
         ours = [read_vpa(manifest) for manifest in listed if asks_for(manifest, self._name)]
         report.vpas = len(ours)
@@ -229,25 +232,29 @@ class Recommender:
             for vpa, workload in group:
                 yield vpa, answers[workload]
         if unanswered and unanswered == len(by_namespace):
-            raise _Stop("no namespace has numbers")
+            raise _Stop("there are no recommendations for any namespace")
 
     def _ask(
         self, namespace: str, group: Sequence[tuple[Vpa, Workload]], report: PassReport
     ) -> Mapping[Workload, Answer] | None:
-        """The answers for a namespace; None where nobody knows what it needs now: what stands in its statuses stays."""
+        """The answers for a namespace; None where there are none now: its statuses then stay as they are."""
         try:
             return self._adviser.answers([workload for _, workload in group])
         except MoraError as error:
             report.errors["numbers"] += 1
-            self._log("error", "no numbers for a namespace", namespace=namespace, vpas=len(group), **_said(error))
+            self._log(
+                "error", "no recommendations for a namespace", namespace=namespace, vpas=len(group), **_fields(error)
+            )
         except Exception as error:
-            # A bug in the numbers of one namespace must not silence the others; it is told in full.
+            # A bug in one namespace must not stop the others; it is logged in full.
             report.errors["bug"] += 1
-            self._log("error", "no numbers for a namespace: a bug in MOrA", namespace=namespace, **_bug(error))
+            self._log(
+                "error", "no recommendations for a namespace: this is a bug in MOrA", namespace=namespace, **_bug(error)
+            )
         return None
 
     def _treat(self, vpa: Vpa, answer: Answer, report: PassReport) -> bool | None:
-        """Write what changed of one VPA; False where the write failed, None where nothing was to be written."""
+        """Write what changed of one VPA; False where the write failed, None where there was nothing to write."""
         about = {"namespace": vpa.namespace, "vpa": vpa.name}
         try:
             patch = status_patch(vpa, answer.recommendation, now=self._clock(), refusal=answer.refusal)
@@ -258,19 +265,19 @@ class Recommender:
             self._write(vpa, patch)
         except ChangedMeanwhile:
             report.errors["conflict"] += 1
-            self._log("info", "changed since it was read; left for the next pass", **about)
+            self._log("info", "the object changed since it was read; the next pass writes it", **about)
         except GoneMeanwhile:
-            self._log("info", "gone since it was read", **about)
+            self._log("info", "the object was deleted since it was read", **about)
         except ClusterError as error:
             report.errors["write"] += 1
-            self._log("error", "status cannot be written", **about, **_said(error))
+            self._log("error", "status cannot be written", **about, **_fields(error))
             return False
         except _Stop:
             raise
         except Exception as error:
-            # One odd object must not stop the others; it is told in full.
+            # One object must not stop the others; its problem is logged in full.
             report.errors["bug"] += 1
-            self._log("error", "no status for a VPA: a bug in MOrA", **about, **_bug(error))
+            self._log("error", "no status for a VPA object: this is a bug in MOrA", **about, **_bug(error))
         else:
             report.written += 1
             self._log(
@@ -294,7 +301,7 @@ def _is_provided(vpa: Vpa, patch: Mapping[str, Any] | None) -> bool:
 
 
 def _what(patch: Mapping[str, Any]) -> dict[str, object]:
-    """What a patch changes, for a log line: targets, and conditions that hold."""
+    """What a patch changes, for a log line: targets and conditions."""
     what: dict[str, object] = {}
     for one in (patch.get("recommendation") or {}).get("containerRecommendations") or []:
         what[f"target.{one['containerName']}"] = ",".join(f"{name}={text}" for name, text in one["target"].items())
@@ -303,7 +310,7 @@ def _what(patch: Mapping[str, Any]) -> dict[str, object]:
     return what
 
 
-def _said(error: MoraError) -> dict[str, object]:
+def _fields(error: MoraError) -> dict[str, object]:
     return {"error": error.message, **({"hint": error.hint} if error.hint else {})}
 
 

@@ -1,7 +1,7 @@
-"""A VerticalPodAutoscaler object as this room reads it: its target, its policy, what stands in its status.
+"""A VerticalPodAutoscaler object as a value: its target, its policy, its status.
 
-Pure: a manifest in, a frozen value out. What cannot be honoured becomes the `problem` of the object in words, and never
-an exception: one odd VPA must not stop the others. Field names and defaults are those of autoscaling.k8s.io/v1
+Pure: a manifest in, a frozen value out. What MOrA cannot follow becomes the `problem` of the object, never an
+exception: one odd VPA must not stop the others. Field names and defaults are those of autoscaling.k8s.io/v1
 (https://github.com/kubernetes/autoscaler, vertical-pod-autoscaler/docs/api.md).
 """
 
@@ -28,31 +28,31 @@ EVERY_OTHER = "*"
 class ContainerPolicy:
     """What spec.resourcePolicy says of one container.
 
-    least, most: minAllowed and maxAllowed; a resource that is not named, or is 0, has none. controlled: what is
-    recommended at all. is_off: mode Off, so nothing is.
+    minimum, maximum: minAllowed and maxAllowed; a resource that is missing or 0 has none. controlled: the resources to
+    recommend. is_off: mode Off, so none.
     """
 
     is_off: bool = False
     controlled: frozenset[str] = frozenset(RESOURCES)
-    least: Amounts = field(default_factory=dict)
-    most: Amounts = field(default_factory=dict)
+    minimum: Amounts = field(default_factory=dict)
+    maximum: Amounts = field(default_factory=dict)
 
     def clamp(self, resource: str, amount: int) -> int:
-        """`amount` within the policy; where both bounds contradict each other the upper one wins, as in the VPA.
+        """`amount` within the policy. Where the bounds contradict each other the upper one wins, as in the VPA.
 
-        >>> ContainerPolicy(least={"cpu": 50}, most={"cpu": 200}).clamp("cpu", 20)
+        >>> ContainerPolicy(minimum={"cpu": 50}, maximum={"cpu": 200}).clamp("cpu", 20)
         50
         """
-        raised = max(amount, self.least.get(resource, 0))
-        return min(raised, self.most.get(resource, raised))
+        raised = max(amount, self.minimum.get(resource, 0))
+        return min(raised, self.maximum.get(resource, raised))
 
 
 @dataclass(frozen=True, slots=True)
 class Vpa:
     """One VPA object that asked for this recommender.
 
-    workload: its target; None where there is none that can be sized, and then `problem` says why. policies: by
-    container, "*" for those that are not named. status: as it stands, {} where nothing was written yet. version: the
+    workload: its target; None where it cannot be sized, and `problem` says why. policies: by
+    container, "*" for those that are not named. status: {} where nothing was written yet. version: the
     resourceVersion, which a write is made conditional on.
     """
 
@@ -65,7 +65,7 @@ class Vpa:
     version: str
 
     def policy(self, container: str) -> ContainerPolicy:
-        """The policy of a container: its own, else that of "*", else none at all."""
+        """The policy of a container: its own, else that of "*", else one without bounds."""
         return self.policies.get(container) or self.policies.get(EVERY_OTHER) or ContainerPolicy()
 
 
@@ -111,7 +111,7 @@ def _target(namespace: str, reference: Mapping[str, str]) -> Workload:
     group = (reference.get("apiVersion") or known or "").rpartition("/")[0]
     if known is None or group != known.rpartition("/")[0]:
         asked = f"{reference.get('apiVersion', '')} {kind}".strip()
-        raise BadInput(f"spec.targetRef is a {asked}; MOrA sizes {', '.join(API_VERSIONS)}.")
+        raise BadInput(f"spec.targetRef is a {asked}, which MOrA does not size. It sizes {', '.join(API_VERSIONS)}.")
     return Workload(namespace, name, kind)
 
 
@@ -120,8 +120,8 @@ def _policy(policy: Mapping[str, Any]) -> ContainerPolicy:
     return ContainerPolicy(
         is_off=policy.get("mode") == "Off",
         controlled=frozenset(RESOURCES if controlled is None else controlled) & frozenset(RESOURCES),
-        least=_amounts(policy.get("minAllowed"), "minAllowed", is_upper=False),
-        most=_amounts(policy.get("maxAllowed"), "maxAllowed", is_upper=True),
+        minimum=_amounts(policy.get("minAllowed"), "minAllowed", is_upper=False),
+        maximum=_amounts(policy.get("maxAllowed"), "maxAllowed", is_upper=True),
     )
 
 
@@ -132,7 +132,7 @@ def _amounts(quantities: Mapping[str, str | int] | None, where: str, *, is_upper
         if text is None:
             continue
         try:
-            amount = most_of(resource, str(text)) if is_upper else amount_of(resource, str(text))
+            amount = maximum_of(resource, str(text)) if is_upper else amount_of(resource, str(text))
         except BadInput as error:
             raise BadInput(f"{where} of {resource}: {error.message}") from error
         # 0 stands for "no bound" there.
@@ -150,10 +150,10 @@ def amount_of(resource: str, text: str) -> int:
     return parse_cpu(text) if resource == "cpu" else parse_memory(text)
 
 
-def most_of(resource: str, text: str) -> int:
-    """A quantity that must not be exceeded, so rounded down.
+def maximum_of(resource: str, text: str) -> int:
+    """A quantity that must not be exceeded, as whole millicores or bytes, rounded down.
 
-    >>> most_of("cpu", "100500u"), most_of("memory", "1.5")
+    >>> maximum_of("cpu", "100500u"), maximum_of("memory", "1.5")
     (100, 1)
     """
     unit = Decimal(1000 if resource == "cpu" else 1)

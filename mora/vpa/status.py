@@ -1,23 +1,23 @@
-"""From a Recommendation to what stands in a VPA's status. Pure.
+"""From a Recommendation to the status of a VPA object. Pure.
 
-Numbers, of each container and resource that the VPA's policy lets be recommended:
+The numbers of each container and resource that the VPA's policy allows to recommend:
 
     target         MOrA's request.
     uncappedTarget the same before minAllowed and maxAllowed.
-    lowerBound     below it MOrA's promise would have been broken in the history at hand: CPU's p95 (the promise lets a
-                   tenth of the samples lie above the request), memory's peak. Where the history does not show the need
-                   (use pinned at a limit, OOM kills) that is the target itself. Left out where nothing is known.
-    upperBound     max(target, highest use seen) x (1 + 1/days + (1 - confidence)): no history shows a need above it.
-                   days: known samples x step, at least 1, so that one day doubles as the VPA's own does, a week adds
-                   14 %, and nothing is unbounded (the VPA's first hours reach terabytes); confidence: the share of
-                   held-out holds in which the promise was kept.
+    lowerBound     a request below it would have been exceeded in this history: CPU's p95 (a tenth of the samples may
+                   lie above the request), memory's peak. Where the history does not show the demand (limit-bound use,
+                   OOM kills) it is the target itself. Left out where nothing is known.
+    upperBound     max(target, highest use) x (1 + 1/days + (1 - confidence)): no history shows demand above it.
+                   days: known samples x step, at least 1. So one day doubles the number, as the VPA's own bound does, a
+                   week adds 14 %, and nothing is unbounded (the VPA's first hours reach terabytes). confidence: the
+                   share of backtest windows that the request covered.
 
 Target and bounds lie within the policy, and lowerBound <= target <= upperBound. The VPA's updater evicts a pod whose
 request lies outside the bounds at once, and inside them only after half a day and for a difference of 10 %.
 
 Conditions carry the names of the VPA's own recommender (pkg/apis/autoscaling.k8s.io/v1/types.go): always
-RecommendationProvided; NoPodsMatched, ConfigUnsupported and LowConfidence while they hold. A resource without a number
-keeps what stood there before; a VPA without any number keeps its whole recommendation.
+RecommendationProvided; NoPodsMatched, ConfigUnsupported and LowConfidence while they are true. A resource without a
+number keeps its previous one; a VPA without any number keeps its whole recommendation.
 """
 
 from __future__ import annotations
@@ -39,14 +39,14 @@ UNSUPPORTED = "ConfigUnsupported"
 LOW_CONFIDENCE = "LowConfidence"
 _OURS = (PROVIDED, NO_PODS, UNSUPPORTED, LOW_CONFIDENCE)
 
-# Below what MOrA's rule keeps of its promises even on a young series (mora/bounds/confidence.py: 0.86), or from less
-# than a week of holds of a day: a number to look at before it is applied.
+# Below the coverage that MOrA's rule reaches even on a short series (mora/bounds/confidence.py: 0.86), or from less
+# than a week of windows of a day: a number to look at before it is applied.
 _CONFIDENT = 0.85
 _ENOUGH_WINDOWS = 7
-# Codes of mora.policies: the use that was seen is less than the need; an HPA scales on the resource.
-_CENSORED = frozenset({"raised-limit-bound", "oom-bump"})
+# Codes of mora.policies: the measured use is less than the demand; an HPA scales on the resource.
+_LIMIT_BOUND = frozenset({"raised-limit-bound", "oom-bump"})
 _BY_AUTOSCALER = "autoscaler-utilisation"
-# What two passes over the same use may differ by: the last digit of a rounded-up number.
+# Two passes over the same use may differ by this: the last digit of a rounded-up number.
 _NOISE = {"cpu": 1, "memory": MIB}
 _BOUNDS = ("lowerBound", "target", "uncappedTarget", "upperBound")
 _LONGEST_MESSAGE = 800
@@ -54,7 +54,7 @@ _LONGEST_MESSAGE = 800
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """One resource of one container, before the policy; lower None where nothing is known of it."""
+    """One resource of one container, before the policy. lower: None where it is not known."""
 
     target: int
     lower: int | None
@@ -63,7 +63,7 @@ class Estimate:
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One condition that holds (or, for RecommendationProvided, does or does not)."""
+    """One condition of a VPA object. Only RecommendationProvided is ever False; others are left out then."""
 
     type: str
     is_true: bool
@@ -75,15 +75,15 @@ class Condition:
 
 
 def estimate(resource: str, advice: Advice, evidence: Evidence | None) -> Estimate | None:
-    """The target and its bounds; None where the advice holds no number."""
+    """The target and its bounds; None where the advice has no number."""
     if advice.value is None:
         return None
     target = advice.value
     seen = _seen(resource, evidence)
-    is_censored = any(reason.code in _CENSORED for reason in advice.reasons)
+    is_limit_bound = any(reason.code in _LIMIT_BOUND for reason in advice.reasons)
     if resource == "memory" and evidence is not None and evidence.oom_kills:
-        is_censored = True
-    lower = target if is_censored else (None if seen.level is None else min(seen.level, target))
+        is_limit_bound = True
+    lower = target if is_limit_bound else (None if seen.level is None else min(seen.level, target))
     room = 1.0 / _days(evidence) + (1.0 - (advice.confidence or 0.0))
     upper = math.ceil(round(max(target, seen.peak or 0) * (1.0 + room), 6))
     return Estimate(target, lower, upper)
@@ -96,7 +96,7 @@ class _Seen:
 
 
 def _seen(resource: str, evidence: Evidence | None) -> _Seen:
-    """The use below which the promise breaks, and the highest that was seen; rounded up."""
+    """The use that a request has to cover, and the highest use; rounded up."""
     if evidence is None:
         return _Seen(None, None)
     if resource == "cpu":
@@ -139,7 +139,7 @@ def _advice_of(container: ContainerAdvice, resource: str) -> Advice:
 
 
 def _sized(recommendation: Recommendation) -> list[ContainerAdvice]:
-    """The containers that a VPA can size: those that run beside each other, not init containers of either kind."""
+    """The containers that a VPA can size: those that run side by side, no init containers or native sidecars."""
     return [one for one in recommendation.containers if one.role in (Role.APP, Role.SIDECAR)]
 
 
@@ -162,15 +162,15 @@ def _amounts(quantities: Mapping[str, Any]) -> dict[str, int]:
         try:
             amounts[resource] = amount_of(resource, str(quantities[resource]))
         except (KeyError, BadInput):
-            continue  # not there, or not written by any recommender: nothing to keep
+            continue  # missing, or no quantity: nothing to keep
     return amounts
 
 
 def recommend_containers(vpa: Vpa, recommendation: Recommendation) -> _Written:
-    """What status.recommendation should hold; empty where no resource has a number, new or old.
+    """What status.recommendation should be; empty where no resource has a number, new or old.
 
-    Containers that the workload no longer has go, unless there is no new number at all: then nothing but what the
-    policy (or an HPA) takes away does.
+    Containers that the workload no longer has are removed, unless there is no new number at all: then only what the
+    policy (or an HPA) excludes is removed.
     """
     before, known = _written(vpa), {one.container: one for one in _sized(recommendation)}
     result: _Written = {}
@@ -206,7 +206,7 @@ def _numbers(
 
 
 def _is_taken(advice: Advice) -> bool:
-    """Whether an HPA scales on the resource: a number that stood there before must not go on moving its replicas."""
+    """Whether an HPA scales on the resource: its previous number must not go on to move the replicas."""
     return advice.value is None and any(reason.code == _BY_AUTOSCALER for reason in advice.reasons)
 
 
@@ -215,7 +215,7 @@ def _has_number(vpa: Vpa, recommendation: Recommendation) -> bool:
 
 
 def _asked(vpa: Vpa, recommendation: Recommendation) -> Iterator[tuple[str, str, Advice]]:
-    """(container, resource, advice) of everything that the VPA's policy lets be recommended."""
+    """(container, resource, advice) of everything that the VPA's policy allows to recommend."""
     for container in _sized(recommendation):
         policy = vpa.policy(container.container)
         for resource in RESOURCES:
@@ -227,9 +227,9 @@ def _asked(vpa: Vpa, recommendation: Recommendation) -> Iterator[tuple[str, str,
 
 
 def conditions_of(vpa: Vpa, recommendation: Recommendation | None, refusal: str | None = None) -> list[Condition]:
-    """What holds of a VPA now.
+    """The conditions of a VPA now.
 
-    recommendation: None where its target has no pods that are known. refusal: why MOrA gave no answer at all, in words.
+    recommendation: None where no pods of its target are known. refusal: why MOrA has no answer at all.
     """
     if vpa.problem is not None:
         return [
@@ -239,7 +239,7 @@ def conditions_of(vpa: Vpa, recommendation: Recommendation | None, refusal: str 
     if refusal is not None:
         return [Condition(PROVIDED, False, "NoAnswer", refusal)]
     if recommendation is None:
-        text = f"No pods match this VPA object: {_target_words(vpa)} has none that are known"
+        text = f"No pods match this VPA object: no pods of {_target_words(vpa)} are known"
         return [Condition(NO_PODS, True, NO_PODS, text), Condition(PROVIDED, False, NO_PODS, text)]
     conditions = [_provided(vpa, recommendation)]
     if recommendation.current.replicas == 0:
@@ -257,20 +257,22 @@ def _target_words(vpa: Vpa) -> str:
 def _provided(vpa: Vpa, recommendation: Recommendation) -> Condition:
     asked = list(_asked(vpa, recommendation))
     if not asked:
-        return Condition(PROVIDED, False, "NothingToRecommend", "resourcePolicy leaves no container and resource")
+        return Condition(PROVIDED, False, "NothingToRecommend", "resourcePolicy excludes every container and resource")
     if not _has_number(vpa, recommendation):
         texts = [f"{resource} of {name}: {_why(advice.reasons)}" for name, resource, advice in asked]
         return Condition(PROVIDED, False, "NoNumber", "; ".join([*_texts(recommendation.reasons), *texts]))
     basis = "the trained model" if recommendation.basis == "model" else "its history"
-    parts = [f"{resource} of {name} {_sure(advice)}" for name, resource, advice in asked if advice.value is not None]
+    parts = [
+        f"{resource} of {name}: {_confidence(advice)}" for name, resource, advice in asked if advice.value is not None
+    ]
     capped = list(_capped(vpa, recommendation))
     return Condition(PROVIDED, True, "Recommended", f"MOrA, from {basis}: " + "; ".join([*parts, *capped]))
 
 
-def _sure(advice: Advice) -> str:
+def _confidence(advice: Advice) -> str:
     if advice.confidence is None:
-        return "without a confidence"
-    return f"kept its promise in {advice.confidence:.0%} ({advice.windows} holds)"
+        return "without a confidence: there is no backtest of it"
+    return f"confidence {100 * advice.confidence:.0f} % ({advice.windows} windows)"
 
 
 def _capped(vpa: Vpa, recommendation: Recommendation) -> Iterator[str]:
@@ -279,7 +281,7 @@ def _capped(vpa: Vpa, recommendation: Recommendation) -> Iterator[str]:
             continue
         allowed = vpa.policy(name).clamp(resource, advice.value)
         if allowed != advice.value:
-            bound = "minAllowed raises" if allowed > advice.value else "maxAllowed cuts"
+            bound = "minAllowed raises" if allowed > advice.value else "maxAllowed lowers"
             yield f"{bound} {resource} of {name} from {_shown(resource, advice.value)} to {_shown(resource, allowed)}"
 
 
@@ -292,15 +294,15 @@ def _doubts(vpa: Vpa, recommendation: Recommendation) -> Iterator[str]:
     roles = {one.container: one.role for one in recommendation.containers}
     for name, resource, advice in _asked(vpa, recommendation):
         if advice.value is None:
-            # Injected sidecars are left alone on purpose, and so is what an HPA scales on.
+            # Injected sidecars are not sized on purpose, and neither is what an HPA scales on.
             if roles[name] is Role.APP and not _is_taken(advice):
                 yield f"{resource} of {name} has no number: {_why(advice.reasons)}"
         elif advice.confidence is None or advice.confidence < _CONFIDENT or advice.windows < _ENOUGH_WINDOWS:
-            yield f"{resource} of {name} {_sure(advice)}"
+            yield f"{resource} of {name}: {_confidence(advice)}"
 
 
 def _why(reasons: Sequence[Reason]) -> str:
-    return ", ".join(_texts(reasons)) or "too little is known of it"
+    return ", ".join(_texts(reasons)) or "there is too little data"
 
 
 def _texts(reasons: Sequence[Reason]) -> list[str]:
@@ -313,7 +315,7 @@ def _texts(reasons: Sequence[Reason]) -> list[str]:
 def status_patch(
     vpa: Vpa, recommendation: Recommendation | None, *, now: datetime, refusal: str | None = None
 ) -> dict[str, Any] | None:
-    """What a merge patch of the status should say; None where nothing changes by more than rounding.
+    """The merge patch of the status; None where nothing changes by more than rounding.
 
     Lists are written whole, as a merge patch replaces them. now: the time of a transition.
     """
@@ -342,7 +344,7 @@ def _listed(numbers: _Written) -> list[dict[str, Any]]:
 
 
 def _moved(before: _Written, after: _Written, vpa: Vpa) -> bool:
-    """Whether a number changed by more than rounding, appeared, went, or left what the policy allows now."""
+    """Whether a number changed by more than rounding, was added or removed, or is outside the policy now."""
     if set(before) != set(after):
         return True
     for container, bounds in after.items():
@@ -359,13 +361,13 @@ def _moved(before: _Written, after: _Written, vpa: Vpa) -> bool:
 
 
 def _noise(bound: str, resource: str, amount: int) -> float:
-    """The bounds are estimates and carry the target's rounding with a factor: a hundredth of them says nothing."""
+    """The bounds are estimates that multiply the target's rounding: a difference of 1 % means nothing."""
     is_bound = bound in ("lowerBound", "upperBound")
     return max(_NOISE[resource], 0.01 * amount if is_bound else 0.0)
 
 
 def _merged(vpa: Vpa, conditions: Sequence[Condition], now: datetime) -> list[dict[str, str]]:
-    """The conditions as a list sorted by type; others' are left, and a time moves only where a status does."""
+    """The conditions, sorted by type. Those of others stay; a transition time changes only with its status."""
     old = {one["type"]: one for one in _plain(vpa.status.get("conditions") or [])}
     merged = {type_: one for type_, one in old.items() if type_ not in _OURS}
     for condition in conditions:

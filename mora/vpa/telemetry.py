@@ -1,4 +1,4 @@
-"""What the recommender's loop tells of itself, as health and as metrics."""
+"""The health and the metrics of the recommender's loop."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from mora.quantities import format_duration
 from mora.vpa.loop import PassReport
 
-# A step that takes longer hangs; the longest that was measured is a large namespace's history, minutes.
+# A step that takes longer hangs. The longest one measured, a large namespace's history, takes minutes.
 _HANGS_AFTER_SECONDS = 900.0
 _PASS_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 
 
 class Telemetry:
-    """What the loop tells (mora.vpa.loop.Observer), as health and as metrics.
+    """Health and metrics of the loop (mora.vpa.loop.Observer).
 
-    leads, answers, votes: whether this instance leads, its lease can be read, its election goes on (see lease.py).
+    leads, answers, votes: whether this instance leads, its lease can be read, its election runs (serving/lease.py).
     """
 
     def __init__(
@@ -44,14 +44,14 @@ class Telemetry:
         )
         self._errors = Counter(
             "mora_recommender_errors",
-            "What went wrong: list, numbers, write, conflict, bug.",
+            "Errors by kind: list, numbers, write, conflict, bug.",
             ["kind"],
             registry=self.registry,
         )
         self._writes = Counter("mora_recommender_status_writes", "Statuses written.", registry=self.registry)
         vpas = Gauge(
             "mora_recommender_vpas",
-            "VPA objects that name this recommender, in the leader's last pass; 0 where another one leads.",
+            "VPA objects that name this recommender, in the leader's last pass; 0 where another instance leads.",
             ["provided"],
             registry=self.registry,
         )
@@ -62,14 +62,16 @@ class Telemetry:
         )
         Gauge(
             "mora_recommender_last_pass_age_seconds",
-            "Since the last pass that went well; +Inf before the first.",
+            "Time since the last pass without errors; +Inf before the first.",
             registry=self.registry,
         ).set_function(self._age)
 
     def beat(self) -> None:
+        """The loop is alive."""
         self._beat_at = self._steady()
 
     def passed(self, report: PassReport) -> None:
+        """A pass has ended: count it."""
         self.beat()
         self._last = report
         self._passes.labels("ok" if report.is_ok else "failed").inc()
@@ -81,7 +83,7 @@ class Telemetry:
             self._passed_at = self._steady()
 
     def unhealthy(self) -> str | None:
-        """Why the process should be started anew, in words; None where it is well."""
+        """Why the process should be restarted; None where it is healthy."""
         if not self._votes():
             return "the leader election has ended"
         still = self._steady() - self._beat_at
@@ -90,7 +92,7 @@ class Telemetry:
         )
 
     def unready(self) -> str | None:
-        """Why this instance cannot do its work, in words; None where it can."""
+        """Why this instance cannot do its work now; None where it can."""
         if not self._leads():
             return None if self._answers() else "the lease cannot be read"
         if self._last is None:

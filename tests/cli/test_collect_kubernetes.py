@@ -73,7 +73,7 @@ def test_a_dry_run_shows_the_context_the_checks_and_the_queries_and_changes_noth
     for words in (
         "Context fake (cluster fake at http://127.0.0.1",
         "you are allowed to read, restart and scale what the run touches",
-        "Deployment frontend is ready, and no autoscaler is on it",
+        "Deployment frontend is ready, and no autoscaler scales it",
         "StatefulSet redis is ready; it is restarted and measured, not scaled",
         "namespace shop has no quota",
         "2 experiments, about",

@@ -49,7 +49,7 @@ def test_one_pass_writes_what_the_history_of_each_target_needs(
         status = cluster.status(name, "team-000")
         cpu, memory = (amounts(status, "target", resource) for resource in ("cpu", "memory"))
         # The template asks for 4 cores and 8 GiB; the whole cut is told at once, and covers what was used. What is
-        # promised of CPU is at most a tenth of the samples above, which lies below the p95, by the hour of the day.
+        # of CPU at most a tenth of the samples may lie above, which is below the p95, by the hour of the day.
         assert truth.cpu_p95_cores * 750 <= cpu < 3 * truth.cpu_p95_cores * 1000 + 10
         assert truth.mem_peak_bytes <= memory < 2 * truth.mem_peak_bytes
         assert amounts(status, "lowerBound", "memory") == pytest.approx(truth.mem_peak_bytes, rel=0.01)
@@ -164,12 +164,12 @@ def test_a_signal_ends_it_while_a_prometheus_is_silent(fleet: Fleet, cluster: Fa
         (("--once", "--prometheus", "http://127.0.0.1:9"), "No VPA object names the recommender 'mora'"),
         (("--listen", "8942", "--prometheus", "http://127.0.0.1:9"), "'8942' is not an address to listen on"),
         (("--interval", "1", "--prometheus", "http://127.0.0.1:9"), "'1' is not a span of time"),
-        (("--interval", "10ms", "--prometheus", "http://127.0.0.1:9"), "--interval is 1s at least"),
+        (("--interval", "10ms", "--prometheus", "http://127.0.0.1:9"), "Give at least 1s"),
         (("--lease-duration", "500ms", "--prometheus", "http://127.0.0.1:9"), "A lease must last at least 1s"),
         (("--recommender-name", "Mora!", "--prometheus", "http://127.0.0.1:9"), "not a valid recommender's name"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(
+def test_a_wrong_argument_is_refused_with_the_reason(
     cluster: FakeVpaApi, tmp_path: Path, arguments: tuple[str, ...], words: str
 ) -> None:
     told = run(cluster, tmp_path, *arguments)
@@ -185,6 +185,6 @@ def test_a_prometheus_that_is_away_fails_a_single_pass_and_leaves_the_status(
     cluster.add(manifest("service-0000", namespace="team-000"))
     told = run(cluster, tmp_path, "--once", "--prometheus", "http://127.0.0.1:9")
     assert told.returncode == 1
-    assert "The pass over 1 VPA object failed: no namespace has numbers." in told.stderr
-    assert 'msg="no numbers for a namespace"' in told.stderr
+    assert "The pass over 1 VPA object failed: there are no recommendations for any namespace." in told.stderr
+    assert 'msg="no recommendations for a namespace"' in told.stderr
     assert cluster.patches() == []

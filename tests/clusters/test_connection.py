@@ -38,7 +38,7 @@ def connect(api: FakeApi, folder: Path, **options: str) -> Api:
     return Api(kubeconfig=api.kubeconfig(folder / "config", **options), backoff=MOMENT)  # type: ignore[arg-type]  # texts
 
 
-def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_told(
+def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_reported(
     api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(ClusterError, match="no usable kubeconfig") as told:
@@ -54,15 +54,15 @@ def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_told(
         Api(kubeconfig=api.kubeconfig(tmp_path / "config"), context="nowhere")
 
 
-def test_an_expired_token_is_told(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
-    with pytest.raises(ClusterError, match="does not know these credentials") as told:
+def test_an_expired_token_is_reported(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
+    with pytest.raises(ClusterError, match="rejects these credentials") as told:
         connect(api, tmp_path, token="old").get(PATH)
     assert "expired" in str(told.value.hint)
     assert len(fake.sent) == 1, "a refusal is not asked for again"
 
 
 @pytest.mark.parametrize(("verb", "folder"), [("get", "manifests/base"), ("patch", "manifests/collect")])
-def test_a_forbidden_verb_is_told_with_the_rule_that_grants_it(
+def test_a_forbidden_verb_is_reported_with_the_rule_that_allows_it(
     api: FakeApi, fake: FakeCluster, tmp_path: Path, verb: str, folder: str
 ) -> None:
     fake.forbidden = {(verb, "deployments")}
@@ -75,18 +75,18 @@ def test_a_forbidden_verb_is_told_with_the_rule_that_grants_it(
     assert folder in str(told.value.hint)
 
 
-def test_an_api_that_is_not_there_is_told_with_its_address(api: FakeApi, tmp_path: Path) -> None:
+def test_an_api_that_does_not_answer_is_reported_with_its_address(api: FakeApi, tmp_path: Path) -> None:
     down = Api(kubeconfig=api.kubeconfig(tmp_path / "config", port=9), backoff=MOMENT)
     with pytest.raises(ClusterError, match=r"http://127.0.0.1:9 cannot be reached: Connection refused"):
         down.get(PATH)
 
 
-def test_a_certificate_that_nobody_vouches_for_is_told(
+def test_a_certificate_of_an_unknown_authority_is_reported(
     fake: FakeCluster, certificate: tuple[Path, ssl.SSLContext], tmp_path: Path
 ) -> None:
     with serving(fake, tls=certificate[1]) as secure:
         with pytest.raises(
-            ClusterError, match=r"TLS certificate of the API server .* is not to be trusted: certificate verify failed"
+            ClusterError, match=r"TLS certificate of the API server .* cannot be trusted: certificate verify failed"
         ):
             Api(kubeconfig=secure.kubeconfig(tmp_path / "config"), backoff=MOMENT).get(PATH)
         trust = {"certificate-authority": str(certificate[0])}
@@ -95,7 +95,7 @@ def test_a_certificate_that_nobody_vouches_for_is_told(
 
 
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_busy_server_is_asked_again_and_told_when_it_stays_busy(
+def test_a_busy_server_is_tried_again_and_reported_if_it_stays_busy(
     api: FakeApi, fake: FakeCluster, tmp_path: Path, status: int
 ) -> None:
     asked = connect(api, tmp_path)
@@ -103,7 +103,7 @@ def test_a_busy_server_is_asked_again_and_told_when_it_stays_busy(
     assert asked.get(PATH)["metadata"]["name"] == "frontend"
     assert len(fake.sent) == 4
     fake.failures = [(status, None)] * 5
-    with pytest.raises(ClusterError, match=f"answered {status} several times over"):
+    with pytest.raises(ClusterError, match=f"answered {status} at every try"):
         asked.get(PATH)
     assert len(fake.sent) == 9
     fake.failures = [(status, None)]
@@ -111,7 +111,7 @@ def test_a_busy_server_is_asked_again_and_told_when_it_stays_busy(
     assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 7
 
 
-def test_something_else_at_that_address_is_told(tmp_path: Path) -> None:
+def test_another_server_at_that_address_is_reported(tmp_path: Path) -> None:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:  # the library's name
             self.send_response(200)
@@ -136,7 +136,7 @@ def test_something_else_at_that_address_is_told(tmp_path: Path) -> None:
         thread.join()
 
 
-def test_a_context_is_told_by_its_names(api: FakeApi, tmp_path: Path) -> None:
+def test_a_context_has_the_names_of_the_kubeconfig(api: FakeApi, tmp_path: Path) -> None:
     context = connect(api, tmp_path, namespace="shop").context()
     assert (context.name, context.cluster, context.user, context.namespace) == ("fake", "fake", "ada", "shop")
     assert context.server == f"http://127.0.0.1:{api.server_port}"
@@ -152,7 +152,7 @@ def test_whom_a_kubeconfig_impersonates_is_who_asks(api: FakeApi, fake: FakeClus
         Api(kubeconfig=config)
 
 
-def test_what_is_not_there_is_told_apart(api: FakeApi, tmp_path: Path) -> None:
+def test_an_object_that_does_not_exist_is_an_error_of_its_own(api: FakeApi, tmp_path: Path) -> None:
     with pytest.raises(NotFound, match="not found"):
         connect(api, tmp_path).get(PATH + "s")
 

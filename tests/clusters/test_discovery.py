@@ -98,12 +98,12 @@ def test_several_are_named_and_none_is_chosen(fake: FakeCluster, api: FakeApi, t
     assert "--prometheus http://127.0.0.1:9090" in str(told.value.hint)
 
 
-def test_none_at_all_is_told(api: FakeApi, tmp_path: Path) -> None:
+def test_a_cluster_without_a_prometheus_is_reported(api: FakeApi, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="No Service of this cluster looks like a Prometheus"):
         find_prometheus(api.kubeconfig(tmp_path / "config"))
 
 
-def test_a_proxy_that_is_forbidden_is_told_with_the_rule_and_another_way(
+def test_a_forbidden_proxy_is_reported_with_the_rule_and_another_way(
     fake: FakeCluster, api: FakeApi, tmp_path: Path
 ) -> None:
     fake.add(OPERATED)
@@ -114,7 +114,7 @@ def test_a_proxy_that_is_forbidden_is_told_with_the_rule_and_another_way(
     assert "kubectl port-forward -n monitoring svc/prometheus-operated 9090:9090" in str(told.value.hint)
 
 
-def test_a_service_without_pods_is_told_in_the_api_servers_words(
+def test_a_service_without_pods_is_reported_as_by_the_api_server(
     fake: FakeCluster, api: FakeApi, tmp_path: Path
 ) -> None:
     fake.add(OPERATED)

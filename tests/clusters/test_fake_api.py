@@ -86,7 +86,7 @@ def test_a_server_side_dry_run_answers_and_stores_nothing(shop: FakeCluster, kub
         ('{"spec":{"replicas":"three"}}', "invalid"),
     ],
 )
-def test_what_a_server_refuses_is_refused(shop: FakeCluster, kubectl: Kubectl, body: str, words: str) -> None:
+def test_the_fake_refuses_what_a_server_refuses(shop: FakeCluster, kubectl: Kubectl, body: str, words: str) -> None:
     before = deepcopy(shop.objects)
     done = kubectl("patch", "deployment", "frontend", "-n", "shop", "-p", body)
     assert done.returncode == 1

@@ -165,7 +165,7 @@ def test_sidecars_of_a_cron_jobs_pods_are_seen_through_its_job(
     assert [container.name for container in state.allocation.containers] == ["server", "istio-proxy"]
 
 
-def test_every_autoscaler_of_a_workload_is_told_kedas_as_well(
+def test_every_autoscaler_of_a_workload_is_listed_kedas_as_well(
     fake: FakeCluster, inventory: KubernetesInventory
 ) -> None:
     for name in ("frontend", "cart", "queue"):
@@ -257,7 +257,7 @@ def test_quotas_tell_what_is_left_and_scoped_ones_are_named(fake: FakeCluster, i
     assert "quota-scoped" in codes(state)
 
 
-def test_annotations_of_the_namespace_hold_where_the_workload_has_none(
+def test_annotations_of_the_namespace_apply_where_the_workload_has_none(
     fake: FakeCluster, inventory: KubernetesInventory
 ) -> None:
     annotations = {"mora.dev/cpu-buffer": "1.1", "mora.dev/memory-floor": "64Mi", "team": "a"}
@@ -320,7 +320,7 @@ def test_a_thousand_workloads_are_listed_in_pages_whose_number_does_not_grow_wit
     assert {sent.query.get("limit") for sent in fake.sent if "deployments" in sent.path} == {"500", None}
 
 
-def test_a_rollout_that_borrows_its_template_says_where_it_stands(
+def test_a_rollout_that_refers_to_a_template_says_where_it_is(
     fake: FakeCluster, inventory: KubernetesInventory
 ) -> None:
     fake.resources.append(ROLLOUT)
@@ -333,7 +333,7 @@ def test_a_rollout_that_borrows_its_template_says_where_it_stands(
     assert "template-elsewhere" in codes(state)
 
 
-def test_what_may_not_be_listed_is_told_and_the_rest_goes_on(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+def test_a_forbidden_list_is_reported_and_the_rest_is_read(fake: FakeCluster, inventory: KubernetesInventory) -> None:
     fake.add(only_container("frontend"))
     fake.forbidden = {
         ("list", "rollouts"),
@@ -348,17 +348,17 @@ def test_what_may_not_be_listed_is_told_and_the_rest_goes_on(fake: FakeCluster, 
         state.reasons
     )
     assert [remark.code for remark in inventory.remarks] == ["not-listed", "not-listed"]
-    assert "Rollouts are not read" in inventory.remarks[0].text
+    assert "Rollouts could not be read" in inventory.remarks[0].text
 
 
-def test_deployments_that_may_not_be_listed_end_it_with_the_rule_that_grants_it(
+def test_a_forbidden_list_of_deployments_ends_with_the_rule_that_allows_it(
     fake: FakeCluster, inventory: KubernetesInventory
 ) -> None:
     fake.forbidden = {("list", "deployments")}
     with pytest.raises(ClusterError) as told:
         inventory.states(None)
     assert 'cannot list resource "deployments" in API group "apps" at the cluster scope' in told.value.message
-    assert "A ClusterRole with this rule grants it" in str(told.value.hint)
+    assert "A ClusterRole with this rule allows it" in str(told.value.hint)
     assert "-n" in str(told.value.hint)
 
 

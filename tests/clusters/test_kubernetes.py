@@ -115,7 +115,7 @@ def cluster(api: FakeApi, tmp_path: Path) -> KubernetesCluster:
 SERVER = Resources(250, 1000, 128 * MIB, 256 * MIB)
 
 
-def test_an_allocation_is_what_the_template_says(cluster: KubernetesCluster) -> None:
+def test_an_allocation_is_the_templates(cluster: KubernetesCluster) -> None:
     assert cluster.allocation(FRONTEND) == Allocation(
         replicas=2,
         containers=(
@@ -178,7 +178,7 @@ def test_the_main_container_is_the_annotated_one_else_named_like_the_workload_el
         ),
     ],
 )
-def test_an_hpa_is_told_by_what_it_follows(
+def test_an_hpa_is_read_by_the_metric_it_follows(
     fake: FakeCluster, cluster: KubernetesCluster, metrics: list[dict[str, Any]], expected: Autoscaler
 ) -> None:
     for one in (hpa(metrics, name="other", target="cart"), hpa(metrics)):
@@ -186,7 +186,7 @@ def test_an_hpa_is_told_by_what_it_follows(
     assert cluster.allocation(FRONTEND).autoscaler == expected
 
 
-def test_sidecars_that_are_injected_into_pods_are_told_apart_from_the_templates_own(
+def test_injected_sidecars_are_distinguished_from_the_templates_own(
     fake: FakeCluster, cluster: KubernetesCluster
 ) -> None:
     spec = fake.get("Deployment", "frontend")["spec"]["template"]["spec"]
@@ -225,7 +225,7 @@ def test_replicas_are_set_through_the_scale_subresource(fake: FakeCluster, clust
     assert cluster.allocation(FRONTEND).replicas == 5
 
 
-def test_what_stands_already_is_not_sent(fake: FakeCluster, cluster: KubernetesCluster) -> None:
+def test_what_is_already_set_is_not_sent(fake: FakeCluster, cluster: KubernetesCluster) -> None:
     cluster.apply(FRONTEND, cluster.allocation(FRONTEND))
     assert fake.patches == []
 
@@ -265,7 +265,7 @@ def test_a_restart_is_the_annotation_of_kubectl_and_waits_for_the_new_pods(
         assert manifest["status"]["observedGeneration"] == manifest["metadata"]["generation"] == 2
 
 
-def test_a_rollout_that_does_not_end_is_told_with_numbers_and_the_pods_own_words(
+def test_a_rollout_that_does_not_end_is_reported_with_numbers_and_the_pods_reasons(
     fake: FakeCluster, cluster: KubernetesCluster
 ) -> None:
     status = fake.get("Deployment", "frontend")["status"]
@@ -294,7 +294,7 @@ def test_a_deployment_past_its_own_deadline_is_not_waited_for(fake: FakeCluster,
     fake.stuck = {"frontend"}
     condition = {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "message": "stuck"}
     fake.get("Deployment", "frontend")["status"]["conditions"] = [condition]
-    with pytest.raises(ClusterError, match="does not get ready: stuck"):
+    with pytest.raises(ClusterError, match="does not become ready: stuck"):
         cluster.wait_ready([FRONTEND], timedelta(hours=1))
 
 
@@ -320,7 +320,9 @@ def test_a_workload_that_is_not_there_is_answered_with_those_that_are(cluster: K
         cluster.allocation(Workload("shopp", "frontend"))
 
 
-def test_a_forbidden_verb_is_told_with_the_rule_that_grants_it(fake: FakeCluster, cluster: KubernetesCluster) -> None:
+def test_a_forbidden_verb_is_reported_with_the_rule_that_allows_it(
+    fake: FakeCluster, cluster: KubernetesCluster
+) -> None:
     fake.forbidden = {("patch", "deployments/scale")}
     with pytest.raises(ClusterError) as told:
         cluster.apply(FRONTEND, Allocation(replicas=3))
@@ -328,24 +330,24 @@ def test_a_forbidden_verb_is_told_with_the_rule_that_grants_it(fake: FakeCluster
     assert '{apiGroups: ["apps"], resources: ["deployments/scale"], verbs: ["patch"]}' in str(told.value.hint)
 
 
-def test_what_kubernetes_finds_invalid_is_told_in_its_words(cluster: KubernetesCluster) -> None:
+def test_what_kubernetes_rejects_as_invalid_is_reported_with_its_message(cluster: KubernetesCluster) -> None:
     with pytest.raises(ClusterError, match="must be less than or equal to cpu limit of 1"):
         cluster.apply(FRONTEND, Allocation(containers=(Container("server", Resources(2000, 1000)),)))
 
 
-def test_credentials_that_are_not_known_are_told(api: FakeApi, tmp_path: Path) -> None:
+def test_rejected_credentials_are_reported(api: FakeApi, tmp_path: Path) -> None:
     cluster = KubernetesCluster(kubeconfig=api.kubeconfig(tmp_path / "stale", token="old"))
-    with pytest.raises(ClusterError, match="does not know these credentials"):
+    with pytest.raises(ClusterError, match="rejects these credentials"):
         cluster.allocation(FRONTEND)
 
 
-def test_a_cluster_that_is_down_is_told_with_its_address(api: FakeApi, tmp_path: Path) -> None:
+def test_a_cluster_that_is_down_is_reported_with_its_address(api: FakeApi, tmp_path: Path) -> None:
     cluster = KubernetesCluster(kubeconfig=api.kubeconfig(tmp_path / "down", port=9))
     with pytest.raises(ClusterError, match=r"http://127.0.0.1:9 cannot be reached: Connection refused"):
         cluster.allocation(FRONTEND)
 
 
-def test_a_missing_kubeconfig_or_context_is_told(api: FakeApi, tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_or_context_is_reported(api: FakeApi, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="no usable kubeconfig"):
         KubernetesCluster(kubeconfig=tmp_path / "absent")
     with pytest.raises(ClusterError, match="nowhere"):

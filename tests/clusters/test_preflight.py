@@ -42,7 +42,7 @@ def bad(cluster: KubernetesCluster, *targets: Workload, most: int = 4, measured:
     return [finding for finding in found if not finding.is_ok]
 
 
-def test_where_it_goes_and_what_was_looked_at_is_told_and_nothing_is_changed(
+def test_the_context_and_each_check_are_listed_and_nothing_is_changed(
     fake: FakeCluster, cluster: KubernetesCluster
 ) -> None:
     found = examine(cluster, targets=[FRONTEND], measured=[FRONTEND, CART], most_replicas=4)
@@ -50,7 +50,7 @@ def test_where_it_goes_and_what_was_looked_at_is_told_and_nothing_is_changed(
     text = "\n".join(map(str, found))
     assert text.startswith("ok  Context fake (cluster fake at http://127.0.0.1")
     assert "user ada), namespace shop" in text.splitlines()[0]
-    assert "Deployment frontend is ready, and no autoscaler is on it" in text
+    assert "Deployment frontend is ready, and no autoscaler scales it" in text
     assert "Deployment cart is ready; it is restarted and measured, not scaled" in text
     assert "namespace shop has no quota" in text
     assert fake.changes == []
@@ -128,7 +128,7 @@ def test_an_autoscaler_on_a_target_is_refused_and_on_the_others_is_not(
 ) -> None:
     fake.add(hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)]))
     (finding,) = bad(cluster, FRONTEND)
-    assert "scaled by the HPA frontend, which would undo the plan's replicas" in finding.words
+    assert "scaled by the HPA frontend, which would overwrite the plan's replicas" in finding.words
     assert "kubectl delete hpa frontend -n shop" in finding.remedy
     assert bad(cluster, CART, measured=[FRONTEND, CART]) == []
 
@@ -166,7 +166,7 @@ def quota(hard: dict[str, str], used: dict[str, str]) -> dict[str, Any]:
         ({"count/secrets": "1"}, {"count/secrets": "1"}, None),
     ],
 )
-def test_the_quota_has_room_for_the_most_replicas_or_is_told_by_how_much_not(
+def test_the_quota_has_room_for_the_most_replicas_or_the_shortage_is_reported(
     fake: FakeCluster, cluster: KubernetesCluster, hard: dict[str, str], used: dict[str, str], words: str | None
 ) -> None:
     fake.add(quota(hard, used))

@@ -47,7 +47,7 @@ def test_an_allocation_tells_what_is_set(cluster: SandboxCluster) -> None:
         assert allocation.autoscaler is None
 
 
-def test_what_is_applied_is_what_stands_and_can_be_taken_back(cluster: SandboxCluster) -> None:
+def test_what_is_applied_is_read_back_and_can_be_reverted(cluster: SandboxCluster) -> None:
     before = cluster.allocation(FRONTEND)
     wanted = replace(before.with_main(Resources(111, None, 40 * MIB, 50 * MIB)), replicas=2)
     cluster.apply(FRONTEND, wanted)
@@ -59,7 +59,7 @@ def test_what_is_applied_is_what_stands_and_can_be_taken_back(cluster: SandboxCl
     assert cluster.allocation(FRONTEND) == before
 
 
-def test_replicas_that_are_not_said_stay(cluster: SandboxCluster) -> None:
+def test_replicas_that_are_not_given_stay(cluster: SandboxCluster) -> None:
     before = cluster.allocation(CART)
     cluster.apply(CART, Allocation(replicas=None, containers=before.containers))
     assert cluster.allocation(CART) == before
@@ -87,7 +87,7 @@ def test_what_is_not_there_is_refused_by_name(cluster: SandboxCluster) -> None:
     assert "frontend" in cluster.services("default")
 
 
-def test_what_cannot_become_ready_in_time_is_said_with_its_numbers(cluster: SandboxCluster) -> None:
+def test_a_service_that_is_not_ready_in_time_is_reported_with_its_numbers(cluster: SandboxCluster) -> None:
     before = cluster.allocation(CART)
     # Too little memory for Python to start: the kernel kills it again and again.
     cluster.apply(CART, before.with_main(Resources(100, 200, 4 * MIB, 4 * MIB)))

@@ -67,13 +67,13 @@ def test_flagged_experiments_are_observed_on_demand_only(tmp_path: Path) -> None
     assert len(CsvSource(tmp_path, include_flagged=True).observe(FRONTEND, window).metrics) == 40
 
 
-def test_a_window_without_samples_is_told_with_what_there_is(tmp_path: Path) -> None:
+def test_a_window_without_samples_is_reported_with_the_time_range_that_has_some(tmp_path: Path) -> None:
     write(tmp_path, 0)
     with pytest.raises(SourceUnavailable, match=r"no samples of 'frontend'[^$]*2026-03-01 12:00:00"):
         CsvSource(tmp_path).observe(FRONTEND, Window(START - timedelta(days=2), START - timedelta(days=1), STEP))
 
 
-def test_a_service_without_files_is_told_with_those_that_have_some(tmp_path: Path) -> None:
+def test_a_service_without_files_is_reported_with_those_that_have_some(tmp_path: Path) -> None:
     write(tmp_path, 0)
     with pytest.raises(BadDataset, match="frontend"):
         CsvSource(tmp_path).observe(Workload("default", "cart"), Window(START, START, STEP))

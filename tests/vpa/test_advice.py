@@ -29,7 +29,7 @@ class Asked:
         return (recommendation(workload=one) for one in workloads if one.name not in self.missing)
 
 
-def test_one_refused_among_a_hundred_costs_a_few_questions_and_the_others_have_their_numbers() -> None:
+def test_one_refused_of_a_hundred_costs_a_few_queries_and_the_others_have_their_numbers() -> None:
     asked = Asked(refused=["web-042"], missing=["web-007"])
     answers = Adviser(asked, refresh=timedelta(minutes=1)).answers(FLEET)
     assert {one.name for one, answer in answers.items() if answer.refusal} == {"web-042"}
@@ -39,7 +39,7 @@ def test_one_refused_among_a_hundred_costs_a_few_questions_and_the_others_have_t
     assert len(asked.questions) <= 15
 
 
-def test_only_what_is_due_is_asked_for() -> None:
+def test_only_what_is_too_old_is_asked_for() -> None:
     asked, now = Asked(missing=["web-001"]), [0.0]
     adviser = Adviser(asked, refresh=timedelta(seconds=60), steady=lambda: now[0])
     adviser.answers(FLEET[:2])
@@ -50,7 +50,7 @@ def test_only_what_is_due_is_asked_for() -> None:
     assert asked.questions == [["web-000", "web-001"], ["web-002"], ["web-000", "web-001"]]
 
 
-def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
+def test_a_workload_that_no_vpa_targets_any_more_is_forgotten() -> None:
     asked = Asked()
     adviser = Adviser(asked, refresh=timedelta(minutes=1))
     adviser.answers(FLEET[:2])
@@ -59,7 +59,7 @@ def test_what_nobody_asks_for_any_more_is_forgotten() -> None:
     assert asked.questions == [["web-000", "web-001"], ["web-001"]]
 
 
-def test_a_cluster_that_is_away_is_no_refusal_and_nothing_is_remembered() -> None:
+def test_a_cluster_that_does_not_answer_is_no_refusal_and_nothing_is_kept() -> None:
     def away(workloads: Sequence[Workload]) -> Iterable[Recommendation]:
         raise ClusterError("The API server cannot be reached.")
 

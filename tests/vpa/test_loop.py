@@ -95,7 +95,7 @@ def test_a_second_pass_writes_nothing_and_asks_for_nothing(api: FakeVpaApi, rig:
     assert len(rig.asked) == 1
 
 
-def test_numbers_are_asked_for_anew_after_the_refresh_and_written_where_they_moved(api: FakeVpaApi, rig: Rig) -> None:
+def test_numbers_are_computed_again_after_the_refresh_and_written_where_they_changed(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
     rig.run_pass()
     rig.advise = lambda workloads: [recommendation(container("server", 260), workload=one) for one in workloads]
@@ -124,7 +124,7 @@ def test_only_vpas_that_name_the_recommender_are_touched(api: FakeVpaApi, rig: R
     assert (api.patches(), rig.asked) == ([], [])
 
 
-def test_one_namespace_can_be_all_there_is(api: FakeVpaApi, tmp_path: Path) -> None:
+def test_the_recommender_can_be_limited_to_one_namespace(api: FakeVpaApi, tmp_path: Path) -> None:
     api.add(manifest("web"))
     api.add(manifest("web", namespace="other"))
     assert Rig(api, tmp_path, namespace="other").run_pass().written == 1
@@ -175,7 +175,7 @@ def test_one_bad_vpa_never_stops_the_others(api: FakeVpaApi, rig: Rig) -> None:
     assert "Did you mean cpu-floor?" in by_name["refused"][0]["message"]
 
 
-def test_a_bug_in_one_namespaces_numbers_is_told_and_stops_no_other(api: FakeVpaApi, rig: Rig) -> None:
+def test_a_bug_in_one_namespaces_numbers_is_logged_and_stops_no_other(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
     api.add(manifest("web", namespace="other"))
 
@@ -199,10 +199,10 @@ def test_a_bug_in_every_namespaces_numbers_ends_the_pass_so_that_the_next_waits_
         raise ZeroDivisionError("division by zero")
 
     rig.advise = advise
-    assert rig.run_pass().stopped == "no namespace has numbers"
+    assert rig.run_pass().stopped == "there are no recommendations for any namespace"
 
 
-def test_a_prometheus_that_is_away_leaves_what_stands_and_the_pass_has_failed(api: FakeVpaApi, rig: Rig) -> None:
+def test_a_prometheus_that_does_not_answer_leaves_the_statuses_and_fails_the_pass(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
     rig.run_pass()
     before = api.status("web")
@@ -213,9 +213,9 @@ def test_a_prometheus_that_is_away_leaves_what_stands_and_the_pass_has_failed(ap
 
     rig.advise = advise
     report = rig.run_pass()
-    assert (report.stopped, dict(report.errors)) == ("no namespace has numbers", {"numbers": 1})
+    assert (report.stopped, dict(report.errors)) == ("there are no recommendations for any namespace", {"numbers": 1})
     assert api.status("web") == before
-    assert rig.telemetry.unready() == "the last pass failed: no namespace has numbers"
+    assert rig.telemetry.unready() == "the last pass failed: there are no recommendations for any namespace"
     assert "Is it up?" in rig.said("error")
 
 
@@ -235,13 +235,13 @@ def test_a_missing_right_is_named_with_the_rule_that_grants_it(
     assert rule in rig.said("error")
 
 
-def test_a_cluster_without_vpas_is_told_what_to_install(api: FakeVpaApi, rig: Rig) -> None:
+def test_for_a_cluster_without_vpas_the_error_says_what_to_install(api: FakeVpaApi, rig: Rig) -> None:
     api.has_crd = False
     assert rig.run_pass().stopped == "VPA objects cannot be listed"
     assert "Install the VPA" in rig.said("error")
 
 
-def test_a_vpa_that_changed_since_is_left_for_the_next_pass(api: FakeVpaApi, rig: Rig) -> None:
+def test_a_vpa_that_changed_meanwhile_is_written_by_the_next_pass(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
 
     def advise(workloads: Sequence[Workload]) -> Iterable[Recommendation]:
@@ -254,7 +254,7 @@ def test_a_vpa_that_changed_since_is_left_for_the_next_pass(api: FakeVpaApi, rig
     assert rig.run_pass().written == 1
 
 
-def test_a_vpa_that_went_meanwhile_is_no_error(api: FakeVpaApi, rig: Rig) -> None:
+def test_a_vpa_that_was_deleted_meanwhile_is_no_error(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
     api.add(manifest("zoo"))
 
@@ -276,7 +276,7 @@ def test_one_write_that_fails_is_counted_and_the_rest_is_written(api: FakeVpaApi
     assert rig.run_pass().written == 1
 
 
-def test_a_pass_gives_up_when_the_api_server_is_away(api: FakeVpaApi, rig: Rig) -> None:
+def test_a_pass_ends_when_the_api_server_does_not_answer(api: FakeVpaApi, rig: Rig) -> None:
     for name in ("a", "b", "c", "d", "e"):
         api.add(manifest(name))
     api.failing, api.failing_path = [500] * 10, "/status"
@@ -285,7 +285,7 @@ def test_a_pass_gives_up_when_the_api_server_is_away(api: FakeVpaApi, rig: Rig) 
     assert report.stopped == "3 writes failed one after the other"
 
 
-def test_whoever_lost_the_lease_writes_no_more(api: FakeVpaApi, tmp_path: Path) -> None:
+def test_an_instance_that_lost_the_lease_writes_no_more(api: FakeVpaApi, tmp_path: Path) -> None:
     class Loses:
         def __init__(self) -> None:
             self.asked = 0

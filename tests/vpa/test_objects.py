@@ -42,7 +42,7 @@ def test_a_target_is_the_workload_it_names(reference: dict[str, str], workload: 
         ({"apiVersion": "apps/v1", "kind": "Deployment", "name": 'web"} or up{x="'}, "not a valid workload name"),
     ],
 )
-def test_a_target_that_cannot_be_sized_is_a_problem_in_words(reference: dict[str, str], word: str) -> None:
+def test_a_target_that_cannot_be_sized_is_a_problem(reference: dict[str, str], word: str) -> None:
     vpa = read_vpa(manifest(target=reference))
     assert vpa.workload is None
     assert word in (vpa.problem or "")
@@ -54,7 +54,7 @@ def test_a_container_has_its_own_policy_or_that_of_every_other() -> None:
         {"containerName": "server", "minAllowed": {"cpu": "50m"}},
     ]
     vpa = read_vpa(manifest(policies=policies))
-    assert vpa.policy("server").least == {"cpu": 50}
+    assert vpa.policy("server").minimum == {"cpu": 50}
     assert not vpa.policy("server").is_off
     assert vpa.policy("sidecar").is_off
     assert read_vpa(manifest()).policy("server") == ContainerPolicy()
@@ -68,11 +68,11 @@ def test_bounds_are_read_exactly_and_a_zero_is_none() -> None:
         "controlledResources": ["memory"],
     }
     read = read_vpa(manifest(policies=[policy])).policy("server")
-    assert (read.least, read.most) == ({"cpu": 1000, "memory": 101}, {"cpu": 2500})
+    assert (read.minimum, read.maximum) == ({"cpu": 1000, "memory": 101}, {"cpu": 2500})
     assert read.controlled == {"memory"}
 
 
-def test_a_bound_that_is_no_quantity_is_a_problem_in_words() -> None:
+def test_a_bound_that_is_no_quantity_is_a_problem() -> None:
     vpa = read_vpa(manifest(policies=[{"containerName": "server", "maxAllowed": {"memory": "lots"}}]))
     assert vpa.workload is None
     assert vpa.problem == "maxAllowed of memory: 'lots' is not a Kubernetes quantity."

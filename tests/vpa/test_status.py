@@ -22,7 +22,7 @@ DAY = timedelta(days=1)
 
 
 def patch_of(advice: Recommendation | None, **of_vpa: Any) -> dict[str, Any]:
-    """The patch of a VPA; it holds to the CRD."""
+    """The patch of a VPA, checked against the CRD."""
     patch = status_patch(read_vpa(manifest(**of_vpa)), advice, now=NOW)
     assert patch is not None
     jsonschema.validate(patch, VPA_STATUS, format_checker=jsonschema.FormatChecker())
@@ -45,10 +45,10 @@ def message(patch: dict[str, Any], type_: str) -> str:
 # --- the numbers -----------------------------------------------------------------------------------------------------
 
 
-def test_the_four_numbers_are_what_the_page_says() -> None:
+def test_the_four_numbers_follow_the_documented_rules() -> None:
     written = numbers(patch_of(recommendation()))
     assert written["target"] == written["uncappedTarget"] == {"cpu": "180m", "memory": str(230 * MIB)}
-    # CPU's p95 and memory's peak: below them the promise would have been broken.
+    # CPU's p95 and memory's peak: a request below them would have been exceeded.
     assert written["lowerBound"] == {"cpu": "150m", "memory": str(200 * MIB)}
     # Two weeks and full confidence: a fourteenth above the highest of target and peak.
     assert written["upperBound"] == {"cpu": "322m", "memory": str(round(230 * MIB * 15 / 14 + 0.5))}
@@ -65,14 +65,14 @@ def test_less_history_and_less_confidence_leave_more_room_above() -> None:
     assert uppers == [458, 800, 800, 900, 1200]
 
 
-def test_without_evidence_nothing_is_said_of_the_lower_bound() -> None:
+def test_without_evidence_there_is_no_lower_bound() -> None:
     found = estimate("memory", number(200 * MIB), None)
     assert found is not None
     assert found.lower is None
 
 
 @pytest.mark.parametrize("code", ["raised-limit-bound", "oom-bump"])
-def test_use_that_hides_the_need_makes_the_target_the_lower_bound(code: str) -> None:
+def test_limit_bound_use_makes_the_target_the_lower_bound(code: str) -> None:
     found = estimate("memory", number(300 * MIB, code), evidence())
     assert found is not None
     assert found.lower == 300 * MIB
@@ -98,7 +98,7 @@ def test_the_policy_bounds_target_and_bounds_and_leaves_the_uncapped_target() ->
     assert {written[bound]["memory"] for bound in ("lowerBound", "target", "upperBound")} == {str(128 * MIB)}
     assert written["uncappedTarget"] == {"cpu": "180m", "memory": str(230 * MIB)}
     assert "minAllowed raises cpu of server from 180m to 250m" in message(patch, "RecommendationProvided")
-    assert "maxAllowed cuts memory of server from 230Mi to 128Mi" in message(patch, "RecommendationProvided")
+    assert "maxAllowed lowers memory of server from 230Mi to 128Mi" in message(patch, "RecommendationProvided")
 
 
 def test_only_what_the_policy_controls_is_recommended() -> None:
@@ -170,26 +170,26 @@ def test_a_recommendation_is_provided_with_the_confidence_of_each_number() -> No
     patch = patch_of(recommendation(basis="model"))
     assert conditions(patch) == {"RecommendationProvided": ("True", "Recommended")}
     assert message(patch, "RecommendationProvided") == (
-        "MOrA, from the trained model: cpu of server kept its promise in 100% (20 holds); "
-        "memory of server kept its promise in 100% (20 holds)"
+        "MOrA, from the trained model: cpu of server: confidence 100 % (20 windows); "
+        "memory of server: confidence 100 % (20 windows)"
     )
 
 
 def test_little_confidence_is_a_condition_and_the_number_is_given() -> None:
     patch = patch_of(recommendation(container("server", number(200, confidence=0.7))))
     assert conditions(patch)["LowConfidence"] == ("True", "LowConfidence")
-    assert message(patch, "LowConfidence") == "cpu of server kept its promise in 70% (20 holds)"
+    assert message(patch, "LowConfidence") == "cpu of server: confidence 70 % (20 windows)"
     assert numbers(patch)["target"]["cpu"] == "200m"
 
 
-def test_few_holds_are_little_confidence_however_well_they_went() -> None:
+def test_few_windows_are_little_confidence_even_if_all_were_covered() -> None:
     few = replace(number(200), windows=2)
     assert message(patch_of(recommendation(container("server", few))), "LowConfidence") == (
-        "cpu of server kept its promise in 100% (2 holds)"
+        "cpu of server: confidence 100 % (2 windows)"
     )
 
 
-def test_a_target_without_pods_is_said_in_the_vpas_own_words_and_the_numbers_stay() -> None:
+def test_a_target_without_pods_is_reported_as_by_the_vpa_and_the_numbers_stay() -> None:
     patch = patch_of(None, status={"recommendation": {"containerRecommendations": [{"containerName": "server"}]}})
     assert conditions(patch) == {
         "NoPodsMatched": ("True", "NoPodsMatched"),
@@ -199,7 +199,7 @@ def test_a_target_without_pods_is_said_in_the_vpas_own_words_and_the_numbers_sta
     assert "recommendation" not in patch
 
 
-def test_a_workload_scaled_to_zero_keeps_its_numbers_and_says_that_no_pods_match() -> None:
+def test_a_workload_scaled_to_zero_keeps_its_numbers_and_reports_that_no_pods_match() -> None:
     patch = patch_of(recommendation(replicas=0))
     assert conditions(patch)["NoPodsMatched"][0] == conditions(patch)["RecommendationProvided"][0] == "True"
 
@@ -213,14 +213,14 @@ def test_a_target_that_cannot_be_sized_is_unsupported_and_nothing_else_changes()
     assert "recommendation" not in patch
 
 
-def test_a_refusal_is_told_in_its_words() -> None:
+def test_a_refusal_is_the_message_of_the_condition() -> None:
     patch = status_patch(read_vpa(manifest()), None, now=NOW, refusal="The annotation\nmora.dev/cpu is unknown.")
     assert patch is not None
     assert conditions(patch) == {"RecommendationProvided": ("False", "NoAnswer")}
     assert message(patch, "RecommendationProvided") == "The annotation mora.dev/cpu is unknown."
 
 
-def test_no_number_leaves_the_old_ones_and_says_why() -> None:
+def test_without_a_number_the_old_ones_stay_and_the_reason_is_given() -> None:
     old = patch_of(recommendation())
     vpa = read_vpa(manifest(status=old))
     patch = status_patch(vpa, recommendation(container("server", None, None)), now=LATER)
@@ -238,7 +238,7 @@ def test_one_resource_without_a_number_keeps_its_old_one_beside_the_others_new_o
     assert "memory of server has no number: words of no-number" in message(patch, "LowConfidence")
 
 
-def test_a_resource_that_an_hpa_scales_on_is_taken_out_and_is_no_doubt() -> None:
+def test_a_resource_that_an_hpa_scales_on_is_removed_and_does_not_lower_the_confidence() -> None:
     old = patch_of(recommendation())
     advice = recommendation(container("server", number(None, "autoscaler-utilisation")))
     patch = status_patch(read_vpa(manifest(status=old)), advice, now=LATER)
@@ -247,7 +247,7 @@ def test_a_resource_that_an_hpa_scales_on_is_taken_out_and_is_no_doubt() -> None
     assert "LowConfidence" not in conditions(patch)
 
 
-def test_a_container_that_went_or_was_switched_off_leaves_the_status() -> None:
+def test_a_container_that_was_removed_or_switched_off_leaves_the_status() -> None:
     old = patch_of(recommendation(container("server"), container("cache")))
     gone = status_patch(read_vpa(manifest(status=old)), recommendation(container("server")), now=LATER)
     assert gone is not None
@@ -293,7 +293,7 @@ def test_a_number_that_moved_is_written_and_the_conditions_are_not(advice: Recom
     assert ("conditions" in patch) == (len(advice.containers) > 1)
 
 
-def test_a_policy_that_became_narrower_by_a_hair_is_honoured() -> None:
+def test_a_policy_that_became_slightly_narrower_is_followed() -> None:
     old = patch_of(recommendation())
     vpa = read_vpa(manifest(status=old, policies=[{"containerName": "server", "maxAllowed": {"cpu": "179m"}}]))
     patch = status_patch(vpa, recommendation(), now=LATER)
@@ -301,7 +301,7 @@ def test_a_policy_that_became_narrower_by_a_hair_is_honoured() -> None:
     assert numbers(patch)["target"]["cpu"] == "179m"
 
 
-def test_a_condition_keeps_its_time_until_its_status_turns() -> None:
+def test_a_condition_keeps_its_time_until_its_status_changes() -> None:
     old = patch_of(recommendation(container("server", number(200, confidence=0.7))))
     vpa = read_vpa(manifest(status=old))
     surer = status_patch(vpa, recommendation(container("server", number(200, confidence=0.95))), now=LATER)
@@ -313,7 +313,7 @@ def test_a_condition_keeps_its_time_until_its_status_turns() -> None:
     assert {one["lastTransitionTime"] for one in lost["conditions"]} == {"2026-11-21T06:00:00Z"}
 
 
-def test_conditions_of_others_are_left_and_all_are_sorted() -> None:
+def test_conditions_of_others_stay_and_all_are_sorted() -> None:
     foreign = {"type": "FetchingHistory", "status": "False"}
     patch = patch_of(None, status={"conditions": [{"type": "ZZZ", "status": "True"}, foreign]})
     assert [one["type"] for one in patch["conditions"]] == [
@@ -325,6 +325,6 @@ def test_conditions_of_others_are_left_and_all_are_sorted() -> None:
     assert foreign in patch["conditions"]
 
 
-def test_what_no_recommender_wrote_is_written_over() -> None:
+def test_a_status_that_no_recommender_wrote_is_overwritten() -> None:
     odd = {"recommendation": {"containerRecommendations": [{"containerName": "server", "target": {"cpu": "lots"}}]}}
     assert numbers(patch_of(recommendation(), status=odd))["target"]["cpu"] == "180m"

@@ -31,7 +31,7 @@ from tests.sources.prometheus.scripted import GOOD, PATIENT, QUICK, Answer, Scri
         pytest.param(late, id="a timeout"),
     ],
 )
-def test_a_hiccup_is_asked_past(scripted: Callable[..., Scripted], hiccup: Any) -> None:
+def test_a_short_failure_is_tried_again(scripted: Callable[..., Scripted], hiccup: Any) -> None:
     server = scripted(hiccup, hiccup, GOOD)
     source = PrometheusSource(server.url, timeout=patience(hiccup), retries=3, backoff=QUICK)
     assert source.services("shop") == ["frontend"]
@@ -47,7 +47,7 @@ def test_a_hiccup_is_asked_past(scripted: Callable[..., Scripted], hiccup: Any) 
         ((200, {"Content-Length": "500"}, b'{"status":'), "does not answer like a Prometheus", ""),  # broken off
     ],
 )
-def test_what_does_not_recover_is_told_after_the_last_try(
+def test_a_failure_that_lasts_is_reported_after_the_last_try(
     scripted: Callable[..., Scripted], answer: Any, words: str, advice: str
 ) -> None:
     server = scripted(answer)
@@ -76,7 +76,7 @@ def test_what_does_not_recover_is_told_after_the_last_try(
         (failing(200, "no such store"), "no such store", "Prometheus itself"),
     ],
 )
-def test_a_refusal_is_told_at_once_and_in_words(
+def test_an_error_that_no_retry_mends_is_reported_at_once(
     scripted: Callable[..., Scripted], answer: Answer, words: str, advice: str
 ) -> None:
     server = scripted(answer)
@@ -87,7 +87,7 @@ def test_a_refusal_is_told_at_once_and_in_words(
     assert len(server.asked) == 1
 
 
-def test_no_prometheus_at_the_address_is_told_with_the_address() -> None:
+def test_no_prometheus_at_the_address_is_reported_with_the_address() -> None:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -115,7 +115,7 @@ def test_warnings_of_a_partial_answer_reach_the_observation_once(scripted: Calla
     assert seen.main_container_chosen_by == "the annotation kubectl.kubernetes.io/default-container"
 
 
-def test_samples_that_nobody_asked_for_are_no_answer(scripted: Callable[..., Scripted]) -> None:
+def test_samples_outside_the_window_are_no_answer(scripted: Callable[..., Scripted]) -> None:
     end = datetime(2026, 1, 1, tzinfo=UTC)
     series = {"metric": {}, "values": [[end.timestamp() + 60, "2"]]}
     body = {"status": "success", "data": {"resultType": "matrix", "result": [series]}}
@@ -144,7 +144,9 @@ def test_credentials_are_sent_and_never_shown(scripted: Callable[..., Scripted],
     assert "s3cret" not in f"{told.value!r} {told.value} {source!r} {access!r}"
 
 
-def test_a_token_file_is_read_anew_as_kubernetes_rotates_it(scripted: Callable[..., Scripted], tmp_path: Path) -> None:
+def test_a_token_file_is_read_for_each_request_as_kubernetes_rotates_it(
+    scripted: Callable[..., Scripted], tmp_path: Path
+) -> None:
     file = tmp_path / "token"
     server = scripted(GOOD)
     source = PrometheusSource(server.url, access=Access(token_file=file))

@@ -84,13 +84,13 @@ def test_every_workload_is_found_once_by_its_owners_however_often_it_is_scraped(
     assert all(state.known_by == "prometheus" for state in states.values())
 
 
-def test_a_name_that_no_kubernetes_would_take_is_left_out_and_told(url: str) -> None:
+def test_a_name_that_is_no_kubernetes_name_is_skipped_with_a_warning(url: str) -> None:
     fleet = fleet_at(url)
     fleet.states()
     assert any(repr(rig.HOSTILE_NAME)[1:-1] in warning for warning in fleet.warnings)
 
 
-def test_a_workload_stands_as_its_newest_pod_and_its_own_metrics_say(states: dict[str, WorkloadState]) -> None:
+def test_a_workloads_state_is_that_of_its_newest_pod_and_its_own_metrics(states: dict[str, WorkloadState]) -> None:
     frontend = states["frontend"]
     server, proxy = frontend.allocation.containers
     assert (server.name, server.role, server.is_main) == ("server", Role.APP, True)
@@ -102,7 +102,7 @@ def test_a_workload_stands_as_its_newest_pod_and_its_own_metrics_say(states: dic
     assert frontend.annotations == {"mora.dev/cpu-buffer": "1.3"}
 
 
-def test_init_containers_are_told_from_native_sidecars(states: dict[str, WorkloadState]) -> None:
+def test_init_containers_are_distinguished_from_native_sidecars(states: dict[str, WorkloadState]) -> None:
     roles = {container.name: container.role for container in states["cart"].allocation.containers}
     assert roles == {"cart": Role.APP, "log-shipper": Role.NATIVE_SIDECAR, "migrate": Role.INIT}
 
@@ -196,7 +196,7 @@ def test_start_up_is_kept_apart_from_steady_use(histories: dict[str, WorkloadHis
     assert np.nanmax(server.mem_bytes) < 450 * MIB
 
 
-def test_an_oom_kill_of_long_ago_whose_gauge_still_says_so_is_none_of_the_window(
+def test_an_oom_kill_before_the_window_does_not_count_though_its_gauge_is_still_1(
     histories: dict[str, WorkloadHistory],
 ) -> None:
     scarred, cart = histories["scarred"].containers["app"], histories["cart"].containers["cart"]
@@ -204,14 +204,14 @@ def test_an_oom_kill_of_long_ago_whose_gauge_still_says_so_is_none_of_the_window
     assert (cart.oom_kills, cart.restarts, cart.oom_limit_bytes) == (2, 3, 512 * MIB)
 
 
-def test_counters_that_begin_anew_are_no_use_below_zero_and_no_spike(histories: dict[str, WorkloadHistory]) -> None:
+def test_counter_resets_are_neither_negative_use_nor_a_spike(histories: dict[str, WorkloadHistory]) -> None:
     for name in ("db", "cart"):
         (container,) = [one for one in histories[name].containers.values() if one.container == name]
         assert np.nanmin(container.cpu_cores) > 0
         assert np.nanmax(container.cpu_cores) < 3 * float(np.nanmedian(container.cpu_cores))
 
 
-def test_throttling_and_the_limit_tell_use_that_is_held_down(histories: dict[str, WorkloadHistory]) -> None:
+def test_throttling_and_the_limit_show_limit_bound_use(histories: dict[str, WorkloadHistory]) -> None:
     pinned, server = histories["pinned"].containers["app"], histories["frontend"].containers["server"]
     assert pinned.throttled is not None
     assert np.nanmean(pinned.throttled) == pytest.approx(0.4, abs=0.005)
@@ -222,7 +222,7 @@ def test_throttling_and_the_limit_tell_use_that_is_held_down(histories: dict[str
     assert histories["cart"].containers["cart"].throttled is None  # has no CPU limit
 
 
-def test_limits_are_told_as_they_were_at_each_moment(histories: dict[str, WorkloadHistory]) -> None:
+def test_limits_are_those_of_each_moment(histories: dict[str, WorkloadHistory]) -> None:
     limits = histories["frontend"].containers["server"].cpu_limit_cores
     assert limits is not None
     rollout = (9 * 24 * 60 + 17) // 5  # the third generation's first row
@@ -249,13 +249,13 @@ def test_replicas_are_the_pods_that_ran(histories: dict[str, WorkloadHistory]) -
     assert np.isnan(idle[12 * 288 + 3 :]).all()
 
 
-def test_a_younger_workload_says_since_when_it_is_known(histories: dict[str, WorkloadHistory]) -> None:
+def test_a_younger_workload_has_a_warning_since_when_it_is_known(histories: dict[str, WorkloadHistory]) -> None:
     (warning,) = histories["young"].warnings
     assert "it is younger" in warning
     assert histories["agent"].warnings == ()
 
 
-def test_the_queries_are_told_as_sent_and_name_no_pods_where_all_are_wanted(
+def test_the_queries_are_kept_as_sent_and_name_no_pods_where_all_are_wanted(
     histories: dict[str, WorkloadHistory],
 ) -> None:
     queries = histories["agent"].queries
@@ -320,7 +320,7 @@ def test_hundreds_of_namespaces_and_long_names_fit_into_every_question(
     assert_same(found[states["agent"].workload].containers["agent"], histories["agent"].containers["agent"])
 
 
-def test_a_workload_that_is_gone_or_never_was_gets_an_empty_history_and_words(url: str) -> None:
+def test_a_workload_that_no_longer_exists_or_never_did_gets_an_empty_history_and_a_warning(url: str) -> None:
     ghost = WorkloadState(Workload("shop", "ghost"), Allocation())
     (history,) = fleet_at(url).histories([ghost], days(1))
     assert history.containers == {}
@@ -351,7 +351,7 @@ def test_progress_goes_up_to_the_whole(url: str, states: dict[str, WorkloadState
 # --- odd set-ups -----------------------------------------------------------------------------------------------------
 
 
-def test_an_unknown_namespace_is_told_with_those_that_there_are(url: str) -> None:
+def test_an_unknown_namespace_is_reported_with_the_existing_ones(url: str) -> None:
     with pytest.raises(BadInput, match="knows no workload in namespace 'shpo'") as told:
         fleet_at(url).states("shpo")
     assert "shop" in str(told.value.hint)
@@ -370,7 +370,7 @@ def test_a_retention_shorter_than_asked_is_reported_and_no_old_restart_counts(tm
     assert np.nanmax(histories["frontend"].containers["server"].mem_bytes) == expected.mem_peak_bytes
 
 
-def test_several_clusters_are_told_apart_by_name_only(tmp_path: Path) -> None:
+def test_of_several_clusters_one_must_be_named(tmp_path: Path) -> None:
     with rig.serving(tmp_path, rig.shop(END, cluster="eu"), rig.shop(END, cluster="us", since=12 * rig.DAY)) as url:
         with pytest.raises(BadInput, match="several clusters: eu, us") as told:
             fleet_at(url).states()
@@ -384,14 +384,14 @@ def test_several_clusters_are_told_apart_by_name_only(tmp_path: Path) -> None:
         assert 'cluster="us"' in there["agent"].queries["cpu"]
 
 
-def test_without_kube_state_metrics_there_is_nothing_to_find_and_that_is_said(tmp_path: Path) -> None:
+def test_without_kube_state_metrics_no_workload_is_found_and_the_error_says_why(tmp_path: Path) -> None:
     with rig.serving(tmp_path, FLEET, keep=lambda name: name.startswith("container_")) as url:
         with pytest.raises(SourceUnavailable, match="kube_pod_owner") as told:
             fleet_at(url).states()
         assert "kube-state-metrics" in str(told.value.hint)
 
 
-def test_pods_whose_owners_are_not_told_are_nobody_s_and_that_is_said(
+def test_pods_without_known_owners_belong_to_no_workload_and_a_warning_says_why(
     tmp_path: Path, states: dict[str, WorkloadState]
 ) -> None:
     with rig.serving(tmp_path, FLEET, keep=lambda name: name.startswith("container_")) as url:
@@ -424,7 +424,9 @@ def test_metrics_that_are_missing_are_named_with_what_to_enable(tmp_path: Path) 
         ({"pod": "exported_pod", "namespace": "exported_namespace"}, "honor_labels"),
     ],
 )
-def test_labels_of_old_or_odd_scrapers_are_met_in_words(tmp_path: Path, names: dict[str, str], words: str) -> None:
+def test_labels_of_old_or_odd_scrapers_are_an_error_with_the_cause(
+    tmp_path: Path, names: dict[str, str], words: str
+) -> None:
     prefix = "container_" if "pod_name" in names.values() else "kube_"
     with rig.serving(tmp_path, FLEET, renamed=(prefix, names)) as url, pytest.raises(SourceUnavailable) as told:
         read(fleet_at(url), days(1))

@@ -84,7 +84,7 @@ def last(span: timedelta, step: timedelta) -> Window:
     return Window(END - span, END, step)
 
 
-def test_an_observation_holds_all_twelve_metrics_and_what_else_prometheus_knows(source: PrometheusSource) -> None:
+def test_an_observation_has_all_twelve_metrics_and_the_extra_ones(source: PrometheusSource) -> None:
     window = last(timedelta(minutes=30), timedelta(seconds=15))
     seen = source.observe(FRONTEND, window)
     row = seen.metrics.iloc[-1]
@@ -110,7 +110,7 @@ def test_an_observation_holds_all_twelve_metrics_and_what_else_prometheus_knows(
     assert seen.queries == source.queries(FRONTEND, window)
 
 
-def test_the_main_container_is_told_from_its_sidecars_which_are_kept_beside(source: PrometheusSource) -> None:
+def test_the_main_container_is_distinguished_from_its_sidecars_which_are_kept_apart(source: PrometheusSource) -> None:
     seen = source.observe(FRONTEND, last(timedelta(minutes=10), timedelta(seconds=15)))
     assert (seen.main_container, seen.main_container_chosen_by) == (
         "server",
@@ -201,12 +201,12 @@ def test_a_namespace_that_does_not_exist_is_answered_with_those_that_do(source: 
         source.observe(Workload("shopp", "frontend"), last(timedelta(minutes=5), timedelta(seconds=15)))
 
 
-def test_a_workload_of_another_kind_is_told_as_such(source: PrometheusSource) -> None:
+def test_a_workload_of_another_kind_is_reported(source: PrometheusSource) -> None:
     with pytest.raises(SourceUnavailable, match="no samples of a StatefulSet by that name"):
         source.observe(Workload("shop", "frontend", "StatefulSet"), last(timedelta(minutes=5), timedelta(seconds=15)))
 
 
-def test_a_window_before_all_data_is_told_as_such(source: PrometheusSource) -> None:
+def test_a_window_before_all_data_is_reported(source: PrometheusSource) -> None:
     long_ago = datetime(2020, 1, 1, tzinfo=UTC)
     with pytest.raises(SourceUnavailable, match="no workloads at all between 2020-01-01 00:00 UTC"):
         source.observe(FRONTEND, Window(long_ago, long_ago + timedelta(hours=1), timedelta(seconds=15)))

@@ -88,7 +88,7 @@ def test_the_limit_is_that_of_the_pod_that_was_hottest() -> None:
     assert limits_seen[:3].tolist() == [1.0, 4.0, 1.0]
 
 
-def test_a_limit_that_changed_is_told_span_by_span() -> None:
+def test_a_limit_that_changed_is_known_span_by_span() -> None:
     slow = coarse(WINDOW, timedelta(minutes=30))  # spans end at 25 and 55 minutes
     limits = Limits.of(slow, [Strip({}, slice(0, 2), np.array([1.0, 2.0]))])
     found = limits.at(slice(0, COUNT), WINDOW)

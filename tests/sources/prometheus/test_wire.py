@@ -62,13 +62,13 @@ def read(server: Scripted, **options: Any) -> list[float]:
         pytest.param(late, id="a timeout"),
     ],
 )
-def test_a_hiccup_is_asked_past(scripted: Start, hiccup: Any) -> None:
+def test_a_short_failure_is_tried_again(scripted: Start, hiccup: Any) -> None:
     server = scripted(hiccup, hiccup, matrix(1, 2, 3))
     assert read(server, timeout=patience(hiccup)) == [1, 2, 3]
     assert len(server.asked) == 3
 
 
-def test_a_server_that_says_when_to_come_again_is_heard(scripted: Start) -> None:
+def test_retry_after_is_respected(scripted: Start) -> None:
     server = scripted(failing(429, "slow down", Retry_After="1"), matrix(1))
     assert read(server) == [1]
     assert server.moments[1] - server.moments[0] >= 1
@@ -89,7 +89,7 @@ def test_a_server_that_says_when_to_come_again_is_heard(scripted: Start) -> None
         pytest.param(matrix(*range(20)), "outside the asked range", "", 1, id="more than asked"),
     ],
 )
-def test_what_does_not_answer_is_told_in_words(
+def test_an_answer_that_cannot_be_used_is_reported_with_cause_and_remedy(
     scripted: Start, answer: Answer, words: str, advice: str, times: int
 ) -> None:
     server = scripted(answer)
@@ -102,7 +102,7 @@ def test_what_does_not_answer_is_told_in_words(
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_discovery_that_is_not_let_in_says_so(scripted: Start, status: int) -> None:
+def test_discovery_without_access_reports_the_status(scripted: Start, status: int) -> None:
     with pytest.raises(SourceUnavailable, match=str(status)):
         PrometheusFleet(PrometheusSource(scripted(failing(status)).url)).states()
 
@@ -114,7 +114,7 @@ def test_discovery_that_is_not_let_in_says_so(scripted: Start, status: int) -> N
         ({"isPartial": True}, "Prometheus warns: the answer is partial, because a storage node did not answer"),
     ],
 )
-def test_a_partial_answer_is_taken_and_told(scripted: Start, more: dict[str, Any], words: str) -> None:
+def test_a_partial_answer_is_used_with_a_warning(scripted: Start, more: dict[str, Any], words: str) -> None:
     body = json.loads(matrix(1, 2)[2])
     ordered = {"status": "success", **({} if "warnings" in more else more), "data": body["data"]} | (
         more if "warnings" in more else {}
