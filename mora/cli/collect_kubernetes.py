@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from mora.cli.common import say
-from mora.cli.running import preview, run_plan
+from mora.cli.running import KINDS, preview, run_plan
 from mora.errors import BadInput, ClusterError
 
 if TYPE_CHECKING:
@@ -19,32 +19,18 @@ if TYPE_CHECKING:
     from mora.harness.restore import Place
     from mora.settings import Settings
 
-_KINDS = {"deployment": "Deployment", "statefulset": "StatefulSet", "daemonset": "DaemonSet"}
-
 
 def find_workloads(cluster: KubernetesCluster, namespace: str, names: Sequence[str]) -> tuple[Workload, ...]:
     """The workloads that were named (frontend, statefulset/redis), all where none was, with the kinds they have.
 
     Raises BadInput naming those there are; where a name has two kinds, asks which.
     """
+    from mora.fleet.names import pick
+
     known = sorted(cluster.workloads(namespace))
     if not known:
         raise BadInput(f"Namespace {namespace!r} has no workloads.", hint="Name the namespace with -n.")
-    return tuple(_chosen(text, known) for text in names) or tuple(known)
-
-
-def _chosen(text: str, known: Sequence[Workload]) -> Workload:
-    kind, _, name = text.rpartition("/")
-    if kind and kind.lower() not in _KINDS:
-        raise BadInput(f"{kind!r} is not a kind of workload.", hint=f"Write KIND/NAME with {', '.join(_KINDS)}.")
-    found = [one for one in known if one.name == name and (not kind or one.kind == _KINDS[kind.lower()])]
-    if not found:
-        there = ", ".join(f"{one.kind.lower()}/{one.name}" for one in known)
-        raise BadInput(f"There is no service {text!r} here.", hint=f"There are: {there}.")
-    if len(found) > 1:
-        kinds = " or ".join(f"{one.kind.lower()}/{one.name}" for one in found)
-        raise BadInput(f"Which {name!r} is meant?", hint=f"Write {kinds}.")
-    return found[0]
+    return pick(known, names, KINDS)
 
 
 def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Workload]) -> list[Finding]:

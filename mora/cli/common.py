@@ -1,4 +1,4 @@
-"""What every command shares: options, settings, talk on stderr, progress bars."""
+"""What every command shares: options, settings, notes on stderr, progress bars."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mora.errors import BadInput
+
 if TYPE_CHECKING:
     from rich.progress import TaskID
 
@@ -24,33 +26,61 @@ EXIT_INTERRUPTED = 130
 
 # --- options that several commands share -----------------------------------------------------------------------------
 
-DataDir = Annotated[Path | None, typer.Option("--data", help="Folder of the unified CSVs.", show_default="data")]
-ModelsDir = Annotated[Path | None, typer.Option("--models", help="Folder of the models.", show_default="models")]
-Namespace = Annotated[
-    str | None, typer.Option("--namespace", "-n", help="Kubernetes namespace.", show_default="default")
+_WHERE = "Sources"
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data", help="Folder of the unified CSVs.", show_default="data", rich_help_panel=_WHERE),
 ]
-SandboxName = Annotated[str, typer.Option("--sandbox", help="Name of the sandbox, where several run.")]
+ModelsDir = Annotated[
+    Path | None,
+    typer.Option("--models", help="Folder of the trained models.", show_default="models", rich_help_panel=_WHERE),
+]
+Namespace = Annotated[
+    str | None,
+    typer.Option("--namespace", "-n", help="Kubernetes namespace.", show_default="default", rich_help_panel="What"),
+]
+SandboxName = Annotated[
+    str, typer.Option("--sandbox", help="Name of the sandbox, where several run.", rich_help_panel=_WHERE)
+]
+OldHorizon = Annotated[str | None, typer.Option("--hold", hidden=True)]
 PrometheusUrl = Annotated[
     str | None,
-    typer.Option("--prometheus", help="URL of a Prometheus, e.g. http://127.0.0.1:9090.", show_default=False),
+    typer.Option(
+        "--prometheus",
+        help="URL of a Prometheus, e.g. http://127.0.0.1:9090.",
+        show_default=False,
+        rich_help_panel=_WHERE,
+    ),
 ]
 Backend = Annotated[
     str | None,
-    typer.Option("--backend", help="loky: on this machine; dask: on a cluster's workers.", show_default="loky"),
+    typer.Option(
+        "--backend",
+        help="loky: on this machine; dask: on the workers of a Dask cluster.",
+        show_default="loky",
+        rich_help_panel=_WHERE,
+    ),
 ]
 Scheduler = Annotated[
     str | None,
     typer.Option(
-        "--scheduler", help="With --backend dask: the scheduler, e.g. tcp://10.0.0.7:8786.", show_default=False
+        "--scheduler",
+        help="With --backend dask: the scheduler, e.g. tcp://10.0.0.7:8786.",
+        show_default=False,
+        rich_help_panel=_WHERE,
     ),
 ]
 IncludeFlagged = Annotated[
-    bool, typer.Option("--include-flagged", help="Also use experiments that failed the quality check.")
+    bool,
+    typer.Option(
+        "--include-flagged", help="Also use experiments that failed the quality check.", rich_help_panel=_WHERE
+    ),
 ]
 
 
 class Globals:
-    """What the options before the command say."""
+    """The options before the command."""
 
     debug = False
     quiet = False
@@ -59,8 +89,19 @@ class Globals:
 
 
 def say(words: str) -> None:
+    """Print a note on stderr; nothing with --quiet."""
     if not Globals.quiet:
         print(words, file=sys.stderr)
+
+
+def current_name(name: str, value: str | None, old_name: str, old_value: str | None) -> str | None:
+    """The value of an option that had another name, which still works for one release and is noted."""
+    if old_value is None:
+        return value
+    say(f"{old_name} is now called {name}; the old name still works for one release.")
+    if value is not None:
+        raise BadInput(f"{old_name} is the old name of {name}, and both are given.", hint=f"Leave out {old_name}.")
+    return old_value
 
 
 def settings_of(**flags: Any) -> Settings:
@@ -111,16 +152,16 @@ def progress() -> Iterator[Reporter]:
 
 
 class _Lines:
-    """Progress for a log file: a line when a task begins, ends, or has said nothing for a while."""
+    """Progress for a log file: a line when a task begins, ends, or has printed nothing for a while."""
 
     EVERY_SECONDS = 15.0
 
     def __init__(self) -> None:
-        self._said: dict[str, float] = {}
+        self._printed: dict[str, float] = {}
 
     def advance(self, task: str, done: float, total: float, note: str = "") -> None:
         now = time.monotonic()
-        is_due = now - self._said.get(task, -self.EVERY_SECONDS) >= self.EVERY_SECONDS
+        is_due = now - self._printed.get(task, -self.EVERY_SECONDS) >= self.EVERY_SECONDS
         if is_due or done >= total:
-            self._said[task] = now
+            self._printed[task] = now
             print(f"{task}: {done / total if total else 1:.0%} {note}".rstrip(), file=sys.stderr, flush=True)

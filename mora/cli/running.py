@@ -15,7 +15,12 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 
+# The kinds that an experiment can scale, and history is collected of.
+KINDS = ("Deployment", "StatefulSet", "DaemonSet")
+
+
 def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
+    """Print the experiments of the plan and the queries of every service."""
     from mora.harness.plan import Plan
     from mora.harness.preview import dry_run
 
@@ -28,20 +33,22 @@ def preview(source: MetricSource, workloads: Sequence[Workload], settings: Setti
 
 
 def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
+    """Run the plan's experiments, and print the ids of those that were written."""
     from mora import pipeline
 
     with progress() as reporter:
         report = pipeline.collect(
             settings.plan, place, data_dir=settings.data_dir, resume=resume, allow_remote=agreed, reporter=reporter
         )
-    say(f"Run {report.run_id}: {len(report.written)} experiments written, {len(report.skipped)} were there already.")
+    say(f"Run {report.run_id}: {len(report.written)} experiments written, {len(report.skipped)} existed already.")
     for name, flags in report.incomplete.items():
-        say(f"  {name} is marked and left out of training: {'; '.join(flags)}")
+        say(f"  {name} is flagged and not used in training: {'; '.join(flags)}")
     for experiment_id in report.written:
         print(experiment_id)
 
 
 def print_queries(service: str, queries: Mapping[str, str]) -> None:
+    """Print the queries of one service."""
     print(f"\nQueries for {service}:")
     for name, text in queries.items():
         print(f"  {name}\n    {text}")

@@ -114,11 +114,12 @@ class Recommendation:
     """What MOrA advises for one workload: the numbers of every container of its pod, and its replicas.
 
     containers: the main one first, marked `is_main`, then the others in the order of the spec.
-    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. basis: "model"
-    (mora train) or "history" (the rule of the backtest alone). autoscalers: every resource that an HPA scales on;
-    current.autoscaler is the first of them. retargets: those of them that have to change together with the requests,
-    as they must become. reasons: what concerns the workload as a whole. model_facts: label
-    and text of what the model is based on; empty without one.
+    `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. basis: what
+    the numbers rest on, "model" (mora train), "history" (the rule of the backtest), "both", or "none" where there is no
+    number. model_as_of: when the data ends that the model was trained on. autoscalers: every resource that an HPA
+    scales on; current.autoscaler is the first of them. retargets: those of them that have to change together with the
+    requests, as they must become. reasons: what concerns the workload as a whole. model_facts: label and text of what
+    the model is based on; empty without one.
     """
 
     workload: Workload
@@ -133,6 +134,7 @@ class Recommendation:
     reasons: tuple[Reason, ...] = ()
     model_digest: str | None = None
     basis: str = "model"
+    model_as_of: datetime | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
     retargets: tuple[Autoscaler, ...] = ()
     model_facts: tuple[tuple[str, str], ...] = ()

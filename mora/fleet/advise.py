@@ -92,7 +92,7 @@ def advise(
         hpa_min_replicas=scaling.min_replicas,
         hpa_max_replicas=scaling.max_replicas,
         reasons=tuple(dict.fromkeys((*known, *demand.reasons, *scaling.reasons))),
-        basis="model" if is_modelled else "history",
+        basis="both" if is_modelled else "history",
         autoscalers=state.autoscalers,
     )
     return with_retargets(advice) if sizing.policy.touch_autoscaled else advice

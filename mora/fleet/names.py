@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from mora.domain import API_VERSIONS, Workload, WorkloadState
 from mora.errors import BadInput
@@ -22,13 +23,70 @@ _KINDS = {
 _REQUIREMENT = re.compile(r"\s*(?P<key>[\w./-]+)\s*(?:(?P<how>==|=|!=)\s*(?P<value>[\w.-]*))?\s*", re.ASCII)
 
 
-def names_a_kind(name: str) -> bool:
-    """Whether a name says of which kind it is, as kubectl has it.
+@dataclass(frozen=True, slots=True)
+class Named:
+    """A workload as a user names it; kind and namespace are None where the name leaves them open."""
 
-    >>> names_a_kind("deploy/frontend"), names_a_kind("frontend")
-    (True, False)
+    name: str
+    kind: str | None = None
+    namespace: str | None = None
+
+    def matches(self, workload: Workload) -> bool:
+        """Whether the workload has this name, and the kind and namespace that were given."""
+        return (
+            self.name == workload.name
+            and self.kind in (None, workload.kind)
+            and self.namespace in (None, workload.namespace)
+        )
+
+
+def parse_name(text: str) -> Named:
+    """A workload's name: NAME, KIND/NAME as kubectl has it, or NAMESPACE/NAME.
+
+    >>> parse_name("deploy/frontend").kind, parse_name("shop/frontend").namespace, parse_name("frontend").kind
+    ('Deployment', 'shop', None)
     """
-    return name.partition("/")[0].lower() in _KINDS and "/" in name
+    front, slash, last = text.rpartition("/")
+    if not slash:
+        return Named(last)
+    kind = _KINDS.get(front.lower())
+    return Named(last, kind=kind) if kind else Named(last, namespace=front)
+
+
+def parse_service(text: str, kinds: Sequence[str]) -> Named:
+    """A name that may have one of these kinds before it and no namespace; BadInput names the kinds.
+
+    >>> parse_service("statefulset/redis", ["Deployment", "StatefulSet"])
+    Named(name='redis', kind='StatefulSet', namespace=None)
+    """
+    named = parse_name(text)
+    if "/" in text and named.kind not in kinds:
+        raise BadInput(
+            f"{text.rpartition('/')[0]!r} is not a kind of workload that can be collected.",
+            hint=f"Write KIND/NAME with {', '.join(kind.lower() for kind in kinds)}.",
+        )
+    return named
+
+
+def pick(known: Sequence[Workload], names: Sequence[str], kinds: Sequence[str]) -> tuple[Workload, ...]:
+    """The one workload that each name means, all where there is no name.
+
+    Raises BadInput for a name that means none, with those there are, and for a name that means two kinds.
+    """
+    return tuple(_pick(known, text, kinds) for text in names) or tuple(known)
+
+
+def _pick(known: Sequence[Workload], text: str, kinds: Sequence[str]) -> Workload:
+    named = parse_service(text, kinds)
+    found = [one for one in known if named.matches(one)]
+    if not found:
+        there = ", ".join(f"{one.kind.lower()}/{one.name}" for one in sorted(known))
+        hint = f"There are: {there}." if there else "There is none at all; is -n NAMESPACE right?"
+        raise BadInput(f"There is no service {text!r} here.", hint=hint)
+    if len(found) > 1:
+        either = " or ".join(f"{one.kind.lower()}/{one.name}" for one in found)
+        raise BadInput(f"Which {named.name!r} is meant?", hint=f"Write {either}.")
+    return found[0]
 
 
 def choose(states: Sequence[WorkloadState], names: Sequence[str]) -> list[WorkloadState]:
@@ -40,19 +98,11 @@ def choose(states: Sequence[WorkloadState], names: Sequence[str]) -> list[Worklo
         return list(states)
     chosen: set[Workload] = set()
     for name in names:
-        meant = [state.workload for state in states if _is_meant(state.workload, name)]
+        meant = [state.workload for state in states if parse_name(name).matches(state.workload)]
         if not meant:
             raise _none_of(name, states)
         chosen.update(meant)
     return [state for state in states if state.workload in chosen]
-
-
-def _is_meant(workload: Workload, name: str) -> bool:
-    front, slash, last = name.rpartition("/")
-    if last != workload.name:
-        return False
-    kind = _KINDS.get(front.lower())
-    return not slash or (workload.kind == kind if kind else workload.namespace == front)
 
 
 def _none_of(name: str, states: Sequence[WorkloadState]) -> BadInput:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from mora.domain import Demand, Reason, Recommendation, Window, Workload, WorkloadHistory, WorkloadState
 from mora.fleet.advise import advise
@@ -24,6 +25,8 @@ class Modelled:
     demand: Demand | None = None
     digest: str | None = None
     remarks: tuple[Reason, ...] = ()
+    trained_on: datetime | None = None
+    facts: tuple[tuple[str, str], ...] = ()
 
 
 Ask = Callable[[WorkloadState], Modelled]
@@ -57,8 +60,13 @@ class _Run:
             advice = advise(
                 state, history, self.settings, bounds=bounds, model=predicted.demand, remarks=predicted.remarks
             )
-            if advice.basis == "model":
-                advice = replace(advice, model_digest=predicted.digest)
+            if advice.basis != "history":
+                advice = replace(
+                    advice,
+                    model_digest=predicted.digest,
+                    model_as_of=predicted.trained_on,
+                    model_facts=predicted.facts,
+                )
             self.sized.setdefault(state.workload.namespace, []).append((state, advice))
         self.batch.clear()
 

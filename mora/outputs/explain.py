@@ -11,7 +11,7 @@ from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendatio
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.table import amount, change
-from mora.outputs.wording import clean, confidence, counted, other_reasons, title
+from mora.outputs.wording import clean, confidence, counted, other_reasons, sized_by, title
 from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
 
 _LABEL_WIDTH = len("memory request")
@@ -28,9 +28,8 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
 def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     load = recommendation.load
     lines = [title(recommendation.workload), "=" * len(title(recommendation.workload))]
-    basis = "a trained model" if recommendation.basis == "model" else "history, without a trained model"
     digest = f" ({recommendation.model_digest})" if recommendation.model_digest else ""
-    lines += _field("sized by", basis + digest, width)
+    lines += _field("sized by", sized_by(recommendation) + digest, width)
     lines += _field("data until", format_moment(recommendation.as_of), width)
     if load:
         lines += _field("load", f"{load.users} users of {load.scenario}", width)

@@ -14,7 +14,17 @@ from mora.outputs.changes import changes, container_numbers, is_injected, sets_r
 from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.patch import patch_of
 from mora.outputs.table import amount, change
-from mora.outputs.wording import at_load, clean, confidence, counted, grouped, other_reasons, title, why_no_patch
+from mora.outputs.wording import (
+    at_load,
+    clean,
+    confidence,
+    counted,
+    grouped,
+    other_reasons,
+    sized_by,
+    title,
+    why_no_patch,
+)
 from mora.quantities import format_moment
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -210,9 +220,8 @@ def _skipped(
 
 
 def _why(recommendation: Recommendation) -> str:
-    basis = "a trained model" if recommendation.basis == "model" else "history, without a trained model"
     lines = [
-        f"**{title(recommendation.workload)}**{at_load(recommendation)}: from {basis}, data until "
+        f"**{title(recommendation.workload)}**{at_load(recommendation)}: from {sized_by(recommendation)}, data until "
         f"{format_moment(recommendation.as_of)}.",
         "",
     ]

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, container_numbers, has_change, is_due, is_injected, numbers
-from mora.outputs.wording import at_load, clean, confidence, counted, other_reasons, summary
+from mora.outputs.wording import at_load, basis, clean, confidence, counted, other_reasons, summary
 from mora.quantities import KIB, MIB, format_cpu, format_memory, format_moment, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -51,8 +51,11 @@ def _where_reasons_are(recommendations: Sequence[Recommendation]) -> str:
 _HEADS = ("RESOURCE", "NOW", "TARGET", "CHANGE", "CONFIDENCE")
 
 
-def _long(recommendations: Sequence[Recommendation], width: int) -> list[str]:
-    """A block of rows a container, the names in front of it, or above it where they are long."""
+def _long(recommendations: Sequence[Recommendation], width: int, *, is_basis_full: bool = True) -> list[str]:
+    """A block of rows a container, the names in front of it, or above it where they are long.
+
+    is_basis_full: with the date of the model and the length of the history, where there is room for them.
+    """
     has_basis = any(r.basis != "model" for r in recommendations)
     has_others = any(r.others for r in recommendations)
     has_namespaces = _has_namespaces(recommendations)
@@ -62,7 +65,8 @@ def _long(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     for recommendation in recommendations:
         for container in recommendation.containers:
             names.append(_names(recommendation, container, has_namespaces, has_others))
-            blocks.append(_rows(recommendation, container, has_basis))
+            rests_on = basis(recommendation) if is_basis_full else recommendation.basis
+            blocks.append(_rows(recommendation, container, rests_on if has_basis else None))
     columns = [*heads, *_HEADS, *(["BASIS"] if has_basis else [])]
     is_right = [*(False for _ in heads), False, True, True, True, True, False]
     rows = [
@@ -73,6 +77,8 @@ def _long(recommendations: Sequence[Recommendation], width: int) -> list[str]:
     if _width([columns, *rows]) <= width:
         lines = _aligned([columns, *rows], is_right)
         return [lines[0], *_parted(lines[1:], [len(block) for block in blocks])]
+    if has_basis and is_basis_full:
+        return _long(recommendations, width, is_basis_full=False)
     lines = _aligned([columns[len(heads) :], *(row for block in blocks for row in block)], is_right[len(heads) :])
     parted: list[str] = ["  " + lines[0]]
     at = 1
@@ -117,15 +123,15 @@ def _container_name(recommendation: Recommendation, container: ContainerAdvice) 
     return container.container + mark
 
 
-def _rows(recommendation: Recommendation, container: ContainerAdvice, has_basis: bool) -> list[tuple[str, ...]]:
+def _rows(recommendation: Recommendation, container: ContainerAdvice, rests_on: str | None) -> list[tuple[str, ...]]:
     is_main = container.is_main
     rows: list[tuple[str, ...]] = [
         (name, amount(name, advice.now), _target(name, advice), change(advice), confidence(advice))
         for name, advice in (numbers(recommendation) if is_main else container_numbers(container))
     ]
-    if not has_basis:
+    if rests_on is None:
         return rows
-    return [(*row, recommendation.basis if number == 0 else "") for number, row in enumerate(rows)]
+    return [(*row, rests_on if number == 0 else "") for number, row in enumerate(rows)]
 
 
 # --- a row a container -----------------------------------------------------------------------------------------------

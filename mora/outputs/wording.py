@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mora.domain import Advice, Reason, Recommendation, Workload
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
-from mora.quantities import format_moment, readable_bytes, readable_cores
+from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
 
 # KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
 KEDA_PREFIX = "keda-hpa-"
@@ -17,6 +17,26 @@ KEDA_PREFIX = "keda-hpa-"
 def title(workload: Workload) -> str:
     """The workload's full name: Deployment shop/frontend."""
     return f"{workload.kind} {workload.namespace}/{workload.name}"
+
+
+def basis(recommendation: Recommendation) -> str:
+    """What the numbers rest on, short enough for a column: "model of 2026-11-01", "history 14d", "both", "-"."""
+    if recommendation.basis == "model" and recommendation.model_as_of is not None:
+        return f"model of {recommendation.model_as_of:%Y-%m-%d}"
+    if recommendation.basis == "history" and (evidence := recommendation.main.evidence) is not None:
+        return f"history {format_duration(evidence.end - evidence.start, about=True)}"
+    return "-" if recommendation.basis == "none" else recommendation.basis
+
+
+def sized_by(recommendation: Recommendation) -> str:
+    """What the numbers rest on, in the words of a sentence."""
+    evidence = recommendation.main.evidence
+    span = f"{format_duration(evidence.end - evidence.start, about=True)} of history" if evidence else "history"
+    return {
+        "model": "a trained model",
+        "history": f"{span}, without a trained model",
+        "both": f"a trained model and {span}",
+    }.get(recommendation.basis, "nothing: no number is recommended")
 
 
 def header(recommendation: Recommendation) -> list[str]:

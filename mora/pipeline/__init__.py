@@ -39,8 +39,10 @@ from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
 from mora.pipeline.backtesting import backtest, cache_folder, write_report
 from mora.pipeline.collecting import Place, collect, open_cluster, sandbox_place, sandbox_preview
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
-from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster, trained_demand
-from mora.pipeline.recommending import question_of, recommend, render, write_output
+from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
+from mora.pipeline.modelled import question_of, recommend, trained_demand
+from mora.pipeline.recommending import Advised, Request, recommend_workloads
+from mora.pipeline.rendering import render, write_output
 from mora.pipeline.settings import fleet_settings, train_settings
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
 from mora.pipeline.windows import fleet_window, history_window
@@ -48,8 +50,10 @@ from mora.pipeline.windows import fleet_window, history_window
 __all__ = [
     "DEFAULT_NAMESPACE",
     "STALE_AFTER",
+    "Advised",
     "Lesson",
     "Place",
+    "Request",
     "Trained",
     "access_of",
     "backtest",
@@ -75,6 +79,7 @@ __all__ = [
     "recommend",
     "recommend_fleet",
     "recommend_fleet_on_cluster",
+    "recommend_workloads",
     "render",
     "sandbox_place",
     "sandbox_preview",

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mora.domain import JOB_KINDS, Reason, Recommendation, Slo, Window, WorkloadState
-from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughData
-from mora.model.catalogue import load_model, model_folder
-from mora.model.freshness import check_fresh, observed_until
+from mora.domain import Recommendation, Slo, Window, WorkloadState
+from mora.errors import BadInput, ClusterError, MoraError, NotEnoughData
 from mora.pipeline.connecting import open_fleet
-from mora.pipeline.recommending import ask_model, question_of
+from mora.pipeline.modelled import trained_demand
 from mora.quantities import format_duration
 from mora.seams import FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
-    from mora.fleet.stream import Ask, Modelled
+    from mora.fleet.stream import Ask
     from mora.settings import Settings
 
 
@@ -82,12 +78,14 @@ def recommend_fleet(
     data_dir: Path | str = "data",
     slo: Slo | None = None,
     stale_ok: bool = False,
+    ask: Ask | None = None,
     reporter: Reporter | None = None,
 ) -> Iterator[Recommendation]:
     """One recommendation for every workload, for every container of its, from what Prometheus knows of the window.
 
     They come namespace by namespace, as histories are read; no more than a few histories are held at a time.
-    models_dir: where trained models are looked for; None uses none. A workload that vanishes in between, or of which
+    models_dir: where trained models are looked for; None uses none. ask: what answers in their place.
+    A workload that vanishes in between, or of which
     nothing is known, gets one without numbers, and the reason. Raises BadInput where overrides cannot be meant.
     """
     from mora.fleet.settings import FleetSettings, check_overrides
@@ -97,13 +95,14 @@ def recommend_fleet(
     check_overrides(states, settings)
     if settings.horizon < window.step:
         raise BadInput(
-            f"A hold of {format_duration(settings.horizon)} is shorter than the {format_duration(window.step)} "
+            f"A horizon of {format_duration(settings.horizon)} is shorter than the {format_duration(window.step)} "
             "between samples.",
-            hint="Ask for a longer one, like --hold 1h.",
+            hint="Ask for a longer one, like --horizon 1h.",
         )
-    ask: Ask = no_models
-    if models_dir is not None:
-        ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
+    if ask is None:
+        ask = no_models
+        if models_dir is not None:
+            ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
     histories = source.histories(states, window, reporter=reporter)
     return stream(states, histories, window, settings, ask=ask, reporter=reporter)
 
@@ -146,44 +145,3 @@ def _size_namespace(
 ) -> list[Recommendation]:
     """On a worker: one namespace, from Prometheus to numbers."""
     return list(recommend_fleet(states, open_fleet(settings), window, settings=fleet))
-
-
-def trained_demand(
-    models_dir: Path | str,
-    data_dir: Path | str,
-    settings: FleetSettings,
-    *,
-    slo: Slo | None = None,
-    stale_ok: bool = False,
-) -> Ask:
-    """What the trained model of a workload says, where there is one that fits what runs; else why it is not asked."""
-    from mora import dataset
-    from mora.fleet.stream import Modelled
-
-    question = question_of(settings.policy, slo=slo)
-
-    def ask(state: WorkloadState) -> Modelled:
-        workload = state.workload
-        folder = model_folder(models_dir, workload.name, workload.namespace)
-        if not folder.is_dir() or workload.kind in JOB_KINDS:
-            return Modelled()
-        try:
-            model = load_model(workload.name, models_dir=models_dir, namespace=workload.namespace)
-            if model.workload.kind != workload.kind:
-                raise BadModel(f"The model is of a {model.workload.kind}, not of a {workload.kind}.")
-            frame = dataset.read_dataset(workload.name, data_dir, namespace=workload.namespace)
-            remarks = check_fresh(
-                model,
-                state.allocation,
-                now=datetime.now(UTC),
-                stale_ok=stale_ok,
-                seen_until=observed_until(frame, model),
-            )
-            horizon = None if model.is_driven else settings.horizon
-            demand = ask_model(model, frame, state.allocation, replace(question, horizon=horizon))
-        except MoraError as error:
-            text = f"the trained model in {folder} is not used, the history alone is: {error.message}"
-            return Modelled(remarks=(Reason("model-not-used", text),))
-        return Modelled(demand, model.digest, remarks)
-
-    return ask

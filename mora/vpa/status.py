@@ -261,7 +261,7 @@ def _provided(vpa: Vpa, recommendation: Recommendation) -> Condition:
     if not _has_number(vpa, recommendation):
         texts = [f"{resource} of {name}: {_why(advice.reasons)}" for name, resource, advice in asked]
         return Condition(PROVIDED, False, "NoNumber", "; ".join([*_texts(recommendation.reasons), *texts]))
-    basis = "the trained model" if recommendation.basis == "model" else "its history"
+    basis = "its history" if recommendation.basis == "history" else "the trained model"
     parts = [
         f"{resource} of {name}: {_confidence(advice)}" for name, resource, advice in asked if advice.value is not None
     ]

@@ -430,7 +430,7 @@ def a_model(cpu_cores: float, memory_bytes: float) -> Demand:
 
 def test_a_trained_model_sizes_the_main_container() -> None:
     advice = advised(model=a_model(0.5, GIB))
-    assert (advice.basis, advice.load) == ("model", Load("browsing", 60))
+    assert (advice.basis, advice.load) == ("both", Load("browsing", 60))
     assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (600, 0.9)
     assert "centre" in codes(advice.main.cpu_request)
 

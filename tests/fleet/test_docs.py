@@ -29,18 +29,23 @@ def block(language: str) -> str:
     return found.group(1)
 
 
+# What is not about the history: models, experiments and the sandbox have pages of their own.
+_ELSEWHERE = {"--data", "--models", "--sandbox", "--target", "--stale-ok", "--include-flagged"}
+_ELSEWHERE |= {"--backend", "--scheduler", "--namespace"}
+
+
 def fleet_flags(name: str) -> set[str]:
-    """The long flags of a command that belong to the cluster's history."""
+    """The long flags of a command that say what is read, and of which workloads."""
     command: Any = get_command(app).commands[name]  # type: ignore[attr-defined]  # a typer app is a click Group
-    panel = "From what the cluster's Prometheus knows"
-    options = [option for option in command.params if getattr(option, "rich_help_panel", None) == panel]
-    return {flag for option in options for flag in option.opts if flag.startswith("--")}
+    panels = ("What", "Sources")
+    options = [option for option in command.params if getattr(option, "rich_help_panel", None) in panels]
+    return {flag for option in options for flag in option.opts if flag.startswith("--")} - _ELSEWHERE
 
 
 @pytest.mark.parametrize("name", ["recommend", "explain"])
 def test_every_flag_of_the_cluster_s_history_is_told(name: str) -> None:
     flags = fleet_flags(name)
-    assert len(flags) >= 6
+    assert len(flags) >= 10
     short = {"--all-namespaces": "-A", "--selector": "-l"}
     assert {flag for flag in flags if short.get(flag, flag) not in PAGE} == set()
 

@@ -106,7 +106,7 @@ SCHEMA = {
                         "additionalProperties": False,
                     },
                     "reasons": _REASONS,
-                    "basis": {"enum": ["model", "history"]},
+                    "basis": {"enum": ["model", "history", "both", "none"]},
                     "evidence": _EVIDENCE,
                     "containers": {"type": "array", "items": _CONTAINER, "minItems": 1},
                     "autoscalers": _SCALERS,

@@ -1,0 +1,293 @@
+"""What `mora recommend` and `mora explain` share: the options that ask, as one dataclass, and the answer to them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from dataclasses import MISSING, dataclass, fields, replace
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from mora.cli.common import (
+    Backend,
+    DataDir,
+    IncludeFlagged,
+    ModelsDir,
+    Namespace,
+    OldHorizon,
+    PrometheusUrl,
+    SandboxName,
+    Scheduler,
+    current_name,
+    progress,
+    say,
+    settings_of,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from mora.domain import WorkloadState
+    from mora.outputs import OutputSettings
+    from mora.pipeline import Advised
+    from mora.settings import Settings
+
+WHAT, LOAD, POLICY, SOURCES, OUTPUT = "What", "Load and SLO", "Policy", "Sources", "Output"
+
+
+def _flag(*names: str, panel: str, help: str) -> Any:  # typer's own word
+    return typer.Option(*names, help=help, rich_help_panel=panel)
+
+
+def _option(*names: str, panel: str, help: str, default: str | bool = False) -> Any:
+    return typer.Option(*names, help=help, show_default=default, rich_help_panel=panel)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The options that ask for a recommendation; each is a flag or an argument of the same name."""
+
+    workloads: Annotated[
+        list[str] | None,
+        typer.Argument(
+            help="NAME, KIND/NAME or NAMESPACE/NAME: frontend, deployment/frontend, shop/frontend.", show_default=False
+        ),
+    ] = None
+    everything: Annotated[bool, _flag("--all", panel=WHAT, help="Every workload of the namespace.")] = False
+    namespace: Namespace = None
+    all_namespaces: Annotated[
+        bool, _flag("--all-namespaces", "-A", panel=WHAT, help="Workloads of every namespace.")
+    ] = False
+    selector: Annotated[
+        str | None,
+        _option("--selector", "-l", panel=WHAT, help="Workloads with these labels, e.g. app=shop,tier!=test."),
+    ] = None
+    include_sidecars: Annotated[
+        bool, _flag("--include-sidecars", panel=WHAT, help="Size injected and native sidecars as well.")
+    ] = False
+
+    users: Annotated[
+        int | None,
+        _option(
+            "--users",
+            "-u",
+            panel=LOAD,
+            help="Concurrent users to size for; needs a model of load experiments.",
+            default="highest load that met the SLO",
+        ),
+    ] = None
+    scenario: Annotated[
+        str | None,
+        _option(
+            "--scenario", panel=LOAD, help="What the users do, e.g. checkout.", default="the most demanding scenario"
+        ),
+    ] = None
+    horizon: Annotated[
+        str | None,
+        _option(
+            "--horizon",
+            panel=LOAD,
+            help="From history: how far ahead the number must be right, e.g. 1h to resize in place.",
+            default="24h",
+        ),
+    ] = None
+    hold: OldHorizon = None
+    slo_p95: Annotated[
+        str | None,
+        _option("--slo-p95", panel=LOAD, help="Response time that 95 % of requests must stay below.", default="300ms"),
+    ] = None
+    slo_errors: Annotated[
+        str | None, _option("--slo-errors", panel=LOAD, help="Share of requests that may fail.", default="1%")
+    ] = None
+
+    target_utilisation: Annotated[
+        str | None,
+        _option("--target-utilisation", panel=POLICY, help="Share of a pod's CPU that may be in use.", default="0.7"),
+    ] = None
+    min_replicas: Annotated[
+        int | None,
+        _option(
+            "--min-replicas", panel=POLICY, help="Minimum of replicas; 2 survives the loss of a node.", default="1"
+        ),
+    ] = None
+    max_replicas: Annotated[
+        int | None,
+        _option("--max-replicas", panel=POLICY, help="Maximum of replicas.", default="the most that was measured"),
+    ] = None
+    allow_any_step: Annotated[
+        bool,
+        _flag("--allow-any-step", panel=POLICY, help="Cut by more than 50 % CPU and 30 % memory in one step."),
+    ] = False
+    allow_jvm_cut: Annotated[
+        bool, _flag("--allow-jvm-cut", panel=POLICY, help="Cut memory of Java virtual machines, too.")
+    ] = False
+    retarget_hpa: Annotated[
+        bool,
+        _flag(
+            "--retarget-hpa", panel=POLICY, help="Change requests that an HPA scales on, and print the HPA to match."
+        ),
+    ] = False
+
+    prometheus: PrometheusUrl = None
+    history: Annotated[
+        str | None,
+        _option(
+            "--history",
+            panel=SOURCES,
+            help="How far back Prometheus is read, e.g. 7d; without a URL, the cluster's own Prometheus.",
+            default="14d",
+        ),
+    ] = None
+    exclude: Annotated[
+        list[str] | None,
+        _option(
+            "--exclude",
+            panel=SOURCES,
+            help="Leave a time range out of the history: 2026-11-01T00:00/2026-11-01T06:00 (UTC). Repeatable.",
+        ),
+    ] = None
+    cluster: Annotated[
+        str | None,
+        _option("--cluster", panel=SOURCES, help="Value of the label `cluster`, where one Prometheus has several."),
+    ] = None
+    target: Annotated[
+        str | None,
+        _option(
+            "--target",
+            panel=SOURCES,
+            help="Compare with what runs now: sandbox or kubernetes.",
+            default="the cluster if it is read, else what ran when the data was collected",
+        ),
+    ] = None
+    sandbox: SandboxName = "default"
+    no_model: Annotated[bool, _flag("--no-model", panel=SOURCES, help="Leave trained models out.")] = False
+    no_history: Annotated[bool, _flag("--no-history", panel=SOURCES, help="Leave Prometheus out.")] = False
+    no_kubernetes: Annotated[
+        bool,
+        _flag(
+            "--no-kubernetes",
+            panel=SOURCES,
+            help="Leave the Kubernetes API out: workloads are those that Prometheus knows (kube-state-metrics).",
+        ),
+    ] = False
+    stale_ok: Annotated[
+        bool,
+        _flag(
+            "--stale-ok",
+            panel=SOURCES,
+            help="Use a model although its data is old, or image or limits have changed since.",
+        ),
+    ] = False
+    include_flagged: IncludeFlagged = False
+    data: DataDir = None
+    models: ModelsDir = None
+    backend: Backend = None
+    scheduler: Scheduler = None
+
+    def settings(self, **more: Any) -> Settings:
+        """The settings of this call. more: those of the command's own flags, by their names."""
+        return settings_of(
+            **more,
+            data_dir=self.data,
+            models_dir=self.models,
+            namespace=self.namespace,
+            horizon=current_name("--horizon", self.horizon, "--hold", self.hold),
+            history=self.history,
+            slo_p95=self.slo_p95,
+            slo_errors=self.slo_errors,
+            replicas_target_utilisation=self.target_utilisation,
+            replicas_min=self.min_replicas,
+            replicas_max=self.max_replicas,
+            policy_allow_any_step=self.allow_any_step or None,
+            policy_allow_jvm_cut=self.allow_jvm_cut or None,
+            policy_include_sidecars=self.include_sidecars or None,
+            policy_touch_autoscaled=self.retarget_hpa or None,
+            prometheus_url=self.prometheus,
+            prometheus_cluster=self.cluster,
+            train_backend=self.backend,
+            train_scheduler=self.scheduler,
+        )
+
+    def answer(self, settings: Settings) -> Advised:
+        """What is recommended, with progress on stderr."""
+        from mora import pipeline
+
+        request = pipeline.Request(
+            names=tuple(dict.fromkeys(self.workloads or ())),
+            everything=self.everything,
+            all_namespaces=self.all_namespaces,
+            selector=self.selector,
+            users=self.users,
+            scenario=self.scenario,
+            use_model=not self.no_model,
+            use_history=not self.no_history,
+            use_kubernetes=not self.no_kubernetes,
+            target=self.target,
+            sandbox=self.sandbox,
+            excluded=tuple(self.exclude or ()),
+            stale_ok=self.stale_ok,
+            include_flagged=self.include_flagged,
+        )
+        with progress() as reporter:
+            return pipeline.recommend_workloads(request, settings, say=say, reporter=reporter)
+
+
+def takes(options: type[Asked]) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command all fields of `options` as its own, before those it has; it gets them as one value."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(options, include_extras=True)
+        shared = [
+            inspect.Parameter(
+                one.name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=inspect.Parameter.empty if one.default is MISSING else one.default,
+                annotation=hints[one.name],
+            )
+            for one in fields(options)
+        ]
+        own_hints = get_type_hints(command, include_extras=True)
+        own = [
+            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[parameter.name])
+            for parameter in list(inspect.signature(command).parameters.values())[1:]
+        ]
+
+        def wrapped(**given: Any) -> None:
+            asked = options(**{one.name: given.pop(one.name) for one in fields(options)})
+            command(asked, **given)
+
+        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
+        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*shared, *own)}
+        wrapped.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]  # typer reads it
+        return wrapped
+
+    return decorate
+
+
+def output_settings(
+    settings: Settings,
+    states: Sequence[WorkloadState],
+    *,
+    helm_paths: Sequence[str] = (),
+    verbose: bool | None = None,
+    vpa_cpu: bool = False,
+    kustomize_version: str | None = None,
+) -> OutputSettings:
+    """The settings of the outputs: flag > mora.toml > annotation of the workload, for the places of Helm values."""
+    from mora.fleet.overrides import helm_paths as annotated_paths
+    from mora.outputs import OutputSettings
+    from mora.outputs.helm import parse_path
+
+    chosen = OutputSettings(
+        verbose=verbose,
+        vpa_cpu=vpa_cpu,
+        prices=settings.prices.prices,
+        helm_paths={
+            **annotated_paths(states),
+            **dict(parse_path(f"{name}={path}") for name, path in settings.helm_paths.items()),
+            **dict(parse_path(text) for text in helm_paths),
+        },
+        min_change=settings.policy.min_change,
+    )
+    return chosen if kustomize_version is None else replace(chosen, kustomize_version=kustomize_version)
