@@ -1,0 +1,53 @@
+"""How the tests of the commands run MOrA: a process of its own, with its text and its exit code."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+
+def mora(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command line in a folder, away from the settings of whoever runs the tests."""
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
+    return subprocess.run(
+        [sys.executable, "-m", "mora", *arguments],
+        cwd=cwd,
+        env={**clean, "COLUMNS": "120", **environment},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
+    command = [sys.executable, "-m", "mora", *arguments]
+    variables = {**os.environ, **environment}
+    return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def is_closed(descriptor: int) -> bool:
+    """Whether a pipe has no reader any more, within two minutes."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            os.write(descriptor, b"x")
+        except BrokenPipeError:
+            return True
+        time.sleep(0.05)
+    return False
+
+
+def when_read(pipe: Path) -> int:
+    """The writing end of a pipe, as soon as it has a reader."""
+    deadline = time.monotonic() + 120
+    while time.monotonic() < deadline:
+        try:
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        except OSError:
+            time.sleep(0.02)
+    raise TimeoutError(f"No process read {pipe}.")

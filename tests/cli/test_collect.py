@@ -1,0 +1,52 @@
+"""mora collect on the sandbox and from history, as a user runs it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import socket
+from pathlib import Path
+
+import pytest
+
+from tests.cli.running import mora, start
+
+
+def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: Path) -> None:
+    done = mora("collect", "--plan", "quick", "--dry-run", cwd=tmp_path, MORA_SANDBOX_HOME=str(tmp_path / "sandboxes"))
+    assert done.returncode == 0, done.stderr
+    assert re.match(r"12 experiments, about [\d.]+m,", done.stdout)
+    assert "container_cpu_usage_seconds_total" in done.stdout
+    assert not list(tmp_path.glob("data*"))
+    assert not (tmp_path / "sandboxes").exists() or not list((tmp_path / "sandboxes").iterdir())
+
+
+def test_a_service_of_another_kind_is_named_as_kubectl_does(tmp_path: Path) -> None:
+    asked = ("collect", "--history", "2h", "--prometheus", "http://127.0.0.1:9", "-n", "shop", "--dry-run", "-s")
+    done = mora(*asked, "cart,statefulset/redis", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    cart, _, redis = done.stdout.partition("Queries for redis")
+    assert 'owner_kind="Deployment",owner_name="cart"' in cart
+    assert 'owner_kind="StatefulSet",owner_name="redis"' in redis
+    refused = mora(*asked, "job/nightly", cwd=tmp_path)
+    assert refused.returncode == 1
+    assert "'job' is not a kind of workload" in refused.stderr
+
+
+# The command waits ten minutes for an answer to each request; an interrupt does not wait for it.
+@pytest.mark.parametrize("services", [(), ("-s", "frontend,cart")])
+def test_ctrl_c_while_prometheus_does_not_answer_exits_with_130(tmp_path: Path, services: tuple[str, ...]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        running = start(
+            "collect", "--history", "2h", "--prometheus", url, *services, cwd=tmp_path, MORA_PROMETHEUS_TIMEOUT="10m"
+        )
+        silent.settimeout(120)
+        connection, _ = silent.accept()
+        with connection:
+            running.send_signal(signal.SIGINT)
+            _, said = running.communicate(timeout=120)
+    assert running.returncode == 130
+    assert "Interrupted. What was finished is kept" in said
+    assert "Traceback" not in said
+    assert not list(tmp_path.rglob("*.csv"))
