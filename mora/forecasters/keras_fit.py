@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import random
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,6 +23,10 @@ UNITS_FIRST = 64
 UNITS_SECOND = 32
 UNITS_HEAD = 16
 DROPOUT = 0.2
+# Networks that TensorFlow has traced and that no fit uses now, by what they were traced for. Tracing takes as long as a
+# few epochs on a thousand windows, so the next fit of this process takes one over, in the state of a new one.
+_traced: dict[Hashable, Any] = {}
+_MOST_TRACED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +61,9 @@ def fit_network(
     changes = MinMaxScaler.fit(_changes(training))
     keras.utils.set_random_seed(seed)
     scaled_targets = changes.scale(_changes(training))
-    model = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
-    model.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss=settings.loss, jit_compile=False)
-    # Without its slots, the optimizer makes them inside the first step, and TensorFlow traces the step a second time.
-    model.optimizer.build(model.trainable_variables)
+    fresh = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
+    traced_for = (training.inputs.shape[1:], tuple(targets), settings.loss)
+    model = _as_new(_traced.pop(traced_for, None), fresh, keras, settings)
     x, y = inputs.scale(training.inputs).astype(np.float32), scaled_targets.astype(np.float32)
     check_x = inputs.scale(validation.inputs).astype(np.float32)
     check_y = changes.scale(_changes(validation)).astype(np.float32)
@@ -87,9 +90,26 @@ def fit_network(
     network = _shrink(network, validation)
     means = network.predict(validation.inputs, validation.levels)[:, :, 0]
     squares = (validation.futures[:, :, 0] - means) ** 2 + validation.spreads**2
-    keras.backend.clear_session()
+    _traced[traced_for] = model
+    while len(_traced) > _MOST_TRACED:
+        _traced.pop(next(iter(_traced)), None)
     deviations = [six_digits(float(deviation)) for deviation in np.sqrt(squares.mean(axis=0))]
     return replace(network, deviations=np.array(deviations))
+
+
+def _as_new(traced: Any | None, fresh: Any, keras: Any, settings: LstmSettings) -> Any:
+    """A compiled network in the state of `fresh`, weights and random seeds; the traced one where there is one."""
+    if traced is None:
+        fresh.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss=settings.loss, jit_compile=False)
+        # Without its slots, the optimizer makes them inside the first step, and TensorFlow traces that a second time.
+        fresh.optimizer.build(fresh.trainable_variables)
+        return fresh
+    for own, new in zip(traced.variables, fresh.variables, strict=True):
+        own.assign(new)
+    for slot in traced.optimizer.variables:
+        slot.assign(keras.ops.zeros_like(slot))
+    traced.optimizer.learning_rate = settings.learning_rate
+    return traced
 
 
 def _shrink(network: Network, validation: Pairs) -> Network:

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -26,9 +27,14 @@ from tests import fakes_learning as fakes
 QUICK = LstmSettings(max_epochs=3)
 
 
-def fit(training: Sequence[Segment], validation: Sequence[Segment], reporter: Reporter | None = None) -> WindowLstm:
+def fit(
+    training: Sequence[Segment],
+    validation: Sequence[Segment],
+    reporter: Reporter | None = None,
+    settings: LstmSettings = QUICK,
+) -> WindowLstm:
     data = Experiments(training, validation, TARGETS)
-    made = LstmForecaster(QUICK).fit(data, seed=1, reporter=reporter or Silent())
+    made = LstmForecaster(settings).fit(data, seed=1, reporter=reporter or Silent())
     assert isinstance(made, WindowLstm)
     return made
 
@@ -98,8 +104,17 @@ def _pour(model: object, network: Network) -> None:
 
 
 @pytest.mark.slow
-def test_the_same_seed_gives_the_same_weights(fitted: tuple[WindowLstm, Pairs]) -> None:
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_same_seed_gives_the_same_weights_in_a_first_fit_and_after_another(
+    fitted: tuple[WindowLstm, Pairs], is_first: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A later fit takes over what TensorFlow traced for an earlier one, and nothing of what that learnt."""
     pieces = segments(fakes.driven(repeats=1)[0])
+    if is_first:
+        monkeypatch.setattr(room, "_traced", {})
+    else:
+        fit(pieces[6:], pieces[:6], settings=replace(QUICK, learning_rate=0.01))
+        assert room._traced
     again = fit(pieces[:12], pieces[12:])
     for name, weight in fitted[0].network.weights.items():
         np.testing.assert_array_equal(weight, again.network.weights[name])
