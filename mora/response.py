@@ -13,7 +13,7 @@ Curves are fitted with scikit-learn's isotonic regression, kept as knots, and re
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
@@ -144,9 +144,18 @@ class LoadResponse:
             for name, rows in driven.groupby("experiment_id", sort=True)
             if (run := _run(str(name), rows, cards.get(str(name), {}))) is not None
         )
+        return cls._of(runs, experiments=frame["experiment_id"].nunique())
+
+    def without(self, names: Collection[str]) -> LoadResponse:
+        """What is learnt where these experiments have never been run. Raises NotEnoughData where none is left."""
+        runs = tuple(run for run in self.runs if run.experiment_id not in names)
+        return self._of(runs, experiments=len(runs))
+
+    @classmethod
+    def _of(cls, runs: tuple[Run, ...], *, experiments: int) -> LoadResponse:
         if not runs:
             raise NotEnoughData(
-                f"No load response: 0 of {frame['experiment_id'].nunique()} experiments are driven runs with CPU and "
+                f"No load response: 0 of {experiments} experiments are driven runs with CPU and "
                 "memory samples, and at least 1 is needed.",
                 hint="Drive some: mora collect --plan quick",
             )
@@ -407,6 +416,7 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
     memory_peak = float(memory.max())
     cpu_limit, memory_limit = _lowest(rows, "cpu_limit_cores"), _lowest(rows, "mem_limit_bytes")
     oom_kills = math.ceil(_highest(rows, "oom_kills"))
+    ordered = rows.sort_values("timestamp", kind="stable")
     # The card's figures are of the whole window; the entry service's own columns stand in where there is no card.
     load_test = card.get("load_test") or {
         column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio")
@@ -419,21 +429,20 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
         cpu_mean_cores=cpu_mean,
         cpu_p95_cores=cpu_p95,
         cpu_limit_cores=cpu_limit,
-        is_cpu_limit_bound=_is_limit_bound(Target.CPU, rows),
+        is_cpu_limit_bound=_is_limit_bound(Target.CPU, ordered, oom_kills),
         memory_mean_bytes=float(memory.mean()),
         memory_peak_bytes=memory_peak,
         memory_limit_bytes=memory_limit,
-        is_memory_limit_bound=_is_limit_bound(Target.MEMORY, rows),
+        is_memory_limit_bound=_is_limit_bound(Target.MEMORY, ordered, oom_kills),
         oom_kills=oom_kills,
         latency_p95_seconds=_known(load_test.get("latency_p95_seconds")),
         error_ratio=_known(load_test.get("error_ratio")),
     )
 
 
-def _is_limit_bound(target: Target, rows: pd.DataFrame) -> bool:
-    """Whether a run's use is limit-bound (mora/saturation.py)."""
+def _is_limit_bound(target: Target, ordered: pd.DataFrame, oom_kills: int) -> bool:
+    """Whether a run's use is limit-bound (mora/saturation.py). ordered: its rows, in time."""
     is_cpu = target is Target.CPU
-    ordered = rows.sort_values("timestamp", kind="stable")
     steps = np.diff(ordered["timestamp"].to_numpy(dtype="datetime64[us]").astype(np.int64))
     found = limit_bound(
         target,
@@ -441,12 +450,14 @@ def _is_limit_bound(target: Target, rows: pd.DataFrame) -> bool:
         step=timedelta(microseconds=max(float(np.median(steps)), 1.0)) if len(steps) else timedelta(seconds=1),
         limit=_column(ordered, "cpu_limit_cores" if is_cpu else "mem_limit_bytes"),
         throttled=_column(ordered, "throttled_ratio"),
-        oom_kills=math.ceil(_highest(rows, "oom_kills")),
+        oom_kills=oom_kills,
     )
     return found is not None
 
 
 def _fit_scenario(runs: Sequence[Run]) -> dict[str, Curve]:
+    require("train", by="Fitting a load response")
+
     def at_least_cpu(run: Run, level: float) -> float:
         return max(level, run.cpu_limit_cores or 0.0) if run.is_cpu_limit_bound else level
 
@@ -495,7 +506,6 @@ def _fit(
     if is_envelope:
         fitted = np.array([levels[shares <= knot].max() for knot in knots])
     else:
-        require("train", by="Fitting a load response")
         from sklearn.isotonic import IsotonicRegression
 
         # What was held at a limit bounds the curve from below; averaged in, it would pull down what ran freely.

@@ -20,6 +20,7 @@ from mora.quantities import MIB
 from mora.response import Curve, LoadResponse
 
 SLO = Slo(p95_seconds=0.3, error_ratio=0.01)
+SECONDS = pd.date_range("2026-11-21", periods=21, freq="s", tz="UTC", unit="us")
 
 
 def run(
@@ -37,26 +38,26 @@ def run(
     scenario: str = "browsing",
     repeat: int = 1,
     spread: float = 0.0,
+    name: str | None = None,
 ) -> tuple[pd.DataFrame, dict[str, Any]]:
     """The samples and the card of one run whose CPU and memory lie evenly within +- `spread` of their means."""
-    name = f"frontend_{scenario}_replicas_{replicas}_users_{users}_run_{repeat}"
+    name = name or f"frontend_{scenario}_replicas_{replicas}_users_{users}_run_{repeat}"
     swing = 1 + spread * np.linspace(-1, 1, 21)
-    frame = pd.DataFrame(
-        {
-            "experiment_id": name,
-            "service": "frontend",
-            "scenario": scenario,
-            "replica_count": float(replicas),
-            "load_users": float(users),
-            "timestamp": pd.date_range("2026-11-21", periods=21, freq="s", tz="UTC", unit="us"),
-            "cpu_cores_value": cpu * swing,
-            "mem_bytes_value": memory_mib * MIB * swing,
-            "cpu_limit_cores": cpu_limit,
-            "mem_limit_bytes": memory_limit_mib * MIB,
-            "throttled_ratio": throttled,
-            "oom_kills": oom_kills,
-        }
-    ).reindex(columns=list(ALL_COLUMNS))
+    known = {
+        "experiment_id": name,
+        "service": "frontend",
+        "scenario": scenario,
+        "replica_count": float(replicas),
+        "load_users": float(users),
+        "timestamp": SECONDS,
+        "cpu_cores_value": cpu * swing,
+        "mem_bytes_value": memory_mib * MIB * swing,
+        "cpu_limit_cores": cpu_limit,
+        "mem_limit_bytes": memory_limit_mib * MIB,
+        "throttled_ratio": throttled,
+        "oom_kills": oom_kills,
+    }
+    frame = pd.DataFrame({column: known.get(column, np.nan) for column in ALL_COLUMNS})
     load_test = None if latency is None else {"latency_p95_seconds": latency, "error_ratio": errors}
     return frame, {"experiment_id": name, "load_test": load_test}
 
@@ -84,18 +85,18 @@ def grid(**fields: Any) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
 
 RUNS = st.lists(
     st.builds(
-        lambda users, replicas, cpu, memory, latency, errors, is_pinned: run(
-            users,
-            replicas,
-            cpu=cpu,
-            memory_mib=memory,
-            latency=latency,
-            errors=errors,
-            cpu_limit=0.5,
-            throttled=0.3 if is_pinned else 0.0,
-            memory_limit_mib=400,
-            oom_kills=1.0 if is_pinned else 0.0,
-        ),
+        lambda users, replicas, cpu, memory, latency, errors, is_pinned: {
+            "users": users,
+            "replicas": replicas,
+            "cpu": cpu,
+            "memory_mib": memory,
+            "latency": latency,
+            "errors": errors,
+            "cpu_limit": 0.5,
+            "throttled": 0.3 if is_pinned else 0.0,
+            "memory_limit_mib": 400,
+            "oom_kills": 1.0 if is_pinned else 0.0,
+        },
         users=st.integers(1, 60),
         replicas=st.integers(1, 5),
         cpu=st.floats(0.001, 1.0),
@@ -106,12 +107,7 @@ RUNS = st.lists(
     ),
     min_size=1,
     max_size=8,
-).map(
-    lambda runs: [
-        (frame.assign(experiment_id=f"run-{number}"), {**card, "experiment_id": f"run-{number}"})
-        for number, (frame, card) in enumerate(runs)
-    ]
-)
+).map(lambda runs: [run(**fields, name=f"run-{number}") for number, fields in enumerate(runs)])
 
 
 @given(runs=RUNS, users=st.integers(1, 90), more=st.integers(0, 30), replicas=st.integers(1, 6))
@@ -147,6 +143,20 @@ def test_latency_and_errors_rise_with_users_and_fall_with_replicas(
             assert heavier is None or heavier >= here - 1e-12
             assert wider is not None
             assert wider <= here + 1e-12
+
+
+@given(runs=RUNS, out=st.sets(st.integers(0, 7)))
+def test_without_some_runs_it_is_what_the_others_alone_teach(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], out: set[int]
+) -> None:
+    names = {f"run-{number}" for number in out}
+    others = [(frame, card) for frame, card in runs if card["experiment_id"] not in names]
+    response = fit(*runs)
+    if others:
+        assert response.without(names) == fit(*others)
+    else:
+        with pytest.raises(NotEnoughData, match="0 of 0 experiments"):
+            response.without(names)
 
 
 @given(runs=RUNS, users=st.integers(1, 90))

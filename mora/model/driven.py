@@ -81,8 +81,6 @@ class _Lesson:
     the first part of each run. failed: forecasters of the blend that could not be fitted.
     """
 
-    frame: pd.DataFrame
-    cards: Mapping[str, Mapping[str, Any]]
     pieces: tuple[Segment, ...]
     response: LoadResponse
     split: Split
@@ -94,8 +92,7 @@ class _Lesson:
 
     def without(self, names: frozenset[str], *, targets: Sequence[Target] = SIZED) -> Parts:
         """All the forecasters, as if these experiments had never been run."""
-        frame = self.frame[~self.frame["experiment_id"].isin(names)]
-        response = LoadResponse.fit(frame, self.cards)
+        response = self.response.without(names)
         kept = tuple(piece for piece in self.pieces if piece.name not in names)
         again = self._fitted_again(kept, response, targets)
         looking = {name: again[name] for name in window_readers(again, response)}
@@ -151,8 +148,6 @@ def learn(
     heads = [piece.cut(0, origin_of(piece)) for piece in pieces]
     failed = tuple(name for name in settings.weights if name not in fitted)
     lesson = _Lesson(
-        frame,
-        cards,
         pieces,
         response,
         split,
