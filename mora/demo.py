@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mora.harness.plan import Cell, Plan
-    from mora.pipeline import Place
+    from mora.pipeline import Place, Trained
 
 _MARK = ".mora-demo"
 _KUBECTL_SECONDS = 20
@@ -62,8 +62,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
         before = figures(shipped, data_dir, proven, place.entry_service)
         proof = Proof(load, Slo(), before, None, (), idle_cpu(data_dir, place.entry_service))
         say("3/6  Train Prophet, the LSTM and the load response of every service")
-        names = [workload.name for workload in place.workloads]
-        trained = pipeline.train_all(names, data_dir=data_dir, models_dir=models_dir, jobs=1, reporter=reporter)
+        trained = _train([workload.name for workload in place.workloads], data_dir, models_dir, reporter)
         for outcome in trained:
             if isinstance(outcome.error, NotEnoughData) and proof.busy:
                 return _ended(replace(proof, not_applied=outcome.error.message), show)
@@ -87,6 +86,18 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
 def _ended(proof: Proof, show: Callable[[str], None]) -> Proof:
     show(describe_proof(proof))
     return proof
+
+
+def _train(services: Sequence[str], data_dir: Path, models_dir: Path, reporter: Reporter) -> list[Trained]:
+    """A model for every service, or the error; progress counts services."""
+    from mora import pipeline
+
+    trained: list[Trained] = []
+    for service in services:
+        reporter.advance("train", len(trained), len(services), service)
+        trained += pipeline.train_all([service], data_dir=data_dir, models_dir=models_dir, jobs=1)
+    reporter.advance("train", len(trained), len(services), "all services")
+    return trained
 
 
 def _recommend(

@@ -125,10 +125,10 @@ def test_what_cannot_keep_the_slo_is_not_applied_and_there_is_no_verdict(
     proof = run_demo(tmp_path / "demo", say=print, show=print, reporter=Silent())
     assert (proof.verdict, proof.after) == (Verdict.NONE, None)
     assert busy_machine.calls == []
-    said = capsys.readouterr().out
-    assert "6/6  Skipped: no recommendation here keeps the SLO, so none is applied" in said
-    assert "No verdict: the recommendations were not applied. 1 to 3 replicas cannot keep p95 300 ms." in said
-    assert "at most 1% idle CPU in 3 of 3 runs. Stop them and run `mora demo` again." in said
+    printed = capsys.readouterr().out
+    assert "6/6  Skipped: no recommendation here keeps the SLO, so none is applied" in printed
+    assert "No verdict: the recommendations were not applied. 1 to 3 replicas cannot keep p95 300 ms." in printed
+    assert "at most 1% idle CPU in 3 of 3 runs. Stop them and run `mora demo` again." in printed
 
 
 def test_too_little_data_from_a_busy_machine_is_no_verdict(
@@ -240,9 +240,9 @@ def test_ctrl_c_stops_the_demos_shop(tmp_path: Path) -> None:
         if line.startswith("collect:"):
             break
     running.send_signal(signal.SIGINT)
-    said = running.stderr.read()
+    printed = running.stderr.read()
     running.stderr.close()
     assert running.wait(timeout=60) == 130
-    assert "Interrupted" in said
-    assert "Traceback" not in said
+    assert "Interrupted" in printed
+    assert "Traceback" not in printed
     assert [path.name for path in (tmp_path / "sandboxes").iterdir() if path.is_dir()] == []

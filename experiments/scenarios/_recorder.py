@@ -1,8 +1,8 @@
-"""Runs inside Locust beside a scenario: writes down, every second, what the load did in that second.
+"""Runs inside Locust beside a scenario, and records the requests of every second.
 
-Locust's own history rounds to two digits and mixes the ramp into its percentiles. This keeps three digits and each
-second apart, so that figures can be taken over exactly the window that was measured. It starts nothing of its own and
-holds no User; MOrA passes it to Locust as a second locustfile, in a file of its own so that MOrA never imports locust.
+Locust's own history rounds to two digits and mixes the ramp into its percentiles. This keeps three digits and every
+second apart, so that figures cover exactly the measured window. It has no User; MOrA passes it to Locust as a second
+locustfile, so that MOrA never imports locust.
 
 One JSON object a line, at each whole second: `time` (Unix seconds), `users`, `requests` and `failures` since the start,
 `milliseconds` (response time -> how many in this second).
@@ -21,7 +21,7 @@ from locust.runners import WorkerRunner
 
 
 def _three_digits(milliseconds: float) -> float:
-    """Response times are counted in bins of three significant digits: 4.27, 42.7, 427, 4270 ms."""
+    """Response times are counted with three significant digits: 4.27, 42.7, 427, 4270 ms."""
     return float(f"{milliseconds:.3g}")
 
 
@@ -55,7 +55,7 @@ def _record(environment: Environment, path: Path) -> None:
 
 
 def _end_with_parent() -> None:
-    """Locust's forked workers do not notice that their master was killed; the master does not notice MOrA's death."""
+    """End with the parent: a forked worker does not notice that Locust was killed, nor Locust that MOrA was."""
     parent = os.getppid()
     while os.getppid() == parent:
         gevent.sleep(1)

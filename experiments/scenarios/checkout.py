@@ -1,8 +1,8 @@
-"""Checkout: people who know what they want, fill a cart and pay; everyone comes back as a new customer.
+"""Checkout: customers who fill a cart and pay; after each order the user comes back as a new customer.
 
     locust -f experiments/scenarios/checkout.py --headless -H http://localhost:8080 -u 40 -r 10 -t 60s
 
-The forms are Online Boutique's own.
+The forms are those of Online Boutique.
 """
 
 from __future__ import annotations
@@ -29,10 +29,11 @@ _CUSTOMER = {
 
 
 class Purchase(SequentialTaskSet):
-    """One customer: arrives, puts three to five products into the cart, looks at it, pays."""
+    """One customer: arrives, puts three to five products into the cart, looks at the cart, pays."""
 
     @task
     def arrive(self) -> None:
+        """A new session; choose products from the home page."""
         self.client.cookiejar.clear()
         page = self.client.get("/", name="/").text or ""
         product_ids = sorted(set(_PRODUCT_LINK.findall(page)))
@@ -40,6 +41,7 @@ class Purchase(SequentialTaskSet):
 
     @task
     def fill_cart(self) -> None:
+        """Look at each product and add it."""
         for product_id in self.wanted:
             self.client.get(f"/product/{product_id}", name="/product/[id]")
             self.wait()
@@ -49,6 +51,7 @@ class Purchase(SequentialTaskSet):
 
     @task
     def pay(self) -> None:
+        """Look at the cart and order."""
         if self.wanted:
             self.client.get("/cart", name="/cart")
             self.wait()
@@ -56,5 +59,7 @@ class Purchase(SequentialTaskSet):
 
 
 class Customer(FastHttpUser):
+    """A user who makes one purchase after another."""
+
     wait_time = between(0.5, 1.5)
     tasks = (Purchase,)

@@ -27,8 +27,11 @@ def demo(
     from mora.demo import run_demo
     from mora.proof import Verdict
 
+    def show(text: str) -> None:
+        print(text, flush=True)  # in order with the progress lines, also through a pipe
+
     with progress() as reporter:
-        proof = run_demo(folder, say=say, show=print, reporter=reporter)
+        proof = run_demo(folder, say=say, show=show, reporter=reporter)
     if proof.verdict is Verdict.MISSED:
         raise MoraError(
             f"The recommendations fell short: {'; '.join(proof.failures)}.",

@@ -1,4 +1,4 @@
-"""mora sandbox: the shop by itself."""
+"""mora sandbox: start, show, scale and stop the sandbox shop."""
 
 from __future__ import annotations
 
@@ -10,20 +10,20 @@ from mora.cli.common import say
 from mora.errors import BadInput
 
 app = typer.Typer(
-    help="A small web shop of real processes on this machine, with its own Prometheus; nothing leaves loopback.",
+    help="Run a small web shop on this machine, with its own Prometheus; nothing leaves loopback.",
     no_args_is_help=True,
 )
-Name = Annotated[str, typer.Option("--name", help="Several sandboxes run side by side under different names.")]
+Name = Annotated[str, typer.Option("--name", help="Name of the sandbox; several can run side by side.")]
 
 
 @app.command("up")
 def sandbox_up(
     name: Name = "default",
-    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Stay here until Ctrl-C.")] = False,
+    foreground: Annotated[bool, typer.Option("--foreground", "-f", help="Run in this terminal until Ctrl-C.")] = False,
     no_cgroups: Annotated[
         bool,
         typer.Option(
-            "--no-cgroups", help="Measure and limit the processes from outside, as where cgroups cannot be written."
+            "--no-cgroups", help="Limit and measure the processes without cgroups, as where they cannot be written."
         ),
     ] = False,
 ) -> None:
@@ -43,7 +43,7 @@ def sandbox_up(
 @app.command("status")
 def sandbox_status(
     name: Name = "default",
-    as_json: Annotated[bool, typer.Option("--json", help="For programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
     """Show addresses, replicas, restarts, OOM kills, requests and limits."""
     import json
@@ -80,14 +80,14 @@ def sandbox_scale(
     ],
     name: Name = "default",
 ) -> None:
-    """Set the replicas of services, while the shop runs."""
+    """Set the replicas of services of a running sandbox."""
     from mora import sandbox
 
     wanted: dict[str, int] = {}
     for text in services:
         service, separator, count = text.partition("=")
         if not separator or not count.isdecimal():
-            raise BadInput(f"{text!r} does not say how many replicas.", hint="Write it like frontend=3.")
+            raise BadInput(f"{text!r} has no number of replicas.", hint="Write SERVICE=REPLICAS, like frontend=3.")
         wanted[service] = int(count)
     handle = sandbox.connect(name)
     handle.scale(wanted)
@@ -97,7 +97,7 @@ def sandbox_scale(
 
 @app.command("down")
 def sandbox_down(name: Name = "default") -> None:
-    """Stop everything; no process, cgroup, port or file is left."""
+    """Stop the sandbox; no process, cgroup, port or file is left."""
     from mora import sandbox
 
     sandbox.connect(name).down()

@@ -282,11 +282,13 @@ class LocustRun:
             return  # the whole group has ended already
 
     def __enter__(self) -> Self:
+        """The load itself, which runs already."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
+        """Stop the load."""
         self.stop()
 
 

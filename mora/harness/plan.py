@@ -48,6 +48,7 @@ class Cell:
         return Experiment(service, self.scenario, self.replicas, self.users, self.repeat)
 
     def __str__(self) -> str:
+        """For people: "checkout, 2 replicas, 60 users, run 2"."""
         text = f"{self.scenario}, {self.replicas} replica{'s' * (self.replicas != 1)}, {self.users} users"
         return text if self.repeat == 1 else f"{text}, run {self.repeat}"
 

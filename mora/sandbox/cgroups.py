@@ -1,9 +1,9 @@
-"""Linux cgroups, versions 1 and 2: where the kernel itself limits and measures the sandbox's pods.
+"""Linux cgroups, versions 1 and 2: the kernel itself limits and measures the pods of the sandbox.
 
-A sandbox has one parent group, a pod a group below it, its container a group below that, as under a kubelet. A
-container's group outlives a restart of the container, so its counters never fall. Version 1 has one tree per
-controller; version 2 has one tree, in which processes stand in the leaves only and every level has to hand the
-controllers down. Paths and file formats: https://docs.kernel.org/admin-guide/cgroup-v1/ and cgroup-v2.html.
+A sandbox has one parent group, a pod a group below it, its container a group below that, as under a kubelet. The group
+of a container outlives its restart, so its counters never fall. Version 1 has one tree per controller; version 2 has
+one tree, in which only leaves have processes and every level has to delegate the controllers to the next.
+Paths and file formats: https://docs.kernel.org/admin-guide/cgroup-v1/ and cgroup-v2.html.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ PERIOD_MICROSECONDS = 100_000
 SHARED_PARENT = "mora"
 _V1_CONTROLLERS = ("cpu", "cpuacct", "memory")
 _V2_CONTROLLERS = ("cpu", "memory")
-# Kubernetes: 1024 shares a core, at least 2.
+# As in Kubernetes: 1024 shares for a core, at least 2.
 _MIN_SHARES, _SHARES_PER_CORE = 2, 1024
 # On every core the sandboxes outweigh this many processes of normal priority: how the shop does must depend on its
 # limits, and not on what else the machine does. The limits keep it from taking all there is.
@@ -38,7 +38,7 @@ _MIN_QUOTA_MICROSECONDS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Usage:
-    """What a pod or container has used so far; counters never fall while its group exists."""
+    """Use of a pod or container so far; counters never fall while its group exists."""
 
     cpu_seconds: float
     periods: int
@@ -54,22 +54,26 @@ class GroupTree(Protocol):
 
     version: str
 
-    def create(self, path: str) -> None: ...
+    def create(self, path: str) -> None:
+        """Make the group and the groups above it, where they do not exist."""
 
-    def limit(self, path: str, resources: Resources) -> None: ...
+    def limit(self, path: str, resources: Resources) -> None:
+        """Set requests and limits of the group, as a kubelet does."""
 
-    def usage(self, path: str) -> Usage: ...
+    def usage(self, path: str) -> Usage:
+        """What the group has used so far."""
 
     def process_files(self, path: str) -> list[Path]:
-        """The files that a process writes its id into to join."""
+        """The files to which a process writes its id to join."""
 
     def remove(self, path: str) -> None:
-        """Kill what is left in the group and remove it and the groups below."""
+        """Kill the processes of the group, and remove it with the groups below."""
 
     def folders(self) -> list[Path]:
-        """The folders of the parent group, for whoever has to clean up after us."""
+        """The folders of the parent group, for the watchdog to remove."""
 
-    def remove_all(self) -> None: ...
+    def remove_all(self) -> None:
+        """Remove every group of the sandbox."""
 
 
 def cpu_shares(request_millicores: int | None) -> int:
@@ -91,7 +95,7 @@ def cpu_weight(request_millicores: int | None) -> int:
 
 
 def cpu_quota_microseconds(limit_millicores: int) -> int:
-    """CPU time a period of 100 ms for a limit.
+    """CPU time of a limit in a period of 100 ms, at least 1 ms.
 
     >>> cpu_quota_microseconds(250), cpu_quota_microseconds(1)
     (25000, 1000)
@@ -100,7 +104,7 @@ def cpu_quota_microseconds(limit_millicores: int) -> int:
 
 
 class CgroupV1:
-    """cpu, cpuacct and memory, each in a tree of its own."""
+    """Version 1: a tree for each of cpu, cpuacct and memory."""
 
     version = "v1"
 
@@ -111,10 +115,12 @@ class CgroupV1:
         _write(mount / "cpu" / Path(name).parts[0] / "cpu.shares", _precedence(_NORMAL_SHARES, _MAX_SHARES))
 
     def create(self, path: str) -> None:
+        """Make the group and the groups above it, where they do not exist."""
         for parent in self._parents.values():
             (parent / path).mkdir(parents=True, exist_ok=True)
 
     def limit(self, path: str, resources: Resources) -> None:
+        """Set requests and limits of the group, as a kubelet does."""
         cpu, memory = self._parents["cpu"] / path, self._parents["memory"] / path
         limit = resources.cpu_limit_millicores
         _write(cpu / "cpu.shares", cpu_shares(resources.cpu_request_millicores))
@@ -124,6 +130,7 @@ class CgroupV1:
         _write(memory / "memory.limit_in_bytes", -1 if memory_limit is None else memory_limit)
 
     def usage(self, path: str) -> Usage:
+        """What the group has used so far."""
         memory = self._parents["memory"] / path
         cpu_stat = _read_pairs(self._parents["cpu"] / path / "cpu.stat")
         memory_stat = _read_pairs(memory / "memory.stat")
@@ -139,16 +146,20 @@ class CgroupV1:
         )
 
     def process_files(self, path: str) -> list[Path]:
+        """The files to which a process writes its id to join."""
         return [parent / path / "cgroup.procs" for parent in self._parents.values()]
 
     def remove(self, path: str) -> None:
+        """Kill the processes of the group, and remove it with the groups below."""
         for parent in self._parents.values():
             remove_group(parent / path)
 
     def folders(self) -> list[Path]:
+        """The folders of the parent group, for the watchdog to remove."""
         return list(self._parents.values())
 
     def remove_all(self) -> None:
+        """Remove every group of the sandbox."""
         for parent in self._parents.values():
             remove_group(parent)
 
@@ -163,7 +174,7 @@ def _make_group(group: Path) -> None:
 
 
 class CgroupV2:
-    """One tree with cpu and memory handed down to every level; processes in the leaves."""
+    """Version 2: one tree; every level delegates cpu and memory, and only leaves have processes."""
 
     version = "v2"
 
@@ -174,17 +185,19 @@ class CgroupV2:
         _write(root / Path(name).parts[0] / "cpu.weight", _precedence(_NORMAL_WEIGHT, _MAX_WEIGHT))
 
     def create(self, path: str) -> None:
+        """Make the group and the groups above it, where they do not exist."""
         self._make_below(self._parent, Path(path))
 
     def _make_below(self, top: Path, path: Path) -> None:
-        """Make a group; the levels above it hand their controllers down, so they can hold no process."""
+        """Make a group; the levels above it delegate their controllers, so they can have no process."""
         group = top
         for part in path.parts:
-            _hand_down(group)
+            _delegate(group)
             group = group / part
             self._make_group(group)
 
     def limit(self, path: str, resources: Resources) -> None:
+        """Set requests and limits of the group, as a kubelet does."""
         group, limit = self._parent / path, resources.cpu_limit_millicores
         quota = "max" if limit is None else cpu_quota_microseconds(limit)
         _write(group / "cpu.weight", cpu_weight(resources.cpu_request_millicores))
@@ -193,6 +206,7 @@ class CgroupV2:
         _write(group / "memory.max", "max" if memory_limit is None else memory_limit)
 
     def usage(self, path: str) -> Usage:
+        """What the group has used so far."""
         group = self._parent / path
         cpu_stat, memory_stat = _read_pairs(group / "cpu.stat"), _read_pairs(group / "memory.stat")
         used = int((group / "memory.current").read_text())
@@ -207,22 +221,26 @@ class CgroupV2:
         )
 
     def process_files(self, path: str) -> list[Path]:
+        """The files to which a process writes its id to join."""
         return [self._parent / path / "cgroup.procs"]
 
     def remove(self, path: str) -> None:
+        """Kill the processes of the group, and remove it with the groups below."""
         remove_group(self._parent / path)
 
     def folders(self) -> list[Path]:
+        """The folders of the parent group, for the watchdog to remove."""
         return [self._parent]
 
     def remove_all(self) -> None:
+        """Remove every group of the sandbox."""
         remove_group(self._parent)
 
 
 def remove_group(folder: Path, patience_seconds: float = 3.0) -> None:
     """Kill every process in a group and below, and remove the groups, the deepest first.
 
-    A group can be removed only once the kernel has buried its last process, which takes a moment after SIGKILL.
+    The kernel removes a group only when its last process has ended, which takes a moment after SIGKILL.
     """
     deadline = time.monotonic() + patience_seconds
     while folder.exists():
@@ -235,7 +253,7 @@ def remove_group(folder: Path, patience_seconds: float = 3.0) -> None:
                     raise
         if folder.exists():
             time.sleep(0.01)
-    # The folder that all sandboxes share goes with the last of them.
+    # The last sandbox also removes the folder that all of them share.
     if folder.parent.name == SHARED_PARENT:
         with contextlib.suppress(OSError):
             folder.parent.rmdir()
@@ -250,7 +268,7 @@ def _kill_members(group: Path) -> None:
 
 @dataclass(frozen=True, slots=True)
 class NoCgroups:
-    """Why cgroups cannot be used here, in words."""
+    """Cgroups cannot be used here. reason: why, for people."""
 
     reason: str
 
@@ -258,14 +276,14 @@ class NoCgroups:
 def open_tree(
     name: str, *, mount: Path = Path("/sys/fs/cgroup"), own_cgroup: Path = Path("/proc/self/cgroup")
 ) -> GroupTree | NoCgroups:
-    """The sandbox's own part of whichever cgroup version can be written here, else why none can."""
+    """The sandbox's part of the cgroup version that can be written here, else the reason why none can."""
     path = f"{SHARED_PARENT}/{name}"
     attempts: list[Callable[[], GroupTree]] = []
     if all((mount / controller / "cgroup.procs").exists() for controller in _V1_CONTROLLERS):
         attempts.append(partial(CgroupV1, mount, path))
     elif (mount / "cgroup.controllers").exists():
-        # From our own group upwards: the first that is ours to write (as root, or by delegation: `systemd-run --user
-        # --scope -p Delegate=yes`) and holds no process. Our own does hold us, unless it is the root of the hierarchy.
+        # From our own group upwards: the first that we may write (as root, or by delegation: `systemd-run --user
+        # --scope -p Delegate=yes`) and that has no process. Our own has this one, unless it is the root.
         own = mount / _own_v2_path(own_cgroup)
         roots = [own, *(level for level in own.parents if level.is_relative_to(mount))]
         attempts += [partial(CgroupV2, root, path) for root in roots]
@@ -287,13 +305,13 @@ def _own_v2_path(own_cgroup: Path) -> str:
     return ""
 
 
-def _hand_down(group: Path) -> None:
-    """Give cpu and memory to the groups below; OSError where they are not there, or where the group has processes."""
+def _delegate(group: Path) -> None:
+    """Delegate cpu and memory to the groups below; OSError where the group lacks them, or has processes."""
     missing = set(_V2_CONTROLLERS) - set((group / "cgroup.controllers").read_text().split())
     if missing:
         raise OSError(errno.ENOTSUP, f"controllers {', '.join(sorted(missing))} are not delegated", str(group))
-    handed_down = set((group / "cgroup.subtree_control").read_text().split())
-    if not set(_V2_CONTROLLERS) <= handed_down:
+    delegated = set((group / "cgroup.subtree_control").read_text().split())
+    if not set(_V2_CONTROLLERS) <= delegated:
         _write(group / "cgroup.subtree_control", " ".join(f"+{controller}" for controller in _V2_CONTROLLERS))
 
 

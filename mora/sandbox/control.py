@@ -1,4 +1,4 @@
-"""The supervisor's ears: the control API for those who hold the token, and the exporter's pages for Prometheus."""
+"""The HTTP server of the supervisor: the control API, for clients with the token, and metrics for Prometheus."""
 
 from __future__ import annotations
 
@@ -18,9 +18,10 @@ _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class ControlServer:
-    """Answers on a free loopback port, in threads of its own.
+    """Answers on a free loopback port, in its own threads.
 
-    commands: path -> what POST does with its JSON; only with the token. pages: path -> what GET shows, to anyone here.
+    commands: path -> function of the JSON of a POST; only with the token. pages: path -> text of a GET, for everyone on
+    this machine.
     """
 
     def __init__(self, token: str, commands: Mapping[str, Command], pages: Mapping[str, Page]) -> None:
@@ -31,9 +32,11 @@ class ControlServer:
 
     @property
     def port(self) -> int:
+        """The port where it listens."""
         return self._server.server_port
 
     def close(self) -> None:
+        """Stop answering."""
         self._server.shutdown()
         self._server.server_close()
         self._thread.join()
@@ -74,4 +77,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, format: str, *args: Any) -> None:
-        """Say nothing: Prometheus asks every second."""
+        """Log nothing: Prometheus scrapes every second."""

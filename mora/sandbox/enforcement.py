@@ -1,8 +1,8 @@
-"""Who limits and measures a pod: the kernel through cgroups, or, where these cannot be written, the supervisor.
+"""Limits and measures pods: by the kernel with cgroups, or by the supervisor where cgroups cannot be written.
 
-The supervisor does it from outside: it adds up the CPU time of a replica's threads (nanoseconds), stops the replica for
-the rest of a period of 100 ms once its quota is used up, and kills it when its own memory exceeds the limit. Coarser
-than the kernel, but with the same meaning.
+The supervisor adds up the CPU time of a replica's threads (nanoseconds), stops the replica for the rest of a period of
+100 ms once its quota is used up, and kills it when its memory exceeds the limit: coarser than the kernel, but with the
+same meaning.
 """
 
 from __future__ import annotations
@@ -26,35 +26,38 @@ _TICKS_PER_MEMORY_CHECK = 5
 
 
 class Enforcer(Protocol):
-    """Limits and measures pods, each known by its id."""
+    """Limits and measures pods, which are named by their ids."""
 
     name: str
     reason: str
 
     def admit(self, pod: str, resources: Resources) -> None:
-        """Prepare for a pod with these limits."""
+        """Prepare a pod with these requests and limits."""
 
     def process_files(self, pod: str) -> list[Path]:
-        """The cgroup files that the pod's process has to join, if any."""
+        """The cgroup files to which the pod's process writes its id, if any."""
 
     def attach(self, pod: str, pid: int) -> None:
-        """The pod's container runs as this process now."""
+        """Record that the pod's container now runs as this process."""
 
-    def container_usage(self, pod: str) -> Usage: ...
+    def container_usage(self, pod: str) -> Usage:
+        """What the pod's container has used so far."""
 
-    def pod_usage(self, pod: str) -> Usage: ...
+    def pod_usage(self, pod: str) -> Usage:
+        """What the whole pod has used so far."""
 
     def release(self, pod: str) -> None:
-        """The pod is gone; its process has ended."""
+        """Forget a pod whose process has ended."""
 
     def folders(self) -> list[Path]:
-        """The cgroup folders to remove if the supervisor cannot."""
+        """The cgroup folders that the watchdog removes where the supervisor cannot."""
 
-    def close(self) -> None: ...
+    def close(self) -> None:
+        """Release everything."""
 
 
 class KernelEnforcer:
-    """cgroups: all figures are the kernel's own."""
+    """Limits and figures of the kernel, by cgroups."""
 
     def __init__(self, tree: GroupTree) -> None:
         self._tree = tree
@@ -62,29 +65,37 @@ class KernelEnforcer:
         self.reason = "limits are enforced and usage is measured by the kernel"
 
     def admit(self, pod: str, resources: Resources) -> None:
+        """Prepare a pod with these requests and limits."""
         self._tree.create(_container(pod))
         self._tree.limit(_pod(pod), resources)
         self._tree.limit(_container(pod), resources)
 
     def process_files(self, pod: str) -> list[Path]:
+        """The cgroup files to which the pod's process writes its id, if any."""
         return self._tree.process_files(_container(pod))
 
     def attach(self, pod: str, pid: int) -> None:
+        """Record that the pod's container now runs as this process."""
         return None
 
     def container_usage(self, pod: str) -> Usage:
+        """What the pod's container has used so far."""
         return self._tree.usage(_container(pod))
 
     def pod_usage(self, pod: str) -> Usage:
+        """What the whole pod has used so far."""
         return self._tree.usage(_pod(pod))
 
     def release(self, pod: str) -> None:
+        """Forget a pod whose process has ended."""
         self._tree.remove(_pod(pod))
 
     def folders(self) -> list[Path]:
+        """The cgroup folders that the watchdog removes where the supervisor cannot."""
         return self._tree.folders()
 
     def close(self) -> None:
+        """Release everything."""
         self._tree.remove_all()
 
 
@@ -97,11 +108,11 @@ def _container(pod: str) -> str:
 
 
 @dataclass(slots=True)
-class _Ward:
+class _Supervised:
     """A pod that the supervisor limits and measures.
 
-    cpu_ns: of all containers the pod has had; period_ns: what the running period had used when it began, less what the
-    period before overdrew.
+    cpu_ns: of all containers of the pod so far. period_ns: cpu_ns at the start of the current period, less what the
+    period before used above its quota.
     """
 
     resources: Resources
@@ -128,55 +139,63 @@ class _Ward:
 
 
 class SupervisorEnforcer:
-    """Duty cycles and kills by the supervisor, for hosts where cgroups cannot be written."""
+    """Limits by the supervisor, for machines where cgroups cannot be written."""
 
     name = "supervisor"
 
     def __init__(self, reason: str) -> None:
         self.reason = reason
-        self._wards: dict[str, _Ward] = {}
+        self._pods: dict[str, _Supervised] = {}
         self._lock = threading.Lock()
         self._closed = threading.Event()
         self._thread = threading.Thread(target=self._watch, name="enforcer", daemon=True)
         self._thread.start()
 
     def admit(self, pod: str, resources: Resources) -> None:
+        """Prepare a pod with these requests and limits."""
         with self._lock:
-            self._wards[pod] = _Ward(resources)
+            self._pods[pod] = _Supervised(resources)
 
     def process_files(self, pod: str) -> list[Path]:
+        """The cgroup files to which the pod's process writes its id, if any."""
         return []
 
     def attach(self, pod: str, pid: int) -> None:
+        """Record that the pod's container now runs as this process."""
         with self._lock:
-            ward = self._wards[pod]
-            ward.ended_cpu_ns += ward.running_cpu_ns
-            ward.running_cpu_ns, ward.memory_bytes, ward.stopped_at, ward.pid = 0, 0, None, pid
+            state = self._pods[pod]
+            state.ended_cpu_ns += state.running_cpu_ns
+            state.running_cpu_ns, state.memory_bytes, state.stopped_at, state.pid = 0, 0, None, pid
 
     def container_usage(self, pod: str) -> Usage:
+        """What the pod's container has used so far."""
         with self._lock:
-            ward = self._wards[pod]
+            state = self._pods[pod]
             return Usage(
-                cpu_seconds=ward.cpu_ns / 1e9,
-                periods=ward.periods,
-                throttled_periods=ward.throttled_periods,
-                throttled_seconds=ward.throttled_seconds,
-                working_set_bytes=ward.memory_bytes,
-                rss_bytes=ward.memory_bytes,
-                oom_kills=ward.oom_kills,
+                cpu_seconds=state.cpu_ns / 1e9,
+                periods=state.periods,
+                throttled_periods=state.throttled_periods,
+                throttled_seconds=state.throttled_seconds,
+                working_set_bytes=state.memory_bytes,
+                rss_bytes=state.memory_bytes,
+                oom_kills=state.oom_kills,
             )
 
     def pod_usage(self, pod: str) -> Usage:
+        """What the whole pod has used so far."""
         return self.container_usage(pod)
 
     def release(self, pod: str) -> None:
+        """Forget a pod whose process has ended."""
         with self._lock:
-            del self._wards[pod]
+            del self._pods[pod]
 
     def folders(self) -> list[Path]:
+        """The cgroup folders that the watchdog removes where the supervisor cannot."""
         return []
 
     def close(self) -> None:
+        """Release everything."""
         self._closed.set()
         self._thread.join()
 
@@ -185,47 +204,47 @@ class SupervisorEnforcer:
         while not self._closed.wait(_TICK_SECONDS):
             tick += 1
             with self._lock:
-                for ward in self._wards.values():
-                    if ward.pid is not None:
-                        self._inspect(ward, ward.pid, is_memory_due=tick % _TICKS_PER_MEMORY_CHECK == 0)
+                for state in self._pods.values():
+                    if state.pid is not None:
+                        self._inspect(state, state.pid, is_memory_due=tick % _TICKS_PER_MEMORY_CHECK == 0)
 
-    def _inspect(self, ward: _Ward, pid: int, *, is_memory_due: bool) -> None:
+    def _inspect(self, state: _Supervised, pid: int, *, is_memory_due: bool) -> None:
         try:
-            ward.running_cpu_ns = max(ward.running_cpu_ns, read_cpu_ns(pid))
+            state.running_cpu_ns = max(state.running_cpu_ns, read_cpu_ns(pid))
             if is_memory_due:
-                ward.memory_bytes = read_own_memory_bytes(pid)
+                state.memory_bytes = read_own_memory_bytes(pid)
         except (FileNotFoundError, ProcessLookupError):
-            ward.pid = None
+            state.pid = None
             return
-        limit = ward.resources.memory_limit_bytes
-        if limit is not None and ward.memory_bytes > limit:
-            ward.oom_kills += 1
-            ward.pid = None
+        limit = state.resources.memory_limit_bytes
+        if limit is not None and state.memory_bytes > limit:
+            state.oom_kills += 1
+            state.pid = None
             _signal(pid, signal.SIGKILL)
         else:
-            _throttle(ward, pid, time.monotonic())
+            _throttle(state, pid, time.monotonic())
 
 
-def _throttle(ward: _Ward, pid: int, now: float) -> None:
-    """Stop the process for the rest of its period once its quota is used up; CPU that it overdrew is paid back."""
-    quota_ns = ward.quota_ns
+def _throttle(state: _Supervised, pid: int, now: float) -> None:
+    """Stop the process for the rest of its period once its quota is used up; the next period has less by any excess."""
+    quota_ns = state.quota_ns
     if quota_ns is None:
         return
-    used_ns = ward.cpu_ns - ward.period_ns
-    if now - ward.period_start >= _PERIOD_SECONDS:
-        ward.periods += 1 if used_ns > 0 else 0
+    used_ns = state.cpu_ns - state.period_ns
+    if now - state.period_start >= _PERIOD_SECONDS:
+        state.periods += 1 if used_ns > 0 else 0
         overdrawn_ns = max(0, used_ns - quota_ns)
-        ward.period_ns = ward.cpu_ns - overdrawn_ns
-        ward.period_start = now
-        if ward.stopped_at is not None:
-            ward.throttled_periods += 1
-            ward.throttled_seconds += now - ward.stopped_at
-            ward.stopped_at = now
+        state.period_ns = state.cpu_ns - overdrawn_ns
+        state.period_start = now
+        if state.stopped_at is not None:
+            state.throttled_periods += 1
+            state.throttled_seconds += now - state.stopped_at
+            state.stopped_at = now
             if overdrawn_ns < quota_ns:
-                ward.stopped_at = None
+                state.stopped_at = None
                 _signal(pid, signal.SIGCONT)
-    elif used_ns >= quota_ns and ward.stopped_at is None:
-        ward.stopped_at = now
+    elif used_ns >= quota_ns and state.stopped_at is None:
+        state.stopped_at = now
         _signal(pid, signal.SIGSTOP)
 
 
@@ -235,24 +254,24 @@ def _signal(pid: int, number: signal.Signals) -> None:
 
 
 def read_cpu_ns(pid: int) -> int:
-    """CPU time of all living threads of a process, in nanoseconds."""
+    """CPU time of all current threads of a process, in nanoseconds."""
     tasks = Path(f"/proc/{pid}/task").iterdir()
     return sum(int((task / "schedstat").read_text().split()[0]) for task in tasks)
 
 
 def read_own_memory_bytes(pid: int) -> int:
-    """Memory that is the process's own (anonymous and shared), without the files that it has mapped.
+    """Anonymous and shared memory of a process, without the files that it has mapped.
 
-    A cgroup charges a program's files to whoever touched them first, so this is what its working set comes to.
+    A cgroup charges a file to the first process that reads it, so this is close to the working set of a replica.
     """
     lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
     return sum(int(line[1]) * 1024 for line in lines if line and line[0] in ("RssAnon:", "RssShmem:"))
 
 
 def open_enforcer(group_name: str, wanted: str | None) -> Enforcer:
-    """The kernel where it can be, else the supervisor. wanted "supervisor": the supervisor even so."""
+    """The kernel's enforcer where cgroups can be written, else the supervisor's; `wanted` "supervisor" forces that."""
     if wanted == "supervisor":
-        return SupervisorEnforcer("asked for; the supervisor enforces limits and measures the processes")
+        return SupervisorEnforcer("as requested, the supervisor enforces limits and measures the processes")
     tree = open_tree(group_name)
     if isinstance(tree, NoCgroups):
         return SupervisorEnforcer(f"{tree.reason}; the supervisor enforces limits and measures the processes")

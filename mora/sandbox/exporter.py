@@ -1,7 +1,8 @@
-"""What Prometheus reads of the sandbox, under the names and labels that it would find on a cluster.
+"""The metrics of the sandbox, with the names and labels that they have on a cluster.
 
-Plays cAdvisor, kube-state-metrics and node-exporter as kube-prometheus-stack shows them, so that one set of PromQL
-serves both. Like cAdvisor it shows the pod's own group too (container=""), and the network per pod, without container.
+They are those of cAdvisor, kube-state-metrics and node-exporter under kube-prometheus-stack, so that the same PromQL
+works on both. Like cAdvisor, it also exports the pod's own group (container=""), and the network per pod without a
+container.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from mora.sandbox.spec import CONTAINER, NAMESPACE
 
 @dataclass(frozen=True, slots=True)
 class PodView:
-    """A pod at the moment of a scrape."""
+    """A pod at the time of a scrape."""
 
     name: str
     uid: str
@@ -42,7 +43,7 @@ class PodView:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """A deployment at the moment of a scrape."""
+    """A deployment at the time of a scrape."""
 
     name: str
     replicas: int
@@ -53,17 +54,17 @@ class DeploymentView:
 
 
 def render_cadvisor(deployments: Iterable[DeploymentView]) -> bytes:
-    """Usage of containers and pods."""
+    """The page of cAdvisor: use of containers and pods."""
     return _render(_cadvisor([pod for deployment in deployments for pod in deployment.pods]))
 
 
 def render_kube_state(deployments: Sequence[DeploymentView], node: str) -> bytes:
-    """Deployments, ReplicaSets, pods, their resources, restarts and owners."""
+    """The page of kube-state-metrics: deployments, ReplicaSets, pods, resources, restarts and owners."""
     return _render([*_deployment_metrics(deployments), *_pod_metrics(deployments, node), *_node_allocatable(node)])
 
 
 def render_node(node: str) -> bytes:
-    """CPU time and memory of the machine that the sandbox runs on."""
+    """The page of node-exporter: CPU time and memory of this machine."""
     return _render(_node_metrics(node))
 
 
@@ -116,7 +117,7 @@ def _cadvisor(pods: Sequence[PodView]) -> Iterator[Metric]:
             working_set.add_metric(labels, usage.working_set_bytes)
             rss.add_metric(labels, usage.rss_bytes)
             ooms.add_metric(labels, usage.oom_kills)
-            # As with cAdvisor: without a quota there are no periods to speak of.
+            # As in cAdvisor: without a quota there are no periods.
             if pod.resources.cpu_limit_millicores is not None:
                 periods.add_metric(labels, usage.periods)
                 throttled.add_metric(labels, usage.throttled_periods)
@@ -182,7 +183,7 @@ def _pod_metrics(deployments: Sequence[DeploymentView], node: str) -> Iterator[M
         owner.add_metric([*key, "ReplicaSet", pod.replica_set, "true"], 1)
         info.add_metric([*key, node, "127.0.0.1", "127.0.0.1", "false", "ReplicaSet", pod.replica_set], 1)
         container_info.add_metric([*container, pod.image, pod.image, f"sandbox://{pod.container_id}"], 1)
-        # A pod whose container waits in back-off is running; before its first container has started it is pending.
+        # A pod in back-off is running; before the first start of its container it is pending.
         is_running = pod.is_running or pod.restarts > 0
         for name in ("Pending", "Running", "Succeeded", "Failed", "Unknown"):
             phase.add_metric([*key, name], name == ("Running" if is_running else "Pending"))

@@ -1,4 +1,4 @@
-"""The sandbox as its users hold it: start or find one, scale it, resize it, take it down."""
+"""The handle of a sandbox: start or find one, scale and resize its services, stop it."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def start(
     """
     require("sandbox", by="The sandbox")
     reading, writing = os.pipe()
-    program = [sys.executable, "-m", "mora.sandbox.supervisor", "--name", name, "--ready-descriptor", str(writing)]
+    program = [sys.executable, "-m", "mora.sandbox.process", "--name", name, "--ready-descriptor", str(writing)]
     if enforcement is not None:
         program += ["--enforcement", enforcement]
     if owner_pid is not None:
@@ -52,7 +52,7 @@ def start(
     if not await_metrics:
         program += ["--no-await-metrics"]
     try:
-        # The tools are looked for from here, so the working directory stays; the package is found through PYTHONPATH.
+        # find_tool() searches from the working directory, so that stays; PYTHONPATH leads to the package.
         environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
         launched = subprocess.run(
             program, env=environment, pass_fds=(writing,), stdin=subprocess.DEVNULL, capture_output=False, check=False
@@ -60,10 +60,12 @@ def start(
     finally:
         os.close(writing)
     with os.fdopen(reading) as pipe:
-        said = pipe.read()
-    if not said:
-        raise ClusterError(f"The sandbox's supervisor ended without a word (exit status {launched.returncode}).")
-    answer: dict[str, Any] = json.loads(said)
+        text = pipe.read()
+    if not text:
+        raise ClusterError(
+            f"The supervisor of the sandbox ended without a message (exit status {launched.returncode})."
+        )
+    answer: dict[str, Any] = json.loads(text)
     if not answer["ready"]:
         kind: type[MoraError] = getattr(errors, answer["kind"])
         raise kind(answer["message"], hint=answer["hint"])
@@ -75,20 +77,20 @@ def _python_path() -> list[str]:
 
 
 def connect(name: str = "default") -> SandboxHandle:
-    """The running sandbox of that name; ClusterError naming those that run where it does not."""
+    """The running sandbox of that name; ClusterError with those that are running where it is not."""
     folder = sandbox_folder(name)
     state = read_state(folder)
     if state is None or not is_locked(folder):
         running = list_sandboxes()
         raise ClusterError(
             f"No sandbox named {name!r} is running.",
-            hint=f"These are: {', '.join(running)}." if running else "None is; start one: mora sandbox up",
+            hint=f"Running: {', '.join(running)}." if running else "No sandbox is running. Start one: mora sandbox up",
         )
     return SandboxHandle(state)
 
 
 class SandboxHandle:
-    """A running sandbox."""
+    """A running sandbox: its addresses as attributes, its services by methods."""
 
     def __init__(self, state: Mapping[str, Any]) -> None:
         self._state = state
@@ -107,7 +109,7 @@ class SandboxHandle:
         return sorted(self.status()["services"])
 
     def status(self) -> dict[str, Any]:
-        """Everything about the sandbox: addresses, process ids, and per service what is wanted and what is.
+        """The whole state of the sandbox: addresses, process ids, and the desired and current state of every service.
 
         services: name -> replicas, ready, is_settled, generation, restarts, oom_kills, container, image, resources,
             pods (name, phase, pid, restarts, last_terminated_reason).
@@ -116,19 +118,19 @@ class SandboxHandle:
         return {key: value for key, value in status.items() if key != "token"}
 
     def scale(self, replicas: Mapping[str, int]) -> None:
-        """Set the wanted replicas of services; wait_ready() waits for them."""
+        """Set the desired replicas of services; wait_ready() waits for them."""
         self._command("/scale", dict(replicas))
 
     def set_resources(self, service: str, resources: Resources) -> None:
-        """Set requests and limits; new replicas take over as in a rolling update."""
+        """Set requests and limits; new replicas replace the old ones as in a rolling update."""
         self._command("/resources", {"service": service, "resources": asdict(resources)})
 
     def restart(self, services: Iterable[str] | None = None) -> None:
-        """Replace all replicas of these services (all, by default) by fresh ones; wait_ready() waits for them."""
+        """Replace all replicas of these services (by default of all) with new ones; wait_ready() waits for them."""
         self._command("/restart", list(self.services if services is None else services))
 
     def wait_ready(self, services: Iterable[str] | None = None, timeout: timedelta = timedelta(seconds=60)) -> None:
-        """Return once every replica asked for is ready and no other is left; ClusterError after `timeout`."""
+        """Return once the desired replicas are ready and no other pod is left; ClusterError after `timeout`."""
         deadline = time.monotonic() + timeout.total_seconds()
         names = None if services is None else list(services)
         while True:
@@ -140,12 +142,12 @@ class SandboxHandle:
                 states = "; ".join(f"{name} {status[name]['ready']} of {status[name]['replicas']}" for name in waiting)
                 raise ClusterError(
                     f"Not ready after {format_duration(timeout)}: {states} replicas.",
-                    hint="`mora sandbox status` shows restarts and OOM kills.",
+                    hint="Look for restarts and OOM kills: mora sandbox status",
                 )
             time.sleep(_POLL_SECONDS)
 
     def down(self, timeout: timedelta = timedelta(seconds=30)) -> None:
-        """Stop everything and return once nothing is left, the supervisor and its watchdog included."""
+        """Stop the sandbox; returns once all its processes have ended, the supervisor and its watchdog included."""
         processes = {pid: start_time(pid) for pid in (self.pid, int(self.status()["watchdog_pid"]))}
         self._command("/down")
         folder = sandbox_folder(self.name)
@@ -166,8 +168,8 @@ class SandboxHandle:
                 return json.load(response)
         except urllib.error.HTTPError as error:
             with error:
-                said = json.load(error)
-            raise errors.BadInput(said.get("message", f"HTTP {error.code}"), hint=said.get("hint")) from error
+                text = json.load(error)
+            raise errors.BadInput(text.get("message", f"HTTP {error.code}"), hint=text.get("hint")) from error
         except (urllib.error.URLError, ConnectionError, TimeoutError) as error:
             raise ClusterError(
                 f"The sandbox {self.name!r} does not answer: {error}.", hint="Start it again: mora sandbox up"

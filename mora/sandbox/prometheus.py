@@ -1,4 +1,4 @@
-"""The sandbox's own Prometheus: real, on a free port, with its data in the sandbox's folder."""
+"""The Prometheus of a sandbox: a real one, on a free port, with its data in the folder of the sandbox."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from mora.sandbox.launch import command, package_root
 from mora.tools import find_tool
 
 SCRAPE_SECONDS = 1
-# Jobs and paths as kube-prometheus-stack shows them.
+# Paths as in kube-prometheus-stack.
 CADVISOR_PATH = "/metrics/cadvisor"
 KUBE_STATE_PATH = "/metrics/kube-state-metrics"
 NODE_PATH = "/metrics/node"
 _START_ATTEMPTS = 5
 _START_SECONDS = 20.0
-# Loopback is never asked through the proxy that the environment may name.
+# Requests to loopback never go through a proxy of the environment.
 _DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -44,12 +44,13 @@ class PrometheusServer:
 
     @property
     def url(self) -> str:
+        """Its address."""
         return f"http://127.0.0.1:{self.port}"
 
     def start(self) -> int:
-        """Start it on a free port and wait until it answers as ours (tens of milliseconds); its process id.
+        """Start it on a free port and wait until it answers (tens of milliseconds); its process id.
 
-        Between finding a free port and binding it another program may take it: then another port is tried.
+        Another program may take the port before Prometheus does: then another port is tried.
         """
         for _ in range(_START_ATTEMPTS):
             self.port = self.port or free_port()
@@ -59,21 +60,24 @@ class PrometheusServer:
             self.stop()
             self.port = 0
         raise ClusterError(
-            f"Prometheus did not start in {_START_ATTEMPTS} attempts.", hint=f"It said:\n{self.log_tail()}"
+            f"Prometheus did not start in {_START_ATTEMPTS} attempts.", hint=f"The end of its log:\n{self.log_tail()}"
         )
 
     @property
     def is_running(self) -> bool:
+        """Whether its process is alive."""
         return self.process is not None and self.process.poll() is None
 
     def stop(self) -> None:
+        """Kill it and wait until it has ended."""
         if self.process is not None:
             self.process.kill()
             self.process.wait()
 
     def log_tail(self) -> str:
+        """The last lines of its log."""
         log = self._folder / "prometheus.log"
-        return "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "(nothing)"
+        return "\n".join(log.read_text(errors="replace").splitlines()[-5:]) if log.exists() else "(empty)"
 
     def _launch(self) -> subprocess.Popen[bytes]:
         program = [
@@ -97,14 +101,14 @@ class PrometheusServer:
         return False
 
     def is_ours(self) -> bool:
-        """Whether what answers on the port keeps its data in our folder."""
+        """Whether the server on the port is this one: it has its data in our folder."""
         flags = self._get("/api/v1/status/flags")
         return flags is not None and flags["data"].get("storage.tsdb.path") == str(self.data_folder)
 
     def has_seen(self, containers: int) -> bool:
-        """Whether the latest scrapes hold that many containers.
+        """Whether the latest scrapes have that many containers.
 
-        The first scrape comes 5 s after the start: Prometheus' discovery of targets waits so long, even of static ones.
+        The first scrape is 5 s after the start: Prometheus waits that long before it uses targets, even static ones.
         """
         query = 'count(kube_pod_container_info and on(namespace, pod) container_cpu_usage_seconds_total{container!=""})'
         answer = self._get(f"/api/v1/query?query={quote(query)}")
@@ -140,6 +144,7 @@ def _configuration(exporter_port: int, node: str) -> dict[str, object]:
 
 
 def free_port() -> int:
+    """A port of this machine that is free now."""
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         port: int = sock.getsockname()[1]

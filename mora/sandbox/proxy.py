@@ -1,8 +1,8 @@
-"""Deals connections to the entry service out to its replicas, as kube-proxy does for a Service.
+"""Distributes connections to the replicas of the entry service, as kube-proxy does for a Service.
 
-It listens on the shop's address, and hands every accepted connection itself (not its bytes) to the next ready replica
-over a Unix socket. So load is even, a replica that leaves gets no new connection and loses none, and the address stays
-the sandbox's own while no replica runs.
+It listens on the shop's address and passes every accepted connection (the socket, not its bytes) to the next ready
+replica through a Unix socket. So the load is even, a replica that is ending gets no new connection and loses none, and
+the address remains reserved while no replica is running.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BACKLOG = 512
 
 
 class EntryProxy:
-    """Accepts in a thread of its own."""
+    """Accepts connections in its own thread."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0), backlog=_BACKLOG)
@@ -29,14 +29,16 @@ class EntryProxy:
 
     @property
     def port(self) -> int:
+        """The port of the shop."""
         port: int = self._listener.getsockname()[1]
         return port
 
     def set_replicas(self, replicas: Sequence[socket.socket]) -> None:
-        """The doors of the replicas that are ready now."""
+        """Set the sockets of the replicas that are ready now."""
         self._replicas = tuple(replicas)
 
     def close(self) -> None:
+        """Stop accepting connections."""
         self._wake_writing.send(b".")
         self._thread.join()
         for sock in (self._listener, self._wake_reading, self._wake_writing):
@@ -52,11 +54,11 @@ class EntryProxy:
                     self._hand_over(connection)
 
     def _hand_over(self, connection: socket.socket) -> None:
-        """Give the connection to the next replica that takes it; without one it is closed, as if refused."""
+        """Pass the connection to the next replica that takes it; without one it is closed, as if refused."""
         replicas = self._replicas
         for _ in replicas:
             self._next += 1
-            # A replica that was killed a moment ago, or that is so far behind that its door is full, is passed over.
+            # Skip a replica that was just killed, or that is so far behind that its socket is full.
             with contextlib.suppress(OSError):
                 socket.send_fds(
                     replicas[self._next % len(replicas)], [b"."], [connection.fileno()], socket.MSG_DONTWAIT

@@ -1,7 +1,7 @@
-"""What the shop ships with: its services, and requests and limits that are wrong on purpose.
+"""The services of the shop, with requests and limits that are wrong on purpose.
 
-As in most clusters, nearly everything is asked for in round numbers that somebody once guessed. One is too small:
-cartservice is killed by the kernel when a crowd fills its carts on a single replica.
+As in most clusters, nearly all are round numbers that somebody once guessed. One is too small: the kernel kills
+cartservice when many users fill their carts on a single replica.
 """
 
 from __future__ import annotations
@@ -19,13 +19,14 @@ IMAGE_VERSION = "v0.1.0"
 
 @dataclass(frozen=True, slots=True)
 class ServiceSpec:
-    """A service of the shop and the resources it ships with."""
+    """A service of the shop, with the requests and limits that it ships with."""
 
     name: str
     resources: Resources
 
     @property
     def image(self) -> str:
+        """The name of its image, as a Deployment would have it."""
         return f"mora-sandbox/{self.name}:{IMAGE_VERSION}"
 
 

@@ -1,9 +1,9 @@
-"""Where running sandboxes keep what others need to find them: one folder each, readable by their user alone.
+"""The folders of running sandboxes, by which others find them; only their user can read them.
 
-    <home>/<name>.lock      held as long as the sandbox lives or is being cleaned up
+    <home>/<name>.lock      locked while the sandbox runs or is being cleaned up
     <home>/<name>/          state.json (addresses, token), endpoints.json, logs/, traffic/, prometheus/
 
-The home is $MORA_SANDBOX_HOME, else the user's runtime folder, else a folder of the user's own in the temporary one.
+The home is $MORA_SANDBOX_HOME, else the user's runtime folder, else a folder of the user in the temporary folder.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _STATE = "state.json"
 
 
 def sandbox_home() -> Path:
-    """The folder of all sandboxes of this user; made if it is not there."""
+    """The folder of all sandboxes of this user; created where it does not exist."""
     chosen = os.environ.get("MORA_SANDBOX_HOME")
     runtime = os.environ.get("XDG_RUNTIME_DIR")
     if chosen:
@@ -37,23 +37,24 @@ def sandbox_home() -> Path:
     status = home.lstat()
     if not stat.S_ISDIR(status.st_mode) or status.st_uid != os.getuid():
         raise ClusterError(
-            f"{home} is not a folder of this user's own.",
+            f"{home} is not a folder that belongs to this user.",
             hint="Set MORA_SANDBOX_HOME to a folder that only you can write.",
         )
     return home.resolve()
 
 
 def sandbox_folder(name: str) -> Path:
+    """The folder of the sandbox of that name; BadInput where it cannot be a name."""
     return sandbox_home() / check_name(name, "sandbox name")
 
 
 def list_sandboxes() -> list[str]:
-    """Names of the sandboxes that run, sorted."""
+    """Names of the running sandboxes, sorted."""
     return sorted(path.parent.name for path in sandbox_home().glob(f"*/{_STATE}") if is_locked(path.parent))
 
 
 def take_lock(folder: Path, patience_seconds: float = 0.0) -> int | None:
-    """The descriptor of the held lock of a sandbox; None where another process holds it."""
+    """Lock a sandbox: the descriptor of the lock; None where another process has it."""
     path = _lock_file(folder)
     deadline = time.monotonic() + patience_seconds
     while True:
@@ -66,13 +67,14 @@ def take_lock(folder: Path, patience_seconds: float = 0.0) -> int | None:
                 return None
             time.sleep(0.05)
             continue
-        # Whoever held the lock before may have removed the file; then this lock is on nothing.
+        # The process that had the lock before may have removed the file; then this lock is useless.
         if path.exists() and path.stat().st_ino == os.fstat(descriptor).st_ino:
             return descriptor
         os.close(descriptor)
 
 
 def is_locked(folder: Path) -> bool:
+    """Whether a sandbox is running in the folder, or is being cleaned up."""
     descriptor = take_lock(folder)
     if descriptor is None:
         return True
@@ -82,7 +84,7 @@ def is_locked(folder: Path) -> bool:
 
 
 def remove_lock(folder: Path) -> None:
-    """Remove the lock file of a sandbox; only who holds the lock may."""
+    """Remove the lock file of a sandbox; only for the process that has the lock."""
     _lock_file(folder).unlink(missing_ok=True)
 
 
@@ -102,6 +104,7 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_state(folder: Path, state: dict[str, Any]) -> None:
+    """Write the state of a running sandbox: addresses, process ids and token."""
     write_private(folder / _STATE, json.dumps(state, indent=2) + "\n")
 
 

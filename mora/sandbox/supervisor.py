@@ -1,51 +1,46 @@
-"""Plays kubelet and controllers: brings what runs to what is wanted, and leaves nothing behind.
+"""The supervisor of a sandbox: the kubelet and the controllers in one. It leaves nothing behind.
 
-`python -m mora.sandbox.supervisor --name NAME` runs in the background; run_foreground() runs until Ctrl-C. One loop in
-the main thread starts, watches and ends all processes (the kernel kills them when the thread that started them dies);
-the control API's threads only change what is wanted.
+One loop in the main thread brings the running processes to the desired state: it starts, watches and ends them (the
+kernel kills them when the thread that started them ends). The threads of the control API only change the desired state.
 """
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import hashlib
 import json
 import os
 import secrets
 import select
-import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from mora.domain import Resources
-from mora.errors import BadInput, ClusterError, MoraError
+from mora.errors import BadInput, ClusterError
 from mora.quantities import format_duration
 from mora.sandbox.control import ControlServer
 from mora.sandbox.enforcement import open_enforcer
 from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_node
 from mora.sandbox.launch import command, package_root, python_command
-from mora.sandbox.pods import Deployment, Phase, Pod
+from mora.sandbox.pods import Deployment, Phase, Pod, check_resources
 from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, NODE_PATH, PrometheusServer
 from mora.sandbox.proxy import EntryProxy
 from mora.sandbox.shop.traffic import read_traffic
-from mora.sandbox.spec import CONTAINER, ENTRY_SERVICE, NAMESPACE, SERVICES
+from mora.sandbox.spec import ENTRY_SERVICE, NAMESPACE, SERVICES
 from mora.sandbox.state import remove_lock, sandbox_folder, take_lock, write_private, write_state
 from mora.sandbox.watchdog import Watchdog, clean_up, remove_folder
 
 _LOOP_SECONDS = 0.05
 _SHOP_NICE = 5
-# glibc gives blocks of this size back to the kernel as soon as they are freed: memory follows the carts that there are,
-# not the most there ever were.
+# glibc returns blocks of this size to the kernel as soon as they are freed, so that memory follows the current number
+# of carts and not the maximum so far.
 _SHOP_ENVIRONMENT = {"MALLOC_MMAP_THRESHOLD_": "16384"}
-# Callers look at the endpoints every 0.1 s; after this nobody calls the replica any more.
+# Callers read the endpoints every 0.1 s; after this no request goes to the replica.
 _LEAVE_SECONDS = 0.3
 _KILL_AFTER_SECONDS = 10.0
 _START_SECONDS = 60.0
@@ -54,7 +49,12 @@ _CGROUPS = "cgroups"
 
 
 class Supervisor:
-    """One running sandbox."""
+    """One running sandbox.
+
+    enforcement: "supervisor" uses no cgroups. owner_pid: the sandbox stops when this process ends. await_metrics: run()
+    calls `on_ready` only after Prometheus has scraped every container.
+    Raises ClusterError where a sandbox of that name is running.
+    """
 
     def __init__(
         self,
@@ -67,7 +67,7 @@ class Supervisor:
         self.name = name
         self._await_metrics = await_metrics
         self.folder = sandbox_folder(name)
-        self._lock_descriptor = _take_lock_or_say_who(self.folder)
+        self._lock_descriptor = _take_lock(self.folder)
         _clear_leftovers(self.folder)
         self.folder.mkdir(mode=0o700)
         self._enforcer = open_enforcer(_group_name(self.folder), enforcement)
@@ -75,7 +75,7 @@ class Supervisor:
         self._watchdog = Watchdog(self.folder, self._enforcer.folders(), self._lock_descriptor)
         self._owner = None if owner_pid is None else os.pidfd_open(owner_pid)
         self._stop = threading.Event()
-        # Guards the deployments: the loop and the threads of the control API both change them.
+        # Guards the deployments, which the loop and the threads of the control API change.
         self._guard = threading.RLock()
         self._deployments = {spec.name: Deployment(spec, spec.resources) for spec in SERVICES}
         self._endpoints: dict[str, list[int]] | None = None
@@ -87,10 +87,10 @@ class Supervisor:
         self._control = ControlServer(self._token, self._commands(), self._pages())
         self._prometheus: PrometheusServer | None = None
 
-    # --- life ---
+    # --- from start to end ---
 
     def run(self, on_ready: Callable[[dict[str, Any]], None]) -> None:
-        """Bring everything up, tell `on_ready` the status, keep it so until stop(), and clean up."""
+        """Start everything, call `on_ready` with the status, keep the desired state until stop(), and clean up."""
         try:
             self._start_prometheus()
             self._reconcile_until_ready()
@@ -98,11 +98,12 @@ class Supervisor:
             on_ready(self.status(None))
             while not self._stop.wait(_LOOP_SECONDS) and not self._owner_is_gone():
                 self._reconcile()
-                self._keep_company()
+                self._revive_helpers()
         finally:
             self._clean_up()
 
     def stop(self) -> None:
+        """Make run() end; callable from any thread and from a signal handler."""
         self._stop.set()
 
     def _start_prometheus(self) -> None:
@@ -114,12 +115,13 @@ class Supervisor:
         while not (self._is_settled() and (self._prometheus_has_seen_all() or not self._await_metrics)):
             self._reconcile()
             if self._stop.wait(_LOOP_SECONDS) or self._owner_is_gone():
-                raise ClusterError("The sandbox was stopped while it started.")
+                raise ClusterError("The sandbox was stopped before it was ready.")
             if time.monotonic() > deadline:
                 waiting = [name for name, deployment in self._deployments.items() if not deployment.is_settled]
                 raise ClusterError(
-                    f"The sandbox did not become ready in {format_duration(_START_SECONDS)}; "
-                    f"it waits for {', '.join(waiting) or 'the first scrape of its Prometheus'}."
+                    f"The sandbox was not ready after {format_duration(_START_SECONDS)}. "
+                    f"Still missing: {', '.join(waiting) or 'the first scrape of its Prometheus'}.",
+                    hint="Is this machine very busy? Try again when it is not.",
                 )
 
     def _is_settled(self) -> bool:
@@ -132,8 +134,8 @@ class Supervisor:
     def _owner_is_gone(self) -> bool:
         return self._owner is not None and bool(select.select([self._owner], [], [], 0)[0])
 
-    def _keep_company(self) -> None:
-        """Start again what was killed beside the shop: the watchdog, Prometheus."""
+    def _revive_helpers(self) -> None:
+        """Restart the watchdog and Prometheus where they were killed."""
         if self._watchdog.process.poll() is not None:
             self._watchdog.close()
             self._watchdog = Watchdog(self.folder, self._enforcer.folders(), self._lock_descriptor)
@@ -165,7 +167,7 @@ class Supervisor:
         self._watchdog.dismiss()
         os.close(self._lock_descriptor)
 
-    # --- what is wanted ---
+    # --- the desired state ---
 
     def _commands(self) -> dict[str, Callable[[Any], Any]]:
         return {
@@ -197,7 +199,7 @@ class Supervisor:
 
     def _set_resources(self, change: dict[str, Any]) -> None:
         deployment, resources = self._deployment(change["service"]), Resources(**change["resources"])
-        _check_resources(resources)
+        check_resources(resources)
         with self._guard:
             if deployment.resources != resources:
                 deployment.resources = resources
@@ -210,42 +212,13 @@ class Supervisor:
                 deployment.restart_count += 1
                 deployment.generation += 1
 
-    # --- what is ---
+    # --- the current state ---
 
     def status(self, _: Any) -> dict[str, Any]:
-        """Everything about the sandbox, as plain JSON values."""
+        """The whole state of the sandbox as plain JSON values; see SandboxHandle.status."""
         with self._guard:
-            services = {name: self._service_status(deployment) for name, deployment in self._deployments.items()}
+            services = {name: deployment.status() for name, deployment in self._deployments.items()}
         return {**self._state(), "services": services}
-
-    def _service_status(self, deployment: Deployment) -> dict[str, Any]:
-        resources = deployment.resources
-        return {
-            "replicas": deployment.replicas,
-            "ready": deployment.available,
-            "is_settled": deployment.is_settled,
-            "generation": deployment.generation,
-            "restarts": deployment.past_restarts + sum(pod.restarts for pod in deployment.pods),
-            "oom_kills": deployment.past_oom_kills + sum(pod.seen_oom_kills for pod in deployment.pods),
-            "container": CONTAINER,
-            "image": deployment.spec.image,
-            "resources": {
-                "cpu_request_millicores": resources.cpu_request_millicores,
-                "cpu_limit_millicores": resources.cpu_limit_millicores,
-                "memory_request_bytes": resources.memory_request_bytes,
-                "memory_limit_bytes": resources.memory_limit_bytes,
-            },
-            "pods": [
-                {
-                    "name": pod.name,
-                    "phase": str(pod.phase),
-                    "pid": pod.process.pid if pod.process else None,
-                    "restarts": pod.restarts,
-                    "last_terminated_reason": pod.last_terminated_reason,
-                }
-                for pod in deployment.pods
-            ],
-        }
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -309,12 +282,12 @@ class Supervisor:
     # --- the loop ---
 
     def _reconcile(self) -> None:
-        """One turn: notice what has ended or become ready, then start and end what has to be."""
+        """One pass: record which containers have ended or are ready, then start and end pods as desired."""
         now = time.monotonic()
         with self._guard:
             for deployment in self._deployments.values():
                 for pod in list(deployment.pods):
-                    self._notice(deployment, pod, now)
+                    self._record_change(deployment, pod, now)
                 for _ in range(deployment.replicas - len(deployment.current)):
                     deployment.pods.append(deployment.new_pod())
                 for pod in list(deployment.surplus()):
@@ -325,9 +298,9 @@ class Supervisor:
             self._write_endpoints()
             for deployment in self._deployments.values():
                 for pod in [pod for pod in deployment.pods if pod.is_leaving]:
-                    self._see_off(deployment, pod, now)
+                    self._terminate(deployment, pod, now)
 
-    def _notice(self, deployment: Deployment, pod: Pod, now: float) -> None:
+    def _record_change(self, deployment: Deployment, pod: Pod, now: float) -> None:
         if pod.process is None:
             return
         if pod.process.poll() is not None:
@@ -349,8 +322,8 @@ class Supervisor:
             pod.is_admitted = True
         program = [*python_command("mora.sandbox.shop"), pod.service]
         program += ["--endpoints", str(self.folder / "endpoints.json"), "--traffic", str(self._traffic_file(pod))]
-        doors = [_open_door(pod)] if pod.service == ENTRY_SERVICE else []
-        program += [word for door in doors for word in ("--door", str(door.fileno()))]
+        entry_sockets = [_open_entry_socket(pod)] if pod.service == ENTRY_SERVICE else []
+        program += [word for entry_socket in entry_sockets for word in ("--entry-socket", str(entry_socket.fileno()))]
         with (self.folder / "logs" / f"{pod.name}.log").open("ab") as log:
             pod.process = subprocess.Popen(
                 command(program, nice=_SHOP_NICE, process_files=self._enforcer.process_files(pod.uid)),
@@ -358,19 +331,19 @@ class Supervisor:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                pass_fds=[door.fileno() for door in doors],
+                pass_fds=[entry_socket.fileno() for entry_socket in entry_sockets],
                 env={**os.environ, **_SHOP_ENVIRONMENT},
             )
-        for door in doors:
-            door.close()
+        for entry_socket in entry_sockets:
+            entry_socket.close()
         assert pod.process.stdout is not None  # noqa: S101  (asked for above)
         os.set_blocking(pod.process.stdout.fileno(), False)
         self._watchdog.note_child(pod.process.pid)
         self._enforcer.attach(pod.uid, pod.process.pid)
         pod.phase, pod.started_at = Phase.STARTING, now
 
-    def _see_off(self, deployment: Deployment, pod: Pod, now: float) -> None:
-        """End a pod that has to go: callers forget it first, then it drains, then it is gone."""
+    def _terminate(self, deployment: Deployment, pod: Pod, now: float) -> None:
+        """End a pod in steps: callers stop using it, then it drains, then it ends, then it is removed."""
         waited = now - (pod.terminating_since or now)
         if pod.process is None:
             deployment.pods.remove(pod)
@@ -394,14 +367,16 @@ class Supervisor:
             write_private(self.folder / "endpoints.json", json.dumps(ready))
             self._endpoints = ready
             entry = self._deployments[ENTRY_SERVICE].pods
-            self._proxy.set_replicas([pod.door for pod in entry if pod.is_ready and pod.door is not None])
+            self._proxy.set_replicas(
+                [pod.entry_socket for pod in entry if pod.is_ready and pod.entry_socket is not None]
+            )
 
     def _traffic_file(self, pod: Pod) -> Path:
         return self.folder / "traffic" / pod.uid
 
 
 def _read_port(process: subprocess.Popen[bytes]) -> int | None:
-    """The port that a replica has written to its standard output; None while it starts."""
+    """The port that a replica has written to its standard output; None while it is starting."""
     assert process.stdout is not None  # noqa: S101  (always a pipe)
     with contextlib.suppress(BlockingIOError):
         line = os.read(process.stdout.fileno(), 64)
@@ -412,36 +387,25 @@ def _read_port(process: subprocess.Popen[bytes]) -> int | None:
 def _close_process(pod: Pod) -> None:
     if pod.process is not None and pod.process.stdout is not None:
         pod.process.stdout.close()
-    if pod.door is not None:
-        pod.door.close()
-        pod.door = None
+    if pod.entry_socket is not None:
+        pod.entry_socket.close()
+        pod.entry_socket = None
 
 
-def _open_door(pod: Pod) -> socket.socket:
-    """The replica's end of a new socket through which the proxy hands it connections."""
-    pod.door, inside = socket.socketpair()
+def _open_entry_socket(pod: Pod) -> socket.socket:
+    """The replica's end of a new socket, through which the proxy passes connections to it."""
+    pod.entry_socket, inside = socket.socketpair()
     return inside
 
 
-def _check_resources(resources: Resources) -> None:
-    pairs = (
-        ("CPU", resources.cpu_request_millicores, resources.cpu_limit_millicores),
-        ("memory", resources.memory_request_bytes, resources.memory_limit_bytes),
-    )
-    for what, request, limit in pairs:
-        if any(amount is not None and amount <= 0 for amount in (request, limit)):
-            raise BadInput(f"A {what} request or limit must be positive: {request}, {limit}.")
-        if request is not None and limit is not None and request > limit:
-            raise BadInput(f"The {what} request ({request}) is above its limit ({limit}).")
-
-
 def _group_name(folder: Path) -> str:
-    """The cgroup of a sandbox: its name, and which user's and home's it is."""
+    """The name of a sandbox's cgroup: unique for its name, user and folder."""
     return f"{folder.name}-{os.getuid()}-{hashlib.sha256(str(folder).encode()).hexdigest()[:8]}"
 
 
-def _take_lock_or_say_who(folder: Path) -> int:
-    # A watchdog that cleans up after a killed supervisor holds the lock for a moment.
+def _take_lock(folder: Path) -> int:
+    """Lock the sandbox's name; the descriptor of the lock."""
+    # A watchdog that cleans up after a killed supervisor keeps the lock for a moment.
     descriptor = take_lock(folder, patience_seconds=3.0)
     if descriptor is None:
         raise ClusterError(
@@ -452,94 +416,7 @@ def _take_lock_or_say_who(folder: Path) -> int:
 
 
 def _clear_leftovers(folder: Path) -> None:
-    """Remove what a sandbox left that lost supervisor and watchdog at once; its processes died with the supervisor."""
+    """Remove what is left of a sandbox whose supervisor and watchdog were killed; its processes ended with them."""
     if folder.exists():
         groups = folder / _CGROUPS
         clean_up(folder, [Path(line) for line in groups.read_text().splitlines()] if groups.exists() else [], [])
-
-
-# --- the doors ---
-
-
-def run_foreground(
-    name: str = "default",
-    *,
-    enforcement: str | None = None,
-    owner_pid: int | None = None,
-    await_metrics: bool = True,
-    on_ready: Callable[[dict[str, Any]], None] = lambda status: None,
-) -> None:
-    """Run a sandbox in this process until SIGINT (Ctrl-C) or SIGTERM; must be called in the main thread."""
-    stopped = threading.Event()
-    supervisor: list[Supervisor] = []
-
-    def stop(*_: object) -> None:
-        stopped.set()
-        for one in supervisor:
-            one.stop()
-
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
-    try:
-        supervisor.append(Supervisor(name, enforcement=enforcement, owner_pid=owner_pid, await_metrics=await_metrics))
-        if stopped.is_set():
-            supervisor[0].stop()
-        supervisor[0].run(on_ready)
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _run_in_background(options: argparse.Namespace) -> None:
-    """Leave the caller's session; write "ready" or what went wrong to the pipe that the caller reads."""
-    if os.fork() > 0:
-        os._exit(0)
-    os.setsid()
-    # The caller's terminal or pipe is not held open by a process that outlives the caller.
-    _redirect_output(Path(os.devnull))
-
-    def tell(**answer: Any) -> None:
-        # Once it has been told that we are ready, the caller listens no more.
-        with contextlib.suppress(OSError):
-            os.write(options.ready_descriptor, json.dumps(answer).encode())
-            os.close(options.ready_descriptor)
-
-    def on_ready(status: dict[str, Any]) -> None:
-        _redirect_output(Path(status["folder"]) / "logs" / "supervisor.log")
-        tell(ready=True)
-
-    try:
-        run_foreground(
-            options.name,
-            enforcement=options.enforcement,
-            owner_pid=options.owner_pid,
-            await_metrics=options.await_metrics,
-            on_ready=on_ready,
-        )
-    except MoraError as error:
-        tell(ready=False, kind=type(error).__name__, message=error.message, hint=error.hint)
-        sys.exit(1)
-    except Exception:
-        # Anything else is a bug: the caller is told where.
-        tell(ready=False, kind="ClusterError", message=f"The supervisor failed:\n{traceback.format_exc()}", hint=None)
-        raise
-
-
-def _redirect_output(path: Path) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    for standard in (1, 2):
-        os.dup2(descriptor, standard)
-    os.close(descriptor)
-
-
-def main(arguments: list[str]) -> None:
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--name", required=True)
-    parser.add_argument("--enforcement")
-    parser.add_argument("--owner-pid", type=int)
-    parser.add_argument("--no-await-metrics", dest="await_metrics", action="store_false")
-    parser.add_argument("--ready-descriptor", type=int, required=True)
-    _run_in_background(parser.parse_args(arguments))
-
-
-if __name__ == "__main__":
-    main(sys.argv[1:])

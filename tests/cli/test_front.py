@@ -47,7 +47,7 @@ def test_the_version_is_printed_without_a_command(tmp_path: Path) -> None:
         (("collect", "--history", "soon", "--prometheus", "http://127.0.0.1:9"), "soon"),
         (("collect", "--history", "2h", "--prometheus", "http://127.0.0.1:9", "-s", "a"), "127.0.0.1:9"),
         (("sandbox", "status", "--name", "not-there"), "No sandbox named 'not-there'"),
-        (("sandbox", "scale", "frontend", "--name", "not-there"), "does not say how many"),
+        (("sandbox", "scale", "frontend", "--name", "not-there"), "has no number of replicas"),
     ],
 )
 def test_what_cannot_be_done_is_reported_on_stderr(arguments: tuple[str, ...], words: str, tmp_path: Path) -> None:

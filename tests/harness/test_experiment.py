@@ -1,4 +1,4 @@
-"""Running plans against fakes of cluster, source, clock and load; the real ones are in test_real.py."""
+"""Running plans with a fake cluster, source, clock and load; real ones are in test_experiment_on_sandbox.py."""
 
 from __future__ import annotations
 

@@ -77,22 +77,22 @@ def later(hours: float) -> Window:
 
 def collect_twice(folder: Path, second: Window, source: FakeSource | None = None) -> tuple[FakeSource, list[str]]:
     """Collect the window, then another one; the source and the lines of the second run."""
-    said: list[str] = []
+    lines: list[str] = []
     collect_history(FakeSource(), SHOP, WINDOW, folder)
     asked = source or FakeSource()
-    collect_history(asked, SHOP, second, folder, say=said.append)
-    return asked, said
+    collect_history(asked, SHOP, second, folder, say=lines.append)
+    return asked, lines
 
 
 @pytest.mark.parametrize("hours", [0.5, 1.0, 2.0, 2.0 + 1 / 60])
 def test_a_second_run_continues_after_the_first_and_both_are_one_history(tmp_path: Path, hours: float) -> None:
-    source, said = collect_twice(tmp_path, later(hours))
+    source, lines = collect_twice(tmp_path, later(hours))
     assert {window.start for _, window in source.asked} == {WINDOW.end + WINDOW.step}
     frame = read_dataset("frontend", tmp_path)
     assert frame["experiment_id"].nunique() == 2
     assert set(frame["timestamp"].diff().dropna()) == {WINDOW.step}
     assert len(frame) == later(hours).end.timestamp() // 60 - WINDOW.start.timestamp() // 60 + 1
-    assert "frontend: continues after 2026-11-01 02:00 UTC." in said or hours > 2
+    assert "frontend: continues after 2026-11-01 02:00 UTC." in lines or hours > 2
     replayed = read_service(frame, "frontend")  # as training and the backtest see it
     assert (replayed.sample_count, replayed.step_seconds) == (len(frame), 60)
     assert replayed.cpu is not None
@@ -100,23 +100,23 @@ def test_a_second_run_continues_after_the_first_and_both_are_one_history(tmp_pat
 
 
 def test_without_new_samples_nothing_is_queried_or_written_and_a_line_says_so(tmp_path: Path) -> None:
-    source, said = collect_twice(tmp_path, later(-1))
+    source, lines = collect_twice(tmp_path, later(-1))
     assert source.asked == []
-    assert "frontend: no new samples since 2026-11-01 02:00 UTC." in said
-    assert any("frontend: samples before 2026-11-01 00:00 UTC are not read" in words for words in said)
+    assert "frontend: no new samples since 2026-11-01 02:00 UTC." in lines
+    assert any("frontend: samples before 2026-11-01 00:00 UTC are not read" in line for line in lines)
     assert read_dataset("frontend", tmp_path)["experiment_id"].nunique() == 1
 
 
 def test_a_gap_longer_than_the_window_gets_a_line(tmp_path: Path) -> None:
-    _, said = collect_twice(tmp_path, later(5))
+    _, lines = collect_twice(tmp_path, later(5))
     gap = "frontend: 2026-11-01 02:00 UTC to 2026-11-01 05:00 UTC remains a gap"
-    assert any(gap in words for words in said)
+    assert any(gap in line for line in lines)
     assert len(read_dataset("frontend", tmp_path)) == 2 * WINDOW.sample_count
 
 
 def test_a_deleted_service_keeps_its_history_and_does_not_stop_the_others(tmp_path: Path) -> None:
-    _, said = collect_twice(tmp_path, later(1), FakeSource(["cartservice"]))
-    assert "frontend: no data since 2026-11-01 02:00 UTC." in said
+    _, lines = collect_twice(tmp_path, later(1), FakeSource(["cartservice"]))
+    assert "frontend: no data since 2026-11-01 02:00 UTC." in lines
     assert len(read_dataset("frontend", tmp_path)) == 121
     assert len(read_dataset("cartservice", tmp_path)) == 181
 

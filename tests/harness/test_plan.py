@@ -215,10 +215,10 @@ def test_scenarios_and_plans_are_found_in_an_installed_package_too(tmp_path: Pat
     shutil.copytree(experiments_folder(), tmp_path / "mora/_experiments", ignore=ignored)
     program = "from mora.harness.plan import Plan; print(*Plan.load('standard').scenario_files.values())"
     environment = {"PYTHONPATH": str(tmp_path)}
-    said = subprocess.run(
+    printed = subprocess.run(
         [sys.executable, "-c", program], cwd=tmp_path, env=environment, capture_output=True, check=True
     )
-    paths = said.stdout.decode().split()
+    paths = printed.stdout.decode().split()
     assert sorted(Path(path).relative_to(tmp_path) for path in paths) == [
         Path("mora/_experiments/scenarios/browsing.py"),
         Path("mora/_experiments/scenarios/checkout.py"),

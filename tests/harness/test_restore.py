@@ -159,9 +159,9 @@ def test_a_workload_that_cannot_be_restored_does_not_stop_the_others(
             super().apply(workload, allocation)
 
     cluster.__class__ = Refuses
-    with pytest.raises(ClusterError, match=r"were not restored\. cartservice: cartservice is stuck") as told:
+    with pytest.raises(ClusterError, match=r"were not restored\. cartservice: cartservice is stuck") as raised:
         run(plan, cluster, tmp_path / "data")
-    assert "mora collect --restore" in str(told.value.hint)
+    assert "mora collect --restore" in str(raised.value.hint)
     assert replicas(fake)["frontend"] == 2
     assert len(unrestored(tmp_path / "data")) == 1
 
@@ -201,9 +201,9 @@ def test_after_a_kill_restore_sets_the_replicas_once_with_a_line_about_each(
     before = len(fake.changes)
     with pytest.raises(
         MoraError, match="was killed and has not restored the replicas of cartservice, frontend"
-    ) as told:
+    ) as raised:
         run(plan, cluster, data)
-    assert "--restore" in str(told.value.hint)
+    assert "--restore" in str(raised.value.hint)
     preview = list(restore(data, cluster, HERE, now=NOW, dry_run=True))
     assert any("would be scaled from" in line for line in preview)
     assert (len(fake.changes), replicas(fake)) == (before, left)

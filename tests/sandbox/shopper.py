@@ -90,7 +90,7 @@ def value(handle: SandboxHandle, text: str) -> float | None:
 
 
 def until(condition: Callable[[], bool], what: str, patience_seconds: float = 120.0) -> None:
-    """Wait for a condition; the patience is for a machine that is busy, not an expectation."""
+    """Wait for a condition; the patience is for a busy machine, not an expectation."""
     deadline = time.monotonic() + patience_seconds
     while not condition():
         assert time.monotonic() < deadline, f"not within {patience_seconds:.0f} s: {what}"

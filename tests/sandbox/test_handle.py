@@ -1,29 +1,94 @@
-"""Finding a sandbox by its name."""
+"""The handle of a sandbox: found by its name, it shows the state and refuses what is wrong."""
 
 from __future__ import annotations
 
 import os
+import stat
 from pathlib import Path
 
 import pytest
 
-from mora import sandbox
-from mora.errors import ClusterError
+import mora.sandbox
+from mora.domain import Resources
+from mora.errors import BadInput, ClusterError
+from mora.sandbox import SandboxHandle
+from mora.sandbox.spec import SERVICES
 from mora.sandbox.state import sandbox_folder, take_lock, write_state
+from tests.sandbox.shopper import until, value
+
+SERVICE_NAMES = sorted(spec.name for spec in SERVICES)
 
 
-def test_a_name_that_does_not_run_is_told_with_those_that_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MORA_SANDBOX_HOME", str(tmp_path))
-    with pytest.raises(ClusterError, match=r"No sandbox named 'zz' is running(.|\n)*start one: mora sandbox up"):
-        sandbox.connect("zz")
+def test_without_a_running_sandbox_the_error_says_how_to_start_one(home: Path) -> None:
+    with pytest.raises(ClusterError, match=r"No sandbox named 'zz' is running(.|\n)*Start one: mora sandbox up"):
+        mora.sandbox.connect("zz")
+
+
+def test_a_name_that_is_not_running_is_an_error_with_those_that_are(home: Path) -> None:
     folder = sandbox_folder("blue")
     folder.mkdir()
     write_state(folder, {})
-    held = take_lock(folder)
-    assert held is not None
+    lock = take_lock(folder)
+    assert lock is not None
     try:
-        with pytest.raises(ClusterError) as told:
-            sandbox.connect("zz")
+        with pytest.raises(ClusterError) as raised:
+            mora.sandbox.connect("zz")
     finally:
-        os.close(held)
-    assert told.value.hint == "These are: blue."
+        os.close(lock)
+    assert raised.value.hint == "Running: blue."
+
+
+@pytest.mark.slow
+def test_the_status_has_addresses_processes_and_services(sandbox: SandboxHandle) -> None:
+    status = sandbox.status()
+    assert sandbox.services == SERVICE_NAMES
+    assert (sandbox.namespace, sandbox.entry_service) == ("default", "frontend")
+    assert "token" not in status
+    for service in status["services"].values():
+        assert (service["replicas"], service["ready"], service["is_settled"]) == (1, 1, True)
+        assert Path(f"/proc/{service['pods'][0]['pid']}").exists()
+    state = Path(status["folder"]) / "state.json"
+    assert stat.S_IMODE(state.stat().st_mode) == 0o600
+    assert stat.S_IMODE(state.parent.stat().st_mode) == 0o700
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"nothing": 1}, "no service 'nothing'"),
+        ({"frontend": 21}, "0 to 20 replicas"),
+        ({"frontend": -1}, "0 to 20 replicas"),
+    ],
+)
+def test_an_invalid_number_of_replicas_is_refused_and_changes_nothing(
+    sandbox: SandboxHandle, change: dict[str, int], words: str
+) -> None:
+    with pytest.raises(BadInput, match=words):
+        sandbox.scale({"cartservice": 2, **change})
+    assert sandbox.status()["services"]["cartservice"]["replicas"] == 1
+
+
+@pytest.mark.slow
+def test_invalid_resources_are_refused(sandbox: SandboxHandle) -> None:
+    with pytest.raises(BadInput, match="above its limit"):
+        sandbox.set_resources("frontend", Resources(cpu_request_millicores=200, cpu_limit_millicores=100))
+    with pytest.raises(BadInput, match="must be positive"):
+        sandbox.set_resources("frontend", Resources(memory_request_bytes=0))
+
+
+@pytest.mark.slow
+def test_a_name_that_is_running_cannot_be_started_again(sandbox: SandboxHandle) -> None:
+    with pytest.raises(ClusterError, match="'test' is already running"):
+        mora.sandbox.start("test")
+    with pytest.raises(ClusterError, match=r"No sandbox named 'other' is running.\nRunning: test\."):
+        mora.sandbox.connect("other")
+    assert mora.sandbox.connect("test").pid == sandbox.pid
+
+
+@pytest.mark.slow
+def test_a_sandbox_can_be_ready_before_its_first_scrape(home: Path) -> None:
+    handle = mora.sandbox.start("early", await_metrics=False)
+    assert all(service["is_settled"] for service in handle.status()["services"].values())
+    until(lambda: value(handle, "count(kube_pod_container_info)") == len(SERVICES), "the first scrape")
+    handle.down()

@@ -1,4 +1,4 @@
-"""Names and replacement of pods, without processes."""
+"""Pods: names, replacement, back-off and status, without processes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from mora.domain import check_name
-from mora.sandbox.pods import Deployment, Phase
+from mora.domain import Resources, check_name
+from mora.errors import BadInput
+from mora.quantities import MIB
+from mora.sandbox.pods import Deployment, Phase, check_resources
 from mora.sandbox.spec import SERVICES
 
 
@@ -24,7 +26,7 @@ def test_pods_are_named_after_their_replicaset_as_in_kubernetes(deployment: Depl
     assert check_name(pod.name) == pod.name
 
 
-def test_another_template_is_another_replicaset_and_the_same_is_the_same(deployment: Deployment) -> None:
+def test_every_template_has_its_own_replicaset(deployment: Deployment) -> None:
     before = deployment.replica_set
     deployment.replicas = 5
     assert deployment.replica_set == before
@@ -68,7 +70,7 @@ def test_scaling_down_takes_the_pods_that_are_not_ready_first(deployment: Deploy
     assert list(deployment.surplus()) == [pods[0], pods[2]]
 
 
-def test_back_off_grows_with_quick_failures_and_is_forgotten_after_a_good_minute(deployment: Deployment) -> None:
+def test_back_off_grows_with_quick_failures_and_starts_again_after_a_minute(deployment: Deployment) -> None:
     pod = deployment.new_pod()
     waits = []
     for _ in range(5):
@@ -79,3 +81,30 @@ def test_back_off_grows_with_quick_failures_and_is_forgotten_after_a_good_minute
     assert (pod.restarts, pod.last_terminated_reason) == (5, "OOMKilled")
     pod.note_end("Error", 1100.0)
     assert pod.start_after == 1101.0
+
+
+def test_the_status_has_the_desired_and_the_current_state(deployment: Deployment) -> None:
+    pod = deployment.new_pod()
+    pod.phase, pod.restarts, pod.seen_oom_kills = Phase.READY, 2, 1
+    deployment.pods, deployment.past_restarts, deployment.past_oom_kills = [pod], 3, 4
+    status = deployment.status()
+    assert (status["replicas"], status["ready"], status["is_settled"]) == (2, 1, False)
+    assert (status["restarts"], status["oom_kills"]) == (5, 5)
+    assert status["resources"]["cpu_limit_millicores"] == deployment.resources.cpu_limit_millicores
+    expected = {"name": pod.name, "phase": "ready", "pid": None, "restarts": 2, "last_terminated_reason": None}
+    assert status["pods"] == [expected]
+
+
+@pytest.mark.parametrize(
+    ("resources", "message"),
+    [
+        (Resources(cpu_request_millicores=200, cpu_limit_millicores=100), r"CPU request \(200\) is above its limit"),
+        (Resources(memory_request_bytes=0), "memory request or limit must be positive"),
+        (Resources(memory_limit_bytes=-MIB), "memory request or limit must be positive"),
+    ],
+)
+def test_resources_that_no_pod_can_have_are_refused(resources: Resources, message: str) -> None:
+    with pytest.raises(BadInput, match=message):
+        check_resources(resources)
+    check_resources(Resources(100, 100, MIB, MIB))
+    check_resources(Resources())

@@ -1,8 +1,8 @@
-"""Session carts, kept in memory: what this service needs follows the number of live sessions.
+"""Session carts, kept in memory: the use of this service grows with the number of current sessions.
 
 Every change keeps the state before it, in full and with the products as they were shown, so that a customer can undo it
-and sees the price that was promised. A cart goes when nobody has touched it for CART_SECONDS; an ordered one is kept
-as long, for questions about the order. When the replicas change, sessions move to the replica that callers will ask.
+and sees the original price. A cart expires CART_SECONDS after its last use, an ordered one as well. When the replicas
+change, sessions move to the replica that callers will use.
 
     GET /carts/S                        {"lines": [...]}        (empty for an unknown session)
     POST /carts/S {product, quantity}   add
@@ -25,7 +25,7 @@ from mora.sandbox.shop.serving import Service, Surroundings
 from mora.sandbox.shop.wire import HttpFailure, Request, Response, answer_json
 
 SERVICE = "cartservice"
-# Long enough for a customer who hesitates, short enough that memory settles within a minute of a new load.
+# Long enough for a customer who hesitates, short enough that memory levels off within a minute of a new load.
 CART_SECONDS = 30.0
 _SWEEP_SECONDS = 0.25
 _EMPTY = b"[]"
@@ -41,16 +41,18 @@ class Cart:
 
     @property
     def lines(self) -> bytes:
+        """The current lines as JSON; an ordered cart has none."""
         return self.states[-1] if self.states and not self.is_ordered else _EMPTY
 
 
 class Carts:
-    """All carts of this replica."""
+    """All carts of this replica; `now` is that of time.monotonic()."""
 
     def __init__(self) -> None:
         self.by_session: dict[str, Cart] = {}
 
     def touch(self, session: str, now: float) -> Cart:
+        """The cart of a session, marked as used now; a new one after an order."""
         cart = self.by_session.get(session)
         if cart is None or cart.is_ordered:
             cart = self.by_session[session] = Cart()
@@ -58,6 +60,7 @@ class Carts:
         return cart
 
     def add(self, session: str, product: dict[str, Any], quantity: int, now: float) -> Cart:
+        """Add a product to the cart of a session, as a new state."""
         cart = self.touch(session, now)
         lines = json.loads(cart.lines)
         known = next((line for line in lines if line["product"]["id"] == product["id"]), None)
@@ -69,11 +72,12 @@ class Carts:
         return cart
 
     def sweep(self, now: float) -> None:
+        """Delete the carts that have expired."""
         for session in [s for s, cart in self.by_session.items() if now - cart.touched_at > CART_SECONDS]:
             del self.by_session[session]
 
     def take_foreign(self, own_port: int, ports: list[int]) -> dict[int, list[str]]:
-        """Sessions that callers will look for elsewhere: port of their owner -> sessions."""
+        """Sessions that belong to other replicas now: port of the owner -> sessions."""
         foreign: dict[int, list[str]] = {}
         for session in self.by_session:
             port = owner(session, ports)
@@ -83,6 +87,7 @@ class Carts:
 
 
 def build(surroundings: Surroundings) -> Service:
+    """The service, as serving.serve() runs it."""
     carts = Carts()
 
     async def handle(request: Request) -> Response:
@@ -124,7 +129,7 @@ def build(surroundings: Surroundings) -> Service:
                     moved = {session: [state.decode() for state in cart.states]}
                     await surroundings.client.call(port, "POST", "/moved", moved)
 
-    async def keep_house() -> None:
+    async def maintain() -> None:
         ports = surroundings.endpoints.ports(SERVICE)
         while True:
             await asyncio.sleep(_SWEEP_SECONDS)
@@ -133,4 +138,4 @@ def build(surroundings: Surroundings) -> Service:
                 ports = surroundings.endpoints.ports(SERVICE)
                 await move_foreign()
 
-    return Service(handle, background=keep_house, before_exit=move_foreign)
+    return Service(handle, background=maintain, before_exit=move_foreign)

@@ -1,4 +1,4 @@
-"""Orders: prices a cart, has it paid, signs it. Leans on the cart, the catalogue and the payment service.
+"""Orders: prices a cart, has it paid, and signs it, with the cart, the catalogue and the payment service.
 
 POST /orders {"session", "country", "card": {...}}          the order, signed
 """
@@ -31,6 +31,7 @@ class Price:
 
     @property
     def total_cents(self) -> int:
+        """What the customer pays."""
         return self.goods_cents - self.discount_cents + self.shipping_cents + self.tax_cents
 
 
@@ -42,7 +43,7 @@ def price_order(lines: list[dict[str, int]], country: str) -> Price:
     """
     tax = _TAX.get(country, Decimal(0))
     goods = sum(line["price_cents"] * line["quantity"] for line in lines)
-    # Three pieces or more of one product are 5 % off.
+    # From three pieces of one product on, there is a discount of 5 %.
     discounts = [
         _cents(Decimal(line["price_cents"] * line["quantity"]) * Decimal("0.05")) if line["quantity"] >= 3 else 0
         for line in lines
@@ -67,6 +68,7 @@ def sign(order: dict[str, Any], key: bytes) -> str:
 
 
 def build(surroundings: Surroundings) -> Service:
+    """The service, as serving.serve() runs it."""
     key = os.urandom(32)
     services = surroundings.services
 

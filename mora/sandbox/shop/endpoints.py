@@ -1,8 +1,8 @@
 """Which replicas of a service are ready, and which of them a call goes to.
 
-The supervisor writes the endpoints file (service -> ports) whenever readiness changes, as Kubernetes keeps endpoints;
-callers look at it again before a call. Stateless services are called round robin. A session's cart lives in one
-replica: all callers pick it by rendezvous hashing, so a new replica moves only the sessions that it takes over.
+The supervisor writes the endpoints file (service -> ports) whenever readiness changes, like the endpoints of
+Kubernetes; callers check it before a call. Stateless services are called round robin. The cart of a session is in one
+replica: all callers choose it by rendezvous hashing, so that a new replica moves only the sessions that it takes over.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _LOOK_AGAIN_SECONDS = 0.1
 
 
 class Endpoints:
-    """The ready ports of every service, as the file says."""
+    """The ports of the ready replicas of every service, from the file."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -29,6 +29,7 @@ class Endpoints:
         self._ports: dict[str, list[int]] = {}
 
     def ports(self, service: str) -> list[int]:
+        """The ports of the ready replicas of a service; the file is checked at most every 0.1 s."""
         now = time.monotonic()
         if now - self._looked_at >= _LOOK_AGAIN_SECONDS:
             self._looked_at = now
@@ -40,7 +41,7 @@ class Endpoints:
 
 
 def owner(session: str, ports: list[int]) -> int | None:
-    """The replica that keeps a session: the highest hash of (session, replica) wins; None without replicas.
+    """The port of the replica that has a session: the highest hash of (session, replica); None without replicas.
 
     >>> owner("a", [7001, 7002]) == owner("a", [7002, 7001])
     True
@@ -57,7 +58,7 @@ class Services:
         self._turn = count()
 
     async def call(self, service: str, method: str, path: str, value: Any = None) -> Response:
-        """Call any ready replica, in turn; the next one where a replica cannot be reached at all."""
+        """Call the ready replicas in turn; where one cannot be reached, the next."""
         ports = self._endpoints.ports(service)
         if not ports:
             raise HttpFailure(f"{service} has no ready replica")
@@ -73,7 +74,7 @@ class Services:
         raise failure or HttpFailure(f"{service} does not answer")
 
     async def call_owner(self, service: str, session: str, method: str, path: str, value: Any = None) -> Response:
-        """Call the replica that keeps the session."""
+        """Call the replica that has the session."""
         port = owner(session, self._endpoints.ports(service))
         if port is None:
             raise HttpFailure(f"{service} has no ready replica")
@@ -81,7 +82,7 @@ class Services:
 
 
 def checked(response: Response) -> Response:
-    """The response itself where it is a success, else HttpFailure with its status and words."""
+    """The response where it is a success, else HttpFailure with its status and text."""
     if response.status >= 400:
         raise HttpFailure(response.body.decode(errors="replace"), response.status)
     return response

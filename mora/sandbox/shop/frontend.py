@@ -1,4 +1,4 @@
-"""The web pages of the shop, at the paths of Online Boutique; everything they show comes from the other services.
+"""The web pages of the shop, at the paths of Online Boutique, made of what the other services answer.
 
 GET /                   the best rated products            GET /product/ID      one product and what is like it
 GET /search?q=WORDS     what matches                       GET /cart            the cart
@@ -29,7 +29,7 @@ _SESSION = re.compile(r"[0-9a-f]{32}")
 _LISTED = 120
 _EXCERPT_CHARACTERS = 120
 _CENT = Decimal("0.01")
-# Units of a currency per euro, as of the day the shop was written, and the smallest amount that it is written in.
+# Units of a currency per euro on the day the shop was written, and the smallest amount of the currency.
 _RATES = {
     "EUR": (Decimal(1), _CENT),
     "USD": (Decimal("1.09"), _CENT),
@@ -102,6 +102,7 @@ def render_card(product: dict[str, Any]) -> str:
 
 
 def render_related(products: list[dict[str, Any]]) -> str:
+    """The products that a customer may also like."""
     return f"<h2>You may also like</h2>{''.join(render_card(product) for product in products)}"
 
 
@@ -113,6 +114,7 @@ def render_page(title: str, main: str, cart: dict[str, Any], session: str) -> by
 
 
 def render_cart(cart: dict[str, Any]) -> str:
+    """The lines of a cart as a table."""
     rows = [
         _LINE.substitute(
             id=line["product"]["id"],
@@ -126,12 +128,13 @@ def render_cart(cart: dict[str, Any]) -> str:
 
 
 class Frontend:
-    """The pages, given the other services."""
+    """Answers requests for pages, with calls to the other services."""
 
     def __init__(self, surroundings: Surroundings) -> None:
         self._services = surroundings.services
 
     async def handle(self, request: Request) -> Response:
+        """The page of a request, with the cookie of a new session."""
         session, is_new = _session_of(request)
         response = await self._route(request, session)
         if is_new:
@@ -170,7 +173,7 @@ class Frontend:
         return cart
 
     async def _related(self, product_ids: list[str]) -> str:
-        """What else they may like, who have these products in their cart."""
+        """What a customer with these products in the cart may also like."""
         if not product_ids:
             return ""
         path = f"/related?ids={','.join(product_ids)}"
@@ -240,7 +243,7 @@ def _redirect(path: str) -> Response:
 
 
 def _packed(response: Response, request: Request) -> Response:
-    """The response with an entity tag, compressed where the client takes it."""
+    """The response with an entity tag, compressed where the client accepts it."""
     if response.body:
         response.headers.append(("ETag", f'"{hashlib.sha256(response.body).hexdigest()[:16]}"'))
         if "gzip" in request.headers.get("accept-encoding", ""):
@@ -250,4 +253,5 @@ def _packed(response: Response, request: Request) -> Response:
 
 
 def build(surroundings: Surroundings) -> Service:
+    """The service, as serving.serve() runs it."""
     return Service(Frontend(surroundings).handle)

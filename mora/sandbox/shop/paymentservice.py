@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 from mora.sandbox.shop.serving import Service, Surroundings
 from mora.sandbox.shop.wire import HttpFailure, Request, Response, answer_json
 
-# About 5 ms of computing: a charge is the most expensive thing a customer does.
+# About 5 ms of CPU: a charge is the most expensive request of a customer.
 _SIGNATURE_ROUNDS = 8_000
 
 
@@ -30,10 +30,12 @@ def passes_luhn(number: str) -> bool:
 
 
 def is_expired(month: int, year: int, today: datetime) -> bool:
+    """Whether a card that is valid to the end of this month has expired."""
     return (year, month) < (today.year, today.month)
 
 
 def build(_: Surroundings) -> Service:
+    """The service, as serving.serve() runs it."""
     key = os.urandom(32)
 
     async def handle(request: Request) -> Response:

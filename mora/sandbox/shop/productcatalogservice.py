@@ -2,7 +2,7 @@
 
 GET /products?sort=rating|price|name&category=C&count=N     the first N of a category, sorted
 GET /products?q=WORDS&count=N                               the best matches of a search
-GET /products/ID                                            one product in full, with what is like it
+GET /products/ID                                            one product in full, with similar ones
 POST /prices {"ids": [...]}                                 id -> price in cents and weight in grams
 """
 
@@ -66,7 +66,7 @@ class Product:
     words: frozenset[str] = field(default=frozenset())
 
     def summary(self) -> dict[str, Any]:
-        """What a list shows: everything but the picture."""
+        """The fields that a list shows: all but the picture."""
         return {
             "id": self.id,
             "name": self.name,
@@ -78,11 +78,12 @@ class Product:
         }
 
     def full(self) -> dict[str, Any]:
+        """All fields that a page shows, with the picture."""
         return {**self.summary(), "picture": self.picture}
 
 
 def generate_products(count: int = _PRODUCT_COUNT, seed: int = _SEED) -> list[Product]:
-    """The same range of products in every replica."""
+    """The products of the shop; the same in every replica."""
     rng = random.Random(seed)  # noqa: S311  (a catalogue, not a secret)
     ids = list(_BOUTIQUE_IDS) + ["".join(rng.choices(_ID_LETTERS, k=10)) for _ in range(count - len(_BOUTIQUE_IDS))]
     return [_generate_product(rng, product_id) for product_id in ids]
@@ -116,6 +117,7 @@ class Catalogue:
         self.by_id = {product.id: product for product in products}
 
     def listing(self, category: str | None, sort: str, count: int) -> list[Product]:
+        """The first products of a category (None: of all), sorted by rating, price or name."""
         chosen = [product for product in self.by_id.values() if category is None or product.category == category]
         keys: dict[str, Any] = {
             "rating": lambda product: (-product.rating, product.name),
@@ -140,6 +142,7 @@ class Catalogue:
 
 
 def build(_: Surroundings) -> Service:
+    """The service, as serving.serve() runs it."""
     catalogue = Catalogue(generate_products())
 
     async def handle(request: Request) -> Response:

@@ -1,4 +1,4 @@
-"""What every replica of the shop has in common: arguments, listening, telling that it is ready, draining on SIGTERM."""
+"""Runs a replica of any service: reads the arguments, listens, reports readiness, and drains on SIGTERM."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from mora.sandbox.shop.endpoints import Endpoints, Services
 from mora.sandbox.shop.traffic import TrafficCounter
 from mora.sandbox.shop.wire import Client, Handler, Request, Response, Server, answer_json
 
-# A user of the shop asks about once a second, so connections are dealt out anew every few seconds.
+# A user sends about one request a second, so connections are distributed again every few seconds.
 _REQUESTS_PER_CONNECTION = 8
 
 
 @dataclass(slots=True)
 class Surroundings:
-    """What a service is given: the other services, the endpoints, a client for calls to one replica, its own port."""
+    """What a service can use: the other services, the endpoints, a client for calls to one replica, its own port."""
 
     services: Services
     endpoints: Endpoints
@@ -31,7 +31,7 @@ class Surroundings:
 
 @dataclass(slots=True)
 class Service:
-    """A service: how it answers, what it does beside, and what it does before it goes."""
+    """A service: its handler, its background task, and what it does before it ends."""
 
     handler: Handler
     background: Callable[[], Awaitable[None]] | None = None
@@ -46,12 +46,14 @@ def serve(build: Build, arguments: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--endpoints", type=Path, required=True)
     parser.add_argument("--traffic", type=Path, required=True)
-    parser.add_argument("--door", type=int, help="descriptor of the socket through which the proxy hands connections")
+    parser.add_argument(
+        "--entry-socket", type=int, help="descriptor of the socket by which the proxy passes connections"
+    )
     options = parser.parse_args(arguments)
-    asyncio.run(_serve(build, options.endpoints, options.traffic, options.door))
+    asyncio.run(_serve(build, options.endpoints, options.traffic, options.entry_socket))
 
 
-async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, door: int | None) -> None:
+async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, entry_socket: int | None) -> None:
     traffic = TrafficCounter(traffic_path)
     endpoints = Endpoints(endpoints_path)
     client = Client(traffic)
@@ -59,15 +61,15 @@ async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, door: i
     listener.setblocking(False)
     port: int = listener.getsockname()[1]
     service = build(Surroundings(Services(endpoints, client), endpoints, client, port))
-    server = Server(_with_health(service.handler), traffic, None if door is None else _REQUESTS_PER_CONNECTION)
+    server = Server(_with_health(service.handler), traffic, None if entry_socket is None else _REQUESTS_PER_CONNECTION)
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     await server.listen(listener)
-    if door is not None:
-        server.take_connections_from(socket.socket(fileno=door))
+    if entry_socket is not None:
+        server.take_connections_from(socket.socket(fileno=entry_socket))
     background = asyncio.ensure_future(service.background()) if service.background else None
-    # The supervisor reads our port from our standard output: we are ready.
+    # The supervisor reads the port from standard output; it means that this replica is ready.
     os.write(1, f"{port}\n".encode())
 
     await stop.wait()

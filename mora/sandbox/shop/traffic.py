@@ -1,7 +1,7 @@
 """Counts the bytes that a pod receives and sends, in a file that outlives the process.
 
-Like the counters of a pod's network interface, they go on when the container is killed and restarted: the file is
-mapped into memory and holds two unsigned 64-bit integers, received and sent.
+Like the counters of a pod's network interface, they continue when the container is killed and restarted: the file is
+mapped into memory and has two unsigned 64-bit integers, received and sent.
 """
 
 from __future__ import annotations
@@ -24,10 +24,12 @@ class TrafficCounter:
         self._received, self._sent = _LAYOUT.unpack(self._map[:])
 
     def add_received(self, count: int) -> None:
+        """Count received bytes."""
         self._received += count
         _LAYOUT.pack_into(self._map, 0, self._received, self._sent)
 
     def add_sent(self, count: int) -> None:
+        """Count sent bytes."""
         self._sent += count
         _LAYOUT.pack_into(self._map, 0, self._received, self._sent)
 

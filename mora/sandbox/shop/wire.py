@@ -1,7 +1,7 @@
-"""HTTP/1.1 as far as the shop needs it: a server that drains, and a client with keep-alive pools.
+"""The part of HTTP/1.1 that the shop needs: a server that drains, and a client with keep-alive pools.
 
-The standard library's asynchronous side has no HTTP; this is small enough to keep a replica's memory near 20 MB. Bodies
-have a Content-Length (no chunks), and a request is answered before the next one of its connection is read.
+asyncio has no HTTP; this is small enough for a replica to need about 20 MB. Bodies have a Content-Length (no chunks),
+and a request is answered before the next one of its connection is read.
 """
 
 from __future__ import annotations
@@ -21,13 +21,15 @@ from mora.sandbox.shop.traffic import TrafficCounter
 
 _HEAD_END = b"\r\n\r\n"
 _MAX_HEAD_BYTES = 65_536
-# Longer than the longest thinking time of the scenarios (1.5 s): a draining replica hears every client once more, and
-# can say "Connection: close" instead of resetting it.
+# Longer than the longest wait between requests in the scenarios (1.5 s): a draining replica gets one more request of
+# every client, and can answer it with "Connection: close" instead of resetting the connection.
 _DRAIN_SECONDS = 2.0
 
 
 @dataclass(slots=True)
 class Request:
+    """A request; names of headers are in lower case."""
+
     method: str
     path: str
     query: dict[str, str]
@@ -35,24 +37,30 @@ class Request:
     body: bytes
 
     def json(self) -> Any:
+        """The body as JSON."""
         return json.loads(self.body)
 
     def form(self) -> dict[str, str]:
+        """The body as an HTML form."""
         return dict(parse_qsl(self.body.decode()))
 
 
 @dataclass(slots=True)
 class Response:
+    """A response."""
+
     body: bytes = b""
     status: int = 200
     content_type: str = "application/json"
     headers: list[tuple[str, str]] = field(default_factory=list)
 
     def json(self) -> Any:
+        """The body as JSON."""
         return json.loads(self.body)
 
 
 def answer_json(value: Any, status: int = 200) -> Response:
+    """A response of compact JSON."""
     return Response(json.dumps(value, separators=(",", ":")).encode(), status)
 
 
@@ -70,8 +78,8 @@ class HttpFailure(Exception):
 class Server:
     """Answers requests on several listening sockets.
 
-    requests_per_connection: after so many the server closes a connection, so that clients come back through the proxy
-        to another replica, new ones among them. None: never.
+    requests_per_connection: the server closes a connection after this many, so that clients connect again through the
+        proxy, and reach new replicas as well. None: never.
     """
 
     def __init__(self, handler: Handler, traffic: TrafficCounter, requests_per_connection: int | None) -> None:
@@ -81,25 +89,26 @@ class Server:
         self.is_draining = False
         self.connections: set[_Connection] = set()
         self._listeners: list[asyncio.Server] = []
-        self._door: socket.socket | None = None
+        self._entry_socket: socket.socket | None = None
         self._arrivals: set[asyncio.Task[Any]] = set()
 
     async def listen(self, sock: socket.socket) -> None:
+        """Accept connections on a listening socket."""
         loop = asyncio.get_running_loop()
         self._listeners.append(await loop.create_server(lambda: _Connection(self), sock=sock, backlog=256))
 
-    def take_connections_from(self, door: socket.socket) -> None:
-        """Serve the connections that the proxy hands over through a Unix socket."""
-        door.setblocking(False)
-        self._door = door
-        asyncio.get_running_loop().add_reader(door, self._take_connections, door)
+    def take_connections_from(self, entry_socket: socket.socket) -> None:
+        """Serve the connections that the proxy passes through a Unix socket."""
+        entry_socket.setblocking(False)
+        self._entry_socket = entry_socket
+        asyncio.get_running_loop().add_reader(entry_socket, self._take_connections, entry_socket)
 
-    def _take_connections(self, door: socket.socket) -> None:
-        """Take what has been handed over so far."""
+    def _take_connections(self, entry_socket: socket.socket) -> None:
+        """Take the connections that have been passed so far."""
         loop = asyncio.get_running_loop()
         with contextlib.suppress(BlockingIOError):
             while True:
-                message, descriptors, _, _ = socket.recv_fds(door, 1, 1)
+                message, descriptors, _, _ = socket.recv_fds(entry_socket, 1, 1)
                 for descriptor in descriptors:
                     sock = socket.socket(fileno=descriptor)
                     sock.setblocking(False)
@@ -107,13 +116,13 @@ class Server:
                     self._arrivals.add(task)
                     task.add_done_callback(self._arrivals.discard)
                 if not message:
-                    loop.remove_reader(door)
+                    loop.remove_reader(entry_socket)
                     return
 
     async def drain(self) -> None:
-        """Take no new connections, answer what is under way, and close."""
-        if self._door is not None:
-            self._take_connections(self._door)
+        """Accept no new connections, answer the requests that have arrived, and close."""
+        if self._entry_socket is not None:
+            self._take_connections(self._entry_socket)
         self.is_draining = True
         for listener in self._listeners:
             listener.close()
@@ -128,7 +137,7 @@ class Server:
 
 
 class _Connection(asyncio.Protocol):
-    """One client's connection: reads a request, has it answered, reads the next."""
+    """The connection of one client: reads a request, answers it, reads the next."""
 
     def __init__(self, server: Server) -> None:
         self._server = server
@@ -241,7 +250,7 @@ class Client:
         self._idle: defaultdict[int, list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]] = defaultdict(list)
 
     async def call(self, port: int, method: str, path: str, value: Any = None) -> Response:
-        """What the replica on `port` answers; HttpFailure where it does not answer in time."""
+        """The response of the replica on `port`; HttpFailure where it does not answer in time."""
         body = b"" if value is None else json.dumps(value, separators=(",", ":")).encode()
         head = f"{method} {path} HTTP/1.1\r\nHost: 127.0.0.1:{port}\r\nContent-Length: {len(body)}\r\n\r\n"
         try:
@@ -261,7 +270,7 @@ class Client:
                 await writer.wait_closed()
 
     async def _exchange(self, port: int, message: bytes) -> Response:
-        # A pooled connection may have been closed by the other side meanwhile; then a new one gets the message.
+        # The other side may have closed a pooled connection meanwhile; then the message goes through a new one.
         while self._idle[port]:
             reader, writer = self._idle[port].pop()
             if not reader.at_eof() and not writer.is_closing():

@@ -61,9 +61,9 @@ def test_a_run_ended_in_the_middle_goes_on_and_loses_no_finished_experiment(
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(number)
-        said, _ = process.communicate()
+        printed, _ = process.communicate()
     if number == signal.SIGINT:
-        assert said == "{'cartservice': 1, 'frontend': 2}\n"
+        assert printed == "{'cartservice': 1, 'frontend': 2}\n"
 
     kept = {path.stem: path.stat().st_mtime_ns for path in data.glob("frontend/*.json")}
     clock = FakeClock()
