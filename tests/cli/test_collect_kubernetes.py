@@ -14,7 +14,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.cli.test_front import mora
+from tests.cli.running import mora
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_discovery import OPERATED
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
@@ -152,10 +152,10 @@ def test_restore_puts_back_what_a_killed_run_left(
     assert "Run standard-1 was killed and has not restored the replicas of frontend" in refused.stderr
     assert "mora collect --restore" in refused.stderr
     preview = collect("--restore", "--dry-run")
-    assert preview.stdout == "standard-1: deployment/frontend in shop would go from 2 back to 7 replicas\n"
+    assert preview.stdout == "standard-1: deployment/frontend in shop would be scaled from 2 back to 7 replicas\n"
     assert fake.changes == []
     done = collect("--restore")
-    assert done.stdout == "standard-1: deployment/frontend in shop goes from 2 back to 7 replicas\n"
+    assert done.stdout == "standard-1: deployment/frontend in shop is scaled from 2 back to 7 replicas\n"
     assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 7
     assert "Nothing to put back" in collect("--restore").stdout
 
