@@ -1,5 +1,5 @@
-"""Where metrics come from: a Prometheus (prometheus.py) or the files that MOrA wrote (csvfile.py).
+"""Where metrics come from: a Prometheus (prometheus/) or the files that MOrA wrote (csvfile.py).
 
-Each implements domain.MetricSource and hands over plain frames with the columns of mora.metrics. A whole fleet at once
-comes from fleet.py, a domain.FleetSource.
+Each is a MetricSource of mora.seams and returns plain frames with the columns of mora.metrics. Many workloads at once
+come from prometheus/fleet.py, a FleetSource.
 """

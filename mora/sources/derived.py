@@ -1,4 +1,4 @@
-"""The four derived metrics, row by row, by the very functions of mora.metrics."""
+"""The four derived metrics, row by row, by the functions of mora.metrics."""
 
 from __future__ import annotations
 

@@ -66,7 +66,8 @@ class Alone:
 class Log(Protocol):
     """Where the loop logs: a level (info, warning, error), a fixed text, and the fields of the event."""
 
-    def __call__(self, level: str, message: str, **about: object) -> None: ...
+    def __call__(self, level: str, message: str, **about: object) -> None:
+        """Write one log line."""
 
 
 class Observer(Protocol):

@@ -1,1 +1,1 @@
-"""Prometheus as a source: one service over time (observe), whole clusters (fleet), and what both ask through (wire)."""
+"""Prometheus as a source: one workload over time (observe), whole clusters (fleet); both ask through wire."""

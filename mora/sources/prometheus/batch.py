@@ -1,4 +1,4 @@
-"""One batch of a fleet: workloads that are asked for together, and what the answers add up to."""
+"""One batch of a fleet: workloads that are queried together, and their histories from the answers."""
 
 from __future__ import annotations
 
@@ -33,19 +33,19 @@ from mora.sources.prometheus.wire import Wire
 # Points of one answer, about 30 bytes each.
 _POINTS_IN_AN_ANSWER = 120_000
 _SHORTEST_PIECE, _LONGEST_PIECE = 12, 10_000
-# Limits and starts hardly change; throttling is told for spans of half an hour.
+# Limits and starts hardly change; throttling is read in spans of half an hour.
 _SLOW_STEP = timedelta(hours=1)
 _THROTTLE_STEP = timedelta(minutes=30)
-# Start-ups that are looked at closely: the newest of a workload, some in a query.
+# Start-ups that are read in detail: the newest of a workload, some in a query.
 _STARTS_OF_A_WORKLOAD = 3
 _STARTS_IN_A_QUERY = 25
-# A begin that is this share of the window late is told.
+# A history that begins later than this share of the window (1/50) has a warning.
 _SLACK = 50
 
 
 @dataclass(frozen=True, slots=True)
 class Pace:
-    """How often cAdvisor is scraped, and what its rates are taken over."""
+    """How often cAdvisor is scraped, and the rate window that follows from it."""
 
     interval: timedelta
     rate_window: timedelta
@@ -53,7 +53,7 @@ class Pace:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Workloads that are asked for together; jobs are never together with what runs on."""
+    """Workloads that are queried together; jobs are never together with long-running ones."""
 
     states: tuple[WorkloadState, ...]
     pods: Mapping[Pod, Workload]
@@ -62,7 +62,7 @@ class Batch:
 
     @property
     def series_at_once(self) -> int:
-        """About how many containers run at a time."""
+        """About how many containers run at the same time."""
         pods_of: defaultdict[Workload, int] = defaultdict(int)
         for workload in self.pods.values():
             pods_of[workload] += 1
@@ -81,12 +81,13 @@ class Part:
     batches: int
 
     def advance(self, done: int, of: int, note: str) -> None:
+        """`done` of `of` answers of this batch have been read."""
         self.reporter.advance("history", self.number + done / of, self.batches, note)
 
 
 @dataclass(slots=True)
 class Reading:
-    """What the answers to one batch add up to."""
+    """Reads one batch and adds its answers up to a history a workload."""
 
     wire: Wire
     batch: Batch
@@ -101,6 +102,7 @@ class Reading:
     first_row: int | None = None
 
     def read(self, part: Part) -> list[WorkloadHistory]:
+        """The history of every workload of the batch."""
         if not self.batch.pods:
             return [self._nothing(one.workload) for one in self.batch.states]
         texts = self._texts()
@@ -126,7 +128,7 @@ class Reading:
         is_throttling_known = self._is_throttling_known()
         return [self._history(one, texts, is_throttling_known) for one in self.batch.states]
 
-    # -- what is asked --
+    # -- the queries --
 
     def _texts(self) -> dict[str, str]:
         scope, pace = self.batch.scope, self.pace
@@ -145,7 +147,7 @@ class Reading:
         }
 
     def _span(self) -> timedelta:
-        """What a sample of memory is the largest of: its step, and at least two scrapes."""
+        """The span over which a sample of memory is the largest: its step, and at least two scrapes."""
         return max(self.window.step, 2 * self.pace.interval)
 
     def _ranges(self, asked: Sequence[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[Strip]]]:
@@ -155,7 +157,7 @@ class Reading:
         points = max(_SHORTEST_PIECE, min(_LONGEST_PIECE, _POINTS_IN_AN_ANSWER // max(1, self.batch.series_at_once)))
         return cut(self.window, points)
 
-    # -- what is made of the answers --
+    # -- the answers --
 
     def _tally(self, key: Sequence[str]) -> list[Tally]:
         """The tally of a container (namespace, pod, name): none where the pod is not of this batch."""
@@ -169,7 +171,7 @@ class Reading:
             self.limits[key] = Limits.of(grid, found)
 
     def _note_starts(self, strips: Sequence[Strip]) -> dict[Pod, float]:
-        """Rows at which each pod starts; and when those started last that began within the window."""
+        """Note the rows at which each pod starts. Returns the last start of each pod that started within the window."""
         moments: defaultdict[Pod, set[float]] = defaultdict(set)
         for strip in strips:
             pod = (strip.labels.get("namespace", ""), strip.labels.get("pod", ""))
@@ -178,12 +180,12 @@ class Reading:
         begin, end = self.window.start.timestamp(), self.window.end.timestamp()
         for pod, of_pod in moments.items():
             self.starts[pod] = starting_rows(sorted(of_pod), self.window, self._span())
-        newest = end - STARTUP.total_seconds()  # what is still starting is looked at another time
+        newest = end - STARTUP.total_seconds()  # a pod that is still starting is read in a later run
         within = {pod: [at for at in of_pod if begin <= at < newest] for pod, of_pod in moments.items()}
         return {pod: max(of_pod) for pod, of_pod in within.items() if of_pod}
 
     def _read_startups(self, starts: Mapping[Pod, float]) -> None:
-        """Looks closely at the newest starts of each workload: the step of the window would miss most of a peak."""
+        """Read the newest starts of each workload in detail: the step of the window would miss most of a peak."""
         newest: defaultdict[Workload, list[Pod]] = defaultdict(list)
         for pod in sorted(starts, key=lambda pod: (-starts[pod], pod)):
             of_workload = newest[self.batch.pods[pod]]
@@ -243,7 +245,7 @@ class Reading:
         for workload, pods in self.running.items():
             counts = self.replicas.setdefault(workload, np.full(self.window.sample_count, np.nan))
             ran = np.sum(list(pods.values()), axis=0, dtype=np.float64)
-            # None seen: none ran, or none was scraped.
+            # No samples: none ran, or none was scraped.
             counts[ahead : ahead + piece.sample_count] = np.where(ran > 0, ran, np.nan)
         self.running.clear()
 
@@ -291,7 +293,7 @@ class Reading:
         )
 
     def _lateness(self, workload: Workload) -> tuple[str, ...]:
-        """What is said where the history begins later than asked."""
+        """A warning where the history begins later than requested."""
         counts = self.replicas.get(workload)
         seen = np.flatnonzero(np.nan_to_num(counts, nan=0.0)) if counts is not None else np.zeros(0, dtype=np.intp)
         slack = max(2, self.window.sample_count // _SLACK)
@@ -300,6 +302,6 @@ class Reading:
         begin = format_moment(self.window.start + int(seen[0]) * self.window.step)
         asked = format_moment(self.window.start)
         if self.first_row is not None and self.first_row > slack and seen[0] - self.first_row <= slack:
-            why = "it keeps less (retention), or everything asked for is younger"
-            return (f"Prometheus knows nothing before {begin}, though {asked} on was asked for: {why}.",)
+            why = "its retention is shorter, or all workloads of this run are younger"
+            return (f"Prometheus has no data before {begin}, and {asked} was requested: {why}.",)
         return (f"The workload is known from {begin} on, not from {asked}: it is younger.",)

@@ -1,8 +1,8 @@
-"""Many workloads from one Prometheus: how they stand (kube-state-metrics) and what they used, in a few long queries.
+"""Many workloads from one Prometheus: their current state (kube-state-metrics) and their use, in a few long queries.
 
-One query a metric serves hundreds of workloads; the window is cut so that an answer stays small, and while one is read
-the next is on its way. Who owns which pod comes from the index of the owners' series over the whole window, so pods
-that are gone count like those that run.
+One query a metric serves hundreds of workloads. The window is cut so that each answer stays small, and the next answer
+is received while one is read. The owners of pods come from the index of the owner series over the whole window, so pods
+that no longer exist count like those that run.
 """
 
 from __future__ import annotations
@@ -27,22 +27,22 @@ from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, rate_window_of, scrape_interval
 from mora.sources.prometheus.wire import Wire
 
-# What one batch may hold: its arrays are in memory at once, and its pods' names may stand in a query.
+# The size of a batch: its arrays are in memory at once, and its pods' names may be part of a query.
 _WORKLOADS_IN_A_BATCH = 100
 _PODS_IN_A_BATCH = 2000
-# All pods of the namespaces are asked for, without naming any, where at least this share of them is wanted.
+# The query names no pods, and answers for all of them, where at least this share of them is wanted.
 _SHARE_TO_ASK_FOR_ALL = 0.8
 _LATELY = timedelta(hours=1)
 
-_CADVISOR = "scrape the kubelet's /metrics/cadvisor, and keep this metric"
-# metric -> what is not known without it, and what to enable.
+_CADVISOR = "Scrape the kubelet's /metrics/cadvisor, and keep this metric"
+# metric -> what is unknown without it, and what to enable.
 _NEEDED: Mapping[str, str] = {
-    "kube_pod_owner": "which pods belong to which workload is not known: scrape kube-state-metrics",
-    "container_cpu_usage_seconds_total": f"CPU use is not known: {_CADVISOR}",
-    "container_memory_working_set_bytes": f"memory use is not known: {_CADVISOR}",
+    "kube_pod_owner": "the owners of pods are unknown. Scrape kube-state-metrics",
+    "container_cpu_usage_seconds_total": f"CPU use is unknown. {_CADVISOR}",
+    "container_memory_working_set_bytes": f"memory use is unknown. {_CADVISOR}",
     "kube_pod_container_resource_limits": "no limit is set, or kube-state-metrics (version 2 or later) is not scraped",
-    "kube_pod_container_status_restarts_total": "restarts and OOM kills are not known: scrape kube-state-metrics",
-    "kube_pod_start_time": "start-up is not told from steady use: scrape kube-state-metrics, and keep it",
+    "kube_pod_container_status_restarts_total": "restarts and OOM kills are unknown. Scrape kube-state-metrics",
+    "kube_pod_start_time": "start-up cannot be told from steady use. Scrape kube-state-metrics, and keep this",
 }
 
 
@@ -51,10 +51,10 @@ def _utc_now() -> datetime:
 
 
 class PrometheusFleet:
-    """A Prometheus, or what speaks its API, as a domain.FleetSource.
+    """A Prometheus, or what speaks its API, as a FleetSource.
 
-    cluster: the value of the label `cluster` where one Prometheus holds several. now: the moment that standings are
-    of. After each call `warnings` holds what concerns no single workload.
+    cluster: the value of the label `cluster` where one Prometheus has several clusters. now: the moment of the states.
+    After each call `warnings` has what concerns no single workload.
     """
 
     def __init__(
@@ -68,8 +68,8 @@ class PrometheusFleet:
     def states(self, namespace: str | None = None) -> list[WorkloadState]:
         """Every workload of a namespace (None: of all) as kube-state-metrics knows it now, sorted.
 
-        BadInput where the Prometheus holds several clusters and none is named, or no such namespace; SourceUnavailable
-        where it holds no kube-state-metrics.
+        BadInput where the Prometheus has several clusters and none is given, or no such namespace. SourceUnavailable
+        where it has no kube-state-metrics.
         """
         now = self._now()
         scope = Scope(() if namespace is None else (check_name(namespace, "namespace"),), cluster=self._cluster)
@@ -77,16 +77,16 @@ class PrometheusFleet:
             _check_cluster(wire, scope, now - _LATELY, now)
             states, left_out = inventory.read(wire, scope, now)
             if not states:
-                raise _nothing_stands(wire, scope, now)
+                raise _why_nothing(wire, scope, now)
             self.warnings = (*left_out, *wire.warnings)
         return states
 
     def histories(
         self, states: Sequence[WorkloadState], window: Window, *, reporter: Reporter | None = None
     ) -> Iterator[WorkloadHistory]:
-        """What the containers of each used over the window; one for each standing, a batch of namespaces at a time.
+        """The use of each workload's containers over the window; one history for each state, batch by batch.
 
-        A workload that has no samples gets a history without containers, and a warning that says so.
+        A workload without samples gets a history without containers, and a warning.
         """
         self.warnings = ()
         if not states:
@@ -100,7 +100,7 @@ class PrometheusFleet:
             pace, warnings = _pace(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
             batches = _batches(states, owners, self._cluster)
-            readings = (  # none outlives its turn: each holds megabytes
+            readings = (  # made one by one: each has megabytes
                 partial(Reading(wire, batch, window, pace).read, Part(reporter or Silent(), number, len(batches)))
                 for number, batch in enumerate(batches)
             )
@@ -118,26 +118,28 @@ def _check_cluster(wire: Wire, scope: Scope, start: datetime, end: datetime) -> 
     names = wire.label_values("cluster", everywhere, start, end)
     if scope.cluster is None and len(names) > 1:
         raise BadInput(
-            f"{wire.url} holds several clusters: {', '.join(names)}.",
-            hint="Name one of them: --cluster NAME, or prometheus.cluster in mora.toml.",
+            f"{wire.url} has metrics of several clusters: {', '.join(names)}.",
+            hint="Choose one: --cluster NAME, or prometheus.cluster in mora.toml.",
         )
     if scope.cluster is not None and scope.cluster not in names:
         known = (
-            f"It knows these: {', '.join(names)}." if names else "Its series carry no label `cluster`; leave it out."
+            f"It knows these: {', '.join(names)}."
+            if names
+            else "Its series have no label `cluster`, so leave --cluster out."
         )
-        raise BadInput(f"{wire.url} knows no cluster {scope.cluster!r} there.", hint=known)
+        raise BadInput(f"{wire.url} has no metrics of a cluster {scope.cluster!r}.", hint=known)
 
 
-def _nothing_stands(wire: Wire, scope: Scope, now: datetime) -> Exception:
-    """Why kube-state-metrics tells of no workload, by what there is instead."""
+def _why_nothing(wire: Wire, scope: Scope, now: datetime) -> Exception:
+    """The error where kube-state-metrics lists no workload, by what there is instead."""
     owners = wire.series(scope.select("kube_pod_owner"), now - _LATELY, now)
     foreign = wire.label_values(
         "exported_pod", Scope(cluster=scope.cluster).select("kube_pod_owner"), now - _LATELY, now
     )
     if foreign:
         return SourceUnavailable(
-            f"{wire.url} keeps the pods' names of kube-state-metrics as exported_pod, not as pod.",
-            hint="Scrape it with honor_labels: true (honorLabels in a ServiceMonitor), as its documentation asks.",
+            f"{wire.url} has the pods' names of kube-state-metrics in the label exported_pod, not in pod.",
+            hint="Scrape it with honor_labels: true (honorLabels in a ServiceMonitor), as its documentation requires.",
         )
     if scope.namespaces and not owners:
         names = wire.label_values(
@@ -149,25 +151,25 @@ def _nothing_stands(wire: Wire, scope: Scope, now: datetime) -> Exception:
                 hint=f"It knows these namespaces: {', '.join(names)}.",
             )
     return SourceUnavailable(
-        f"{wire.url} holds no kube_pod_owner of the last minutes, so no workload can be found.",
-        hint="It has to scrape kube-state-metrics (part of kube-prometheus-stack).",
+        f"{wire.url} has no recent samples of kube_pod_owner, so no workload can be found.",
+        hint="Let it scrape kube-state-metrics (part of kube-prometheus-stack).",
     )
 
 
 def _pace(wire: Wire, scope: Scope, window: Window) -> tuple[Pace, tuple[str, ...]]:
-    """By the first namespaces that have samples: the kubelets of a cluster are scraped by one job."""
+    """The scrape interval of the first namespaces that have samples: one job scrapes all kubelets of a cluster."""
     for namespace in scope.namespaces[:5]:
         one = Scope((namespace,), cluster=scope.cluster)
         interval = scrape_interval(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
         if interval is not None:
             return Pace(interval, rate_window_of(interval)), ()
     return Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW), (
-        f"The scrape interval of cAdvisor could not be found; rates are taken over {duration(FALLBACK_RATE_WINDOW)}.",
+        f"The scrape interval of cAdvisor could not be found. Rates are taken over {duration(FALLBACK_RATE_WINDOW)}.",
     )
 
 
 def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
-    """Which metrics have no samples at all, and what to enable; old labels are an error."""
+    """Which metrics have no samples at all, and what to enable. Labels of an old Kubernetes are an error."""
     names = "|".join(_NEEDED)
     selector = scope.broad().select("", f'__name__=~"{names}"', 'pod!=""')
     known = wire.label_values("__name__", selector, window.start, window.end)
@@ -175,7 +177,7 @@ def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
         old = 'container_cpu_usage_seconds_total{pod_name!=""}'
         if wire.label_values("pod_name", old, window.start, window.end):
             raise SourceUnavailable(
-                f"{wire.url} labels containers by pod_name and container_name, as before Kubernetes 1.16.",
+                f"{wire.url} has the labels pod_name and container_name, as before Kubernetes 1.16.",
                 hint="Relabel them to pod and container (metric_relabel_configs), or upgrade the kubelets.",
             )
     return tuple(f"{name} has no samples: {what}." for name, what in _NEEDED.items() if name not in known)
@@ -185,7 +187,7 @@ def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
 
 
 def _batches(states: Sequence[WorkloadState], owners: Owners, cluster: str | None) -> list[Batch]:
-    """Whole namespaces together as long as they fit, so that none of their pods has to be named."""
+    """Whole namespaces together as long as they fit, so that their pods need not be named."""
     pods_of: defaultdict[Workload, list[Pod]] = defaultdict(list)
     for pod, workload in owners.pods.items():
         if _is_name(pod[1]):
@@ -199,22 +201,22 @@ def _batches(states: Sequence[WorkloadState], owners: Owners, cluster: str | Non
 
 
 def grouped(sizes: Iterable[tuple[WorkloadState, int]]) -> list[list[WorkloadState]]:
-    """Standings in groups that are not too large, by the pods of each; a namespace is cut only where it must be."""
+    """States in groups of a limited size, by the pods of each; a namespace is split only where it is too large."""
     by_namespace: defaultdict[str, list[tuple[WorkloadState, int]]] = defaultdict(list)
     for state, pods in sorted(sizes, key=lambda pair: pair[0].workload):
         by_namespace[state.workload.namespace].append((state, pods))
     groups: list[list[WorkloadState]] = [[]]
-    held = 0
+    count = 0
     for members in by_namespace.values():
-        if groups[-1] and not _fits(len(groups[-1]) + len(members), held + sum(pods for _, pods in members)):
+        if groups[-1] and not _fits(len(groups[-1]) + len(members), count + sum(pods for _, pods in members)):
             groups.append([])
-            held = 0
+            count = 0
         for state, pods in members:
-            if groups[-1] and not _fits(len(groups[-1]) + 1, held + pods):
+            if groups[-1] and not _fits(len(groups[-1]) + 1, count + pods):
                 groups.append([])
-                held = 0
+                count = 0
             groups[-1].append(state)
-            held += pods
+            count += pods
     return [group for group in groups if group]
 
 
@@ -231,7 +233,7 @@ def _batch(
 ) -> Batch:
     pods = {pod: one.workload for one in states for pod in pods_of[one.workload]}
     namespaces = inventory.known_namespaces(states)
-    # Pods of jobs hardly count beside what runs on: they are many, and each has a few samples.
+    # Pods of jobs do not count beside long-running ones: they are many, and each has few samples.
     here = set(namespaces)
     there = sum(pod[0] in here and (is_jobs or workload.kind not in JOB_KINDS) for pod, workload in owners.pods.items())
     names = None if len(pods) >= _SHARE_TO_ASK_FOR_ALL * there else tuple(sorted({name for _, name in pods}))
@@ -246,7 +248,7 @@ def _is_name(name: str) -> bool:
 
 
 def _ahead(acts: Iterable[Callable[[], list[WorkloadHistory]]]) -> Iterator[list[WorkloadHistory]]:
-    """What each act answers, in order; while one answer is worked on here, the next is read."""
+    """The result of each function, in order; the next one is read while one is processed here."""
     executor = ThreadPoolExecutor(1, thread_name_prefix="mora-ahead")
     try:
         before: Future[list[WorkloadHistory]] | None = None

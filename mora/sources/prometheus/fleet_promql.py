@@ -1,12 +1,12 @@
-"""The PromQL by which many workloads are read at once: no joins, little aggregation, each sample touched once.
+"""The PromQL for many workloads at once: no joins, little aggregation, each sample read once.
 
-Who owns a pod is settled in Python (ownership.py), doubled scrapes fall together there as well: a `max by` alone costs
-the server as much again as the query (experiments/benchmarks/README.md has the figures), and a join more.
+The owners of pods are found in Python (ownership.py), and doubled scrapes are merged there, too: a `max by` alone costs
+the server as much again as the query (experiments/benchmarks/README.md has the figures), and a join costs more.
 
 - CPU: `irate`, the rate between a step's last two scrapes. It samples use as it was scraped: a p95 of the means over
   five minutes reads low, by 14 % in the benchmark's fleet.
 - Memory: `max_over_time` over the step, so that no scraped peak is lost.
-- What hardly changes (limits, starts, throttling) is asked for at a coarser step, over the span between two of them.
+- What hardly changes (limits, starts, throttling) is queried at a coarser step, over the span between two of them.
 """
 
 from __future__ import annotations
@@ -25,14 +25,14 @@ _DOT = "\\."  # as a class, [.], it would keep Prometheus from looking the names
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a query is about: namespaces (none named: all), pods (None: all), the cluster where there are several."""
+    """The scope of a query: namespaces (empty: all), pods (None: all), the cluster where there are several."""
 
     namespaces: tuple[str, ...] = ()
     pods: tuple[str, ...] | None = None
     cluster: str | None = None
 
     def broad(self) -> Scope:
-        """Without pods, and without namespaces where they are many: for questions that must fit into an address."""
+        """Without pods, and without namespaces where they are many: for queries that must fit into an address."""
         is_short = sum(map(len, self.namespaces)) < _LONGEST_LIST_CHARACTERS
         return Scope(self.namespaces if is_short else (), cluster=self.cluster)
 
@@ -57,7 +57,7 @@ def _one_of(label: str, names: Sequence[str]) -> list[str]:
         return []
     if len(names) == 1:
         return [f"{label}={quoted(names[0])}"]
-    # Names hold letters, digits, "-" and "."; of these only the dot means something else in a regular expression.
+    # Names have letters, digits, "-" and ".". Of these only the dot has a meaning in a regular expression.
     return [f"{label}=~{quoted('|'.join(name.replace('.', _DOT) for name in names))}"]
 
 
@@ -79,14 +79,14 @@ def memory(scope: Scope, span: timedelta) -> str:
 
 
 def throttled(scope: Scope, span: timedelta) -> str:
-    """Share of the CFS periods within the span that were throttled, of the containers that were at all."""
+    """Throttled share of the CFS periods within the span, for containers that were throttled at all."""
     some = scope.select("container_cpu_cfs_throttled_periods_total", _REAL_CONTAINERS)
     periods = scope.select("container_cpu_cfs_periods_total", _REAL_CONTAINERS)
     return f"(increase({some}[{duration(span)}]) > 0) / increase({periods}[{duration(span)}])"
 
 
 def containers(scope: Scope, metric: str) -> str:
-    """Selector of a metric of cAdvisor, real containers alone."""
+    """Selector of a metric of cAdvisor, only real containers."""
     return scope.select(metric, _REAL_CONTAINERS)
 
 
@@ -96,7 +96,7 @@ def limits(scope: Scope, span: timedelta) -> str:
 
 
 def starts(scope: Scope, span: timedelta) -> str:
-    """When pods were started (Unix seconds), of those that were within the span; a little more is no harm."""
+    """When pods were started (Unix seconds), for pods that started within the span, or a little before."""
     started = scope.select("kube_pod_start_time")
     return f"last_over_time({started}[{duration(span)}]) > time() - {2 * span.total_seconds():g}"
 
@@ -107,7 +107,7 @@ def restarts(scope: Scope) -> str:
 
 
 def oom_killed(scope: Scope) -> str:
-    """1 for each container whose last termination was an OOM kill. It stays so until the next one."""
+    """1 for each container whose last termination was an OOM kill. It stays 1 until the next termination."""
     return f"{scope.select('kube_pod_container_status_last_terminated_reason', _OOM)} > 0"
 
 

@@ -1,4 +1,4 @@
-"""How workloads stand now, from kube-state-metrics alone: for those with a Prometheus and no access to the cluster."""
+"""The current state of workloads from kube-state-metrics alone, without access to the cluster."""
 
 from __future__ import annotations
 
@@ -30,11 +30,11 @@ from mora.sources.prometheus.ownership import Labels, Owners, Pod, resolve
 from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL, duration
 from mora.sources.prometheus.wire import Wire
 
-# A workload without pods (scaled to nothing, between two runs) is described by the newest pod of this long.
+# A workload without pods (scaled to zero, between two runs) is described by its newest pod of this time range.
 LOOKED_BACK = timedelta(days=7)
 _PODS_TO_CHOOSE_FROM = 50
 
-# kind -> the metric that lists its workloads, the label with the name, and whether its value is the replicas asked for.
+# kind -> the metric that lists its workloads, the label with the name, and whether its value is the desired replicas.
 _DECLARED: Mapping[str, tuple[str, str, bool]] = {
     "Deployment": ("kube_deployment_spec_replicas", "deployment", True),
     "StatefulSet": ("kube_statefulset_replicas", "statefulset", True),
@@ -56,7 +56,7 @@ _QUOTA_FIELDS = {
     "limits.memory": "memory_limit_bytes",
 }
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-# kube-state-metrics writes every character that a label name may not hold as "_".
+# kube-state-metrics writes "_" for every character that a label name must not contain.
 _ANNOTATION, _HELM_PATH = "annotation_mora_dev_", "helm_path_"
 _LABEL_PREFIXES = {"label_app_kubernetes_io_": "app.kubernetes.io/", "label_helm_sh_": "helm.sh/"}
 
@@ -65,7 +65,7 @@ ContainerKey = tuple[str, str, str]
 
 
 def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], tuple[str, ...]]:
-    """Every workload in the scope at a moment, sorted, and in words what is left out."""
+    """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
     ask = _Asking(wire, scope, at)
     owners = resolve(*(ask.labels(metric) for metric in OWNER_METRICS))
     declared = {kind: ask.values(metric) for kind, (metric, _, _) in _DECLARED.items()}
@@ -96,7 +96,7 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 quotas=quotas.get(workload.namespace, ()),
                 jvm=frozenset(c.name for c in allocation.containers if is_jvm_image(c.image)),
                 known_by="prometheus",
-                reasons=_oddities(workload, allocation, described.knows(workload), is_idle=workload in idle),
+                reasons=_reasons(workload, allocation, described.knows(workload), is_idle=workload in idle),
             )
         )
     return states, (*owners.refused, *refused)
@@ -129,7 +129,7 @@ class _Asking:
 def _replicas(
     declared: Mapping[str, Iterable[tuple[Labels, float]]],
 ) -> tuple[dict[Workload, int | None], tuple[str, ...]]:
-    """Workloads by their own metrics, with the replicas asked for; None where the kind has no such number."""
+    """Workloads by their own metrics, with the desired replicas; None where the kind has no such number."""
     rows = [
         (
             {**labels, "owner_kind": kind, "owner_name": labels.get(_DECLARED[kind][1], ""), "pod": str(number)},
@@ -148,7 +148,7 @@ def _replicas(
 
 
 def _rollout_replicas(owners: Owners, values: Iterable[tuple[Labels, float]]) -> dict[Workload, int | None]:
-    """Argo Rollouts have no metric of kube-state-metrics' own: their ReplicaSets, the stable and the new, add up."""
+    """Argo Rollouts have no metric in kube-state-metrics: the replicas of their ReplicaSets are added up."""
     asked = {(labels.get("namespace", ""), labels.get("replicaset", "")): value for labels, value in values}
     replicas: dict[Workload, int | None] = {}
     for (namespace, kind, name), workload in owners.between.items():
@@ -219,7 +219,7 @@ class _Pods:
         return workload in self._pods
 
     def allocation(self, workload: Workload) -> tuple[Allocation, str | None]:
-        """The containers, the main one first, then by name; and what the annotation names as the default one."""
+        """The containers, the main one first, then by name; and the default container that the annotation names."""
         pod = self._pods.get(workload, ("", ""))
         containers = self._containers.get(pod, {})
         own = sorted(name for name, container in containers.items() if container.role in (Role.APP, Role.SIDECAR))
@@ -258,7 +258,7 @@ def _amount(resource: str, value: float) -> int:
 
 
 def _autoscalers(ask: _Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
-    """The HPAs (KEDA's among them) of each workload, as far as they scale on CPU or memory."""
+    """The HPAs of each workload, KEDA's included, that scale on CPU or memory."""
     named: dict[tuple[str, str], Workload] = {}
     for labels in ask.labels("kube_horizontalpodautoscaler_info"):
         row = {
@@ -270,7 +270,7 @@ def _autoscalers(ask: _Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
             named[row["namespace"], labels.get("horizontalpodautoscaler", "")] = workload
     if not named:
         return {}
-    least, most = (
+    minimum, maximum = (
         {
             _scaler(labels): round(value)
             for labels, value in ask.values(f"kube_horizontalpodautoscaler_spec_{side}_replicas")
@@ -288,8 +288,8 @@ def _autoscalers(ask: _Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
             Target(resource),
             is_utilisation,
             round(value) if is_utilisation else _amount(resource, value),
-            least.get(key, 1),
-            most.get(key, 1),
+            minimum.get(key, 1),
+            maximum.get(key, 1),
             labels.get("container") or None,
         )
     return {workload: tuple(of[key] for key in sorted(of)) for workload, of in found.items()}
@@ -300,7 +300,7 @@ def _scaler(labels: Labels) -> tuple[str, str]:
 
 
 def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
-    """What each namespace's LimitRanges allow a container; of several the narrowest."""
+    """What the LimitRanges of each namespace allow a container; the narrowest of several."""
     bounds: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
     for labels, value in rows:
         resource, side = labels.get("resource", ""), labels.get("constraint", "")
@@ -308,7 +308,7 @@ def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
             continue
         if side == "default":
             name = _RESOURCE_FIELDS["limits", resource]
-            # Which of several LimitRanges gives its own is not defined; the first is taken, as from the API.
+            # Kubernetes does not define which of several LimitRanges wins; the first is taken, as from the API.
             bounds[labels.get("namespace", ""), side].setdefault(name, _amount(resource, value))
         if side not in ("min", "max"):
             continue
@@ -344,7 +344,7 @@ _LABELS_METRIC, _ANNOTATIONS_METRIC = "kube_{}_labels", "kube_{}_annotations"
 
 
 def _own(ask: _Asking, metric: str, named: Callable[[str], str | None]) -> dict[Workload, dict[str, str]]:
-    """What kube-state-metrics may show of them (--metric-labels-allowlist, --metric-annotations-allowlist)."""
+    """What kube-state-metrics exposes of them (--metric-labels-allowlist, --metric-annotations-allowlist)."""
     found: dict[Workload, dict[str, str]] = {}
     for kind, (_, label, _) in _DECLARED.items():
         for labels in ask.labels(metric.format(label)):
@@ -363,7 +363,7 @@ def _label(name: str) -> str | None:
 
 
 def _annotation(name: str) -> str | None:
-    """mora.dev/cpu-buffer of annotation_mora_dev_cpu_buffer: no annotation of MOrA's own holds another character."""
+    """mora.dev/cpu-buffer of annotation_mora_dev_cpu_buffer: MOrA's own annotations have no other characters."""
     if not name.startswith(_ANNOTATION):
         return None
     rest = name.removeprefix(_ANNOTATION)
@@ -372,14 +372,14 @@ def _annotation(name: str) -> str | None:
     return "mora.dev/" + rest.replace("_", "-")
 
 
-def _oddities(workload: Workload, allocation: Allocation, has_pod: bool, *, is_idle: bool) -> tuple[Reason, ...]:
+def _reasons(workload: Workload, allocation: Allocation, has_pod: bool, *, is_idle: bool) -> tuple[Reason, ...]:
     days = LOOKED_BACK.days
     if not has_pod:
-        return (Reason("no-pods", f"no pod of it is known in the last {days} days, so neither are its containers"),)
+        return (Reason("no-pods", f"it had no pods in the last {days} days, so its containers are unknown"),)
     if not allocation.containers:
-        return (Reason("no-containers", "kube_pod_container_info is not kept, so its containers are not known"),)
+        return (Reason("no-containers", "Prometheus has no kube_pod_container_info, so its containers are unknown"),)
     if is_idle and workload.kind not in JOB_KINDS:
-        return (Reason("no-pods", f"no pod of it runs now; it is described by the newest of the last {days} days"),)
+        return (Reason("no-pods", f"it has no pods now; its newest pod of the last {days} days describes it"),)
     return ()
 
 

@@ -1,8 +1,7 @@
-"""Reads the answer to a range query, fast: a fleet's is millions of points, and json would build objects for each.
+"""Reads the answer to a range query fast: a fleet's has millions of points, and json would build objects for each.
 
-Only the values are read as numbers; where a series has a value at every step, which is the rule, its times follow from
-the first and the last. Anything that is not written the way Prometheus, Thanos, Mimir and VictoriaMetrics write it
-goes through json instead.
+Only the values are read as numbers. Where a series has a value at every step, as usual, its times follow from the first
+and the last. An answer in another notation than that of Prometheus, Thanos, Mimir and VictoriaMetrics is read by json.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ class Owners:
 
 
 def resolve(pods: Iterable[Labels], replica_sets: Iterable[Labels], jobs: Iterable[Labels]) -> Owners:
-    """The workload of each pod; what a tool of another kind owns (a bare pod, a custom resource) is left out.
+    """The workload of each pod; bare pods and pods of other kinds (custom resources) are skipped.
 
     pods, replica_sets, jobs: labels of kube_pod_owner, kube_replicaset_owner, kube_job_owner, doubled or not.
 
@@ -73,5 +73,5 @@ def _named(labels: Labels, kind: str, name: str, refused: dict[str, None]) -> Wo
     try:
         return Workload(labels.get("namespace", ""), name, kind)
     except BadInput as error:
-        refused[f"A {kind} is left out: {error.message}"] = None
+        refused[f"A {kind} is skipped: {error.message}"] = None
         return None

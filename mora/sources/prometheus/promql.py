@@ -1,6 +1,6 @@
 """The PromQL of MOrA, as pure functions: one text a column, the same for the sandbox and for a cluster.
 
-What the texts take care of, each held by a promtool test:
+What the queries take care of, each checked by a promtool test:
 
 - Pods belong to a workload by their owner chain, pod -> ReplicaSet -> Deployment, never by a regex on pod names, which
   would also match `frontend-canary` and the pod-level cgroups.
@@ -21,7 +21,7 @@ from datetime import timedelta
 
 from mora.domain import Workload, check_name
 
-# Grafana's own name for "at least four scrape intervals": it stands in the texts as long as the interval is not known.
+# Grafana's own name for "at least four scrape intervals": the texts use it as long as the interval is not known.
 UNKNOWN_RATE_WINDOW = "$__rate_window"
 
 # The label that kube-state-metrics makes of the annotation kubectl.kubernetes.io/default-container.
@@ -203,10 +203,10 @@ def _traffic(counter: str, workload: Workload, rate_window: str) -> str:
 
 
 def _throttled(workload: Workload, rate_window: str) -> str:
-    """Throttled share of the CFS periods, worst pod; 0 where there were no periods, or no CPU limit and that is known.
+    """Throttled share of the CFS periods, worst pod; 0 where there were no periods, or certainly no CPU limit.
 
-    A container without a CPU limit has no CFS counters. What kube-state-metrics reports on (its restarts) but gives no
-    CPU limit for is known to have none; where it reports nothing at all, nothing is answered.
+    A container without a CPU limit has no CFS counters. A container that kube-state-metrics reports (its restarts)
+    without a CPU limit has none; where it reports nothing at all, there is no answer.
     """
     selector = f"{{{_namespace(workload)},{_REAL_CONTAINERS}}}[{rate_window}]"
     throttled = _one_each(_of(f"increase(container_cpu_cfs_throttled_periods_total{selector})", workload))
@@ -221,7 +221,7 @@ def _oom_kills(workload: Workload) -> str:
     """OOM kills in the last hour, all pods: of each container the larger of two counts.
 
     last_terminated_reason is a gauge that stays 1 until the next termination: alone it would count one kill for ever,
-    so it only says of what kind the restarts of the last hour were. cAdvisor's own counter sees kills that restart
+    so it only tells which restarts of the last hour were OOM kills. cAdvisor's own counter sees kills that restart
     nothing (a worker process), but goes away with the container's cgroup on some nodes.
     """
     here = _namespace(workload)

@@ -1,6 +1,6 @@
-"""From many series to one workload's history: the hottest pod at each step, start-up apart, kills told from restarts.
+"""From many series to one workload's history: the hottest pod at each step, start-up apart, OOM kills from restarts.
 
-Pure: series come in a piece of the window at a time, doubled or not, in any order.
+Pure: series come piece by piece of the window, doubled or not, in any order.
 """
 
 from __future__ import annotations
@@ -31,13 +31,14 @@ _LEAST_FOR_A_P95 = 20
 
 @dataclass(slots=True)
 class Limits:
-    """What a pod's container was limited to, on a coarse grid of its own; filled where it was not known."""
+    """The limit of a pod's container over time, on a coarse grid of its own, with gaps filled."""
 
     window: Window
     values: Floats
 
     @classmethod
     def of(cls, window: Window, strips: Iterable[Strip]) -> Limits:
+        """The limits that some series give on a window; where series overlap, the larger one."""
         values = np.full(window.sample_count, np.nan)
         for strip in strips:
             values[strip.rows] = np.fmax(values[strip.rows], strip.values)
@@ -62,7 +63,7 @@ def spans_of(rows: NDArray[np.intp], window: Window, coarse: Window) -> NDArray[
 
 
 def filled(values: Floats) -> Floats:
-    """Gaps filled with the value before, at the beginning with the first; NaN where nothing is known."""
+    """Gaps filled with the value before, at the beginning with the first; all NaN where nothing is known."""
     known = ~np.isnan(values)
     if known.all() or not known.any():
         return values
@@ -86,7 +87,7 @@ class Track:
         self.values = np.full(self.window.sample_count, np.nan)
 
     def add(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> Floats:
-        """A pod's use on some rows; what falls into `starting` is kept apart, and left out of what is returned."""
+        """A pod's use on some rows; what falls into `starting` is counted as start-up and left out of the result."""
         for span in starting:
             values = self._without(span, rows, values)
         here = self.values[rows]
@@ -105,6 +106,7 @@ class Track:
         return values
 
     def note_startup(self, value: float) -> None:
+        """Take a use during start-up into account."""
         self.startup = value if self.startup is None else max(self.startup, value)
 
     def _without(self, span: slice, rows: Rows, values: Floats) -> Floats:
