@@ -1,4 +1,4 @@
-"""Past one machine: tasks on the workers of a Dask cluster, through joblib.
+"""Tasks on the workers of a Dask cluster.
 
 A task is a function of a module and plain arguments; its name is the first of them. What a worker needs is MOrA itself,
 of the same versions: the client reads the data, sends it along, and writes what comes back, so no folder is shared.
@@ -27,7 +27,7 @@ BACKENDS = (LOCAL, DASK)
 _SCHEMES = ("tcp", "tls")
 _CONNECT_SECONDS = 5.0
 _FIRST_WORKER_SECONDS = 10.0
-# A cluster that grows on demand takes this long to bring a node up; after it nobody is on the way.
+# A cluster that grows on demand takes this long to bring a node up; after it none is on the way.
 _NO_WORKER_SECONDS = 120.0
 # What numbers depend on: the same data and seed give the same model only where these are the same.
 _SAME = ("mora-rightsizing", "numpy", "pandas", "scikit-learn", "prophet", "tensorflow", "keras")
@@ -108,24 +108,18 @@ class Cluster:
         Raises ClusterError where the scheduler goes, or every worker for too long; what a task raises is raised.
         """
         import dask
-        from joblib import Parallel, delayed, parallel_config
 
-        from mora.scaleout.backend import ClusterBackend
+        from mora.scaleout.backend import Run
 
-        backend = ClusterBackend(self._client, self._address, self._no_worker_seconds)
-        # A service's history travels inside its task, so that it is not lost with the worker that held it.
-        with (
-            dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"}),
-            parallel_config(backend=backend, n_jobs=-1),
-        ):
-            yield from Parallel(batch_size=1, return_as="generator_unordered")(
-                delayed(function)(*task) for task in tasks
-            )
+        run = Run(self._client, self._address, self._no_worker_seconds)
+        # A service's history travels inside its task, so that it is not lost with the worker that had it.
+        with dask.config.set({"distributed.admin.large-graph-warning-threshold": "1GiB"}):
+            yield from run.outcomes(function, tasks)
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the traceback that Dask logs when a connection ends: ours is told in words."""
+    """Without the traceback that Dask logs when a connection ends: a ClusterError says it."""
     import distributed  # noqa: F401  its import sets the levels
 
     logger = logging.getLogger("distributed.client")

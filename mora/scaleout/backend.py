@@ -1,121 +1,106 @@
-"""joblib's Dask backend, with what it leaves open.
+"""Running tasks on the workers of a Dask cluster, with every way to fail as a ClusterError.
 
-As it comes (1.6), it never answers when a task takes its worker down too often, when the scheduler goes, or when every
-worker does; it runs everything in this process where the cluster has one thread; and what it spreads over the workers
-beforehand is lost with a worker. Here each task carries its arguments, and every way to fail comes back.
+Each task carries its arguments: what is spread over workers beforehand is lost with a worker. The client is asked for
+what has ended once a second, and not by `as_completed`, which waits for ever where every worker has gone.
 """
 
 from __future__ import annotations
 
-import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import CancelledError
+from itertools import islice
+from typing import Any, TypeVar
 from uuid import uuid4
 
-from distributed import Client, Future
+from distributed import Client, Future, wait
 from distributed.scheduler import KilledWorker
-from joblib._dask import DaskDistributedBackend
 
 from mora.errors import ClusterError
 
+T = TypeVar("T")
 _LOOK_SECONDS = 1.0
 
 
-class ClusterBackend(DaskDistributedBackend):  # type: ignore[misc]  # joblib has no types
-    """Tasks of one call of joblib.Parallel, one a batch; each yields (name, what it returned or how it was lost)."""
+class Run:
+    """One call of Cluster.run: tasks in flight, two for each thread of the cluster, so that no worker is idle."""
 
     def __init__(self, client: Client, address: str, no_worker_seconds: float) -> None:
-        super().__init__(client=client)
+        self._client = client
         self._address = address
         self._no_worker_seconds = no_worker_seconds
-        self._lock = threading.Lock()
-        self._under_way: dict[Future[Any], Callable[[Any], None]] = {}
-        self._ended = threading.Event()
+        self._in_flight: dict[Future[Any], str] = {}
 
-    def effective_n_jobs(self, n_jobs: int) -> int:
-        # joblib takes one for "here, one after the other"; tasks belong on the workers, how few there may be.
-        threads: dict[str, int] = self.client.nthreads()
-        return max(2, sum(threads.values()))
-
-    def start_call(self) -> None:
-        threading.Thread(target=self._watch, name="mora-dask-watch", daemon=True).start()
-
-    def stop_call(self) -> None:
-        self._ended.set()
-
-    def submit(self, func: Any, callback: Callable[[Any], None] | None = None) -> Future[Any]:
-        ((function, arguments, keywords),) = func.items
-        name = str(arguments[0])
-        future: Future[Any] = self.client.submit(
-            function, *arguments, **keywords, key=f"mora-{name}-{uuid4().hex}", pure=False
-        )
-        if callback is not None:
-            with self._lock:
-                self._under_way[future] = callback
-            future.add_done_callback(  # type: ignore[no-untyped-call]  # distributed is typed in part
-                lambda ended: self._answer(ended, (name, ended))
-            )
-        return future
-
-    def retrieve_result_callback(self, out: Any) -> list[tuple[str, Any]]:
-        """What joblib hands on for a task that has ended; raising ends the whole call."""
-        if isinstance(out, ClusterError):
-            raise out
-        name, future = out
-        if future.status not in ("finished", "error"):  # cancelled or lost, with the scheduler that knew of it
-            raise self._scheduler_gone()
+    def outcomes(
+        self, function: Callable[..., T], tasks: Iterable[Sequence[Any]]
+    ) -> Iterator[tuple[str, T | ClusterError]]:
+        """The name of each task with what it returned, or how it was lost, as they end; see Cluster.run."""
+        pending = iter(tasks)
         try:
-            return [(name, future.result())]
+            while True:
+                room = 2 * max(self._threads(), 1) - len(self._in_flight)
+                for task in islice(pending, max(room, 0)):
+                    self._submit(function, task)
+                if not self._in_flight:
+                    return
+                for future in self._ended():
+                    name = self._in_flight.pop(future)
+                    # The next one is on its way before the caller takes the outcome, which may take a while.
+                    for task in islice(pending, 1):
+                        self._submit(function, task)
+                    yield name, self._outcome(name, future)
+        finally:
+            if self._in_flight and self._client.status == "running":
+                self._client.cancel(list(self._in_flight), force=True)  # type: ignore[no-untyped-call]  # as below
+
+    def _submit(self, function: Callable[..., T], task: Sequence[Any]) -> None:
+        name = str(task[0])
+        future: Future[Any] = self._client.submit(function, *task, key=f"mora-{name}-{uuid4().hex}", pure=False)
+        self._in_flight[future] = name
+
+    def _ended(self) -> list[Future[Any]]:
+        """Those that have ended, one at least; ClusterError where none can end any more."""
+        alone_since: float | None = None
+        while True:
+            try:
+                with self._client.as_current():
+                    found = wait(  # type: ignore[no-untyped-call]  # distributed is typed in part
+                        list(self._in_flight), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED"
+                    )
+                return list(found.done)
+            except TimeoutError:
+                pass
+            except (CancelledError, OSError) as failure:
+                raise self._scheduler_gone() from failure
+            if self._client.status != "running":
+                raise self._scheduler_gone()
+            now = time.monotonic()
+            alone_since = None if self._threads() else alone_since or now
+            if alone_since is not None and now - alone_since > self._no_worker_seconds:
+                raise ClusterError(
+                    f"The Dask scheduler at {self._address} has had no worker for {self._no_worker_seconds:g} s.",
+                    hint="Start some and run this again; what was done before is kept.",
+                )
+
+    def _outcome(self, name: str, future: Future[Any]) -> Any:
+        """What a task returned; raises what it raised."""
+        try:
+            return future.result()
         except KilledWorker as failure:
-            lost = ClusterError(
+            return ClusterError(
                 f"{name}: every worker that tried it went down, the last one at {failure.last_worker.address}.",
                 hint="Its log says why; too little memory is the usual reason (dask worker --memory-limit).",
             )
-            return [(name, lost)]
+        # Cancelled or lost, with the scheduler that knew of it; a task's own OSError is not one of these.
+        except CancelledError as failure:
+            raise self._scheduler_gone() from failure
 
-    def abort_everything(self, ensure_ready: bool = True) -> None:
-        self._ended.set()
-        with self._lock:
-            futures = list(self._under_way)
-            self._under_way.clear()
-        if self.client.status == "running":
-            self.client.cancel(futures, force=True)
-
-    def _answer(self, future: Future[Any], out: Any) -> None:
-        """Tell joblib, once."""
-        with self._lock:
-            callback = self._under_way.pop(future, None)
-        if callback is not None:
-            callback(out)
-
-    def _watch(self) -> None:
-        """End the call in words where nobody is left who could end its tasks."""
-        alone_since: float | None = None
-        while not self._ended.wait(_LOOK_SECONDS):
-            now = time.monotonic()
-            alone_since = None if self._has_workers() else alone_since or now
-            if self.client.status != "running":
-                self._fail(self._scheduler_gone())
-            elif alone_since is not None and now - alone_since > self._no_worker_seconds:
-                self._fail(
-                    ClusterError(
-                        f"The Dask scheduler at {self._address} has had no worker for {self._no_worker_seconds:g} s.",
-                        hint="Start some and run this again; what was done before is kept.",
-                    )
-                )
-
-    def _has_workers(self) -> bool:
+    def _threads(self) -> int:
         try:
-            return bool(self.client.nthreads())
-        except OSError:  # the connection broke; the client's status tells from now on
-            return False
-
-    def _fail(self, error: ClusterError) -> None:
-        with self._lock:
-            waiting = next(iter(self._under_way), None)
-        if waiting is not None:  # the first one that fails ends the call
-            self._answer(waiting, error)
+            threads: dict[str, int] = self._client.nthreads()  # type: ignore[no-untyped-call]  # as above
+        except OSError:  # the connection broke; the client's status shows it from now on
+            return 0
+        return sum(threads.values())
 
     def _scheduler_gone(self) -> ClusterError:
         return ClusterError(

@@ -99,7 +99,7 @@ def test_a_single_worker_still_does_the_work(tmp_path: Path) -> None:
     assert (name, process) == ("only", one.workers[0].pid)
 
 
-def test_a_task_that_takes_every_worker_down_is_told_and_the_others_go_on(tmp_path: Path) -> None:
+def test_a_task_that_takes_every_worker_down_is_an_error_and_the_others_go_on(tmp_path: Path) -> None:
     with rig(tmp_path, workers=2, nanny=True) as nursed, connect(nursed.address) as cluster:
         outcomes = dict(cluster.run(tasks.deadly, [("before",), ("deadly",), ("after",)]))
     assert (outcomes["before"], outcomes["after"]) == ("before", "after")
@@ -118,7 +118,7 @@ def wait_for(path: Path) -> None:
     ("who", "words"),
     [("workers", r"has had no worker for 1 s(.|\n)*what was done before is kept"), ("scheduler", "has gone")],
 )
-def test_a_cluster_that_goes_is_told_and_not_waited_for(tmp_path: Path, who: str, words: str) -> None:
+def test_a_cluster_that_goes_is_an_error_and_not_waited_for(tmp_path: Path, who: str, words: str) -> None:
     started = tmp_path / "started"
     with rig(tmp_path, workers=1) as lonely, connect(lonely.address, no_worker_seconds=1) as cluster:
         outcomes = cluster.run(
@@ -133,7 +133,7 @@ def test_a_cluster_that_goes_is_told_and_not_waited_for(tmp_path: Path, who: str
             next(outcomes)
 
 
-def test_a_scheduler_without_workers_is_told_with_how_to_start_one(tmp_path: Path) -> None:
+def test_a_scheduler_without_workers_is_refused_with_how_to_start_one(tmp_path: Path) -> None:
     with (
         rig(tmp_path, workers=0) as empty,
         pytest.raises(ClusterError, match=rf"has no worker(.|\n)*dask worker {empty.address}"),
