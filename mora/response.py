@@ -1,13 +1,15 @@
 """The load response: what a service uses and how it answers, against users and replicas, per scenario.
 
-It is learnt from driven runs and answers loads that no window of a time series holds. Everything is a monotone curve
+It is learnt from driven runs and answers loads that no window of a time series contains. Everything is a monotone curve
 over **users per pod** (users / replicas), so a rising load never lowers an answer and a further replica never worsens
 one. Use per pod is what a pod's share of the users costs; latency and errors follow the same share because a plan
 scales the shop's services together. One axis instead of two lets the few cells of a plan check each other (40 users on
-two pods speak for 20 on one), and it still holds for replica counts that were never driven. What one axis gets wrong,
-the measured cells put right: a replica count that was seen to break the promise is not chosen.
+two pods speak for 20 on one), and it is valid for replica counts that were never driven. What one axis gets wrong, the
+measured cells put right: a replica count that was measured to miss the SLO is not chosen.
 
 Curves are fitted with scikit-learn's isotonic regression, kept as knots, and read with numpy.
+
+One file, longer than most: runs, curves, cells and the choice of replicas are one subject, and each needs the others.
 """
 
 from __future__ import annotations
@@ -41,7 +43,7 @@ IDLE_UTILISATION = 0.35
 class Run:
     """One driven experiment of one service, in the figures that the response is made of.
 
-    CPU and memory are of the hottest pod's main container. A level that was held at a limit is "at least".
+    CPU and memory are of the hottest pod's main container. A limit-bound level is "at least".
     latency_p95_seconds, error_ratio: of the run's load test, None where it has none.
     """
 
@@ -63,6 +65,7 @@ class Run:
 
     @property
     def users_per_pod(self) -> float:
+        """A pod's share of the users."""
         return self.users / self.replicas
 
 
@@ -97,8 +100,8 @@ class Curve:
 class ResponsePoint:
     """Use per pod at a load: its mean and its high level (p95 of CPU, peak of memory), in cores or bytes.
 
-    value, upper: None where there is no honest number; then `reasons` says why.
-    is_at_least: the runs it rests on were held at a limit, so the need may be higher.
+    value, upper: None where there is no number; then `reasons` says why.
+    is_at_least: the runs it rests on are limit-bound, so the need may be higher.
     """
 
     value: float | None
@@ -109,7 +112,7 @@ class ResponsePoint:
 
 @dataclass(frozen=True, slots=True)
 class ReplicaChoice:
-    """The fewest replicas that keep the promise; None where none does, and why."""
+    """The fewest replicas that meet the SLO; None where none does, and why."""
 
     replicas: int | None
     reasons: tuple[Reason, ...] = ()
@@ -125,7 +128,7 @@ class LoadResponse:
     """Per-pod use, latency and errors of one service, per scenario. See the module's words.
 
     curves: scenario -> curve name -> curve; `utilisation` only where pods had a CPU limit, `latency` and `errors` only
-    where the cards hold load tests.
+    where the cards have load tests.
     """
 
     runs: tuple[Run, ...]
@@ -136,7 +139,7 @@ class LoadResponse:
         """Learn from the driven runs of one service.
 
         frame: rows of dataset.read_dataset; observed rows are left out. cards: experiment_id -> its JSON.
-        Raises NotEnoughData where no driven run holds CPU and memory.
+        Raises NotEnoughData where no driven run has CPU and memory samples.
         """
         driven = frame[(frame["scenario"] != OBSERVED_SCENARIO) & frame["replica_count"].gt(0)]
         runs = tuple(
@@ -164,9 +167,11 @@ class LoadResponse:
 
     @property
     def scenarios(self) -> tuple[str, ...]:
+        """The scenarios that were driven, sorted."""
         return tuple(sorted(self.curves))
 
     def runs_of(self, scenario: str) -> tuple[Run, ...]:
+        """The runs of one scenario."""
         return tuple(run for run in self.runs if run.scenario == scenario)
 
     def use(self, target: Target, load: Load, replicas: int) -> ResponsePoint:
@@ -194,11 +199,11 @@ class LoadResponse:
         return ResponsePoint(value, max(value, upper.at(share)), is_at_least, tuple(reasons))
 
     def latency_p95_seconds(self, load: Load, replicas: int) -> float | None:
-        """The 95th percentile of the response time; None where no run tells (unknown scenario, more users per pod)."""
+        """The 95th percentile of the response time; None where unknown (scenario, more users per pod)."""
         return self._answered("latency", load, replicas)
 
     def error_ratio(self, load: Load, replicas: int) -> float | None:
-        """The share of failed requests; None where no run tells (unknown scenario, more users per pod)."""
+        """The share of failed requests; None where no run shows it (unknown scenario, more users per pod)."""
         return self._answered("errors", load, replicas)
 
     def choose_replicas(
@@ -265,6 +270,8 @@ class LoadResponse:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> LoadResponse:
+        """What to_dict() gave, of this schema or of the one before."""
+
         def curve(fields: Mapping[str, Any]) -> Curve:
             # Models of schema 1 say pinned_from.
             limit_bound_from = fields.get("limit_bound_from", fields.get("pinned_from"))
@@ -304,7 +311,8 @@ class LoadResponse:
             return None
         return Reason(
             "no-load-test",
-            f"the runs of {load.scenario} hold no response times and errors, so no replica count can promise an SLO",
+            f"the runs of {load.scenario} have no response times and errors, so they cannot show how many replicas "
+            "meet an SLO",
         )
 
     def _distance(self, load: Load, share: float) -> Iterable[Reason]:
@@ -313,12 +321,14 @@ class LoadResponse:
         if share > max(shares):
             yield Reason(
                 "extrapolated",
-                f"{_users(share)} users per pod lie beyond the {_users(max(shares))} driven: a straight line goes on",
+                f"{_users(share)} users per pod are more than the {_users(max(shares))} driven: extrapolated "
+                "by a straight line",
             )
         if share < min(shares):
             yield Reason(
                 "below-driven",
-                f"{_users(share)} users per pod lie below the {_users(min(shares))} driven: the use there stands in",
+                f"{_users(share)} users per pod are fewer than the {_users(min(shares))} driven: the use "
+                "at those is taken",
             )
 
     def _answered(self, name: str, load: Load, replicas: int) -> float | None:
@@ -328,7 +338,7 @@ class LoadResponse:
         return None if curve is None or share > curve.users_per_pod[-1] else curve.at(share)
 
     def _miss(self, load: Load, replicas: int, slo: Slo, target_utilisation: float) -> str | None:
-        """What this replica count breaks, with the figure; None where it keeps everything."""
+        """What this replica count misses, with the figure; None where it meets everything."""
         latency, errors = self.latency_p95_seconds(load, replicas), self.error_ratio(load, replicas)
         if latency is None or errors is None:
             return f"{_users(load.users / replicas)} users per pod were never driven"
@@ -342,7 +352,7 @@ class LoadResponse:
         return self._measured_miss(load, replicas, slo)
 
     def _measured_miss(self, load: Load, replicas: int, slo: Slo) -> str | None:
-        """A cell that failed with as many replicas at no higher load, unless a harder cell kept the promise.
+        """A cell that failed with as many replicas at no higher load, unless a harder cell met the SLO.
 
         Where cells contradict each other (more replicas did worse), the monotone curve has already judged.
         """
@@ -389,18 +399,18 @@ class LoadResponse:
         return tuple(reasons)
 
     def _other_culprit(self, load: Load, replicas: int) -> Iterable[Reason]:
-        """A plan scales services together, so an idle one is advised to follow the one that missed the SLO; say so."""
+        """A plan scales services together, so an idle one follows the one that missed the SLO: a reason for it."""
         share = _share(load, replicas)
         utilisation = self._answered("utilisation", load, replicas)
-        was_held = any(
+        was_bound = any(
             (run.is_cpu_limit_bound or run.is_memory_limit_bound) and run.users_per_pod <= share
             for run in self.runs_of(load.scenario)
         )
-        if utilisation is not None and utilisation <= IDLE_UTILISATION and not was_held:
+        if utilisation is not None and utilisation <= IDLE_UTILISATION and not was_bound:
             yield Reason(
                 "scaled-together",
-                f"with {replicas} this service's own pods were at {utilisation:.0%} of their CPU limit and never held "
-                "at a limit: another service, scaled together with it, may be what missed the SLO",
+                f"with {replicas} this service's own pods were at {utilisation:.0%} of their CPU limit and never "
+                "limit-bound: another service that is scaled together with it may be what missed the SLO",
             )
 
 
@@ -417,7 +427,7 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
     cpu_limit, memory_limit = _lowest(rows, "cpu_limit_cores"), _lowest(rows, "mem_limit_bytes")
     oom_kills = math.ceil(_highest(rows, "oom_kills"))
     ordered = rows.sort_values("timestamp", kind="stable")
-    # The card's figures are of the whole window; the entry service's own columns stand in where there is no card.
+    # The card's figures are of the whole window; the entry service's own columns are taken where there is no card.
     load_test = card.get("load_test") or {
         column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio")
     }
@@ -471,7 +481,7 @@ def _fit_scenario(runs: Sequence[Run]) -> dict[str, Curve]:
     cpu_upper = np.array([at_least_cpu(run, run.cpu_p95_cores) for run in runs])
     memory_mean = np.array([at_least_memory(run, run.memory_mean_bytes) for run in runs])
     memory_peak = np.array([at_least_memory(run, run.memory_peak_bytes) for run in runs])
-    # A throttled run still has a mean, held down by its quota: it is kept as measured, and flagged as "at least".
+    # A throttled run still has a mean, kept down by its quota: it stays as measured, and is flagged as "at least".
     curves = {
         "cpu": _fit(shares, np.array([run.cpu_mean_cores for run in runs]), is_cpu_limit_bound),
         "cpu_upper": _fit(shares, cpu_upper, is_cpu_limit_bound),
@@ -500,7 +510,7 @@ def _fit(
 ) -> Curve:
     """A monotone curve through the runs: isotonic regression, or the highest so far where `is_envelope` (peaks).
 
-    shares, levels, is_bound: shape (runs,). A pinned run is a bound: the curve never passes below it.
+    shares, levels, is_bound: shape (runs,). A limit-bound run is a bound: the curve never passes below it.
     """
     knots = np.unique(shares)
     if is_envelope:
@@ -508,7 +518,7 @@ def _fit(
     else:
         from sklearn.isotonic import IsotonicRegression
 
-        # What was held at a limit bounds the curve from below; averaged in, it would pull down what ran freely.
+        # What is limit-bound bounds the curve from below; averaged in, it would pull down what ran freely.
         own = ~is_bound if not is_bound.all() else is_bound
         fitted = IsotonicRegression(out_of_bounds="clip").fit(shares[own], levels[own]).predict(knots)
         for share, level in zip(shares[is_bound], levels[is_bound], strict=True):
@@ -552,7 +562,7 @@ class _Cell:
 
 
 def _cells(runs: Sequence[Run]) -> list[_Cell]:
-    """The cells whose runs all hold a load test, in order of users and replicas."""
+    """The cells whose runs all have a load test, in order of users and replicas."""
     cells: dict[tuple[int, int], list[Run]] = {}
     for run in runs:
         if run.latency_p95_seconds is not None and run.error_ratio is not None:

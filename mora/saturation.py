@@ -11,7 +11,7 @@ can know:
     CPU at its limit, counters at   everything that was wanted fitted into the quota           no
     zero
     memory at its limit, no kill    need, or cache that could be given back: the kernel does   yes
-                                    not say, and a little more is a kill
+                                    not know, and a little more is a kill
     a limit raised since            nothing of demand beyond the old limit; a day of samples   by the samples
                                     under the new limit shows it                               since then
 
@@ -79,7 +79,7 @@ def limit_bound(
 
     use: samples of one container on a grid of `step`, NaN where missing. limit: the limit at each of them, NaN where
     there was none; None where none is known. throttled: share of CFS periods that were throttled, 0..1, NaN or None
-    where no counter tells. oom_kills: kills in the samples; oom_limit_bytes: the limit that they happened at.
+    where there is no counter. oom_kills: kills in the samples; oom_limit_bytes: the limit that they happened at.
     """
     known = np.flatnonzero(~np.isnan(use))
     if target is Target.MEMORY and oom_kills > 0:
@@ -154,7 +154,7 @@ def _throttled(use: Floats, throttled: Floats, least: int, when: str) -> LimitBo
     ratio = float(throttled[busy].mean())
     if ratio <= THROTTLED_RATIO:
         return None
-    # Not the peak: one spike of an hour says little of what the busy hours wanted.
+    # Not the peak: one spike of an hour shows little of what the busy hours wanted.
     level = float(np.quantile(use[known], 1.0 - _AT_LIMIT_SHARE))
     text = (
         f"limit-bound: CPU was throttled in {ratio:.0%} of its periods when it was busiest {when}, so real demand may "

@@ -1,7 +1,7 @@
-"""What advice frees: cores and GiB that pods would no longer reserve, and their price a month.
+"""What recommendations free: cores and GiB that pods would no longer reserve, and their price per month.
 
-A pod reserves what its containers request for as long as it stands, so what is freed is requests now x replicas now,
-less requests then x replicas then. The length of the history that the advice was read from has no part in it.
+A pod reserves what its containers request for as long as it exists, so what is freed is requests now x replicas now,
+less requests then x replicas then. The length of the history plays no part in it.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ HOURS_PER_MONTH = 730
 
 @dataclass(frozen=True, slots=True)
 class Prices:
-    """What a reserved core and a reserved GiB cost an hour.
+    """The price of a reserved core and of a reserved GiB per hour.
 
     The defaults are OpenCost's for a cluster without a price list (github.com/opencost/opencost, configs/default.json:
     CPU and RAM on demand, "based on GCP us-central1").
@@ -32,7 +32,7 @@ class Prices:
     def __post_init__(self) -> None:
         for name, price in (("core", self.cpu_per_core_hour), ("GiB", self.memory_per_gib_hour)):
             if not 0 <= price < float("inf"):
-                raise BadInput(f"The price of a {name} an hour is {price}; it must be a number, 0 or more.")
+                raise BadInput(f"The price per {name}-hour must be a number of at least 0, not {price}.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,8 @@ class Savings:
 
     cores, memory_gib: freed by containers whose request is known on both sides; *_now: what those reserve now.
     new_cores, new_memory_gib: reserved anew for containers that request nothing now; they used a node's idle part
-    before, so nothing can be said to be lost. without_request: how many containers request no CPU or no memory now.
-    without_replicas: workloads that do not stand all the time (Jobs, CronJobs) or whose replicas are not known.
+    before, so nothing is lost. without_request: how many containers request no CPU or no memory now.
+    without_replicas: workloads that do not run all the time (Jobs, CronJobs) or whose replicas are not known.
     """
 
     cores: float
@@ -69,9 +69,9 @@ class Savings:
 
 
 def savings(recommendations: Sequence[Recommendation], prices: Prices | None = None) -> Savings:
-    """What all of the advice together frees.
+    """What all of the recommendations together free.
 
-    Init containers are left out: they have ended when the pod stands. Injected ones keep their requests, which no
+    Init containers are left out: they end before the pod runs. Injected ones keep their requests, which no
     manifest of the workload can change, and a replica less frees them as well.
     """
     cores = memory = cores_now = memory_now = new_cores = new_memory = 0.0
@@ -81,7 +81,7 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
         if now.replicas is None or then.replicas is None or recommendation.workload.kind in JOB_KINDS:
             without_replicas += 1
             continue
-        for before, after in zip(_current_state(now), _current_state(then), strict=True):
+        for before, after in zip(_requests(now), _requests(then), strict=True):
             freed, reserved, new = _freed(before[0], after[0], now.replicas, then.replicas)
             cores, cores_now, new_cores = cores + freed / 1000, cores_now + reserved / 1000, new_cores + new / 1000
             freed, reserved, new = _freed(before[1], after[1], now.replicas, then.replicas)
@@ -92,7 +92,7 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     )
 
 
-def _current_state(allocation: Allocation) -> list[tuple[int | None, int | None]]:
+def _requests(allocation: Allocation) -> list[tuple[int | None, int | None]]:
     """CPU and memory request of each container that runs as long as its pod."""
     return [
         (container.resources.cpu_request_millicores, container.resources.memory_request_bytes)
@@ -114,7 +114,7 @@ def line(freed: Savings) -> str:
     >>> line(Savings(1.5, -0.25, 6.0, 8.0, 0.2, 0.0, 3, 1, Prices()))
     'Frees 1.5 of 6 cores (25%), takes 0.25 GiB more than 8 (3%): 33.84 USD a month less at 0.031611 a core-hour and
      0.004237 a GiB-hour. 3 containers without a request are not counted; setting one reserves 0.2 cores anew.
-     1 workload that does not stand all the time, or of unknown replicas, is not counted.'
+     1 workload is not counted: it does not run all the time, or its replicas are not known.'
     """
     text = f"{_part(freed.cores, freed.cores_now, 'cores')}, {_part(freed.memory_gib, freed.memory_gib_now, 'GiB')}"
     text = text[0].upper() + text[1:]
@@ -130,9 +130,12 @@ def line(freed: Savings) -> str:
         new = [_units(amount, unit) for amount, unit in _new(freed) if amount]
         text += f" counted; setting one reserves {' and '.join(new)} anew." if new else " counted."
     if freed.without_replicas:
-        many = freed.without_replicas > 1
-        text += f" {_count(freed.without_replicas, 'workload')} that {'do' if many else 'does'} not stand all the time"
-        text += f", or of unknown replicas, {_are(freed.without_replicas)} not counted."
+        is_one = freed.without_replicas == 1
+        text += f" {_count(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "
+        text += (
+            f"{'it does' if is_one else 'they do'} not run all the time, or {'its' if is_one else 'their'} replicas "
+        )
+        text += "are not known."
     return text
 
 

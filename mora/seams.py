@@ -28,16 +28,17 @@ if TYPE_CHECKING:
 
 
 class Reporter(Protocol):
-    """Where long work tells how far it is; the command line draws bars, the API stays silent."""
+    """Where long work reports its progress; the command line draws bars, the API stays silent."""
 
     def advance(self, task: str, done: float, total: float, note: str = "") -> None:
         """`task` has done `done` of `total` (any unit, same for both)."""
 
 
 class Silent:
-    """The reporter that says nothing."""
+    """The reporter that reports nothing."""
 
     def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+        """Report nothing."""
         return None
 
 
@@ -58,19 +59,19 @@ class FleetSource(Protocol):
     """A source that answers for many workloads at once; what discovery finds without a Kubernetes API."""
 
     def states(self, namespace: str | None = None) -> list[WorkloadState]:
-        """Every workload of a namespace (None: of all), as far as kube-state-metrics tells, sorted."""
+        """Every workload of a namespace (None: of all), as far as kube-state-metrics knows it, sorted."""
 
     def histories(
         self, states: Sequence[WorkloadState], window: Window, *, reporter: Reporter | None = None
     ) -> Iterator[WorkloadHistory]:
-        """What the containers of each used over the window, namespace by namespace; one per standing, in any order."""
+        """What the containers of each used over the window, namespace by namespace; one per workload, in any order."""
 
 
 class Cluster(Protocol):
     """Where services run and are scaled: Kubernetes, the sandbox."""
 
     def allocation(self, workload: Workload) -> Allocation:
-        """Replicas and containers as they stand; ClusterError naming what exists where it does not."""
+        """Replicas and containers as they are; ClusterError naming what exists where the workload does not."""
 
     def apply(self, workload: Workload, allocation: Allocation) -> None:
         """Set replicas (where not None) and the containers' resources; returns before it is ready."""
@@ -92,7 +93,7 @@ class FittedForecaster(Protocol):
     def levels(self, places: Sequence[Place]) -> Sequence[Mapping[Target, Level]]:
         """Mean and high level (p95) of use for each place, per target, in plain units and never below 0.
 
-        A mapping without a target, or without any, says that it has no forecast of that: other forecasters answer. The
+        A mapping without a target means that there is no forecast of it: other forecasters answer. The
         places are an `AtLoad`, an `AfterWindow` or an `AtRow` each, in any mix (mora/domain/learning.py). Raises
         NotEnoughData where a window lacks what it was fitted on.
         """
@@ -123,7 +124,7 @@ class Forecaster(Protocol):
 
 
 class Detector(Protocol):
-    """Finds samples that are not as usual; registered under `detectors`. What is too much is a threshold's to say."""
+    """Finds samples that are not as usual; registered under `detectors`. What is too much, a threshold decides."""
 
     @property
     def name(self) -> str:

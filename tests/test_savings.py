@@ -89,7 +89,7 @@ def test_jobs_and_unknown_replicas_are_counted_apart() -> None:
         ]
     )
     assert (apart.cores, apart.without_replicas) == (0, 3)
-    assert "3 workloads that do not stand all the time, or of unknown replicas, are not counted." in line(apart)
+    assert "3 workloads are not counted: they do not run all the time, or their replicas are not known." in line(apart)
 
 
 def test_the_savings_of_many_are_the_sum_of_each() -> None:
@@ -103,5 +103,5 @@ def test_the_savings_of_many_are_the_sum_of_each() -> None:
 
 @pytest.mark.parametrize("price", [-0.1, float("nan"), float("inf")])
 def test_a_price_is_a_number_that_is_not_negative(price: float) -> None:
-    with pytest.raises(BadInput, match="price of a core"):
+    with pytest.raises(BadInput, match="price per core-hour"):
         Prices(cpu_per_core_hour=price)

@@ -1,4 +1,4 @@
-"""The CPU request that would have been cheapest, as far as the series' own past can tell.
+"""The CPU request that would have been cheapest, as far as the series' own past shows.
 
 Cost is what is minimised: reserved + 20 x the use above it. Plain rules (rules.py) are calibrated and mixed
 (learning.py); no forecast, no training, no other series. What that yields beside KRR's rule and the VPA's is printed by
@@ -28,9 +28,9 @@ _AT_ONCE = 64
 
 
 def cpu_bounds(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
-    """One request per decision for the hold that begins there, in the unit of `values`, and how sure it is.
+    """One request per decision for the window that begins there, in the unit of `values`, and its confidence.
 
-    values: use on a constant grid, shape (n,), NaN where missing. decisions: rising indices of the holds' first
+    values: use on a constant grid, shape (n,), NaN where missing. decisions: rising indices of the windows' first
     samples, shape (d,); request i rests on values[: decisions[i]]. NaN where nothing is known before a decision, 0
     where no sample before it is above 0. Scaling the values scales the requests.
     """
@@ -68,7 +68,7 @@ def _some(values: Floats, step_seconds: float, decisions: Indices, horizon_secon
 
 
 def _by_tick(past: Past) -> Floats:
-    """The bound of the hold that begins with each tick, shape (ticks + 1, series); NaN before the first sample above
+    """The bound of the window that begins with each tick, shape (ticks + 1, series); NaN before the first sample above
     0."""
     ticks = past.ticks
     rules = cpu_rules(past)

@@ -2,7 +2,7 @@
 
 Two tricks make a quantile cheap to ask for after every hour of hundreds of series. Weights do not fade: what comes
 later weighs more instead (a common factor changes no quantile), so an hour touches only the buckets that it fills. And
-buckets stand in blocks whose sums are kept: a quantile is sought among 25 blocks, then among 32 buckets.
+buckets are in blocks whose sums are kept: a quantile is sought among 25 blocks, then among 32 buckets.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ class Histograms:
             np.add.at(self._sums[number], blocks, grown)
 
     def quantiles(self, shares: Floats, paces: Indices | None = None) -> Indices:
-        """The least bucket up to which a histogram holds its share of the weight: shape (shares, rows); -1 if empty.
+        """The lowest bucket up to which a histogram holds its share of the weight: shape (shares, rows); -1 if empty.
 
         shares: one for every pace, or for each of `paces`, which may name one more than once.
         """
@@ -76,7 +76,7 @@ def _cumulated(parts: Floats) -> Floats:
     """Sums so far of the last axis, which comes first.
 
     cumsum takes its time over many short rows: where they are many, as many long ones are added instead, one to the
-    next. The same sums in the same order, so what a series is told does not depend on how many were asked at once.
+    next. The same sums in the same order, so the answer for a series does not depend on how many were asked at once.
     """
     if parts.shape[0] * parts.shape[1] < _MANY_ROWS:
         return parts.cumsum(axis=2).transpose(2, 0, 1)

@@ -43,7 +43,7 @@ class Copy:
 # A p95 needs no more than itself, on VMs, PlanetLab, pods and data centres alike: both begin at 1.
 COPIES = (Copy(240.0, 1.0, 24.0), Copy(720.0, 1.0, 72.0))
 # Losses are counted in what the best rule wastes, which is at first taken to be two mean uses, for six hours' worth of
-# belief, and never less than a twentieth: where all rules waste little, a little more tells them apart.
+# belief, and never less than a twentieth: where all rules waste little, a little more makes a difference.
 _FIRST_WASTE, _FIRST_WASTE_HOURS, _LEAST_WASTE = 2.0, 6.0, 0.05
 # A young series cannot wait: a day-old one follows its losses nearly four times as boldly as an old one.
 _BOLD_HOURS, _LEAST_AGE_HOURS = 336.0, 3.0
@@ -54,7 +54,7 @@ class Mix:
     """How boldly a mixture follows what was cheap.
 
     rate: how much an hour in which a rule lost as much as the best one wastes counts against it, in an old series.
-    half_life_hours: how long it is held against it. floor: share of the weight that stays with the prior.
+    half_life_hours: how long it counts against it. floor: share of the weight that stays with the prior.
     """
 
     rate: float
@@ -65,7 +65,7 @@ class Mix:
 def leads(ticks: Ticks) -> tuple[int, ...]:
     """How long before a tick the bases were issued that its samples are scored against.
 
-    A hold that begins now ends later; scored against what was said up to one hold ago, its samples teach at once.
+    A window that begins now ends later; scored against what was issued up to one window ago, its samples teach at once.
 
     >>> from mora.bounds.ticks import cut
     >>> leads(cut(np.zeros((1, 48)), step_seconds=3600, decisions=np.array([24]), horizon_seconds=86400))
@@ -88,10 +88,10 @@ def calibrated(bases: Floats, ticks: Ticks, *, copies: tuple[Copy, ...] = COPIES
     firsts = np.arange(series * rules).reshape(series, 1, rules) * BUCKETS
     is_issued = np.isnan(bases).sum(axis=2) == 0
     began = np.where(is_issued.any(axis=0), is_issued.argmax(axis=0), rows)
-    said = np.where(is_issued[:, :, None], bases, 0.0)
+    given = np.where(is_issued[:, :, None], bases, 0.0)
     is_known = ~np.isnan(ticks.samples)
     with np.errstate(divide="ignore"):
-        # In buckets, the edge of the least one at 0.
+        # In buckets, the edge of the lowest one at 0.
         log_used = (np.log(np.where(is_known, ticks.samples, 0.0)) - _LEAST) / _BUCKET
         log_said = np.log(np.where(is_issued[:, :, None], bases, 1.0)) / _BUCKET
     share_known = is_known / ticks.expected
@@ -113,16 +113,16 @@ def calibrated(bases: Floats, ticks: Ticks, *, copies: tuple[Copy, ...] = COPIES
         issued = np.maximum(is_issued[old].sum(axis=0), 1)
         bucket = np.ceil(log_used[tick][None, :, :, None] - log_said[old][:, :, None, :])
         places = np.clip(bucket, 0, len(_TOPS) - 1).astype(np.int64) + firsts
-        weights = (said[old] / issued[:, None])[:, :, None, :] * share_known[tick][None, :, :, None]
+        weights = (given[old] / issued[:, None])[:, :, None, :] * share_known[tick][None, :, :, None]
         histograms.add(places.ravel(), weights.ravel())
     return found
 
 
 def costs(requests: Floats, ticks: Ticks) -> Floats:
-    """What each tick would have cost per hour under what was said up to one hold before it.
+    """What each tick would have cost per hour under what was issued up to one window before it.
 
     requests: shape (ticks + 1, series, requests). Shape (ticks, series, requests), in units of use; NaN where a tick
-    has no sample or nothing had been said.
+    has no sample or nothing had been issued.
     """
     ends, series, number = requests.shape
     total = np.zeros((ends - 1, series, number))
@@ -133,14 +133,14 @@ def costs(requests: Floats, ticks: Ticks) -> Floats:
     used = np.where(is_known, ticks.samples, 0.0)
     price = UNMET_PRICE / np.maximum(known, 1)
     for lead in leads(ticks):
-        said = requests[: max(ends - 1 - lead, 0)]
+        issued = requests[: max(ends - 1 - lead, 0)]
         later = used[lead:]
-        over, above = np.zeros(said.shape), np.empty(said.shape)
+        over, above = np.zeros(issued.shape), np.empty(issued.shape)
         for column in range(used.shape[2]):
-            np.subtract(later[:, :, column, None], said, out=above)
+            np.subtract(later[:, :, column, None], issued, out=above)
             over += np.maximum(above, 0.0, out=above)
         over *= price[lead:, :, None]
-        over += said
+        over += issued
         is_said = np.isnan(over).sum(axis=2) == 0
         total[lead:] += np.where(is_said[:, :, None], over, 0.0)
         times[lead:] += is_said

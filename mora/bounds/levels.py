@@ -24,9 +24,9 @@ _LEAST, _MOST = round(np.log(1e-4) / _BUCKET), round(np.log(1e6) / _BUCKET)
 class Past:
     """Some series' ticks, counted once; of each series some sample is above 0.
 
-    places: bucket of each sample, shape (ticks, series, samples), any where it is not known; is_known says so. units:
-    what a series' buckets are counted from, its first sample above 0. known, sums, peaks: per tick and series the
-    number of samples, their sum and their largest (0 where none).
+    places: bucket of each sample, shape (ticks, series, samples), any where it is not known (is_known). units: what a
+    series' buckets are counted from, its first sample above 0. known, sums, peaks: per tick and series the number of
+    samples, their sum and their largest (0 where none).
     """
 
     ticks: Ticks

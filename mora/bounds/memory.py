@@ -8,13 +8,14 @@ rule (14-day maximum x1.15), for less. The margin over the 7-day peak is log-lin
 so memory that is nearly always at its peak (a near 0) is given 12 %, memory that swings 25 to 30 %, and memory that
 towers above its week in rare peaks (a far below 0) less again, since a rarer peak is less likely to come back higher
 tomorrow. Of the second week's peak two fifths of the way are believed. The five numbers were chosen so that the share
-of hold periods over stays a seventh below KRR's on vms.parquet, for 0.957 of what KRR's rule reserves (0.944 where its
-least of 100 MiB counts). The three that matter most, fitted on some groups of sibling VMs and used on the others, come
-to the same: experiments/benchmarks/bounds.py.
+of exceeded windows stays a seventh below KRR's on vms.parquet, for 0.957 of what KRR's rule reserves (0.944 where its
+minimum of 100 MiB counts). The three that matter most, fitted on some groups of sibling VMs and used on the others,
+come to the same: experiments/benchmarks/bounds.py.
 
 A young series has no seven days to peak in, and what its memory swings like is not known yet: it leans on KRR's rule,
 altogether at first and by half when it is three days old. On pods of a few hours that takes 6 % less than the margin
-above, and no rule's memory was exceeded there; on VMs of one to five days 4 % less, with fewer holds over than KRR's.
+above, and no rule's memory was exceeded there; on VMs of one to five days 4 % less, with fewer windows exceeded than
+KRR's.
 """
 
 from __future__ import annotations
@@ -71,7 +72,7 @@ class Figures:
 
 
 def memory_bounds(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
-    """One request per decision for the hold that begins there, as memory_requests() gives it, and how sure it is."""
+    """One request per decision for the window that begins there, as memory_requests() gives it, and its confidence."""
     return memory_bounds_many(
         values[None], step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds
     ).of(0)
@@ -96,7 +97,7 @@ def _by_tick(ticks: Ticks) -> Floats:
     """What would have been requested at every tick: shape (ticks + 1, series).
 
     The peaks are of that tick; the week's level, which changes little in an hour, is of the last of every eighth of a
-    hold. A week without any sample stands as in memory_requests(), but for its second week.
+    window. A week without any sample counts as in memory_requests(), but for its second week.
     """
     filled = np.where(np.isnan(ticks.samples), -np.inf, ticks.samples).max(axis=2)
     week = ticks.of_hours(WEEK_SECONDS / HOUR_SECONDS)
@@ -131,11 +132,11 @@ def _levels(week: Floats) -> Floats:
 
 
 def memory_requests(values: Floats, *, step_seconds: float, decisions: Indices) -> Floats:
-    """One request per decision, in the unit of `values`; the same for every hold (1 h and 24 h were measured).
+    """One request per decision, in the unit of `values`; the same for every horizon (1 h and 24 h were measured).
 
-    values: use on a constant grid, shape (n,), NaN where missing. decisions: rising indices of the holds' first
-    samples. NaN where nothing is known before a decision. A week without any sample stands as the last one that had
-    some. Scaling the values scales the answer.
+    values: use on a constant grid, shape (n,), NaN where missing. decisions: rising indices of the windows' first
+    samples. NaN where nothing is known before a decision. In place of a week without any sample, the last one that
+    had some counts. Scaling the values scales the answer.
 
     >>> memory_requests(np.full(4000, 100.0), step_seconds=300, decisions=np.array([3000])).round(1)
     array([111.9])

@@ -1,10 +1,11 @@
 """The plain blend of point forecasts, with a constant factor on top: what MOrA's bounds are measured against.
 
-MOrA's centre is 0.4 x Prophet + 0.6 x LSTM. Fitting both at each of thousands of decisions would take days, so two
-linear models with the same inputs stand in, refitted daily, and this is *not* Prophet or an LSTM: for Prophet a
-regression on daily and weekly harmonics (the seasonal part of its model; no trend, no change points), for the LSTM a
-ridge regression of the coming hold's mean on the last 30 steps (its window, without its memory). What the stand-ins
-show is what any forecast of the *mean* is worth as a request: how far use goes above its own mean is not in it.
+MOrA's point forecast is 0.4 x Prophet + 0.6 x LSTM. Fitting both at each of thousands of decisions would take days, so
+two linear models with the same inputs take their place, refitted daily, and this is *not* Prophet or an LSTM: for
+Prophet a regression on daily and weekly harmonics (the seasonal part of its model; no trend, no change points), for the
+LSTM a ridge regression of the coming window's mean on the last 30 steps (its window, without its memory). What the
+stand-ins show is what any forecast of the *mean* is worth as a request: how far use goes above its own mean is not in
+it.
 """
 
 from __future__ import annotations
@@ -30,7 +31,7 @@ _RIDGE = 0.01
 def point_requests(
     values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float, factor: float
 ) -> Floats:
-    """The blend's mean over each coming hold times `factor`, one per decision, in the unit of `values`.
+    """The blend's mean over each coming window times `factor`, one per decision, in the unit of `values`.
 
     Arguments as of cpu_bounds(). NaN where nothing is known before a decision.
     """
@@ -86,12 +87,12 @@ class _Fit:
         return cls(tick, ticks, seen, unit, season, _ridge(np.column_stack([np.ones(rows), inputs]), targets))
 
     def seasonal(self, tick: int) -> float:
-        """The mean of the hold that begins with `tick`, by the harmonics."""
+        """The mean of the window that begins with `tick`, by the harmonics."""
         ahead = _harmonics(np.arange(tick, tick + self.ticks.horizon), self.ticks, self.seen)
         return self.unit * float((ahead @ self.season).mean())
 
     def following(self, last: Floats) -> float:
-        """The mean of the hold that follows `last`, by the autoregression."""
+        """The mean of the window that follows `last`, by the autoregression."""
         if not len(self.window):
             return float(last.mean())
         return self.unit * float(self.window[0] + last / self.unit @ self.window[1:])

@@ -1,4 +1,4 @@
-"""The plain rules that MOrA mixes: each names one level of the past as the bound of the coming hold."""
+"""The plain rules that MOrA mixes: each names one level of the past as the bound of the coming window."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ import numpy as np
 from mora.bounds.levels import Past, forward_filled
 from mora.bounds.ticks import Floats
 
-# Bases below this share of the mean use so far are raised to it: an idle stretch says little about the next burst, and
+# Bases below this share of the mean use so far are raised to it: an idle time predicts little of the next burst, and
 # logarithms of nothing explode.
 _IDLE_SHARE = 0.01
 DAY_HOURS, WEEK_HOURS = 24.0, 168.0
 # Half-life in hours -> quantiles of what has not faded yet. The highest of the last day and of the last hours are for
-# series of a few days, whose bursts no week has shown yet; the backtest of young VMs tells.
+# series of a few days, whose bursts no week has shown yet; the backtest of young VMs shows it.
 _FADING = {6.0: (0.9, 0.95), 24.0: (0.5, 0.9, 0.95, 0.98), 72.0: (0.95,), 168.0: (0.95,)}
 # The best single rule for a day, and the one for an hour or so that is right soonest.
 _LONG_HORIZON_ANCHOR, _SHORT_HORIZON_ANCHOR = "fading 24 h p95", "fading 6 h p90"
-# Holds up to this long follow the last hour; longer ones the last days.
+# Horizons up to this long follow the last hour; longer ones the last days.
 SHORT_HORIZON_HOURS = 6.0
 
 
@@ -58,7 +58,7 @@ def idle_level(past: Past) -> Floats:
 
 
 def _short_horizon_rules(past: Past, horizon_hours: float) -> dict[str, Floats]:
-    """The last stretch as long as the hold, and the same stretch of the days before."""
+    """The peak of the last window, and of the same hours of the days before."""
     last = past.window_peaks(horizon_hours)
     days = {
         day: past.window_peaks(horizon_hours, ending_hours_ago=day * DAY_HOURS - horizon_hours) for day in (1, 2, 3, 7)
@@ -66,7 +66,7 @@ def _short_horizon_rules(past: Past, horizon_hours: float) -> dict[str, Floats]:
     yesterday, week_ago = _or_else(days[1], last), _or_else(days[7], last)
     return {
         "last peak": last,
-        "peak of three holds": past.window_peaks(3 * horizon_hours),
+        "peak of three windows": past.window_peaks(3 * horizon_hours),
         "last peak or three days'": np.fmax(last, np.fmax(np.fmax(days[1], days[2]), days[3])),
         "yesterday's peak": yesterday,
         "between last and yesterday's": np.maximum(last, 0.5 * (last + yesterday)),

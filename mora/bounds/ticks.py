@@ -12,16 +12,16 @@ Floats = NDArray[np.float64]
 Indices = NDArray[np.int64]
 
 HOUR_SECONDS = 3600.0
-# A hold is looked at in ticks of about an hour: a day's 24 are enough to learn from before the day has ended.
+# A window is looked at in ticks of about an hour: a day's 24 are enough to learn from before the day has ended.
 _LONGEST_TICK_SECONDS = HOUR_SECONDS
 
 
 @dataclass(frozen=True, slots=True)
 class Bounds:
-    """One resource's bounds for the holds that were asked for.
+    """One resource's bounds for the windows that were asked for.
 
     requests: per decision (of many series: per series and decision), in the unit of the samples; NaN where nothing was
-    known before it. confidence: the stated chance, 0..1, that the hold keeps its promise (confidence.py); NaN where
+    known before it. confidence: the stated chance, 0..1, that the window is covered (confidence.py); NaN where
     there is no request.
     """
 
@@ -37,11 +37,11 @@ class Bounds:
 class Ticks:
     """Samples of some series by tick, up to the last decision and no further.
 
-    seconds: length of a tick. hold: ticks in a hold, at least 1. samples: shape (ticks, series, most samples in one),
-    NaN where a sample is missing and in the padding. expected: how many samples a whole tick has, as a fraction where
-    the step does not divide it. edges: index of the first sample of each tick and of the one after the last, shape
-    (ticks + 1,); before the first sample it is negative. decisions: per decision, the tick that begins with it; it may
-    use the ticks before.
+    seconds: length of a tick. horizon: ticks in a window, at least 1. samples: shape (ticks, series, most samples in
+    one), NaN where a sample is missing and in the padding. expected: how many samples a whole tick has, as a fraction
+    where the step does not divide it. edges: index of the first sample of each tick and of the one after the last,
+    shape (ticks + 1,); before the first sample it is negative. decisions: per decision, the tick that begins with it;
+    it may use the ticks before.
     """
 
     seconds: float
@@ -53,6 +53,7 @@ class Ticks:
 
     @property
     def hours(self) -> float:
+        """The length of a tick in hours."""
         return self.seconds / HOUR_SECONDS
 
     def of_hours(self, hours: float) -> int:
@@ -74,8 +75,8 @@ def cut(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seco
     """The samples in ticks whose edges fall on the decisions.
 
     values: use on one constant grid, shape (series, n), NaN where missing; negative samples count as 0. decisions:
-    rising indices of the first samples of the holds; not empty. Where the step does not divide the hold, an edge may
-    lie one sample before its decision; never behind it.
+    rising indices of the first samples of the windows; not empty. Where the step does not divide the horizon, an edge
+    may lie one sample before its decision; never behind it.
 
     >>> ticks = cut(np.arange(48.0)[None], step_seconds=1800, decisions=np.array([24, 48]), horizon_seconds=43200)
     >>> ticks.samples.shape, ticks.horizon, ticks.decisions

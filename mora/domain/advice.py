@@ -39,7 +39,7 @@ class TargetDemand:
 class Demand:
     """What a service needs at a load: input of the policies, output of ServiceModel.demand().
 
-    cpu, memory, replicas: None where there is no honest number; then `reasons` says why.
+    cpu, memory, replicas: None where there is no number; then `reasons` says why.
     startup_cpu_cores, startup_memory_bytes: peaks of the first minutes of pods, kept apart; None where not seen.
     oom_kills: OOM kills seen in the runs that count; oom_peak_bytes: use when they happened (the limit,
     where it is known).

@@ -28,7 +28,7 @@ class Segment:
     """Samples on a constant grid, gap-free in the targets.
 
     name: the experiment, or the observed time range. seconds: epoch seconds, shape (n,). values: column -> shape (n,).
-    scenario: None where observed. filled: how many samples stood in a short gap.
+    scenario: None where observed. filled: how many samples were filled in short gaps.
     """
 
     name: str

@@ -99,7 +99,7 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Slo:
-    """What a service promises its callers: the 95th percentile of the response time and the share of failures."""
+    """A service level objective: the 95th percentile of the response time and the share of failures."""
 
     p95_seconds: float = 0.3
     error_ratio: float = 0.01
@@ -123,13 +123,14 @@ class Experiment:
 
     @property
     def id(self) -> str:
+        """The name of the experiment, and of its file."""
         suffix = "" if self.repeat == 1 else f"_run_{self.repeat}"
         return f"{self.service}_{self.scenario}_replicas_{self.replicas}_users_{self.users}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
-    """A span of samples: from `start` to `end`, both included, every `step`."""
+    """A time range of samples: from `start` to `end`, both included, every `step`."""
 
     start: datetime
     end: datetime
@@ -143,6 +144,7 @@ class Window:
 
     @property
     def sample_count(self) -> int:
+        """How many samples the window has, both ends included."""
         return int((self.end - self.start) / self.step) + 1
 
 

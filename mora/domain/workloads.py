@@ -30,7 +30,7 @@ def check_name(name: str, what: str = "name") -> str:
         return name
     raise BadInput(
         f"{name!r} is not a valid {what}.",
-        hint="Kubernetes names hold lower-case letters, digits, '-' and '.', and start and end with a letter or digit.",
+        hint="Use lower-case letters, digits, '-' and '.', with a letter or a digit at both ends.",
     )
 
 
@@ -77,6 +77,7 @@ class Workload:
 
     @property
     def api_version(self) -> str:
+        """The API group and version of the kind, e.g. apps/v1."""
         return API_VERSIONS[self.kind]
 
 
@@ -91,7 +92,7 @@ class Resources:
 
 
 class Role(StrEnum):
-    """What a container is in its pod, which says where a manifest lists it and whether it is sized by default.
+    """What a container is in its pod: where a manifest lists it, and whether it is sized by default.
 
     APP: the service's own, under `containers`. SIDECAR: put there by a mesh or a platform (in the template or only in
     the pods). NATIVE_SIDECAR: an init container with restartPolicy Always, under `initContainers`. INIT: runs and ends
@@ -106,7 +107,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of a pod template, or (is_injected) one that stands only in the pods."""
+    """A container of a pod template, or (is_injected) one that is injected at admission."""
 
     name: str
     resources: Resources = Resources()
@@ -144,7 +145,7 @@ _JAVA_IMAGE = re.compile(rf"(?<![a-z])({_JAVA_IMAGES})(?![a-z])", re.IGNORECASE)
 
 
 def is_jvm_image(image: str | None) -> bool:
-    """Whether an image's name or tag says that a Java virtual machine runs in it.
+    """Whether a Java virtual machine runs in an image, by its name or tag.
 
     >>> [is_jvm_image(image) for image in ("eclipse-temurin:21-jre", "shop/javascript-api:1", None)]
     [True, False, False]
@@ -193,7 +194,7 @@ class Autoscaler:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A workload's replicas and containers, as they stand or as they should stand."""
+    """A workload's replicas and containers, as they are or as they should be."""
 
     replicas: int | None = None
     containers: tuple[Container, ...] = ()
@@ -215,13 +216,13 @@ class Allocation:
 
 @dataclass(frozen=True, slots=True)
 class AmountRange:
-    """What a LimitRange allows one container: the least and the most, None where it does not say.
+    """What a LimitRange allows one container: minimum and maximum, None where there is none.
 
     given: the limits that a container without its own gets when its pod is made.
     """
 
-    least: Resources = Resources()
-    most: Resources = Resources()
+    minimum: Resources = Resources()
+    maximum: Resources = Resources()
     given: Resources = Resources()
 
 

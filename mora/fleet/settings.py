@@ -15,7 +15,7 @@ from mora.fleet.spans import Span
 from mora.policies import PolicySettings
 from mora.quantities import format_cpu, format_memory
 
-# Less says nothing of a day's course; KRR asks for as many samples (points_required).
+# Less shows nothing of a day's course; KRR asks for as many samples (points_required).
 LEAST_SPAN = timedelta(days=1)
 LEAST_SAMPLES = 100
 # A job's next run is below the largest of three with a chance of 3 in 4.

@@ -5,7 +5,7 @@ A policy is a composition of small pure pieces over a `Proposal`, written once f
     need    upper bound, mean use x buffer, peaks, start-up, limit-bound use, OOM kills: the largest of them
     change  need -> rounded up -> floor -> cap -> step limit -> what the namespace allows
 
-    settings   what a team may want otherwise; what stands around a container
+    settings   what a team may set, and what surrounds a container
     proposal   the value that the pieces pass on, and what differs between CPU and memory
     need       what must be covered, before any setting
     change     how far to go from what is set now

@@ -105,8 +105,8 @@ def step(kind: Kind, now: int | None, max_cut: float, *, is_limit_bound: bool, s
 
 def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
     """What is not up to the settings: memory that may not be cut, and what the namespace allows a container."""
-    lowest = bound_of(kind, None if around.limit_range is None else around.limit_range.least)
-    highest = bound_of(kind, None if around.limit_range is None else around.limit_range.most)
+    lowest = bound_of(kind, None if around.limit_range is None else around.limit_range.minimum)
+    highest = bound_of(kind, None if around.limit_range is None else around.limit_range.maximum)
 
     def piece(proposal: Proposal) -> Proposal:
         kept = around.no_memory_cut
@@ -134,7 +134,7 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
 
 
 def bound_of(kind: Kind, amounts: Resources | None) -> int | None:
-    """What a LimitRange says of a resource; it bounds requests and limits alike."""
+    """A LimitRange's bound on a resource; it applies to requests and limits alike."""
     if amounts is None:
         return None
     if kind is CPU:

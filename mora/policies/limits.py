@@ -70,7 +70,7 @@ def _given_anyway(kind: Kind, unset: Proposal, request: int, around: Surrounding
     allowed_range = around.limit_range or AmountRange()
     given = allowed_range.given.cpu_limit_millicores if kind is CPU else allowed_range.given.memory_limit_bytes
     if given is None:
-        highest = bound_of(kind, allowed_range.most)
+        highest = bound_of(kind, allowed_range.maximum)
         if highest is None:
             return unset
         text = f"the namespace's LimitRange (at most {kind.write(highest)}) gives a container without a limit its own"

@@ -103,10 +103,10 @@ def one_line(*parts: str) -> str:
     >>> one_line("a long story; " * 20)[-24:]
     'a long story; a long ...'
     """
-    said = [" ".join(part.split()) for part in parts if part]
-    while len(said) > 1 and len("; ".join(said)) > _LONGEST_SUMMARY:
-        said.pop(0)
-    return textwrap.shorten("; ".join(said), _LONGEST_SUMMARY, placeholder=" ...")
+    kept = [" ".join(part.split()) for part in parts if part]
+    while len(kept) > 1 and len("; ".join(kept)) > _LONGEST_SUMMARY:
+        kept.pop(0)
+    return textwrap.shorten("; ".join(kept), _LONGEST_SUMMARY, placeholder=" ...")
 
 
 def write_millicores(millicores: float) -> str:

@@ -28,7 +28,7 @@ class Autoscaling:
 def size_replicas(
     demand: Demand, current: Allocation, settings: PolicySettings, *, unknown: Reason | None = None
 ) -> Advice:
-    """How many replicas carry the load. unknown: why there is no number, where the demand does not say it itself."""
+    """How many replicas carry the load. unknown: why there is no number, where the demand has no reason of its own."""
     now, target, scaler = current.replicas, demand.replicas, current.autoscaler
     if demand.workload.kind == "DaemonSet":
         return _none(now, Reason("replicas-by-nodes", "a DaemonSet runs one pod on every node"))
@@ -70,8 +70,8 @@ def _needed_replicas(target: TargetDemand) -> int:
 def size_autoscaling(demand: Demand, current: Allocation, cpu_request: Advice, settings: PolicySettings) -> Autoscaling:
     """What an HPA on the use per pod should be set to.
 
-    The use per pod at the load and the replicas that were chosen for it is the honest target: there the SLO was kept.
-    Where no load was driven, a share of the recommended request has to do. The most replicas leave room for twice the
+    The use per pod at the load and the replicas that were chosen for it is the best target: there the SLO was kept.
+    Where no load was driven, a share of the recommended request is taken. The most replicas leave room for twice the
     load.
     """
     if demand.cpu is None or demand.workload.kind == "DaemonSet":

@@ -1,4 +1,4 @@
-"""What a team may want otherwise, and what stands around a container and bounds its numbers."""
+"""What a team may set, and what surrounds a container and bounds its numbers."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ LimitPolicy = Literal["unset", "request", "keep", "ratio"]
 
 @dataclass(frozen=True, slots=True)
 class PolicySettings:
-    """What a team may want otherwise. CPU in millicores, memory in bytes, the rest are factors and shares."""
+    """What a team may set. CPU in millicores, memory in bytes, the rest are factors and shares."""
 
     cpu_buffer: float = 1.2
     """Factor on mean CPU use; applied once, here."""
@@ -80,7 +80,7 @@ def _check(what: str, least: float, *values: float) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """What stands around a container and bounds its numbers, beside the settings.
+    """What surrounds a container and bounds its numbers, beside the settings.
 
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.

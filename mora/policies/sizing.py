@@ -85,7 +85,7 @@ def _size_request(
     if proposal.amount is None:
         return Advice(now=now, value=None, reasons=proposal.reasons, summary=proposal.summary)
     # A number that a cap keeps below the need has not been tested: it gets no confidence. Nor does one that answers
-    # limit-bound use: what the need was there, no validation window can tell.
+    # limit-bound use: what the need was there, no validation window shows.
     amount = proposal.amount
     is_tested = amount >= kind.round_up(tested.amount or 0.0)
     if bounded:

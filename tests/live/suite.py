@@ -234,7 +234,7 @@ def the_inventory_reads_back_what_was_created(stage: Stage, folder: Path) -> Non
     )
     assert scaled.allocation.replicas == found[0].current.replicas
     assert scaled.limit_range is not None
-    assert scaled.limit_range.most == Resources(16_000, 16_000, 64 * GIB, 64 * GIB)
+    assert scaled.limit_range.maximum == Resources(16_000, 16_000, 64 * GIB, 64 * GIB)
     (read,) = scaled.quotas
     assert (read.name, read.hard) == (
         "team",

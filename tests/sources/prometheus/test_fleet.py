@@ -142,8 +142,8 @@ def test_an_hpa_is_known_by_each_resource_that_it_scales_on(states: dict[str, Wo
 def test_a_namespace_s_limit_range_and_quota_stand_beside_each_workload(states: dict[str, WorkloadState]) -> None:
     state = states["cart"]
     assert state.limit_range is not None
-    assert state.limit_range.least == Resources(20, 20, 16 * MIB, 16 * MIB)
-    assert state.limit_range.most == Resources(2000, 2000, 4096 * MIB, 4096 * MIB)
+    assert state.limit_range.minimum == Resources(20, 20, 16 * MIB, 16 * MIB)
+    assert state.limit_range.maximum == Resources(2000, 2000, 4096 * MIB, 4096 * MIB)
     assert state.limit_range.given == Resources(cpu_limit_millicores=1000, memory_limit_bytes=512 * MIB)
     (quota,) = state.quotas
     assert quota.hard == Resources(cpu_request_millicores=20_000, memory_limit_bytes=2**35)
