@@ -205,9 +205,9 @@ def _check_together(found: _Layer) -> None:
     def origin(name: str) -> str:
         return found[name][1] if name in found else "default"
 
-    def refuse(lower: str, upper: str, words: str) -> None:
+    def refuse(lower: str, upper: str, why: str) -> None:
         places = " and ".join(f"{BY_NAME[name].key} ({origin(name)})" for name in (lower, upper))
-        raise BadConfig(f"{places} contradict each other: {words}")
+        raise BadConfig(f"{places} contradict each other: {why}")
 
     for lower, upper, written in (
         ("replicas_min", "replicas_max", lambda count: f"{count} replicas"),

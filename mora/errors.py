@@ -1,10 +1,10 @@
-"""What MOrA says when it cannot go on.
+"""The errors that MOrA raises.
 
-Every error that a user can cause or cure is a MoraError; the command line prints its words and exits with 1. Anything
+Every error that a user can cause or cure is a MoraError; the command line prints it and exits with 1. Anything
 else that escapes is a bug.
 
     MoraError
-    ├── BadInput           a flag, a name or a quantity that cannot be meant
+    ├── BadInput           a flag, a name or a quantity that is invalid
     ├── BadConfig          mora.toml, MORA_* or a plan; names the place
     ├── BadDataset         a CSV or its JSON; names file and line
     ├── NotEnoughData      says how much there is, how much is needed, how to get it
@@ -19,7 +19,7 @@ from __future__ import annotations
 
 
 class MoraError(Exception):
-    """A failure in words: what happened, why, and what to do.
+    """A failure with a message: what happened, why, and what to do.
 
     >>> str(MoraError("No model of 'frontend'.", hint="Train one: mora train frontend"))
     "No model of 'frontend'.\\nTrain one: mora train frontend"
@@ -32,15 +32,15 @@ class MoraError(Exception):
 
 
 class BadInput(MoraError):
-    """A value that a user gave cannot be meant."""
+    """A value that a user gave is invalid."""
 
 
 class BadConfig(MoraError):
-    """A setting is unknown or unusable; the message names where it stands."""
+    """A setting is unknown or unusable; the message names its place."""
 
 
 class BadDataset(MoraError):
-    """A data file does not hold what its contract says; the message names file and line."""
+    """A data file breaks its contract; the message names file and line."""
 
 
 class NotEnoughData(MoraError):

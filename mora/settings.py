@@ -207,7 +207,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("output", "How a recommendation is printed.", _output, flag="--output"),
     Setting("horizon", "How far ahead a recommendation from history must be right; it is renewed at that interval.",
             values.span, flag="--horizon", old="hold"),
-    Setting("history", "How far back Prometheus is read: two weeks hold every day of the week twice.",
+    Setting("history", "How far back Prometheus is read: two weeks have every day of the week twice.",
             values.span, flag="--history"),
     Setting("jobs", "Processes that train in parallel, about 1 GB each; as many as this process may use cores.",
             values.whole(1), "train.jobs", "--jobs"),

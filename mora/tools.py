@@ -1,4 +1,4 @@
-"""Finds the programs that MOrA starts, and says what to install where one is missing."""
+"""Finds the programs that MOrA starts; where one is missing, the error says what to install."""
 
 from __future__ import annotations
 

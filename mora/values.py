@@ -30,7 +30,7 @@ def string(value: object) -> str:
 
 
 def strings(value: object) -> tuple[str, ...]:
-    """Some words: a list, or text with commas between them."""
+    """Some strings: a list, or text with commas between them."""
     found = value if isinstance(value, list | tuple) else string(value).split(",")
     words = tuple(string(word.strip() if isinstance(word, str) else word) for word in found)
     if not words:
@@ -49,7 +49,7 @@ def path(value: object) -> Path:
 
 
 def one_of(*choices: str) -> Callable[[object], str]:
-    """One of a closed set of words."""
+    """One of a closed set of strings."""
 
     def parse(value: object) -> str:
         if value not in choices:

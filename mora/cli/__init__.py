@@ -1,7 +1,8 @@
 """The command line: parse, call the pipeline, print.
 
-The only room that prints, exits, or reads settings; a command is a module. Results go to stdout, talk to stderr. Exit
-codes: 0 done, 1 a MoraError in words, 2 wrong usage, 3 a change is due and --fail-on-change was given, 130 interrupted.
+The only package that prints, exits, or reads settings; each command is a module. Results go to stdout, notes and
+progress to stderr. Exit codes: 0 done, 1 a MoraError, 2 wrong usage, 3 a change is due with --fail-on-change, 130
+interrupted.
 """
 
 from mora.cli.front import app, main

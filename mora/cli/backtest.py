@@ -1,4 +1,4 @@
-"""mora backtest: the past replayed under MOrA's and the peers' rules."""
+"""mora backtest: the past, replayed under MOrA's rule and those of other tools."""
 
 from __future__ import annotations
 
@@ -8,7 +8,16 @@ from typing import Annotated
 
 import typer
 
-from mora.cli.common import DataDir, IncludeFlagged, Namespace, progress, say, settings_of
+from mora.cli.common import (
+    DataDir,
+    IncludeFlagged,
+    Namespace,
+    OldHorizon,
+    current_name,
+    progress,
+    say,
+    settings_of,
+)
 from mora.errors import BadInput
 
 
@@ -21,9 +30,15 @@ def backtest(
     ],
     policies: Annotated[
         list[str] | None,
-        typer.Option("--policy", "-p", help="A rule to replay; may be given often.", show_default="all"),
+        typer.Option("--policy", "-p", help="A rule to replay. Repeatable.", show_default="all"),
     ] = None,
-    horizon: Annotated[str, typer.Option("--hold", help="How long one recommendation stays in force.")] = "24h",
+    horizon: Annotated[
+        str | None,
+        typer.Option(
+            "--horizon", help="How far ahead a recommendation must be right, before it is renewed.", show_default="24h"
+        ),
+    ] = None,
+    hold: OldHorizon = None,
     warmup: Annotated[str, typer.Option("--warmup", help="History before the first one.")] = "7d",
     series: Annotated[
         str | None,
@@ -40,7 +55,7 @@ def backtest(
     jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes.", show_default="cores")] = None,
     floors: Annotated[
         bool,
-        typer.Option("--floors/--no-floors", help="Rules' own least amounts, e.g. KRR's 10m and 100Mi."),
+        typer.Option("--floors/--no-floors", help="The minimums of each rule, e.g. KRR's 10m and 100Mi."),
     ] = True,
     cpu_scale: Annotated[
         float, typer.Option("--cpu-scale", help="Cores in one unit of a file's cpu; for fractions of a machine.")
@@ -48,10 +63,10 @@ def backtest(
     mem_scale: Annotated[
         float, typer.Option("--mem-scale", help="Bytes in one unit of a file's mem; for fractions of a machine.")
     ] = 1.0,
-    time_column: Annotated[str, typer.Option("--time-column", help="Where a file's time stands.")] = "timestamp",
+    time_column: Annotated[str, typer.Option("--time-column", help="Column with the time of a file.")] = "timestamp",
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Where results are kept, to go on with.", show_default="~/.cache/mora/backtest"),
+        typer.Option("--cache", help="Folder of finished results.", show_default="~/.cache/mora/backtest"),
     ] = None,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
@@ -59,13 +74,13 @@ def backtest(
 ) -> None:
     """Replay the past: MOrA beside KRR's, the VPA's and plain rules.
 
-    After the warm-up and then after every hold each rule says what it
-    would reserve, from what came before alone; what came next scores it.
-    Ctrl-C loses little: the same command goes on where it was.
+    After the warm-up, and again after every horizon, each rule recommends
+    from the past alone; the use that followed scores it. After Ctrl-C the
+    same command continues where it stopped.
 
     \b
     mora backtest frontend                     its history in data/
-    mora backtest traces.parquet --hold 1h     many series, renewed hourly
+    mora backtest traces.parquet --horizon 1h  many series, renewed hourly
     mora backtest traces.csv -p krr -p vpa --report out.html
     """
     from mora import pipeline
@@ -80,7 +95,7 @@ def backtest(
         result = pipeline.backtest(
             targets,
             policies=policies or (),
-            horizon=parse_duration(horizon),
+            horizon=parse_duration(current_name("--horizon", horizon, "--hold", hold) or "24h"),
             warmup=parse_duration(warmup),
             series=series,
             with_minimums=floors,

@@ -1,4 +1,4 @@
-"""mora collect --target kubernetes: preflight, agreement, the run, and putting back what a killed run left."""
+"""mora collect --target kubernetes: preflight, confirmation, the run, and restoring what a killed run left changed."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def find_workloads(cluster: KubernetesCluster, namespace: str, names: Sequence[s
 
 
 def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Workload]) -> list[Finding]:
-    """What has to be right before this plan touches these workloads."""
+    """The checks before this plan changes these workloads."""
     from mora.clusters.preflight import examine
     from mora.harness.preview import target_workloads
 
@@ -45,7 +45,7 @@ def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Worklo
 
 
 def refuse(findings: Sequence[Finding]) -> None:
-    """ClusterError where a finding keeps the run from starting."""
+    """Raise ClusterError where a check failed."""
     bad = [finding for finding in findings if not finding.is_ok]
     if bad:
         problems = "is 1 problem" if len(bad) == 1 else f"are {len(bad)} problems"
@@ -63,27 +63,27 @@ def lasting_place(cluster: KubernetesCluster) -> Place:
 
 
 def measured(workloads: Sequence[Workload], seen: Sequence[str], names: Sequence[str]) -> tuple[Workload, ...]:
-    """Those that Prometheus knows; without names, what it does not know is left out and said, with them refused."""
+    """Those that Prometheus knows. An unknown one is skipped with a note; BadInput where it was named."""
     unseen = [workload.name for workload in workloads if workload.name not in seen]
     if unseen and names:
         raise BadInput(
-            f"Prometheus knows nothing of {', '.join(unseen)}.",
-            hint=f"It knows: {', '.join(seen) or 'no workload of this namespace'}. Is kube-state-metrics scraped?",
+            f"Prometheus has no data of {', '.join(unseen)}.",
+            hint=f"It has data of {', '.join(seen) or 'none of this namespace'}. Is kube-state-metrics scraped?",
         )
     if unseen:
-        say(f"Left out, as Prometheus knows nothing of them: {', '.join(unseen)}.")
+        say(f"Skipped, because Prometheus has no data of them: {', '.join(unseen)}.")
     return tuple(workload for workload in workloads if workload.name in seen)
 
 
 def restore(settings: Settings, *, dry_run: bool) -> None:
-    """Put back what killed runs left changed, and print it; nothing where nothing is left."""
+    """Restore what killed runs left changed, and print it."""
     from mora.clusters.kubernetes import KubernetesCluster
     from mora.harness.ledger import locked
     from mora.harness.restore import restore as put_back
     from mora.harness.restore import unrestored
 
     if not unrestored(settings.data_dir):
-        print(f"Nothing to put back: no run in {settings.data_dir} left a cluster changed.")
+        print(f"Nothing to restore: no run in {settings.data_dir} left a cluster changed.")
         return
     cluster = KubernetesCluster()
     with locked(settings.data_dir):
@@ -103,7 +103,7 @@ def collect(
     dry_run: bool,
     yes: bool,
 ) -> None:
-    """Preflight, then (agreed to with `yes`) the run; with `dry_run` only what would be done."""
+    """Check, then run where `yes` confirms it; with `dry_run` print what would be done."""
     from mora import pipeline
     from mora.clusters.kubernetes import KubernetesCluster
     from mora.harness.plan import Plan
@@ -134,7 +134,7 @@ def collect(
         targets = ", ".join(workload.name for workload in target_workloads(plan, workloads))
         raise BadInput(
             f"This scales {targets} in namespace {settings.namespace!r} of {cluster.context}, and loads {url}.",
-            hint="See it first with --dry-run; agree with --yes.",
+            hint="See it first with --dry-run; confirm with --yes.",
         )
     place = pipeline.Place(cluster, source, workloads, entry, url)
     run_plan(replace(place, lasting=lasting_place(cluster)), settings, resume=resume, agreed=True)

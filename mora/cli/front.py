@@ -1,4 +1,4 @@
-"""The front of the command line: the commands by name, and what an error or an interrupt becomes."""
+"""The front of the command line: the commands by name, errors, interrupts."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ _PATIENCE_SECONDS = 2.0
 
 app = typer.Typer(
     name="mora",
-    help="Rightsize Kubernetes services from load experiments and history: CPU, memory, replicas, why, and how sure."
-    "\n\nNo cluster needed to try it: [bold]mora demo[/bold]. With data in place: [bold]mora train frontend[/bold], "
-    "then [bold]mora recommend frontend[/bold].",
+    help="Rightsize Kubernetes workloads from history and load experiments: CPU, memory and replicas, with reasons."
+    "\n\nWithout a cluster: [bold]mora demo[/bold]. With a Prometheus: [bold]mora recommend -n shop --all --prometheus "
+    "URL[/bold]. From load experiments: [bold]mora train frontend[/bold], then [bold]mora recommend frontend[/bold].",
     no_args_is_help=True,
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
@@ -56,7 +56,7 @@ def _print_version(is_asked: bool) -> None:
 @app.callback()
 def _main(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress bars and no talk; results only.")] = False,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="No progress and no log output; results only.")] = False,
     config: Annotated[
         Path | None, typer.Option("--config", help="Settings file.", show_default="mora.toml here")
     ] = None,
@@ -68,15 +68,15 @@ def _main(
 
 
 def main() -> None:
-    """Run the command line; every MoraError becomes words and exit code 1."""
-    # A polite stop (kubectl, CI, systemd) cleans up as Ctrl-C does: loads end, replicas are restored.
+    """Run the command line; a MoraError is printed, with exit code 1."""
+    # SIGTERM (kubectl, CI, systemd) cleans up as Ctrl-C does: loads end, replicas are restored.
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _as_interrupt)
     try:
         app(prog_name="kubectl mora" if Path(sys.argv[0]).name == "kubectl-mora" else "mora")
     except SystemExit as stop:
         if stop.code == EXIT_INTERRUPTED:
-            say("Interrupted. What was finished is kept; nothing is half-written.")
+            say("Interrupted. Finished work is kept, and no file is half-written.")
             _leave_readers_behind()
         raise
     except MoraError as error:
@@ -92,7 +92,7 @@ def main() -> None:
         where = f": {error.filename}" if error.filename else ""
         print(f"mora: {error.strerror or error}{where}", file=sys.stderr)
         if error.errno == errno.ENOSPC:
-            print("      Make room, and run it again.", file=sys.stderr)
+            print("      Free some space, and run it again.", file=sys.stderr)
         sys.exit(EXIT_ERROR)
     except Exception as error:
         if Globals.debug:
@@ -103,7 +103,7 @@ def main() -> None:
 
 
 def _leave_readers_behind() -> None:
-    """End at once where threads still wait for a server: all that had to be put back was, and they only read."""
+    """Exit at once where threads still wait for a server: they only read, and everything is restored."""
     if any(thread.is_alive() and not thread.daemon for thread in threading.enumerate()[1:]):
         sys.stdout.flush()
         sys.stderr.flush()
@@ -111,15 +111,15 @@ def _leave_readers_behind() -> None:
 
 
 def _as_interrupt(signum: int, frame: object) -> None:
-    """The first interrupt cleans up; where that takes long (a Prometheus that does not answer), a later one leaves."""
+    """The first interrupt cleans up; where that takes long (a Prometheus that does not answer), the next one exits."""
     now = time.monotonic()
     if Globals.interrupted_at is None:
         Globals.interrupted_at = now
-        words = "Interrupted; what was begun is being ended. Ctrl-C again leaves at once, and puts nothing back."
-        patience = threading.Timer(_PATIENCE_SECONDS, say, [words])
+        note = "Interrupted, shutting down. Press Ctrl-C again to exit at once, without restoring anything."
+        patience = threading.Timer(_PATIENCE_SECONDS, say, [note])
         patience.daemon = True
         patience.start()
         raise KeyboardInterrupt
-    # Who presses twice in one breath means one interrupt.
+    # Two presses within a second count as one interrupt.
     if now - Globals.interrupted_at > 1.0:
         os._exit(EXIT_INTERRUPTED)

@@ -21,7 +21,7 @@ def doctor(
     data: DataDir = None,
     models: ModelsDir = None,
 ) -> None:
-    """Say what is here and what is missing: programs, rights, metrics, data, models. Exits 1 where anything is."""
+    """Check programs, rights, metrics, data and models. Exits with 1 where something is missing."""
     from mora.doctor import State, examine
 
     checks = examine(settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models))

@@ -115,7 +115,7 @@ def _series_of(
     namespace: str,
     include_flagged: bool,
 ) -> tuple[list[Series], tuple[str, ...]]:
-    """The series to replay, and what is to be said of those that could not be read."""
+    """The series to replay, and remarks on those that could not be read."""
     from mora import dataset
     from mora.backtest.traces import SUFFIXES, read_service, read_trace
 

@@ -77,7 +77,7 @@ def _through(found: FoundPrometheus, access: Access) -> Access:
 
 
 def access_of(settings: Settings) -> Access:
-    """The credentials that the settings hold for a Prometheus."""
+    """The credentials for a Prometheus, from the settings."""
     from mora.sources.prometheus.access import Access
 
     reached = settings.prometheus

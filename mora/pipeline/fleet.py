@@ -31,7 +31,7 @@ def find_workload_states(
     """The workloads that are meant, as the Kubernetes API knows them, or (kubernetes=False) Prometheus alone.
 
     namespace: None for all. selector: labels, as kubectl's -l. names: "frontend", "deployment/frontend",
-    "shop/frontend"; without any, all. remark: told what concerns no single workload.
+    "shop/frontend"; without any, all. remark: gets what concerns no single workload.
     Raises BadInput for a name that is not there, NotEnoughData where there is no workload at all.
     """
     from mora.fleet.names import choose, labelled

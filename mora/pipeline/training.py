@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What became of one service in `train_all`: a model, or the words of why there is none."""
+    """The outcome of one service in `train_all`: a model, or the error."""
 
     service: str
     model: ServiceModel | None
@@ -51,7 +51,7 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a service is learnt from: its samples and how each experiment of theirs came to be."""
+    """What a service is trained on: its samples, and a card for each experiment."""
 
     workload: Workload
     frame: Any
@@ -69,7 +69,7 @@ def read_lesson(service: str, data_dir: Path | str, namespace: str, include_flag
 
 
 def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Reporter | None = None) -> ServiceModel:
-    """A service's model, on no disk yet."""
+    """A service's model, not yet saved."""
     from mora import model as learning
 
     chosen = settings if settings is not None else learning.TrainSettings()
@@ -181,7 +181,7 @@ def _learn_on_worker(service: str, lesson: Lesson, settings: TrainSettings | Non
 
 
 def describe_training(trained: Trained) -> str:
-    """What a training learnt, or why there is no model, for a person."""
+    """The outcome of a training as text: the errors of the model, or why there is none."""
     from mora.outputs.training import render as render_training
 
     if trained.model is None:

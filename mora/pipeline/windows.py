@@ -25,9 +25,9 @@ def history_window(span: timedelta, *, step: timedelta | None = None, now: datet
     (datetime.timedelta(seconds=60), datetime.timedelta(seconds=15))
     """
     if step is None:
-        # A finer grid than the usual scrape interval says nothing new.
-        least = max(15.0, span.total_seconds() / _HISTORY_SAMPLES)
-        step = timedelta(seconds=next((s for s in _HISTORY_STEPS_SECONDS if s >= least), _HISTORY_STEPS_SECONDS[-1]))
+        # A finer grid than the usual scrape interval adds nothing.
+        shortest = max(15.0, span.total_seconds() / _HISTORY_SAMPLES)
+        step = timedelta(seconds=next((s for s in _HISTORY_STEPS_SECONDS if s >= shortest), _HISTORY_STEPS_SECONDS[-1]))
     moment = (now or datetime.now(UTC)).timestamp()
     end = datetime.fromtimestamp(moment - moment % step.total_seconds(), UTC)
     return Window(end - (span // step) * step, end, step)

@@ -47,6 +47,6 @@ def test_ctrl_c_while_prometheus_does_not_answer_exits_with_130(tmp_path: Path, 
             running.send_signal(signal.SIGINT)
             _, said = running.communicate(timeout=120)
     assert running.returncode == 130
-    assert "Interrupted. What was finished is kept" in said
+    assert "Interrupted. Finished work is kept" in said
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("*.csv"))

@@ -69,7 +69,7 @@ def test_a_dry_run_shows_the_context_the_checks_and_the_queries_and_changes_noth
     done = collect("--dry-run")
     assert done.returncode == 0, done.stderr
     assert "Prometheus: Service monitoring/prometheus-operated:9090, through the API server" in done.stderr
-    assert "Left out, as Prometheus knows nothing of them: unscraped." in done.stderr
+    assert "Skipped, because Prometheus has no data of them: unscraped." in done.stderr
     for words in (
         "Context fake (cluster fake at http://127.0.0.1",
         "you are allowed to read, restart and scale what the run touches",
@@ -89,7 +89,7 @@ def test_a_run_asks_to_be_agreed_to_by_the_name_of_the_cluster(fake: FakeCluster
     done = collect("--url", "http://shop.example/")
     assert done.returncode == 1
     assert "This scales frontend in namespace 'shop' of context fake (cluster fake at http://127.0.0.1" in done.stderr
-    assert "agree with --yes" in done.stderr
+    assert "confirm with --yes" in done.stderr
     assert "Where should the load go?" in collect("--yes").stderr
     assert fake.changes == []
 
@@ -115,7 +115,7 @@ def test_a_service_is_found_with_the_kind_it_has(collect: Mora) -> None:
     assert "There is no service 'deployment/redis' here" in wrong.stderr
     assert "statefulset/redis" in wrong.stderr
     unknown = collect("--dry-run", "-s", "unscraped")
-    assert "Prometheus knows nothing of unscraped" in unknown.stderr
+    assert "Prometheus has no data of unscraped" in unknown.stderr
 
 
 def test_no_kubeconfig_is_told(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_restore_puts_back_what_a_killed_run_left(
     api: FakeApi, fake: FakeCluster, collect: Mora, tmp_path: Path
 ) -> None:
     nothing = collect("--restore")
-    assert (nothing.returncode, nothing.stdout) == (0, "Nothing to put back: no run in data left a cluster changed.\n")
+    assert (nothing.returncode, nothing.stdout) == (0, "Nothing to restore: no run in data left a cluster changed.\n")
     target = {
         "workload": {"namespace": "shop", "name": "frontend", "kind": "Deployment"},
         "replicas": 7,
@@ -157,7 +157,7 @@ def test_restore_puts_back_what_a_killed_run_left(
     done = collect("--restore")
     assert done.stdout == "standard-1: deployment/frontend in shop is scaled from 2 back to 7 replicas\n"
     assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 7
-    assert "Nothing to put back" in collect("--restore").stdout
+    assert "Nothing to restore" in collect("--restore").stdout
 
 
 @pytest.mark.slow

@@ -116,7 +116,7 @@ def test_a_second_ctrl_c_does_not_wait_for_what_is_slow_to_end(tmp_path: Path) -
     assert running.stderr is not None
     assert running.stdout.readline() == "ready\n"
     running.send_signal(signal.SIGINT)
-    assert "Ctrl-C again leaves at once" in running.stderr.readline()
+    assert "Ctrl-C again to exit at once" in running.stderr.readline()
     running.send_signal(signal.SIGINT)
     running.communicate(timeout=120)
     assert running.returncode == 130
