@@ -132,7 +132,7 @@ METHODS = [
 
 
 @pytest.mark.parametrize(("seam", "name", "method"), METHODS)
-def test_every_method_can_be_called_as_its_protocol_says(seam: str, name: str, method: str) -> None:
+def test_every_method_can_be_called_as_in_its_protocol(seam: str, name: str, method: str) -> None:
     promised = inspect.signature(getattr(PROTOCOLS[seam], method)).parameters
     kept = inspect.signature(getattr(registry.load(seam, name), method)).parameters
     assert list(kept)[: len(promised)] == list(promised)
@@ -233,7 +233,7 @@ class TestSources(SourceContract):
 
 
 @pytest.mark.parametrize("name", named("clusters"))
-def test_a_cluster_holds_what_was_applied_and_names_what_it_has(name: str, tmp_path: Path) -> None:
+def test_a_cluster_has_what_was_applied_and_names_what_it_has(name: str, tmp_path: Path) -> None:
     soon = timedelta(seconds=60)
     with STAGES["clusters"][name](tmp_path) as stage:
         cluster: Cluster = stage.subject

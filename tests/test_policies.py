@@ -41,7 +41,7 @@ def needs(point_forecast: float, bound: float | None = None, peak: float | None 
 
 
 def demand(**fields: Any) -> Demand:
-    """100m (bound 110m) and 200 MiB (bound 210 MiB, peak 220 MiB) on two replicas, unless told otherwise."""
+    """100m (bound 110m) and 200 MiB (bound 210 MiB, peak 220 MiB) on two replicas, unless given otherwise."""
     given_fields: dict[str, Any] = {
         "workload": Workload("shop", "frontend"),
         "load": Load("browsing", 40),
@@ -106,7 +106,7 @@ AUTOSCALERS = st.builds(
 
 @st.composite
 def allocations(draw: st.DrawFn) -> Allocation:
-    """What a cluster can hold: a request is never above its limit."""
+    """What a cluster accepts: a request is never above its limit."""
 
     def pair(most: int) -> tuple[int | None, int | None]:
         request, limit = draw(st.none() | st.integers(0, most)), draw(st.none() | st.integers(1, most))
@@ -196,7 +196,7 @@ def test_too_little_data_gives_a_reason_and_no_number(
 
 
 @given(**ANY)
-def test_a_raise_is_never_held_back(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
+def test_a_raise_is_never_deferred(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
     settings = replace(settings, cpu_cap_millicores=None, memory_cap_bytes=None, touch_autoscaled=True)
     advice = recommend(asked, current, settings)
     for request, need, noise in (
@@ -224,9 +224,7 @@ def test_a_cut_is_worth_a_rollout_and_no_larger_than_a_step(
 
 
 @given(**ANY)
-def test_use_held_at_a_limit_never_lowers_a_number(
-    asked: Demand, current: Allocation, settings: PolicySettings
-) -> None:
+def test_limit_bound_use_never_lowers_a_number(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
     asked = replace(
         asked,
         cpu=asked.cpu and replace(asked.cpu, is_limit_bound=True),
@@ -296,7 +294,7 @@ def test_scaling_the_demand_scales_the_need(
 
 
 @given(**ANY)
-def test_an_autoscaled_request_and_autoscaled_replicas_are_left_alone(
+def test_an_autoscaled_request_and_autoscaled_replicas_are_unchanged(
     asked: Demand, current: Allocation, settings: PolicySettings
 ) -> None:
     settings = replace(settings, touch_autoscaled=False)
@@ -312,7 +310,7 @@ def test_an_autoscaled_request_and_autoscaled_replicas_are_left_alone(
 
 
 @given(**ANY)
-def test_following_the_advice_until_it_stands_still_takes_a_few_steps(
+def test_following_the_advice_until_nothing_changes_takes_a_few_steps(
     asked: Demand, current: Allocation, settings: PolicySettings
 ) -> None:
     settings = replace(settings, max_cpu_cut=max(settings.max_cpu_cut, 0.3), max_memory_cut=0.3)
@@ -650,7 +648,7 @@ def test_a_limit_range_lowers_cpu_and_takes_its_confidence() -> None:
     assert codes(advice.main.cpu_limit) == ["limit-unset", "limit-range"]
 
 
-def test_a_limit_that_a_limit_range_gives_is_told_and_never_below_the_request() -> None:
+def test_a_limit_that_a_limit_range_gives_is_a_reason_and_never_below_the_request() -> None:
     def given(millicores: int) -> Advice:
         resources = Resources(cpu_limit_millicores=millicores)
         allowed = Surroundings(limit_range=AmountRange(given=resources))
@@ -699,7 +697,7 @@ def test_without_a_driven_load_the_hpa_target_is_a_share_of_the_request() -> Non
 # --- what cannot be meant --------------------------------------------------------------------------------------------
 
 
-def test_the_words_of_the_demand_are_the_reason_where_there_is_no_number() -> None:
+def test_the_reasons_of_the_demand_are_the_reason_where_there_is_no_number() -> None:
     asked = demand(cpu=None, reasons=(Reason("too-few-samples", "12 samples, 60 are needed"),))
     advice = recommend(asked, allocation(cpu_request_millicores=100, cpu_limit_millicores=200))
     assert advice.main.cpu_request.reasons == (Reason("no-number", "12 samples, 60 are needed"),)

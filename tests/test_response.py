@@ -230,7 +230,7 @@ def test_repeats_of_a_cell_are_averaged() -> None:
     assert response.latency_p95_seconds(Load("browsing", 20), 1) == pytest.approx(0.25)
 
 
-def test_a_throttled_run_says_at_least_the_limit() -> None:
+def test_a_throttled_run_needs_at_least_its_limit() -> None:
     response = fit(run(10, 1, cpu=0.1), run(20, 1, cpu=0.17, cpu_limit=0.2, throttled=0.4))
     heavy, light = (response.use(Target.CPU, Load("browsing", users), 1) for users in (20, 10))
     assert heavy.is_at_least
@@ -260,7 +260,7 @@ def test_use_close_under_its_limit_is_the_limit() -> None:
     assert memory.upper == 128 * MIB
 
 
-def test_an_oom_killed_run_needs_at_least_its_limit_however_little_it_held_when_seen() -> None:
+def test_an_oom_killed_run_needs_at_least_its_limit_however_little_it_used_when_seen() -> None:
     response = fit(
         run(10, 1, cpu=0.1, memory_mib=80), run(20, 1, cpu=0.2, memory_mib=70, memory_limit_mib=128, oom_kills=2)
     )
@@ -325,7 +325,7 @@ def test_latency_beyond_the_users_per_pod_driven_is_not_known() -> None:
     assert response.latency_p95_seconds(Load("browsing", 41), 1) is None
 
 
-def test_the_fewest_replicas_that_keep_the_slo_are_chosen_and_the_next_fewer_is_told() -> None:
+def test_the_fewest_replicas_that_meet_the_slo_are_chosen_and_one_fewer_is_explained() -> None:
     choice = fit(*grid()).choose_replicas(Load("browsing", 40), SLO)
     assert choice.replicas == 2
     assert choice.reasons[0].text == (
@@ -356,14 +356,14 @@ def test_pods_stay_under_the_target_utilisation_of_their_cpu_limit() -> None:
         ({"cpu": 0.02}, False),
     ],
 )
-def test_an_idle_service_that_follows_another_ones_need_is_told_so(fields: dict[str, Any], is_said: bool) -> None:
+def test_an_idle_service_that_follows_another_one_gets_that_as_a_reason(fields: dict[str, Any], is_said: bool) -> None:
     response = fit(run(40, 1, latency=0.9, **fields), run(40, 2, latency=0.1, cpu=0.02, cpu_limit=0.5))
     choice = response.choose_replicas(Load("browsing", 40), SLO)
     assert choice.replicas == 2
     assert ("scaled-together" in {reason.code for reason in choice.reasons}) is is_said
 
 
-def test_the_availability_floor_holds_and_is_told() -> None:
+def test_the_minimum_of_replicas_is_respected_and_a_reason() -> None:
     choice = fit(*grid()).choose_replicas(Load("browsing", 20), SLO, min_replicas=2)
     assert choice.replicas == 2
     assert "replicas-floor" in [reason.code for reason in choice.reasons]
@@ -405,7 +405,7 @@ def test_a_cap_on_the_replicas_can_leave_no_number() -> None:
         response.choose_replicas(Load("browsing", 40), SLO, min_replicas=2, max_replicas=1)
 
 
-def test_without_load_tests_no_replica_count_can_promise_an_slo() -> None:
+def test_without_load_tests_no_replica_count_is_chosen() -> None:
     response = fit(run(20, 1, cpu=0.1, latency=None))
     assert response.use(Target.CPU, Load("browsing", 20), 1).value == pytest.approx(0.1)
     choice = response.choose_replicas(Load("browsing", 20), SLO)

@@ -47,7 +47,7 @@ def test_the_default_prices_are_those_that_opencost_ships() -> None:
     assert (Prices().cpu_per_core_hour, Prices().memory_per_gib_hour, Prices().currency) == (0.031611, 0.004237, "USD")
 
 
-def test_a_replica_less_frees_all_of_its_containers_and_init_containers_hold_nothing() -> None:
+def test_one_replica_less_frees_all_of_its_containers_and_init_containers_reserve_nothing() -> None:
     proxy = Container("istio-proxy", Resources(100, None, GIB, None), is_injected=True, role=Role.SIDECAR)
     setup = Container("setup", Resources(4000, None, 8 * GIB, None), role=Role.INIT)
     server = HALVED.current.containers[0]
@@ -67,7 +67,7 @@ def test_what_is_injected_keeps_its_request_whatever_is_advised() -> None:
     assert savings([web]) == savings([without])
 
 
-def test_more_is_told_as_more() -> None:
+def test_more_resources_are_written_as_more() -> None:
     more = savings([advised(Resources(100, None, GIB, None), Resources(300, None, GIB, None))], Prices())
     assert more.cores == pytest.approx(-0.8)
     assert line(more).startswith("Takes 0.8 cores more than 0.4 (200%), keeps 4 GiB: 18.46 USD a month more at ")

@@ -20,6 +20,6 @@ def bumpy(*, days: float = 20, step_seconds: int = 900, seed: int = 1, gaps: flo
 
 
 def every(horizon_seconds: int, *, warmup_seconds: int, step_seconds: int, count: int) -> Indices:
-    """The first samples of the holds, as the replay chooses them."""
+    """The first samples of the windows, as the replay chooses them."""
     windows = (count * step_seconds - warmup_seconds) // horizon_seconds
     return -(-(warmup_seconds + horizon_seconds * np.arange(windows, dtype=np.int64)) // step_seconds)

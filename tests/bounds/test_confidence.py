@@ -29,7 +29,7 @@ def test_nothing_that_comes_later_changes_how_sure_a_bound_is(resource: str, hor
     np.testing.assert_array_equal(cut_off.confidence, whole[: number + 1])
 
 
-def test_a_hold_counts_only_once_it_has_ended() -> None:
+def test_a_window_counts_only_once_it_has_ended() -> None:
     values = np.ones(10 * 96)
     values[5 * 96 : 6 * 96] = 9.0
     ticks = cut(values[None], step_seconds=900, decisions=np.array([len(values)]), horizon_seconds=DAY)
@@ -50,7 +50,7 @@ def test_without_a_past_the_prior_is_all_there_is() -> None:
     assert found.confidence[0] == pytest.approx(cpu_prior(24.0).young)
 
 
-def test_steady_use_makes_sure_and_promises_broken_make_unsure() -> None:
+def test_steady_use_raises_confidence_and_exceeded_windows_lower_it() -> None:
     ticks = cut(np.ones((1, 40 * 96)), step_seconds=900, decisions=np.array([40 * 96]), horizon_seconds=HOUR)
     always, never = np.ones((len(ticks.samples), 1)), np.zeros((len(ticks.samples), 1))
     assert chances(always, ticks, Prior(0.9, 0.9))[-1] > 0.98

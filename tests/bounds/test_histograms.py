@@ -41,7 +41,7 @@ def test_one_pace_may_be_asked_for_several_shares() -> None:
     assert histograms.quantiles(np.array([0.1, 0.5, 0.95]), np.array([1, 1, 0])).tolist() == [[9], [49], [94]]
 
 
-def test_a_row_is_told_the_same_alone_as_among_many() -> None:
+def test_a_row_has_the_same_answer_alone_as_among_many() -> None:
     rng = np.random.default_rng(5)
     rows, paces = 300, (0.9, 0.5)
     together, alone = Histograms(paces, rows), Histograms(paces, 1)

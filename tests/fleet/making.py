@@ -1,4 +1,4 @@
-"""Standings and histories made by hand: two weeks of five-minute samples that end at a fixed moment."""
+"""Current states and histories made by hand: two weeks of five-minute samples that end at a fixed moment."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def steady(cores: float = 0.2, *, seed: int = 1) -> Floats:
 
 
 def container_history(name: str = "server", **fields: Any) -> ContainerHistory:
-    """0.2 cores and 200 MiB, steadily, in pods that were seen, unless told otherwise."""
+    """0.2 cores and 200 MiB, steadily, in pods that were seen, unless given otherwise."""
     given: dict[str, Any] = {
         "cpu_cores": steady(),
         "mem_bytes": steady(200 * MIB, seed=2),
@@ -67,7 +67,7 @@ def container(name: str = "server", role: Role = Role.APP, **resources: int | No
 
 
 def state(*containers: Container, replicas: int | None = 2, **fields: Any) -> WorkloadState:
-    """One container that requests 500m and 512Mi, unless told otherwise."""
+    """One container that requests 500m and 512Mi, unless given otherwise."""
     plain = container(cpu_request_millicores=500, memory_request_bytes=512 * MIB, memory_limit_bytes=512 * MIB)
     given: dict[str, Any] = {"workload": FRONTEND, "allocation": Allocation(replicas, containers or (plain,))}
     return WorkloadState(**(given | fields))

@@ -1,4 +1,4 @@
-"""A shop of every kind of workload in a real Prometheus, two weeks of it, with the traps that real clusters hold.
+"""A shop of every kind of workload in a real Prometheus, two weeks of it, with the traps of real clusters.
 
 Each workload is written down once, as what its pods used; the series follow from it, and so does what a reader must
 find. Everything is scraped every minute, by two cAdvisor jobs and two replicas of kube-state-metrics.
@@ -153,7 +153,7 @@ def serving(
     renamed: tuple[str, Mapping[str, str]] = ("", {}),
     flags: Sequence[str] = (),
 ) -> Iterator[str]:
-    """The address of a Prometheus that holds the fleets.
+    """The address of a Prometheus with the fleets.
 
     keep: which metrics it scrapes. renamed: of metrics with a prefix, labels as they are called there. flags: further
     ones of the server.
@@ -549,6 +549,6 @@ def _grouped(fleet: Fleet) -> Iterator[Group]:
 
 
 def _stretches(values: Floats) -> list[tuple[int, int]]:
-    """The stretches between gaps: (first, after the last)."""
+    """The ranges between gaps: (first, after the last)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~np.isnan(values), [False]]).astype(np.int8)))
     return [(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True)]

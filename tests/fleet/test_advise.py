@@ -16,13 +16,9 @@ from mora.domain import (
     Allocation,
     AmountRange,
     Container,
-    Demand,
-    Load,
     Quota,
-    Reason,
     Resources,
     Role,
-    TargetDemand,
     Workload,
     WorkloadHistory,
     WorkloadState,
@@ -30,7 +26,6 @@ from mora.domain import (
 from mora.fleet.advise import advise
 from mora.fleet.evidence import Floats
 from mora.fleet.settings import FleetSettings
-from mora.fleet.spans import parse_span
 from mora.quantities import GIB, MIB, cores_to_millicores, memory_request
 from tests.fleet.making import (
     AT_ONCE,
@@ -89,7 +84,7 @@ def test_a_container_whose_use_is_doubled_gets_about_twice_as_much() -> None:
     assert twice.main.cpu_request.value == pytest.approx(2 * (once.main.cpu_request.value or 0), abs=2)
 
 
-def test_an_hours_hold_asks_the_rule_for_an_hour() -> None:
+def test_a_horizon_of_an_hour_asks_the_rule_for_an_hour() -> None:
     busy_by_day = steady(0.2) * (1 + 3 * (np.arange(SAMPLES) % DAY > DAY / 2))
     seen = history(container_history(cpu_cores=busy_by_day))
     day, hour = advised(seen=seen), advised(seen=seen, settings=replace(AT_ONCE, horizon=timedelta(hours=1)))
@@ -98,131 +93,16 @@ def test_an_hours_hold_asks_the_rule_for_an_hour() -> None:
     assert day.main.cpu_request.value != hour.main.cpu_request.value
 
 
-def test_replicas_stay_as_they_are_since_history_knows_of_no_promise() -> None:
+def test_replicas_are_unchanged_since_history_holds_no_response_times() -> None:
     advice = advised(state(replicas=4))
     assert (advice.replicas.now, advice.replicas.value, codes(advice.replicas)) == (4, None, ["replicas-unchanged"])
     assert advice.target.replicas == 4
 
 
-# --- use that was held back ------------------------------------------------------------------------------------------
-
-
-def test_use_pinned_at_a_cpu_limit_is_no_demand() -> None:
-    limit = np.full(SAMPLES, 0.2)
-    pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
-    now = state(container(cpu_request_millicores=100, cpu_limit_millicores=200))
-    request = advised(now, history(pinned)).main.cpu_request
-    assert request.value is not None
-    assert 240 <= request.value < 250  # the limit x 1.2, or the bound above it
-    assert request.confidence is None
-    assert {"limit-bound", "raised-limit-bound", "no-confidence"} <= set(codes(request))
-
-
-def test_use_pinned_at_a_limit_is_never_cut() -> None:
-    limit = np.full(SAMPLES, 0.2)
-    pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
-    request = advised(state(container(cpu_request_millicores=900)), history(pinned)).main.cpu_request
-    assert (request.value, codes(request)[-1]) == (900, "no-confidence")
-    assert "kept-limit-bound" in codes(request)
-
-
-def test_a_limit_that_was_taken_away_since_holds_nothing_back() -> None:
-    limit = np.where(np.arange(SAMPLES) < SAMPLES - 3 * DAY, 0.2, np.nan)
-    use = np.where(np.isnan(limit), 0.3, 0.2) * steady(1.0, seed=3)
-    request = advised(seen=history(container_history(cpu_cores=use, cpu_limit_cores=limit))).main.cpu_request
-    assert "raised-limit-bound" not in codes(request)
-    assert request.confidence is not None
-
-
-def test_a_limit_that_was_raised_an_hour_ago_still_counts() -> None:
-    limit = np.where(np.arange(SAMPLES) < SAMPLES - 12, 0.2, 1.0)
-    pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)
-    assert "raised-limit-bound" in codes(advised(seen=history(pinned)).main.cpu_request)
-
-
-def test_throttling_when_it_is_busy_raises_the_number_and_takes_its_confidence() -> None:
-    use = steady(0.2)
-    busy = use >= np.quantile(use, 0.9)
-    free = advised(seen=history(container_history(cpu_cores=use, throttled=np.zeros(SAMPLES))))
-    held = advised(seen=history(container_history(cpu_cores=use, throttled=np.where(busy, 0.4, 0.0))))
-    assert free.main.cpu_request.confidence is not None
-    assert (held.main.cpu_request.value or 0) >= 1.2 * (free.main.cpu_request.value or 0) - 1
-    assert (held.main.cpu_request.confidence, "CPU was throttled in" in words(held.main.cpu_request)) == (None, True)
-
-
-def test_throttling_while_idle_is_no_sign_of_need() -> None:
-    use = steady(0.2)
-    idle = use < np.quantile(use, 0.2)
-    advice = advised(seen=history(container_history(cpu_cores=use, throttled=np.where(idle, 0.9, 0.0))))
-    assert "raised-limit-bound" not in codes(advice.main.cpu_request)
-
-
-def test_memory_at_its_limit_is_raised_above_it() -> None:
-    limit = np.full(SAMPLES, 200.0 * MIB)
-    use = np.minimum(steady(195 * MIB), limit)
-    request = advised(seen=history(container_history(mem_bytes=use, mem_limit_bytes=limit))).main.memory_request
-    assert (request.value or 0) >= 240 * MIB
-    assert (request.confidence, "raised-limit-bound" in codes(request)) == (None, True)
-
-
-# --- start-up, kills -------------------------------------------------------------------------------------------------
-
-
-def test_start_up_peaks_are_kept_apart_and_covered() -> None:
-    seen = container_history(startup_cpu_cores=1.5, startup_mem_bytes=700.0 * MIB)
-    advice = advised(seen=history(seen))
-    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (1500, 700 * MIB)
-    assert "start-up peak" in words(advice.main.cpu_request)
-    assert "start-up peak" in words(advice.main.memory_request)
-
-
-def test_a_start_up_that_is_like_any_other_minute_raises_nothing() -> None:
-    use = steady(0.2)
-    use[::50] = 0.6
-    bare, started = (
-        advised(seen=history(container_history(cpu_cores=use, startup_cpu_cores=peak))) for peak in (None, 0.55)
-    )
-    assert bare.main.cpu_request.value == started.main.cpu_request.value
-    assert (bare.main.cpu_request.value or 0) < 550
-
-
-def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
-    killed = container_history(oom_kills=2, oom_limit_bytes=1000.0 * MIB)
-    advice = advised(seen=history(killed))
-    assert advice.main.memory_request.value == 1200 * MIB
-    assert "2 OOM kills at 1000Mi" in words(advice.main.memory_request)
-    assert advice.main.memory_request.confidence is None
-    small = container_history(oom_kills=1, oom_limit_bytes=256.0 * MIB)
-    assert advised(state(container()), history(small)).main.memory_request.value == 356 * MIB
-    held = advised(seen=history(small)).main.memory_request  # 512Mi by now, and no cut after a kill
-    assert (held.value, "kept-limit-bound" in codes(held)) == (512 * MIB, True)
-
-
 # --- too little ------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("known", "words_of_it"),
-    [
-        (DAY - 10, "only 23.2h of CPU history (278 samples)"),
-        (90, "only 7.5h of CPU history (90 samples)"),
-        (0, "no CPU samples in the time range"),
-    ],
-)
-def test_too_little_data_gives_a_reason_and_no_number(known: int, words_of_it: str) -> None:
-    use = np.where(np.arange(SAMPLES) >= SAMPLES - known, 0.2, np.nan)
-    advice = advised(seen=history(container_history(cpu_cores=use)))
-    assert advice.main.cpu_request.value is None
-    assert words_of_it in words(advice.main.cpu_request)
-    assert advice.main.memory_request.value is not None  # which is known well enough
-
-
-def test_few_samples_over_a_long_time_are_too_few() -> None:
-    use = np.where(np.arange(SAMPLES) % 45 == 0, 0.2, np.nan)
-    assert codes(advised(seen=history(container_history(cpu_cores=use))).main.cpu_request) == ["too-little-data"]
-
-
-def test_a_workload_that_vanished_is_told_of_and_not_fatal() -> None:
+def test_a_workload_that_is_gone_gets_a_reason_and_no_error() -> None:
     advice = advised(seen=WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
     assert [part.value for part in (advice.main.cpu_request, advice.main.memory_request, advice.replicas)] == [None] * 3
     assert codes(advice.main.cpu_request) == ["no-history"]
@@ -230,12 +110,12 @@ def test_a_workload_that_vanished_is_told_of_and_not_fatal() -> None:
     assert advice.target == advice.current
 
 
-def test_a_workload_at_no_replicas_says_so() -> None:
+def test_a_workload_without_replicas_gets_that_as_a_reason() -> None:
     advice = advised(state(replicas=0), WorkloadHistory(Workload("shop", "frontend"), WINDOW, {}))
     assert "it is scaled to 0 replicas" in words(advice.main.cpu_request)
 
 
-def test_what_was_last_seen_days_ago_is_said_to_be() -> None:
+def test_a_workload_last_seen_days_ago_gets_that_as_a_reason() -> None:
     until = np.arange(SAMPLES) < SAMPLES - 3 * DAY
     gone = container_history(cpu_cores=np.where(until, 0.2, np.nan), mem_bytes=np.where(until, 2e8, np.nan))
     advice = advised(seen=history(gone))
@@ -244,7 +124,7 @@ def test_what_was_last_seen_days_ago_is_said_to_be() -> None:
     assert advice.main.memory_request.value is not None
 
 
-def test_retention_shorter_than_asked_is_told_with_the_effective_window() -> None:
+def test_a_history_shorter_than_asked_for_names_its_time_range() -> None:
     late = np.arange(SAMPLES) >= SAMPLES - 5 * DAY
     seen = container_history(cpu_cores=np.where(late, 0.2, np.nan), mem_bytes=np.where(late, 2e8, np.nan))
     advice = advised(seen=history(seen))
@@ -254,7 +134,7 @@ def test_retention_shorter_than_asked_is_told_with_the_effective_window() -> Non
     assert (advice.main.evidence.start, advice.main.evidence.end) == (NOW - 5 * timedelta(days=1) + STEP, NOW)
 
 
-def test_a_workload_that_was_scraped_once_is_told_to_be_young() -> None:
+def test_a_workload_that_was_scraped_once_is_too_young_for_a_number() -> None:
     once = np.arange(SAMPLES) == SAMPLES - 1
     use = container_history(cpu_cores=np.where(once, 0.2, np.nan), mem_bytes=np.where(once, 2e8, np.nan))
     advice = advised(seen=history(use))
@@ -278,7 +158,7 @@ def a_full_pod() -> tuple[WorkloadState, WorkloadHistory]:
     return state(own, cache, SIDECAR, NATIVE, INIT), history(*seen)
 
 
-def test_every_container_is_sized_and_sidecars_are_named_and_left_alone() -> None:
+def test_every_container_is_sized_and_sidecars_are_named_and_skipped() -> None:
     advice = advised(*a_full_pod())
     assert [one.container for one in advice.containers] == ["server", "cache", "istio-proxy", "log-agent", "migrate"]
     assert (advice.main.cpu_request.value or 0) < (part(advice, "cache").cpu_request.value or 0)
@@ -303,7 +183,7 @@ def test_sidecars_are_sized_on_request_and_init_containers_never() -> None:
     assert codes(part(advice, "migrate").cpu_request) == ["init-skipped"]
 
 
-def test_a_container_that_is_gone_is_told_of() -> None:
+def test_a_container_that_is_gone_is_named() -> None:
     advice = advised(seen=history(container_history(), container_history("old-agent")))
     assert "container-gone" in codes(advice)
     assert "old-agent" in words(advice)
@@ -344,103 +224,7 @@ def test_a_quota_on_cpu_limits_keeps_the_limit() -> None:
     assert codes(advice.main.cpu_limit)[-1] == "quota-needs-limit"
 
 
-# --- left out --------------------------------------------------------------------------------------------------------
-
-
-def test_an_excluded_window_is_left_out_and_told() -> None:
-    use = steady(200 * MIB, seed=2)
-    incident = slice(SAMPLES - 2 * DAY, SAMPLES - 2 * DAY + 12)
-    use[incident] = 3 * GIB
-    seen = history(container_history(mem_bytes=use))
-    at = NOW - timedelta(days=2)
-    span = parse_span(f"{at - STEP:%Y-%m-%dT%H:%M}/{at + timedelta(hours=1):%Y-%m-%dT%H:%M}")
-    without, with_it = advised(seen=seen, settings=replace(AT_ONCE, excluded=(span,))), advised(seen=seen)
-    assert (with_it.main.memory_request.value or 0) >= 3 * GIB
-    assert (without.main.memory_request.value or 0) < 300 * MIB
-    assert without.main.evidence is not None
-    assert without.main.evidence.left_out == (f"{span}: 14 samples (--exclude)",)
-    assert without.main.evidence.mem_peak_pod is None  # the pod that was named had the peak that is left out
-    assert with_it.main.evidence is not None
-    assert with_it.main.evidence.mem_peak_pod == "frontend-def"
-    assert without.main.evidence.samples == without.main.evidence.expected == SAMPLES - 14
-
-
-# --- jobs ------------------------------------------------------------------------------------------------------------
-
-
-def a_nightly_job(runs: int) -> tuple[WorkloadState, WorkloadHistory]:
-    workload = Workload("shop", "report", "CronJob")
-    ran = np.zeros(SAMPLES, dtype=bool)
-    for run in range(runs):
-        ran[SAMPLES - (run + 1) * DAY : SAMPLES - (run + 1) * DAY + 6] = True
-    cpu, memory = np.where(ran, 0.5, np.nan), np.where(ran, 300.0 * MIB, np.nan)
-    cpu[SAMPLES - DAY] = 0.8
-    seen = container_history(cpu_cores=cpu, mem_bytes=memory, pods=runs, startup_mem_bytes=350.0 * MIB)
-    now = state(container(cpu_request_millicores=2000), replicas=None, workload=workload)
-    return now, history(seen, workload=workload)
-
-
-def test_a_cronjob_is_sized_on_the_peaks_of_its_runs() -> None:
-    advice = advised(*a_nightly_job(9))
-    assert advice.main.cpu_request.value == 800
-    assert advice.main.memory_request.value == 403 * MIB  # 350 MiB x 1.15
-    assert (advice.main.cpu_request.confidence, advice.main.cpu_request.windows) == (0.9, 9)
-    assert codes(advice.replicas) == ["replicas-by-job"]
-    assert advice.hpa_average_value_millicores is None
-    assert "window-short" not in codes(advice)
-
-
-def test_a_job_that_was_held_at_its_limit_is_raised_above_it() -> None:
-    now, seen = a_nightly_job(9)
-    ran = ~np.isnan(seen.containers["server"].cpu_cores)
-    limited = replace(
-        seen.containers["server"],
-        cpu_cores=np.where(ran, 0.5, np.nan),
-        cpu_limit_cores=np.where(ran, 0.5, np.nan),
-    )
-    advice = advised(now, replace(seen, containers={"server": limited}))
-    assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (2000, None)  # not cut
-    fresh = advised(
-        replace(now, allocation=Allocation(None, (container(),))), replace(seen, containers={"server": limited})
-    )
-    assert (fresh.main.cpu_request.value, "raised-limit-bound" in codes(fresh.main.cpu_request)) == (600, True)
-
-
-def test_a_day_that_lacks_its_first_minutes_is_a_day() -> None:
-    use = np.where(np.arange(SAMPLES) >= SAMPLES - DAY + 2, steady(), np.nan)
-    assert advised(seen=history(container_history(cpu_cores=use))).main.cpu_request.value is not None
-
-
-def test_a_job_that_ran_twice_gets_no_number() -> None:
-    advice = advised(*a_nightly_job(2))
-    assert (advice.main.cpu_request.value, codes(advice.main.cpu_request)) == (None, ["too-little-data"])
-
-
-# --- with a trained model --------------------------------------------------------------------------------------------
-
-
-def a_model(cpu_cores: float, memory_bytes: float) -> Demand:
-    def target(amount: float) -> TargetDemand:
-        return TargetDemand(amount, amount, amount, 0.9, 8, reasons=(Reason("centre", "forecast"),))
-
-    return Demand(
-        Workload("shop", "frontend"), Load("browsing", 60), NOW, target(cpu_cores), target(memory_bytes), None
-    )
-
-
-def test_a_trained_model_sizes_the_main_container() -> None:
-    advice = advised(model=a_model(0.5, GIB))
-    assert (advice.basis, advice.load) == ("both", Load("browsing", 60))
-    assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (600, 0.9)
-    assert "centre" in codes(advice.main.cpu_request)
-
-
-def test_a_model_never_falls_below_what_the_cluster_saw() -> None:
-    advice = advised(model=a_model(0.01, 10 * MIB), seen=history(container_history(oom_kills=1, oom_limit_bytes=GIB)))
-    alone = advised(seen=history(container_history(oom_kills=1, oom_limit_bytes=GIB)))
-    assert (advice.main.cpu_request.value or 0) >= (alone.main.cpu_request.value or 0)
-    assert advice.main.memory_request.value == alone.main.memory_request.value
-    assert "history-above-model" in codes(advice.main.cpu_request)
+# --- repeatable and up to date ----------------------------------------------------------------------------------------
 
 
 def test_the_same_values_give_the_same_advice_twice() -> None:

@@ -105,9 +105,7 @@ def test_the_prometheus_of_the_cluster_is_found_and_asked_through_its_api(
     assert "monitoring/prometheus-operated" in done.stderr
 
 
-def test_a_workload_that_is_gone_in_between_is_told_of(
-    url: str, fake: FakeCluster, api: FakeApi, tmp_path: Path
-) -> None:
+def test_a_workload_that_is_gone_in_between_is_named(url: str, fake: FakeCluster, api: FakeApi, tmp_path: Path) -> None:
     fake.add(deployment("ghost"))
     found = told(mora(tmp_path, api, "recommend", "-n", "shop", "--all", "--prometheus", url, "-o", "json"))
     assert set(found) == {"frontend", "ghost"}
@@ -132,7 +130,7 @@ def test_a_bad_annotation_is_refused_before_prometheus_is_asked(
     assert words in done.stderr
 
 
-def test_without_rights_the_way_around_the_api_is_told(
+def test_without_rights_the_way_around_the_api_is_named(
     url: str, fake: FakeCluster, api: FakeApi, tmp_path: Path
 ) -> None:
     fake.forbidden.add(("list", "deployments"))
@@ -142,7 +140,7 @@ def test_without_rights_the_way_around_the_api_is_told(
     assert "deployments" in done.stderr
 
 
-def test_without_a_kubeconfig_the_way_around_it_is_told(url: str, tmp_path: Path) -> None:
+def test_without_a_kubeconfig_the_way_around_it_is_named(url: str, tmp_path: Path) -> None:
     done = mora(tmp_path, None, "recommend", "-A", "--prometheus", url)
     assert (done.returncode, done.stdout) == (1, "")
     assert "kubeconfig" in done.stderr

@@ -1,4 +1,4 @@
-"""docs/cluster.md says what is so: its flags, keys and codes are those that there are."""
+"""docs/cluster.md is true: its flags, keys and codes are those that there are."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def fleet_flags(name: str) -> set[str]:
 
 
 @pytest.mark.parametrize("name", ["recommend", "explain"])
-def test_every_flag_of_the_cluster_s_history_is_told(name: str) -> None:
+def test_every_flag_of_the_cluster_s_history_is_on_the_page(name: str) -> None:
     flags = fleet_flags(name)
     assert len(flags) >= 10
     short = {"--all-namespaces": "-A", "--selector": "-l"}
     assert {flag for flag in flags if short.get(flag, flag) not in PAGE} == set()
 
 
-def test_every_flag_that_is_told_exists() -> None:
+def test_every_flag_on_the_page_exists() -> None:
     known = {
         flag
         for command in get_command(app).commands.values()  # type: ignore[attr-defined]  # as above
@@ -62,7 +62,7 @@ def test_every_flag_that_is_told_exists() -> None:
     assert told - known == of_kube_state_metrics
 
 
-def test_every_reason_code_is_told_and_none_that_is_not() -> None:
+def test_every_reason_code_is_on_the_page_and_no_other() -> None:
     sources = [
         *(ROOT / "mora" / "fleet").glob("*.py"),
         *(ROOT / "mora" / "policies").glob("*.py"),
@@ -74,7 +74,7 @@ def test_every_reason_code_is_told_and_none_that_is_not() -> None:
     assert set(re.findall(r"`([a-z-]+)`", table)) == given
 
 
-def test_every_override_is_told() -> None:
+def test_every_override_is_on_the_page() -> None:
     table = PAGE[PAGE.index("| key | value | meaning |") :]
     told = set(re.findall(r"`([a-z-]+)`", table))
     assert set(keys()) <= told

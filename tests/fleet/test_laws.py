@@ -1,4 +1,4 @@
-"""What holds for any history, standing and settings: no request above its limit, no number without a reason."""
+"""What is true of any history, state and settings: no request above its limit, no number without a reason."""
 
 from __future__ import annotations
 

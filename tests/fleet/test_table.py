@@ -130,7 +130,7 @@ def needed(name: str, container: str, end: datetime) -> tuple[float, float]:
         return max(1.3 * cpu_millicores, 1500.0), max(mebibytes, 600.0)
     if name == "cart":  # close to its limit of 512 MiB, and killed there twice
         return cpu_millicores, max(1.2 * max(mebibytes, 512.0), 512.0 + 102.4, 1.2 * 512.0)
-    if name == "pinned":  # held at its limit of 200m
+    if name == "pinned":  # limit-bound at 200m
         return 1.2 * max(cpu_millicores, 200.0), mebibytes
     if name == "frontend-canary":  # far above what the LimitRange allows: 2 cores, 4 GiB
         return 2000.0, 4096.0
@@ -159,7 +159,7 @@ def test_every_number_follows_from_what_was_put_in(table: dict[str, dict[str, An
     assert (cpu["now"], memory["now"]) == (now, None if name == "bare" else 256 * MIB)
     if name == "payment":  # its HPA scales on the CPU request
         assert (cpu["value"], codes(cpu)) == (None, ["autoscaler-utilisation"])
-    elif name == "pinned":  # 500m as it is: what was held at a limit is not cut
+    elif name == "pinned":  # unchanged at 500m: limit-bound use is not cut
         assert (cpu["value"], cpu["confidence"]) == (500, None)
         assert f"x 1.2 = {cpu_millicores:.0f}" in str(cpu["reasons"]).replace(".7m", "").replace("243", "244")
     else:
@@ -181,7 +181,7 @@ def test_every_number_follows_from_what_was_put_in(table: dict[str, dict[str, An
     assert limit["value"] / MIB == pytest.approx(to_set(mem_limit, memory["value"] / MIB, 0.3), abs=1)
 
 
-def test_the_peaks_are_told_with_the_moment_and_the_pod(table: dict[str, dict[str, Any]]) -> None:
+def test_the_peaks_come_with_their_moment_and_pod(table: dict[str, dict[str, Any]]) -> None:
     end = window_end(table)
     for name, container in SIZED:
         cpu, memory = used(name, container, end)
@@ -203,7 +203,7 @@ def test_kills_and_restarts_are_those_of_the_window(table: dict[str, dict[str, A
     assert "oom-bump" not in codes(table["scarred"]["memory_request_bytes"])
 
 
-def test_sidecars_and_init_containers_are_named_and_left_alone(table: dict[str, dict[str, Any]]) -> None:
+def test_sidecars_and_init_containers_are_named_and_skipped(table: dict[str, dict[str, Any]]) -> None:
     left = {
         ("frontend", "istio-proxy"): "sidecar-skipped",
         ("cart", "log-shipper"): "native-sidecar-skipped",
@@ -215,7 +215,7 @@ def test_sidecars_and_init_containers_are_named_and_left_alone(table: dict[str, 
         assert codes(advice["cpu_request_millicores"]) == [code]
 
 
-def test_what_each_workload_is_like_is_said(table: dict[str, dict[str, Any]]) -> None:
+def test_what_is_special_about_a_workload_is_a_reason(table: dict[str, dict[str, Any]]) -> None:
     said = {name: {*codes(one), *codes(one["replicas"])} for name, one in table.items()}
     assert {name for name, known in said.items() if "last-seen" in known} == {"idle"}
     assert {name for name, known in said.items() if "window-short" in known} == {"young"}
@@ -239,7 +239,7 @@ def test_a_retargeted_hpa_scales_at_the_same_use(url: str, tmp_path: Path, table
     assert f'averageUtilization","value":{percent}}}' in patched.stdout.replace(" ", "")
 
 
-def test_mora_toml_stands_above_the_annotation(url: str, tmp_path: Path, table: dict[str, dict[str, Any]]) -> None:
+def test_mora_toml_overrides_the_annotation(url: str, tmp_path: Path, table: dict[str, dict[str, Any]]) -> None:
     (tmp_path / "mora.toml").write_text(
         '[policy]\nallow_any_step = true\n[namespaces.shop]\ncpu_buffer = 9\ncpu_floor = "700m"\n'
         '[workloads."shop/frontend"]\ncpu_buffer = 5\n[workloads."shop/nobody"]\nskip = true\n',
@@ -280,7 +280,7 @@ def test_the_table_and_its_exit_code_serve_ci(url: str, tmp_path: Path) -> None:
     assert done.stdout.count("not set") >= 3
 
 
-def test_explain_tells_window_peaks_arithmetic_and_queries(url: str, tmp_path: Path) -> None:
+def test_explain_prints_time_range_peaks_arithmetic_and_queries(url: str, tmp_path: Path) -> None:
     done = mora(url, tmp_path, "explain", "deployment/cart")
     assert done.returncode == 0, done.stderr
     for words in (
@@ -311,9 +311,7 @@ def test_every_output_of_the_whole_shop_fits_into_a_folder(url: str, tmp_path: P
         (("recommend", "--all", "--exclude", "yesterday"), "is not START/END"),
     ],
 )
-def test_what_cannot_be_meant_is_said_in_words(
-    url: str, tmp_path: Path, arguments: tuple[str, ...], words: str
-) -> None:
+def test_impossible_input_is_refused_in_words(url: str, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
     done = mora(url, tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr

@@ -1,4 +1,4 @@
-"""The blocks that the rig writes hold what Prometheus' own promtool would have written."""
+"""The blocks that the rig writes are what Prometheus' own promtool would have written."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ def raw(url: str) -> dict[str, list[Any]]:
     return {json.dumps(series["metric"], sort_keys=True): series["values"] for series in result}
 
 
-def test_a_block_holds_what_promtool_backfills_from_the_same_samples(tmp_path: Path) -> None:
+def test_a_block_is_what_promtool_backfills_from_the_same_samples(tmp_path: Path) -> None:
     rng = np.random.default_rng(3)
     values: Floats = np.cumsum(rng.integers(0, 1000, (3, COUNT)), axis=1).astype(np.float64) / 1000
     groups = [

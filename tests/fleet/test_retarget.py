@@ -39,7 +39,7 @@ def autoscaled(*scalers: Autoscaler, sidecar_millicores: int | None = None) -> W
     return state(own, sidecar, replicas=4, autoscalers=scalers)
 
 
-def test_a_request_that_an_hpa_scales_on_is_left_alone_with_the_way_out() -> None:
+def test_a_request_that_an_hpa_scales_on_is_unchanged_and_the_way_out_is_named() -> None:
     advice = advised(autoscaled(ON_CPU))
     assert (advice.main.cpu_request.value, codes(advice.main.cpu_request)) == (None, ["autoscaler-utilisation"])
     assert "--retarget-hpa" in words(advice.main.cpu_request)
@@ -76,7 +76,7 @@ def test_a_metric_of_one_container_looks_at_that_one_alone() -> None:
     assert free.retargets == ()
 
 
-def test_several_metrics_are_each_left_alone_and_each_retargeted() -> None:
+def test_several_metrics_are_each_unchanged_and_each_retargeted() -> None:
     on_memory = replace(ON_CPU, resource=Target.MEMORY, target=80)
     left = advised(autoscaled(ON_CPU, on_memory))
     assert codes(left.main.cpu_request) == codes(left.main.memory_request) == ["autoscaler-utilisation"]
@@ -98,7 +98,7 @@ def test_keda_s_hpa_is_changed_at_its_scaled_object() -> None:
     assert "ScaledObject frontend" in words(advice)
 
 
-def test_an_hpa_that_cannot_measure_is_said_to_be_blind() -> None:
+def test_an_hpa_without_a_request_to_measure_against_is_named() -> None:
     advice = advised(autoscaled(ON_CPU, sidecar_millicores=0), settings=RETARGET)
     assert "autoscaler-blind" in codes(advice)
     assert "istio-proxy has no cpu request" in words(advice)
@@ -132,7 +132,7 @@ def _advice(before: int, after: int, side: int, scaler: Autoscaler) -> Recommend
     return Recommendation(state().workload, pod, None, NOW, (server,), nothing, autoscalers=(scaler,))
 
 
-def test_another_container_of_an_autoscaled_pod_is_left_alone_too() -> None:
+def test_another_container_of_an_autoscaled_pod_is_unchanged_too() -> None:
     pod = state(
         container(cpu_request_millicores=500), Container("cache", Resources(100)), replicas=4, autoscalers=(ON_CPU,)
     )

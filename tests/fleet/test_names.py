@@ -1,0 +1,56 @@
+"""Names and labels choose workloads as kubectl has it."""
+
+from __future__ import annotations
+
+import pytest
+
+from mora.domain import (
+    Workload,
+)
+from mora.errors import BadInput
+from mora.fleet.names import choose, labelled
+from tests.fleet.making import state
+
+KNOWN = [
+    state(workload=Workload("shop", "frontend")),
+    state(workload=Workload("shop", "frontend", "StatefulSet")),
+    state(workload=Workload("bank", "frontend")),
+    state(workload=Workload("bank", "ledger", "CronJob")),
+]
+
+
+@pytest.mark.parametrize(
+    ("names", "meant"),
+    [
+        ([], [0, 1, 2, 3]),
+        (["frontend"], [0, 1, 2]),
+        (["deployment/frontend"], [0, 2]),
+        (["sts/frontend"], [1]),
+        (["shop/frontend"], [0, 1]),
+        (["cj/ledger", "deploy/frontend"], [0, 2, 3]),
+    ],
+)
+def test_a_name_means_what_kubectl_means_by_it(names: list[str], meant: list[int]) -> None:
+    assert choose(KNOWN, names) == [KNOWN[number] for number in meant]
+
+
+def test_an_unknown_name_is_refused_with_the_nearest() -> None:
+    with pytest.raises(BadInput) as caught:
+        choose(KNOWN, ["ledgre"])
+    assert caught.value.hint == "Found: cronjob/ledger."
+
+
+def test_labels_choose_as_kubectl_does() -> None:
+    web = state(labels={"app": "shop", "app_kubernetes_io_name": "web"})
+    db = state(labels={"app": "shop", "tier": "data"})
+    assert labelled([web, db], "app=shop") == [web, db]
+    assert labelled([web, db], "app.kubernetes.io/name=web") == [web]
+    assert labelled([web, db], "app==shop,tier") == [db]
+    assert labelled([web, db], "tier!=data") == [web]
+    with pytest.raises(BadInput, match="not a label selector"):
+        labelled([web], "app in (shop)")
+
+
+def test_without_any_label_a_selector_cannot_choose() -> None:
+    with pytest.raises(BadInput, match="knows no labels"):
+        labelled(KNOWN, "app=shop")

@@ -1,0 +1,87 @@
+"""Workloads found and sized from end to end, from a source made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mora.domain import (
+    Allocation,
+    Window,
+    Workload,
+    WorkloadHistory,
+    WorkloadState,
+)
+from mora.errors import BadInput, NotEnoughData
+from mora.fleet.settings import FleetSettings
+from mora.fleet.stream import stream
+from mora.pipeline import find_workload_states, recommend_fleet
+from mora.seams import Reporter
+from tests.fleet.making import WINDOW, annotated, codes, container_history, history, state, steady
+
+
+def workloads(*names: str) -> list[WorkloadState]:
+    return [state(workload=Workload(*name.split("/"))) for name in names]
+
+
+def histories(states: list[WorkloadState]) -> Iterator[WorkloadHistory]:
+    for number, one in enumerate(states):
+        yield history(container_history(cpu_cores=steady(0.1 + 0.01 * number)), workload=one.workload)
+
+
+class HandMade:
+    """A fleet's source made by hand."""
+
+    def __init__(self, states: list[WorkloadState]) -> None:
+        self.known = states
+        self.asked = 0
+
+    def states(self, namespace: str | None = None) -> list[WorkloadState]:
+        return [one for one in self.known if namespace in (None, one.workload.namespace)]
+
+    def histories(
+        self, states: object, window: Window, *, reporter: Reporter | None = None
+    ) -> Iterator[WorkloadHistory]:
+        self.asked += 1
+        return (replace(one, window=window) for one in histories(self.known))
+
+
+def test_workloads_are_found_and_sized_by_prometheus_alone() -> None:
+    source = HandMade(workloads("shop/a", "shop/b", "bank/c"))
+    found = find_workload_states(source, namespace="shop", kubernetes=False, names=["b"])
+    assert [advice.workload.name for advice in recommend_fleet(found, source, WINDOW)] == ["b"]
+    with pytest.raises(NotEnoughData, match="no workload in namespace 'nowhere'"):
+        find_workload_states(source, namespace="nowhere", kubernetes=False)
+
+
+def test_a_bad_override_is_refused_before_anything_is_asked() -> None:
+    source = HandMade([state(annotations=annotated(cpu_cap="lots"))])
+    with pytest.raises(BadInput, match="deployment/frontend"):
+        recommend_fleet(source.known, source, WINDOW)
+    assert source.asked == 0
+
+
+def test_a_horizon_shorter_than_a_sample_is_refused() -> None:
+    source = HandMade(workloads("shop/a"))
+    with pytest.raises(BadInput, match="shorter than the 5m between samples"):
+        recommend_fleet(source.known, source, WINDOW, settings=FleetSettings(horizon=timedelta(minutes=1)))
+
+
+def test_a_broken_model_is_a_reason_and_the_history_is_used(tmp_path: Path) -> None:
+    folder = tmp_path / "models" / "shop" / "a"
+    folder.mkdir(parents=True)
+    (folder / "card.json").write_text("{}", encoding="utf-8")
+    source = HandMade(workloads("shop/a"))
+    (advice,) = recommend_fleet(source.known, source, WINDOW, models_dir=folder.parent.parent)
+    assert (advice.basis, "model-not-used" in codes(advice)) == ("history", True)
+    assert advice.main.cpu_request.value is not None
+
+
+def test_a_workload_without_containers_and_history_is_a_guess() -> None:
+    bare = state(workload=Workload("shop", "a"), allocation=Allocation(1))
+    (advice,) = stream([bare], [], WINDOW, FleetSettings())
+    assert (advice.main.container, "container-guessed" in codes(advice)) == ("a", True)
