@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from copy import copy
 from dataclasses import MISSING, dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 
 import typer
+from typer.models import ArgumentInfo
 
 from mora.cli.common import (
     Backend,
@@ -233,6 +235,16 @@ class Asked:
             return pipeline.recommend_workloads(request, settings, say=say, reporter=reporter)
 
 
+def _in_panel(hint: Any, panel: str) -> Any:
+    """An option that other commands have as well, in a panel of this help page; as it is where it has one."""
+    kind, option = get_args(hint)
+    if isinstance(option, ArgumentInfo) or option.rich_help_panel:
+        return hint
+    option = copy(option)
+    option.rich_help_panel = panel
+    return Annotated[kind, option]
+
+
 def takes(options: type[Asked]) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Give a command all fields of `options` as its own, before those it has; it gets them as one value."""
 
@@ -243,7 +255,7 @@ def takes(options: type[Asked]) -> Callable[[Callable[..., None]], Callable[...,
                 one.name,
                 inspect.Parameter.KEYWORD_ONLY,
                 default=inspect.Parameter.empty if one.default is MISSING else one.default,
-                annotation=hints[one.name],
+                annotation=_in_panel(hints[one.name], WHAT if one.name == "namespace" else SOURCES),
             )
             for one in fields(options)
         ]

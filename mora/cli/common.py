@@ -26,23 +26,19 @@ EXIT_INTERRUPTED = 130
 
 # --- options that several commands share -----------------------------------------------------------------------------
 
-_WHERE = "Sources"
-
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of the unified CSVs.", show_default="data", rich_help_panel=_WHERE),
+    typer.Option("--data", help="Folder of the unified CSVs.", show_default="data"),
 ]
 ModelsDir = Annotated[
     Path | None,
-    typer.Option("--models", help="Folder of the trained models.", show_default="models", rich_help_panel=_WHERE),
+    typer.Option("--models", help="Folder of the trained models.", show_default="models"),
 ]
 Namespace = Annotated[
     str | None,
-    typer.Option("--namespace", "-n", help="Kubernetes namespace.", show_default="default", rich_help_panel="What"),
+    typer.Option("--namespace", "-n", help="Kubernetes namespace.", show_default="default"),
 ]
-SandboxName = Annotated[
-    str, typer.Option("--sandbox", help="Name of the sandbox, where several run.", rich_help_panel=_WHERE)
-]
+SandboxName = Annotated[str, typer.Option("--sandbox", help="Name of the sandbox, where several run.")]
 OldHorizon = Annotated[str | None, typer.Option("--hold", hidden=True)]
 PrometheusUrl = Annotated[
     str | None,
@@ -50,7 +46,6 @@ PrometheusUrl = Annotated[
         "--prometheus",
         help="URL of a Prometheus, e.g. http://127.0.0.1:9090.",
         show_default=False,
-        rich_help_panel=_WHERE,
     ),
 ]
 Backend = Annotated[
@@ -59,7 +54,6 @@ Backend = Annotated[
         "--backend",
         help="loky: on this machine; dask: on the workers of a Dask cluster.",
         show_default="loky",
-        rich_help_panel=_WHERE,
     ),
 ]
 Scheduler = Annotated[
@@ -68,14 +62,11 @@ Scheduler = Annotated[
         "--scheduler",
         help="With --backend dask: the scheduler, e.g. tcp://10.0.0.7:8786.",
         show_default=False,
-        rich_help_panel=_WHERE,
     ),
 ]
 IncludeFlagged = Annotated[
     bool,
-    typer.Option(
-        "--include-flagged", help="Also use experiments that failed the quality check.", rich_help_panel=_WHERE
-    ),
+    typer.Option("--include-flagged", help="Also use experiments that failed the quality check."),
 ]
 
 
