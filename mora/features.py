@@ -1,6 +1,6 @@
 """From the unified CSV to what a model eats: segments on one grid, windows that never cross them, scalers.
 
-All of it is pure. A *segment* is one stretch of samples without a long gap: one experiment, or a part of an observed
+All of it is pure. A *segment* is a series of samples without a long gap: one experiment, or a part of an observed
 history. Nothing here looks ahead: a gap is filled from the samples before it, a scaler knows only the rows it is given.
 """
 
@@ -33,7 +33,7 @@ DRIVEN_COLUMNS: tuple[str, ...] = ("replica_count", "load_users")
 
 WINDOW_STEPS = 30
 HORIZON_STEPS = 30
-# A run of 60 samples holds one window and one full horizon. Training pairs may aim at what is left of their run, down
+# A run of 60 samples has one window and one full horizon. Training pairs may aim at what is left of their run, down
 # to this many steps: 62 samples then give 23 pairs where full horizons give 3. Scores are of full horizons only.
 MIN_TARGET_STEPS = 10
 MAX_GAP_STEPS = 3
@@ -92,7 +92,7 @@ def segments(frame: pd.DataFrame, *, step: timedelta | None = None) -> list[Segm
     """The rows of a dataset as segments on one grid, in the order of their names and times.
 
     Each experiment is laid on its own grid (a sample moves to the nearest grid point), short gaps are filled, and it is
-    cut where a long gap stands in any known column. A column that an experiment knows nothing of is NaN throughout and
+    cut where any known column has a long gap. A column that an experiment knows nothing of is NaN throughout and
     cuts nothing.
     """
     seconds_of_step = (step or grid_step(frame)).total_seconds()
@@ -231,10 +231,12 @@ class MinMaxScaler:
         return cls(low, flat.max(axis=0) - low)
 
     def scale(self, rows: Floats) -> Floats:
+        """The rows in 0..1 as the fit saw them; others may lie outside."""
         scaled: Floats = (rows - self.low) / np.where(self.span > 0, self.span, 1.0)
         return scaled
 
     def restore(self, rows: Floats) -> Floats:
+        """What scale() was given."""
         restored: Floats = rows * self.span + self.low
         return restored
 

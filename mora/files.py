@@ -57,6 +57,7 @@ def _sync_folder(folder: Path) -> None:
 
 
 def write_error(path: Path, error: OSError) -> MoraError:
+    """The MoraError of a file that cannot be written: which, why, and what to do."""
     cures = {
         errno.ENOSPC: "Free some space, or name a folder on another disk. What was finished before is kept.",
         errno.EDQUOT: "Your quota is used up: free some space, or name another folder.",

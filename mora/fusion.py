@@ -1,7 +1,7 @@
-"""Two forecasts into one: which part weighs how much, how far the bound reaches, how sure that is.
+"""Several forecasts into one: how much each weighs, how far the bound reaches, with what confidence.
 
-Everything here is arithmetic on held-out results, without units of its own: scaling a history scales centre and bound
-and leaves weights and confidence alone.
+Everything here is arithmetic on validation results, without units of its own: scaling a history scales point forecast
+and bound and changes neither weights nor confidence.
 """
 
 from __future__ import annotations
@@ -16,16 +16,16 @@ import numpy as np
 from mora.domain import Reason, Target
 from mora.errors import BadInput, NotEnoughData
 
-# The blend that MOrA starts from; held-out errors may move it.
+# The blend that MOrA starts from; validation errors may change it.
 DEFAULT_WEIGHTS: Mapping[str, float] = {"prophet": 0.4, "lstm": 0.6}
 NAIVE = "naive"
-# Bounds aim at 90 % of holds, like Prophet's intervals.
+# Bounds aim at 90 % of windows, like Prophet's intervals.
 BOUND_LEVEL = 0.9
-# Confidence leans on the prior as if it were this many holds.
+# The prior counts in the confidence as if it were this many windows.
 PRIOR_WINDOWS = 8
-# Of forecasts that share a weight by their errors, what would get less gets nothing: it changes no number that is said.
+# Of forecasts that share a weight by their errors, what would get less gets nothing: it changes no number.
 _LEAST_SHARE = 0.01
-# On fewer holds no forecaster is called worse than another.
+# On fewer windows no forecaster is called worse than another.
 MIN_WINDOWS_TO_JUDGE = 3
 # A smaller difference is none, however regular.
 LEAST_DIFFERENCE = 0.02
@@ -84,26 +84,26 @@ def choose_weights(
     errors: Mapping[str, Sequence[float]],
     *,
     default: Mapping[str, float] = DEFAULT_WEIGHTS,
-    learnt: bool = False,
+    learned: bool = False,
     subject: str | None = None,
     values: Mapping[str, Sequence[float]] | None = None,
     truth: Sequence[float] | None = None,
     plain: Sequence[str] = (),
 ) -> Weights:
-    """The default weights, less those of parts that do not earn theirs on the holds that choose.
+    """The default weights, less those of forecasters that do worse than plain ones on the windows that choose.
 
-    errors: forecaster -> absolute error per hold, the same holds for all; a part that failed is missing. `naive` is the
-        yardstick. A part is worse than it where its errors are larger by more than one standard error of the paired
-        differences (Breiman et al. 1984, the one-standard-error rule) and by 2 %, of three holds at least: one noisy
-        stretch does not overturn the default. Its weight goes to the other part, or to the naive forecast where that
-        is worse too.
-    learnt: instead of the default, the weights of the parts that pass which would have had the least error, in tenths
-        (`values` and `truth` per hold are needed); with `plain`, of all forecasts by their errors.
+    errors: forecaster -> absolute error per window, the same windows for all; one that failed is missing. `naive` is
+        the yardstick. A forecaster is worse than it where its errors are larger by more than one standard error of the
+        paired differences (Breiman et al. 1984, the one-standard-error rule) and by 2 %, of three windows at least: one
+        noisy window does not overturn the default. Its weight goes to the others, or to the naive forecast where those
+        are worse too.
+    learned: instead of the default, the weights of the forecasters that pass which would have had the smallest error,
+        in tenths (`values` and `truth` per window are needed); with `plain`, of all forecasts by their errors.
     plain: on observed data, the plain forecasts among `errors` (`values` and `truth` are needed). Mixed in inverse
-        proportion to their squared errors they are the yardstick: a mixture errs less than the best of them, so a part
-        has to err less than the mixture to be worth its weight, and what does not hands it to them. On 35 VMs a day
-        ahead, a part that had to beat the best alone left 0.310 of the mean use where this leaves 0.297; waiting for a
-        proof (one standard error, as without `plain`) 0.312. Learnt weights are in inverse proportion to the squared
+        proportion to their squared errors they are the yardstick: a mixture errs less than the best of them, so a
+        forecaster has to err less than the mixture to be worth its weight; what does not loses it to them. On 35 VMs a
+        day ahead, one that had to beat the best alone left 0.310 of the mean use where this leaves 0.297; waiting for a
+        proof (one standard error, as without `plain`) 0.312. Learned weights are in inverse proportion to the squared
         errors of all forecasts there are.
     subject: what is forecast, for the reasons; the target's name by default.
 
@@ -128,43 +128,44 @@ def choose_weights(
         if name not in errors:
             del state[name]
             handed_on += share
-            reasons.append(Reason("part-failed", f"{name} gives no forecast of {what}: its weight goes on"))
+            reasons.append(Reason("part-failed", f"{name} has no forecast of {what}: its weight goes to the others"))
         elif yardstick is not None and is_worse(errors[name], yardstick):
             del state[name]
             handed_on += share
             ratio = float(np.mean(errors[name])) / max(float(np.mean(yardstick)), 1e-300)
-            many = "many times" if ratio > 99 else f"{ratio:.2f} times"
+            many = "more than 99 times" if ratio > 99 else f"{ratio:.2f} times"
             rival = "the plain forecasts together" if known else "the naive forecast"
-            taker = "those" if known else "what does better"
+            taker = "them" if known else "what does better"
             reasons.append(
                 Reason(
                     "worse-than-naive",
-                    f"{name} errs {many} as much as {rival} of {what} on {len(errors[name])} "
-                    f"held-out stretches: its weight goes to {taker}",
+                    f"the error of {name} is {many} that of {rival} of {what} on {len(errors[name])} "
+                    f"validation windows: its weight goes to {taker}",
                 )
             )
-    if known and learnt:
+    if known and learned:
         state = _by_inverse_squares(sorted(errors), errors)
         words = ", ".join(f"{share:.2f} {name}" for name, share in state.items())
-        told = Reason("weights-learnt", f"weights of {what} learnt on {len(errors[known[0]])} holds: {words}")
-        return Weights(state, (*(reason for reason in reasons if reason.code == "part-failed"), told))
+        text = f"weights of {what} learned on {len(errors[known[0]])} windows: {words}"
+        failed = (reason for reason in reasons if reason.code == "part-failed")
+        return Weights(state, (*failed, Reason("weights-learned", text)))
     if known and handed_on > 0:
         state |= {name: handed_on * share for name, share in mixture.items()}
     if not state:
         return Weights({NAIVE: 1.0}, tuple(reasons))
-    if learnt and len(state) > 1:
+    if learned and len(state) > 1:
         if values is None or truth is None:
-            raise BadInput("Learning weights needs the forecasts and the truth of every hold.")
+            raise BadInput("Learning weights needs the forecasts and the truth of every window.")
         state = _learn(state, values, truth)
         words = ", ".join(f"{share:.1f} {name}" for name, share in state.items())
-        reasons.append(Reason("weights-learnt", f"weights of {what} learnt on {len(truth)} holds: {words}"))
+        reasons.append(Reason("weights-learned", f"weights of {what} learned on {len(truth)} windows: {words}"))
     share_left = sum(state.values())
     return Weights({name: share / share_left for name, share in state.items()}, tuple(reasons))
 
 
 def _by_inverse_squares(names: Sequence[str], errors: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Shares in inverse proportion to the square of each mean error (Bates & Granger 1969, "The combination of
-    forecasts", with no regard to how they err together: that takes more holds than a service has).
+    forecasts", with no regard to how they err together: that takes more windows than a service has).
 
     >>> _by_inverse_squares(["a", "b"], {"a": [1.0, 1.0], "b": [2.0, 2.0]})
     {'a': 0.8, 'b': 0.2}
@@ -181,15 +182,15 @@ def _by_inverse_squares(names: Sequence[str], errors: Mapping[str, Sequence[floa
 def _errors_of(
     shares: Mapping[str, float], values: Mapping[str, Sequence[float]] | None, truth: Sequence[float] | None
 ) -> list[float]:
-    """Absolute errors of a mixture, per hold."""
+    """Absolute errors of a mixture, per window."""
     if values is None or truth is None:
-        raise BadInput("Weighing plain forecasts needs what each said, and the truth, of every hold.")
+        raise BadInput("Weighing plain forecasts needs each forecast, and the truth, of every window.")
     mixed = sum(share * np.asarray(list(values[name]), dtype=np.float64) for name, share in shares.items())
     return [float(error) for error in np.abs(mixed - np.asarray(list(truth), dtype=np.float64))]
 
 
 def is_larger(errors: Sequence[float], yardstick: Sequence[float]) -> bool:
-    """Whether errors are larger on average, of three holds at least."""
+    """Whether errors are larger on average, of three windows at least."""
     return len(errors) >= MIN_WINDOWS_TO_JUDGE and float(np.mean(errors)) > float(np.mean(yardstick))
 
 
@@ -238,13 +239,14 @@ def conformal_multiplier(
     weights: Sequence[float] | None = None,
     prior: float | None = None,
 ) -> tuple[float, int]:
-    """How many times its centre a bound must be so that `level` of holds need no more; and from how many holds.
+    """How many times the point forecast a bound must be to cover `level` of windows; and from how many windows.
 
-    Split conformal prediction on relative residuals: the ceil((n + 1) * level)-th smallest of needed/centre
-    (Papadopoulos et al. 2002, "Inductive confidence machines for regression"; Lei et al. 2018, "Distribution-free
-    predictive inference for regression"). With `weights` (newer holds heavier) the weighted quantile with the new
-    hold's own weight at infinity (Barber et al. 2023, "Conformal prediction beyond exchangeability"). Fewer holds than
-    that quantile needs (9 at 0.9) leave infinity: then the largest seen, at least `prior`, stands in.
+    Split conformal prediction on relative residuals: the ceil((n + 1) * level)-th smallest of needed use over point
+    forecast (Papadopoulos et al. 2002, "Inductive confidence machines for regression"; Lei et al. 2018,
+    "Distribution-free predictive inference for regression"). With `weights` (newer windows heavier) the weighted
+    quantile with the new window's own weight at infinity (Barber et al. 2023, "Conformal prediction beyond
+    exchangeability"). Fewer windows than that quantile needs (9 at 0.9) leave infinity: then the largest seen, at least
+    `prior`, is used.
     Being relative, it is the same for cores and millicores. Never below 1.
 
     >>> conformal_multiplier([1.1, 1.2, 0.5], [1.0, 1.0, 1.0], level=0.5)
@@ -257,22 +259,22 @@ def conformal_multiplier(
     ratios = need[usable] / point_forecast[usable]
     mass = np.ones(len(ratios)) if weights is None else np.asarray(weights, dtype=np.float64)[usable]
     order = np.argsort(ratios, kind="stable")
-    # The new hold weighs as much as the newest one.
+    # The new window weighs as much as the newest one.
     total = float(mass.sum()) + (float(mass.max()) if len(mass) else 1.0)
     reached = np.flatnonzero(np.cumsum(mass[order]) >= level * total - 1e-12)
     if len(reached):
         return max(float(ratios[order][reached[0]]), 1.0), len(ratios)
     if prior is None:
-        raise NotEnoughData(f"{len(ratios)} holds are too few for a bound at {level:.0%}, and no prior stands in.")
+        raise NotEnoughData(f"{len(ratios)} windows are too few for a bound at {level:.0%}, and there is no prior.")
     return max(prior, 1.0, *ratios.tolist()), len(ratios)
 
 
 def confidence(kept: int, windows: int, prior: float) -> float:
-    """The share of holds that kept their promise, leaning on the prior as on eight more holds; 0..1.
+    """The share of windows that were covered, with the prior as if it were eight more windows; 0..1.
 
     >>> confidence(0, 0, 0.9), confidence(8, 8, 0.9), confidence(80, 80, 0.9)
     (0.9, 0.95, 0.990909...)
     """
     if not 0 <= kept <= windows or not 0 <= prior <= 1:
-        raise BadInput(f"Confidence needs 0 <= kept <= holds and a prior in 0..1, not {kept}, {windows}, {prior}.")
+        raise BadInput(f"Confidence needs 0 <= kept <= windows and a prior in 0..1, not {kept}, {windows}, {prior}.")
     return (kept + PRIOR_WINDOWS * prior) / (windows + PRIOR_WINDOWS)

@@ -24,26 +24,26 @@ def test_without_evidence_the_blend_is_40_to_60() -> None:
     assert weights.blend({"prophet": 10.0, "lstm": 20.0, "naive": 99.0}) == pytest.approx(16.0)
 
 
-def test_a_part_that_does_worse_than_naive_hands_its_weight_to_the_other() -> None:
+def test_a_forecaster_that_does_worse_than_naive_loses_its_weight_to_the_other() -> None:
     weights = choose_weights(Target.CPU, {"prophet": EVEN, "lstm": [9, 9, 9, 9], "naive": [2, 2, 2, 2]})
     assert dict(weights.shares) == {"prophet": 1.0}
     assert weights.reasons[0].code == "worse-than-naive"
-    assert "lstm errs 4.50 times" in weights.reasons[0].text
+    assert "the error of lstm is 4.50 times that of the naive forecast" in weights.reasons[0].text
 
 
-def test_where_both_do_worse_the_naive_forecast_stands_in_and_it_is_said() -> None:
+def test_where_both_do_worse_the_naive_forecast_is_used_with_a_reason() -> None:
     weights = choose_weights(Target.CPU, {"prophet": [9, 9, 8], "lstm": [7, 7, 7], "naive": [1, 1, 1]})
     assert dict(weights.shares) == {"naive": 1.0}
     assert [reason.code for reason in weights.reasons] == ["worse-than-naive", "worse-than-naive"]
 
 
-def test_a_part_that_failed_leaves_the_other_alone_with_a_reason() -> None:
+def test_a_forecaster_that_failed_gives_its_weight_to_the_other_with_a_reason() -> None:
     weights = choose_weights(Target.MEMORY, {"prophet": EVEN, "naive": EVEN})
     assert dict(weights.shares) == {"prophet": 1.0}
     assert weights.reasons[0].code == "part-failed"
 
 
-def test_one_noisy_stretch_does_not_overturn_the_default() -> None:
+def test_one_noisy_window_does_not_overturn_the_default() -> None:
     weights = choose_weights(Target.CPU, {"prophet": [5.0], "lstm": [5.0], "naive": [1.0]})
     assert dict(weights.shares) == {"prophet": 0.4, "lstm": 0.6}
 
@@ -55,13 +55,13 @@ def test_other_weights_are_taken_by_option_and_checked() -> None:
         choose_weights(Target.CPU, {}, default={"prophet": 0.7, "lstm": 0.7})
 
 
-def test_learnt_weights_follow_the_part_that_is_right_and_are_reported() -> None:
+def test_learned_weights_follow_the_forecaster_that_is_right_with_a_reason() -> None:
     truth = [10.0, 20.0, 30.0]
     values = {"prophet": truth, "lstm": [15.0, 25.0, 35.0]}
     errors = {"prophet": [0.0, 0.0, 0.0], "lstm": [5.0, 5.0, 5.0], "naive": [9.0, 9.0, 9.0]}
-    weights = choose_weights(Target.CPU, errors, learnt=True, values=values, truth=truth)
+    weights = choose_weights(Target.CPU, errors, learned=True, values=values, truth=truth)
     assert weights.shares["prophet"] == pytest.approx(1.0)
-    assert weights.reasons[-1].code == "weights-learnt"
+    assert weights.reasons[-1].code == "weights-learned"
 
 
 @given(st.lists(st.tuples(amounts, amounts, amounts), min_size=3, max_size=20), st.floats(1e-3, 1e3))
@@ -76,7 +76,9 @@ def test_weights_are_free_of_units_and_sum_to_one(rows: list[tuple[float, float,
 
 
 @given(pairs, st.floats(1e-3, 1e3))
-def test_a_bound_is_free_of_units_and_never_below_its_centre(rows: list[tuple[float, float]], scale: float) -> None:
+def test_a_bound_is_free_of_units_and_never_below_the_point_forecast(
+    rows: list[tuple[float, float]], scale: float
+) -> None:
     needed, point_forecasts = (list(column) for column in zip(*rows, strict=True))
     multiplier, windows = conformal_multiplier(needed, point_forecasts, prior=1.3)
     scaled, _ = conformal_multiplier([n * scale for n in needed], [c * scale for c in point_forecasts], prior=1.3)
@@ -86,7 +88,7 @@ def test_a_bound_is_free_of_units_and_never_below_its_centre(rows: list[tuple[fl
 
 
 @given(st.lists(st.tuples(amounts, amounts), min_size=9, max_size=40))
-def test_a_bound_covers_nine_of_ten_of_the_holds_it_rests_on(rows: list[tuple[float, float]]) -> None:
+def test_a_bound_covers_nine_of_ten_of_the_windows_it_rests_on(rows: list[tuple[float, float]]) -> None:
     needed, point_forecasts = np.array(rows).T
     multiplier, _ = conformal_multiplier(needed.tolist(), point_forecasts.tolist())
     assert np.mean(needed <= point_forecasts * multiplier * (1 + 1e-12)) >= 0.9
@@ -109,17 +111,17 @@ def test_conformal_coverage_holds_on_fresh_data() -> None:
     assert 0.88 <= np.mean(covered) <= 0.93
 
 
-def test_newer_holds_weigh_more_where_weights_say_so() -> None:
+def test_newer_windows_weigh_more_where_weights_are_given() -> None:
     needed = [3.0] * 10 + [1.1] * 30
     old_light = [0.01] * 10 + [1.0] * 30
     assert conformal_multiplier(needed, [1.0] * 40, weights=old_light)[0] == pytest.approx(1.1)
     assert conformal_multiplier(needed, [1.0] * 40)[0] == pytest.approx(3.0)
 
 
-def test_too_few_holds_lean_on_the_prior_and_on_the_worst_that_was_seen() -> None:
+def test_too_few_windows_take_the_prior_or_the_worst_that_was_seen() -> None:
     assert conformal_multiplier([1.05, 1.1], [1.0, 1.0], prior=1.4) == (1.4, 2)
     assert conformal_multiplier([1.9, 1.1], [1.0, 1.0], prior=1.4) == (1.9, 2)
-    with pytest.raises(NotEnoughData, match="2 holds are too few"):
+    with pytest.raises(NotEnoughData, match="2 windows are too few"):
         conformal_multiplier([1.05, 1.1], [1.0, 1.0])
 
 
@@ -141,7 +143,7 @@ def test_less_data_of_the_same_rate_only_moves_confidence_toward_the_prior(
 
 
 @given(st.integers(0, 100), st.integers(0, 100), st.floats(0, 1))
-def test_one_more_promise_kept_never_lowers_confidence(kept: int, windows: int, prior: float) -> None:
+def test_one_more_covered_window_never_lowers_confidence(kept: int, windows: int, prior: float) -> None:
     kept = min(kept, windows)
     assert confidence(kept + 1, windows + 1, prior) >= confidence(kept, windows, prior) - 1e-12
     assert confidence(kept, windows + 1, prior) <= confidence(kept, windows, prior) + 1e-12
@@ -164,63 +166,63 @@ def test_equal_errors_and_regular_trifles_are_not_worse() -> None:
 PLAIN = ("naive", "last")
 
 
-def weigh(means: dict[str, float], *, windows: int = 3, learnt: bool = False, opposed: bool = False) -> Weights:
+def weigh(means: dict[str, float], *, windows: int = 3, learned: bool = False, opposed: bool = False) -> Weights:
     """Weights where every forecast errs as much on every hold, above the truth; `opposed`: the naive one below it."""
     truth = [1e3] * windows
     values = {
         name: [1e3 + (-error if opposed and name == "naive" else error)] * windows for name, error in means.items()
     }
     errors = {name: [error] * windows for name, error in means.items()}
-    return choose_weights(Target.CPU, errors, plain=PLAIN, learnt=learnt, values=values, truth=truth)
+    return choose_weights(Target.CPU, errors, plain=PLAIN, learned=learned, values=values, truth=truth)
 
 
-def test_a_part_that_errs_more_than_the_plain_forecasts_together_hands_its_weight_to_them() -> None:
+def test_a_forecaster_that_errs_more_than_the_plain_ones_together_loses_its_weight_to_them() -> None:
     weights = weigh({"prophet": 3.0, "lstm": 1.0, "naive": 4.0, "last": 2.0})
     # 0.4 shared as 1/16 to 1/4; together they err 0.2 x 4 + 0.8 x 2.
     assert weights.shares == pytest.approx({"lstm": 0.6, "naive": 0.08, "last": 0.32})
     assert weights.reasons[0].text == (
-        "prophet errs 1.25 times as much as the plain forecasts together of cpu on 3 held-out stretches: its weight "
-        "goes to those"
+        "the error of prophet is 1.25 times that of the plain forecasts together of cpu on 3 validation windows: its "
+        "weight goes to them"
     )
 
 
-def test_a_part_has_to_beat_the_mixture_and_not_the_best_of_the_plain_forecasts_alone() -> None:
+def test_a_forecaster_has_to_beat_the_mixture_and_not_the_best_plain_one_alone() -> None:
     means = {"prophet": 1.5, "lstm": 0.5, "naive": 2.0, "last": 2.0}
     assert weigh(means).shares == DEFAULT_WEIGHTS
     # Where the two err to opposite sides, together they do not err at all.
     assert weigh(means, opposed=True).shares == pytest.approx({"naive": 0.5, "last": 0.5})
 
 
-def test_a_part_that_failed_leaves_its_weight_to_the_plain_forecasts_too() -> None:
+def test_a_forecaster_that_failed_gives_its_weight_to_the_plain_ones_too() -> None:
     weights = weigh({"prophet": 1.0, "naive": 2.0, "last": 2.0})
     assert weights.shares == pytest.approx({"prophet": 0.4, "naive": 0.3, "last": 0.3})
 
 
-def test_two_holds_judge_no_part() -> None:
+def test_two_windows_judge_no_forecaster() -> None:
     assert weigh({"prophet": 3.0, "lstm": 3.0, "naive": 1.0}, windows=2).shares == DEFAULT_WEIGHTS
 
 
-def test_learnt_weights_go_to_every_forecast_by_its_squared_error_and_are_told() -> None:
-    weights = weigh({"prophet": 2.0, "lstm": 1.0, "naive": 2.0, "last": 2.0}, learnt=True)
+def test_learned_weights_go_to_every_forecast_by_its_squared_error_with_a_reason() -> None:
+    weights = weigh({"prophet": 2.0, "lstm": 1.0, "naive": 2.0, "last": 2.0}, learned=True)
     assert weights.shares == pytest.approx({"lstm": 4 / 7, "prophet": 1 / 7, "naive": 1 / 7, "last": 1 / 7})
-    assert [reason.code for reason in weights.reasons] == ["weights-learnt"]
+    assert [reason.code for reason in weights.reasons] == ["weights-learned"]
     assert "0.57 lstm" in weights.reasons[0].text
 
 
 def test_plain_forecasts_are_not_weighed_without_the_truth() -> None:
-    with pytest.raises(BadInput, match="needs what each said"):
+    with pytest.raises(BadInput, match="needs each forecast"):
         choose_weights(Target.CPU, {"prophet": [1.0], "lstm": [1.0], "naive": [1.0]}, plain=PLAIN)
 
 
 @given(st.lists(st.integers(0, 2**20), min_size=4, max_size=4), st.booleans(), st.integers(-20, 20))
-def test_shares_sum_to_one_and_know_no_unit(means: list[int], learnt: bool, power: int) -> None:
+def test_shares_sum_to_one_and_know_no_unit(means: list[int], learned: bool, power: int) -> None:
     names = ("prophet", "lstm", *PLAIN)
     # Powers of two scale without rounding.
     answers = []
     for unit in (1.0, 2.0**power):
         values = {name: [unit * mean] * 3 for name, mean in zip(names, means, strict=True)}
         answers.append(
-            choose_weights(Target.CPU, values, plain=PLAIN, learnt=learnt, values=values, truth=[0.0] * 3).shares
+            choose_weights(Target.CPU, values, plain=PLAIN, learned=learned, values=values, truth=[0.0] * 3).shares
         )
     plain, scaled = answers
     assert sum(plain.values()) == pytest.approx(1.0)

@@ -2,7 +2,7 @@
 
 An experiment of a service is up to three files of one name: `<id>.csv` (the samples), `<id>.containers.csv` (its other
 containers) and `<id>.json` (how the samples came to be). The JSON is put in place last: a CSV without it was never
-finished. Every file is written whole or not at all. Reading is strict, since a wrong number would be learnt from: what
+finished. Every file is written whole or not at all. Reading is strict, since a model would learn a wrong number: what
 breaks the contract is a BadDataset that names file and line.
 """
 

@@ -1,4 +1,4 @@
-"""Where the unified CSVs lie, and which columns they hold."""
+"""Where the unified CSVs are, and which columns they have."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ def _drift(cpu_cores: np.ndarray[Any, np.dtype[np.float64]]) -> str | None:
     third = len(cpu_cores) // 3
     middle, last = cpu_cores[third : 2 * third], cpu_cores[2 * third :]
     if np.isnan(middle).all() or np.isnan(last).all():
-        return "unsteady: too few CPU samples to tell"
+        return "unsteady: too few CPU samples to judge"
     before, after = float(np.nanmean(middle)), float(np.nanmean(last))
     if abs(after - before) <= max(_MAX_DRIFT_RATIO * before, _MAX_DRIFT_CORES):
         return None

@@ -62,7 +62,7 @@ def read_dataset(
     if not kept:
         raise NotEnoughData(
             f"None of the {len(parsed)} experiments of {service!r} in {folder} passed its quality check.",
-            hint="Their JSON files say why. Collect again, or take them as they are with include_flagged=True.",
+            hint="Their JSON files have the reasons. Collect again, or use them with include_flagged=True.",
         )
     return _to_frame(kept)
 
@@ -142,7 +142,7 @@ def parse_columns(path: Path, raw: bytes) -> Columns:
     """The checked columns of one file: texts, aware datetimes and floats, NaN for a gap.
 
     Written out instead of pandas.read_csv, which fills short lines with NaN, reads "nan" and "NA" as gaps and cannot
-    say on which line it stumbled. A dataset of 36 files of 62 rows takes 15 ms instead of 130, a file of two weeks
+    report the line where it failed. A dataset of 36 files of 62 rows takes 15 ms instead of 130, a file of two weeks
     (20,000 rows) 0.3 s.
     """
     lines = _decode(path, raw).replace("\r\n", "\n").split("\n")
@@ -178,7 +178,7 @@ def _check_header(path: Path, header: str) -> list[str]:
         )
     if tuple(names[: len(CORE_COLUMNS)]) != CORE_COLUMNS:
         raise BadDataset(
-            f"{path}, line 1: the eighteen columns stand in another order.",
+            f"{path}, line 1: the eighteen columns are in another order.",
             hint=f"A unified CSV begins with: {','.join(CORE_COLUMNS)}",
         )
     unknown = [name for name in names[len(CORE_COLUMNS) :] if name not in EXTRA_COLUMNS]
@@ -197,7 +197,7 @@ def _parse_numbers(path: Path, name: str, texts: Sequence[str]) -> list[float]:
         values = [float(text) if text else math.nan for text in texts]
     except ValueError:
         values = []
-    # Python's float() takes more than a CSV may hold (nan, 1_000, digits of other scripts); such text is looked at.
+    # Python's float() takes more than a CSV may have (nan, 1_000, digits of other scripts); such text is checked.
     together = "".join(texts)
     if not values or not together.isascii() or not _ODD_NUMBER.isdisjoint(together):
         for line, text in enumerate(texts, start=2):
@@ -279,7 +279,7 @@ def _check_identities(parsed: Mapping[Path, Columns], service: str) -> None:
         experiment_id, owner = columns["experiment_id"][0], columns["service"][0]
         if experiment_id != path.stem:
             raise BadDataset(
-                f"{path}, line 2: holds experiment {experiment_id!r}, which its name does not say.",
+                f"{path}, line 2: the experiment is {experiment_id!r}, and the file's name is of another.",
                 hint=f"Name it {experiment_id}.csv, and its JSON likewise.",
             )
         if owner != service:

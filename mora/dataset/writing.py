@@ -80,7 +80,7 @@ def write_experiment(
 ) -> Path:
     """Write one experiment's files, whole or not at all, and return the CSV's path.
 
-    frame: what unify() returns; extra columns that hold nothing are left out. card: its JSON, plain values; the schema
+    frame: what unify() returns; empty extra columns are left out. card: its JSON, plain values; the schema
     version is added. containers: CONTAINER_COLUMNS, or None or empty for no file.
     Raises BadDataset where the experiment is already there, MoraError where the disk refuses.
     """
@@ -88,9 +88,7 @@ def write_experiment(
     if (card.get("experiment_id"), card.get("service")) != (experiment_id, service):
         raise BadInput(f"The card of {experiment_id!r} is of another experiment: {card.get('experiment_id')!r}.")
     if EXPERIMENT_ID.fullmatch(experiment_id) is None:
-        raise BadInput(
-            f"{experiment_id!r} cannot name a file; an experiment's id holds letters, digits, '.', '_', '-'."
-        )
+        raise BadInput(f"{experiment_id!r} cannot name a file; an experiment's id has letters, digits, '.', '_', '-'.")
     folder = service_folder(data_dir, service, namespace=namespace)
     if (folder / f"{experiment_id}.json").exists():
         raise BadDataset(

@@ -73,7 +73,7 @@ class Curve:
         """Standard deviation of what is expected around the mean, shape (n,), in the target's unit.
 
         Prophet draws future trend changes from a Poisson process of the rate seen so far, with Laplace(0, b) sizes,
-        b the mean size seen, and adds the noise. The variance of that has a closed form, which stands in for its
+        b the mean size seen, and adds the noise. The variance of that has a closed form, used in place of its
         samples: beyond the history (t > 1) it is S * 2b^2 * (t - 1)^3 / 3 with S changepoints a history length.
         """
         variance = np.full(len(seconds), self.sigma**2)

@@ -129,7 +129,7 @@ def _shrink(network: Network, validation: Pairs) -> Network:
 
 
 def _changes(pairs: Pairs) -> Floats:
-    """What is learnt: future mean and high level, less the window's mean; shape (n, targets * 2)."""
+    """What is learned: future mean and high level, less the window's mean; shape (n, targets * 2)."""
     return (pairs.futures - pairs.levels[:, :, None]).reshape(len(pairs), -1)
 
 
@@ -204,14 +204,14 @@ def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start:
 
 
 def _callbacks(keras: Any, settings: LstmSettings, reporter: Reporter) -> list[Any]:
-    def tell(epoch: int, logs: Mapping[str, float] | None = None) -> None:
+    def report(epoch: int, logs: Mapping[str, float] | None = None) -> None:
         note = "" if not logs else f"validation loss {logs['val_loss']:.4g}"
         reporter.advance("LSTM", epoch + 1, settings.max_epochs, note)
 
     return [
         keras.callbacks.EarlyStopping(patience=settings.patience_epochs, restore_best_weights=True),
         keras.callbacks.ReduceLROnPlateau(factor=0.5, patience=max(settings.patience_epochs // 2, 1)),
-        keras.callbacks.LambdaCallback(on_epoch_end=tell),
+        keras.callbacks.LambdaCallback(on_epoch_end=report),
     ]
 
 

@@ -110,7 +110,7 @@ class FittedProphet:
 
 
 class ProphetForecaster:
-    """Prophet for CPU, memory and replicas; a straight line stands in for a target that it fails on, with a reason."""
+    """Prophet for CPU, memory and replicas; a straight line is used for a target that it fails on, with a reason."""
 
     name = "prophet"
     is_refitted = True

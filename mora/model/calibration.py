@@ -205,7 +205,7 @@ def weights_of(
         errors,
         default=settings.weights,
         subject=subject,
-        learnt=settings.learn_weights and bool(complete),
+        learned=settings.learn_weights and bool(complete),
         values=values,
         truth=[window.truth for window in complete],
         plain=plain,

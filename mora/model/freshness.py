@@ -12,11 +12,12 @@ from mora.quantities import format_moment
 if TYPE_CHECKING:
     from mora.model import ServiceModel
 
-# Observed data that ended longer ago says little of what runs now; a week is the longest period that is looked for.
+# Observed data that ended longer ago may not describe what runs now; a week is the longest period that is looked for.
 STALE_AFTER = timedelta(days=7)
 
 
 def measured_container(model: ServiceModel) -> str | None:
+    """The container that the model's data was measured of; None where that is not known."""
     name: str | None = (model.card.get("measured") or {}).get("container")
     return name
 
@@ -27,7 +28,7 @@ def measured_allocation(model: ServiceModel) -> Allocation:
     resources = seen.get("resources") or {}
     fields = Resources.__dataclass_fields__
     container = Container(
-        # Nobody said what it is called: most charts name it like the workload.
+        # Its name is not known: most charts name it like the workload.
         name=seen.get("container") or model.workload.name,
         resources=Resources(**{name: resources[name] for name in fields if resources.get(name) is not None}),
         image=seen.get("image"),
@@ -67,21 +68,21 @@ def check_fresh(
         remarks.append(
             Reason(
                 "stale-data",
-                f"The data ends {age_days} days ago ({format_moment(last_sample)}); use may have moved since.",
+                f"The data ends {age_days} days ago ({format_moment(last_sample)}); use may have changed since.",
             )
         )
     if current is not None and current.main is not None:
         measured = measured_container(model)
         if measured is not None and measured != current.main.name:
             there = ", ".join(container.name for container in current.containers)
-            text = f"It has no container {measured!r}, which the data saw; there are: {there}."
+            text = f"It has no container {measured!r}, which the data is of; there are: {there}."
             remarks.append(Reason("container-changed", text))
         remarks += _differences(measured_allocation(model), current.main)
     if remarks and not stale_ok:
         words = " ".join(remark.text for remark in remarks)
         raise StaleAnswer(
             f"The data of {model.workload.name!r} does not describe what runs now. {words}",
-            hint="Collect and train again, or take the answer as it is with --stale-ok.",
+            hint=f"Collect and train again (mora train {model.workload.name}), or accept the answer with --stale-ok.",
         )
     return tuple(remarks)
 
@@ -92,7 +93,7 @@ def _differences(state: Allocation, container: Container) -> list[Reason]:
         return []
     found = []
     if seen.image and container.image and seen.image != container.image:
-        found.append(Reason("image-changed", f"It runs image {container.image}, the data saw {seen.image}."))
+        found.append(Reason("image-changed", f"It runs image {container.image}; the data is of {seen.image}."))
     before, after = seen.resources, container.resources
     for name, old, new in (
         ("CPU", before.cpu_limit_millicores, after.cpu_limit_millicores),
@@ -100,7 +101,10 @@ def _differences(state: Allocation, container: Container) -> list[Reason]:
     ):
         if old != new:
             found.append(
-                Reason("limits-changed", f"Its {name} limit is {_limit(name, new)}, the data saw {_limit(name, old)}.")
+                Reason(
+                    "limits-changed",
+                    f"Its {name} limit is {_limit(name, new)}; it was {_limit(name, old)} when the data was collected.",
+                )
             )
     return found
 

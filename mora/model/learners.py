@@ -67,7 +67,7 @@ def fitted_once(forecasters: Mapping[str, Forecaster]) -> dict[str, Forecaster]:
 
 
 def reasons_of(fitted: Fitted) -> list[Reason]:
-    """What the forecasters say of their own fits."""
+    """What was left out or replaced in each fit, and why."""
     return [reason for forecaster in fitted.values() for reason in forecaster.reasons]
 
 

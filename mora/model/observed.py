@@ -1,11 +1,11 @@
 """Learning from a history that was observed, not driven: rolling origins over time, for a day and for an hour.
 
 A recommendation is for a horizon, and which one is asked at `mora recommend`, not in training: a day and an hour are
-always learned (and whatever else the settings name). Each has a grid and a network of its own (forecasters/horizon.py
-says why); Prophet's curves, fitted by the hour, serve every horizon. The first half of the time fits the network, the
-next quarter chooses, the last scores (where it is too short for a network, what follows the first horizon chooses
-already); at every origin only what lies before it is used. What is cheap to fit (Prophet) is renewed once a week on the
-way, as it is where `mora train` runs weekly, so that the weights know how a curve of some days ago does.
+always learned (and whatever else the settings name). Each has a grid and a network of its own (why: see
+forecasters/horizon.py); Prophet's curves, fitted by the hour, serve every horizon. The first half of the time fits the
+network, the next quarter chooses, the last scores (where it is too short for a network, what follows the first horizon
+chooses already); at every origin only what lies before it is used. What is cheap to fit (Prophet) is renewed once a
+week on the way, as it is where `mora train` runs weekly, so that the weights know how a curve of some days ago does.
 
 Replicas are not forecast: on observed data an autoscaler or a person chose them, and no load shows how many were
 needed.
@@ -43,7 +43,7 @@ from mora.seams import Forecaster, Reporter, Silent
 if TYPE_CHECKING:
     import pandas as pd
 
-# Horizons that are learned whatever the settings say: what a rollout is worth, and what a resize in place is.
+# Horizons that are always learned: that of a rollout, and that of a resize in place.
 HORIZONS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
 # What comes before such a horizon, and the horizon itself, must be there for one of each part.
 MIN_WINDOWS = 3
@@ -219,7 +219,7 @@ def _learn_horizon(
         learning = replace(settings, learn_weights=True)
         learned[target] = weights_of(target, windows, learning, subject, failed=failed, plain=PLAIN).shares
         calibrations[target] = calibration
-        # Why the weights are what they are is told once, of those that are used.
+        # The reasons for weights are reported once, of those that are used.
         silent = replace(chosen, reasons=())
         errors[target.value] = tabulate(target, tables["choose"], tables["score"], settings, weights=silent).to_dict()
         if target is Target.CPU:
@@ -232,7 +232,7 @@ def _calibrate(
 ) -> tuple[Calibration, Any]:
     """What is used from now on, its weights chosen by every window; and the weights that the choosing ones alone chose.
 
-    The table of validation errors is of the second: nothing that is scored had a say in them.
+    The table of validation errors is of the second: nothing that is scored took part in them.
     """
     options: dict[str, Any] = {"failed": failed, "plain": PLAIN}
     choosing = [window for window in windows if window.role == "choose"]

@@ -132,7 +132,7 @@ class ObservedAnswer:
         if bounded is not None:
             reasons.append(bounded.reason)
             bound = max(bound, bounded.level)
-            # Not the peak: one spike of an hour says little of what the busy hours needed.
+            # Not the peak: one spike of an hour is not what the busy hours needed.
             peak = bound if target is Target.CPU else peak
         return TargetDemand(
             point_forecast=six_digits(point_forecast),

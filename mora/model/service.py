@@ -303,12 +303,12 @@ def _one_kind(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
 
 
 def _with_known_load(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
-    """The experiments of which users and replicas are known: without them a run says nothing of a load."""
+    """The experiments of which users and replicas are known: without them a run is of no known load."""
     known = frame["load_users"].gt(0) & frame["replica_count"].gt(0)
     names = sorted(str(name) for name in frame.loc[~known, "experiment_id"].unique())
     if not names:
         return frame, []
-    text = f"{len(names)} experiments do not say their users or replicas and are left out: {', '.join(names[:3])}"
+    text = f"{len(names)} experiments have no users or replicas and are left out: {', '.join(names[:3])}"
     text += ", ..." if len(names) > 3 else ""
     if not known.any():
         raise NotEnoughData(
@@ -330,7 +330,7 @@ def _without_cards(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) 
 
 
 def _fingerprint(frame: pd.DataFrame) -> str:
-    """A checksum of what was learnt from, the same on every machine."""
+    """A checksum of the training data, the same on every machine."""
     text = frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\n")
     return hashlib.sha256(text.encode()).hexdigest()
 
@@ -341,7 +341,7 @@ def _last_sample(frame: pd.DataFrame) -> datetime:
 
 
 def _current_state(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The workload as it stood when the newest experiment began; None for what neither card nor samples say."""
+    """The workload as it was when the newest experiment began; None for what neither card nor samples have."""
     newest = frame.groupby("experiment_id")["timestamp"].max().sort_values(kind="stable").index
     for name in reversed([str(name) for name in newest]):
         card = cards.get(name)
@@ -352,7 +352,7 @@ def _current_state(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) 
                 "replicas": card.get("standing_replicas"),
                 "resources": dict(card.get("resources") or {}),
             }
-    # Without a card the samples alone tell what was set.
+    # Without a card only the samples show what was set.
     resources = asdict(last_resources(frame.sort_values("timestamp", kind="stable")))
     return {"container": None, "image": None, "replicas": None, "resources": resources}
 

@@ -1,4 +1,4 @@
-"""What a training may be told, and the constants that it rests on where a service's own past is too short."""
+"""The settings of a training, and the constants that it rests on where a service's own past is too short."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 from mora.domain import Slo, Target
 from mora.fusion import DEFAULT_WEIGHTS
 
-# All measured by experiments/benchmarks/prior.py on recorded traces; its docstring says which and how.
+# All measured by experiments/benchmarks/prior.py on recorded traces; see there which and how.
 # The share of windows that the same rule covered on other services. CPU: .941 of 2,127 days of 50 VMs, .929 of 28 Sock
 # Shop runs; memory: .945 of the same days; replicas: .980 of 196 windows of 155 Sock Shop services.
 PRIOR_RATE: Mapping[Target, float] = {Target.CPU: 0.93, Target.MEMORY: 0.95, Target.REPLICAS: 0.98}

@@ -119,7 +119,7 @@ class Cluster:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the traceback that Dask logs when a connection ends: a ClusterError says it."""
+    """Without the traceback that Dask logs when a connection ends: a ClusterError has it."""
     import distributed  # noqa: F401  its import sets the levels
 
     logger = logging.getLogger("distributed.client")
@@ -143,10 +143,10 @@ def _client(address: str, answer_seconds: float) -> Client:
             f"No Dask scheduler answers at {address} within {answer_seconds:g} s.",
             hint=f"Is it running, and not behind a firewall? Start one: dask scheduler --port {urlsplit(address).port}",
         ) from failure
-    except (TypeError, ValueError) as failure:  # what Dask says to tls:// without certificates
+    except (TypeError, ValueError) as failure:  # what Dask raises for tls:// without certificates
         raise ClusterError(
             f"{address} cannot be connected to: {failure}.",
-            hint="A tls:// address wants certificates in Dask's own configuration (distributed.comm.tls).",
+            hint="A tls:// address needs certificates in Dask's own configuration (distributed.comm.tls).",
         ) from failure
 
 

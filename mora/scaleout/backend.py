@@ -89,7 +89,7 @@ class Run:
         except KilledWorker as failure:
             return ClusterError(
                 f"{name}: every worker that tried it went down, the last one at {failure.last_worker.address}.",
-                hint="Its log says why; too little memory is the usual reason (dask worker --memory-limit).",
+                hint="Its log has the reason; too little memory is the usual one (dask worker --memory-limit).",
             )
         # Cancelled or lost, with the scheduler that knew of it; a task's own OSError is not one of these.
         except CancelledError as failure:

@@ -36,9 +36,9 @@ def test_observed_data_that_ended_long_ago_is_refused() -> None:
 @pytest.mark.parametrize(
     ("current", "words"),
     [
-        (running(image="shop:2"), "runs image shop:2, the data saw shop:1"),
-        (running(replace(SEEN, cpu_limit_millicores=None)), "CPU limit is not set, the data saw 180m"),
-        (running(replace(SEEN, memory_limit_bytes=64 * MIB)), "memory limit is 64Mi, the data saw 512Mi"),
+        (running(image="shop:2"), "runs image shop:2; the data is of shop:1"),
+        (running(replace(SEEN, cpu_limit_millicores=None)), "CPU limit is not set; it was 180m when"),
+        (running(replace(SEEN, memory_limit_bytes=64 * MIB)), "memory limit is 64Mi; it was 512Mi when"),
     ],
 )
 def test_a_service_that_changed_since_is_refused(current: Allocation, words: str) -> None:
@@ -49,7 +49,7 @@ def test_a_service_that_changed_since_is_refused(current: Allocation, words: str
 
 def test_a_container_that_is_gone_is_refused() -> None:
     renamed = Allocation(2, (Container("web", SEEN, "shop:1", is_main=True),))
-    with pytest.raises(StaleAnswer, match="no container 'server', which the data saw; there are: web"):
+    with pytest.raises(StaleAnswer, match="no container 'server', which the data is of; there are: web"):
         check(model(), renamed, days=0)
 
 
