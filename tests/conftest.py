@@ -15,6 +15,20 @@ settings.register_profile("mora", derandomize=True, deadline=None, print_blob=Tr
 settings.load_profile("mora")
 
 
+@pytest.fixture(scope="session")
+def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The load experiments of one service (data/) and its model (models/), to be copied: trained once for all rooms."""
+    from mora import dataset, pipeline
+    from tests.fakes_learning import driven
+
+    folder = tmp_path_factory.mktemp("trained-home")
+    frame, cards = driven()
+    for name, rows in frame.groupby("experiment_id"):
+        dataset.write_experiment(folder / "data", rows.reset_index(drop=True), cards[str(name)])
+    pipeline.train("frontend", data_dir=folder / "data", models_dir=folder / "models")
+    return folder
+
+
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB, to be filled; skipped where none can be mounted."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from mora import dataset, pipeline
+from mora import pipeline
 from mora.config import load_settings
 from mora.domain import Allocation, Recommendation, Resources, Window, Workload, WorkloadHistory, WorkloadState
 from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughData
@@ -18,7 +19,6 @@ from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
 from mora.pipeline import Request, recommending
 from mora.settings import PrometheusSettings, Settings
-from tests.fakes_learning import driven
 from tests.fleet.making import container_history, history, state, steady
 
 FRONTEND = Workload("default", "frontend")
@@ -26,14 +26,9 @@ WATCHED = Workload("default", "watched")
 
 
 @pytest.fixture(scope="module")
-def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def home(trained_home: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with a model of load experiments (frontend)."""
-    folder = tmp_path_factory.mktemp("home")
-    frame, cards = driven()
-    for name, rows in frame.groupby("experiment_id"):
-        dataset.write_experiment(folder / "data", rows.reset_index(drop=True), cards[str(name)])
-    pipeline.train("frontend", data_dir=folder / "data", models_dir=folder / "models")
-    return folder
+    return shutil.copytree(trained_home, tmp_path_factory.mktemp("home"), dirs_exist_ok=True)
 
 
 @pytest.fixture
