@@ -60,6 +60,7 @@ def text_of(name: str) -> str | None:
     return None if b"\0" in raw else raw.decode("utf-8")
 
 
+@cache
 def imported_by(path: Path) -> set[str]:
     """Top-level names of all packages that a module imports anywhere, functions included."""
     names: set[str] = set()

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mora import metrics
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def with_derived(frame: pd.DataFrame) -> pd.DataFrame:

@@ -319,3 +319,22 @@ def test_impossible_input_is_refused_in_words(url: str, tmp_path: Path, argument
 
 def test_labels_choose_where_kube_state_metrics_exports_them(url: str, tmp_path: Path) -> None:
     assert set(told(url, tmp_path, "-l", "app.kubernetes.io/name=frontend,tier")) == {"frontend"}
+
+
+WITHOUT_PANDAS = """
+import sys
+sys.modules["pandas"] = None
+from mora.cli import main
+main()
+"""
+
+
+def test_a_fleet_is_sized_without_pandas(url: str, tmp_path: Path) -> None:
+    """Its import alone would take longer than everything else that a command does before its first request."""
+    command = [sys.executable, "-c", WITHOUT_PANDAS, "recommend", "web", "-n", "shop", "--prometheus", url]
+    environ = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
+    done = subprocess.run(
+        [*command, "--no-kubernetes"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "web" in done.stdout

@@ -5,15 +5,18 @@ from __future__ import annotations
 import difflib
 from collections.abc import Mapping
 from datetime import datetime
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from mora.domain import Window, Workload
 from mora.errors import BadInput, MoraError, SourceUnavailable
 from mora.quantities import format_moment
 from mora.sources.prometheus import promql
 from mora.sources.prometheus.wire import Wire
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _KSM = "kube-state-metrics is not scraped, or it is configured to omit this metric"
 _CADVISOR = "cAdvisor (the kubelet's /metrics/cadvisor) is not scraped, or this metric is dropped by relabelling"

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
 
 from mora.domain import Window
@@ -14,6 +14,9 @@ from mora.sources.prometheus import promql
 from mora.sources.prometheus.grid import row_of
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.tally import moved
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 CONTAINER_COLUMNS: Mapping[str, str] = {
     "cpu_cores_value": "cpu_cores",
@@ -69,11 +72,15 @@ def annotated_container(series: Sequence[Series]) -> str | None:
 
 def metrics_frame(answers: Answers, container: str | None, index: pd.DatetimeIndex) -> pd.DataFrame:
     """One column a query, one row a step; columns that are measured per container are those of `container`."""
+    import pandas as pd
+
     return pd.DataFrame({column: _pick(answers, column, container, len(index)) for column in answers}, index=index)
 
 
 def containers_frame(answers: Answers, names: Sequence[str], index: pd.DatetimeIndex) -> pd.DataFrame:
     """Rows of (timestamp, container) for the named containers, by time; without rows on which nothing is known."""
+    import pandas as pd
+
     frames = [
         pd.DataFrame(
             {

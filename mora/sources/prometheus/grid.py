@@ -5,12 +5,15 @@ from __future__ import annotations
 import math
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from mora.domain import Window
 from mora.errors import BadInput
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # Prometheus refuses more than 11,000 points of one series in one answer; no flag changes that.
 LONGEST_PIECE_POINTS = 10_000
@@ -74,6 +77,8 @@ def row_of(at: datetime, window: Window) -> int:
 
 def index_of(window: Window) -> pd.DatetimeIndex:
     """The moments of a window as the index of a frame, in UTC."""
+    import pandas as pd
+
     start = np.datetime64(window.start.astimezone(UTC).replace(tzinfo=None), "us")
     step = np.timedelta64(window.step // timedelta(microseconds=1), "us")
     return pd.DatetimeIndex(start + np.arange(window.sample_count) * step, tz="UTC", name="timestamp")
