@@ -133,12 +133,12 @@ METHODS = [
 
 @pytest.mark.parametrize(("seam", "name", "method"), METHODS)
 def test_every_method_can_be_called_as_in_its_protocol(seam: str, name: str, method: str) -> None:
-    promised = inspect.signature(getattr(PROTOCOLS[seam], method)).parameters
-    kept = inspect.signature(getattr(registry.load(seam, name), method)).parameters
-    assert list(kept)[: len(promised)] == list(promised)
-    for parameter in promised.values():
-        assert kept[parameter.name].kind is parameter.kind
-    extra = [parameter for key, parameter in kept.items() if key not in promised]
+    required = inspect.signature(getattr(PROTOCOLS[seam], method)).parameters
+    given = inspect.signature(getattr(registry.load(seam, name), method)).parameters
+    assert list(given)[: len(required)] == list(required)
+    for parameter in required.values():
+        assert given[parameter.name].kind is parameter.kind
+    extra = [parameter for key, parameter in given.items() if key not in required]
     assert all(parameter.default is not inspect.Parameter.empty for parameter in extra)
 
 

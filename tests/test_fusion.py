@@ -167,7 +167,7 @@ PLAIN = ("naive", "last")
 
 
 def weigh(means: dict[str, float], *, windows: int = 3, learned: bool = False, opposed: bool = False) -> Weights:
-    """Weights where every forecast errs as much on every hold, above the truth; `opposed`: the naive one below it."""
+    """Weights where every forecast errs as much on every window, above the truth; `opposed`: the naive one below it."""
     truth = [1e3] * windows
     values = {
         name: [1e3 + (-error if opposed and name == "naive" else error)] * windows for name, error in means.items()

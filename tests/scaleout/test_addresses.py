@@ -24,8 +24,8 @@ from mora.scaleout import connect
 try:
     with connect("tcp://127.0.0.1:8786"):
         pass
-except ToolMissing as told:
-    print(told)
+except ToolMissing as error:
+    print(error)
 """
 
 
@@ -83,6 +83,6 @@ def test_a_single_service_from_its_model_is_not_sent_to_a_cluster(tmp_path: Path
         "--scheduler",
         "10.0.0.7:8786",
     ]
-    told = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert told.returncode == 1
-    assert "mora recommend -A --backend dask --scheduler ADDRESS" in told.stderr
+    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert ran.returncode == 1
+    assert "mora recommend -A --backend dask --scheduler ADDRESS" in ran.stderr

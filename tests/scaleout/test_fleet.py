@@ -27,10 +27,10 @@ DAYS = 2.0
 
 def numbers(advice: Recommendation) -> tuple[Workload, str]:
     """A recommendation without the queries that it rests on, which name the workloads that were asked for at once."""
-    (told,) = json.loads(pipeline.render(advice, "json"))["recommendations"]
-    for part in (told, *told["containers"]):
+    (found,) = json.loads(pipeline.render(advice, "json"))["recommendations"]
+    for part in (found, *found["containers"]):
         part["evidence"].pop("queries")
-    return advice.workload, json.dumps(told, sort_keys=True)
+    return advice.workload, json.dumps(found, sort_keys=True)
 
 
 def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
             "-o",
             "json",
         ]
-        told = subprocess.run(
+        ran = subprocess.run(
             [*command, "--history", "2d", "--backend", "dask", "--scheduler", cluster.address],
             cwd=tmp_path, capture_output=True, text=True, check=True,
         )  # fmt: skip
@@ -66,7 +66,7 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
         unreachable = replace(settings, prometheus=gone)
         with pytest.raises(SourceUnavailable, match="cannot be reached"):
             list(pipeline.recommend_fleet_on_cluster(states, unreachable, window, cluster.address))
-    assert "no trained model is asked" in told.stderr
-    assert len(json.loads(told.stdout)["recommendations"]) == 60
+    assert "no trained model is asked" in ran.stderr
+    assert len(json.loads(ran.stdout)["recommendations"]) == 60
     assert sum(advice.main.cpu_request.value is not None for advice in here) == 60
     assert sorted(map(numbers, there)) == sorted(map(numbers, here))
