@@ -8,7 +8,7 @@ from mora.domain import (
     Workload,
 )
 from mora.errors import BadInput
-from mora.fleet.names import choose, labelled
+from mora.fleet.names import choose, labelled, parse_service, pick
 from tests.fleet.making import state
 
 KNOWN = [
@@ -54,3 +54,35 @@ def test_labels_choose_as_kubectl_does() -> None:
 def test_without_any_label_a_selector_cannot_choose() -> None:
     with pytest.raises(BadInput, match="knows no labels"):
         labelled(KNOWN, "app=shop")
+
+
+# --- one workload a name, for what is collected ----------------------------------------------------------------------
+
+COLLECTED = ("Deployment", "StatefulSet", "DaemonSet")
+SERVER, REDIS = Workload("shop", "server"), Workload("shop", "redis", "StatefulSet")
+
+
+@pytest.mark.parametrize("text", ["job/nightly", "shop/frontend"])
+def test_what_cannot_be_collected_is_refused_with_the_kinds_that_can(text: str) -> None:
+    with pytest.raises(BadInput, match="is not a kind of workload") as refused:
+        parse_service(text, COLLECTED)
+    assert "deployment, statefulset, daemonset" in str(refused.value)
+
+
+def test_workloads_are_picked_by_name_and_all_without_names() -> None:
+    known = [SERVER, REDIS]
+    assert pick(known, ["statefulset/redis"], COLLECTED) == (REDIS,)
+    assert pick(known, ["redis", "server"], COLLECTED) == (REDIS, SERVER)
+    assert pick(known, [], COLLECTED) == (SERVER, REDIS)
+
+
+def test_a_name_of_no_workload_and_a_name_of_two_are_refused_with_those_there_are() -> None:
+    with pytest.raises(BadInput, match="There is no service 'cart'") as unknown:
+        pick([SERVER, REDIS], ["cart"], COLLECTED)
+    assert "statefulset/redis, deployment/server" in str(unknown.value)
+    with pytest.raises(BadInput, match="is -n NAMESPACE right"):
+        pick([], ["cart"], COLLECTED)
+    both = [SERVER, Workload("shop", "server", "DaemonSet")]
+    with pytest.raises(BadInput, match="Which 'server' is meant") as unclear:
+        pick(both, ["server"], COLLECTED)
+    assert "deployment/server or daemonset/server" in str(unclear.value)

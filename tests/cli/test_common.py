@@ -1,0 +1,46 @@
+"""What all commands share: notes on stderr, settings of a call, former names of options, progress."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from mora.cli.common import Globals, current_name, progress, say, settings_of
+from mora.errors import BadInput
+
+
+def test_a_note_goes_to_stderr_and_quiet_leaves_it_out(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    say("a note")
+    monkeypatch.setattr(Globals, "quiet", True)
+    say("another")
+    assert capsys.readouterr() == ("", "a note\n")
+
+
+def test_a_former_name_of_an_option_is_taken_and_noted(capsys: pytest.CaptureFixture[str]) -> None:
+    assert current_name("--new", "1h", "--old", None) == "1h"
+    assert capsys.readouterr().err == ""
+    assert current_name("--new", None, "--old", "2h") == "2h"
+    assert "--old is now called --new" in capsys.readouterr().err
+    with pytest.raises(BadInput, match="both are given"):
+        current_name("--new", "1h", "--old", "2h")
+
+
+def test_settings_come_from_this_folder_and_their_notes_are_printed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "mora.toml").write_text('hold = "1h"\n', encoding="utf-8")
+    settings = settings_of(namespace="shop", plan=None)
+    assert (settings.namespace, settings.horizon.total_seconds(), settings.plan) == ("shop", 3600, "quick")
+    assert "'hold' is now called 'horizon'" in capsys.readouterr().err
+
+
+def test_progress_in_a_log_file_is_a_line_at_the_start_and_at_the_end(capsys: pytest.CaptureFixture[str]) -> None:
+    with progress() as reporter:
+        reporter.advance("train", 0, 2)
+        reporter.advance("train", 1, 2)
+        reporter.advance("train", 2, 2, "cart")
+    assert capsys.readouterr().err == "train: 0%\ntrain: 100% cart\n"

@@ -1,0 +1,43 @@
+"""Connecting to a Prometheus: the one that is configured, with its credentials."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mora import pipeline
+from mora.errors import BadInput
+from mora.settings import PrometheusSettings, Settings
+
+
+def test_without_a_url_the_error_says_where_to_name_one() -> None:
+    with pytest.raises(BadInput, match="Which Prometheus") as refused:
+        pipeline.open_prometheus(Settings())
+    assert "MORA_PROMETHEUS_URL" in (refused.value.hint or "")
+
+
+def test_the_credentials_are_those_of_the_settings(tmp_path: Path) -> None:
+    for name in ("client.pem", "key.pem", "ca.pem"):
+        (tmp_path / name).write_text("", encoding="utf-8")
+    group = PrometheusSettings(
+        "http://127.0.0.1:9",
+        timeout=timedelta(seconds=3),
+        username="ada",
+        password="hush",
+        headers={"X-Scope-OrgID": "shop"},
+        client_certificate=tmp_path / "client.pem",
+        ca_file=tmp_path / "ca.pem",
+    )
+    access = pipeline.access_of(Settings(prometheus=group))
+    assert (access.username, access.password, dict(access.headers)) == ("ada", "hush", {"X-Scope-OrgID": "shop"})
+    # The key may be in the same file.
+    assert access.client_certificate == (tmp_path / "client.pem", tmp_path / "client.pem")
+    assert access.ca_file == tmp_path / "ca.pem"
+    assert "hush" not in repr(access)
+    with_key = PrometheusSettings(client_certificate=tmp_path / "client.pem", client_key=tmp_path / "key.pem")
+    assert pipeline.access_of(Settings(prometheus=with_key)).client_certificate == (
+        tmp_path / "client.pem",
+        tmp_path / "key.pem",
+    )
