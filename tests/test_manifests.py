@@ -1,4 +1,4 @@
-"""The manifests build with every kubectl at hand, hold to Kubernetes' schemas, give the rights they say, no more."""
+"""The manifests build with every installed kubectl, match Kubernetes' schemas, and grant the stated rights only."""
 
 from __future__ import annotations
 

@@ -299,44 +299,44 @@ def _untrusted(host: str, words: str) -> ClusterError:
     found = re.search(
         r"(certificate verify failed: [^(]+|[\w ]*hostname mismatch[^(]*|wrong version number)", words, re.I
     )
-    said = (found[0] if found else words.rpartition("] ")[2]).strip().rstrip(".")
+    text = (found[0] if found else words.rpartition("] ")[2]).strip().rstrip(".")
     return ClusterError(
-        f"The TLS certificate of the API server {host} cannot be trusted: {said}.",
+        f"The TLS certificate of the API server {host} cannot be trusted: {text}.",
         hint="The kubeconfig's certificate-authority must be the one that signed it. If the cluster was renewed, get a "
         "new kubeconfig.",
     )
 
 
 def _refusal(host: str, status: int | None, reason: str | None, body: str | bytes | None) -> MoraError:
-    said = _message(body) or str(reason or "")
+    text = _message(body) or str(reason or "")
     if not status:  # the library reports a TLS failure this way
         return _untrusted(host, str(reason))
     if status == 404:
-        return NotFound(f"{host} answered 404: {said}.")
+        return NotFound(f"{host} answered 404: {text}.")
     if status == 401:
         return ClusterError(
-            f"The API server {host} rejects these credentials: {said}.",
+            f"The API server {host} rejects these credentials: {text}.",
             hint="The token may have expired. Log in again, and check: kubectl auth whoami",
         )
     if status == 403:
-        return Forbidden(f"Kubernetes does not allow this: {said}.", hint=_grant(said))
+        return Forbidden(f"Kubernetes does not allow this: {text}.", hint=_grant(text))
     if status == 410:
-        return Expired(f"{host} answered 410: {said}.")
+        return Expired(f"{host} answered 410: {text}.")
     if status == 422:
-        return ClusterError(f"Kubernetes rejects this as invalid: {said}.")
+        return ClusterError(f"Kubernetes rejects this as invalid: {text}.")
     if status in _RETRIED_STATUS:
         return ClusterError(
-            f"The API server {host} answered {status} at every try: {said}.",
+            f"The API server {host} answered {status} at every try: {text}.",
             hint="It is overloaded or restarting. Try again later.",
         )
-    return ClusterError(f"The API server {host} answered {status}: {said}.")
+    return ClusterError(f"The API server {host} answered {status}: {text}.")
 
 
-def _grant(said: str) -> str:
-    match = _FORBIDDEN.search(said)
+def _grant(text: str) -> str:
+    match = _FORBIDDEN.search(text)
     if match is None:
         return "See the roles in manifests/base and manifests/collect."
-    kind = "ClusterRole" if "at the cluster scope" in said else "Role"
+    kind = "ClusterRole" if "at the cluster scope" in text else "Role"
     folder = "manifests/base" if match["verb"] in ("get", "list", "watch") else "manifests/collect"
     words = (
         f"A {kind} with this rule allows it: {rule(match['verb'], match['group'], match['resource'])} (see {folder})."

@@ -70,8 +70,8 @@ class Observed:
 def is_free(observed: Observed, identity: str, now: float, fallback_seconds: float) -> bool:
     """Whether `identity` may take a lease: its own, released, or unchanged for as long as it lasts.
 
-    >>> held = Observed({"holderIdentity": "a", "leaseDurationSeconds": 15}, since=100.0)
-    >>> is_free(held, "b", 114.9, 15), is_free(held, "b", 115.1, 15), is_free(held, "a", 101.0, 15)
+    >>> seen = Observed({"holderIdentity": "a", "leaseDurationSeconds": 15}, since=100.0)
+    >>> is_free(seen, "b", 114.9, 15), is_free(seen, "b", 115.1, 15), is_free(seen, "a", 101.0, 15)
     (False, True, True)
     """
     holder = observed.spec.get("holderIdentity") or ""

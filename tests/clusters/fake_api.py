@@ -471,7 +471,7 @@ def _selected(manifest: Manifest, labels: str | None, fields: str | None) -> boo
 
 
 class FakeApi(ThreadingHTTPServer):
-    """Serves a FakeCluster to whoever shows the token; Impersonate-User makes the holder somebody else."""
+    """Serves a FakeCluster to clients with the token; Impersonate-User makes them another user."""
 
     daemon_threads = True
     TOKEN = "let-me-in"

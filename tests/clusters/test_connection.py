@@ -1,4 +1,4 @@
-"""What stands between MOrA and a Kubernetes API is told in words: what happened, why, what to do."""
+"""Errors of the connection to a Kubernetes API say what happened, why, and what to do."""
 
 from __future__ import annotations
 

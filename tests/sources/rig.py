@@ -43,7 +43,7 @@ def write_openmetrics(series: list[Series], path: Path) -> None:
 
 
 def backfill(series: list[Series], folder: Path) -> Path:
-    """A TSDB folder that holds the series."""
+    """A TSDB folder with the series."""
     text = folder / "series.om"
     write_openmetrics(series, text)
     tsdb = folder / "tsdb"
@@ -56,7 +56,7 @@ def backfill(series: list[Series], folder: Path) -> Path:
 
 @contextmanager
 def serve(tsdb: Path, *flags: str) -> Iterator[str]:
-    """The address of a Prometheus that holds a TSDB folder and scrapes nothing."""
+    """The address of a Prometheus with a TSDB folder that scrapes nothing."""
     config = tsdb.parent / "prometheus.yml"
     config.write_text("{}\n", encoding="utf-8")
     with socket.socket() as probe:
@@ -84,7 +84,7 @@ def serve(tsdb: Path, *flags: str) -> Iterator[str]:
 
 
 def _wait_until_ours(url: str, process: subprocess.Popen[bytes], tsdb: Path) -> None:
-    """Ready, and the one that holds our folder: a free port may have been taken by another in between."""
+    """Ready, and the one with our folder: another process may have taken the free port in between."""
     deadline = time.monotonic() + 30
     while time.monotonic() < deadline:
         if process.poll() is not None:

@@ -1,4 +1,4 @@
-"""A real VictoriaMetrics on loopback that holds a fleet of the rig."""
+"""A real VictoriaMetrics on loopback with a fleet of the rig."""
 
 from __future__ import annotations
 

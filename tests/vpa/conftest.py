@@ -61,7 +61,7 @@ def cluster(fleet: Fleet) -> Iterator[FakeVpaApi]:
 
 
 def environment(cluster: FakeVpaApi, folder: Path, **variables: str) -> dict[str, str]:
-    """A process's environment: the cluster, and none of the settings of whoever runs the tests."""
+    """A process's environment: the cluster, and none of the settings of the user who runs the tests."""
     clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
     kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
     return {**clean, "KUBECONFIG": kubeconfig, "OMP_NUM_THREADS": "1", **variables}

@@ -68,8 +68,8 @@ def _not_found(plural: str, name: str) -> _Failure:
 class FakeVpaApi(ThreadingHTTPServer):
     """has_subresource: whether the CRD has status as one. page: the most that a list answers at once.
 
-    forbidden: (verb, resource) that get a 403. failing: statuses that the next requests whose path holds `failing_path`
-    get instead of an answer; 0 closes the connection.
+    forbidden: (verb, resource) that get a 403. failing: statuses that the next requests with `failing_path` in their
+    path get instead of an answer; 0 closes the connection.
     """
 
     daemon_threads = True
@@ -187,7 +187,7 @@ class FakeVpaApi(ThreadingHTTPServer):
         if wanted is not None and wanted != manifest["metadata"]["resourceVersion"]:
             name = manifest["metadata"]["name"]
             raise _status(409, "Conflict", f'Operation cannot be fulfilled on vpa "{name}": modified', name=name)
-        # With a subresource, whoever patches the object itself cannot touch its status, and is not told.
+        # With a subresource, a patch of the object itself leaves its status, without an error.
         if is_status == self.has_subresource:
             status = _merged(manifest.get("status") or {}, body["status"])
             try:

@@ -307,8 +307,8 @@ def test_the_nightly_account_recommends_and_publishes_into_its_config_map_alone(
     publish = ("publish", "recommendations.json", "-n", NAMESPACE, "--configmap")
     done = place.mora(*publish, "mora-recommendations", account="mora-nightly")
     assert done.returncode == 0, done.stderr
-    held = place.get("configmap", "mora-recommendations")["data"]["recommendations.json"]
-    assert [one["service"] for one in json.loads(held)["recommendations"]] == [name]
+    published = place.get("configmap", "mora-recommendations")["data"]["recommendations.json"]
+    assert [one["service"] for one in json.loads(published)["recommendations"]] == [name]
     assert refused(place.mora(*publish, "other", account="mora-nightly"))
     for arguments in (("get", "configmap", "mora-recommendations"), ("delete", "deployment", name)):
         assert refused(place.kubectl(*arguments, account="mora-nightly")), arguments

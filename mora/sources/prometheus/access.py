@@ -78,7 +78,7 @@ class Access:
             except OSError as error:
                 raise BadInput(f"{where} cannot be read: {error.strerror}.") from error
             except UnicodeDecodeError:  # its words would quote the file
-                raise BadInput(f"{where} is not UTF-8 text, so it holds no token.") from None
+                raise BadInput(f"{where} is not UTF-8 text, so it is no token.") from None
         if token is None:
             return None
         token = token.strip()  # files usually end in a newline, which no header may contain

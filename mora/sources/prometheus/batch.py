@@ -253,12 +253,12 @@ class Reading:
         oom = by_container(reasons)
         for key, found in by_container(restarts).items():
             for tally in self._tally(key):
-                told = restarts_of(found, self.window, self.first_row or 0)
-                tally.restarts += int(told.risen.sum())
-                killed = told.kills(oom.get(key, ()))
+                counted = restarts_of(found, self.window, self.first_row or 0)
+                tally.restarts += int(counted.risen.sum())
+                killed = counted.kills(oom.get(key, ()))
                 if not len(killed):
                     continue
-                tally.oom_kills += int(told.risen[killed].sum())
+                tally.oom_kills += int(counted.risen[killed].sum())
                 limits = self.limits.get((*key, "memory"))
                 if limits is not None:
                     highest = float(np.max(limits.at(killed, self.window)))

@@ -42,7 +42,7 @@ _NEEDED: Mapping[str, str] = {
     "container_memory_working_set_bytes": f"memory use is unknown. {_CADVISOR}",
     "kube_pod_container_resource_limits": "no limit is set, or kube-state-metrics (version 2 or later) is not scraped",
     "kube_pod_container_status_restarts_total": "restarts and OOM kills are unknown. Scrape kube-state-metrics",
-    "kube_pod_start_time": "start-up cannot be told from steady use. Scrape kube-state-metrics, and keep this",
+    "kube_pod_start_time": "start-up cannot be separated from steady use. Scrape kube-state-metrics",
 }
 
 
@@ -123,7 +123,7 @@ def _check_cluster(wire: Wire, scope: Scope, start: datetime, end: datetime) -> 
         )
     if scope.cluster is not None and scope.cluster not in names:
         known = (
-            f"It knows these: {', '.join(names)}."
+            f"It has these: {', '.join(names)}."
             if names
             else "Its series have no label `cluster`, so leave --cluster out."
         )

@@ -38,7 +38,7 @@ BY_CONTAINER_COLUMNS: tuple[str, ...] = (
     "mem_limit_bytes",
 )
 
-# kind -> the metric of its available replicas, and the label of that metric that holds the workload's name.
+# kind -> the metric of its available replicas, and the label of that metric with the workload's name.
 _REPLICAS_METRIC: Mapping[str, tuple[str, str]] = {
     "Deployment": ("kube_deployment_status_replicas_available", "deployment"),
     "StatefulSet": ("kube_statefulset_status_replicas_ready", "statefulset"),

@@ -214,14 +214,14 @@ class Restarts:
             is_oom[strip.rows] = True
         rows = np.flatnonzero(self.risen)
         after = np.minimum(rows + 1, len(self.risen) - 1)
-        told: NDArray[np.intp] = rows[is_oom[np.where(self.is_seen[after], after, rows)]]
-        return told
+        killed: NDArray[np.intp] = rows[is_oom[np.where(self.is_seen[after], after, rows)]]
+        return killed
 
 
 def restarts_of(strips: Iterable[Strip], window: Window, first_row: int) -> Restarts:
     """What a counter of restarts tells. What it shows from `first_row` on, when the data begins, rose before.
 
-    strips: where it is above 0; doubled scrapes of it fall together. A counter that falls began anew.
+    strips: where it is above 0; doubled scrapes are merged. A counter that falls was reset.
     """
     seen = np.full(window.sample_count, np.nan)
     for strip in strips:

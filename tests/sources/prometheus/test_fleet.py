@@ -1,4 +1,4 @@
-"""PrometheusFleet against a real Prometheus that holds two weeks of a shop: every number is held to what was put in."""
+"""PrometheusFleet against a real Prometheus with two weeks of a shop: every number is compared with what was put in."""
 
 from __future__ import annotations
 
@@ -333,7 +333,7 @@ def test_nothing_asked_for_is_nothing_read(url: str) -> None:
 
 @dataclass
 class Told:
-    """A reporter that keeps what it was told."""
+    """A reporter that keeps every call."""
 
     steps: list[float] = field(default_factory=list)
 

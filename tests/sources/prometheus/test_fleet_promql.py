@@ -1,4 +1,4 @@
-"""The texts are PromQL to the real promtool, and hold names in quotes."""
+"""The queries are PromQL for the real promtool, with quoted names."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The fast reader of range answers reads what json reads, whatever the labels hold."""
+"""The fast reader of range answers reads what json reads, whatever the labels contain."""
 
 from __future__ import annotations
 

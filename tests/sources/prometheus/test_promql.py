@@ -1,4 +1,4 @@
-"""The very texts that promql.py emits, evaluated by the real `promtool test rules` on series that hold the traps."""
+"""The queries of promql.py, evaluated by the real `promtool test rules` on series with the known traps."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The same fleet in the real VictoriaMetrics and in the real Prometheus: the same standings, the same histories."""
+"""The same fleet in the real VictoriaMetrics and in the real Prometheus: the same states, the same histories."""
 
 from __future__ import annotations
 
