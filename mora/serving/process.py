@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import signal
 import socket
+import threading
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -20,6 +22,23 @@ def own_identity() -> str:
     True
     """
     return f"{socket.gethostname()}_{uuid.uuid4().hex[:8]}"
+
+
+def deadline(seconds: float, act: Callable[[], None]) -> Callable[[], None]:
+    """A function that starts a countdown, after which `act` is called in a thread of its own.
+
+    It may be called in a signal handler. Starting a thread there may not: the signal may have interrupted the start of
+    another thread, which holds the lock that the start needs, and the process would hang.
+    """
+    begun = threading.Event()
+
+    def count_down() -> None:
+        begun.wait()
+        time.sleep(seconds)
+        act()
+
+    threading.Thread(target=count_down, name="mora-deadline", daemon=True).start()
+    return begun.set
 
 
 @contextmanager

@@ -16,7 +16,7 @@ from datetime import timedelta
 from mora.serving.health import health_handlers
 from mora.serving.http import Endpoints
 from mora.serving.lease import Election, Leases, Terms
-from mora.serving.process import AskedToEnd, ended_by_signals, own_identity
+from mora.serving.process import AskedToEnd, deadline, ended_by_signals, own_identity
 from mora.vpa.advice import Adviser
 from mora.vpa.loop import Log, Recommender, Vpas
 from mora.vpa.telemetry import Telemetry
@@ -78,12 +78,7 @@ def serve(
         leadership=election,
     )
 
-    def insist() -> None:
-        if leave is not None:
-            timer = threading.Timer(_PATIENCE_SECONDS, _abandon, [election, log, leave])
-            timer.daemon = True
-            timer.start()
-
+    insist = (lambda: None) if leave is None else deadline(_PATIENCE_SECONDS, lambda: _abandon(election, log, leave))
     try:
         with ended_by_signals(also=insist):
             try:

@@ -64,8 +64,8 @@ def test_of_several_limit_ranges_the_strictest_bounds_count_and_the_first_defaul
     ]
     allowed = read_limit_range(ranges)
     assert allowed is not None
-    assert allowed.least.cpu_request_millicores == 100
-    assert allowed.most.cpu_limit_millicores == 1000
+    assert allowed.minimum.cpu_request_millicores == 100
+    assert allowed.maximum.cpu_limit_millicores == 1000
     assert read_defaults(ranges).memory_limit_bytes == 256 * MIB
     assert read_limit_range([{"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}}]) is None
 
