@@ -119,14 +119,18 @@ class Reading:
             self._ranges([(name, texts[name], piece) for piece in parts for name in ("cpu", "memory")])
         ):
             self._add(name, piece, strips)
-            part.advance(number + 1, 2 * len(parts), f"{len(self.batch.states)} workloads")
+            part.advance(
+                number + 1,
+                2 * len(parts),
+                f"{len(self.batch.states)} workload{'s' if len(self.batch.states) != 1 else ''}",
+            )
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
                 for strip in found:
                     tally.add_throttled(strip, throttle)
         self._count_restarts(answers["restarts"], answers["oom"])
-        is_throttling_known = self._is_throttling_known()
-        return [self._history(one, texts, is_throttling_known) for one in self.batch.states]
+        counted = self._with_throttling_counters()
+        return [self._history(one, texts, counted) for one in self.batch.states]
 
     # -- the queries --
 
@@ -264,14 +268,15 @@ class Reading:
                     highest = float(np.max(limits.at(killed, self.window)))
                     tally.oom_limit_bytes = max(tally.oom_limit_bytes or 0.0, highest)
 
-    def _is_throttling_known(self) -> bool:
+    def _with_throttling_counters(self) -> frozenset[str]:
+        """Names of the containers that have CFS counters: of those alone, silence means that nothing was throttled."""
         selector = promql.containers(self.batch.scope.broad(), "container_cpu_cfs_throttled_periods_total")
-        return bool(self.wire.label_values("__name__", selector, self.window.start, self.window.end))
+        return frozenset(self.wire.label_values("container", selector, self.window.start, self.window.end))
 
-    def _history(self, state: WorkloadState, texts: Mapping[str, str], throttling_is_known: bool) -> WorkloadHistory:
+    def _history(self, state: WorkloadState, texts: Mapping[str, str], counted: frozenset[str]) -> WorkloadHistory:
         workload = state.workload
         containers = {
-            name: tally.history(name, throttling_is_known=throttling_is_known)
+            name: tally.history(name, throttling_is_known=name in counted)
             for (owner, name), tally in self.tallies.items()
             if owner == workload
         }

@@ -222,6 +222,21 @@ def test_throttling_and_the_limit_show_limit_bound_use(histories: dict[str, Work
     assert histories["cart"].containers["cart"].throttled is None  # has no CPU limit
 
 
+def test_without_counters_of_its_own_a_container_is_not_called_free_of_throttling(tmp_path: Path) -> None:
+    """That other containers have CFS counters says nothing of one that has none."""
+
+    def uncounted(pod: rig.Pod) -> rig.Pod:
+        boxes = (replace(box, throttled=np.nan if box.name == "server" else box.throttled) for box in pod.boxes)
+        return replace(pod, boxes=tuple(boxes))
+
+    services = tuple(replace(service, pods=tuple(uncounted(pod) for pod in service.pods)) for service in FLEET.services)
+    with rig.serving(tmp_path, replace(FLEET, services=services)) as url:
+        found = read(fleet_at(url), days(2))
+    assert found["frontend"].containers["server"].cpu_limit_cores is not None
+    assert found["frontend"].containers["server"].throttled is None
+    assert found["pinned"].containers["app"].throttled is not None
+
+
 def test_limits_are_those_of_each_moment(histories: dict[str, WorkloadHistory]) -> None:
     limits = histories["frontend"].containers["server"].cpu_limit_cores
     assert limits is not None
