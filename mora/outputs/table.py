@@ -182,9 +182,11 @@ def _step(name: str, advice: Advice) -> str:
 
 
 def _lowest_confidence(advice: Iterable[Advice]) -> str:
-    """The lowest of the confidences."""
-    known = [a.confidence for a in advice if a.confidence is not None]
-    return f"{round(min(known) * 100)} %" if known else "-"
+    """The lowest of the confidences; "-" where a recommended number has none, since that is the lowest of all."""
+    known = [a.confidence for a in advice if a.value is not None]
+    if not known or None in known:
+        return "-"
+    return f"{round(min(one for one in known if one is not None) * 100)} %"
 
 
 def _counts(recommendations: Sequence[Recommendation]) -> str:

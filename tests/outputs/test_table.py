@@ -155,7 +155,7 @@ def test_many_workloads_get_a_line_a_container_and_a_hint() -> None:
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
     assert [line.split() for line in lines if line.startswith("shop/frontend-0 ")] == [
-        ["shop/frontend-0", "500m", "->", "254m", "64Mi", "->", "228Mi", "3", "->", "2", "94", "%", "model"]
+        ["shop/frontend-0", "500m", "->", "254m", "64Mi", "->", "228Mi", "3", "->", "2", "-", "model"]
     ]
     assert "20 workloads: " in text
     assert "--verbose" in lines[-1]
@@ -193,3 +193,21 @@ def test_a_long_name_gets_a_line_of_its_own_and_is_never_cut() -> None:
         lines = table.render(fleet, OutputSettings(verbose=False)).splitlines()
         assert any(name in line for line in lines)
         assert max(map(len, lines)) <= 100
+
+
+def test_a_row_with_an_unknown_confidence_claims_none() -> None:
+    """The lowest counts, and not known is the lowest: limit-bound CPU must not borrow the confidence of memory."""
+    frontend = examples.frontend()
+
+    def with_confidence(cpu: float | None, memory: float | None) -> Recommendation:
+        return examples.with_main(
+            frontend,
+            cpu_request=replace(frontend.main.cpu_request, confidence=cpu),
+            memory_request=replace(frontend.main.memory_request, confidence=memory),
+        )
+
+    known, hidden = with_confidence(0.94, 0.98), with_confidence(None, 0.98)
+    text = table.render([*[known] * 10, hidden], OutputSettings(width=120))
+    rows = [line for line in text.splitlines() if line.startswith("frontend")]
+    assert ["94 %" in row for row in rows] == [True] * 10 + [False]
+    assert "98 %" not in text
