@@ -98,6 +98,22 @@ def test_every_room_has_its_place_in_the_layers() -> None:
     assert rooms - {"__init__"} == placed
 
 
+def test_the_house_drawn_in_architecture_md_is_the_house_that_is_built() -> None:
+    page = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
+    rooms = {
+        path.stem for path in (ROOT / "mora").iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()
+    } - {"__init__", "__main__"}
+    table = page[page.index("## The rooms") : page.index("## The layers")]
+    assert set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE)) == rooms
+    drawn = re.search(r"## The layers.*?```\n(.*?)```", page, re.DOTALL)
+    assert drawn is not None
+    contract = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"][
+        "contracts"
+    ][0]
+    built = [layer.replace("mora.", "") for layer in contract["layers"] if layer != "mora.__main__"]
+    assert drawn[1].splitlines() == built
+
+
 @pytest.mark.parametrize("library", ROOMS)
 def test_each_heavy_library_is_imported_in_its_room_alone(library: str) -> None:
     importers = [str(path.relative_to(ROOT)) for path in MODULES if library in imported_by(path)]

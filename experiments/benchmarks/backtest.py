@@ -2,10 +2,10 @@
 
     python experiments/benchmarks/backtest.py [--traces ../shared/traces] [--series 20] [--jobs 2] [--only vms-24h]
 
-For each set of traces and each hold the scores of `mora backtest`, then the promises beside what was reached, then time
-and memory. Nothing is kept from one run to the next, so the time is that of a first run. Then all of it as the table
-that README.md shows, losses included. Last come the rules of others against the first experiments' figures
-(SCIENCE.md): the same rules, written twice, must cost the same.
+For each set of traces and each horizon the scores of `mora backtest`, then the targets beside what was reached, then
+time and memory. Nothing is kept from one run to the next, so the time is that of a first run. Then all of it as the
+table that docs/benchmarks.md shows, losses included. Last come the rules of others against the first experiments'
+figures (SCIENCE.md): the same rules, written twice, must cost the same.
 
 PlanetLab holds fractions of a machine and days that are not adjacent: there a machine counts as ten cores, and the days
 are laid end to end. There and on the pods of the Online Boutique, of which most use less than anyone's least amount,
@@ -40,8 +40,8 @@ DAY, HOUR = timedelta(days=1), timedelta(hours=1)
 
 
 @dataclass(frozen=True)
-class Promise:
-    """What `mora` must not exceed: the floor, and the aim. what: "waste" (CPU), "of krr's" or "holds over" (memory)."""
+class Goal:
+    """Floor and aim that `mora` must not exceed. what: "waste" (CPU), "of krr's" or "windows exceeded" (memory)."""
 
     resource: Resource
     what: str
@@ -59,7 +59,7 @@ class Case:
     horizon: timedelta
     warmup: timedelta
     most_minutes: int | None = None
-    promises: tuple[Promise, ...] = ()
+    targets: tuple[Goal, ...] = ()
     cpu_scale: float = 1.0
     mem_scale: float = 1.0
     with_minimums: bool = True
@@ -73,7 +73,7 @@ _PLANETLAB = Case(
     "planetlab.parquet",
     DAY,
     3 * DAY,
-    promises=(Promise("cpu", "waste", 1.00, None),),
+    targets=(Goal("cpu", "waste", 1.00, None),),
     cpu_scale=10.0,
     with_minimums=False,
     time_column="seq_timestamp",
@@ -86,10 +86,10 @@ CASES = (
         DAY,
         8 * DAY,
         most_minutes=15,
-        promises=(
-            Promise("cpu", "waste", 0.94, 0.85),
-            Promise("mem", "of krr's", 0.97, 0.90),
-            Promise("mem", "holds over", None, None),
+        targets=(
+            Goal("cpu", "waste", 0.94, 0.85),
+            Goal("mem", "of krr's", 0.97, 0.90),
+            Goal("mem", "windows exceeded", None, None),
         ),
     ),
     Case(
@@ -99,7 +99,7 @@ CASES = (
         HOUR,
         8 * DAY,
         most_minutes=30,
-        promises=(Promise("cpu", "waste", 0.56, 0.48), Promise("mem", "holds over", None, None)),
+        targets=(Goal("cpu", "waste", 0.56, 0.48), Goal("mem", "windows exceeded", None, None)),
     ),
     Case(
         "young-24h",
@@ -131,7 +131,7 @@ CASES = (
         name="planetlab-1h",
         what="PlanetLab, hourly",
         horizon=HOUR,
-        promises=(Promise("cpu", "waste", 0.95, None),),
+        targets=(Goal("cpu", "waste", 0.95, None),),
     ),
     Case(
         "boutique-1h",
@@ -230,8 +230,8 @@ def _measure(case: Case, traces: Path, series: str | None, jobs: int) -> Backtes
         )
         seconds = time.monotonic() - started
     print(render_table(found).rpartition("\n\n")[0])
-    for promise in case.promises:
-        _tell(promise, found)
+    for target in case.targets:
+        _tell(target, found)
     gigabytes = sum(map(_peak_bytes, [os.getpid(), *(child.pid for child in psutil.Process().children(True))])) / 2**30
     limit = f" (at most {case.most_minutes} min, 3 GB)" if case.most_minutes else ""
     print(f"   {seconds:.0f} s with {jobs} processes, {gigabytes:.1f} GB{limit}\n", flush=True)
@@ -252,7 +252,7 @@ def _as_markdown(done: Sequence[tuple[Case, Backtest]], resource: Resource) -> l
     if resource == "cpu":
         heads = ["CPU: cost", "series", "`mora`", "KRR", "VPA", "best in hindsight", "waste over the better peer's"]
     else:
-        heads = ["memory: reserved/used, holds over", "series", "`mora`", "KRR", "VPA", "reserve over KRR's"]
+        heads = ["memory: reserved/used, windows exceeded", "series", "`mora`", "KRR", "VPA", "reserve over KRR's"]
     lines = [" | ".join(heads), "|".join(["---"] * len(heads))]
     for case, found in done:
         scores = {name: of[resource] for name, of in found.scores.items() if resource in of}
@@ -271,22 +271,22 @@ def _as_markdown(done: Sequence[tuple[Case, Backtest]], resource: Resource) -> l
 
 
 def _peak_bytes(pid: int) -> int:
-    """The most memory that a process ever held; the peaks of several add up to no less than what they held at once."""
+    """The peak memory of a process; the peaks of several add up to at least what they used at once."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) * 1024
 
 
-def _tell(promise: Promise, found: Backtest) -> None:
-    score = found.scores.get("mora", {}).get(promise.resource)
+def _tell(target: Goal, found: Backtest) -> None:
+    score = found.scores.get("mora", {}).get(target.resource)
     if score is None:
         return
-    if promise.what == "holds over":
+    if target.what == "windows exceeded":
         peers = found.scores["krr"]["mem"].windows_exceeded
-        print(f"   mora, memory, holds over: {score.windows_exceeded:.4f}, at most krr's {peers:.4f}")
+        print(f"   mora, memory, windows exceeded: {score.windows_exceeded:.4f}, at most krr's {peers:.4f}")
         return
-    reached = against_peers(found, promise.resource, score)
-    words = [f"{name} {limit:.2f}" for name, limit in (("floor", promise.floor), ("aim", promise.aim)) if limit]
-    print(f"   mora, {promise.resource}, {promise.what}: {reached:.3f} ({', '.join(words)})")
+    reached = against_peers(found, target.resource, score)
+    words = [f"{name} {limit:.2f}" for name, limit in (("floor", target.floor), ("aim", target.aim)) if limit]
+    print(f"   mora, {target.resource}, {target.what}: {reached:.3f} ({', '.join(words)})")
 
 
 def _check_rules(traces: Path) -> None:

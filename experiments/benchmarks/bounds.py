@@ -1,13 +1,13 @@
-"""MOrA's bounds under the lens: is a stated confidence kept, and does the margin for memory hold on unseen services?
+"""MOrA's bounds under the lens: does a stated confidence hold, and does the memory margin work on unseen services?
 
     python experiments/benchmarks/bounds.py [--traces ../shared/traces] [--series 20]
 
 What reservations cost beside KRR's rule and the VPA's is `backtest.py`'s to tell. Here:
 
-- *Confidence*: every recommendation of a replay, binned by what it stated, beside the share that kept the promise
-  (CPU: at most a tenth of the hold's samples above; memory: none), for every bin with at least 200. The constants were
-  chosen on vms.parquet and every second machine of PlanetLab; the other machines, which are printed, took no part, nor
-  did the pods.
+- *Confidence*: every recommendation of a replay, binned by its stated confidence, beside the share that was covered
+  (CPU: at most a tenth of the window's samples above; memory: none), for every bin with at least 200. The constants
+  were chosen on vms.parquet and every second machine of PlanetLab; the other machines, which are printed, took no part,
+  nor did the pods.
 - *Speed*: the last request of fortnights of five-minute samples, series by series and many at once.
 - *Memory margin*: its three leading numbers fitted anew on four fifths of the groups of sibling VMs and used on the
   rest. Siblings are VMs whose hourly log use, of CPU or of memory, correlates by more than .6: of twins, one would tell
@@ -39,7 +39,7 @@ PLANETLAB = "planetlab.parquet"
 BINS = np.array([0.0, 0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 1.0 + 1e-9])
 LEAST_IN_BIN, MOST_OFF = 200, 0.05
 MOST_MILLISECONDS = 8
-# file, hold, warm-up, resources, column of time
+# file, horizon, warm-up, resources, column of time
 CASES: tuple[tuple[str, int, int, tuple[Resource, ...], str], ...] = (
     ("vms.parquet", DAY, 8 * DAY, ("cpu", "mem"), "timestamp"),
     ("vms.parquet", HOUR, 8 * DAY, ("cpu", "mem"), "timestamp"),
@@ -49,9 +49,9 @@ CASES: tuple[tuple[str, int, int, tuple[Resource, ...], str], ...] = (
 )
 SIBLING_CORRELATION = 0.6
 FOLDS, SEED = 5, 0
-# What a hold that goes over is charged in the fit, in mean reservations: at 9 its share comes out below KRR's.
+# What an exceeded window is charged in the fit, in mean reservations: at 9 its share comes out below KRR's.
 OVER_PRICE = 9.0
-# A step from kept to over that a minimiser can follow, in logarithms of the request.
+# A step from covered to over that a minimiser can follow, in logarithms of the request.
 SOFTNESS = 0.02
 
 
@@ -100,18 +100,18 @@ def tell_speed() -> None:
                 times.append((time.process_time() - started) / len(some) * 1e3)
             took[words] = min(times)
         print(
-            f"   {horizon // HOUR:>2} h hold: " + ", ".join(f"{words} {ms:.1f}" for words, ms in took.items()),
+            f"   {horizon // HOUR:>2} h horizon: " + ", ".join(f"{words} {ms:.1f}" for words, ms in took.items()),
             flush=True,
         )
     print()
 
 
 def tell_confidence(file: str, series: Sequence[Series], resource: Resource, horizon: int, warmup: int) -> None:
-    """One line a bin: how many, stated, kept."""
-    stated, kept = promises(series, resource, decide(series, horizon_seconds=horizon, warmup_seconds=warmup))
+    """One line a bin: how many, stated, covered."""
+    stated, covered = coverage(series, resource, decide(series, horizon_seconds=horizon, warmup_seconds=warmup))
     print(
         f"-- confidence: {file}, {resource}, {horizon // HOUR} h: {len(stated)} recommendations, "
-        f"stated {stated.mean():.3f}, kept {kept.mean():.3f}"
+        f"stated {stated.mean():.3f}, covered {covered.mean():.3f}"
     )
     number = np.digitize(stated, BINS)
     worst = 0.0
@@ -119,18 +119,18 @@ def tell_confidence(file: str, series: Sequence[Series], resource: Resource, hor
         inside = number == index
         if inside.sum() < LEAST_IN_BIN:
             continue
-        off = float(kept[inside].mean() - stated[inside].mean())
+        off = float(covered[inside].mean() - stated[inside].mean())
         worst = max(worst, abs(off))
         print(
             f"   {BINS[index - 1]:.2f} to {BINS[index]:.2f}: {inside.sum():>7}  stated {stated[inside].mean():.3f}  "
-            f"kept {kept[inside].mean():.3f}  {off:+.3f}"
+            f"covered {covered[inside].mean():.3f}  {off:+.3f}"
         )
     print(f"   worst bin off by {worst:.3f} (at most {MOST_OFF})\n", flush=True)
 
 
-def promises(series: Sequence[Series], resource: Resource, decisions: Decisions) -> tuple[Floats, Floats]:
-    """Stated chance, and 1 where the promise was kept or 0, of every recommendation whose hold has a sample."""
-    stated, kept = [], []
+def coverage(series: Sequence[Series], resource: Resource, decisions: Decisions) -> tuple[Floats, Floats]:
+    """Stated confidence, and 1 for a covered window or 0, of every recommendation whose window has a sample."""
+    stated, covered = [], []
     bounds_of = cpu_bounds if resource == "cpu" else memory_bounds
     over_share = CPU_OVER_SHARE if resource == "cpu" else MEMORY_OVER_SHARE
     for one, at, until in zip(series, decisions.at, decisions.until, strict=True):
@@ -142,12 +142,12 @@ def promises(series: Sequence[Series], resource: Resource, decisions: Decisions)
             samples = use[begin:end][~np.isnan(use[begin:end])]
             if len(samples) and not np.isnan(request):
                 stated.append(chance)
-                kept.append(float((samples > request).sum() <= over_share * len(samples) + 1e-9))
-    return np.array(stated), np.array(kept)
+                covered.append(float((samples > request).sum() <= over_share * len(samples) + 1e-9))
+    return np.array(stated), np.array(covered)
 
 
 def tell_margin(series: Sequence[Series]) -> None:
-    """Reservations over KRR's and holds over: as shipped, and fitted on other groups."""
+    """Reservations over KRR's and windows exceeded: as shipped, and fitted on other groups."""
     decisions = decide(series, horizon_seconds=DAY, warmup_seconds=8 * DAY, with_minimums=False)
     rows = [_Holds.of(one, at, until) for one, at, until in zip(series, decisions.at, decisions.until, strict=True)]
     groups = sibling_groups(series)
@@ -171,16 +171,16 @@ def tell_margin(series: Sequence[Series]) -> None:
     ]
     base = score([score_series(one, reserved) for one, reserved in zip(samples, krr, strict=True)])
     assert base is not None
-    print(f"   krr             holds over {base.windows_exceeded:.4f}")
+    print(f"   krr             windows exceeded {base.windows_exceeded:.4f}")
     for name, reservations in (("as shipped", shipped), ("on other groups", said)):
         total = score([score_series(one, reserved) for one, reserved in zip(samples, reservations, strict=True)])
         assert total is not None
         share = total.reserved_per_used / base.reserved_per_used
-        print(f"   {name:<15} holds over {total.windows_exceeded:.4f}, reserved {share:.3f} of krr's")
+        print(f"   {name:<15} windows exceeded {total.windows_exceeded:.4f}, reserved {share:.3f} of krr's")
 
 
 class _Holds:
-    """A VM's memory by holds: the figures before each, the log of its peak over the 7-day peak, its samples and use."""
+    """A VM's memory by windows: figures before each, log of its peak over the 7-day peak, its samples and use."""
 
     def __init__(self, figures: Figures, needed: Floats, samples: Floats, used: float) -> None:
         self.figures, self.needed, self.samples, self.used = figures, needed, samples, used
@@ -201,7 +201,7 @@ class _Holds:
 
 
 def fit_margin(rows: Sequence[_Holds]) -> Margin:
-    """The margin with the least mean log reservation plus OVER_PRICE times the share of holds over, softened."""
+    """The margin with the least mean log reservation plus OVER_PRICE times the (softened) share of windows exceeded."""
 
     def loss(numbers: Floats) -> float:
         margin = Margin(swinging=numbers[0], per_rarity=numbers[1], second_week=numbers[2])

@@ -9,7 +9,7 @@ workload that KRR sends (FIELD.md 1.1), with its ten workers, and nothing else o
 the better wall time and CPU time count. Prometheus' CPU seconds are the kernel's, of its process.
 
 The error is against what was put in. KRR takes each pod's p95 and of these the highest; MOrA sizes by the pod that is
-hottest at each moment, which is never lower. Each is held to its own truth, and MOrA's p95 by pod to KRR's.
+hottest at each moment, which is never lower. Each is compared with its own truth, and MOrA's p95 by pod with KRR's.
 """
 
 from __future__ import annotations

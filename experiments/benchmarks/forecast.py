@@ -1,4 +1,4 @@
-"""The forecast of the coming hold's mean use beside plain ones, on recorded traces, at random moments.
+"""The forecast of the mean use over the next horizon beside plain ones, on recorded traces, at random moments.
 
     python experiments/benchmarks/forecast.py [--traces ../shared/traces] [--series 24] [--jobs 2] [--only vms]
 
@@ -6,14 +6,14 @@ Of every trace some series are drawn, and of every series a moment at which `mor
 there (mora/model/observed.py, the code of the command) is asked at eight random moments of the seven days that follow,
 as `mora recommend` asks it. Nothing of any other series is used, and nothing after the moment that is asked of. Scored:
 
-- *mean of the hold*: |forecast - mean use of the hold|, averaged over a series' moments, over the mean use of the whole
-  series; then the mean (and median) over series. A hold of which less than half was recorded is not scored.
-- *steps of the hold*: the same of every step of its grid (an hour for a day, five minutes for an hour), which is nearer
-  to the yardstick of ../shared/traces/README.md. The LSTM says a level and no path, so its steps are all alike.
+- *mean of the window*: |forecast - mean use of the window|, averaged over a series' moments, over the mean use of the
+  whole series; then the mean (and median) over series. A window of which less than half was recorded is not scored.
+- *steps of the window*: the same of every step of its grid (an hour for a day, five minutes for an hour), which is
+  nearer to the yardstick of ../shared/traces/README.md. The LSTM says a level and no path, so its steps are all alike.
 
-`fused` is the default (40/60; a part that errs more on held-out holds than the plain forecasts together hands its
+`fused` is the default (40/60; a part that errs more on validation windows than the plain forecasts together gives its
 weight to those); `learnt` is --learn-weights. `Prophet alone` is fitted anew at every moment; `of the training` is up
-to a week old, and `moved` is that one at the level of the last hold, as the fusion takes it. Last the bounds for CPU
+to a week old, and `moved` is that one at the level of the last window, as the fusion takes it. Last the bounds for CPU
 around either: what is reserved + 20 x what is unmet, over the use, geometric mean over series.
 """
 
@@ -54,7 +54,7 @@ MOMENTS = 8
 WEEK = 7 * DAY_SECONDS
 # What the fused forecast must beat, and in the order of the table.
 YARDSTICKS = ("last value", "yesterday", "7-day slot median", "Prophet alone", "LSTM alone")
-SHOWN = ("fused", "learnt", *YARDSTICKS, "Prophet of the training", "Prophet moved", "last hold")
+SHOWN = ("fused", "learnt", *YARDSTICKS, "Prophet of the training", "Prophet moved", "last window")
 BOUNDS = ("mora", "fused conformal", "mora, at least the mean", "the cheaper in training")
 
 
@@ -74,7 +74,7 @@ TRACES = (
 
 @dataclass
 class Tally:
-    """One series, one target, one hold: forecaster -> absolute errors, of the mean and of the steps."""
+    """One series, one target, one window: forecaster -> absolute errors, of the mean and of the steps."""
 
     scale: float
     means: dict[str, list[float]] = field(default_factory=dict)
@@ -183,7 +183,7 @@ def measure(series: Series, seed: int) -> dict[tuple[Target, float], Tally]:
 
 
 def _paths(grid: HorizonGrid, target: Target, learnt: HorizonModel, fitted: Any, fresh: Any) -> dict[str, Floats]:
-    """forecaster -> what it says of every step of the hold that begins now."""
+    """forecaster -> its forecast of every step of the window that begins now."""
     column, row = TARGET_COLUMNS[target], len(grid)
     parts = learnt.parts(grid, target, fitted, row)
     prophet = fitted["prophet"]
@@ -201,7 +201,7 @@ def _paths(grid: HorizonGrid, target: Target, learnt: HorizonModel, fitted: Any,
         "Prophet alone": curve_path(fresh.curves[target], grid, column, row, moved=False),
         "Prophet of the training": curve_path(prophet.curves[target], grid, column, row, moved=False),
         "Prophet moved": paths["prophet"],
-        "last hold": paths[NAIVE],
+        "last window": paths[NAIVE],
     }
     if SLOTS in paths:
         said["7-day slot median"] = paths[SLOTS]
@@ -216,13 +216,13 @@ def _blended(shares: Mapping[str, float], paths: Mapping[str, Floats]) -> Floats
 
 
 def _stepped(truth: Floats, steps: int) -> Floats:
-    """The hold's samples as means of its steps, NaN where a step has none."""
+    """The window's samples as means of its steps, NaN where a step has none."""
     pieces = np.array_split(truth, steps)
     return np.array([float(np.nanmean(piece)) if not np.isnan(piece).all() else np.nan for piece in pieces])
 
 
 def _pay(tally: Tally, before: History, learnt: HorizonModel, point_forecast: float, truth: Floats) -> None:
-    """What each way to a CPU bound costs over one hold."""
+    """What each way to a CPU bound costs over one window."""
     use = before.columns[TARGET_COLUMNS[Target.CPU]]
     step, now = float(before.series.step_seconds), np.array([len(use)])
     said = cpu_bounds(use, step_seconds=step, decisions=now, horizon_seconds=learnt.horizon_seconds)
@@ -238,8 +238,8 @@ def _pay(tally: Tally, before: History, learnt: HorizonModel, point_forecast: fl
 
 
 def _print(title: str, found: list[Tally]) -> None:
-    """The table of one trace, target and hold: mean and median over series, and fused over each."""
-    print(f"{title}: {len(found)} series, {sum(len(t.means['fused']) for t in found)} holds")
+    """The table of one trace, target and horizon: mean and median over series, and fused over each."""
+    print(f"{title}: {len(found)} series, {sum(len(t.means['fused']) for t in found)} windows")
     print(f"  {'':<26}{'mean of the horizon':>18}{'median':>9}{'fused/this':>12}{'steps of it':>13}")
     beaten = []
     for name in SHOWN:

@@ -50,7 +50,7 @@ def main() -> None:
         ("Keras model(x)", lambda: twin(single, training=False), lambda: twin(many, training=False)),
     ):
         print(f"{name:<34}{milliseconds(one):>10.2f}{milliseconds(all_of_them):>12.2f}")
-    print(f"largest difference on {len(windows)} windows: {difference:.1e} (promised: 1e-5)")
+    print(f"largest difference on {len(windows)} windows: {difference:.1e} (target: 1e-5)")
     assert difference < 1e-5
 
 

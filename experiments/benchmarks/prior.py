@@ -1,19 +1,19 @@
-"""The prior of MOrA's confidence and bounds: how often the same rule kept its promise on many other services.
+"""The prior of MOrA's confidence and bounds: how often the same rule covered the use of many other services.
 
 Where a service's own past is short, confidence leans on the rate p that the same rule reached elsewhere, and the bound
-on how far holds reached above their centre elsewhere. This script measures both on recorded traces and prints what
+on how far use rose above its point forecast elsewhere. This script measures both on recorded traces and prints what
 mora/model/settings.py then holds as constants. Run it again where the rule changes:
 
     python experiments/benchmarks/prior.py [--traces ../shared/traces] [--series 40]
 
 - *observed*: vms.parquet (business VMs, 300 s) by days, boutique_pods.parquet (Online Boutique, 60 s) by hours. At
-  every hold the centre is 0.4 x the mean of the last seven holds + 0.6 x the mean of the last one (what Prophet's level
-  and the LSTM's come to without their fits, which would take hours), the bound is the conformal multiplier of the
-  twelve holds before, memory is at least the peak of the last seven.
-- *driven*: sockshop.parquet (Sock Shop under constant load, 30 s). The second half of each run is foretold from its
+  every window the point forecast is 0.4 x the mean of the last seven windows + 0.6 x the mean of the last one (what
+  Prophet's level and the LSTM's come to without their fits, which would take hours), the bound is the conformal
+  multiplier of the twelve windows before, memory is at least the peak of the last seven.
+- *driven*: sockshop.parquet (Sock Shop under constant load, 30 s). The second half of each run is predicted from its
   first; the multiplier is that of the other services (a service never calibrates itself).
-- *replicas*: sockshop_replicas.parquet. Stretches of one replica count at up to 70 % CPU; kept is a mean p95 within 300
-  ms.
+- *replicas*: sockshop_replicas.parquet. Windows of one replica count at up to 70 % CPU; covered is a mean p95 within
+  300 ms.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     options = parser.parse_args()
     if not options.traces.is_dir():
         raise SystemExit(f"Skipped: there is no folder of traces at {options.traces} (see --traces, MORA_TRACES).")
-    print(f"{'what':<34}{'series':>7}{'holds':>7}{'kept':>8}{'x point_forecast, 9 of 10':>20}")
+    print(f"{'what':<34}{'series':>7}{'windows':>8}{'kept':>8}{'x point_forecast, 9 of 10':>20}")
     for target in (Target.CPU, Target.MEMORY):
         tell(
             f"{target.value}, observed, VMs by day", list(observed(vms(options.traces, options.series), target, 86_400))
@@ -80,7 +80,7 @@ def pods(folder: Path) -> Iterator[pd.DataFrame]:
 def observed(
     series: Iterator[pd.DataFrame], target: Target, horizon_seconds: float
 ) -> Iterator[tuple[list[bool], list[float]]]:
-    """(kept per hold, needed over centre per hold) of every series."""
+    """(covered per window, needed over point forecast per window) of every series."""
     column = "cpu" if target is Target.CPU else "mem"
     for rows in series:
         seconds, values = rows["timestamp"].to_numpy(dtype=np.float64), rows[column].to_numpy(dtype=np.float64)

@@ -4,8 +4,8 @@
 
 The plain way is what the tutorials do: a Keras model a target (LSTM 64 -> dropout -> LSTM 32 -> dropout -> Dense 16 ->
 Dense 1), batch 32, the level of the next 30 steps as the target, min-max scaled on the training part, `model.predict`.
-Promised on two cores: 20 s wall and 1.0 GB peak for everything (fits, held-out scores, saving), 1.5 MB of model, and
-a held-out error of CPU and memory no worse than the plain way's.
+Targets on two cores: 20 s wall and 1.0 GB peak for everything (fits, validation scores, saving), 1.5 MB of model, and
+a validation error of CPU and memory no worse than the plain way's.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def main() -> None:
     fits = reference["fit_seconds"]
     print(f"{f'three Keras models (fits {fits:.1f} s)':<40}{plain_seconds:>8.1f}{plain_mb:>9.0f}")
     print(
-        f"\n{'held-out error of the next 30 steps (mean)':<44}{'cpu, cores':>14}{'memory, bytes':>16}{'replicas':>12}"
+        f"\n{'validation error of the next 30 steps (mean)':<44}{'cpu, cores':>14}{'memory, bytes':>16}{'replicas':>12}"
     )
     for name in ("prophet", "lstm", "blend", "naive"):
         print(row(f"mora, {name}", {t.value: report[t.value]["errors"].get(name, {}).get("mean") for t in TARGETS}))
@@ -87,7 +87,7 @@ def measure(command: list[str]) -> tuple[float, float, str]:
 
 
 def plain(service: str, data: Path, seed: int) -> dict[str, object]:
-    """Three separate models, the plain way; held-out error of the mean of the next 30 steps."""
+    """Three separate models, the plain way; validation error of the mean of the next 30 steps."""
     frame = read_dataset(service, data)
     response = LoadResponse.fit(frame, read_cards(service, data))
     pieces = longest_pieces(segments(frame))
@@ -104,7 +104,7 @@ def plain(service: str, data: Path, seed: int) -> dict[str, object]:
     runs = {run.experiment_id: run for run in response.runs}
     errors, fit_seconds, epochs = {}, 0.0, {}
     for index, target in enumerate(TARGETS):
-        # As in MOrA's own table: what was held at a limit is not scored.
+        # As in MOrA's own table: limit-bound runs are not scored.
         scored = [p for p in parts["score"] if target is Target.REPLICAS or not is_pinned(runs[p.name], target)]
         score = window_pairs(scored, columns, TARGETS)
         outputs = MinMaxScaler.fit(fit.futures[:, index, :1])

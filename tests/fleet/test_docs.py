@@ -39,7 +39,8 @@ def fleet_flags(name: str) -> set[str]:
     command: Any = get_command(app).commands[name]  # type: ignore[attr-defined]  # a typer app is a click Group
     panels = ("What", "Sources")
     options = [option for option in command.params if getattr(option, "rich_help_panel", None) in panels]
-    return {flag for option in options for flag in option.opts if flag.startswith("--")} - _ELSEWHERE
+    shown = [option for option in options if not option.hidden]
+    return {flag for option in shown for flag in option.opts if flag.startswith("--")} - _ELSEWHERE
 
 
 @pytest.mark.parametrize("name", ["recommend", "explain"])
@@ -70,7 +71,7 @@ def test_every_reason_code_is_on_the_page_and_no_other() -> None:
     ]
     given = {code for path in sources for code in _CODES.findall(path.read_text(encoding="utf-8"))} - {"part"}
     given.add("model-not-used")  # mora/pipeline/fleet.py
-    table = PAGE[PAGE.index("| code | meaning |") : PAGE.index("## What a team wants otherwise")]
+    table = PAGE[PAGE.index("| code | meaning |") : PAGE.index("## Overrides by a team")]
     assert set(re.findall(r"`([a-z-]+)`", table)) == given
 
 
