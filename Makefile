@@ -15,7 +15,7 @@ help: ## this list
 install: ## .venv with the pinned packages and all extras; Prometheus and kubectl in .tools where they are missing
 	@bash scripts/install.sh
 
-demo: install ## MOrA end to end on this machine: shop, load, metrics, models, recommendations, proof (about 7 minutes)
+demo: install ## MOrA end to end on this machine: shop, load, metrics, models, recommendations, proof (about 5 minutes)
 	@$(BIN)/mora demo
 
 test: install ## every test, with doctests, real fits and the real sandbox

@@ -217,6 +217,11 @@ def figures(allocations: Mapping[Workload, Allocation], data_dir: Path, cell: Ce
         frame = read_dataset(workload.name, data_dir, include_flagged=True)
         rows[workload.name] = frame[frame["experiment_id"] == cell.experiment(workload.name).id]
     load_test = read_cards(entry_service, data_dir)[cell.experiment(entry_service).id]["load_test"]
+    if load_test["latency_p95_seconds"] is None:
+        raise MoraError(
+            f"The shop answered no request of {cell.users} users of {cell.scenario}.",
+            hint="Check that this machine has idle CPU, and run `mora demo` again.",
+        )
     replicas = {workload.name: allocation.replicas or 0 for workload, allocation in allocations.items()}
     return Figures(
         reserved_by_service={

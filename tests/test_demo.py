@@ -17,7 +17,7 @@ import yaml
 
 from mora import pipeline, tools
 from mora.dataset import assess_quality, unify, write_experiment
-from mora.demo import deployment_manifest, drive, idle_cpu, prove, run_demo, why_not_applied
+from mora.demo import deployment_manifest, drive, figures, idle_cpu, prove, run_demo, why_not_applied
 from mora.domain import (
     Advice,
     Allocation,
@@ -31,7 +31,7 @@ from mora.domain import (
     Window,
     Workload,
 )
-from mora.errors import BadInput, NotEnoughData, ToolMissing
+from mora.errors import BadInput, MoraError, NotEnoughData, ToolMissing
 from mora.harness.card import observation_card
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
@@ -141,7 +141,7 @@ def test_too_little_data_from_a_busy_machine_is_no_verdict(
     assert "No verdict: the recommendations were not applied. Not enough experiments" in capsys.readouterr().out
 
 
-def write_run(data_dir: Path, cell: Cell, node_cpu: list[float]) -> None:
+def write_run(data_dir: Path, cell: Cell, node_cpu: list[float], *, p95_seconds: float | None = 1.5) -> None:
     """The files of one load experiment of the frontend, on a node that is so busy."""
     start = datetime(2026, 11, 1, tzinfo=UTC)
     window = Window(start, start + timedelta(seconds=len(node_cpu) - 1), timedelta(seconds=1))
@@ -155,8 +155,16 @@ def write_run(data_dir: Path, cell: Cell, node_cpu: list[float]) -> None:
         load_users=cell.users,
     )
     card = observation_card(observation, frame, assess_quality(frame, window), window)
-    card["load_test"] = {"latency_p95_seconds": 1.5, "error_ratio": 0.0}
+    card["load_test"] = {"latency_p95_seconds": p95_seconds, "error_ratio": 0.0}
     write_experiment(data_dir, frame, card, observation.containers)
+
+
+def test_a_shop_that_answers_nothing_is_an_error_with_what_to_do(tmp_path: Path) -> None:
+    cell, frontend = Cell("checkout", 1, 60), Workload("default", "frontend")
+    write_run(tmp_path, cell, [0.5] * 40, p95_seconds=None)
+    shipped = {frontend: FakeCluster().allocation(frontend)}
+    with pytest.raises(MoraError, match=r"answered no request of 60 users(.|\n)*idle CPU"):
+        figures(shipped, tmp_path, cell, "frontend")
 
 
 def test_idle_cpu_is_that_of_the_busiest_seconds_of_each_run(tmp_path: Path) -> None:
