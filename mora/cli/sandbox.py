@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any
 
 import typer
 
@@ -34,7 +35,12 @@ def sandbox_up(
     require("sandbox", by="mora sandbox up")
     enforcement = "supervisor" if no_cgroups else None
     if foreground:
-        sandbox.run_foreground(name, enforcement=enforcement)
+
+        def on_ready(status: Mapping[str, Any]) -> None:
+            _print_status(status)
+            say("Ctrl-C stops it.")
+
+        sandbox.run_foreground(name, enforcement=enforcement, on_ready=on_ready)
         return
     sandbox.start(name, enforcement=enforcement)
     sandbox_status(name)
@@ -49,13 +55,19 @@ def sandbox_status(
     import json
 
     from mora import sandbox
-    from mora.quantities import format_cpu, format_memory
 
     status = sandbox.connect(name).status()
     if as_json:
         print(json.dumps(status, indent=2, sort_keys=True))
-        return
-    print(f"sandbox     {name} (supervisor: process {status['pid']})")
+    else:
+        _print_status(status)
+
+
+def _print_status(status: Mapping[str, Any]) -> None:
+    """The status of a sandbox for a person: addresses, then a line for each service."""
+    from mora.quantities import format_cpu, format_memory
+
+    print(f"sandbox     {status['name']} (supervisor: process {status['pid']})")
     print(f"shop        {status['shop_url']}")
     print(f"prometheus  {status['prometheus_url']}")
     print(f"limits      {status['enforcement']}: {status['enforcement_reason']}")
@@ -70,7 +82,7 @@ def sandbox_status(
             )
         )
         ready = f"{seen['ready']}/{seen['replicas']}"
-        print(f"{service:<24}{ready:>7}{seen['restarts']:>10}{seen['oom_kills']:>5}   {cpu:<20}{memory}")
+        print(f"{service:<24}{ready:>7}{seen['restarts']:>10}{seen['oom_kills']:>5}   {cpu:<20}{memory}", flush=True)
 
 
 @app.command("scale")

@@ -1,0 +1,43 @@
+"""mora demo: only a verdict against the recommendations is an error."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import mora.demo
+from mora.cli.demo import demo
+from mora.domain import Load, Slo
+from mora.errors import MoraError
+from mora.proof import Figures, Proof
+
+BEFORE = Figures({"frontend": (500, 2**29)}, {"frontend": 1}, 1.2, 0.0, 0.9, 0)
+KEPT = Figures({"frontend": (200, 2**26)}, {"frontend": 2}, 0.1, 0.0, 0.0, 0)
+SLOW = Figures({"frontend": (200, 2**26)}, {"frontend": 2}, 0.5, 0.0, 0.0, 0)
+
+
+def end_with(monkeypatch: pytest.MonkeyPatch, after: Figures | None, idle_cpu: tuple[float, ...]) -> None:
+    proof = Proof(Load("checkout", 60), Slo(), BEFORE, after, (), idle_cpu)
+
+    def run(folder: Path, **_: Any) -> Proof:
+        return proof
+
+    monkeypatch.setattr(mora.demo, "run_demo", run)
+
+
+def test_recommendations_that_fall_short_are_an_error_with_what_to_do(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    end_with(monkeypatch, SLOW, (0.4,))
+    with pytest.raises(MoraError, match=r"fell short: p95 500 ms is above 300 ms\.\nRun `mora demo` again\. If it"):
+        demo(tmp_path)
+
+
+@pytest.mark.parametrize(("after", "idle"), [(KEPT, 0.4), (KEPT, 0.0), (SLOW, 0.0), (None, 0.0), (None, 0.4)])
+def test_success_and_no_verdict_are_no_error(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, after: Figures | None, idle: float
+) -> None:
+    end_with(monkeypatch, after, (idle,))
+    demo(tmp_path)
