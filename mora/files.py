@@ -23,7 +23,7 @@ def write_files(files: Iterable[tuple[Path, str]]) -> None:
 
     Each goes to a temporary file in its folder, is flushed to the disk and then renamed, so that a reader, or a crash,
     finds the old file or the new one. A temporary file that a crash left is overwritten by the next try.
-    Raises MoraError in words where the disk is full or refuses.
+    Raises MoraError where the disk is full or refuses.
     """
     pending: list[tuple[Path, Path]] = []
     path = Path()

@@ -1,4 +1,4 @@
-"""The proof that ends `mora demo`: the same load before and after, the verdict, and both in words."""
+"""The proof that ends `mora demo`: the same load before and after, the verdict, and both as text."""
 
 from __future__ import annotations
 

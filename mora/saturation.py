@@ -52,7 +52,7 @@ class LimitBound:
     """That use is limit-bound, and how that is known.
 
     level: the least that the samples show to be needed, in cores or bytes; how far to go above an OOM kill is the
-    policy's. text: the cause in words, with its figures.
+    policy's. text: the cause as text, with its figures.
     """
 
     cause: Literal["at-limit", "throttled", "oom-killed"]

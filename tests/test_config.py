@@ -168,7 +168,7 @@ def test_a_misspelt_variable_is_refused_with_the_nearest() -> None:
     assert str(refused.value).endswith("Did you mean MORA_PROMETHEUS_URL?")
 
 
-def test_what_kubernetes_injects_beside_a_service_called_mora_is_left_alone(tmp_path: Path) -> None:
+def test_variables_that_kubernetes_injects_for_a_service_called_mora_are_ignored(tmp_path: Path) -> None:
     injected = {"MORA_SERVICE_HOST": "10.0.0.7", "MORA_SERVICE_PORT_HTTP": "80", "MORA_PORT_80_TCP_ADDR": "10.0.0.7"}
     assert (
         load_settings({}, injected | {"MORA_PORT": "tcp://10.0.0.7:80", "MORA_TOOLS": "/opt"}, tmp_path) == Settings()
@@ -205,7 +205,7 @@ def test_a_password_is_never_shown() -> None:
 
 
 @pytest.mark.parametrize("text", ["300", "5m", "61s"])
-def test_a_response_time_that_nobody_waits_for_is_taken_for_a_missing_unit(text: str) -> None:
+def test_an_absurd_response_time_is_taken_for_a_missing_unit(text: str) -> None:
     with pytest.raises(BadInput, match=r"no caller waits that long\.\nWrite the unit: 300ms"):
         load_settings({"slo_p95": text})
     assert load_settings({"slo_p95": "0.3"}).slo.p95_seconds == 0.3

@@ -183,7 +183,7 @@ def test_the_nightly_run_may_write_one_config_map_and_make_none() -> None:
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_nobody_may_read_secrets_or_run_commands_and_no_rule_has_a_wildcard(folder: str) -> None:
+def test_no_role_reads_secrets_or_runs_commands_and_no_rule_has_a_wildcard(folder: str) -> None:
     for group, resource in rules(folder):
         assert "*" not in (group, resource)
         assert resource not in ("secrets", "pods/exec", "pods/attach", "pods/log", "serviceaccounts/token")

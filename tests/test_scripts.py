@@ -177,7 +177,7 @@ def test_the_screen_stays_quiet_while_apt_installs_python(machine: Machine) -> N
     assert "Reading package lists" not in done.stdout + done.stderr
 
 
-def test_programs_that_are_there_are_left_alone(machine: Machine) -> None:
+def test_installed_programs_are_not_fetched_again(machine: Machine) -> None:
     with_programs(machine)
     done = machine.run("tools.sh")
     assert done.returncode == 0, done.stderr

@@ -26,7 +26,7 @@ from mora.quantities import format_duration, readable_bytes
 
 # How many series are drawn where none are named, and how many at most.
 DRAWN, MAX_DRAWN = 6, 24
-# A chart shows the last so many windows: more cannot be told apart.
+# A chart shows the last so many windows: more would blur.
 _MAX_WINDOWS = 240
 _COLUMNS = 640
 # One colour a rule, the same in every chart; from the palette of Okabe and Ito, which most eyes can tell apart.

@@ -157,7 +157,7 @@ class Observation:
     containers: rows of (timestamp, container, cpu_cores, mem_bytes, cpu_request_cores, cpu_limit_cores,
         mem_request_bytes, mem_limit_bytes) for the other containers, hottest pod each; may be empty.
     main_container: the container that the metrics are of, and how it was chosen.
-    queries: what was sent, name -> text. warnings: what a reader must know, in words.
+    queries: what was sent, name -> text. warnings: what a reader must know.
     rate_window: what the CPU and network rates are taken over; None where the source does not know.
     """
 

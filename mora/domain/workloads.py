@@ -44,7 +44,7 @@ class Target(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Reason:
-    """Why a number is what it is: a stable code for programs, the arithmetic in words for people."""
+    """Why a number is what it is: a stable code for programs, the arithmetic as text for people."""
 
     code: str
     text: str
@@ -242,7 +242,7 @@ class WorkloadState:
     allocation: replicas, every container (injected ones too), the first autoscaler. autoscalers: every resource that an
     HPA scales on. labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default
     container). jvm: names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus".
-    reasons: what was odd, in words.
+    reasons: what was unusual.
     """
 
     workload: Workload

@@ -33,7 +33,7 @@ _INTERNAL = "internal-"
 
 @dataclass(frozen=True, slots=True)
 class Overrides:
-    """What is overridden; None where nothing is. origins: field -> where it is set, in words."""
+    """What is overridden; None where nothing is. origins: field -> the name of the place where it is set."""
 
     cpu_buffer: float | None = None
     memory_buffer: float | None = None

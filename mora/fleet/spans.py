@@ -59,7 +59,7 @@ def left_out(window: Window, spans: Sequence[Span]) -> NDArray[np.bool_]:
 
 
 def words_of(window: Window, spans: Sequence[Span]) -> tuple[str, ...]:
-    """What was left out, range by range, in words; one that lies outside the history is named as such."""
+    """What was left out, range by range, as text; one that lies outside the history is named as such."""
     words = []
     for span in spans:
         count = int(left_out(window, [span]).sum())

@@ -415,7 +415,7 @@ class _Runner:
     def _report(self, cell: Cell, note: str, began: datetime) -> None:
         expected = [experiment_duration(self.plan, one).total_seconds() for one in self.cells]
         before, current = sum(expected[: self.finished]), expected[self.finished]
-        # Experiments that took longer than expected stretch what is expected of the others.
+        # Experiments that took longer than expected lengthen the estimate of the others.
         pace = self.seconds / before if before else 1.0
         passed = min((self.clock.now() - began).total_seconds() / (current * pace), 1.0)
         left = 60 * math.ceil((sum(expected) - before - passed * current) * pace / 60)

@@ -1,4 +1,4 @@
-"""From a trained service to a Demand: the numbers, each with the arithmetic in words.
+"""From a trained service to a Demand: the numbers, each with its arithmetic as text.
 
 Pure and quick: numpy over a handful of runs. Numbers are cut to six digits, since exp and tanh may differ in their last
 bits between machines and advice must not.

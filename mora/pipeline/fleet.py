@@ -83,7 +83,7 @@ def recommend_fleet(
 ) -> Iterator[Recommendation]:
     """One recommendation for every workload, for every container of its, from what Prometheus knows of the window.
 
-    They come namespace by namespace, as histories are read; no more than a few histories are held at a time.
+    They come namespace by namespace, as histories are read; no more than a few histories are in memory at a time.
     models_dir: where trained models are looked for; None uses none. ask: what answers in their place.
     A workload that vanishes in between, or of which
     nothing is known, gets one without numbers, and the reason. Raises BadInput where overrides cannot be meant.

@@ -120,7 +120,7 @@ def hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float
 
 
 def retarget(kind: Kind, autoscaler: Autoscaler, now: int, wanted: float) -> str:
-    """What the HPA's target must become so that it scales at the same use per pod, in words."""
+    """What the HPA's target must become so that it scales at the same use per pod, as text."""
     percent = max(1, math.floor(round(autoscaler.target * now / wanted, 6)))
     return (
         f"set its target from {autoscaler.target}% of {kind.write(now)} to {percent}% of {kind.write(wanted)}, "

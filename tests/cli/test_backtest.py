@@ -82,7 +82,9 @@ def test_one_uneven_series_does_not_refuse_a_file(home: Path) -> None:
         (("frontend",), "no data"),
     ],
 )
-def test_what_cannot_be_meant_is_refused_in_words(home: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_impossible_arguments_are_refused_with_a_clear_error(
+    home: Path, arguments: tuple[str, ...], words: str
+) -> None:
     refused = mora("backtest", *arguments, cwd=home)
     assert refused.returncode == 1
     assert words in refused.stderr

@@ -94,7 +94,7 @@ def test_a_run_asks_to_be_agreed_to_by_the_name_of_the_cluster(fake: FakeCluster
     assert fake.changes == []
 
 
-def test_what_keeps_a_run_from_starting_is_told_all_at_once(fake: FakeCluster, collect: Mora) -> None:
+def test_everything_that_keeps_a_run_from_starting_is_listed_at_once(fake: FakeCluster, collect: Mora) -> None:
     fake.add(hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)]))
     fake.forbidden = {("patch", "deployments/scale")}
     for more in (["--dry-run"], ["--url", "http://shop.example/", "--yes"]):
@@ -118,7 +118,7 @@ def test_a_service_is_found_with_the_kind_it_has(collect: Mora) -> None:
     assert "Prometheus has no data of unscraped" in unknown.stderr
 
 
-def test_no_kubeconfig_is_told(tmp_path: Path) -> None:
+def test_a_missing_kubeconfig_is_an_error_that_names_it(tmp_path: Path) -> None:
     done = mora(
         "collect", "--target", "kubernetes", cwd=tmp_path, KUBECONFIG=str(tmp_path / "absent"), HOME=str(tmp_path)
     )

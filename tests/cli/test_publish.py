@@ -31,7 +31,7 @@ def publish(api: FakeVpaApi, folder: Path, *arguments: str) -> subprocess.Comple
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
 
 
-def test_a_file_takes_the_place_of_what_the_config_map_held(api: FakeVpaApi, tmp_path: Path) -> None:
+def test_a_file_replaces_its_entry_in_the_config_map(api: FakeVpaApi, tmp_path: Path) -> None:
     held = {"metadata": {"name": "mora-recommendations"}, "data": {"old.json": "1"}, "binaryData": {"old.gz": "MQ=="}}
     api.config_maps["shop", "mora-recommendations"] = held
     (tmp_path / "recommendations.json").write_text('{"schema": 1}\n', encoding="utf-8")
@@ -60,9 +60,7 @@ def test_a_missing_right_is_named_with_the_rule_that_grants_it(api: FakeVpaApi, 
 
 
 @pytest.mark.parametrize("name", ["missing.json", "binary.bin"])
-def test_a_file_that_is_not_there_or_no_text_is_said_and_nothing_is_sent(
-    api: FakeVpaApi, tmp_path: Path, name: str
-) -> None:
+def test_a_missing_or_binary_file_is_refused_and_nothing_is_sent(api: FakeVpaApi, tmp_path: Path, name: str) -> None:
     (tmp_path / "binary.bin").write_bytes(b"\xff\xfe\x00")
     told = publish(api, tmp_path, name)
     assert told.returncode == 1

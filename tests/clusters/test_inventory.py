@@ -362,7 +362,7 @@ def test_a_forbidden_list_of_deployments_ends_with_the_rule_that_allows_it(
     assert "-n" in str(told.value.hint)
 
 
-def test_an_empty_namespace_has_no_standings(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+def test_an_empty_namespace_has_no_workload_states(fake: FakeCluster, inventory: KubernetesInventory) -> None:
     assert inventory.states("nowhere") == []
 
 

@@ -41,7 +41,9 @@ def test_a_base_install_needs_neither_prometheus_nor_promtool(
     assert "sandbox (psutil)" in found(checks, "extras")[0].words
 
 
-def test_a_program_that_does_not_run_is_said(empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_program_that_does_not_run_is_reported(
+    empty: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     broken = tmp_path / "kubectl"
     broken.write_text("#!/bin/sh\necho no such thing >&2\nexit 3\n")
     broken.chmod(0o755)

@@ -311,7 +311,9 @@ def test_every_output_of_the_whole_shop_fits_into_a_folder(url: str, tmp_path: P
         (("recommend", "--all", "--exclude", "yesterday"), "is not START/END"),
     ],
 )
-def test_impossible_input_is_refused_in_words(url: str, tmp_path: Path, arguments: tuple[str, ...], words: str) -> None:
+def test_impossible_input_is_refused_with_a_clear_error(
+    url: str, tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
     done = mora(url, tmp_path, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr

@@ -19,28 +19,28 @@ set -e
 
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: recommended by MOrA, from data until
 #   2026-11-21 02:00 UTC (from history, without a trained model)
-# no recommendation for replicas: no load was driven, so replicas are left as they are
+# no recommendation for replicas: no load experiments, so replicas stay unchanged
 # container istio-proxy is injected at admission, so this template cannot size it; set its resources where it
 #   is injected
 
 # CronJob shop/nightly, container report: recommended by MOrA, from data until 2026-11-21 02:00 UTC (from
 #   history, without a trained model)
-# no recommendation for replicas: no load was driven, so replicas are left as they are
+# no recommendation for replicas: no load experiments, so replicas stay unchanged
 
 # Job shop/migration, container run: recommended by MOrA, from data until 2026-11-21 02:00 UTC (from history,
 #   without a trained model)
-# no recommendation for replicas: no load was driven, so replicas are left as they are
+# no recommendation for replicas: no load experiments, so replicas stay unchanged
 # the template of a Job cannot be changed; delete the Job and create it again with the resources of -o yaml
 
 # Rollout shop/canary, containers server, agent: recommended by MOrA, from data until 2026-11-21 02:00 UTC
 #   (from history, without a trained model)
-# no recommendation for replicas: no load was driven, so replicas are left as they are
+# no recommendation for replicas: no load experiments, so replicas stay unchanged
 # a JSON patch, since an API server cannot merge lists of a custom resource: the server refuses it if the
 #   order of the containers changed, or if the template has `resources: {}`
 
 # Deployment shop/search, container server: recommended by MOrA, from data until 2026-11-21 02:00 UTC (from
 #   history, without a trained model)
-# no recommendation for replicas: no load was driven, so replicas are left as they are
+# no recommendation for replicas: no load experiments, so replicas stay unchanged
 
 # 1. Dry run: the server checks each patch and changes nothing
 # Deployment shop/frontend

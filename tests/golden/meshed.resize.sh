@@ -31,7 +31,7 @@ resize() {
 
 # Deployment shop/web, containers web, cache, logs, migrate, istio-proxy: recommended by MOrA, from data until
 #   2026-11-21 02:00 UTC (from history, without a trained model)
-# no recommendation for replicas: no load was driven, so replicas are left as they are
+# no recommendation for replicas: no load experiments, so replicas stay unchanged
 # container istio-proxy is injected at admission, so this template cannot size it; set its resources where it
 #   is injected
 # container web keeps a CPU limit until the next rollout: a resize cannot remove one

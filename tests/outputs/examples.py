@@ -167,7 +167,7 @@ def _sized(workload: Workload, allocation: Allocation, cpu: float, memory_mib: f
         cpu=_needs(cpu / 1.2, cpu, cpu, 0.92),
         memory=_needs(memory_mib * MIB / 1.15, memory_mib * MIB, memory_mib * MIB, 0.96),
         replicas=None,
-        reasons=(Reason("no-load", "no load was driven, so replicas are left as they are"),),
+        reasons=(Reason("no-load", "no load experiments, so replicas stay unchanged"),),
     )
     return replace(recommend(demand, allocation), basis="history")
 

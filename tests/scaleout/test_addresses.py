@@ -44,7 +44,7 @@ def test_a_password_in_an_address_is_refused_and_not_told() -> None:
     assert "hunter2" not in str(refused.value)
 
 
-def test_a_scheduler_that_does_not_run_is_told_with_how_to_start_one() -> None:
+def test_a_scheduler_that_does_not_run_is_an_error_with_how_to_start_one() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"tcp://127.0.0.1:{free.getsockname()[1]}"
@@ -55,12 +55,12 @@ def test_a_scheduler_that_does_not_run_is_told_with_how_to_start_one() -> None:
         pass
 
 
-def test_tls_without_certificates_is_told_with_where_they_belong() -> None:
+def test_tls_without_certificates_is_an_error_with_where_they_belong() -> None:
     with pytest.raises(ClusterError, match=r"tls://(.|\n)*distributed\.comm\.tls"), connect("tls://127.0.0.1:1"):
         pass
 
 
-def test_without_dask_the_command_that_installs_it_is_told() -> None:
+def test_without_dask_the_error_names_the_command_that_installs_it() -> None:
     said = subprocess.run([sys.executable, "-c", WITHOUT_DASK], capture_output=True, text=True, check=True).stdout
     assert "--backend dask needs a package that is not installed: distributed" in said
     assert "pip install 'mora-rightsizing[dask]'" in said

@@ -1,4 +1,4 @@
-"""Why a Prometheus has no samples of a workload, or only some: by what it has instead, in words."""
+"""Why a Prometheus has no samples of a workload, or only some: by what it has instead."""
 
 from __future__ import annotations
 
