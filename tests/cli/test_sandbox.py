@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -33,31 +34,38 @@ def test_without_a_running_sandbox_the_status_is_an_error_with_what_to_do(
     assert "mora sandbox up" in done.stderr
 
 
+@pytest.fixture
+def foreground(home: Mapping[str, str], tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
+    running = start("sandbox", "up", "--foreground", "--name", "front", cwd=tmp_path, **home)
+    yield running
+    running.kill()
+    running.communicate()
+
+
 @pytest.mark.slow
 def test_a_sandbox_in_the_foreground_prints_its_addresses_is_scaled_and_ends_with_ctrl_c(
-    home: Mapping[str, str], tmp_path: Path
+    foreground: subprocess.Popen[str], home: Mapping[str, str], tmp_path: Path
 ) -> None:
+    assert foreground.stdout is not None
+    lines = [foreground.stdout.readline() for _ in range(11)]
+    assert lines[0].startswith("sandbox     front (supervisor: process ")
+    assert lines[1].startswith("shop        http://127.0.0.1:")
+    assert lines[5].split() == [
+        "SERVICE",
+        "READY",
+        "RESTARTS",
+        "OOM",
+        "CPU",
+        "REQUEST/LIMIT",
+        "MEMORY",
+        "REQUEST/LIMIT",
+    ]
+    assert lines[8].split()[:4] == ["frontend", "1/1", "0", "0"]
     named = ("--name", "front")
-    with start("sandbox", "up", "--foreground", *named, cwd=tmp_path, **home) as running:
-        assert running.stdout is not None
-        lines = [running.stdout.readline() for _ in range(11)]
-        assert lines[0].startswith("sandbox     front (supervisor: process ")
-        assert lines[1].startswith("shop        http://127.0.0.1:")
-        assert lines[5].split() == [
-            "SERVICE",
-            "READY",
-            "RESTARTS",
-            "OOM",
-            "CPU",
-            "REQUEST/LIMIT",
-            "MEMORY",
-            "REQUEST/LIMIT",
-        ]
-        assert lines[8].split()[:4] == ["frontend", "1/1", "0", "0"]
-        scaled = mora("sandbox", "scale", "frontend=2", *named, cwd=tmp_path, **home)
-        assert ["frontend", "2/2"] in [line.split()[:2] for line in scaled.stdout.splitlines()]
-        status = json.loads(mora("sandbox", "status", "--json", *named, cwd=tmp_path, **home).stdout)
-        assert status["services"]["frontend"]["replicas"] == 2
-        running.send_signal(signal.SIGINT)
-        assert running.wait(120) == 0
+    scaled = mora("sandbox", "scale", "frontend=2", *named, cwd=tmp_path, **home)
+    assert ["frontend", "2/2"] in [line.split()[:2] for line in scaled.stdout.splitlines()]
+    status = json.loads(mora("sandbox", "status", "--json", *named, cwd=tmp_path, **home).stdout)
+    assert status["services"]["frontend"]["replicas"] == 2
+    foreground.send_signal(signal.SIGINT)
+    assert foreground.wait(120) == 0
     assert mora("sandbox", "status", *named, cwd=tmp_path, **home).returncode == 1
