@@ -90,6 +90,7 @@ ALL_HIDDEN = {module for modules in EXTRAS.values() for module in modules} | {"d
 # The only modules that need an extra to be imported: processes of the sandbox, and what scaleout opens with Dask.
 NEED_AN_EXTRA = {
     "mora.sandbox.exporter": "psutil",
+    "mora.sandbox.process": "psutil",
     "mora.sandbox.supervisor": "psutil",
     "mora.scaleout.backend": "distributed",
 }
