@@ -1,0 +1,172 @@
+"""How far one change goes from what is set now: rounding, floors, caps, steps, the LimitRange."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+
+from mora.domain import (
+    Allocation,
+    Demand,
+    Reason,
+    Resources,
+)
+from mora.policies import PolicySettings, Surroundings, cpu_need, memory_need, recommend
+from mora.quantities import GIB, KIB, MIB
+from tests.policies.making import (
+    ANY,
+    NOISE_BYTES,
+    NOISE_MILLICORES,
+    PLAIN,
+    allocation,
+    codes,
+    demand,
+    needs,
+    pairs,
+    within,
+)
+
+
+@given(**ANY)
+def test_a_raise_is_never_deferred(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
+    settings = replace(settings, cpu_cap_millicores=None, memory_cap_bytes=None, touch_autoscaled=True)
+    advice = recommend(asked, current, settings)
+    for request, need, noise in (
+        (advice.main.cpu_request, cpu_need(asked, settings), NOISE_MILLICORES),
+        (advice.main.memory_request, memory_need(asked, settings), NOISE_BYTES),
+    ):
+        if need.amount is not None:
+            assert request.value is not None
+            assert request.value >= need.amount - noise
+
+
+@given(**ANY)
+def test_a_cut_is_worth_a_rollout_and_no_larger_than_a_step(
+    asked: Demand, current: Allocation, settings: PolicySettings
+) -> None:
+    advice = recommend(asked, current, settings)
+    for pair, max_cut in zip(pairs(advice), (settings.max_cpu_cut, settings.max_memory_cut), strict=True):
+        for number in pair:
+            if not number.now or number.value is None or number.value >= number.now:
+                continue
+            cut = 1 - number.value / number.now
+            # A step is rounded up to whole Mi, so it may stay below what is worth a rollout by itself.
+            assert cut >= settings.min_change - 1e-9 or "stepped" in codes(number)
+            assert settings.allow_any_step or cut <= max_cut + 1e-9
+
+
+@given(**ANY)
+def test_limit_bound_use_never_lowers_a_number(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
+    asked = replace(
+        asked,
+        cpu=asked.cpu and replace(asked.cpu, is_limit_bound=True),
+        memory=asked.memory and replace(asked.memory, is_limit_bound=True),
+    )
+    for request, limit in pairs(recommend(asked, current, settings)):
+        for number in (request, limit):
+            if number.value is not None and number.now is not None:
+                assert number.value >= number.now
+
+
+def test_memory_below_a_mebibyte_is_whole_kibibytes() -> None:
+    settings = replace(PLAIN, memory_floor_bytes=0)
+    assert recommend(demand(memory=needs(1500.0)), allocation(), settings).main.memory_request.value == 2 * KIB
+
+
+def test_memory_that_was_oom_killed_is_not_cut() -> None:
+    current = allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB)
+    advice = recommend(demand(oom_kills=1), current)
+    assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (GIB, 2 * GIB)
+    assert codes(advice.main.memory_request)[-2] == codes(advice.main.memory_limit)[-1] == "kept-limit-bound"
+
+
+def test_limit_bound_use_is_not_cut() -> None:
+    advice = recommend(
+        demand(cpu=needs(0.18, 0.2, is_limit_bound=True)), allocation(cpu_request_millicores=800)
+    ).main.cpu_request
+    assert (advice.value, codes(advice)[-2]) == (800, "kept-limit-bound")
+
+
+def test_floors_raise_and_say_so() -> None:
+    advice = recommend(demand(cpu=needs(0.001), memory=needs(MIB)), allocation())
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (10, 16 * MIB)
+    assert (codes(advice.main.cpu_request)[-1], codes(advice.main.memory_request)[-1]) == ("floor", "floor")
+
+
+def test_a_cpu_cap_lowers_the_number_and_takes_its_confidence() -> None:
+    advice = recommend(demand(), allocation(), PolicySettings(cpu_cap_millicores=100)).main.cpu_request
+    assert (advice.value, advice.confidence, codes(advice)[-1]) == (100, None, "cap")
+
+
+def test_a_memory_cap_below_what_must_be_covered_gives_no_number() -> None:
+    advice = recommend(demand(), allocation(memory_limit_bytes=MIB), PolicySettings(memory_cap_bytes=200 * MIB))
+    assert (advice.main.memory_request.value, advice.main.memory_limit.value) == (None, None)
+    assert advice.main.memory_request.reasons[-1] == Reason(
+        "cap-below-need", "the cap of 200Mi is below the 220Mi that must be covered"
+    )
+    assert advice.main.resources.memory_limit_bytes == MIB
+
+
+def test_a_memory_cap_may_eat_into_the_buffer_only() -> None:
+    advice = recommend(demand(), allocation(), PolicySettings(memory_cap_bytes=225 * MIB)).main.memory_request
+    assert (advice.value, advice.confidence) == (225 * MIB, None)
+
+
+def test_a_cut_below_ten_per_cent_is_deferred_and_one_of_ten_is_not() -> None:
+    deferred = recommend(demand(), allocation(cpu_request_millicores=133)).main.cpu_request
+    assert (deferred.value, deferred.confidence) == (133, 0.9)
+    assert deferred.reasons[-1] == Reason(
+        "deferred", "stays at 133m: the cut to 120m (9.8%) is deferred; cuts below 10% are not worth a rollout"
+    )
+    exactly = demand(cpu=needs(0.09, 0.09), memory=needs(90 * MIB, 90 * MIB))
+    unbuffered = PolicySettings(cpu_buffer=1.0, memory_buffer=1.0)
+    cut = recommend(exactly, allocation(cpu_request_millicores=100, memory_request_bytes=100 * MIB), unbuffered)
+    assert (cut.main.cpu_request.value, cut.main.memory_request.value) == (90, 90 * MIB)
+
+
+def test_one_step_cuts_half_of_the_cpu_and_three_tenths_of_the_memory() -> None:
+    current = allocation(cpu_request_millicores=1000, memory_request_bytes=1000 * MIB)
+    advice = recommend(demand(), current)
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (500, 700 * MIB)
+    assert advice.main.cpu_request.reasons[-1] == Reason(
+        "stepped", "step limit: one change cuts at most 50% of 1, so 500m for now and 120m later"
+    )
+    at_once = recommend(demand(), current, PolicySettings(allow_any_step=True))
+    assert (at_once.main.cpu_request.value, at_once.main.memory_request.value) == (120, 230 * MIB)
+
+
+@pytest.mark.parametrize("now", [None, 0])
+def test_an_unset_request_gets_the_whole_number(now: int | None) -> None:
+    advice = recommend(demand(), allocation(cpu_request_millicores=now, memory_request_bytes=now))
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (120, 230 * MIB)
+    assert advice.main.cpu_request.change is None
+
+
+def test_a_limit_range_raises_what_is_below_its_least() -> None:
+    allowed = within(Resources(cpu_request_millicores=250, memory_request_bytes=GIB))
+    advice = recommend(demand(), allocation(), around=allowed)
+    assert (advice.main.cpu_request.value, advice.main.memory_request.value) == (250, GIB)
+    assert advice.main.memory_limit.value == GIB
+    assert codes(advice.main.cpu_request)[-1] == codes(advice.main.memory_request)[-1] == "limit-range"
+
+
+def test_a_limit_range_lowers_cpu_and_takes_its_confidence() -> None:
+    advice = recommend(demand(), allocation(), around=within(most=Resources(cpu_limit_millicores=50)))
+    assert (advice.main.cpu_request.value, advice.main.cpu_request.confidence) == (50, None)
+    assert codes(advice.main.cpu_limit) == ["limit-unset", "limit-range"]
+
+
+def test_a_limit_range_below_what_must_be_covered_gives_no_memory_number() -> None:
+    advice = recommend(demand(), allocation(), around=within(most=Resources(memory_limit_bytes=100 * MIB)))
+    assert (advice.main.memory_request.value, codes(advice.main.memory_request)[-1]) == (None, "cap-below-need")
+    assert "LimitRange" in advice.main.memory_request.reasons[-1].text
+
+
+def test_memory_that_may_not_be_cut_is_raised_all_the_same() -> None:
+    kept = Surroundings(no_memory_cut=Reason("kept-jvm", "a Java heap takes what it is given"))
+    cut = recommend(demand(), allocation(memory_request_bytes=GIB, memory_limit_bytes=2 * GIB), around=kept)
+    assert (cut.main.memory_request.value, cut.main.memory_limit.value) == (GIB, 2 * GIB)
+    assert codes(cut.main.memory_request)[-1] == codes(cut.main.memory_limit)[-1] == "kept-jvm"
+    assert recommend(demand(), allocation(memory_request_bytes=MIB), around=kept).main.memory_request.value == 230 * MIB
