@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,6 +29,25 @@ def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[st
     command = [sys.executable, "-m", "mora", *arguments]
     variables = {**os.environ, **environment}
     return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def interrupt(process: subprocess.Popen[str]) -> None:
+    """Press Ctrl-C as soon as a process sleeps.
+
+    Python may overlook a signal that comes right before a call that blocks, until that call returns or the next signal
+    comes; a user presses again.
+    """
+    deadline = time.monotonic() + 120
+    while _state(process.pid) != "S":
+        assert process.poll() is None, "the process ended by itself"
+        assert time.monotonic() < deadline, "the process does not wait for anything"
+        time.sleep(0.005)
+    process.send_signal(signal.SIGINT)
+
+
+def _state(pid: int) -> str:
+    """The state of a process: R while it runs, S while it sleeps in a call."""
+    return Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()[0]
 
 
 def is_closed(descriptor: int) -> bool:

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import re
-import signal
 import socket
 from pathlib import Path
 
 import pytest
 
-from tests.cli.running import mora, start
+from tests.cli.running import interrupt, mora, start
 
 
 def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: Path) -> None:
@@ -44,7 +43,7 @@ def test_ctrl_c_while_prometheus_does_not_answer_exits_with_130(tmp_path: Path, 
         silent.settimeout(120)
         connection, _ = silent.accept()
         with connection:
-            running.send_signal(signal.SIGINT)
+            interrupt(running)
             _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Interrupted. Finished work is kept" in said

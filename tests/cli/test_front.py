@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mora import __version__
-from tests.cli.running import mora, start, when_read
+from tests.cli.running import interrupt, mora, start, when_read
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
 
@@ -87,7 +86,7 @@ def test_ctrl_c_while_reading_data_exits_with_130(
         command = (*command, "--models", str(request.getfixturevalue("home") / "models"))
     running = start(*command, cwd=tmp_path)
     writing = when_read(pipe)
-    running.send_signal(signal.SIGINT)
+    interrupt(running)
     _, said = running.communicate(timeout=120)
     os.close(writing)
     assert running.returncode == 130
@@ -115,8 +114,8 @@ def test_a_second_ctrl_c_does_not_wait_for_what_is_slow_to_end(tmp_path: Path) -
     assert running.stdout is not None
     assert running.stderr is not None
     assert running.stdout.readline() == "ready\n"
-    running.send_signal(signal.SIGINT)
+    interrupt(running)
     assert "Ctrl-C again to exit at once" in running.stderr.readline()
-    running.send_signal(signal.SIGINT)
+    interrupt(running)
     running.communicate(timeout=120)
     assert running.returncode == 130

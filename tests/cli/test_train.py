@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.cli.running import is_closed, start, when_read
+from tests.cli.running import interrupt, is_closed, start, when_read
 
 
 def test_ctrl_c_stops_training_in_parallel(tmp_path: Path) -> None:
@@ -18,7 +18,7 @@ def test_ctrl_c_stops_training_in_parallel(tmp_path: Path) -> None:
         os.mkfifo(pipe)
     running = start("train", "--all", "--jobs", "2", cwd=tmp_path)
     writing = [when_read(pipe) for pipe in pipes]
-    running.send_signal(signal.SIGINT)
+    interrupt(running)
     _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Interrupted" in said
