@@ -156,6 +156,39 @@ def test_every_module_says_why_it_exists_and_can_be_imported(path: Path) -> None
         import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
+# Modules without a test file of their own name, and what tests them instead.
+TESTED_ELSEWHERE = {
+    "mora/__main__.py": "python -m mora: every test in tests/cli starts it",
+    "mora/seams.py": "Protocols without code: tests/test_contracts.py and the suites of mora.testing",
+    "mora/sandbox/shop/__main__.py": "a service as a process: tests/sandbox/test_supervisor.py starts them",
+    "mora/doctor/__init__.py": "tests/doctor/test_doctor.py",
+    "mora/outputs/__init__.py": "OutputSettings alone, which every test in tests/outputs uses",
+    "mora/scaleout/__init__.py": "tests/scaleout/test_scaleout.py",
+}
+
+
+def has_code(path: Path) -> bool:
+    """Whether an `__init__.py` is more than a door: one that defines something itself."""
+    defined = [
+        node.name
+        for node in ast.parse(path.read_text(encoding="utf-8")).body
+        if isinstance(node, ast.FunctionDef | ast.ClassDef)
+    ]
+    return bool(set(defined) - {"__getattr__", "__dir__"})
+
+
+def mirrored(module: Path) -> Path:
+    """Where the test of a module belongs: at the mirrored path."""
+    inside = module.relative_to(ROOT / "mora")
+    return ROOT / "tests" / inside.with_name(f"test_{inside.name}")
+
+
+def test_every_module_has_a_test_of_its_name_at_the_mirrored_path() -> None:
+    modules = [path for path in MODULES if path.name != "__init__.py" or has_code(path)]
+    untested = {str(path.relative_to(ROOT)) for path in modules if not mirrored(path).is_file()}
+    assert untested == set(TESTED_ELSEWHERE), "write its test, or name what tests it and why in TESTED_ELSEWHERE"
+
+
 def test_only_the_command_line_exits() -> None:
     exits = re.compile(r"^[^#\"'\n]*(\bsys\.exit\(|raise SystemExit)", re.MULTILINE)
     # A module that is a program of its own (python -m ...) ends as one.

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
-from dataclasses import fields
 from datetime import timedelta
-from operator import attrgetter
 from pathlib import Path
 
 import pytest
@@ -13,14 +10,7 @@ import pytest
 from mora.config import load_settings
 from mora.errors import BadConfig, BadInput
 from mora.settings import (
-    BY_NAME,
-    SETTINGS,
-    FleetOptions,
-    PriceOptions,
-    PrometheusSettings,
-    Setting,
     Settings,
-    TrainOptions,
 )
 
 
@@ -31,17 +21,6 @@ def written(folder: Path, text: str) -> Path:
 
 def test_an_empty_folder_gets_the_defaults(tmp_path: Path) -> None:
     assert load_settings({}, {}, tmp_path) == Settings()
-
-
-def test_the_promised_defaults_stand() -> None:
-    settings = Settings()
-    policy = settings.policy
-    assert (policy.cpu_buffer, policy.memory_buffer, policy.min_change) == (1.2, 1.15, 0.1)
-    assert (policy.max_cpu_cut, policy.max_memory_cut, policy.allow_any_step) == (0.5, 0.3, False)
-    assert (settings.slo.p95_seconds, settings.slo.error_ratio, policy.target_utilisation) == (0.3, 0.01, 0.7)
-    assert (str(settings.data_dir), str(settings.models_dir), settings.namespace) == ("data", "models", "default")
-    assert (settings.target, policy.min_replicas, policy.max_replicas) == ("sandbox", 1, None)
-    assert settings.prometheus.url is None
 
 
 def test_a_flag_wins_over_the_environment_over_the_file_over_the_default(tmp_path: Path) -> None:
@@ -103,24 +82,6 @@ def test_every_section_is_read_into_the_units_of_the_house(tmp_path: Path) -> No
 def test_dotted_keys_are_read_and_placed_too(tmp_path: Path) -> None:
     settings = load_settings({}, {}, written(tmp_path, '# ours\nslo.p95 = "1s"\n'))
     assert (settings.slo.p95_seconds, settings.origin("slo_p95")) == (1.0, "mora.toml line 2")
-
-
-@pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
-def test_every_setting_has_a_variable_a_key_words_and_a_place(setting: Setting) -> None:
-    assert re.fullmatch(r"MORA_[A-Z0-9_]+", setting.variable)
-    assert re.fullmatch(r"([a-z]+\.)?[a-z0-9_]+", setting.key)
-    assert re.match(r"[A-Z0-9].*\.$", setting.about)
-    attrgetter(setting.field)(Settings())
-
-
-def test_variables_and_keys_are_unique_and_every_field_has_one() -> None:
-    assert len(BY_NAME) == len(SETTINGS)
-    assert len({setting.field for setting in SETTINGS}) == len(SETTINGS)
-    groups = (PrometheusSettings, TrainOptions, FleetOptions, PriceOptions)
-    fields_of_groups = sum(len(fields(group)) for group in groups)
-    assert fields_of_groups == sum(
-        s.field.split(".")[0] in ("prometheus", "train", "fleet", "prices") for s in SETTINGS
-    )
 
 
 @pytest.mark.parametrize(

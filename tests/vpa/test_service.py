@@ -1,18 +1,25 @@
-"""Two real processes on one API server: one writes, the other takes over, and both end politely."""
+"""The recommender as a process: alone, and two on one API server, of which one writes and the other takes over."""
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
 import sys
+import threading
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from mora.vpa import service
+from mora.vpa.advice import Adviser
+from mora.vpa.service import ServiceSettings, serve
 from tests.vpa.fake_vpa import FakeVpaApi, serving
 from tests.vpa.making import manifest
 
@@ -109,3 +116,58 @@ def test_a_clean_shutdown_releases_the_lease_and_the_next_instance_need_not_wait
     # The first one's lease would have lasted ten minutes.
     until(lambda: api.holder() == "bob", "the second leads")
     assert second.end(signal.SIGTERM) == 0
+
+
+class SignalledWhileListing:
+    """A cluster's VPA objects; the process gets a signal while it lists them, and waits for the answer."""
+
+    def __init__(self, how: signal.Signals, *, answers: threading.Event | None = None) -> None:
+        self.how, self.answers = how, answers
+
+    def list_vpas(self, namespace: str | None = None) -> list[dict[str, Any]]:
+        try:
+            os.kill(os.getpid(), self.how)
+        finally:
+            if self.answers is not None:
+                assert self.answers.wait(PATIENCE_SECONDS)
+        return []
+
+    def patch_status(self, namespace: str, name: str, status: Mapping[str, Any], *, version: str) -> None:
+        raise NotImplementedError
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGINT])
+def test_one_instance_needs_neither_a_lease_nor_endpoints_and_ends_while_it_waits_for_an_answer(
+    how: signal.Signals,
+) -> None:
+    lines: list[tuple[str, dict[str, object]]] = []
+    before = signal.getsignal(how)
+    serve(
+        SignalledWhileListing(how),
+        Adviser(lambda workloads: [], refresh=timedelta(minutes=1)),
+        ServiceSettings(namespace="shop", listen=None),
+        log=lambda level, message, **about: lines.append((message, about)),
+        leases=None,
+        identity="ada",
+    )
+    (started, about), *_, ended = lines
+    assert started == "started"
+    assert (about["identity"], about["namespace"]) == ("ada", "shop")
+    assert "port" not in about
+    assert ended == ("shut down", {"signal": how.name})
+    assert signal.getsignal(how) is before
+
+
+def test_an_answer_that_does_not_come_cannot_delay_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "_PATIENCE_SECONDS", 0.01)
+    left = threading.Event()
+    lines: list[str] = []
+    serve(
+        SignalledWhileListing(signal.SIGTERM, answers=left),
+        Adviser(lambda workloads: [], refresh=timedelta(minutes=1)),
+        ServiceSettings(listen=None),
+        log=lambda level, message, **about: lines.append(message),
+        leases=None,
+        leave=left.set,
+    )
+    assert lines == ["started", "shut down while a query was still unanswered", "shut down"]

@@ -1,4 +1,4 @@
-"""What is said where no cluster can be had."""
+"""Connecting to a Dask cluster: addresses, versions, and what is reported where no cluster can be had."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_what_is_no_address_of_a_scheduler_is_refused(text: str) -> None:
         check_address(text)
 
 
-def test_a_password_in_an_address_is_refused_and_not_told() -> None:
+def test_a_password_in_an_address_is_refused_and_not_printed() -> None:
     with pytest.raises(BadInput) as refused:
         check_address("tcp://ada:hunter2@host:8786")
     assert "hunter2" not in str(refused.value)
