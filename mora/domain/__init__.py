@@ -9,9 +9,11 @@ from __future__ import annotations
 
 from mora.domain.advice import Advice, ContainerAdvice, Demand, Recommendation, TargetDemand
 from mora.domain.observations import (
+    MOST_LEFT_OUT,
     ContainerHistory,
     Evidence,
     Experiment,
+    LeftOut,
     Load,
     Observation,
     Quality,
@@ -44,6 +46,7 @@ __all__ = [
     "API_VERSIONS",
     "INJECTED_SIDECARS",
     "JOB_KINDS",
+    "MOST_LEFT_OUT",
     "Advice",
     "Allocation",
     "AmountRange",
@@ -54,6 +57,7 @@ __all__ = [
     "Demand",
     "Evidence",
     "Experiment",
+    "LeftOut",
     "Load",
     "Observation",
     "Quality",

@@ -7,13 +7,36 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
-from mora.domain.workloads import Target, Workload
+from mora.domain.workloads import Resources, Target, Workload
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
     from numpy.typing import NDArray
+
+
+MOST_LEFT_OUT = 0.05
+"""Where a larger share of the samples cannot be, there is no number."""
+
+
+@dataclass(frozen=True, slots=True)
+class LeftOut:
+    """Samples that cannot be, such as use above the whole node: how many of how many, and what is wrong with them.
+
+    why: completes "14 of 8,640 CPU samples ..."; empty where none was left out. remark: what else a reader must know of
+    how the samples were read.
+    """
+
+    count: int
+    samples: int
+    why: str = ""
+    remark: str = ""
+
+    @property
+    def share(self) -> float:
+        """Left out of all samples, 0..1."""
+        return self.count / self.samples if self.samples else 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +49,8 @@ class ContainerHistory:
     mem_limit_bytes: what it was limited to, sample by sample, None where never. oom_kills: kills in the window (guarded
     by restarts, FIELD.md 5.4); oom_limit_bytes: the limit they happened at. peak_pods: cpu and memory peak -> pod.
     pod_p95_cores: the highest p95 that any one pod had; cpu_cores is of whichever pod was hottest at each moment, and
-    so lies higher where several take turns. None where too little was seen of each.
+    so lies higher where several take turns. None where too little was seen of each. left_out: samples of a resource
+    that cannot be.
     """
 
     container: str
@@ -43,6 +67,7 @@ class ContainerHistory:
     pods: int = 0
     peak_pods: Mapping[Target, str] = field(default_factory=dict)
     pod_p95_cores: float | None = None
+    left_out: Mapping[Target, LeftOut] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +75,8 @@ class WorkloadHistory:
     """One workload's containers over a window, as one batch of queries answered.
 
     window: what was asked for; the effective one begins at the first known sample. replicas: available replicas, shape
-    (window.sample_count,), None where not known. queries: what was sent, name -> text.
+    (window.sample_count,), None where not known. queries: what was sent, name -> text. largest_node: CPU and memory of
+    the largest node, as requests; None where not known.
     """
 
     workload: Workload
@@ -59,6 +85,7 @@ class WorkloadHistory:
     replicas: NDArray[np.float64] | None = None
     queries: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
+    largest_node: Resources | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,17 @@ from datetime import datetime, timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import JOB_KINDS, ContainerHistory, Demand, Reason, Target, TargetDemand, Window, Workload
+from mora.domain import (
+    JOB_KINDS,
+    MOST_LEFT_OUT,
+    ContainerHistory,
+    Demand,
+    Reason,
+    Target,
+    TargetDemand,
+    Window,
+    Workload,
+)
 from mora.features import six_digits
 from mora.fleet.batch import UpperBound
 from mora.fleet.evidence import Floats, moment
@@ -88,13 +98,16 @@ def _of_horizon(
     sizing: Sizing,
 ) -> TargetDemand | Reason:
     use = _use(history, target)
+    if (refused := _too_much_left_out(history, target)) is not None:
+        return refused
     if predicted is None:
         return Reason("no-history", f"no {_WORDS[target]} samples in the time range")
     if (refused := _too_little(use, window, target)) is not None:
         return refused
     recent = use[-_count(_WEEK, window) - _quiet(use) :]
     known = recent[~np.isnan(recent)]
-    bound, peak, reasons = predicted.amount, float(known.max()), [_bound_reason(predicted, target, horizon)]
+    bound, peak = predicted.amount, float(known.max())
+    reasons = [_bound_reason(predicted, target, horizon), *_left_out(history, target)]
     label = f"{format_duration(horizon)} upper bound"
     factor = sizing.cpu_factor if target is Target.CPU else sizing.memory_factor
     if factor > 1:
@@ -148,6 +161,31 @@ def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
     return Reason("too-little-data", text)
 
 
+def _left_out(history: ContainerHistory, target: Target) -> list[Reason]:
+    """What was left out of the samples, since it cannot be, and how they were read where not as usual."""
+    found = history.left_out.get(target)
+    if found is None:
+        return []
+    word = _WORDS[target]
+    reasons = [Reason("samples-read", found.remark)] if found.remark else []
+    if found.count:
+        text = f"{found.count:,} of {found.samples:,} {word} samples {found.why}: left out"
+        reasons.append(Reason("samples-left-out", text))
+    return reasons
+
+
+def _too_much_left_out(history: ContainerHistory, target: Target) -> Reason | None:
+    """Why there is no number where too many samples cannot be."""
+    found = history.left_out.get(target)
+    if found is None or found.share <= MOST_LEFT_OUT:
+        return None
+    text = (
+        f"{found.count:,} of {found.samples:,} {_WORDS[target]} samples {found.why}: too many ({found.share:.0%}) to "
+        "believe the rest. Look at who scrapes and writes this metric (two collectors of one series?)"
+    )
+    return Reason("samples-unbelievable", text)
+
+
 def _startup_cpu(history: ContainerHistory, window: Window) -> float | None:
     """The CPU peak of pods' first minutes, where it is higher than steady use; None where it is not."""
     peak = _known(history.startup_cpu_cores)
@@ -164,6 +202,8 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
 
     Memory takes the policy's buffer on that peak, since a run that outgrows it is killed; CPU takes none.
     """
+    if (refused := _too_much_left_out(history, target)) is not None:
+        return refused
     use = _use(history, target)
     known = use[~np.isnan(use)]
     startup = _known(history.startup_cpu_cores if target is Target.CPU else history.startup_mem_bytes)
@@ -181,7 +221,7 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
         text += f", with the buffer that is asked for, x {factor:g} = {_readable(target, peak * factor)}"
     bounded = _limit_bound(history, window, target)
     bound = max(peak * factor, bounded.level if bounded is not None else 0.0)
-    reasons = [Reason("runs", text)]
+    reasons = [Reason("runs", text), *_left_out(history, target)]
     if bounded is not None:
         reasons.append(bounded.reason)
     return TargetDemand(

@@ -10,8 +10,10 @@ import pytest
 from mora.domain import (
     Allocation,
     Demand,
+    LeftOut,
     Load,
     Reason,
+    Target,
     TargetDemand,
     Workload,
     WorkloadHistory,
@@ -212,3 +214,25 @@ def test_a_model_never_falls_below_what_the_cluster_saw() -> None:
     assert (advice.main.cpu_request.value or 0) >= (alone.main.cpu_request.value or 0)
     assert advice.main.memory_request.value == alone.main.memory_request.value
     assert "history-above-model" in codes(advice.main.cpu_request)
+
+
+# --- samples that cannot be ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
+def test_what_was_left_out_is_counted_in_the_reasons(kind: str) -> None:
+    of = Workload("shop", "frontend", kind)
+    left_out = {Target.CPU: LeftOut(14, 8_640, "exceed the largest node's 4 cores")}
+    request = advised(state(workload=of), history(container_history(left_out=left_out), workload=of)).main.cpu_request
+    assert request.value is not None
+    assert "14 of 8,640 CPU samples exceed the largest node's 4 cores: left out" in words(request)
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "CronJob"])
+def test_where_too_much_was_left_out_there_is_a_reason_and_no_number(kind: str) -> None:
+    of = Workload("shop", "frontend", kind)
+    left_out = {Target.CPU: LeftOut(900, 8_640, "exceed the largest node's 4 cores")}
+    main = advised(state(workload=of), history(container_history(left_out=left_out), workload=of)).main
+    assert (main.cpu_request.value, codes(main.cpu_request)) == (None, ["samples-unbelievable"])
+    assert "900 of 8,640 CPU samples exceed the largest node's 4 cores: too many (10%)" in words(main.cpu_request)
+    assert main.memory_request.value is not None

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import Window, Workload, WorkloadHistory, WorkloadState
+from mora.domain import MOST_LEFT_OUT, Target, Window, Workload, WorkloadHistory, WorkloadState
 from mora.quantities import format_moment
 from mora.seams import Reporter
 from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.believable import Nodes, rising
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import coarse, cut, row_of
 from mora.sources.prometheus.matrix import Strip
@@ -41,6 +42,9 @@ _STARTS_OF_A_WORKLOAD = 3
 _STARTS_IN_A_QUERY = 25
 # A history that begins later than this share of the window (1/50) has a warning.
 _SLACK = 50
+# A counter that steps back so often within this span is written by several collectors: a restart begins a new series.
+_UNSTEADY_SPAN = timedelta(hours=1)
+_STEPS_BACK = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +97,8 @@ class Reading:
     batch: Batch
     window: Window
     pace: Pace
+    nodes: Nodes = field(default_factory=Nodes)
+    quotas: frozenset[str] = frozenset()
     tallies: dict[tuple[Workload, str], Tally] = field(default_factory=dict)
     starts: dict[Pod, list[slice]] = field(default_factory=dict)
     limits: dict[tuple[str, ...], Limits] = field(default_factory=dict)
@@ -111,6 +117,7 @@ class Reading:
         asked = [(name, texts[name], grids.get(name, self.window)) for name in texts if name not in ("cpu", "memory")]
         answers = {name: strips for name, _, strips in self._ranges(asked)}
         self._note_limits(answers["limits"], slow)
+        self.quotas = self._with_throttling_counters()
         if not self.batch.is_jobs:
             starts = self._note_starts(answers["starts"])
             self._read_startups(starts)
@@ -124,13 +131,15 @@ class Reading:
                 2 * len(parts),
                 f"{len(self.batch.states)} workload{'s' if len(self.batch.states) != 1 else ''}",
             )
+        for tally in self.tallies.values():
+            tally.leave_out_odd()
+        means = self._read_again(parts)
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
                 for strip in found:
                     tally.add_throttled(strip, throttle)
         self._count_restarts(answers["restarts"], answers["oom"])
-        counted = self._with_throttling_counters()
-        return [self._history(one, texts, counted) for one in self.batch.states]
+        return [self._history(one, {**texts, **means.get(one.workload, {})}) for one in self.batch.states]
 
     # -- the queries --
 
@@ -168,7 +177,9 @@ class Reading:
         workload = self.batch.pods.get((key[0], key[1]))
         if workload is None:
             return []
-        return [self.tallies.setdefault((workload, key[2]), Tally(self.window))]
+        if (workload, key[2]) not in self.tallies:
+            self.tallies[workload, key[2]] = Tally(self.window, self.nodes, key[2] in self.quotas)
+        return [self.tallies[workload, key[2]]]
 
     def _note_limits(self, strips: Sequence[Strip], grid: Window) -> None:
         for key, found in by_container(strips, "resource").items():
@@ -213,8 +224,10 @@ class Reading:
             together = " or ".join(texts[pod] for pod in chosen[first : first + _STARTS_IN_A_QUERY])
             for row in self.wire.instant(together, self.window.end):
                 labels, value = row["metric"], float(row["value"][1])
-                for tally in self._tally([labels.get(name, "") for name in ("namespace", "pod", "container")]):
-                    tally.cpu.note_startup(value)
+                key = tuple(labels.get(name, "") for name in ("namespace", "pod", "container"))
+                limits = self.limits.get((*key, "cpu"))
+                for tally in self._tally(key):
+                    tally.note_startup(value, None if limits is None else float(np.fmax.reduce(limits.values)))
 
     def _add(self, name: str, piece: Window, strips: Sequence[Strip]) -> None:
         ahead = row_of(piece.start, self.window)
@@ -223,7 +236,7 @@ class Reading:
             namespace, pod, container = key
             for tally in self._tally(key):
                 tally.pods.add(pod)
-                add = tally.add_cpu if name == "cpu" else tally.memory.add
+                add = tally.add_cpu if name == "cpu" else tally.add_memory
                 for strip in found:
                     on_window = moved(strip, ahead)
                     add(
@@ -239,6 +252,48 @@ class Reading:
                     if name == "cpu":
                         self._note_running((namespace, pod), container, strip, piece)
         self._count_running(piece, ahead)
+
+    def _read_again(self, parts: Sequence[Window]) -> dict[Workload, dict[str, str]]:
+        """Read the CPU of counters that step back in another way: workload -> the query.
+
+        A step back by a fraction of the count is no restart. Two collectors that write one series make many of them.
+        """
+        scope = self.batch.scope
+        rows = self.wire.instant(promql.unsteady(scope, _UNSTEADY_SPAN, _STEPS_BACK), self.window.end)
+        unsteady = {tuple(row["metric"].get(name, "") for name in ("namespace", "pod", "container")) for row in rows}
+        wrong = {
+            (workload, container)
+            for (workload, container), tally in self.tallies.items()
+            if tally.sieves[Target.CPU].share > MOST_LEFT_OUT
+        } | {
+            (self.batch.pods[namespace, pod], container)
+            for namespace, pod, container in unsteady
+            if (namespace, pod) in self.batch.pods
+        }
+        if not wrong:
+            return {}
+        pods = {pod: workload for pod, workload in self.batch.pods.items() if any(workload == one for one, _ in wrong)}
+        span = self.pace.rate_window
+        text = promql.cpu_over_span(replace(scope, pods=tuple(sorted({name for _, name in pods}))), span)
+        for key in wrong & self.tallies.keys():
+            self.tallies[key].begin_cpu_again(
+                f"its CPU counter often steps back, as where several collectors write one series: use is read as the "
+                f"mean over {duration(span)}"
+            )
+        for _, piece, strips in self._ranges([("cpu", text, piece) for piece in parts]):
+            ahead = row_of(piece.start, self.window)
+            for (namespace, pod, container), found in by_container(strips).items():
+                workload = pods.get((namespace, pod))
+                if workload is None or (workload, container) not in wrong:
+                    continue
+                tally = self.tallies[workload, container]
+                for strip in found:
+                    limits = self.limits.get((namespace, pod, container, "cpu"))
+                    starting = self.starts.get((namespace, pod), ())
+                    tally.add_cpu(pod, moved(strip, ahead).rows, rising(strip.values), starting, limits)
+        for key in wrong & self.tallies.keys():
+            self.tallies[key].leave_out_odd()
+        return {workload: {"cpu": text} for workload, _ in wrong}
 
     def _note_running(self, pod: Pod, container: str, strip: Strip, piece: Window) -> None:
         workload = self.batch.pods[pod]
@@ -273,10 +328,10 @@ class Reading:
         selector = promql.containers(self.batch.scope.broad(), "container_cpu_cfs_throttled_periods_total")
         return frozenset(self.wire.label_values("container", selector, self.window.start, self.window.end))
 
-    def _history(self, state: WorkloadState, texts: Mapping[str, str], counted: frozenset[str]) -> WorkloadHistory:
+    def _history(self, state: WorkloadState, texts: Mapping[str, str]) -> WorkloadHistory:
         workload = state.workload
         containers = {
-            name: tally.history(name, throttling_is_known=name in counted)
+            name: tally.history(name, throttling_is_known=name in self.quotas)
             for (owner, name), tally in self.tallies.items()
             if owner == workload
         }
@@ -289,6 +344,7 @@ class Reading:
             replicas=self.replicas.get(workload),
             queries={**texts, "startup": self.startups[workload]} if workload in self.startups else texts,
             warnings=self._lateness(workload),
+            largest_node=self.nodes.resources,
         )
 
     def _nothing(self, workload: Workload) -> WorkloadHistory:

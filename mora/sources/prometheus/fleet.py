@@ -20,6 +20,7 @@ from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus.batch import Batch, Pace, Part, Reading
+from mora.sources.prometheus.believable import Nodes, nodes_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import Owners, Pod, resolve
@@ -33,6 +34,8 @@ _PODS_IN_A_BATCH = 2000
 # The query names no pods, and answers for all of them, where at least this share of them is wanted.
 _SHARE_TO_ASK_FOR_ALL = 0.8
 _LATELY = timedelta(hours=1)
+# How often nodes are looked at: often enough for those of an autoscaler that come and go.
+_NODES_EVERY = timedelta(minutes=30)
 
 _CADVISOR = "Scrape the kubelet's /metrics/cadvisor, and keep this metric"
 # metric -> what is unknown without it, and what to enable.
@@ -99,9 +102,12 @@ class PrometheusFleet:
             )
             pace, warnings = _pace(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
+            nodes = _nodes(wire, scope, window)
             batches = _batches(states, owners, self._cluster)
             readings = (  # made one by one: each has megabytes
-                partial(Reading(wire, batch, window, pace).read, Part(reporter or Silent(), number, len(batches)))
+                partial(
+                    Reading(wire, batch, window, pace, nodes).read, Part(reporter or Silent(), number, len(batches))
+                )
                 for number, batch in enumerate(batches)
             )
             for found in _ahead(readings):
@@ -181,6 +187,12 @@ def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
                 hint="Relabel them to pod and container (metric_relabel_configs), or upgrade the kubelets.",
             )
     return tuple(f"{name} has no samples: {what}." for name, what in _NEEDED.items() if name not in known)
+
+
+def _nodes(wire: Wire, scope: Scope, window: Window) -> Nodes:
+    """The largest node of the window: no use can be above it."""
+    span = max(window.end - window.start, _NODES_EVERY)
+    return nodes_of(wire.instant(promql.nodes(scope, span, _NODES_EVERY), window.end))
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------
@@ -264,11 +276,4 @@ def _ahead(acts: Iterable[Callable[[], list[WorkloadHistory]]]) -> Iterator[list
 
 
 def _with_warnings(history: WorkloadHistory, more: Sequence[str]) -> WorkloadHistory:
-    return WorkloadHistory(
-        history.workload,
-        history.window,
-        history.containers,
-        history.replicas,
-        history.queries,
-        (*history.warnings, *more),
-    )
+    return replace(history, warnings=(*history.warnings, *more))

@@ -72,6 +72,29 @@ def cpu_of_jobs(scope: Scope, rate_window: timedelta, step: timedelta, interval:
     return f"max_over_time({cpu(scope, rate_window)}[{duration(step)}:{duration(interval)}])"
 
 
+def cpu_over_span(scope: Scope, span: timedelta) -> str:
+    """Mean cores within the span where a counter steps back by a little: `irate` would take each step for a restart."""
+    counters = scope.select("container_cpu_usage_seconds_total", _REAL_CONTAINERS)
+    return f"delta({counters}[{duration(span)}]) / {span.total_seconds():g}"
+
+
+def unsteady(scope: Scope, span: timedelta, least: int) -> str:
+    """How often a CPU counter stepped back within the span, where that is at least so often."""
+    counters = scope.select("container_cpu_usage_seconds_total", _REAL_CONTAINERS)
+    return f"resets({counters}[{duration(span)}]) >= {least}"
+
+
+def nodes(scope: Scope, span: timedelta, every: timedelta) -> str:
+    """Cores and bytes of the largest node within the span, by resource; the index says which nodes there were."""
+    everywhere = Scope(cluster=scope.cluster)
+    known = f"max by (resource) ({everywhere.select('kube_node_status_capacity', _RESOURCES)})"
+    more = (
+        f'label_replace(max({everywhere.select(metric)}), "resource", "{resource}", "", "")'
+        for metric, resource in (("machine_cpu_cores", "cpu"), ("machine_memory_bytes", "memory"))
+    )
+    return f"max_over_time(({' or '.join((known, *more))})[{duration(span)}:{duration(every)}])"
+
+
 def memory(scope: Scope, span: timedelta) -> str:
     """The largest working set of each container that was scraped within the span."""
     sets = scope.select("container_memory_working_set_bytes", _REAL_CONTAINERS)

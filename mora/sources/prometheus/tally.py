@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import ContainerHistory, Target, Window
+from mora.sources.prometheus.believable import Nodes, Sieve, cpu_ceiling, memory_ceiling
 from mora.sources.prometheus.matrix import Strip
 
 Floats = NDArray[np.float64]
@@ -122,9 +123,14 @@ class Track:
 
 @dataclass(slots=True)
 class Tally:
-    """One container of one workload, over all of its pods."""
+    """One container of one workload, over all of its pods.
+
+    nodes: the largest node. has_quota: whether the container has CFS counters, so that a CPU limit is enforced.
+    """
 
     window: Window
+    nodes: Nodes = field(default_factory=Nodes)
+    has_quota: bool = False
     cpu: Track = field(init=False)
     memory: Track = field(init=False)
     throttled: Floats | None = None
@@ -134,8 +140,11 @@ class Tally:
     pods: set[str] = field(default_factory=set)
     cpu_of_pods: defaultdict[str, list[NDArray[np.float32]]] = field(default_factory=lambda: defaultdict(list))
 
+    sieves: dict[Target, Sieve] = field(init=False)
+
     def __post_init__(self) -> None:
         self.cpu, self.memory = Track(self.window), Track(self.window)
+        self.sieves = {target: Sieve(target) for target in (Target.CPU, Target.MEMORY)}
 
     def add_throttled(self, shares: Strip, coarse: Window) -> None:
         """A pod's throttled share of each coarse span; the worst pod counts."""
@@ -145,9 +154,35 @@ class Tally:
         self.throttled = fine if self.throttled is None else np.fmax(self.throttled, fine)
 
     def add_cpu(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> None:
-        """A pod's CPU on some rows."""
+        """A pod's CPU on some rows; what cannot be is left out."""
+        highest = None if limits is None else float(np.fmax.reduce(limits.values))
+        values = self.sieves[Target.CPU].sift(values, cpu_ceiling(self.nodes, highest, has_quota=self.has_quota))
         steady = self.cpu.add(pod, rows, values, starting, limits)
         self.cpu_of_pods[pod].append(steady[~np.isnan(steady)].astype(np.float32))
+
+    def add_memory(
+        self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None
+    ) -> None:
+        """A pod's memory on some rows; what cannot be is left out."""
+        values = self.sieves[Target.MEMORY].sift(values, memory_ceiling(self.nodes))
+        self.memory.add(pod, rows, values, starting, limits)
+
+    def note_startup(self, cores: float, limit: float | None) -> None:
+        """Take the CPU of a pod's first minutes into account, where it can be."""
+        ceiling = cpu_ceiling(self.nodes, limit, has_quota=self.has_quota)
+        if not math.isnan(value := float(self.sieves[Target.CPU].sift(np.array([cores]), ceiling)[0])):
+            self.cpu.note_startup(value)
+
+    def leave_out_odd(self) -> None:
+        """Once all pods are added: leave out what all of the use together shows to be impossible."""
+        values = self.sieves[Target.CPU].sift_odd(self.cpu.values, self.nodes)
+        if values is not self.cpu.values:
+            self.cpu.values, self.cpu.peak_pod = values, ""
+
+    def begin_cpu_again(self, remark: str) -> None:
+        """Forget the CPU use, since it is read in another way; why, for the reasons."""
+        self.cpu, self.sieves[Target.CPU] = Track(self.window), Sieve(Target.CPU, remark=remark)
+        self.cpu_of_pods.clear()
 
     def _pod_p95(self) -> float | None:
         pods = [np.concatenate(parts) for parts in self.cpu_of_pods.values()]
@@ -177,6 +212,7 @@ class Tally:
             pods=len(self.pods),
             pod_p95_cores=self._pod_p95(),
             peak_pods={target: track.peak_pod for target, track in peaks if track.peak_pod},
+            left_out={target: one for target, sieve in self.sieves.items() if (one := sieve.left_out()) is not None},
         )
 
 

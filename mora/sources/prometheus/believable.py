@@ -1,0 +1,143 @@
+"""Which samples can be: no use exceeds the node it ran on, and what is not finite is not known.
+
+A counter that steps back by a tenth of a second (two collectors write one series) reads as a restart from nothing, so
+its whole count becomes use; now and then cAdvisor itself writes one absurd value. One such sample is enough to make
+thousands of cores of a service that uses a fifth of one. All use of the fleet passes here before pods are added up.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import LeftOut, Resources, Target
+from mora.quantities import readable_bytes, readable_cores
+
+Floats = NDArray[np.float64]
+
+# Where nothing bounds use: the largest machines that clouds rent out have fewer cores and less memory.
+_MOST_CORES, _MOST_BYTES = 2048.0, 64.0 * 2**40
+# A quota may burst by as much again, and the moments of scrapes are off by a little.
+_OVER_QUOTA = 2.2
+# Without a node's size: what is above this many cores, and this many times the level below which nine of ten samples
+# lie, is no use.
+_ODD_CORES, _ODD_TIMES, _USUAL = 16.0, 20.0, 0.9
+# A sum that is taken twice from one count differs by the moment at which each was read.
+_STEP_BACK_CORES = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Nodes:
+    """The cores and the memory of the largest node; None where Prometheus does not have them."""
+
+    cpu_cores: float | None = None
+    mem_bytes: float | None = None
+
+    @property
+    def resources(self) -> Resources | None:
+        """The same as amounts; None where nothing is known."""
+        if self.cpu_cores is None and self.mem_bytes is None:
+            return None
+        return Resources(
+            cpu_request_millicores=None if self.cpu_cores is None else int(self.cpu_cores * 1000),
+            memory_request_bytes=None if self.mem_bytes is None else int(self.mem_bytes),
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Ceiling:
+    """The most that a container can use, and what sets it."""
+
+    amount: float
+    what: str
+
+
+def nodes_of(rows: Iterable[Mapping[str, Any]]) -> Nodes:
+    """The largest node of an instant answer (fleet_promql.nodes)."""
+    found: dict[str, float] = {}
+    for row in rows:
+        value = float(row["value"][1])
+        resource = row["metric"].get("resource", "")
+        if math.isfinite(value) and value > 0:
+            found[resource] = max(found.get(resource, 0.0), value)
+    return Nodes(found.get("cpu"), found.get("memory"))
+
+
+def cpu_ceiling(nodes: Nodes, limit: float | None, *, has_quota: bool) -> Ceiling:
+    """The most cores that a container can use.
+
+    limit: the highest CPU limit that it had. has_quota: whether CFS counters show that the limit is enforced; where no
+    node is known, a limit counts without them.
+    """
+    ceilings = [Ceiling(_MOST_CORES, f"the {_MOST_CORES:,.0f} cores of the largest machines")]
+    if nodes.cpu_cores is not None:
+        ceilings.append(Ceiling(nodes.cpu_cores, f"the largest node's {_cores(nodes.cpu_cores)}"))
+    if limit is not None and math.isfinite(limit) and limit > 0 and (has_quota or nodes.cpu_cores is None):
+        ceilings.append(Ceiling(_OVER_QUOTA * limit, f"twice the CPU limit of {_cores(limit)}"))
+    return min(ceilings, key=lambda one: one.amount)
+
+
+def memory_ceiling(nodes: Nodes) -> Ceiling:
+    """The most bytes that a container can use."""
+    if nodes.mem_bytes is None:
+        return Ceiling(_MOST_BYTES, f"the {readable_bytes(_MOST_BYTES)} of the largest machines")
+    return Ceiling(nodes.mem_bytes, f"the largest node's {readable_bytes(nodes.mem_bytes)}")
+
+
+def _cores(amount: float) -> str:
+    return f"{amount:g} core{'' if amount == 1 else 's'}"
+
+
+@dataclass(slots=True)
+class Sieve:
+    """Lets through what can be, of one resource of one container, and counts what it left out."""
+
+    target: Target
+    samples: int = 0
+    dropped: dict[str, int] = field(default_factory=dict)
+    remark: str = ""
+
+    def sift(self, values: Floats, ceiling: Ceiling) -> Floats:
+        """The values, with what is above the ceiling not known."""
+        self.samples += int(np.count_nonzero(~np.isnan(values)))
+        # Float noise on a node's whole cores is not above them.
+        return self._without(values, values > ceiling.amount * 1.01, f"exceed {ceiling.what}")
+
+    def sift_odd(self, values: Floats, nodes: Nodes) -> Floats:
+        """The values of all pods, without those that the rest shows to be impossible where no node is known."""
+        if self.target is not Target.CPU or nodes.cpu_cores is not None:
+            return values
+        highest = float(np.fmax.reduce(values, initial=0.0))
+        if not highest > _ODD_CORES:
+            return values
+        usual = float(np.nanquantile(values, _USUAL))
+        what = f"are above {_ODD_CORES:g} cores and more than {_ODD_TIMES:g} times the usual {readable_cores(usual)}"
+        return self._without(values, values > max(_ODD_CORES, _ODD_TIMES * usual), what)
+
+    def _without(self, values: Floats, wrong: NDArray[np.bool_], what: str) -> Floats:
+        count = int(np.count_nonzero(wrong))
+        if not count:
+            return values
+        self.dropped[what] = self.dropped.get(what, 0) + count
+        return np.where(wrong, np.nan, values)
+
+    @property
+    def share(self) -> float:
+        """The share of the samples that was left out."""
+        return sum(self.dropped.values()) / self.samples if self.samples else 0.0
+
+    def left_out(self) -> LeftOut | None:
+        """What was left out, for the reasons; None where nothing was."""
+        if not self.dropped and not self.remark:
+            return None
+        return LeftOut(sum(self.dropped.values()), self.samples, "; ".join(sorted(self.dropped)), remark=self.remark)
+
+
+def rising(values: Floats) -> Floats:
+    """Differences of a counter over a span: a step back of a moment is no use, a larger one is not known."""
+    return np.where(values < -_STEP_BACK_CORES, np.nan, np.fmax(values, 0.0) + 0.0 * values)

@@ -1,0 +1,154 @@
+"""Samples that cannot be, in a real Prometheus: counters that step back, absurd values, what is not finite."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.domain import ContainerHistory, Target, Window, Workload
+from mora.sources.prometheus.believable import Nodes, Sieve, cpu_ceiling, memory_ceiling, nodes_of, rising
+from mora.sources.prometheus.fleet import PrometheusFleet
+from mora.sources.prometheus.observe import PrometheusSource
+from tests.fleet import rig
+from tests.fleet.tsdb import Group
+
+END = 1_790_000_040 // 60 * 60
+LAST = rig.DAYS * rig.DAY + 1
+RNG = np.random.default_rng(5)
+USE = 0.2 * (1 + 0.5 * np.sin(2 * np.pi * np.arange(LAST) / rig.DAY)) * np.exp(0.05 * RNG.standard_normal(LAST))
+# What the container's counter had been before: five days of it.
+COUNT = 90_000 + np.cumsum(USE * 60)
+
+
+@dataclass(frozen=True)
+class Odd(rig.Fleet):
+    """A fleet whose CPU counters are given: from where on, how often, and their values."""
+
+    counter: rig.Floats = field(default_factory=lambda: COUNT)
+    every: int = 60
+    node_cores: float | None = None
+
+    def groups(self) -> Iterator[Group]:
+        """The fleet's series, with the counter in place of its own."""
+        for group in super().groups():
+            kept = [n for n, of in enumerate(group.labels) if of["__name__"] != "container_cpu_usage_seconds_total"]
+            yield Group(
+                [group.labels[n] for n in kept], group.start, group.step, group.values[kept], samples=group.samples
+            )
+        pod = self.services[0].pods[-1]
+        labels = {"__name__": "container_cpu_usage_seconds_total", "namespace": "shop", "pod": pod.name}
+        of = {"container": "web", "image": "registry.local/shop/server:1", "job": "kubelet"}
+        yield Group([{**labels, **of}], self.start, self.every, np.stack([self.counter]))
+        if self.node_cores is not None:
+            node = {"__name__": "kube_node_status_capacity", "resource": "cpu", "unit": "core", "node": "n"}
+            yield Group([node], self.start, 60, np.array([self.node_cores]), samples=LAST)
+
+
+def odd(counter: rig.Floats, *, every: int = 60, limit: float | None = None, node: float | None = None) -> Odd:
+    box = rig.Box("web", USE, np.full(LAST, 300 * rig.MIB), cpu_limit=limit)
+    service = rig.Service(Workload("shop", "web"), (rig.Pod("web-1aa-0", 0, (box,)),), 1)
+    return Odd((service,), END, counter=counter, every=every, node_cores=node)
+
+
+def read(folder: Path, fleet: Odd) -> ContainerHistory:
+    end = datetime.fromtimestamp(END, UTC)
+    with rig.serving(folder, fleet) as url:
+        source = PrometheusFleet(PrometheusSource(url, retries=0), now=lambda: end)
+        window = Window(end - timedelta(days=3), end, timedelta(minutes=5))
+        (history,) = source.histories(source.states("shop"), window)
+    return history.containers["web"]
+
+
+def of_use(found: ContainerHistory) -> tuple[float, float]:
+    return float(np.nanquantile(found.cpu_cores, 0.95)), float(np.nanmax(found.cpu_cores))
+
+
+@pytest.mark.parametrize("before", [90_000.0, 40.0], ids=["an old counter", "a young one"])
+def test_a_counter_that_two_collectors_write_is_no_counter_that_restarts(tmp_path: Path, before: float) -> None:
+    # Each scrape twice: half a minute later once more, as it was a little before the first.
+    counter = COUNT - 90_000 + before
+    found = read(tmp_path, odd(np.stack([counter, counter - 0.4], axis=1).ravel(), every=30))
+    level, highest = of_use(found)
+    recent = USE[-3 * rig.DAY :]
+    assert level == pytest.approx(float(np.quantile(recent, 0.95)), rel=0.08)
+    assert highest < 1.2 * float(recent.max())
+    assert "steps back" in found.left_out[Target.CPU].remark
+    assert found.left_out[Target.CPU].share < 0.01
+
+
+@pytest.mark.parametrize(
+    ("limit", "node", "why"),
+    [
+        (None, 4.0, "exceed the largest node's 4 cores"),
+        (1.0, 64.0, "exceed twice the CPU limit of 1 core"),
+        (1.0, None, "exceed twice the CPU limit of 1 core"),
+        (None, None, "exceed the 2,048 cores of the largest machines"),
+    ],
+)
+def test_an_absurd_sample_is_left_out_and_counted(
+    tmp_path: Path, limit: float | None, node: float | None, why: str
+) -> None:
+    counter = COUNT.copy()
+    moments = END - 60 * np.arange(LAST)[::-1]
+    wrong = np.flatnonzero((moments - END) % 43_200 == 0)  # two a day, on steps of five minutes
+    counter[wrong] = 1.73e9
+    found = read(tmp_path, odd(counter, limit=limit, node=node))
+    level, highest = of_use(found)
+    recent = USE[-3 * rig.DAY :]
+    assert level == pytest.approx(float(np.quantile(recent, 0.95)), rel=0.03)
+    assert highest <= float(recent.max()) * 1.001
+    left_out = found.left_out[Target.CPU]
+    assert (left_out.count, left_out.why) == (7, why)
+    assert left_out.samples == pytest.approx(865, abs=2)
+
+
+def test_a_counter_that_is_noise_leaves_too_little_to_believe(tmp_path: Path) -> None:
+    counter = np.random.default_rng(1).random(LAST) * 1e9
+    found = read(tmp_path, odd(counter, node=4.0))
+    assert found.left_out[Target.CPU].share > 0.5
+
+
+def test_ordinary_use_leaves_nothing_out(tmp_path: Path) -> None:
+    assert read(tmp_path, odd(COUNT, node=1.0, limit=1.0)).left_out == {}
+
+
+def test_the_largest_node_counts_and_what_is_not_finite_is_not_known() -> None:
+    rows = [
+        {"metric": {"resource": resource}, "value": [0, value]}
+        for resource, value in (("cpu", "4"), ("cpu", "8"), ("cpu", "+Inf"), ("memory", "NaN"))
+    ]
+    assert nodes_of(rows) == Nodes(8.0, None)
+    assert memory_ceiling(nodes_of(rows)).amount == 64 * 2**40
+
+
+def test_a_limit_bounds_use_only_where_it_is_enforced() -> None:
+    node = Nodes(8.0)
+    assert cpu_ceiling(node, 1.0, has_quota=False).amount == 8.0
+    assert cpu_ceiling(node, 1.0, has_quota=True).amount == pytest.approx(2.2)
+    assert cpu_ceiling(Nodes(), 1.0, has_quota=False).amount == pytest.approx(2.2)
+
+
+def test_without_a_node_use_far_above_all_other_is_odd() -> None:
+    values = np.full(200, 0.3)
+    values[7] = 400.0
+    sieve = Sieve(Target.CPU)
+    assert np.isnan(sieve.sift_odd(values, Nodes())[7])
+    assert sieve.dropped == {"are above 16 cores and more than 20 times the usual 300m": 1}
+    assert Sieve(Target.CPU).sift_odd(values, Nodes(512.0))[7] == 400.0  # it may be, on such a node
+
+
+@given(st.lists(st.floats(allow_nan=True, allow_infinity=True, width=32), min_size=1, max_size=50))
+def test_nothing_above_the_node_ever_passes(values: list[float]) -> None:
+    passed = Sieve(Target.CPU).sift(np.array(values, dtype=np.float64), cpu_ceiling(Nodes(4.0), None, has_quota=False))
+    assert not np.any(passed > 4.04)
+
+
+def test_a_small_step_back_is_no_use_and_a_large_one_is_not_known() -> None:
+    np.testing.assert_array_equal(rising(np.array([0.3, -0.01, -5.0, np.nan])), [0.3, 0.0, np.nan, np.nan])
