@@ -40,6 +40,7 @@ from mora.domain.workloads import (
     check_name,
     choose_main_container,
     is_jvm_image,
+    is_name,
 )
 
 __all__ = [
@@ -77,4 +78,5 @@ __all__ = [
     "check_name",
     "choose_main_container",
     "is_jvm_image",
+    "is_name",
 ]

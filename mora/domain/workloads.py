@@ -26,12 +26,21 @@ def check_name(name: str, what: str = "name") -> str:
     >>> check_name("frontend-v2")
     'frontend-v2'
     """
-    if len(name) <= _DNS_SUBDOMAIN_MAX and all(_DNS_LABEL.fullmatch(label) for label in name.split(".")):
+    if is_name(name):
         return name
     raise BadInput(
         f"{name!r} is not a valid {what}.",
         hint="Use lower-case letters, digits, '-' and '.', with a letter or a digit at both ends.",
     )
+
+
+def is_name(name: str) -> bool:
+    """Whether check_name() accepts a name.
+
+    >>> is_name("frontend-v2"), is_name("web --kubeconfig=x"), is_name("")
+    (True, False, False)
+    """
+    return len(name) <= _DNS_SUBDOMAIN_MAX and all(_DNS_LABEL.fullmatch(label) for label in name.split("."))
 
 
 class Target(StrEnum):

@@ -6,16 +6,16 @@ changed. The rollback is in comments, so that running the script does not undo i
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 
-from mora.domain import Autoscaler, Recommendation, Workload
+from mora.domain import Autoscaler, Recommendation, Workload, is_name
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import is_due
+from mora.outputs.documents import json_argument
 from mora.outputs.patch import Body, caveats, patch_of, target
 from mora.outputs.patches import takes_strategic
-from mora.outputs.wording import KEDA_PREFIX, comment, header, nothing_to_write, title, why_no_patch
+from mora.outputs.wording import KEDA_PREFIX, comment, header, nothing_to_write, remark, title, why_no_patch
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -55,9 +55,9 @@ def _remarks(recommendations: Sequence[Recommendation], due: Sequence[Recommenda
     for recommendation in recommendations:
         lines += ["", *header(recommendation)]
         if recommendation in due:
-            lines += [*caveats(recommendation), *_of_keda(recommendation)]
+            lines += [*caveats(recommendation), *_of_keda(recommendation), *_without_command(recommendation)]
         elif recommendation.workload.kind == "Job":
-            lines.append(f"# {why_no_patch(recommendation)}")
+            lines.append(remark(why_no_patch(recommendation)))
         elif patch_of(recommendation):
             lines.append("# already right-sized: nothing to change")
     return lines
@@ -79,7 +79,7 @@ def _of_keda(recommendation: Recommendation) -> list[str]:
 def apply_lines(recommendation: Recommendation, *, is_dry_run: bool = False) -> list[str]:
     """The commands of one workload and its autoscaler, under its name."""
     workload = recommendation.workload
-    lines = [f"# {title(workload)}", command(workload, patch_of(recommendation), is_dry_run=is_dry_run)]
+    lines = [remark(title(workload)), command(workload, patch_of(recommendation), is_dry_run=is_dry_run)]
     for scaler in _ours(recommendation):
         lines.append(_retarget(recommendation, scaler, is_dry_run=is_dry_run))
     return lines
@@ -100,8 +100,21 @@ def _is_same(one: Autoscaler, other: Autoscaler) -> bool:
 
 
 def _ours(recommendation: Recommendation) -> list[Autoscaler]:
-    """The retargets that a command can make; KEDA would overwrite its own HPAs from their ScaledObjects."""
-    return [scaler for scaler in recommendation.retargets if not scaler.name.startswith(KEDA_PREFIX)]
+    """The retargets that a command can make: KEDA would overwrite its own HPAs from their ScaledObjects.
+
+    An HPA whose name Kubernetes does not allow gets none, since its name could be read as a flag of kubectl.
+    """
+    return [s for s in recommendation.retargets if not s.name.startswith(KEDA_PREFIX) and is_name(s.name)]
+
+
+def _without_command(recommendation: Recommendation) -> list[str]:
+    """Comments: HPAs that get no command, since Kubernetes allows no such name."""
+    return [
+        line
+        for scaler in recommendation.retargets
+        if not is_name(scaler.name)
+        for line in comment(f"no command for the HPA {scaler.name!r}: it is not a valid name of an HPA")
+    ]
 
 
 def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_dry_run: bool = False) -> str:
@@ -114,7 +127,8 @@ def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_dry_run:
         *([{"op": "test", "path": f"{path}/container", "value": scaler.container}] if scaler.container else []),
         {"op": "replace", "path": f"{path}/target/averageUtilization", "value": scaler.target},
     ]
-    return _kubectl(f"hpa {scaler.name} -n {recommendation.workload.namespace}", "json", operations, is_dry_run)
+    what = ["hpa", scaler.name, "-n", recommendation.workload.namespace]
+    return _kubectl(what, "json", operations, is_dry_run)
 
 
 def command(workload: Workload, patch: Body, *, is_dry_run: bool = False) -> str:
@@ -126,7 +140,6 @@ def command(workload: Workload, patch: Body, *, is_dry_run: bool = False) -> str
     return _kubectl(target(workload), "strategic" if takes_strategic(workload.kind) else "json", patch, is_dry_run)
 
 
-def _kubectl(what: str, patch_type: str, patch: object, is_dry_run: bool) -> str:
+def _kubectl(what: Sequence[str], patch_type: str, patch: object, is_dry_run: bool) -> str:
     dry_run = ["--dry-run=server"] if is_dry_run else []
-    text = json.dumps(patch, separators=(",", ":"))
-    return shlex.join(["kubectl", "patch", *what.split(), "--type", patch_type, *dry_run, "-p", text])
+    return shlex.join(["kubectl", "patch", *what, "--type", patch_type, *dry_run, "-p", json_argument(patch)])

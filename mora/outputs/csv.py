@@ -1,4 +1,8 @@
-"""Recommendations for a spreadsheet: a row a container, the unit in the column's name, empty where not known."""
+"""Recommendations for a spreadsheet: a row a container, the unit in the column's name, empty where not known.
+
+A spreadsheet runs a cell that begins with =, +, - or @ as a formula. Such a text gets an apostrophe in front, which
+spreadsheets show as text; numbers never do. Control and bidirectional characters of a text become "?".
+"""
 
 from __future__ import annotations
 
@@ -10,7 +14,7 @@ from typing import Any
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
-from mora.outputs.wording import one_line
+from mora.outputs.wording import clean, one_line
 
 _AMOUNTS = {
     "cpu request": "cpu_request_millicores",
@@ -18,6 +22,8 @@ _AMOUNTS = {
     "memory request": "memory_request_bytes",
     "memory limit": "memory_limit_bytes",
 }
+# The last four are the full-width forms, which some spreadsheets take as well.
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NAMES = ("namespace", "workload", "kind", "container", "role", "is_main", "is_injected", "basis")
 COLUMNS = (
     *_NAMES,
@@ -33,8 +39,20 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     writer.writeheader()
     for recommendation in recommendations:
         for container in recommendation.containers:
-            writer.writerow(_row(recommendation, container))
+            writer.writerow({name: _cell(value) for name, value in _row(recommendation, container).items()})
     return text.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula.
+
+    >>> _cell("=1+1"), _cell("p95 of 14 days"), _cell(250)
+    ("'=1+1", 'p95 of 14 days', 250)
+    """
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.startswith(_FORMULA) else text
 
 
 def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -49,6 +50,24 @@ class _Dumper(yaml.SafeDumper):
 def dump(document: Mapping[str, Any] | Sequence[Any]) -> str:
     """YAML with keys in the order given. Text that YAML 1.1 reads as something else ("Off", "2") is quoted."""
     return yaml.dump(document, Dumper=_Dumper, sort_keys=False, default_flow_style=False, width=1000)
+
+
+def json_argument(value: Any) -> str:
+    """JSON on one line of ASCII without control characters, as an argument of a command.
+
+    >>> json_argument({"name": "a\\n\\u202eb"})
+    '{"name":"a\\\\n\\\\u202eb"}'
+    """
+    return json.dumps(value, separators=(",", ":")).replace("\x7f", "\\u007f")
+
+
+def printable_json(text: str) -> str:
+    """JSON with every character escaped that a terminal does not print (control, bidirectional, unpaired surrogates).
+
+    >>> printable_json('{"name": "caf\u00e9 \u202e"}')
+    '{"name": "caf\u00e9 \\\\u202e"}'
+    """
+    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1].replace("\x7f", "\\u007f") for c in text)
 
 
 def documents(parts: Sequence[str]) -> str:

@@ -56,7 +56,7 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
 def _container(recommendation: Recommendation, container: ContainerAdvice, width: int) -> list[str]:
     where = "injected at admission" if is_injected(recommendation, container.container) else container.role
     is_main = " (main)" if container.is_main else ""
-    lines = [f"container {container.container}{is_main}, {where}"]
+    lines = [clean(f"container {container.container}{is_main}, {where}")]
     for name, advice in container_numbers(container):
         lines += _field(name, _outcome(name, advice), width)
         lines += _texts(advice.reasons, width)
@@ -123,7 +123,7 @@ def _queries(queries: Mapping[str, str]) -> list[str]:
         return []
     lines = ["queries, as sent"]
     for name, text in queries.items():
-        lines += [f"  {name}", *(f"    {clean(line)}" for line in text.splitlines())]
+        lines += [f"  {clean(name)}", *(f"    {clean(line)}" for line in text.splitlines())]
     return lines
 
 
@@ -136,7 +136,7 @@ def _field(label: str, text: str, width: int) -> list[str]:
     return textwrap.wrap(
         clean(text),
         width,
-        initial_indent=f"  {label.ljust(_LABEL_WIDTH)}  ",
+        initial_indent=f"  {clean(label).ljust(_LABEL_WIDTH)}  ",
         subsequent_indent=indent + "  ",
         break_on_hyphens=False,
         break_long_words=False,

@@ -9,6 +9,7 @@ Helm drops a chart's default where a value is null: https://helm.sh/docs/chart_t
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -18,7 +19,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import advised_resources, sets_replicas, to_write
 from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
-from mora.outputs.wording import comment, header, nothing_to_write, title, why_no_patch
+from mora.outputs.wording import clean, comment, header, nothing_to_write, remark, title, why_no_patch
 
 # Keys of a values path; "\." is a dot inside of a key, as for `helm --set`.
 _KEY = re.compile(r"(?:[^.\\\s\[\]{},=]|\\\.)+")
@@ -90,11 +91,12 @@ def _placed(recommendation: Recommendation, settings: OutputSettings) -> dict[tu
     unknown = [name for name, path in named.items() if path is None]
     is_default = len(containers) == 1
     if unknown and not is_default:
-        example = " ".join(f"--helm-path {name}={recommendation.workload.name}.resources" for name in unknown[:1])
+        first = clean(unknown[0])
+        example = f"--helm-path {shlex.quote(f'{first}={recommendation.workload.name}.resources')}"
         raise BadInput(
             f"{title(recommendation.workload)} has {len(containers)} containers to size, and the path in "
-            f"the values is not known for {', '.join(unknown)}.",
-            hint=f"Give a path for each: {example} (or the annotation mora.dev/helm-path.{unknown[0]}).",
+            f"the values is not known for {clean(', '.join(unknown))}.",
+            hint=f"Give a path for each: {example} (or the annotation mora.dev/helm-path.{first}).",
         )
     default = _escaped(recommendation.workload.name) + ".resources"
     placed: dict[tuple[str, ...], ContainerAdvice] = {}
@@ -147,6 +149,6 @@ def _remarks(recommendation: Recommendation) -> list[str]:
         return comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")
     lines = header(recommendation)
     if sets_replicas(recommendation):
-        lines.append(f"# replicas: {recommendation.replicas.value} (most charts: replicaCount)")
+        lines.append(remark(f"replicas: {recommendation.replicas.value} (most charts: replicaCount)"))
     dropped = [c for c in to_write(recommendation) if None in advised_resources(c).get("limits", {}).values()]
     return [*lines, *(comment(_NULLS) if dropped else [])]

@@ -16,7 +16,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import quantity
 from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
-from mora.outputs.wording import KEDA_PREFIX, comment, one_line
+from mora.outputs.wording import KEDA_PREFIX, comment, one_line, remark
 from mora.quantities import format_cpu
 
 _SCALE_DOWN_WINDOW_SECONDS = 300
@@ -50,11 +50,11 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
 
 def _on_average_value(recommendation: Recommendation) -> str:
     why = [reason for reason in recommendation.reasons if reason.code == "hpa-average-value"]
-    text = f"# {recommendation.workload.name}: {one_line(why)}\n" if why else ""
+    lines = [remark(f"{recommendation.workload.name}: {one_line(why)}")] if why else []
     scaler = recommendation.current.autoscaler
     if scaler is not None:
-        text += f"# it replaces all metrics of the HPA {scaler.name}\n"
-    return text + dump(_object(recommendation))
+        lines.append(remark(f"it replaces all metrics of the HPA {scaler.name}"))
+    return "".join(f"{line}\n" for line in lines) + dump(_object(recommendation))
 
 
 def _retargeted(recommendation: Recommendation) -> str:

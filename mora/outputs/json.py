@@ -15,6 +15,7 @@ from typing import Any
 from mora.domain import Advice, Allocation, ContainerAdvice, Evidence, Reason, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import is_injected, quantity
+from mora.outputs.documents import printable_json
 from mora.quantities import format_moment
 from mora.savings import savings
 
@@ -28,7 +29,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
         "recommendations": [_recommendation(recommendation) for recommendation in recommendations],
         "savings": _savings(recommendations, settings),
     }
-    return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+    return printable_json(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
 def _recommendation(recommendation: Recommendation) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from mora.domain import Recommendation, Workload
 from mora.outputs.documents import documents, file_names
-from mora.outputs.wording import comment, nothing_to_write, title
+from mora.outputs.wording import clean, comment, nothing_to_write, title
 
 # Placeholder in a text for the name of its own file.
 THIS_FILE = "THIS_FILE"
@@ -30,7 +30,7 @@ class Parts:
         names = file_names(list(self.texts), ending)
         files = {names[workload]: text.replace(THIS_FILE, names[workload]) for workload, text in self.texts.items()}
         if self.missing:
-            files[SKIPPED] = "".join(f"{title(workload)}: {why}\n" for workload, why in self.missing.items())
+            files[SKIPPED] = "".join(f"{title(workload)}: {clean(why)}\n" for workload, why in self.missing.items())
         return files
 
     def _skipped(self) -> list[str]:

@@ -7,6 +7,7 @@ name of each container before it changes it. A Job gets none: its template canno
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.documents import dump
 from mora.outputs.parts import THIS_FILE, Parts, checked
 from mora.outputs.patches import json_patch, rollback_patch, strategic_patch, takes_strategic
-from mora.outputs.wording import comment, header, why_no_patch
+from mora.outputs.wording import comment, header, remark, why_no_patch
 
 Body = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -41,7 +42,7 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
         if not body:
             missing[workload] = why_no_patch(recommendation)
             continue
-        command = f"# kubectl patch {target(workload)}{_type(workload)} --patch-file {THIS_FILE}"
+        command = remark(f"kubectl patch {shlex.join(target(workload))}{_type(workload)} --patch-file {THIS_FILE}")
         lines = [*header(recommendation), *caveats(recommendation), command]
         texts[workload] = "\n".join(lines) + "\n" + dump(body)
     return checked(Parts(texts, missing), "a patch", recommendations)
@@ -54,14 +55,14 @@ def patch_of(recommendation: Recommendation, *, is_back: bool = False) -> Body:
     return rollback_patch(recommendation) if is_back else strategic_patch(recommendation)
 
 
-def target(workload: Workload) -> str:
-    """The workload as an argument of kubectl.
+def target(workload: Workload) -> list[str]:
+    """The workload as arguments of kubectl.
 
     >>> target(Workload("shop", "web", "Rollout"))
-    'rollouts.argoproj.io web -n shop'
+    ['rollouts.argoproj.io', 'web', '-n', 'shop']
     """
     kind = "rollouts.argoproj.io" if workload.kind == "Rollout" else workload.kind.lower()
-    return f"{kind} {workload.name} -n {workload.namespace}"
+    return [kind, workload.name, "-n", workload.namespace]
 
 
 def _type(workload: Workload) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from mora.domain import Advice, ContainerAdvice, Reason, Recommendation
+from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, is_name
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, container_numbers, is_injected, sets_replicas, to_write
 from mora.outputs.commands import apply_lines, rollback_lines
@@ -34,6 +34,8 @@ LONGEST = 65_000
 _TABLE_HEAD = 2
 _MAX_LISTED = 30
 _MAX_NAMED = 5
+# What GitHub and GitLab make a link of without any brackets: https://..., www...., somebody@..., @somebody.
+_LINKED = re.compile(r"(\b[A-Za-z]+(?=://)|\bwww(?=\.)|(?=@))([:.@])")
 Row = tuple[Recommendation, ContainerAdvice | None, str, Advice]
 
 
@@ -112,7 +114,7 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
         )
     scalers = [scaler for r in changed for scaler in r.retargets]
     if scalers:
-        names = ", ".join(f"`{s.name}` ({s.resource} {s.target}%)" for s in scalers)
+        names = ", ".join(f"{_code(s.name)} ({s.resource} {s.target}%)" for s in scalers)
         items.append(f"The targets of these autoscalers must change together with the requests: {names}.")
     return [f"- {item}" for item in items]
 
@@ -120,7 +122,7 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
 def _place(row: Row) -> str:
     recommendation, container, name, _ = row
     workload = recommendation.workload
-    whose = "" if container is None else f" container `{container.container}`"
+    whose = "" if container is None else f" container {_code(container.container)}"
     return f"`{workload.namespace}/{workload.name}`{whose}, {name}"
 
 
@@ -197,7 +199,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     for recommendation, container, name, advice in rows:
         workload = recommendation.workload
         after = "not set" if advice.is_unset else amount(name, advice.value)
-        whose = "" if container is None else f"`{container.container}`"
+        whose = "" if container is None else _code(container.container)
         lines.append(
             f"| `{workload.namespace}/{workload.name}` | {whose} | {name} | {amount(name, advice.now)} | {after} "
             f"| {change(advice)} | {confidence(advice)} |"
@@ -221,33 +223,48 @@ def _skipped(
 
 def _why(recommendation: Recommendation) -> str:
     lines = [
-        f"**{title(recommendation.workload)}**{at_load(recommendation)}: from {sized_by(recommendation)}, data until "
+        f"**{title(recommendation.workload)}**{_at(recommendation)}: from {sized_by(recommendation)}, data until "
         f"{format_moment(recommendation.as_of)}.",
         "",
     ]
     for container in recommendation.containers:
         for names, text in grouped((n, a) for n, a in container_numbers(container) if a.reasons):
-            lines.append(f"- `{container.container}` {names}: {_plain(text)}")
+            lines.append(f"- {_code(container.container)} {names}: {_plain(text)}")
         if is_injected(recommendation, container.container):
-            lines.append(f"- `{container.container}` is injected at admission and not changed")
-        lines += _reasons(f"`{container.container}`", container.reasons)
+            lines.append(f"- {_code(container.container)} is injected at admission and not changed")
+        lines += _reasons(_code(container.container), container.reasons)
     lines += _reasons("replicas", recommendation.replicas.reasons)
     lines += _reasons("note", other_reasons(recommendation))
     return "\n".join(lines)
+
+
+def _at(recommendation: Recommendation) -> str:
+    words = at_load(recommendation)
+    return f" {_plain(words)}" if words else ""
 
 
 def _reasons(name: str, reasons: Sequence[Reason]) -> list[str]:
     return [f"- {name}: {_plain(reason.text)}" for reason in reasons]
 
 
+def _code(name: str) -> str:
+    """A name as code; one that Kubernetes does not allow as text, each of its signs as an HTML entity.
+
+    >>> _code("server"), _code("a`|b")
+    ('`server`', 'a&#96;&#124;b')
+    """
+    return f"`{name}`" if is_name(name) else re.sub(r"[^\w ]", lambda found: f"&#{ord(found[0])};", clean(name))
+
+
 def _plain(text: str) -> str:
-    """Text that Markdown and HTML take literally.
+    """Text that Markdown and HTML take literally; nothing in it becomes a link or mentions somebody.
 
     >>> _plain("at p95 < 300 ms | *now*")
     'at p95 &lt; 300 ms \\\\| \\\\*now\\\\*'
     """
     escaped = clean(text).replace("&", "&amp;").replace("<", "&lt;")
-    return re.sub(r"([\\`*_\[\]|])", r"\\\1", escaped)
+    escaped = re.sub(r"([\\`*_\[\]|~])", r"\\\1", escaped)
+    return _LINKED.sub(lambda found: f"{found[1]}&#{ord(found[2])};", escaped)
 
 
 def _commands(recommendations: Sequence[Recommendation]) -> list[str]:

@@ -10,7 +10,6 @@ containers. Pods are found by their owner references, never by name or label.
 
 from __future__ import annotations
 
-import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
@@ -20,6 +19,7 @@ from mora.domain import Container, ContainerAdvice, Recommendation, Resources, R
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import list_name, plain_resources, to_write
 from mora.outputs.commands import command
+from mora.outputs.documents import json_argument
 from mora.outputs.patch import patch_of
 from mora.outputs.wording import comment, header, nothing_to_write, title, why_no_patch
 
@@ -76,7 +76,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
         template = patch_of(recommendation)
         if template:
             remarks += comment("for the next release: the same in the template (this starts a rollout)")
-            remarks.append(f"# {command(recommendation.workload, template)}")
+            remarks.append(f"# {command(recommendation.workload, template)}")  # of one line: the patch is JSON
     lines = [*_HEAD.splitlines(), *remarks]
     if resized:
         lines += ["", "# 1. Dry run: the server checks the resize of every pod and changes nothing"]
@@ -95,8 +95,7 @@ def files(recommendations: Sequence[Recommendation], settings: OutputSettings = 
 
 def _call(recommendation: Recommendation, patch: dict[str, Any], *, flag: str = "") -> str:
     workload = recommendation.workload
-    text = json.dumps(patch, separators=(",", ":"))
-    return shlex.join(["resize", workload.namespace, workload.kind, workload.name, text]) + flag
+    return shlex.join(["resize", workload.namespace, workload.kind, workload.name, json_argument(patch)]) + flag
 
 
 def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple[dict[str, Any], list[str]]:

@@ -120,7 +120,7 @@ def _names(
 def _container_name(recommendation: Recommendation, container: ContainerAdvice) -> str:
     marks = {"native-sidecar": " (sidecar)", "init": " (init)", "sidecar": " (sidecar)"}
     mark = " (injected)" if is_injected(recommendation, container.container) else marks.get(container.role, "")
-    return container.container + mark
+    return clean(container.container) + mark
 
 
 def _rows(recommendation: Recommendation, container: ContainerAdvice, rests_on: str | None) -> list[tuple[str, ...]]:
@@ -276,7 +276,7 @@ def _summary_lines(recommendation: Recommendation, width: int) -> list[str]:
 
 def _heading(recommendation: Recommendation) -> str:
     return (
-        f"{recommendation.workload.name}, container {recommendation.main.container}{at_load(recommendation)}, "
+        f"{recommendation.workload.name}, container {clean(recommendation.main.container)}{at_load(recommendation)}, "
         f"from data until {format_moment(recommendation.as_of)}"
     )
 

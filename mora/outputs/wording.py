@@ -110,6 +110,15 @@ def comment(text: str) -> list[str]:
     )
 
 
+def remark(text: str) -> str:
+    """One comment line, not wrapped; what comment() is for longer texts.
+
+    >>> remark("it replaces the HPA web\\nkind: Pod")
+    '# it replaces the HPA web kind: Pod'
+    """
+    return f"# {clean(text)}"
+
+
 def one_line(reasons: Iterable[Reason]) -> str:
     """Reasons as one line, safe in a comment."""
     texts = dict.fromkeys(reason.text for reason in reasons)
@@ -134,7 +143,7 @@ def other_reasons(recommendation: Recommendation) -> list[Reason]:
 def at_load(recommendation: Recommendation) -> str:
     """The load that the numbers are for, " for 40 users of checkout"; empty where no load was driven."""
     load = recommendation.load
-    return f" for {load.users} users of {load.scenario}" if load else ""
+    return f" for {load.users} users of {clean(load.scenario)}" if load else ""
 
 
 def summary(advice: Advice) -> str:
@@ -191,7 +200,7 @@ def nothing_to_write(what: str, recommendations: Sequence[Recommendation], why: 
     names = ", ".join(recommendation.workload.name for recommendation in recommendations) or "no service"
     by_text: dict[str, list[str]] = {}
     for name, text in why.items():
-        by_text.setdefault(text, []).append(name)
+        by_text.setdefault(clean(text), []).append(name)
     reasons = "; ".join(f"{', '.join(named)}: {text}" for text, named in by_text.items())
     return NotEnoughData(
         f"{what[0].upper()}{what[1:]} cannot be written for {names}{': ' + reasons if reasons else '.'}",

@@ -10,7 +10,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import in_template, list_name, plain_resources, sets_replicas
 from mora.outputs.documents import documents, dump
 from mora.outputs.parts import Parts
-from mora.outputs.wording import header, why_no_patch
+from mora.outputs.wording import header, remark, why_no_patch
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -27,9 +27,9 @@ def files(recommendations: Sequence[Recommendation], settings: OutputSettings = 
 def _snippet(recommendation: Recommendation) -> str:
     lines = header(recommendation)
     if sets_replicas(recommendation):
-        lines.append(f"# replicas: {recommendation.replicas.value}")
+        lines.append(remark(f"replicas: {recommendation.replicas.value}"))
     if not in_template(recommendation):
-        lines.append(f"# {why_no_patch(recommendation)}")
+        lines.append(remark(why_no_patch(recommendation)))
     return "\n".join(lines) + "\n" + dump(_resources(recommendation))
 
 
