@@ -43,6 +43,9 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
         "as_of": format_moment(recommendation.as_of, "seconds"),
         "model_digest": recommendation.model_digest,
         "basis": recommendation.basis,
+        "model_as_of": None
+        if recommendation.model_as_of is None
+        else format_moment(recommendation.model_as_of, "seconds"),
         **_amounts(recommendation.main),
         "replicas": _advice(recommendation.replicas, None),
         "hpa": {

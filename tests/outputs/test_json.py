@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json as standard
+from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import jsonschema
@@ -107,6 +109,7 @@ SCHEMA = {
                     },
                     "reasons": _REASONS,
                     "basis": {"enum": ["model", "history", "both", "none"]},
+                    "model_as_of": _MOMENT,
                     "evidence": _EVIDENCE,
                     "containers": {"type": "array", "items": _CONTAINER, "minItems": 1},
                     "autoscalers": _SCALERS,
@@ -114,7 +117,10 @@ SCHEMA = {
                     "current": {"type": "object"},
                     "target": {"type": "object"},
                 },
-                "required": [*_AMOUNTS, "replicas", "service", "reasons", "current", "target", "hpa", "as_of", "load"],
+                "required": [
+                    *(*_AMOUNTS, "replicas", "service", "reasons", "current", "target", "hpa", "as_of", "load"),
+                    *("basis", "model_as_of", "model_digest"),
+                ],
                 "additionalProperties": False,
             },
         },
@@ -146,6 +152,15 @@ def test_what_is_not_known_is_null() -> None:
     assert (item["cpu_request_millicores"]["value"], item["cpu_request_millicores"]["confidence"]) == (None, None)
     assert item["load"] is None
     assert item["hpa"]["average_value_millicores"] is None
+
+
+def test_the_date_of_the_model_stands_beside_the_basis_and_is_null_without_a_model() -> None:
+    trained = replace(examples.frontend(), model_as_of=datetime(2026, 11, 19, 23, 0, 30, tzinfo=UTC))
+    items = standard.loads(json.render([trained, examples.unknown()]))["recommendations"]
+    assert [(item["basis"], item["model_as_of"]) for item in items] == [
+        ("model", "2026-11-19T23:00:30Z"),
+        (examples.unknown().basis, None),
+    ]
 
 
 def test_no_recommendations_are_an_empty_list() -> None:
