@@ -116,7 +116,8 @@ def recommend(
     in its history and in the cluster of KUBECONFIG; the BASIS column says
     what each number rests on. Without a configured Prometheus the model
     alone answers. The cluster's own Prometheus is searched for with -A, -l,
-    --history, --exclude, --no-model, or a KIND/NAME that has no model.
+    --history, --exclude, --cluster, --no-model, or a KIND/NAME or
+    NAMESPACE/NAME that has no model.
 
     \b
     mora recommend frontend                    its model: highest load in SLO

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from mora import pipeline
+from mora.cli.recommend import recommend
 from tests.cli.running import mora
 from tests.conftest import leave_free
 
@@ -160,3 +162,12 @@ def test_the_old_name_of_the_horizon_is_taken_and_noted(home: Path) -> None:
     assert "--horizon does not apply" in done.stderr
     both = mora("recommend", "frontend", "--hold", "1h", "--horizon", "1h", cwd=home)
     assert "both are given" in both.stderr
+
+
+def test_help_names_everything_that_makes_the_command_search_for_the_clusters_prometheus() -> None:
+    (searched,) = re.findall(
+        r"own Prometheus is searched for with (.*?)\.", " ".join((recommend.__doc__ or "").split())
+    )
+    flags = {"-A", "-l", "--history", "--exclude", "--cluster", "--no-model"}
+    assert set(re.findall(r"(?<!\w)-[-\w]+", searched)) == flags
+    assert searched.endswith("or a KIND/NAME or NAMESPACE/NAME that has no model")

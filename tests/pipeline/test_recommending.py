@@ -320,3 +320,9 @@ def test_a_trained_model_sizes_the_main_container_beside_the_history(settings: S
     changed = advised(FleetSettings(), replace(of.allocation, containers=(other_limits,)))
     assert (changed.basis, changed.model_digest) == ("history", None)
     assert [reason.code for reason in changed.reasons].count("model-not-used") == 1
+
+
+def test_a_named_cluster_asks_for_the_prometheus_that_has_several(tmp_path: Path) -> None:
+    assert Request(names=("frontend",)).reads_history(load_settings({"prometheus_cluster": "eu"}, {}, tmp_path))
+    found = load_settings({}, {"MORA_PROMETHEUS_CLUSTER": "eu"}, tmp_path)
+    assert not Request(names=("frontend",)).reads_history(found)
