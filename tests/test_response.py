@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -169,6 +170,34 @@ def test_a_saved_response_answers_to_the_last_digit(
     assert again == response
     assert again.use(Target.CPU, load, 2) == response.use(Target.CPU, load, 2)
     assert again.choose_replicas(load, SLO) == response.choose_replicas(load, SLO)
+
+
+# Key of MOrA 0.1.0 (models of schema 1) -> what it is called since.
+OLD_KEYS = {
+    "is_cpu_pinned": "is_cpu_limit_bound",
+    "is_memory_pinned": "is_memory_limit_bound",
+    "pinned_from": "limit_bound_from",
+}
+
+
+def test_a_response_of_a_model_of_schema_1_is_still_read() -> None:
+    limited = run(20, 1, cpu=0.193, cpu_limit=0.2, memory_mib=127, memory_limit_mib=128, throttled=0.4, oom_kills=1)
+    response = fit(run(10, 1, cpu=0.1), limited, run(40, 2, cpu=0.1))
+    text = json.dumps(response.to_dict())
+    for old, new in OLD_KEYS.items():
+        assert f'"{new}": ' in text
+        text = text.replace(f'"{new}": ', f'"{old}": ')
+    read = LoadResponse.from_dict(json.loads(text))
+    assert read == response
+    assert any(one.is_cpu_limit_bound and one.is_memory_limit_bound for one in read.runs)
+    assert any(curve.limit_bound_from for curve in read.curves["browsing"].values())
+
+
+def test_a_response_that_was_written_by_mora_0_1_0_is_read_and_written_with_todays_keys() -> None:
+    kept = (Path(__file__).parent / "model" / "schema_1" / "driven" / "response.json").read_text(encoding="utf-8")
+    assert all(f'"{old}": ' in kept for old in OLD_KEYS)
+    written = json.dumps(LoadResponse.from_dict(json.loads(kept)).to_dict())
+    assert all(f'"{old}": ' not in written and f'"{new}": ' in written for old, new in OLD_KEYS.items())
 
 
 @given(runs=RUNS, users=st.integers(1, 90), floor=st.integers(1, 4))
