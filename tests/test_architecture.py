@@ -156,6 +156,18 @@ def test_every_module_says_why_it_exists_and_can_be_imported(path: Path) -> None
         import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
 
 
+LONG_LINES = 400
+
+
+def test_a_module_longer_than_most_says_why_it_is_not_split() -> None:
+    texts = {str(path.relative_to(ROOT)): path.read_text(encoding="utf-8") for path in MODULES}
+    long = {name: text for name, text in texts.items() if text.count("\n") > LONG_LINES}
+    unexplained = [
+        name for name, text in long.items() if "longer than most: " not in (ast.get_docstring(ast.parse(text)) or "")
+    ]
+    assert unexplained == [], "split it, or say in its docstring: One file, longer than most: ..."
+
+
 # Modules without a test file of their own name, and what tests them instead.
 TESTED_ELSEWHERE = {
     "mora/__main__.py": "python -m mora: every test in tests/cli starts it",

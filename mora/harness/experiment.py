@@ -3,6 +3,9 @@
 One experiment: scale the targets, replace every replica, wait until all are ready, start the load, wait for the ramp
 and one rate window, measure for a window, then read the metrics of every service from Prometheus. An error, Ctrl-C or
 a killed process loses at most the experiment that was running.
+
+One file, longer than most: the steps of an experiment share its clock, its load and its progress, and what each of them
+does alone is in a module of its own (load, restore, ledger, preview, card).
 """
 
 from __future__ import annotations

@@ -2,6 +2,9 @@
 
 One loop in the main thread brings the running processes to the desired state: it starts, watches and ends them (the
 kernel kills them when the thread that started them ends). The threads of the control API only change the desired state.
+
+One file, longer than most: everything here reads or changes the same deployments under one lock, in one thread; what
+needs neither is in a module of its own (pods, enforcement, exporter, proxy, watchdog).
 """
 
 from __future__ import annotations
