@@ -23,6 +23,7 @@ from mora.domain import (
     Quota,
     Reason,
     Recommendation,
+    Resources,
     Role,
     Target,
     Window,
@@ -35,7 +36,16 @@ from mora.fleet.evidence import evidence_of
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
-from mora.policies import Autoscaling, PolicySettings, Surroundings, one_line, size, size_autoscaling, size_replicas
+from mora.policies import (
+    Autoscaling,
+    PolicySettings,
+    Surroundings,
+    gated,
+    one_line,
+    size,
+    size_autoscaling,
+    size_replicas,
+)
 from mora.quantities import format_duration, format_moment
 from mora.seams import Policy
 
@@ -165,7 +175,7 @@ def _container(
     if need is None:
         skipped = why_skipped(container, sizing)
         return replace(_unsized(container, skipped or _unseen(container, state, history), skipped), evidence=evidence)
-    advice = _sized(need.demand, container, state, sizing)
+    advice = _sized(need.demand, container, state, sizing, history.largest_node)
     # Why a number is missing is known more exactly than that there is too little data.
     if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
         advice = replace(advice, cpu_request=_without_number(advice.cpu_request, why_no_cpu))
@@ -179,18 +189,22 @@ def _container(
     return replace(advice, evidence=evidence, reasons=_injected(container))
 
 
-def _sized(demand: Demand, container: Container, state: WorkloadState, sizing: Sizing) -> ContainerAdvice:
+def _sized(
+    demand: Demand, container: Container, state: WorkloadState, sizing: Sizing, largest_node: Resources | None
+) -> ContainerAdvice:
     """The container by the policy of the settings.
 
     The default one knows the pod, LimitRange and JVM around a container; one of another package is given the container
     alone.
     """
     settings = _policy(state, sizing)
+    around = replace(_around(container, state, sizing), largest_node=largest_node)
     if settings.name == PolicySettings().name:
-        return size(demand, container, settings, _around(container, state, sizing))
+        return size(demand, container, settings, around)
     policy: Policy = registry.load("policies", settings.name)
     alone = Allocation(state.allocation.replicas, (replace(container, is_main=True),))
-    return replace(policy(demand, alone, settings).main, is_main=container.is_main)
+    advice = gated(policy(demand, alone, settings).main, demand, settings, around)
+    return replace(advice, is_main=container.is_main)
 
 
 def _policy(state: WorkloadState, sizing: Sizing) -> PolicySettings:

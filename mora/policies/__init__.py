@@ -9,6 +9,7 @@ A policy is a composition of small pure pieces over a `Proposal`, written once f
     proposal   the value that the pieces pass on, and what differs between CPU and memory
     need       what must be covered, before any setting
     change     how far to go from what is set now
+    gate       what no believable use explains is refused
     limits     the limit that belongs to a request
     replicas   how many replicas, and what an HPA should be set to
     sizing     all of it put together: size() for a container, recommend() for a workload
@@ -24,6 +25,7 @@ an Advice says in one line what decides it. The codes:
     stepped                 a cut made in several changes
     limit-range             the namespace's LimitRange raised or lowered it, or gives a limit where none is set
     kept-jvm                memory that is not cut for what runs in it; the code is the caller's
+    above-node, above-use, above-now    refused: above the largest node, far above all use, far above what is set now
     no-confidence           a number that no validation window speaks for
     no-number               nothing to size from; the reasons beside it say why
     limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised, limit-unchanged    how a limit came to be
@@ -35,6 +37,7 @@ an Advice says in one line what decides it. The codes:
 Sources of the constants: DESIGN.md sections 3 and 4; the OOM bump is the VPA's (recommender, model/container.go).
 """
 
+from mora.policies.gate import gated
 from mora.policies.need import cpu_need, memory_need
 from mora.policies.proposal import one_line
 from mora.policies.replicas import Autoscaling, size_autoscaling, size_replicas
@@ -47,6 +50,7 @@ __all__ = [
     "PolicySettings",
     "Surroundings",
     "cpu_need",
+    "gated",
     "memory_need",
     "one_line",
     "recommend",

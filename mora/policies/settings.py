@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mora.domain import AmountRange, Autoscaler, Reason, Target
+from mora.domain import AmountRange, Autoscaler, Reason, Resources, Target
 from mora.errors import BadInput
 from mora.quantities import MIB
 
@@ -84,12 +84,14 @@ class Surroundings:
 
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
+    largest_node: what the largest node has, as requests; None where not known.
     """
 
     autoscalers: tuple[Autoscaler, ...] = ()
     shares_pod: bool = False
     limit_range: AmountRange | None = None
     no_memory_cut: Reason | None = None
+    largest_node: Resources | None = None
 
     def scaling_on(self, target: Target, container: str) -> Autoscaler | None:
         """The HPA's metric that a new request of the container would move; None where there is none."""

@@ -7,6 +7,7 @@ from dataclasses import replace
 from mora.domain import Advice, Allocation, Container, ContainerAdvice, Demand, Recommendation
 from mora.errors import BadInput
 from mora.policies.change import allowed, is_limit_bound, within
+from mora.policies.gate import gated_request
 from mora.policies.limits import size_limit
 from mora.policies.need import cpu_need, memory_need
 from mora.policies.proposal import CPU, MEMORY, Kind, compose
@@ -55,6 +56,8 @@ def size(
     now = container.resources
     cpu_request = _size_request(CPU, demand, container.name, now.cpu_request_millicores, settings, around)
     memory_request = _size_request(MEMORY, demand, container.name, now.memory_request_bytes, settings, around)
+    cpu_request = gated_request(CPU, cpu_request, demand, settings, around)
+    memory_request = gated_request(MEMORY, memory_request, demand, settings, around)
     return ContainerAdvice(
         container=container.name,
         cpu_request=cpu_request,
