@@ -24,7 +24,7 @@ from mora.domain import (
     choose_main_container,
     is_jvm_image,
 )
-from mora.errors import ClusterError
+from mora.errors import BadInput, ClusterError
 from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory
 
 Manifest = Mapping[str, Any]
@@ -134,8 +134,14 @@ def _resources(requests: Mapping[str, Any], limits: Mapping[str, Any]) -> Resour
 
 
 def _amount(parse: Callable[[str], int], amounts: Mapping[str, Any], *names: str) -> int | None:
-    """The first of the names that is set; YAML lets people write 1 for "1"."""
-    return next((parse(str(amounts[name])) for name in names if amounts.get(name) is not None), None)
+    """The first of the names that is set and can be read; YAML lets people write 1 for "1", but also .nan and .inf."""
+    for name in names:
+        if amounts.get(name) is not None:
+            try:
+                return parse(str(amounts[name]))
+            except BadInput:
+                continue
+    return None
 
 
 def runs_java(container: Manifest) -> bool:

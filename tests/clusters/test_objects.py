@@ -95,3 +95,12 @@ def test_why_a_pod_does_not_run_is_in_kubernetes_words() -> None:
         }
     }
     assert list(pod_complaints(pod)) == ["Unschedulable: 0/3 nodes", "app ImagePullBackOff"]
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf"), "5Kx", "-1", ""])
+def test_an_amount_that_cannot_be_read_is_not_known_and_the_others_are(odd: object) -> None:
+    container = {"name": "app", "resources": {"requests": {"cpu": odd, "memory": "64Mi"}, "limits": {"memory": odd}}}
+    assert read_resources(container) == Resources(memory_request_bytes=64 * MIB)
+    quota = read_quota({"metadata": {"name": "team"}, "spec": {"hard": {"requests.cpu": odd, "limits.memory": "1Gi"}}})
+    assert quota is not None
+    assert quota.hard == Resources(memory_limit_bytes=1024 * MIB)

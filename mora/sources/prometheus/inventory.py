@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -68,7 +69,7 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
     ask = _Asking(wire, scope, at)
     owners = resolve(*(ask.labels(metric) for metric in OWNER_METRICS))
-    declared = {kind: ask.values(metric) for kind, (metric, _, _) in _DECLARED.items()}
+    declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
     workloads = {*owners.pods.values(), *replicas}
@@ -112,12 +113,17 @@ class _Asking:
     at: datetime
 
     def values(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
+        """The series with their values, without those that are not known."""
+        return [(labels, value) for labels, value in self.all(metric, *matchers, over=over) if _is_known(value)]
+
+    def all(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
+        """The series with their values, whatever these are."""
         selector = self.scope.select(metric, *matchers)
         query = selector if over is None else f"last_over_time({selector}[{duration(over)}])"
         return [(row["metric"], float(row["value"][1])) for row in self.wire.instant(query, self.at)]
 
     def labels(self, metric: str) -> list[Labels]:
-        return [labels for labels, _ in self.values(metric)]
+        return [labels for labels, _ in self.all(metric)]
 
     def earlier_labels(self, metric: str) -> list[dict[str, str]]:
         return self.wire.series(self.scope.select(metric), self.at - LOOKED_BACK, self.at)
@@ -133,7 +139,7 @@ def _replicas(
     rows = [
         (
             {**labels, "owner_kind": kind, "owner_name": labels.get(_DECLARED[kind][1], ""), "pod": str(number)},
-            round(value) if _DECLARED[kind][2] else None,
+            round(value) if _DECLARED[kind][2] and _is_known(value) else None,
         )
         for kind, found in declared.items()
         for number, (labels, value) in enumerate(found)
@@ -143,7 +149,8 @@ def _replicas(
     for labels, value in rows:
         owners = resolve([labels], [], [])
         refused.update(dict.fromkeys(owners.refused))
-        replicas.update(dict.fromkeys(owners.pods.values(), value))
+        for workload in owners.pods.values():  # of several kube-state-metrics one may not know
+            replicas[workload] = replicas.get(workload) if value is None else value
     return replicas, tuple(refused)
 
 
@@ -247,6 +254,11 @@ def _resources(ask: _Asking, over: timedelta | None) -> dict[ContainerKey, Resou
                 key = (labels.get("namespace", ""), labels.get("pod", ""), labels.get("container", ""))
                 found[key][_RESOURCE_FIELDS[side, labels["resource"]]] = _amount(labels["resource"], value)
     return {key: Resources(**fields) for key, fields in found.items()}
+
+
+def _is_known(value: float) -> bool:
+    """Whether a value of kube-state-metrics can be meant; recording rules of 0/0 bring NaN, sums bring Inf."""
+    return math.isfinite(value) and value >= 0
 
 
 def _amount(resource: str, value: float) -> int:

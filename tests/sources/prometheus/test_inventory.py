@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
 import pytest
 
 from mora.domain import (
@@ -14,6 +18,7 @@ from mora.domain import (
 )
 from mora.sources.prometheus.inventory import known_namespaces
 from tests.fleet import rig
+from tests.fleet.tsdb import Group
 from tests.sources.prometheus.shop import (
     FLEET,
     MIB,
@@ -102,3 +107,38 @@ def test_a_java_virtual_machine_is_known_by_its_image(states: dict[str, Workload
 def test_namespaces_are_sorted_and_each_is_there_once() -> None:
     states = [WorkloadState(Workload(namespace, name), Allocation()) for namespace, name in ("ba", "aa", "bb")]
     assert known_namespaces(states) == ("a", "b")
+
+
+class NotFinite(rig.Fleet):
+    """The shop, with one more kube-state-metrics that writes what is not finite, or negative, into every gauge."""
+
+    def groups(self) -> Iterator[Group]:
+        """The shop's series, and the odd ones."""
+        yield from super().groups()
+        web = {"pod": "web-1gg-0", "container": "web"}
+        odd: list[tuple[dict[str, str], float]] = [
+            ({"__name__": "kube_deployment_spec_replicas", "deployment": "odd"}, np.nan),
+            ({"__name__": "kube_deployment_spec_replicas", "deployment": "cart"}, np.nan),
+            ({"__name__": "kube_replicaset_spec_replicas", "replicaset": "web-1gg"}, np.nan),
+            ({"__name__": "kube_pod_container_resource_limits", "resource": "memory", **web}, np.inf),
+            ({"__name__": "kube_pod_container_resource_requests", "resource": "cpu", **web}, np.nan),
+            ({"__name__": "kube_pod_container_resource_requests", "resource": "memory", **web}, -1.0),
+            ({"__name__": "kube_resourcequota", "resourcequota": "team", "resource": "cpu", "type": "hard"}, np.nan),
+            ({"__name__": "kube_limitrange", "type": "Container", "resource": "cpu", "constraint": "max"}, np.inf),
+            ({"__name__": "kube_horizontalpodautoscaler_spec_max_replicas"}, np.nan),
+            ({"__name__": "kube_pod_created", "pod": "web-1gg-0"}, np.nan),
+            ({"__name__": "kube_pod_container_status_restarts_total", **web}, np.nan),
+        ]
+        labels = [{"namespace": "shop", "instance": "10.0.0.7:8080", "job": "odd", **of} for of, _ in odd]
+        labels[8]["horizontalpodautoscaler"] = "payment-hpa"
+        yield Group(labels, self.start, 60, np.array([value for _, value in odd]), samples=rig.DAYS * rig.DAY + 1)
+
+
+def test_what_is_not_finite_is_not_known_and_everything_else_stays_as_it_is(
+    states: dict[str, WorkloadState], tmp_path: Path
+) -> None:
+    odd_shop = NotFinite(FLEET.services, FLEET.end)
+    with rig.serving(tmp_path, odd_shop) as address:
+        found = {state.workload.name: state for state in fleet_at(address).states("shop")}
+    assert found.pop("odd").allocation.replicas is None  # it is there, and has no pods
+    assert found == states
