@@ -203,7 +203,7 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
         )
         return _impersonating(made, file, context)
     except config.ConfigException as error:
-        problem = str(error).rstrip(".")
+        problem = _missing(kubeconfig) or str(error).rstrip(".")
     except (OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
         problem = f"it cannot be read ({' '.join(str(error).split())})"
     if kubeconfig is None and context is None:
@@ -217,6 +217,24 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
         f"There is no usable kubeconfig: {problem}.",
         hint="Set $KUBECONFIG to one, and list its contexts: kubectl config get-contexts",
     )
+
+
+def _missing(kubeconfig: Path | str | None) -> str | None:
+    """That no file is there, in plainer words than the library's; None where one is."""
+    named = str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG", "")
+    paths = [path for path in named.split(os.pathsep) if path]
+    if any(Path(path).expanduser().exists() for path in paths or ["~/.kube/config"]):
+        return None
+    if not paths:
+        return "$KUBECONFIG is not set, ~/.kube/config does not exist, and this is not a pod"
+    return f"{', '.join(paths)} does not exist"
+
+
+def is_configured() -> bool:
+    """Whether $KUBECONFIG (even one whose file is missing), ~/.kube/config or a pod's account names a cluster."""
+    if any(filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep))):
+        return True
+    return (Path.home() / ".kube" / "config").exists() or (_SERVICE_ACCOUNT / "token").is_file()
 
 
 def _impersonating(made: Any, file: str | None, context: str | None) -> Any:

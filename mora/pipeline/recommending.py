@@ -30,7 +30,14 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
-_NO_PROMETHEUS = Reason("no-prometheus", "no Prometheus is configured, so the trained model alone is asked")
+_NO_PROMETHEUS = Reason("no-prometheus", "no Prometheus is configured, so the trained model alone is used")
+_NO_KUBECONFIG = Reason(
+    "no-kubeconfig", "there is no kubeconfig, so Prometheus (kube-state-metrics) alone says what runs in the cluster"
+)
+_NO_KUBECONFIG_NOTE = (
+    "There is no kubeconfig, so workloads, requests and limits come from Prometheus alone. For LimitRanges, quotas, "
+    "HPAs and annotations as the cluster has them, set $KUBECONFIG. --no-kubernetes leaves out this note."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,6 +278,10 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
 
     fleet = fleet_settings(settings, excluded=request.excluded)
     uses_kubernetes = request.use_kubernetes and request.target != "sandbox"
+    lacks_kubeconfig = uses_kubernetes and _lacks_kubeconfig(request, settings)
+    if lacks_kubeconfig:
+        say(_NO_KUBECONFIG_NOTE)
+    uses_kubernetes = uses_kubernetes and not lacks_kubeconfig
     source = _open(request, settings, say)
     namespace = request.namespace(settings)
     found = find_workload_states(
@@ -305,13 +316,25 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
     if question.has_load:
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)
     advice = [*refused, *_sized(states, source, window, settings, ask=ask, say=say, reporter=reporter, request=request)]
+    if lacks_kubeconfig:
+        advice = [replace(one, reasons=(*one.reasons, _NO_KUBECONFIG)) for one in advice]
     if measured_only:
         also = replace(request, names=tuple(measured_only))
         where = "in any namespace" if namespace is None else f"in namespace {namespace}"
-        remark = Reason("not-running", f"there is no such workload {where}: the trained model alone is asked")
+        remark = Reason("not-running", f"there is no such workload {where}: the trained model alone is used")
         answered = _from_models(replace(also, use_history=False), settings, _known_models(also, settings))
         advice += [replace(one, reasons=(remark, *one.reasons)) for one in answered.recommendations]
     return Advised(tuple(sorted(_warned_once(advice, source, say), key=lambda one: one.workload)), tuple(states))
+
+
+def _lacks_kubeconfig(request: Request, settings: Settings) -> bool:
+    """Whether a Prometheus is named and no cluster is configured at all: then Prometheus alone is read, and said so.
+
+    A kubeconfig that exists and fails stays an error, and so does --target kubernetes.
+    """
+    from mora.clusters.connection import is_configured
+
+    return settings.prometheus.url is not None and request.target is None and not is_configured()
 
 
 def _open(request: Request, settings: Settings, say: Callable[[str], None]) -> FleetSource:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mora.clusters.connection import MERGE, Api, Forbidden, NotFound
+from mora.clusters.connection import MERGE, Api, Forbidden, NotFound, is_configured
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_kubernetes import deployment
@@ -52,6 +52,27 @@ def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_reported(
         Api(kubeconfig=tmp_path / "list")
     with pytest.raises(ClusterError, match="nowhere"):
         Api(kubeconfig=api.kubeconfig(tmp_path / "config"), context="nowhere")
+
+
+def test_a_missing_kubeconfig_is_named_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    with pytest.raises(ClusterError, match=r"no usable kubeconfig: .*/absent does not exist\."):
+        Api()
+
+
+def test_a_cluster_is_configured_by_a_variable_or_a_file_at_home(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    assert not is_configured()
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    assert is_configured(), "a file that is named and missing is a mistake, not the absence of a cluster"
+    monkeypatch.delenv("KUBECONFIG")
+    (tmp_path / ".kube").mkdir()
+    (tmp_path / ".kube" / "config").write_text("", encoding="utf-8")
+    assert is_configured()
 
 
 def test_an_expired_token_is_reported(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:

@@ -115,6 +115,42 @@ def test_a_configured_prometheus_is_used_beside_the_model(settings: Settings, mo
     assert "no-prometheus" not in codes(advice)
 
 
+@pytest.fixture
+def without_kubeconfig(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("KUBECONFIG", raising=False)
+    monkeypatch.setenv("HOME", str(tmp_path))
+
+
+@pytest.mark.usefixtures("without_kubeconfig")
+def test_without_any_kubeconfig_prometheus_alone_is_read_with_a_notice_and_a_reason(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster([running(Workload("default", "cart"))])
+    monkeypatch.setattr(recommending, "open_fleet", lambda *_, **__: cluster)
+    notes: list[str] = []
+    request = Request(everything=True)
+    advice = pipeline.recommend_workloads(request, with_prometheus(settings), say=notes.append).recommendations
+    assert ["no-kubeconfig" in codes(one) for one in advice] == [True]
+    assert any("There is no kubeconfig" in note and "$KUBECONFIG" in note for note in notes)
+
+
+@pytest.mark.usefixtures("without_kubeconfig")
+def test_a_kubeconfig_that_is_named_and_missing_stays_an_error(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
+    with pytest.raises(ClusterError, match="does not exist"):
+        ask(with_prometheus(settings), Cluster(), monkeypatch, everything=True, use_kubernetes=True)
+
+
+@pytest.mark.usefixtures("without_kubeconfig")
+def test_a_comparison_with_the_cluster_needs_a_kubeconfig(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ClusterError, match="no usable kubeconfig"):
+        ask(
+            with_prometheus(settings), Cluster(), monkeypatch, everything=True, use_kubernetes=True, target="kubernetes"
+        )
+
+
 def test_what_is_left_out_is_not_used(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
     cluster = Cluster([running(FRONTEND, settings)])
     configured = with_prometheus(settings)
