@@ -131,7 +131,9 @@ def _from_file(path: Path | None, start_dir: Path, notes: list[str]) -> _Layer:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadConfig(f"{shown} is not TOML: {error}.") from error
+        raise BadConfig(
+            f"{shown} is not TOML: {error}.", hint='Correct that place. A setting is a line like: horizon = "24h"'
+        ) from error
     layer: _Layer = {}
     for found, value in _flattened(tables):
         line = _line_of(text, found)

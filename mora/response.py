@@ -377,8 +377,8 @@ class LoadResponse:
         reasons = [
             Reason(
                 "replicas-keep-slo",
-                f"{load.users} users of {load.scenario} on {replicas}: p95 {format_duration(latency)}, "
-                f"{errors:.2%} errors{use}; asked: {_slo(slo)}{fewer}",
+                f"{load.users} users of {load.scenario} on {_counted(replicas)}: p95 {format_duration(latency)}, "
+                f"{errors:.2%} errors{use}; SLO: {_slo(slo)}{fewer}",
             )
         ]
         if misses:
@@ -392,7 +392,7 @@ class LoadResponse:
             reasons.append(
                 Reason(
                     "replicas-extrapolated",
-                    f"{load.users} users on {replicas} were not driven (replicas {counts}, up to "
+                    f"{load.users} users on {_counted(replicas)} were not driven (replicas {counts}, up to "
                     f"{max(run.users for run in runs)} users): judged by {_users(load.users / replicas)} users per pod",
                 )
             )
@@ -627,6 +627,10 @@ def _counts(least: int, most: int) -> str:
     ('1 to 3 replicas', '2 replicas', '1 replica')
     """
     return f"{least} to {most} replicas" if most > least else f"{most} replica{'' if most == 1 else 's'}"
+
+
+def _counted(replicas: int) -> str:
+    return f"{replicas} replica{'' if replicas == 1 else 's'}"
 
 
 def _slo(slo: Slo) -> str:

@@ -112,7 +112,7 @@ def line(freed: Savings) -> str:
     """One line for a person.
 
     >>> line(Savings(1.5, -0.25, 6.0, 8.0, 0.2, 0.0, 3, 1, Prices()))
-    'Frees 1.5 of 6 cores (25%), takes 0.25 GiB more than 8 (3%): 33.84 USD a month less at 0.031611 a core-hour and
+    'Frees 1.5 of 6 cores (25%), adds 0.25 GiB to 8 (3%): 33.84 USD a month less at 0.031611 a core-hour and
      0.004237 a GiB-hour. 3 containers without a request are not counted; setting one reserves 0.2 cores anew.
      1 workload is not counted: it does not run all the time, or its replicas are not known.'
     """
@@ -149,7 +149,7 @@ def _part(amount: float, now: float, unit: str) -> str:
     share = f" ({abs(amount) / now:.0%})" if now else ""
     if amount > 0:
         return f"frees {_amount(amount)} of {_units(now, unit)}{share}"
-    return f"takes {_units(-amount, unit)} more than {_amount(now)}{share}"
+    return f"adds {_units(-amount, unit)} to {_amount(now)}{share}"
 
 
 def _units(value: float, unit: str) -> str:

@@ -6,6 +6,7 @@ uses. What it cannot read it refuses with a BadInput that says what the value mu
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
@@ -53,7 +54,9 @@ def one_of(*choices: str) -> Callable[[object], str]:
 
     def parse(value: object) -> str:
         if value not in choices:
-            raise BadInput(f"must be one of {', '.join(choices)}, not {value!r}.")
+            near = difflib.get_close_matches(str(value), choices, n=1, cutoff=0.5)
+            hint = f"Did you mean {near[0]}?" if near else None
+            raise BadInput(f"must be one of {', '.join(choices)}, not {value!r}.", hint=hint)
         return string(value)
 
     return parse
@@ -150,6 +153,13 @@ def response_time(value: object) -> float:
         raise BadInput(
             f"{value!r} is {parsed.total_seconds():g} s, and no caller waits that long.",
             hint="Write the unit: 300ms, or 1.5s.",
+        )
+    has_unit = isinstance(value, timedelta) or (isinstance(value, str) and value[-1:].isalpha())
+    if not has_unit and parsed >= timedelta(seconds=1):
+        number_ = parsed.total_seconds()
+        raise BadInput(
+            f"{value!r} has no unit: it may be milliseconds or seconds.",
+            hint=f"Write the unit: {number_:g}ms, or {number_:g}s.",
         )
     return parsed.total_seconds()
 

@@ -172,6 +172,19 @@ def test_an_absurd_response_time_is_taken_for_a_missing_unit(text: str) -> None:
     assert load_settings({"slo_p95": "0.3"}).slo.p95_seconds == 0.3
 
 
+@pytest.mark.parametrize("value", ["5", "1", 5])
+def test_a_response_time_of_a_second_or_more_needs_its_unit(value: object) -> None:
+    number = int(str(value))
+    with pytest.raises(BadInput, match=rf"has no unit.*\nWrite the unit: {number}ms, or {number}s\."):
+        load_settings({"slo_p95": value})
+    assert load_settings({"slo_p95": f"{number}s"}).slo.p95_seconds == number
+
+
+def test_a_misspelt_choice_gets_the_nearest_one() -> None:
+    with pytest.raises(BadInput, match=r"must be one of table, json.*\nDid you mean json\?"):
+        load_settings({"output": "jsn"})
+
+
 @pytest.mark.parametrize(
     ("name", "value"),
     [

@@ -358,7 +358,7 @@ def test_the_fewest_replicas_that_meet_the_slo_are_chosen_and_one_fewer_is_expla
     choice = fit(*grid()).choose_replicas(Load("browsing", 40), SLO)
     assert choice.replicas == 2
     assert choice.reasons[0].text == (
-        "40 users of browsing on 2: p95 200ms, 0.00% errors; asked: p95 300ms, 1.00% errors; "
+        "40 users of browsing on 2 replicas: p95 200ms, 0.00% errors; SLO: p95 300ms, 1.00% errors; "
         "with 1: p95 1.5s is over 300ms"
     )
 
@@ -416,7 +416,7 @@ def test_one_bad_run_with_more_replicas_does_not_outvote_a_harder_one_that_kept_
 def test_replicas_that_were_never_driven_are_judged_by_users_per_pod_and_say_so() -> None:
     choice = fit(*grid()).choose_replicas(Load("browsing", 56), Slo(0.06, 0.01))
     assert choice.replicas == 5
-    assert "56 users on 5 were not driven (replicas 1, 2, 3, up to 40 users)" in choice.reasons[-1].text
+    assert "56 users on 5 replicas were not driven (replicas 1, 2, 3, up to 40 users)" in choice.reasons[-1].text
 
 
 def test_where_no_count_keeps_the_slo_there_is_no_number_but_the_figures() -> None:

@@ -70,7 +70,7 @@ def test_what_is_injected_keeps_its_request_whatever_is_advised() -> None:
 def test_more_resources_are_written_as_more() -> None:
     more = savings([advised(Resources(100, None, GIB, None), Resources(300, None, GIB, None))], Prices())
     assert more.cores == pytest.approx(-0.8)
-    assert line(more).startswith("Takes 0.8 cores more than 0.4 (200%), keeps 4 GiB: 18.46 USD a month more at ")
+    assert line(more).startswith("Adds 0.8 cores to 0.4 (200%), keeps 4 GiB: 18.46 USD a month more at ")
 
 
 def test_what_requests_nothing_now_is_counted_apart() -> None:

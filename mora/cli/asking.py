@@ -75,7 +75,7 @@ class Asked:
             "--users",
             "-u",
             panel=LOAD,
-            help="Concurrent users to size for; needs a model of load experiments.",
+            help="Concurrent users to size for; needs a model trained on load experiments.",
             default="highest load that met the SLO",
         ),
     ] = None
@@ -137,7 +137,7 @@ class Asked:
         _option(
             "--history",
             panel=SOURCES,
-            help="How far back Prometheus is read, e.g. 7d; without a URL, the cluster's own Prometheus.",
+            help="How far back Prometheus is read, e.g. 7d. Without --prometheus it is searched for in the cluster.",
             default="14d",
         ),
     ] = None
@@ -170,7 +170,8 @@ class Asked:
         _flag(
             "--no-kubernetes",
             panel=SOURCES,
-            help="Leave the Kubernetes API out: workloads are those that Prometheus knows (kube-state-metrics).",
+            help="Leave the Kubernetes API out: workloads are those that Prometheus knows (kube-state-metrics). "
+            "The default without any kubeconfig.",
         ),
     ] = False
     stale_ok: Annotated[

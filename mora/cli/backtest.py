@@ -20,6 +20,8 @@ from mora.cli.common import (
 )
 from mora.errors import BadInput
 
+_TRACES = "Trace files"
+
 
 def backtest(
     targets: Annotated[
@@ -35,14 +37,16 @@ def backtest(
     horizon: Annotated[
         str | None,
         typer.Option(
-            "--horizon", help="How far ahead a recommendation must be right, before it is renewed.", show_default="24h"
+            "--horizon", help="How far ahead a recommendation must be right; then it is renewed.", show_default="24h"
         ),
     ] = None,
     hold: OldHorizon = None,
-    warmup: Annotated[str, typer.Option("--warmup", help="History before the first one.")] = "7d",
+    warmup: Annotated[
+        str, typer.Option("--warmup", help="History that a rule sees before its first recommendation.")
+    ] = "7d",
     series: Annotated[
         str | None,
-        typer.Option("--series", help="The first so many (20), or ids (vm001,vm007).", show_default="all"),
+        typer.Option("--series", help="Only the first 20, say, or these ids: vm001,vm007.", show_default="all"),
     ] = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table, json or csv.")] = "table",
     report: Annotated[
@@ -52,21 +56,41 @@ def backtest(
         str | None,
         typer.Option("--draw", help="With --report: ids of series to draw.", show_default="six of all kinds"),
     ] = None,
-    jobs: Annotated[int | None, typer.Option("--jobs", "-j", help="Processes.", show_default="cores")] = None,
+    jobs: Annotated[
+        int | None, typer.Option("--jobs", "-j", help="Processes that replay at a time.", show_default="cores")
+    ] = None,
     floors: Annotated[
         bool,
-        typer.Option("--floors/--no-floors", help="The minimums of each rule, e.g. KRR's 10m and 100Mi."),
+        typer.Option(
+            "--floors/--no-floors", help="With or without the minimums of each rule, e.g. KRR's 10m and 100Mi."
+        ),
     ] = True,
     cpu_scale: Annotated[
-        float, typer.Option("--cpu-scale", help="Cores in one unit of a file's cpu; for fractions of a machine.")
+        float,
+        typer.Option(
+            "--cpu-scale",
+            help="Cores in one unit of the file's column cpu; 16 for fractions of a machine with 16 cores.",
+            rich_help_panel=_TRACES,
+        ),
     ] = 1.0,
     mem_scale: Annotated[
-        float, typer.Option("--mem-scale", help="Bytes in one unit of a file's mem; for fractions of a machine.")
+        float,
+        typer.Option(
+            "--mem-scale",
+            help="Bytes in one unit of the file's column mem; 1048576 where it is in MiB.",
+            rich_help_panel=_TRACES,
+        ),
     ] = 1.0,
-    time_column: Annotated[str, typer.Option("--time-column", help="Column with the time of a file.")] = "timestamp",
+    time_column: Annotated[
+        str, typer.Option("--time-column", help="The file's column with the time.", rich_help_panel=_TRACES)
+    ] = "timestamp",
     cache: Annotated[
         Path | None,
-        typer.Option("--cache", help="Folder of finished results.", show_default="~/.cache/mora/backtest"),
+        typer.Option(
+            "--cache",
+            help="Folder of finished results, from which the same command continues.",
+            show_default="~/.cache/mora/backtest",
+        ),
     ] = None,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,

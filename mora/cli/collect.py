@@ -68,7 +68,7 @@ def collect(
         bool, typer.Option("--yes", "-y", help="Confirm that services outside this machine are loaded and scaled.")
     ] = False,
 ) -> None:
-    """Run load experiments, or read history, into the unified CSVs.
+    """Collect metrics into CSV files, from load experiments or from a Prometheus's history.
 
     Each experiment scales the services, starts fresh replicas, drives
     Locust and writes the twelve metrics of every service to data/SERVICE,
@@ -93,6 +93,9 @@ def collect(
     else:
         if not dry_run:
             require("collect", by="mora collect --plan")
+        from mora.harness.plan import Plan
+
+        Plan.load(settings.plan)  # a misspelt plan must not start a sandbox first
         if settings.target == "sandbox":
             _collect_on_sandbox(sandbox, names, settings, resume=resume, dry_run=dry_run)
         else:

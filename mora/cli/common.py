@@ -28,7 +28,7 @@ EXIT_INTERRUPTED = 130
 
 DataDir = Annotated[
     Path | None,
-    typer.Option("--data", help="Folder of the unified CSVs.", show_default="data"),
+    typer.Option("--data", help="Folder of the collected CSV files.", show_default="data"),
 ]
 ModelsDir = Annotated[
     Path | None,

@@ -29,20 +29,21 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-for _command in (
-    collect.collect,
-    train.train,
-    recommend.recommend,
-    explain.explain,
-    publish.publish,
-    backtest.backtest,
-    misc.doctor,
+_SIZE, _LEARN, _RUN, _LOOK = "Size workloads", "Measure and train", "Run in a cluster", "Look around"
+for _name, _command, _panel in (
+    ("recommend", recommend.recommend, _SIZE),
+    ("explain", explain.explain, _SIZE),
+    ("backtest", backtest.backtest, _SIZE),
+    ("collect", collect.collect, _LEARN),
+    ("train", train.train, _LEARN),
+    ("vpa-recommender", vpa_recommender.vpa_recommender, _RUN),
+    ("publish", publish.publish, _RUN),
+    ("doctor", misc.doctor, _LOOK),
+    ("list", misc.list_known, _LOOK),
+    ("demo", demo.demo, _LOOK),
 ):
-    app.command()(_command)
-app.command("vpa-recommender")(vpa_recommender.vpa_recommender)
-app.command("list")(misc.list_known)
-app.command()(demo.demo)
-app.add_typer(sandbox.app, name="sandbox")
+    app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_LOOK)
 
 
 def _print_version(is_asked: bool) -> None:

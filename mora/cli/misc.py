@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import zip_longest
+
 import typer
 
 from mora.cli.common import (
@@ -25,9 +27,10 @@ def doctor(
     from mora.doctor import State, examine
 
     checks = examine(settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models))
-    for check in checks:
+    for check, next_check in zip_longest(checks, checks[1:]):
         print(f"{check.state.value:<8} {check.name:<22} {check.words}")
-        if check.remedy:
+        # Several metrics of one exporter share the remedy.
+        if check.remedy and (next_check is None or next_check.remedy != check.remedy):
             print(f"{'':<31} -> {check.remedy}")
     if any(check.state is State.MISSING for check in checks):
         raise typer.Exit(EXIT_ERROR)

@@ -18,7 +18,7 @@ def publish(
     ],
     namespace: Namespace = None,
 ) -> None:
-    """Replace the content of a ConfigMap by files.
+    """Put files into a ConfigMap, in place of what it has.
 
     For a CronJob that recommends: it needs the right to patch that one
     ConfigMap, and no other. A file that is too large is stored as FILE.gz.

@@ -45,7 +45,7 @@ def recommend(
         Path | None,
         typer.Option(
             "--out",
-            help="Write the output into this folder, one file each.",
+            help="Write a file for each workload into this folder, in place of printing.",
             show_default=False,
             rich_help_panel=OUTPUT,
         ),
@@ -111,19 +111,17 @@ def recommend(
 ) -> None:
     """Recommend requests, limits and replicas, each with its confidence and its reason.
 
-    A workload is looked up among the trained models (mora train) and, where
-    a Prometheus is configured (--prometheus, MORA_PROMETHEUS_URL, mora.toml),
-    in its history and in the cluster of KUBECONFIG; the BASIS column says
-    what each number rests on. Without a configured Prometheus the model
-    alone answers. The cluster's own Prometheus is searched for with -A, -l,
-    --history, --exclude, --cluster, --no-model, or a KIND/NAME or
-    NAMESPACE/NAME that has no model.
+    From history: name a Prometheus (--prometheus, MORA_PROMETHEUS_URL or
+    prometheus.url in mora.toml). Without one, -A, -l, --history, --exclude,
+    --cluster, --no-model, or a KIND/NAME or NAMESPACE/NAME without a model
+    make MOrA search the cluster for its own. From load experiments: a trained model (mora train) is used
+    where there is one. The column BASED ON says what each row rests on.
 
     \b
-    mora recommend frontend                    its model: highest load in SLO
-    mora recommend frontend --users 200 --scenario checkout
     mora recommend -n shop --all --prometheus http://127.0.0.1:9090
     mora recommend deployment/frontend -n shop --history 7d
+    mora recommend frontend                 from its model, without Prometheus
+    mora recommend frontend --users 200 --scenario checkout
     mora recommend frontend -o patch > p.yaml
     kubectl patch deployment frontend --patch-file p.yaml
     mora recommend -A -o kustomize --out overlays/mora

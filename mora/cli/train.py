@@ -53,17 +53,18 @@ def train(
     data: DataDir = None,
     models: ModelsDir = None,
 ) -> None:
-    """Train Prophet, LSTM and the load response of services on their CSVs.
+    """Train Prophet, LSTM and the load response of services on their collected data.
 
     Prints, per target, the validation errors of Prophet, LSTM and their blend
-    beside the naive forecast's, and every reason. The blend is 0.4 Prophet +
-    0.6 LSTM; a forecaster that does worse than the naive forecast loses its
-    weight to the others. From a history (mora collect --history) it learns
-    an hour and a day ahead, for mora recommend --horizon. Each model is a
-    folder of plain files in models/SERVICE. Other packages may add
-    forecasters (mora list shows them).
+    beside the naive forecast's. The blend is 0.4 Prophet + 0.6 LSTM; a
+    forecaster that does worse than the naive forecast loses its weight to the
+    others. From a history (mora collect --history) it learns an hour and a
+    day ahead, for mora recommend --horizon. Each model is a folder of plain
+    files in models/SERVICE.
 
     \b
+    mora train frontend cartservice
+    mora train --all                                   every service in data/
     mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
     """
     from mora import dataset, pipeline

@@ -19,14 +19,18 @@ if TYPE_CHECKING:
     from mora.vpa.objects import Vpa
 
 
+_ELECTION = "Leader election"
+
+
 def vpa_recommender(
+    prometheus: PrometheusUrl = None,
     recommender_name: Annotated[
-        str, typer.Option("--recommender-name", help="Its name in spec.recommenders of VPA objects.")
+        str, typer.Option("--recommender-name", help="Serve the VPA objects that have this name in spec.recommenders.")
     ] = "mora",
     namespace: Annotated[
         str | None, typer.Option("--namespace", "-n", help="Only VPA objects of this namespace.", show_default="all")
     ] = None,
-    history: Annotated[str, typer.Option("--history", help="Time range of the history to size from.")] = "14d",
+    history: Annotated[str, typer.Option("--history", help="How far back Prometheus is read.")] = "14d",
     interval: Annotated[str, typer.Option("--interval", help="Time between passes over the VPA objects.")] = "60s",
     refresh: Annotated[
         str, typer.Option("--refresh", help="How long to keep a workload's numbers before reading Prometheus again.")
@@ -41,19 +45,31 @@ def vpa_recommender(
         str, typer.Option("--listen", help="Address of /healthz, /readyz and /metrics; in a pod: 0.0.0.0:8942.")
     ] = "127.0.0.1:8942",
     leader_elect: Annotated[
-        bool, typer.Option("--leader-elect/--no-leader-elect", help="Run several instances, of which one writes.")
+        bool,
+        typer.Option(
+            "--leader-elect/--no-leader-elect", help="Of several instances, only one writes.", rich_help_panel=_ELECTION
+        ),
     ] = True,
     lease_name: Annotated[
-        str, typer.Option("--lease-name", help="The Lease of the leader election.")
+        str, typer.Option("--lease-name", help="Name of the Lease.", rich_help_panel=_ELECTION)
     ] = "mora-recommender",
     lease_namespace: Annotated[
         str | None,
-        typer.Option("--lease-namespace", help="Its namespace.", show_default="the pod's, or default"),
+        typer.Option(
+            "--lease-namespace",
+            help="Namespace of the Lease.",
+            show_default="the pod's, or default",
+            rich_help_panel=_ELECTION,
+        ),
     ] = None,
     lease_duration: Annotated[
-        str, typer.Option("--lease-duration", help="Time without renewal until another instance takes over.")
+        str,
+        typer.Option(
+            "--lease-duration",
+            help="Time without renewal until another instance takes over.",
+            rich_help_panel=_ELECTION,
+        ),
     ] = "15s",
-    prometheus: PrometheusUrl = None,
     models: ModelsDir = None,
 ) -> None:
     """Recommend to the Vertical Pod Autoscaler: write MOrA's numbers into the status of VPA objects.

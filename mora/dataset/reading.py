@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import json
 import math
 import re
@@ -78,9 +79,10 @@ def read_cards(
     paths = experiment_files(folder) if folder.is_dir() else []
     if not paths:
         known = list_services(data_dir, namespace=namespace)
+        near = "".join(f"Did you mean {name}? " for name in difflib.get_close_matches(service, known, n=1))
         raise BadDataset(
             f"There is no data of {service!r} in {folder}.",
-            hint=f"Services with data there: {', '.join(known)}."
+            hint=f"{near}Services with data there: {', '.join(known)}."
             if known
             else "Collect some first: mora collect --plan quick",
         )
@@ -172,6 +174,12 @@ def _check_header(path: Path, header: str) -> list[str]:
     names = header.split(",")
     missing = [name for name in CORE_COLUMNS if name not in names]
     if missing:
+        if len(missing) == len(CORE_COLUMNS):
+            raise BadDataset(
+                f"{path}, line 1: this is not the header of a unified CSV.",
+                hint="Move the file elsewhere, or restore it: its first line names the eighteen columns, from "
+                f"{CORE_COLUMNS[0]} to {CORE_COLUMNS[-1]}.",
+            )
         raise BadDataset(
             f"{path}, line 1: missing column{'s' if len(missing) > 1 else ''} {', '.join(missing)}.",
             hint=f"A unified CSV begins with: {','.join(CORE_COLUMNS)}",

@@ -44,4 +44,4 @@ def check_models(settings: Settings) -> Iterator[Check]:
         except MoraError as error:
             yield Check("models", State.MISSING, error.message, error.hint or "")
             continue
-        yield Check("models", State.OK, f"{service}: complete and readable, {model.digest}")
+        yield Check("models", State.OK, f"{service}: complete and readable, {model.digest[:12]}")

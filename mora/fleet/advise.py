@@ -111,10 +111,9 @@ def advise(
 def _replicas_left(state: WorkloadState) -> Reason:
     if state.workload.kind in JOB_KINDS:
         return Reason("replicas-by-job", "as many pods as its runs ask for")
-    now = state.allocation.replicas
     text = (
-        f"unchanged{'' if now is None else f' at {now}'}: history holds no response times, so it cannot show how many "
-        "replicas meet an SLO; load experiments can (mora collect)"
+        "history has no response times, so it cannot show how many replicas meet an SLO; load experiments can "
+        "(mora collect)"
     )
     return Reason("replicas-unchanged", text)
 
@@ -342,7 +341,8 @@ def _kind_remarks(state: WorkloadState) -> Iterable[Reason]:
         yield Reason("job-immutable", text)
     if state.known_by == "prometheus":
         text = (
-            "known from Prometheus alone: annotations, LimitRange and image only as far as kube-state-metrics has them"
+            "read from Prometheus alone: annotations, LimitRanges and images are known only as far as "
+            "kube-state-metrics exports them"
         )
         yield Reason("known-by-prometheus", text)
     on_both = {scaler.resource for scaler in state.autoscalers if scaler.is_utilisation}

@@ -42,7 +42,7 @@ _WORDS = {Target.CPU: "CPU", Target.MEMORY: "memory"}
 class Need:
     """What a container needs. missing: of the targets without an honest number, why.
 
-    demand.replicas is None: history holds no response times.
+    demand.replicas is None: a history has no response times.
     """
 
     demand: Demand

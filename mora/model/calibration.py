@@ -150,9 +150,9 @@ def calibrate(
         reasons.append(
             Reason(
                 "few-windows",
-                f"{used} validation windows of {subject or target.value} are too few for a bound of their own: the "
-                f"largest of theirs and of what other services needed ({prior_multiplier:.2f} times the point "
-                "forecast) is used",
+                f"{subject or target.value}: {used} validation windows are too few to calibrate an upper bound from "
+                f"them alone; it is the largest that they or other services needed ({prior_multiplier:.2f} x the point "
+                "forecast)",
             )
         )
     return Calibration(

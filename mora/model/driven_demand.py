@@ -19,7 +19,7 @@ from mora.model.calibration import Calibration
 from mora.model.cells import SIZED, cell_of, memory_peak, nearest_runs, runs_up_to
 from mora.model.learners import TITLES, Fitted
 from mora.model.parts import Outlook, Parts, outlooks_of, window_readers
-from mora.quantities import readable_bytes, readable_cores
+from mora.quantities import format_duration, readable_bytes, readable_cores
 from mora.response import LoadResponse
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ class DrivenAnswer:
         """The numbers for the load that is asked for. current_replicas: those that run now."""
         users, scenario, replicas = question.users, question.scenario, question.replicas
         if users is not None and users < 1:
-            raise BadInput(f"A load needs at least 1 user, not {users}.")
+            raise BadInput(f"A load needs at least 1 user, not {users}.", hint="For example: --users 50.")
         if replicas is not None and replicas < 1:
             raise BadInput(f"A pod is sized at 1 replica or more, not {replicas}.")
         if scenario is not None and scenario not in self.response.scenarios:
@@ -198,9 +198,10 @@ class DrivenAnswer:
         peak = (
             memory_peak(self.response, load, replicas) if target is Target.MEMORY else max(r.cpu_p95_cores for r in own)
         )
+        counted = f"{replicas} replica{'' if replicas == 1 else 's'}"
         reasons = (
             point_forecast_reason(
-                target, point_forecast, parts, calibration, f"{load.users} users of {load.scenario} on {replicas}"
+                target, point_forecast, parts, calibration, f"{load.users} users of {load.scenario} on {counted}"
             ),
             _bound_reason(target, point_forecast, bound, point.upper, calibration),
             *calibration.reasons,
@@ -259,7 +260,7 @@ def largest(
 
 
 def _objective(slo: Slo) -> str:
-    return f"p95 {slo.p95_seconds * 1000:.0f}ms and {slo.error_ratio:.2%} errors"
+    return f"p95 {format_duration(slo.p95_seconds)} and {slo.error_ratio:.2%} errors"
 
 
 def _look(recent: pd.DataFrame, names: set[str], readers: Fitted) -> tuple[dict[str, Outlook], list[Reason]]:
@@ -313,5 +314,5 @@ def _bound_reason(
     text = f"bound {readable(target, bound)}: {calibration.multiplier:.3g} x mean use = "
     text += f"{readable(target, point_forecast * calibration.multiplier)}, {rests_on}"
     if upper is not None and upper > point_forecast * calibration.multiplier:
-        text += f"; raised to the high level of the runs at this load, {readable(target, upper)}"
+        text += f"; raised to what the runs at this load used, {readable(target, upper)}"
     return Reason("bound", text)

@@ -79,10 +79,9 @@ class ServiceModel:
         if self.is_driven:
             if question.horizon is not None:
                 raise BadInput(
-                    f"The model of {self.workload.name!r} was trained on load experiments, which cover loads and no "
-                    "coming hours: --horizon does not apply to it.",
-                    hint="Ask for a load (--users 50), or read its history (mora collect --history 14d) and train on "
-                    "that.",
+                    f"The model of {self.workload.name!r} was trained on load experiments. They show what a load "
+                    "needs, not what the next hours bring, so --horizon does not apply.",
+                    hint="Ask for a load (--users 50), or size it from its history: --no-model --prometheus URL.",
                 )
             assert self.response is not None  # noqa: S101  # driven models always have one; load() checks it
             answer = DrivenAnswer(self.workload, self.card, self.forecasters, self.response, self.calibrations)

@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 
-from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation
+from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation, Role
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.table import amount, change
@@ -28,7 +28,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
 def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     load = recommendation.load
     lines = [title(recommendation.workload), "=" * len(title(recommendation.workload))]
-    digest = f" ({recommendation.model_digest})" if recommendation.model_digest else ""
+    digest = f" ({recommendation.model_digest[:12]})" if recommendation.model_digest else ""
     lines += _field("sized by", sized_by(recommendation) + digest, width)
     lines += _field("data until", format_moment(recommendation.as_of), width)
     if load:
@@ -54,9 +54,10 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
 
 
 def _container(recommendation: Recommendation, container: ContainerAdvice, width: int) -> list[str]:
-    where = "injected at admission" if is_injected(recommendation, container.container) else container.role
-    is_main = " (main)" if container.is_main else ""
-    lines = [clean(f"container {container.container}{is_main}, {where}")]
+    role = "" if container.role == Role.APP else container.role.replace("-", " ")
+    marks = ("main" if container.is_main else "", _injected(recommendation, container) or role)
+    mark = ", ".join(filter(None, marks))
+    lines = [clean(f"container {container.container}") + (f" ({mark})" if mark else "")]
     for name, advice in container_numbers(container):
         lines += _field(name, _outcome(name, advice), width)
         lines += _texts(advice.reasons, width)
@@ -69,6 +70,10 @@ def _container(recommendation: Recommendation, container: ContainerAdvice, width
     for label, text in _seen(evidence):
         lines += _field(label, text, width)
     return lines
+
+
+def _injected(recommendation: Recommendation, container: ContainerAdvice) -> str:
+    return "injected at admission" if is_injected(recommendation, container.container) else ""
 
 
 def _outcome(name: str, advice: Advice) -> str:
@@ -115,7 +120,7 @@ def _cores(cores: float | None) -> str:
 
 
 def _pods(pods: int) -> str:
-    return f"each of the hottest of {counted(pods, 'pod')} (deleted ones included)"
+    return "of one pod" if pods == 1 else f"each from the hottest of {pods} pods (deleted ones included)"
 
 
 def _queries(queries: Mapping[str, str]) -> list[str]:

@@ -55,7 +55,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     lines = _table(all_rows)
     patched = [r for r in changed if patch_of(r)]
     body = [*skipped, *_by_hand(changed), "### Risks", "\n".join(_risks(changed, all_rows)), *_rollback(patched)]
-    why, commands = _folded("Why: the arithmetic of every number", [*map(_why, changed)]), _commands(patched)
+    why, commands = _folded("Why: the arithmetic of every number", _whys(changed)), _commands(patched)
     table = "\n".join(lines)
     for parts in (
         [table, *body, why, *commands],
@@ -104,7 +104,9 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
             f"The lowest confidence is {confidence(row[3])}: {_place(row)}. Confidence is the share of past windows "
             "that the number would have covered."
         )
-    unsure = [row for row in rows if row[3].confidence is None and row[3].value is not None and "limit" not in row[2]]
+    unsure = [
+        row for row in rows if row[3].confidence is None and row[3].value is not None and not row[2].endswith(" limit")
+    ]
     if unsure:
         items.append(f"No confidence is known for {_places(unsure)}: check again after the rollout.")
     unlimited = [row for row in rows if row[3].is_unset]
@@ -168,9 +170,29 @@ def _rows(recommendation: Recommendation, min_change: float) -> list[Row]:
         for name, advice in container_numbers(container)
         if changes(advice)
     ]
+    found = _joined_limits(found)
     if sets_replicas(recommendation) and changes(recommendation.replicas):
         found.append((recommendation, None, "replicas", recommendation.replicas))
     return found if any(_is_large(advice, min_change) for *_, advice in found) else []
+
+
+def _joined_limits(rows: Sequence[Row]) -> list[Row]:
+    """A request and a limit that change in the same way, of a container, as one row."""
+    joined: list[Row] = []
+    for row in rows:
+        _, container, name, advice = row
+        resource, _, kind = name.partition(" ")
+        last = joined[-1] if joined else None
+        is_same = last is not None and last[1] is container and last[2] == f"{resource} request"
+        if kind == "limit" and last is not None and is_same and _figures(last[3]) == _figures(advice):
+            joined[-1] = (last[0], container, f"{resource} request and limit", last[3])
+        else:
+            joined.append(row)
+    return joined
+
+
+def _figures(advice: Advice) -> tuple[object, ...]:
+    return advice.now, advice.value, advice.is_unset, confidence(advice)
 
 
 def _is_large(advice: Advice, min_change: float) -> bool:
@@ -221,7 +243,22 @@ def _skipped(
     return parts
 
 
-def _why(recommendation: Recommendation) -> str:
+def _whys(changed: Sequence[Recommendation]) -> list[str]:
+    """A paragraph a workload; what is the same for every one stands once, in a last one."""
+    per_workload = [_whole(r) for r in changed]
+    shared = [line for line in per_workload[0] if len(changed) > 1 and all(line in other for other in per_workload)]
+    paragraphs = [_why(r, [line for line in _whole(r) if line not in shared]) for r in changed]
+    return [*paragraphs, "\n".join([f"**All {len(changed)} workloads**", "", *shared])] if shared else paragraphs
+
+
+def _whole(recommendation: Recommendation) -> list[str]:
+    """The reasons that are not of one container."""
+    # How -o hpa would scale is no part of the change.
+    notes = [reason for reason in other_reasons(recommendation) if reason.code != "hpa-average-value"]
+    return [*_reasons("replicas", recommendation.replicas.reasons), *_reasons("note", notes)]
+
+
+def _why(recommendation: Recommendation, of_the_whole: Sequence[str]) -> str:
     lines = [
         f"**{title(recommendation.workload)}**{_at(recommendation)}: from {sized_by(recommendation)}, data until "
         f"{format_moment(recommendation.as_of)}.",
@@ -233,9 +270,7 @@ def _why(recommendation: Recommendation) -> str:
         if is_injected(recommendation, container.container):
             lines.append(f"- {_code(container.container)} is injected at admission and not changed")
         lines += _reasons(_code(container.container), container.reasons)
-    lines += _reasons("replicas", recommendation.replicas.reasons)
-    lines += _reasons("note", other_reasons(recommendation))
-    return "\n".join(lines)
+    return "\n".join([*lines, *of_the_whole])
 
 
 def _at(recommendation: Recommendation) -> str:

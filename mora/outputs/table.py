@@ -7,12 +7,12 @@ reasons follow, wrapped. Plain text: it survives a pipe, a ticket and a diff.
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.changes import changes, container_numbers, has_change, is_due, is_injected, numbers
-from mora.outputs.wording import at_load, basis, clean, confidence, counted, other_reasons, summary
+from mora.outputs.changes import changes, container_numbers, has_change, is_due, is_injected, numbers, to_write
+from mora.outputs.wording import at_load, basis, clean, confidence, counted, one_line, other_reasons, summary
 from mora.quantities import KIB, MIB, format_cpu, format_memory, format_moment, readable_bytes
 from mora.savings import line as savings_line
 from mora.savings import savings
@@ -31,12 +31,13 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     if recommendations and (len(recommendations) > 1 or settings.prices is not None):
         lines += [*textwrap.wrap(savings_line(savings(recommendations, settings.prices)), settings.width), ""]
     if is_short:
-        lines += [*textwrap.wrap(_counts(recommendations), settings.width), ""]
+        for text in (_counts(recommendations), _limits(recommendations), _unchanged(recommendations)):
+            lines += [*textwrap.wrap(text, settings.width), ""] if text else []
     if settings.verbose:
-        lines += [line for r in recommendations for line in (*_reason_lines(r, settings.width), "")]
+        lines += _below(recommendations, _reasons, settings.width)
     elif settings.verbose is None and recommendations:
         if not is_short:
-            lines += [line for r in recommendations for line in (*_summary_lines(r, settings.width), "")]
+            lines += _below(recommendations, _summaries, settings.width)
         lines += [_where_reasons_are(recommendations), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 
@@ -67,7 +68,7 @@ def _long(recommendations: Sequence[Recommendation], width: int, *, is_basis_ful
             names.append(_names(recommendation, container, has_namespaces, has_others))
             rests_on = basis(recommendation) if is_basis_full else recommendation.basis
             blocks.append(_rows(recommendation, container, rests_on if has_basis else None))
-    columns = [*heads, *_HEADS, *(["BASIS"] if has_basis else [])]
+    columns = [*heads, *_HEADS, *(["BASED ON"] if has_basis else [])]
     is_right = [*(False for _ in heads), False, True, True, True, True, False]
     rows = [
         [*(name if number == 0 else [""] * len(name)), *row]
@@ -136,6 +137,8 @@ def _rows(recommendation: Recommendation, container: ContainerAdvice, rests_on: 
 
 # --- a row a container -----------------------------------------------------------------------------------------------
 
+# Behind an amount that stays because there is no recommendation.
+_NO_NUMBER = "*"
 _SHORT_HEADS = ("CPU REQUEST", "MEMORY REQUEST", "REPLICAS", "CONFIDENCE")
 
 
@@ -163,7 +166,7 @@ def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
                 _lowest_confidence((container.cpu_request, container.memory_request)),
             )
             rows.append((*row, recommendation.basis) if has_basis else row)
-    heads = (*_SHORT_HEADS, "BASIS") if has_basis else _SHORT_HEADS
+    heads = (*_SHORT_HEADS, "BASED ON") if has_basis else _SHORT_HEADS
     numbers_ = _aligned([heads, *rows], (True, True, True, True, False))
     room = max(width - max(map(len, numbers_)) - 2, len("WORKLOAD"))
     room = min(max(map(len, ("WORKLOAD", *names))), max(min(room, _LONGEST_NAME), len("WORKLOAD")))
@@ -177,7 +180,7 @@ def _step(name: str, advice: Advice) -> str:
     if advice.value == advice.now or (advice.value is None and name == "replicas"):
         return amount(name, advice.now, none="-")
     if advice.value is None:
-        return f"{amount(name, advice.now, none='none')} -> ?"
+        return f"{amount(name, advice.now, none='none')} {_NO_NUMBER}"
     return f"{amount(name, advice.now, none='none')} -> {amount(name, advice.value)}"
 
 
@@ -201,6 +204,27 @@ def _counts(recommendations: Sequence[Recommendation]) -> str:
     if skipped:
         text += f" {counted(skipped, 'sidecar or init container')} skipped."
     return text
+
+
+def _limits(recommendations: Sequence[Recommendation]) -> str:
+    """How many limits change, which this table has no columns for."""
+    found = [advice for r in recommendations for c in to_write(r) for advice in (c.cpu_limit, c.memory_limit)]
+    removed = sum(advice.is_unset and advice.now is not None for advice in found)
+    set_ = sum(changes(advice) and not advice.is_unset for advice in found)
+    parts = [
+        f"{counted(set_, 'limit')} changed" if set_ else "",
+        f"{counted(removed, 'limit')} removed" if removed else "",
+    ]
+    text = ", ".join(filter(None, parts))
+    return f"Limits, not shown here: {text}. To see them: -o csv." if text else ""
+
+
+def _unchanged(recommendations: Sequence[Recommendation]) -> str:
+    shown = [c for r in recommendations for c in r.containers if c.is_main or not _is_skipped(c)]
+    requests = [("cpu request", c.cpu_request) for c in shown] + [("memory request", c.memory_request) for c in shown]
+    if not any(_step(name, advice).endswith(_NO_NUMBER) for name, advice in requests):
+        return ""
+    return f"{_NO_NUMBER} unchanged, because there is no recommendation: mora explain WORKLOAD tells why."
 
 
 def _is_skipped(container: ContainerAdvice) -> bool:
@@ -259,49 +283,78 @@ def change(advice: Advice) -> str:
     return "0%" if round(advice.change, 4) == 0 else f"{advice.change:+.0%}"
 
 
-def _summary_lines(recommendation: Recommendation, width: int) -> list[str]:
-    """What decides each number, a line a number, and remarks on the whole, a line each."""
-    lines = [_heading(recommendation)]
+Labelled = list[tuple[str, str]]
+Section = tuple[str, Labelled]
+# What the whole workload is about, and so may be the same for all of a table.
+_OF_THE_WHOLE = ("replicas", "note")
+
+
+def _below(
+    recommendations: Sequence[Recommendation], sections_of: Callable[[Recommendation, int], list[Section]], width: int
+) -> list[str]:
+    """What is below the table: a section a container, and once, at the end, what is the same for every workload."""
+    found = [sections_of(recommendation, width) for recommendation in recommendations]
+    shared: Labelled = []
+    if len(found) > 1:
+        sets = [{pair for _, labelled in sections for pair in labelled} for sections in found]
+        pairs = dict.fromkeys(pair for _, labelled in found[0] for pair in labelled)
+        shared = [pair for pair in pairs if pair[0] in _OF_THE_WHOLE and all(pair in other for other in sets)]
+    lines: list[str] = []
+    for sections in found:
+        for heading, labelled in sections:
+            lines += [heading, *_labelled([pair for pair in labelled if pair not in shared], width)]
+        lines.append("")
+    return [*lines, f"all {len(found)} workloads", *_labelled(shared, width), ""] if shared else lines
+
+
+def _summaries(recommendation: Recommendation, width: int) -> list[Section]:
+    """What decides each number, a line a number, and remarks on the whole."""
+    sections: list[Section] = []
     for container in recommendation.containers:
-        if not container.is_main:
-            lines.append(f"{recommendation.workload.name}, container {_container_name(recommendation, container)}")
         named = numbers(recommendation) if container.is_main else container_numbers(container)
-        labelled = [(name, summary(advice)) for name, advice in named if "limit" not in name or changes(advice)]
+        named = tuple((name, advice) for name, advice in named if "limit" not in name or _says_more(advice))
+        labelled = [(name, _cut(summary(advice), width)) for name, advice in named if summary(advice)]
+        if len(named) > 1 and len({summary(advice) for _, advice in named}) == 1:
+            labelled = [("every number", "no recommendation: " + one_line(named[0][1].reasons))]
         remarks = [*(other_reasons(recommendation) if container.is_main else ()), *container.reasons]
         # How -o hpa would scale is that output's subject.
         labelled += [("note", reason.text) for reason in remarks if reason.code != "hpa-average-value"]
-        lines += [_one_line(label, text, width) for label, text in labelled if text]
-    return lines
+        sections.append((_heading(recommendation, container), labelled))
+    return sections
 
 
-def _heading(recommendation: Recommendation) -> str:
+def _cut(text: str, width: int) -> str:
+    """The text as far as a line has room for it."""
+    return textwrap.shorten(text, width - _LABEL_WIDTH - 4, placeholder=" ...")
+
+
+def _says_more(limit: Advice) -> bool:
+    """Whether a limit changes in another way than with the request that it equals."""
+    return changes(limit) and any(reason.code != "limit-equals-request" for reason in limit.reasons)
+
+
+def _heading(recommendation: Recommendation, container: ContainerAdvice) -> str:
+    if not container.is_main:
+        return f"{recommendation.workload.name}, container {_container_name(recommendation, container)}"
     return (
-        f"{recommendation.workload.name}, container {clean(recommendation.main.container)}{at_load(recommendation)}, "
+        f"{recommendation.workload.name}, container {clean(container.container)}{at_load(recommendation)}, "
         f"from data until {format_moment(recommendation.as_of)}"
     )
 
 
-def _one_line(label: str, text: str, width: int) -> str:
-    room = width - _LABEL_WIDTH - 4
-    return f"  {label.ljust(_LABEL_WIDTH)}  {textwrap.shorten(clean(text), room, placeholder=' ...')}".rstrip()
-
-
-def _reason_lines(recommendation: Recommendation, width: int) -> list[str]:
-    """All reasons of each number, container by container, wrapped."""
-    lines = [_heading(recommendation)]
-    labelled = [(name, reason.text) for name, advice in numbers(recommendation) for reason in advice.reasons]
-    labelled += [
-        ("autoscaling" if reason.code == "hpa-average-value" else "note", reason.text)
-        for reason in other_reasons(recommendation)
-    ]
-    labelled += [("note", reason.text) for reason in recommendation.main.reasons]
-    lines += _labelled(labelled, width)
-    for other in recommendation.others:
-        lines.append(f"{recommendation.workload.name}, container {_container_name(recommendation, other)}")
-        labelled = [(name, reason.text) for name, advice in container_numbers(other) for reason in advice.reasons]
-        labelled += [("note", reason.text) for reason in other.reasons]
-        lines += _labelled(labelled, width)
-    return lines
+def _reasons(recommendation: Recommendation, _: int) -> list[Section]:
+    """All reasons of each number, container by container."""
+    sections: list[Section] = []
+    for container in recommendation.containers:
+        named = numbers(recommendation) if container.is_main else container_numbers(container)
+        labelled = [(name, reason.text) for name, advice in named for reason in advice.reasons]
+        labelled += [
+            ("autoscaling" if reason.code == "hpa-average-value" else "note", reason.text)
+            for reason in (other_reasons(recommendation) if container.is_main else ())
+        ]
+        labelled += [("note", reason.text) for reason in container.reasons]
+        sections.append((_heading(recommendation, container), labelled))
+    return sections
 
 
 def _labelled(labelled: Sequence[tuple[str, str]], width: int) -> list[str]:

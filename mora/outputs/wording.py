@@ -20,12 +20,15 @@ def title(workload: Workload) -> str:
 
 
 def basis(recommendation: Recommendation) -> str:
-    """What the numbers rest on, short enough for a column: "model of 2026-11-01", "history 14d", "both", "-"."""
+    """What the numbers rest on, short enough for a column: "model of 2026-11-01", "history 14d", "model and history".
+
+    "-" where there is no number.
+    """
     if recommendation.basis == "model" and recommendation.model_as_of is not None:
         return f"model of {recommendation.model_as_of:%Y-%m-%d}"
     if recommendation.basis == "history" and (evidence := recommendation.main.evidence) is not None:
         return f"history {format_duration(evidence.end - evidence.start, about=True)}"
-    return "-" if recommendation.basis == "none" else recommendation.basis
+    return {"none": "-", "both": "model and history"}.get(recommendation.basis, recommendation.basis)
 
 
 def sized_by(recommendation: Recommendation) -> str:
@@ -72,7 +75,8 @@ def _is_missing(advice: Advice) -> bool:
 def _why_missing(advice: Advice) -> str:
     """The summary, or the reasons where there is none, as it goes on after "no recommendation for cpu request"."""
     summary = clean(advice.summary).removeprefix("no recommendation: ").removeprefix("unchanged: ")
-    return summary or one_line(advice.reasons)
+    # A summary that was cut for its line in a table has no place in a comment, which is wrapped.
+    return one_line(advice.reasons) if not summary or summary.endswith(" ...") else summary
 
 
 def grouped(advice: Iterable[tuple[str, Advice]]) -> list[tuple[str, str]]:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mora.domain import Recommendation, Slo, Window, WorkloadState
+from mora.domain import Reason, Recommendation, Slo, Window, WorkloadState
 from mora.errors import BadInput, ClusterError, MoraError, NotEnoughData
 from mora.pipeline.connecting import open_fleet
 from mora.pipeline.modelled import trained_demand
@@ -17,6 +17,24 @@ if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
     from mora.fleet.stream import Ask
     from mora.settings import Settings
+
+NO_KUBECONFIG = Reason(
+    "no-kubeconfig", "there is no kubeconfig, so Prometheus (kube-state-metrics) alone says what runs in the cluster"
+)
+NO_KUBECONFIG_NOTE = (
+    "There is no kubeconfig, so workloads, requests and limits come from Prometheus alone. For LimitRanges, quotas, "
+    "HPAs and annotations as the cluster has them, set $KUBECONFIG. --no-kubernetes leaves out this note."
+)
+
+
+def lacks_kubeconfig(settings: Settings, target: str | None) -> bool:
+    """Whether a Prometheus is named and no cluster is configured at all: then Prometheus alone is read, with a notice.
+
+    A kubeconfig that exists and fails stays an error, and so does --target kubernetes.
+    """
+    from mora.clusters.connection import is_configured
+
+    return settings.prometheus.url is not None and target is None and not is_configured()
 
 
 def find_workload_states(

@@ -4,10 +4,12 @@ A trained model (models/), history (Prometheus) and the current state (Kubernete
 known. A Prometheus that is configured is read. Where none is, the cluster is asked for one only if the question needs
 the cluster: its history, all its namespaces, its labels, a KIND/NAME that no model answers. A request says what to
 leave out, never which way is taken.
+One file, longer than most: the request and the two ways to its answer, which share what they refuse, are read together.
 """
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -18,7 +20,14 @@ from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughDa
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, model_folder
 from mora.pipeline.collecting import open_cluster
 from mora.pipeline.connecting import open_fleet
-from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
+from mora.pipeline.fleet import (
+    NO_KUBECONFIG,
+    NO_KUBECONFIG_NOTE,
+    find_workload_states,
+    lacks_kubeconfig,
+    recommend_fleet,
+    recommend_fleet_on_cluster,
+)
 from mora.pipeline.modelled import no_load_known, question_of, recommend, trained_demand
 from mora.pipeline.settings import fleet_settings
 from mora.pipeline.windows import fleet_window
@@ -31,13 +40,6 @@ if TYPE_CHECKING:
 
 _UNKNOWN_TIME = datetime.fromtimestamp(0, UTC)
 _NO_PROMETHEUS = Reason("no-prometheus", "no Prometheus is configured, so the trained model alone is used")
-_NO_KUBECONFIG = Reason(
-    "no-kubeconfig", "there is no kubeconfig, so Prometheus (kube-state-metrics) alone says what runs in the cluster"
-)
-_NO_KUBECONFIG_NOTE = (
-    "There is no kubeconfig, so workloads, requests and limits come from Prometheus alone. For LimitRanges, quotas, "
-    "HPAs and annotations as the cluster has them, set $KUBECONFIG. --no-kubernetes leaves out this note."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +205,12 @@ def _model(name: str, namespace: str, kind: str | None, request: Request, settin
     if not folder.is_dir():
         others = list_models(settings.models_dir, namespace)
         there = f" There are models of {', '.join(others)}." if others else ""
+        near = difflib.get_close_matches(name, others, n=1)
         raise BadModel(
             f"There is no model of {name!r} in {folder}{_and_no_prometheus(request)}.{there}",
-            hint=f"Train one (mora train {name}), or read its history: mora recommend {name} --prometheus URL. "
+            hint=f"Did you mean {near[0]}?"
+            if near
+            else f"Train one (mora train {name}), or read its history: mora recommend {name} --prometheus URL. "
             "--history 14d finds the Prometheus of the cluster that KUBECONFIG points at.",
         )
     model = load_model(name, models_dir=settings.models_dir, namespace=namespace)
@@ -278,10 +283,10 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
 
     fleet = fleet_settings(settings, excluded=request.excluded)
     uses_kubernetes = request.use_kubernetes and request.target != "sandbox"
-    lacks_kubeconfig = uses_kubernetes and _lacks_kubeconfig(request, settings)
-    if lacks_kubeconfig:
-        say(_NO_KUBECONFIG_NOTE)
-    uses_kubernetes = uses_kubernetes and not lacks_kubeconfig
+    is_prometheus_alone = uses_kubernetes and lacks_kubeconfig(settings, request.target)
+    if is_prometheus_alone:
+        say(NO_KUBECONFIG_NOTE)
+    uses_kubernetes = uses_kubernetes and not is_prometheus_alone
     source = _open(request, settings, say)
     namespace = request.namespace(settings)
     found = find_workload_states(
@@ -316,8 +321,8 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
     if question.has_load:
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)
     advice = [*refused, *_sized(states, source, window, settings, ask=ask, say=say, reporter=reporter, request=request)]
-    if lacks_kubeconfig:
-        advice = [replace(one, reasons=(*one.reasons, _NO_KUBECONFIG)) for one in advice]
+    if is_prometheus_alone:
+        advice = [replace(one, reasons=(*one.reasons, NO_KUBECONFIG)) for one in advice]
     if measured_only:
         also = replace(request, names=tuple(measured_only))
         where = "in any namespace" if namespace is None else f"in namespace {namespace}"
@@ -325,16 +330,6 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
         answered = _from_models(replace(also, use_history=False), settings, _known_models(also, settings))
         advice += [replace(one, reasons=(remark, *one.reasons)) for one in answered.recommendations]
     return Advised(tuple(sorted(_warned_once(advice, source, say), key=lambda one: one.workload)), tuple(states))
-
-
-def _lacks_kubeconfig(request: Request, settings: Settings) -> bool:
-    """Whether a Prometheus is named and no cluster is configured at all: then Prometheus alone is read, and said so.
-
-    A kubeconfig that exists and fails stays an error, and so does --target kubernetes.
-    """
-    from mora.clusters.connection import is_configured
-
-    return settings.prometheus.url is not None and request.target is None and not is_configured()
 
 
 def _open(request: Request, settings: Settings, say: Callable[[str], None]) -> FleetSource:

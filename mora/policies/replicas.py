@@ -36,7 +36,9 @@ def size_replicas(
         text = f"set by the autoscaler {scaler.name} ({scaler.min_replicas} to {scaler.max_replicas} replicas)"
         return _none(now, Reason("replicas-by-autoscaler", text))
     if target is None:
-        return _none(now, no_number("replicas", demand) if unknown is None else unknown, "no recommendation: ")
+        if unknown is not None:
+            return _none(now, unknown)
+        return _none(now, no_number("replicas", demand), "no recommendation: ")
     needed = _needed_replicas(target)
     reasons = [*target.reasons]
     if not reasons:
@@ -94,7 +96,10 @@ def size_autoscaling(demand: Demand, current: Allocation, cpu_request: Advice, s
     most = max(2 * needed, least, scaler.max_replicas if scaler else 1)
     if settings.max_replicas is not None:
         most = max(min(most, settings.max_replicas), least)
-    text = f"an HPA adds a replica above {format_cpu(average)} per pod ({source}); {least} to {most} replicas"
+    text = (
+        f"an HPA (-o hpa) would add a replica above {format_cpu(average)} per pod ({source}), "
+        f"from {least} to {most} replicas"
+    )
     return Autoscaling(average, least, most, (Reason("hpa-average-value", text),))
 
 

@@ -20,6 +20,13 @@ def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: P
     assert not (tmp_path / "sandboxes").exists() or not list((tmp_path / "sandboxes").iterdir())
 
 
+def test_a_misspelt_plan_is_refused_before_a_sandbox_starts(tmp_path: Path) -> None:
+    done = mora("collect", "--plan", "nope", cwd=tmp_path, MORA_SANDBOX_HOME=str(tmp_path / "sandboxes"))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "There is no plan 'nope'" in done.stderr
+    assert "Starting" not in done.stderr
+
+
 def test_a_service_of_another_kind_is_named_as_kubectl_does(tmp_path: Path) -> None:
     asked = ("collect", "--history", "2h", "--prometheus", "http://127.0.0.1:9", "-n", "shop", "--dry-run", "-s")
     done = mora(*asked, "cart,statefulset/redis", cwd=tmp_path)

@@ -64,8 +64,17 @@ def test_a_service_without_data_is_refused_with_those_that_have_some(written: Pa
         read_dataset("cart", tmp_path)
     with pytest.raises(BadDataset, match="mora collect"):
         read_dataset("cart", tmp_path / "elsewhere")
+    with pytest.raises(BadDataset, match=r"Did you mean frontend\?"):
+        read_dataset("fronted", tmp_path)
     with pytest.raises(BadInput, match="not a valid service name"):
         read_dataset("../frontend", tmp_path)
+
+
+def test_a_file_that_is_no_dataset_at_all_is_refused_without_a_list_of_its_columns(written: Path) -> None:
+    written.write_text("garbage,1,2\n", encoding="utf-8")
+    with pytest.raises(BadDataset, match="not the header of a unified CSV") as refused:
+        read_experiment(written)
+    assert "from experiment_id to" in str(refused.value.hint)
 
 
 @pytest.mark.parametrize("value", ["abc", "nan", "NaN", "NA", "null", "0x10", "1_0", "1;2", "True", "1,5"])

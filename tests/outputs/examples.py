@@ -46,7 +46,7 @@ def _server(resources: Resources, name: str = "server") -> Container:
 def frontend() -> Recommendation:
     """Too much CPU, too little memory, one replica too many; a sidecar beside it."""
     chosen = Reason(
-        "replicas-keep-slo", "40 users of checkout on 2: p95 214 ms, 0.12% errors; asked: p95 300 ms, 1.00%"
+        "replicas-keep-slo", "40 users of checkout on 2 replicas: p95 214 ms, 0.12% errors; SLO: p95 300 ms, 1.00%"
     )
     demand = Demand(
         workload=Workload("shop", "frontend"),

@@ -24,7 +24,7 @@ def test_the_time_range_the_samples_and_the_peaks_with_their_times_and_pods_are_
     printed = words(explain.render([examples.meshed()]))
     for part in (
         "2026-11-12 02:00 UTC to 2026-11-21 02:00 UTC (9d), every 30s",
-        "25,500 of 40,321 expected (63%), each of the hottest of 7 pods (deleted ones included)",
+        "25,500 of 40,321 expected (63%), each from the hottest of 7 pods (deleted ones included)",
         "210m at 2026-11-18 23:00 UTC on pod web-7c9f-x2lq4; 95 % of samples below 81m",
         "188 MiB at 2026-11-19 20:00 UTC on pod web-7c9f-b81kd",
         "3.1% of CFS periods",

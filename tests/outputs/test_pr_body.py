@@ -128,3 +128,17 @@ def test_many_workloads_without_a_number_are_counted_and_not_all_named() -> None
     assert "No recommendation for 500 workloads" in text
     assert "- and 470 more" in text
     assert len(text) < 20_000
+
+
+def test_a_limit_that_changes_with_its_request_shares_the_row() -> None:
+    rows = [line for line in pr_body.render([examples.cart()]).splitlines() if line.startswith("| `")]
+    assert [row.split(" | ")[2] for row in rows] == ["memory request and limit"]
+
+
+def test_what_is_the_same_for_every_workload_stands_once() -> None:
+    remark = Reason("known-by-prometheus", "read from Prometheus alone")
+    changed = [replace(one, reasons=(*one.reasons, remark)) for one in (examples.frontend(), examples.cart())]
+    text = pr_body.render(changed)
+    assert text.count(remark.text) == 1
+    assert f"**All 2 workloads**\n\n- note: {remark.text}" in text
+    assert "would add a replica" not in text, "how -o hpa would scale is no part of the change"

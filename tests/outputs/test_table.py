@@ -33,7 +33,7 @@ def test_each_number_gets_one_line_that_says_what_decides_it() -> None:
     cpu = replace(frontend.main.cpu_request, summary="p95 of the hottest pod 149m + 20 % headroom")
     text = table.render([examples.with_main(frontend, cpu_request=cpu)])
     assert [line.split("  ")[1] for line in below(text, "frontend, container server")] == [
-        *("cpu request", "cpu limit", "memory request", "memory limit", "replicas"),
+        *("cpu request", "cpu limit", "memory request", "replicas"),  # the memory limit equals the request
     ]
     assert "  cpu request     p95 of the hottest pod 149m + 20 % headroom\n" in text
     assert "  memory request  2 OOM kills at 128Mi: raised to 228Mi" in text  # no summary: the last step decides
@@ -56,6 +56,32 @@ def test_remarks_on_the_workload_get_a_line_each() -> None:
     remark = Reason("stale-data", "The data ends 9 days ago (2026-11-12 02:00 UTC); use may have moved since.")
     lines = below(table.render([replace(examples.frontend(), reasons=(remark,))]), "frontend, container")
     assert lines[-1] == f"  note            {remark.text}"
+
+
+def test_what_is_the_same_for_every_workload_stands_once_at_the_end() -> None:
+    remark = Reason("known-by-prometheus", "read from Prometheus alone")
+    own = Reason("last-seen", "last seen a week ago")
+    both = [
+        replace(examples.frontend(), reasons=(remark,)),
+        replace(examples.cart(), reasons=(remark, own)),
+    ]
+    for verbose in (None, True):
+        text = table.render(both, OutputSettings(verbose=verbose))
+        assert (text.count(remark.text), text.count(own.text)) == (1, 1)
+        assert below(text, "all 2 workloads") == [f"  note            {remark.text}"]
+        assert f"  note            {own.text}" in below(text, "cartservice, container server")
+    assert "all 1" not in table.render(both[:1])
+
+
+def test_one_reason_for_every_number_is_printed_once() -> None:
+    lines = below(table.render([examples.unknown()]), "adservice, container")
+    assert lines == ["  every number    no recommendation: 12 samples, 60 are needed"]
+
+
+def test_a_limit_that_equals_its_request_is_printed_with_all_reasons_only() -> None:
+    words = "equal to the request of 228Mi"
+    assert words not in table.render([examples.frontend()])
+    assert words in table.render([examples.frontend()], OutputSettings(verbose=True))
 
 
 def test_verbose_prints_every_reason() -> None:
@@ -105,6 +131,14 @@ def test_an_unchanged_number_says_so_and_no_workload_gives_only_the_head() -> No
     assert table.render([]).split() == ["WORKLOAD", "RESOURCE", "NOW", "TARGET", "CHANGE", "CONFIDENCE"]
 
 
+def test_the_short_table_marks_what_has_no_recommendation_and_counts_the_limits() -> None:
+    text = table.render([examples.frontend(), examples.unknown()] * 6)
+    assert "100m *" in text
+    assert "* unchanged, because there is no recommendation: mora explain WORKLOAD tells why." in text
+    assert "Limits, not shown here: 6 limits changed, 6 limits removed. To see them: -o csv." in text
+    assert "*" not in table.render([examples.frontend()] * 12)
+
+
 def test_the_width_can_be_chosen() -> None:
     _, head, words = table.render([examples.cart()], OutputSettings(width=60, verbose=True)).partition(
         "cartservice, container"
@@ -119,16 +153,16 @@ def test_each_container_comes_below_its_workload_and_an_injected_one_is_marked()
     wide = table.render([examples.meshed()], OutputSettings(width=120))
     rows = [line.split() for line in wide.splitlines()]
     assert rows[0][:3] == ["WORKLOAD", "CONTAINER", "RESOURCE"]
-    assert rows[0][-1] == "BASIS"
+    assert rows[0][-2:] == ["BASED", "ON"]
     assert ["web", "web", "cpu", "request"] in [row[:4] for row in rows]
     assert ["istio-proxy", "(injected)", "cpu", "request"] in [row[:4] for row in rows]
     assert ["logs", "(sidecar)", "cpu", "request"] in [row[:4] for row in rows]
 
 
 def test_the_basis_is_printed_where_any_is_history() -> None:
-    assert "BASIS" not in table.render([examples.frontend()])
+    assert "BASED ON" not in table.render([examples.frontend()])
     text = table.render([examples.frontend(), examples.nightly()])
-    assert "BASIS" in text
+    assert "BASED ON" in text
     assert [line.split()[-1] for line in text.splitlines() if " cpu request " in line][:2] == ["model", "history"]
 
 

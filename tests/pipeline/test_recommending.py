@@ -243,6 +243,12 @@ def test_where_nothing_is_known_the_error_says_where_was_looked(
     assert raised.value.hint
 
 
+def test_a_name_with_a_typo_gets_the_nearest_model(settings: Settings, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(BadModel) as raised:
+        ask(settings, None, monkeypatch, "fronted")
+    assert raised.value.hint == "Did you mean frontend?"
+
+
 def test_without_any_model_all_of_a_namespace_is_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     empty = load_settings({"models_dir": tmp_path / "models", "namespace": "shop"}, {}, tmp_path)
     with pytest.raises(NotEnoughData, match="models/shop, and no Prometheus is configured"):
