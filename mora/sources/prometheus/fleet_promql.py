@@ -134,6 +134,25 @@ def oom_killed(scope: Scope) -> str:
     return f"{scope.select('kube_pod_container_status_last_terminated_reason', _OOM)} > 0"
 
 
+def oom_ended(scope: Scope) -> str:
+    """1 for each container that an OOM kill ended and nothing has started again since, such as those of a job."""
+    return f"{scope.select('kube_pod_container_status_terminated_reason', _OOM)} > 0"
+
+
+def oom_events(scope: Scope, days: int) -> str:
+    """How many OOM kills each container's cgroup has counted, at moments a day apart; the label `days_ago` says which.
+
+    A child process that is killed ends no container, so only this counter tells. Single moments cost the server next to
+    nothing; the whole history of the counter would cost as much as that of memory.
+    """
+    counters = scope.select("container_oom_events_total", _REAL_CONTAINERS)
+    moments = (
+        f'label_replace({counters}{f" offset {ago}d" if ago else ""} > 0, "days_ago", "{ago}", "", "")'
+        for ago in range(days + 1)
+    )
+    return " or ".join(moments)
+
+
 def startup(
     pod: tuple[str, str], cluster: str | None, rate_window: timedelta, interval: timedelta, span: timedelta, ago: str
 ) -> str:

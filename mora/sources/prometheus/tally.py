@@ -10,6 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -252,6 +253,43 @@ class Restarts:
         after = np.minimum(rows + 1, len(self.risen) - 1)
         killed: NDArray[np.intp] = rows[is_oom[np.where(self.is_seen[after], after, rows)]]
         return killed
+
+
+def ended_by_kill(strips: Iterable[Strip], restarts: Restarts | None, window: Window, first_row: int) -> int | None:
+    """The row at which a container was killed that never started again; None where a restart followed.
+
+    strips: where it is said to have ended by an OOM kill. A kill that is known from `first_row` on happened before.
+    """
+    seen = np.zeros(window.sample_count, dtype=bool)
+    for strip in strips:
+        seen[strip.rows] = True
+    known = np.flatnonzero(seen)
+    if not len(known):
+        return None
+    gaps = np.flatnonzero(np.diff(known) > _STEPS_AT_THE_BEGINNING)
+    begin = int(known[gaps[-1] + 1]) if len(gaps) else int(known[0])
+    if begin <= first_row + _STEPS_AT_THE_BEGINNING:
+        return None
+    return None if restarts is not None and restarts.risen[begin:].any() else begin
+
+
+def events_within(rows: Iterable[Mapping[str, Any]], first: int) -> dict[tuple[str, ...], int]:
+    """Container -> OOM kills that its cgroups counted between the first and the last moment (fleet_promql.oom_events).
+
+    first: how many days ago the data begins; what a cgroup had counted by then happened before. Two jobs that scrape it
+    tell the same.
+    """
+    counted: defaultdict[tuple[str, ...], dict[int, float]] = defaultdict(dict)
+    for row in rows:
+        labels, value = row["metric"], float(row["value"][1])
+        key = tuple(labels.get(name, "") for name in ("namespace", "pod", "container", "id"))
+        ago = int(labels["days_ago"])
+        if all(key[:3]) and math.isfinite(value):
+            counted[key][ago] = max(counted[key].get(ago, 0.0), value)
+    found: defaultdict[tuple[str, ...], int] = defaultdict(int)
+    for key, moments in counted.items():
+        found[key[:3]] += round(max(moments.values()) - moments.get(first, 0.0))
+    return {key: kills for key, kills in found.items() if kills > 0}
 
 
 def restarts_of(strips: Iterable[Strip], window: Window, first_row: int) -> Restarts:

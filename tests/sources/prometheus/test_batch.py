@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from mora.domain import (
     WorkloadState,
 )
 from tests.fleet import rig
+from tests.fleet.tsdb import Group
 from tests.sources.prometheus.shop import (
     CONTAINERS,
     FLEET,
@@ -146,7 +148,7 @@ def test_the_queries_are_kept_as_sent_and_name_no_pods_where_all_are_wanted(
         queries["cpu"]
         == 'irate(container_cpu_usage_seconds_total{namespace="shop",container!="",container!="POD"}[240s])'
     )
-    assert set(queries) == {"cpu", "memory", "limits", "starts", "throttled", "restarts", "oom"}
+    assert set(queries) == {"cpu", "memory", "limits", "starts", "throttled", "restarts", "oom", "oom ends"}
     assert "frontend-1aa-0" in histories["frontend"].queries["startup"]  # and of no other workload's pods
     assert "young" not in histories["frontend"].queries["startup"]
 
@@ -184,3 +186,40 @@ def test_a_retention_shorter_than_asked_is_reported_and_no_old_restart_counts(tm
     assert (cart.restarts, cart.oom_kills) == (0, 0)  # all three were before
     expected = FLEET.service("frontend").expected("server", since=kept.since)
     assert np.nanmax(histories["frontend"].containers["server"].mem_bytes) == expected.mem_peak_bytes
+
+
+# --- OOM kills that end no container, or end it for good -------------------------------------------------------------
+
+
+class Killed(rig.Fleet):
+    """The shop, with runs of its CronJob that were killed, and a container whose child processes are."""
+
+    def groups(self) -> Iterator[Group]:
+        """The shop's series, and those that tell of the kills."""
+        yield from super().groups()
+        every = rig.SCRAPE_SECONDS
+        for day in (9, 11, 13):
+            first = day * rig.DAY + 2 * rig.HOUR + 12
+            ended = {"__name__": "kube_pod_container_status_terminated_reason", "reason": "OOMKilled"}
+            of = {"namespace": "shop", "pod": f"report-2900{day:02}-x", "container": "report"}
+            yield Group([{**ended, **of}], self.start + first * every, every, np.array([1.0]), samples=rig.HOUR)
+        counted = np.floor(np.arange(rig.DAYS * rig.DAY + 1) / (2 * rig.DAY)) + 3  # one every second day, three before
+        events = {"__name__": "container_oom_events_total", "namespace": "shop", "id": "/kubepods/web"}
+        web = {"pod": "web-1gg-0", "container": "web"}
+        yield Group(
+            [{**events, **web, "job": job} for job in ("kubelet", "cadvisor")],
+            self.start,
+            every,
+            np.stack([counted, counted]),
+        )
+
+
+def test_oom_kills_are_counted_in_every_form(tmp_path: Path, histories: dict[str, WorkloadHistory]) -> None:
+    with rig.serving(tmp_path, Killed(FLEET.services, FLEET.end)) as address:
+        found = read(fleet_at(address), days(14))
+    report, web = found["report"].containers["report"], found["web"].containers["web"]
+    assert (report.oom_kills, report.oom_limit_bytes, report.restarts) == (3, 512 * MIB, 0)
+    assert (web.oom_kills, web.oom_limit_bytes, web.restarts) == (7, 512 * MIB, 0)
+    for name in ("cart", "scarred", "frontend"):  # the others are told as before
+        for container, one in found[name].containers.items():
+            assert one.oom_kills == histories[name].containers[container].oom_kills

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,7 +13,16 @@ from hypothesis import strategies as st
 from mora.domain import Target, Window
 from mora.sources.prometheus.grid import coarse
 from mora.sources.prometheus.matrix import Strip
-from mora.sources.prometheus.tally import Limits, Tally, filled, moved, restarts_of, starting_rows
+from mora.sources.prometheus.tally import (
+    Limits,
+    Tally,
+    ended_by_kill,
+    events_within,
+    filled,
+    moved,
+    restarts_of,
+    starting_rows,
+)
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -161,3 +171,39 @@ def test_a_coarse_grid_ends_with_the_window_and_covers_it(samples: int, factor: 
 def test_a_piece_is_moved_to_its_place() -> None:
     assert moved(strip(1, [1.0, 2.0]), 4).rows == slice(5, 7)
     assert moved(Strip({}, np.array([0, 2]), np.array([1.0, 2.0])), 4).rows.tolist() == [4, 6]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("ends", "risen", "begins", "row"),
+    [
+        pytest.param(strip(4, [1.0] * 8), None, 0, 4, id="a job's pod stays as it ended"),
+        pytest.param(strip(4, [1.0] * 3), strip(0, [1.0] * 6 + [2.0] * 6), 0, None, id="a restart counts it already"),
+        pytest.param(strip(8, [1.0] * 4), strip(0, [1.0] * 6 + [2.0] * 6), 0, 8, id="killed once more, for good"),
+        pytest.param(strip(1, [1.0] * 11), None, 0, None, id="it ended before the data begins"),
+        pytest.param(strip(5, [1.0] * 7), None, 4, None, id="and so it did where the data begins late"),
+        pytest.param(strip(5, [np.nan] * 0), None, 0, None, id="it was never killed"),
+    ],
+)
+def test_a_kill_that_no_restart_follows_counts_once(
+    ends: Strip, risen: Strip | None, begins: int, row: int | None
+) -> None:
+    restarts = None if risen is None else restarts_of([risen], WINDOW, begins)
+    assert ended_by_kill([ends, ends], restarts, WINDOW, begins) == row
+
+
+def test_kills_of_child_processes_are_what_the_cgroups_counted_within_the_window() -> None:
+    def row(container: str, cgroup: str, ago: int, value: float, job: str = "kubelet") -> dict[str, Any]:
+        labels = {"namespace": "shop", "pod": "web-0", "container": container, "id": cgroup, "days_ago": str(ago)}
+        return {"metric": {**labels, "job": job}, "value": [0, str(value)]}
+
+    rows = [
+        row("web", "/a", 3, 2),
+        row("web", "/a", 2, 5),
+        row("web", "/a", 2, 5, job="cadvisor"),  # the same, scraped twice
+        row("web", "/b", 1, 1),
+        row("web", "/b", 0, 4),  # another cgroup of the same container
+        row("old", "/c", 3, 7),
+        row("old", "/c", 0, 7),  # nothing since
+        row("odd", "/d", 0, float("nan")),
+    ]
+    assert events_within(rows, first=3) == {("shop", "web-0", "web"): 7}
