@@ -31,9 +31,8 @@ def gated_request(kind: Kind, advice: Advice, demand: Demand, settings: PolicySe
     why = _why_refused(kind, advice, demand, settings, around)
     if why is None:
         return advice
-    code, text = why
-    unexplained = replace(advice, value=None, confidence=None, summary=one_line(f"no recommendation: {text}"))
-    return replace(unexplained, reasons=(*advice.reasons, Reason(code, text)))
+    unexplained = replace(advice, value=None, confidence=None, summary=one_line(f"no recommendation: {why.text}"))
+    return replace(unexplained, reasons=(*advice.reasons, why))
 
 
 def gated(advice: ContainerAdvice, demand: Demand, settings: PolicySettings, around: Surroundings) -> ContainerAdvice:
@@ -52,7 +51,7 @@ def gated(advice: ContainerAdvice, demand: Demand, settings: PolicySettings, aro
 
 def _why_refused(
     kind: Kind, advice: Advice, demand: Demand, settings: PolicySettings, around: Surroundings
-) -> tuple[str, str] | None:
+) -> Reason | None:
     amount, now = advice.value, advice.now
     if amount is None:
         return None
@@ -60,7 +59,7 @@ def _why_refused(
     largest = None if node is None else node.cpu_request_millicores if kind is CPU else node.memory_request_bytes
     if largest is not None and amount > largest:
         text = f"{kind.write(amount)} is more than the largest node has ({kind.write(largest)}), so no node can run it"
-        return "above-node", text
+        return Reason("above-node", text)
     lowest = bound_of(kind, None if around.limit_range is None else around.limit_range.minimum)
     floor = settings.cpu_floor_millicores if kind is CPU else settings.memory_floor_bytes
     harmless = HARMLESS_MILLICORES if kind is CPU else HARMLESS_BYTES
@@ -73,13 +72,13 @@ def _why_refused(
             f"{kind.write(amount)} is more than {MOST_OF_USE:g} times the highest use, {kind.write(used)}: refused. "
             "Look at the samples (mora explain)"
         )
-        return "above-use", text
+        return Reason("above-use", text)
     if now and amount > MOST_OF_NOW * now and not settings.allow_any_step:
         text = (
             f"{kind.write(amount)} is more than {MOST_OF_NOW:g} times the {kind.write(now)} of now: refused. Look at "
             "the samples (mora explain); if they are right, allow it with --allow-any-step"
         )
-        return "above-now", text
+        return Reason("above-now", text)
     return None
 
 

@@ -331,10 +331,9 @@ class Reading:
     def _count_events(self) -> None:
         """Count the OOM kills of processes within containers that ran on: of the same kills the larger count."""
         days = max(1, min(_DAYS_OF_EVENTS, round((self.window.end - self.window.start) / timedelta(days=1))))
-        scope = replace(self.batch.scope, pods=None)
         events: defaultdict[tuple[Workload, str], int] = defaultdict(int)
         of_workload: defaultdict[tuple[Workload, str], list[tuple[str, ...]]] = defaultdict(list)
-        rows = self.wire.instant(promql.oom_events(scope, days), self.window.end)
+        rows = self.wire.instant(promql.oom_events(self.batch.scope.broad(), days), self.window.end)
         known = self.window.end - self.window.start - (self.first_row or 0) * self.window.step
         for key, kills in events_within(rows, min(days, round(known / timedelta(days=1)))).items():
             workload = self.batch.pods.get((key[0], key[1]))

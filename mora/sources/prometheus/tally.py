@@ -258,7 +258,7 @@ class Restarts:
 def ended_by_kill(strips: Iterable[Strip], restarts: Restarts | None, window: Window, first_row: int) -> int | None:
     """The row at which a container was killed that never started again; None where a restart followed.
 
-    strips: where it is said to have ended by an OOM kill. A kill that is known from `first_row` on happened before.
+    strips: where the reason of its end is an OOM kill. A kill that is known from `first_row` on happened before.
     """
     seen = np.zeros(window.sample_count, dtype=bool)
     for strip in strips:

@@ -220,6 +220,6 @@ def test_oom_kills_are_counted_in_every_form(tmp_path: Path, histories: dict[str
     report, web = found["report"].containers["report"], found["web"].containers["web"]
     assert (report.oom_kills, report.oom_limit_bytes, report.restarts) == (3, 512 * MIB, 0)
     assert (web.oom_kills, web.oom_limit_bytes, web.restarts) == (7, 512 * MIB, 0)
-    for name in ("cart", "scarred", "frontend"):  # the others are told as before
+    for name in ("cart", "scarred", "frontend"):  # the others are counted as before
         for container, one in found[name].containers.items():
             assert one.oom_kills == histories[name].containers[container].oom_kills
