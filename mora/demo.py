@@ -65,7 +65,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
         trained = _train([workload.name for workload in place.workloads], data_dir, models_dir, reporter)
         for outcome in trained:
             if isinstance(outcome.error, NotEnoughData) and proof.busy:
-                return _ended(replace(proof, not_applied=outcome.error.message), show)
+                return _ended(replace(proof, not_applied=outcome.error.message), folder, say, show)
             if outcome.error is not None:
                 raise outcome.error
         show(pipeline.describe_training(next(one for one in trained if one.service == _SUBJECT)))
@@ -77,14 +77,16 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
         proof = replace(proof, recommendations=tuple(advice), not_applied=why_not_applied(advice))
         if proof.not_applied is not None:
             say("6/6  Skipped: no recommendation here keeps the SLO, so none is applied")
-            return _ended(proof, show)
+            return _ended(proof, folder, say, show)
         say("6/6  Apply the recommendations to the shop and run the same load again")
         after = prove(advice, proof, place, plan, proven, data_dir=folder / "after", reporter=reporter)
-    return _ended(after, show)
+    return _ended(after, folder, say, show)
 
 
-def _ended(proof: Proof, show: Callable[[str], None]) -> Proof:
+def _ended(proof: Proof, folder: Path, say: Callable[[str], None], show: Callable[[str], None]) -> Proof:
     show(describe_proof(proof))
+    if proof.recommendations:
+        say(f"To look further: cd {folder}, then mora explain {_SUBJECT} or mora recommend {_SUBJECT} -u 40.")
     return proof
 
 
@@ -303,8 +305,10 @@ def _patched_by_kubectl(kubectl: Path, recommendation: Recommendation, folder: P
     spec = yaml.safe_load(done.stdout)["spec"]
     container = spec["template"]["spec"]["containers"][0]
     after = yaml.safe_dump({"replicas": spec["replicas"], "resources": container["resources"]}, sort_keys=False)
+    load = recommendation.load
+    asked = "" if load is None else f"-u {load.users} --scenario {load.scenario} "
     return (
-        f"$ mora recommend {name} -o patch > {patch.name}\n{text}"
+        f"$ mora recommend {name} {asked}--allow-any-step -o patch > {patch.name}\n{text}"
         f'$ kubectl patch --local -f {manifest.name} -p "$(cat {patch.name})" -o yaml\n'
         f"# replicas and resources of the result:\n{after}"
     )

@@ -129,6 +129,8 @@ def test_what_cannot_keep_the_slo_is_not_applied_and_there_is_no_verdict(
     assert "6/6  Skipped: no recommendation here keeps the SLO, so none is applied" in printed
     assert "No verdict: the recommendations were not applied. 1 to 3 replicas cannot keep p95 300 ms." in printed
     assert "at most 1% idle CPU in 3 of 3 runs. Stop them and run `mora demo` again." in printed
+    assert "$ mora recommend frontend -u 60 --scenario checkout --allow-any-step -o patch > frontend" in printed
+    assert f"cd {tmp_path / 'demo'}, then mora explain frontend" in printed
 
 
 def test_too_little_data_from_a_busy_machine_is_no_verdict(
