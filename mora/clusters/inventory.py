@@ -17,6 +17,7 @@ from mora.clusters.objects import (
     DEFAULT_CONTAINER,
     Manifest,
     choose_main,
+    has_name,
     named,
     read_autoscalers,
     read_containers,
@@ -27,6 +28,7 @@ from mora.clusters.objects import (
     runs_java,
     template_of,
     with_defaults,
+    without_odd_containers,
 )
 from mora.domain import API_VERSIONS, Allocation, Autoscaler, Container, Quota, Reason, Workload, WorkloadState
 from mora.errors import ClusterError
@@ -62,15 +64,19 @@ class _Pods:
     containers: dict[str, Container] = field(default_factory=dict)
     jvm: set[str] = field(default_factory=set)
     default_container: str | None = None
+    odd: dict[str, None] = field(default_factory=dict)
+    """Names of containers that are none in Kubernetes."""
 
     def add(self, pod: Manifest, newness: int) -> None:
         if newness < self.newness:
             return
         if newness > self.newness:
             self.newness, self.containers, self.jvm, self.default_container = newness, {}, set(), None
-        for container in read_containers(pod["spec"], None, is_injected=True):
+        spec, odd = without_odd_containers(pod["spec"])
+        self.odd.update(dict.fromkeys(odd))
+        for container in read_containers(spec, None, is_injected=True):
             self.containers.setdefault(container.name, container)
-        self.jvm.update(_java_containers(pod["spec"]))
+        self.jvm.update(_java_containers(spec))
         annotations = pod["metadata"].get("annotations") or {}
         self.default_container = self.default_container or annotations.get(DEFAULT_CONTAINER)
 
@@ -131,7 +137,7 @@ class KubernetesInventory:
         for kind, plural in _PLURALS.items():
             path = _path(API_VERSIONS[kind], plural, namespace)
             if kind in _NEEDED:
-                items: Iterable[dict[str, Any]] = self._api.pages(path, query)
+                items: Iterable[dict[str, Any]] = self._named(self._api.pages(path, query), plural)
             else:
                 items = self._optional(path, query, self._remark(f"{kind}s"))
             for item in items:
@@ -183,9 +189,18 @@ class KubernetesInventory:
     ) -> Iterator[dict[str, Any]]:
         """A list; where it may not be read, or the kind does not exist, nothing and a report."""
         try:
-            yield from self._api.pages(path, query, accept=accept)
+            yield from self._named(self._api.pages(path, query, accept=accept), path.rpartition("/")[2])
         except (Forbidden, NotFound) as error:
             report(error)
+
+    def _named(self, items: Iterable[dict[str, Any]], plural: str) -> Iterator[dict[str, Any]]:
+        """The objects whose names Kubernetes allows; the others are remarked on and left out."""
+        for item in items:
+            if has_name(item):
+                yield item
+                continue
+            name = ascii((item.get("metadata") or {}).get("name"))
+            self.remarks = (*self.remarks, Reason("odd-name", f"{name} is no valid name, left out of the {plural}"))
 
     def _remark(self, what: str) -> Callable[[ClusterError], None]:
         def report(error: ClusterError) -> None:
@@ -252,11 +267,17 @@ def _whole(text: str | None) -> int:
 
 def _current_state(workload: Workload, item: Manifest, lists: _Lists) -> WorkloadState:
     template, reasons = _template(workload, item, lists)
+    spec, odd = without_odd_containers(template.get("spec") or {})
+    template = {**template, "spec": spec} if spec.get("containers") else {}
     pods = lists.pods.get((workload.namespace, workload.kind, workload.name), _Pods())
     containers, main_reasons = _containers(workload, template, pods)
     defaults = read_defaults(lists.limit_ranges.get(workload.namespace, []))
     given = [with_defaults(container, defaults) for container in containers]
     autoscalers, scaler_reasons = _autoscalers(workload, lists)
+    odd = list(dict.fromkeys([*odd, *pods.odd]))
+    if odd:
+        text = f"containers are left out, since Kubernetes allows no such name: {', '.join(odd)}"
+        reasons = [*reasons, Reason("odd-name", text)]
     quotas, quota_reasons = _quotas(lists.quotas.get(workload.namespace, []))
     return WorkloadState(
         workload=workload,
@@ -322,8 +343,12 @@ def _java_containers(spec: Manifest) -> list[str]:
 
 def _autoscalers(workload: Workload, lists: _Lists) -> tuple[tuple[Autoscaler, ...], list[Reason]]:
     hpas = lists.hpas.get((workload.namespace, workload.kind, workload.name), [])
-    found = [one for hpa in hpas for one in read_autoscalers(hpa)]
+    every = [one for hpa in hpas for one in read_autoscalers(hpa)]
+    found = [one for one in every if one.container is None or has_name({"name": one.container})]
     reasons = []
+    if len(found) < len(every):
+        text = "a metric of its HPA is left out, since Kubernetes allows no such name of a container"
+        reasons.append(Reason("odd-name", text))
     if len(hpas) > 1:
         names = ", ".join(hpa["metadata"]["name"] for hpa in hpas)
         reasons.append(Reason("several-hpas", f"{len(hpas)} HPAs scale it and work against each other: {names}"))

@@ -16,6 +16,7 @@ from mora.clusters.connection import MERGE, STRATEGIC_MERGE, Api, Context, NotFo
 from mora.clusters.objects import (
     Manifest,
     choose_main,
+    has_name,
     named,
     pod_complaints,
     read_autoscalers,
@@ -25,6 +26,7 @@ from mora.clusters.objects import (
     replicas_of,
     rollout_report,
     staying,
+    without_odd_containers,
 )
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Workload
 from mora.errors import ClusterError
@@ -89,6 +91,12 @@ class KubernetesCluster:
         """
         manifest = self.manifest(workload)
         template = manifest["spec"]["template"]
+        _, odd = without_odd_containers(template["spec"])
+        if odd:
+            raise ClusterError(
+                f"{named(workload)} has containers of names that Kubernetes does not allow: {', '.join(odd)}.",
+                hint="Is this answer from a Kubernetes API server?",
+            )
         main, _ = choose_main(template, workload.name)
         containers = read_containers(template["spec"], main)
         return Allocation(
@@ -114,7 +122,7 @@ class KubernetesCluster:
         """The HPA that scales a workload: by its CPU metric, else its memory metric, else by something else."""
         for hpa in self.api.pages(f"/apis/autoscaling/v2/namespaces/{workload.namespace}/horizontalpodautoscalers"):
             target = hpa["spec"]["scaleTargetRef"]
-            if (target["kind"], target["name"]) == (workload.kind, workload.name):
+            if (target["kind"], target["name"]) == (workload.kind, workload.name) and has_name(hpa):
                 return read_autoscalers(hpa)[0]
         return None
 

@@ -23,6 +23,7 @@ from mora.domain import (
     Workload,
     choose_main_container,
     is_jvm_image,
+    is_name,
 )
 from mora.errors import BadInput, ClusterError
 from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory
@@ -59,6 +60,26 @@ def replicas_of(manifest: Manifest, kind: str) -> int | None:
     if kind == "DaemonSet":
         return int((manifest.get("status") or {}).get("desiredNumberScheduled") or 0)
     return int(manifest["spec"].get("replicas", 1))  # Kubernetes' own default
+
+
+def has_name(item: Manifest) -> bool:
+    """Whether an object, or a container, has a name that Kubernetes allows; what has none is left out.
+
+    >>> has_name({"name": "server"}), has_name({"metadata": {"name": "web\\nkind: Pod"}}), has_name({})
+    (True, False, False)
+    """
+    name = (item.get("metadata") or item).get("name")
+    return isinstance(name, str) and is_name(name)
+
+
+def without_odd_containers(pod_spec: Manifest) -> tuple[dict[str, Any], list[str]]:
+    """A pod spec without the containers that Kubernetes would not name so, and those names, readable."""
+    spec, odd = dict(pod_spec), []
+    for part in ("containers", "initContainers"):
+        if spec.get(part):
+            odd += [ascii(one.get("name")) for one in spec[part] if not has_name(one)]
+            spec[part] = [one for one in spec[part] if has_name(one)]
+    return spec, odd
 
 
 # --- containers ------------------------------------------------------------------------------------------------------

@@ -375,3 +375,32 @@ def test_the_cluster_and_the_inventory_see_the_same_containers(fake: FakeCluster
     seen = KubernetesCluster(kubeconfig=kubeconfig).allocation(state.workload)
     lasting = tuple(one for one in state.allocation.containers if one.role is not Role.INIT)
     assert seen == replace(state.allocation, containers=lasting)
+
+
+@pytest.mark.parametrize("name", ["web --kubeconfig=/tmp/evil", "web\nkind: Pod", "-n", "$(id)", "\u202e"])
+def test_names_that_no_api_server_allows_are_left_out_and_reported(
+    name: str, inventory: KubernetesInventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = deployment("frontend")
+    manifest["spec"]["template"]["spec"] = {"containers": [SERVER, {**SERVER, "name": name}]}
+    answers = {
+        "deployments": [manifest, {**deployment("frontend"), "metadata": {"name": name, "namespace": "shop"}}],
+        "horizontalpodautoscalers": [
+            hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)], name="good"),
+            hpa([resource_metric("cpu", type="Utilization", averageUtilization=50)], name=name),
+        ],
+    }
+    monkeypatch.setattr(
+        inventory._api, "pages", lambda path, query=None, **_: iter(answers.get(path.rpartition("/")[2], []))
+    )
+    monkeypatch.setattr(inventory._api, "get", lambda path: {"metadata": {"name": "shop"}})
+    (state,) = inventory.states("shop")
+    assert [container.name for container in state.allocation.containers] == ["server"]
+    assert [scaler.name for scaler in state.autoscalers] == ["good"]
+    assert [reason.text for reason in state.reasons if reason.code == "odd-name"] == [
+        f"containers are left out, since Kubernetes allows no such name: {name!a}"
+    ]
+    assert [reason.text for reason in inventory.remarks if reason.code == "odd-name"] == [
+        f"{name!a} is no valid name, left out of the deployments",
+        f"{name!a} is no valid name, left out of the horizontalpodautoscalers",
+    ]

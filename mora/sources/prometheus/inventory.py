@@ -24,9 +24,11 @@ from mora.domain import (
     WorkloadState,
     choose_main_container,
     is_jvm_image,
+    is_name,
 )
 from mora.quantities import bytes_up, cores_to_millicores
 from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.labels import is_image, is_label_value
 from mora.sources.prometheus.ownership import Labels, Owners, Pod, resolve
 from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL, duration
 from mora.sources.prometheus.wire import Wire
@@ -79,7 +81,11 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     earlier = _Pods.nothing() if not idle else _earlier(ask, idle)
     autoscalers = _autoscalers(ask)
     ranges, quotas = _ranges(ask.values("kube_limitrange")), _quotas(ask.values("kube_resourcequota"))
-    labels, annotations = _own(ask, _LABELS_METRIC, _label), _own(ask, _ANNOTATIONS_METRIC, _annotation)
+    labels = {
+        workload: {name: value for name, value in of.items() if is_label_value(value)}
+        for workload, of in _own(ask, _LABELS_METRIC, _label).items()
+    }
+    annotations = _own(ask, _ANNOTATIONS_METRIC, _annotation)
     states = []
     for workload in sorted(workloads):
         described = pods if workload in newest else earlier
@@ -210,12 +216,13 @@ class _Pods:
                     self._containers[pod][name] = Container(
                         name,
                         resources.get((*pod, name), Resources()),
-                        image=labels.get("image_spec") or labels.get("image") or None,
+                        image=_image(ask, labels),
                         role=_role(name, labels, is_init="init" in metric),
                         is_injected=name in INJECTED_SIDECARS,
                     )
         for labels, _ in ask.values("kube_pod_annotations", f'{DEFAULT_CONTAINER_LABEL}!=""', over=over):
-            self._annotated[labels.get("namespace", ""), labels.get("pod", "")] = labels[DEFAULT_CONTAINER_LABEL]
+            if is_name(labels[DEFAULT_CONTAINER_LABEL]):
+                self._annotated[labels.get("namespace", ""), labels.get("pod", "")] = labels[DEFAULT_CONTAINER_LABEL]
 
     @classmethod
     def nothing(cls) -> _Pods:
@@ -238,6 +245,14 @@ class _Pods:
         return Allocation(
             containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered)
         ), annotated
+
+
+def _image(ask: _Asking, labels: Labels) -> str | None:
+    image = labels.get("image_spec") or labels.get("image") or None
+    if image is None or is_image(image):
+        return image
+    ask.wire.names.note("image", image)
+    return None
 
 
 def _role(name: str, labels: Labels, *, is_init: bool) -> Role:

@@ -18,6 +18,7 @@ from mora.domain import Window
 from mora.sources.prometheus import matrix
 from mora.sources.prometheus.access import Access, TooManySamples, explained, retry_policy
 from mora.sources.prometheus.grid import halves
+from mora.sources.prometheus.labels import Names
 from mora.sources.prometheus.session import QuerySession
 
 # Two at a time: one that the server works on while the other is read here. More would only take turns at the server.
@@ -43,6 +44,7 @@ class Wire:
     connections: int = CONNECTIONS
     _session: QuerySession = field(init=False, repr=False)
     _client: Any = field(init=False, repr=False)
+    names: Names = field(init=False, repr=False, default_factory=Names)
 
     def __enter__(self) -> Self:
         from prometheus_api_client import PrometheusConnect
@@ -63,8 +65,8 @@ class Wire:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What the server said of answers that are not complete, each text once."""
-        return tuple(self._session.warnings)
+        """What the server said of answers that are not complete, each text once; and rows left out for their names."""
+        return (*self._session.warnings, *self.names.warnings)
 
     def version(self) -> str:
         """The version of the server."""
@@ -75,18 +77,21 @@ class Wire:
     def instant(self, query: str, at: datetime) -> list[dict[str, Any]]:
         """The result of a query at one moment, as the API returns it."""
         with explained(self.url, self.timeout):
-            return list(self._client.custom_query(query, params={"time": _seconds(at)}))
+            rows: list[dict[str, Any]] = list(self._client.custom_query(query, params={"time": _seconds(at)}))
+            return self.names.believed(rows, lambda row: row["metric"])
 
     def series(self, selector: str, start: datetime, end: datetime) -> list[dict[str, str]]:
         """Labels of the series that have samples between start and end; the server reads only its index."""
         with explained(self.url, self.timeout):
-            return list(self._client.get_series(start, end, params={"match[]": selector}))
+            rows: list[dict[str, str]] = list(self._client.get_series(start, end, params={"match[]": selector}))
+            return self.names.believed(rows, lambda row: row)
 
     def label_values(self, label: str, selectors: str | Sequence[str], start: datetime, end: datetime) -> list[str]:
         """Values of a label on the series of one or several selectors, sorted. The API takes this by GET only."""
         params = {"match[]": selectors, "start": _seconds(start), "end": _seconds(end)}
         with explained(self.url, self.timeout):
-            return sorted(str(value) for value in self._client.get_label_values(label, params=params))
+            found = sorted(str(value) for value in self._client.get_label_values(label, params=params))
+        return self.names.values(label, found)
 
     def ranges(self, questions: Iterable[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[matrix.Strip]]]:
         """(name, window, series) for each (name, query, window), in order; `connections` in flight at a time.
@@ -111,7 +116,7 @@ class Wire:
         body = answer.result()
         if body is not None:
             with explained(self.url, self.timeout):
-                strips = list(matrix.read(body, window))
+                strips = self.names.believed(matrix.read(body, window), lambda strip: strip.labels)
             yield name, window, strips
             return
         for half in halves(window):  # the server ran out of samples
