@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
+import glob
 import json
 import os
-from collections.abc import Iterable, Mapping
+import secrets
+import stat
+import time
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mora.errors import MoraError
+
+_LONGEST_PREFIX = 230
 
 
 def json_text(value: Mapping[str, Any]) -> str:
@@ -21,31 +28,134 @@ def json_text(value: Mapping[str, Any]) -> str:
 def write_files(files: Iterable[tuple[Path, str]]) -> None:
     """Write texts to files, all of them or none, in their order; the folders are made.
 
-    Each goes to a temporary file in its folder, is flushed to the disk and then renamed, so that a reader, or a crash,
-    finds the old file or the new one. A temporary file that a crash left is overwritten by the next try.
+    Each goes to a temporary file in its folder, of a name that nobody can foresee, is flushed to the disk and then
+    renamed, so that a reader, or a crash, finds the old file or the new one, and two writers of one file never mix. A
+    symbolic link is replaced, never followed. A temporary file that a crash left is deleted by the next try.
     Raises MoraError where the disk is full or refuses.
     """
-    pending: list[tuple[Path, Path]] = []
+    pending: list[tuple[Path, Path, int]] = []
     path = Path()
     try:
         for path, text in files:
             path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_name(f".{path.name}.tmp")
-            pending.append((temporary, path))
-            with temporary.open("w", encoding="utf-8", newline="\n") as stream:
-                stream.write(text)
-                stream.flush()
-                os.fsync(stream.fileno())
-        for temporary, path in pending:
+            _sweep(path)
+            temporary, descriptor = _temporary(path)
+            pending.append((temporary, path, descriptor))
+            _write_all(descriptor, text.encode())
+            os.fsync(descriptor)
+        for temporary, path, _ in pending:
             temporary.replace(path)
-        for folder in {path.parent for _, path in pending}:
+        for folder in {path.parent for _, path, _ in pending}:
             _sync_folder(folder)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
-        for temporary, _ in pending:
+        for temporary, _, descriptor in pending:
             with contextlib.suppress(OSError):  # gone after its rename; a read-only disk refuses even to look
                 temporary.unlink()
+            os.close(descriptor)
+
+
+def _temporary(path: Path) -> tuple[Path, int]:
+    """A new temporary file for `path`, locked as long as its descriptor is open, so that nobody sweeps it away."""
+    while True:
+        temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}.tmp")
+        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)
+        with contextlib.suppress(OSError):  # a file system without locks; its leftovers are swept all the same
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return temporary, descriptor
+        os.close(descriptor)  # swept before it was locked
+
+
+def _prefix(path: Path) -> str:
+    # File systems take names of 255 bytes.
+    return f".{os.fsdecode(os.fsencode(path.name)[:_LONGEST_PREFIX])}."
+
+
+def _sweep(path: Path) -> None:
+    """Delete the temporary files that ended processes left for `path`."""
+    for left in [path.with_name(f".{path.name}.tmp"), *path.parent.glob(f"{glob.escape(_prefix(path))}*.tmp")]:
+        with contextlib.suppress(OSError):
+            if left.is_symlink() or (left.is_file() and not _is_locked(left)):
+                left.unlink()
+
+
+def _is_locked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
+
+
+def open_lock(path: Path) -> int:
+    """A descriptor of a lock file, made where it is not there; its folder is made.
+
+    MoraError where the file, or its folder, is a symbolic link or anything else than a regular file: a dataset from
+    elsewhere could name any file of yours by it.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if path.parent.is_symlink():
+            raise _not_regular(path.parent, "folder")
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        descriptor = os.open(path, flags, 0o644)
+    except OSError as error:
+        if error.errno == errno.ELOOP or (path.exists() and not path.is_file()):
+            raise _not_regular(path, "file") from error
+        raise write_error(path, error) from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise _not_regular(path, "file")
+    return descriptor
+
+
+def _not_regular(path: Path, what: str) -> MoraError:
+    return MoraError(f"{path} is not a {what} of its own but a link or a device.", hint="Delete it, then try again.")
+
+
+@contextlib.contextmanager
+def folder_lock(folder: Path, *, wait_seconds: float = 10.0) -> Iterator[None]:
+    """Lock a folder against other writers, which take turns; it is made where it is not there.
+
+    The folder itself is locked, so no lock file stays behind. MoraError where another process still has it after
+    `wait_seconds`. A file system that cannot lock folders is written without.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError as error:
+        raise write_error(folder, error) from error
+    try:
+        until = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                if time.monotonic() >= until:
+                    raise MoraError(
+                        f"Another process is writing to {folder}.",
+                        hint="Wait until it ends, or name another folder.",
+                    ) from error
+                time.sleep(0.02)
+                continue
+            except OSError as error:
+                if error.errno not in (errno.EBADF, errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS):
+                    raise write_error(folder, error) from error
+            break
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _sync_folder(folder: Path) -> None:

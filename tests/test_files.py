@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +15,7 @@ from mora.dataset import (
     read_dataset,
 )
 from mora.errors import MoraError
-from mora.files import write_files
+from mora.files import folder_lock, open_lock, write_files
 from tests.dataset.making import make_frame, write
 
 
@@ -39,8 +44,100 @@ def test_a_full_disk_is_an_error_and_leaves_nothing_half_written(tiny_disk: Path
     assert len(read_dataset("frontend", tiny_disk)) == 20
 
 
-def test_a_full_device_is_an_error_with_its_reason(tmp_path: Path) -> None:
-    (tmp_path / ".full.tmp").symlink_to("/dev/full")
+def test_a_full_device_is_an_error_with_its_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("os.fsync", full)
     with pytest.raises(MoraError, match=r"full: No space left on device"):
         write_files([(tmp_path / "full", "x")])
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("planted", [".new.tmp", ".new.0123456789ab.tmp", "new"])
+def test_a_planted_link_never_changes_what_it_points_at(planted: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    folder = tmp_path / "data"
+    folder.mkdir()
+    (folder / planted).symlink_to(victim)
+    write_files([(folder / "new", "text")])
+    assert victim.read_text() == "mine"
+    assert {path.name: path.read_text() for path in folder.iterdir()} == {"new": "text"}
+    assert not (folder / "new").is_symlink()
+
+
+def test_what_a_killed_writer_left_is_swept_and_what_a_living_one_writes_is_not(tmp_path: Path) -> None:
+    (tmp_path / ".new.0123456789ab.tmp").write_text("torn")
+    (tmp_path / ".new.aaaaaaaaaaaa.tmp").write_text("of a living one")
+    with (tmp_path / ".new.aaaaaaaaaaaa.tmp").open() as living:
+        fcntl.flock(living, fcntl.LOCK_EX)
+        write_files([(tmp_path / "new", "text")])
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".new.aaaaaaaaaaaa.tmp", "new"]
+
+
+def test_files_are_as_readable_as_the_umask_says(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        write_files([(tmp_path / "new", "text")])
+    finally:
+        os.umask(before)
+    assert (tmp_path / "new").stat().st_mode & 0o777 == 0o640
+
+
+def test_a_name_as_long_as_file_systems_take_can_be_written(tmp_path: Path) -> None:
+    write_files([(tmp_path / ("n" * 255), "text"), (tmp_path / ("\u00e9" * 127), "text")])
+    assert {path.name for path in tmp_path.iterdir()} == {"n" * 255, "\u00e9" * 127}
+
+
+_WRITER = """
+import sys
+from pathlib import Path
+from mora.files import write_files
+for number in range(150):
+    write_files([(Path(sys.argv[1]) / name, sys.argv[2] * 200_000) for name in ("one", "two")])
+"""
+
+
+def test_two_writers_of_a_file_never_tear_a_read(tmp_path: Path) -> None:
+    write_files([(tmp_path / name, "a" * 200_000) for name in ("one", "two")])
+    writers = [subprocess.Popen([sys.executable, "-c", _WRITER, str(tmp_path), letter]) for letter in "ab"]
+    reads = torn = 0
+    while any(writer.poll() is None for writer in writers):
+        for name in ("one", "two"):
+            text = (tmp_path / name).read_text()
+            reads += 1
+            torn += len(text) != 200_000 or len(set(text)) != 1
+    assert [writer.returncode for writer in writers] == [0, 0]
+    assert reads > 10
+    assert torn == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["one", "two"]
+
+
+def test_a_lock_is_opened_only_as_a_file_of_its_own(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "link").symlink_to(victim)
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "folder").symlink_to(tmp_path / "elsewhere")
+    for name in ("fifo", "link", "dangling", "elsewhere", "folder/lock"):
+        with pytest.raises(MoraError, match="a link or a device"):
+            open_lock(tmp_path / name)
+    assert victim.read_text() == "mine"
+    assert not (tmp_path / "nowhere").exists()
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+    os.close(open_lock(tmp_path / "new/lock"))
+
+
+def test_a_folder_that_another_process_writes_is_refused_after_the_wait(tmp_path: Path) -> None:
+    with folder_lock(tmp_path / "out"):
+        with (
+            pytest.raises(MoraError, match=r"Another process is writing to .*out\."),
+            folder_lock(tmp_path / "out", wait_seconds=0),
+        ):
+            pytest.fail("locked twice")
+        assert list((tmp_path / "out").iterdir()) == []
+    with folder_lock(tmp_path / "out", wait_seconds=0):
+        pass

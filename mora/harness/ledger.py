@@ -21,7 +21,7 @@ from pathlib import Path
 from mora.dataset import discard_experiment, is_finished
 from mora.domain import Workload
 from mora.errors import BadInput, MoraError
-from mora.files import json_text, write_files
+from mora.files import json_text, open_lock, write_files
 from mora.harness.plan import Cell, Plan
 from mora.quantities import format_moment
 
@@ -35,19 +35,12 @@ def locked(data_dir: Path) -> Iterator[None]:
 
     The kernel releases the lock when the process ends, however it ends.
     """
-    path = data_dir / _RUNS / "lock"
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o644)
-    except OSError as error:
-        raise MoraError(
-            f"Cannot write {path}: {error.strerror}.", hint="Use a folder that you may write to."
-        ) from error
+    descriptor = open_lock(data_dir / _RUNS / "lock")
     try:
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            owner = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
+            owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             raise MoraError(
                 f"Another run is writing to {data_dir} (process {owner}).",
                 hint="Wait for it, stop it, or collect into another folder with --data.",

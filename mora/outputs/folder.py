@@ -62,9 +62,17 @@ def write(
 
     overwrite: also over files that MOrA did not write or that were edited since; else BadInput names them.
     """
-    from mora.files import write_files
+    from mora.files import folder_lock
 
     texts = files(output, recommendations, settings)
+    _check_folder(folder)
+    with folder_lock(folder):
+        return _write(output, texts, folder, overwrite=overwrite)
+
+
+def _write(output: str, texts: Mapping[str, str], folder: Path, *, overwrite: bool) -> Written:
+    from mora.files import write_files
+
     listed = _read(folder)
     foreign = [name for name in texts if not _is_ours(folder / name, listed.get(name))]
     if foreign and not overwrite:
@@ -76,11 +84,24 @@ def write(
     stale = [name for name in left if (folder / name).is_file() and _is_ours(folder / name, listed[name])]
     kept = {name: entry for name, entry in listed.items() if name not in left}
     now = {name: {"output": output, "sha256": _checksum(text.encode())} for name, text in texts.items()}
-    document = {"schema_version": _SCHEMA_VERSION, "files": dict(sorted((kept | now).items()))}
     written = {folder / name: text for name, text in texts.items()}
-    write_files([*written.items(), (folder / LISTED, json.dumps(document, indent=2) + "\n")])
+    # First a list of both contents: whenever this process is killed, the files that are there are known as MOrA's.
+    both = {name: {**now[name], "was": _checksum_of(folder / name)} for name in now if (folder / name).is_file()}
+    write_files([(folder / LISTED, _document(listed | now | both))])
+    try:
+        write_files(written.items())
+    except MoraError:
+        if not listed:
+            (folder / LISTED).unlink(missing_ok=True)
+        raise
     _delete([folder / name for name in stale])
+    write_files([(folder / LISTED, _document(kept | now))])
     return Written(tuple(written), tuple(folder / name for name in stale))
+
+
+def _document(entries: Mapping[str, Mapping[str, str]]) -> str:
+    document = {"schema_version": _SCHEMA_VERSION, "files": dict(sorted(entries.items()))}
+    return json.dumps(document, indent=2) + "\n"
 
 
 def _delete(paths: Sequence[Path]) -> None:
@@ -94,11 +115,14 @@ def _delete(paths: Sequence[Path]) -> None:
             ) from error
 
 
+def _check_folder(folder: Path) -> None:
+    if folder.exists() and not folder.is_dir():
+        raise BadInput(f"{folder} is a file.", hint="--out must be a folder.")
+
+
 def _read(folder: Path) -> dict[str, dict[str, str]]:
     """The folder's list, empty without one; BadInput where it is not a list of MOrA."""
     path = folder / LISTED
-    if folder.exists() and not folder.is_dir():
-        raise BadInput(f"{folder} is a file.", hint="--out must be a folder.")
     if not path.exists():
         return {}
     try:
@@ -115,7 +139,7 @@ def _entries(document: Mapping[str, Any]) -> dict[str, dict[str, str]]:
     if document["schema_version"] != _SCHEMA_VERSION:
         raise ValueError(f"it has schema version {document['schema_version']}, this MOrA reads {_SCHEMA_VERSION}")
     entries = {
-        name: {"output": str(entry["output"]), "sha256": str(entry["sha256"])}
+        name: {key: str(entry[key]) for key in ("output", "sha256", *(["was"] if "was" in entry else []))}
         for name, entry in document["files"].items()
     }
     for name in entries:
@@ -131,7 +155,11 @@ def _is_ours(path: Path, entry: Mapping[str, str] | None) -> bool:
         return True
     if entry is None or path.is_symlink() or not path.is_file():
         return False
-    return _checksum(path.read_bytes()) == entry["sha256"]
+    return _checksum_of(path) in (entry["sha256"], entry.get("was"))
+
+
+def _checksum_of(path: Path) -> str:
+    return _checksum(path.read_bytes())
 
 
 def _checksum(content: bytes) -> str:

@@ -47,3 +47,18 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     with pytest.raises(MoraError, match="Cannot write"), locked(tmp_path / "file"):
         pytest.fail("locked")
+
+
+@pytest.mark.parametrize("planted", [".runs/lock", ".runs"])
+def test_a_planted_link_is_refused_and_its_target_stays(planted: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    if planted == ".runs":
+        victim.mkdir()
+    else:
+        victim.write_text("mine")
+    link = tmp_path / "data" / planted
+    link.parent.mkdir(parents=True)
+    link.symlink_to(victim)
+    with pytest.raises(MoraError, match=r"a link or a device\.\nDelete it"), locked(tmp_path / "data"):
+        pytest.fail("locked through a link")
+    assert list(victim.iterdir()) == [] if victim.is_dir() else victim.read_text() == "mine"

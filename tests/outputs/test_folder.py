@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -122,3 +125,50 @@ def test_settings_reach_the_files(tmp_path: Path) -> None:
     done = folder.write("kustomize", SOME, tmp_path, OutputSettings(kustomize_version="2.0.3"))
     assert "patchesJson6902" in (tmp_path / "kustomization.yaml").read_text()
     assert done.written[0].name == "kustomization.yaml"
+
+
+@pytest.mark.parametrize("planted", [".apply.sh.tmp", f".{folder.LISTED}.tmp"])
+def test_a_planted_temporary_link_never_changes_its_target(planted: str, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("mine\n")
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / planted).symlink_to(victim)
+    folder.write("commands", SOME, tmp_path / "out")
+    assert victim.read_text() == "mine\n"
+    assert names(tmp_path / "out") == [folder.LISTED, "apply.sh", "rollback.sh"]
+
+
+@pytest.mark.parametrize("survived", range(1, 6))
+def test_a_run_that_is_killed_while_it_renames_leaves_files_that_the_next_run_knows(
+    survived: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder.write("patch", SOME, tmp_path)
+    changed = [replace(one, workload=replace(one.workload, namespace="other")) for one in SOME[:2]]
+    renamed: list[Path] = []
+    rename = Path.replace
+
+    def killed(path: Path, target: Path) -> Path:
+        if len(renamed) == survived:
+            raise KeyboardInterrupt
+        renamed.append(target)
+        return rename(path, target)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", killed)
+        with contextlib.suppress(KeyboardInterrupt):
+            folder.write("patch", changed, tmp_path)
+    again = folder.write("patch", changed, tmp_path)
+    assert names(tmp_path) == sorted([folder.LISTED, *(path.name for path in again.written)])
+    assert "was" not in (tmp_path / folder.LISTED).read_text()
+
+
+def test_two_runs_into_one_folder_take_turns(tmp_path: Path) -> None:
+    runs = [threading.Thread(target=folder.write, args=("patch", SOME[:count], tmp_path)) for count in (1, 2, 3) * 5]
+    for run in runs:
+        run.start()
+    for run in runs:
+        run.join()
+    listed = json.loads((tmp_path / folder.LISTED).read_text())["files"]
+    assert names(tmp_path) == sorted([folder.LISTED, *listed])
+    for name, entry in listed.items():
+        assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
