@@ -1,6 +1,6 @@
 """Any output as files in a folder: all of them or none, and never over files that MOrA did not write.
 
-`.mora-files.json` lists the written files and their checksums. A file that is not on the list, or that was edited
+`.mora-files` lists the written files and their checksums (its name ends so that `kubectl apply -f DIR` passes it by). A file that is not on the list, or that was edited
 since, is not overwritten. A file of an earlier run of the same output that this run does not write is deleted, because
 `kubectl apply -f DIR` would still apply it.
 """
@@ -20,7 +20,9 @@ from mora.domain import Recommendation
 from mora.errors import BadInput, MoraError
 from mora.outputs import DEFAULTS, OutputSettings
 
-LISTED = ".mora-files.json"
+LISTED = ".mora-files"
+# What earlier versions called it; it is read, and replaced by the next run.
+LISTED_BEFORE = ".mora-files.json"
 _SCHEMA_VERSION = 1
 # Outputs that are one text for all workloads, and the name of their file.
 _SINGLE = {
@@ -96,6 +98,7 @@ def _write(output: str, texts: Mapping[str, str], folder: Path, *, overwrite: bo
         raise
     _delete([folder / name for name in stale])
     write_files([(folder / LISTED, _document(kept | now))])
+    _delete([folder / LISTED_BEFORE])
     return Written(tuple(written), tuple(folder / name for name in stale))
 
 
@@ -123,6 +126,8 @@ def _check_folder(folder: Path) -> None:
 def _read(folder: Path) -> dict[str, dict[str, str]]:
     """The folder's list, empty without one; BadInput where it is not a list of MOrA."""
     path = folder / LISTED
+    if not path.exists() and (folder / LISTED_BEFORE).is_file():
+        path = folder / LISTED_BEFORE
     if not path.exists():
         return {}
     try:

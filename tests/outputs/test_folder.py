@@ -172,3 +172,18 @@ def test_two_runs_into_one_folder_take_turns(tmp_path: Path) -> None:
     assert names(tmp_path) == sorted([folder.LISTED, *listed])
     for name, entry in listed.items():
         assert hashlib.sha256((tmp_path / name).read_bytes()).hexdigest() == entry["sha256"]
+
+
+def test_kubectl_reads_every_yaml_of_the_folder_and_nothing_else(tmp_path: Path) -> None:
+    folder.write("vpa", SOME, tmp_path)
+    read = [path for path in tmp_path.iterdir() if path.suffix in (".json", ".yaml", ".yml")]  # kubectl apply -f DIR
+    assert read
+    assert all(path.suffix == ".yaml" for path in read)
+
+
+def test_the_list_of_an_earlier_version_is_read_and_replaced(tmp_path: Path) -> None:
+    folder.write("patch", SOME, tmp_path)
+    (tmp_path / folder.LISTED).rename(tmp_path / folder.LISTED_BEFORE)
+    removed = folder.write("patch", SOME[:1], tmp_path).removed
+    assert [path.name for path in removed] == ["cartservice.patch.yaml", "nightly.patch.yaml"]
+    assert names(tmp_path) == [folder.LISTED, "frontend.patch.yaml"]
