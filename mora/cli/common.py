@@ -79,10 +79,19 @@ class Globals:
     interrupted_at: float | None = None
 
 
+def printable(words: str) -> str:
+    """Text for a terminal: what it would obey (control and bidirectional characters of a server's names) becomes "?".
+
+    >>> printable("There is no 'a\\x1b[2J'.\\nDid you mean 'web'?")
+    "There is no 'a?[2J'.\\nDid you mean 'web'?"
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in words)
+
+
 def say(words: str) -> None:
     """Print a note on stderr; nothing with --quiet."""
     if not Globals.quiet:
-        print(words, file=sys.stderr)
+        print(printable(words), file=sys.stderr)
 
 
 def current_name(name: str, value: str | None, old_name: str, old_value: str | None) -> str | None:

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from mora.cli import backtest, collect, demo, explain, misc, publish, recommend, sandbox, train, vpa_recommender
-from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, say
+from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, printable, say
 from mora.errors import MoraError
 
 _PATIENCE_SECONDS = 2.0
@@ -83,22 +83,22 @@ def main() -> None:
     except MoraError as error:
         if Globals.debug:
             raise
-        print(f"mora: {error.message}", file=sys.stderr)
+        print(printable(f"mora: {error.message}"), file=sys.stderr)
         if error.hint:
-            print(f"      {error.hint}", file=sys.stderr)
+            print(printable(f"      {error.hint}"), file=sys.stderr)
         sys.exit(EXIT_ERROR)
     except OSError as error:
         if Globals.debug:
             raise
         where = f": {error.filename}" if error.filename else ""
-        print(f"mora: {error.strerror or error}{where}", file=sys.stderr)
+        print(printable(f"mora: {error.strerror or error}{where}"), file=sys.stderr)
         if error.errno == errno.ENOSPC:
             print("      Free some space, and run it again.", file=sys.stderr)
         sys.exit(EXIT_ERROR)
     except Exception as error:
         if Globals.debug:
             raise
-        print(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}", file=sys.stderr)
+        print(printable(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}"), file=sys.stderr)
         print("      Run it again with `mora --debug ...` and report what it prints.", file=sys.stderr)
         sys.exit(EXIT_ERROR)
 

@@ -12,6 +12,7 @@ from mora.cli.common import (
     ModelsDir,
     Namespace,
     PrometheusUrl,
+    printable,
     say,
     settings_of,
 )
@@ -28,10 +29,10 @@ def doctor(
 
     checks = examine(settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models))
     for check, next_check in zip_longest(checks, checks[1:]):
-        print(f"{check.state.value:<8} {check.name:<22} {check.words}")
+        print(printable(f"{check.state.value:<8} {check.name:<22} {check.words}"))
         # Several metrics of one exporter share the remedy.
         if check.remedy and (next_check is None or next_check.remedy != check.remedy):
-            print(f"{'':<31} -> {check.remedy}")
+            print(printable(f"{'':<31} -> {check.remedy}"))
     if any(check.state is State.MISSING for check in checks):
         raise typer.Exit(EXIT_ERROR)
 

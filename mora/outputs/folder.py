@@ -1,8 +1,8 @@
 """Any output as files in a folder: all of them or none, and never over files that MOrA did not write.
 
-`.mora-files` lists the written files and their checksums (its name ends so that `kubectl apply -f DIR` passes it by). A file that is not on the list, or that was edited
-since, is not overwritten. A file of an earlier run of the same output that this run does not write is deleted, because
-`kubectl apply -f DIR` would still apply it.
+`.mora-files` lists the written files and their checksums; the end of its name lets `kubectl apply -f DIR` pass it by.
+A file that is not on the list, or that was edited since, is not overwritten. A file of an earlier run of the same
+output that this run does not write is deleted, because `kubectl apply -f DIR` would still apply it.
 """
 
 from __future__ import annotations

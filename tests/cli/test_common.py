@@ -19,6 +19,11 @@ def test_a_note_goes_to_stderr_and_quiet_leaves_it_out(
     assert capsys.readouterr() == ("", "a note\n")
 
 
+def test_a_note_carries_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    say("Prometheus warns: \x1b[2J\x9b\u202e\r\u2028\ud800 caf\u00e9\nsecond line")
+    assert capsys.readouterr().err == "Prometheus warns: ?[2J????? caf\u00e9\nsecond line\n"
+
+
 def test_a_former_name_of_an_option_is_taken_and_noted(capsys: pytest.CaptureFixture[str]) -> None:
     assert current_name("--new", "1h", "--old", None) == "1h"
     assert capsys.readouterr().err == ""

@@ -119,3 +119,12 @@ def test_a_second_ctrl_c_does_not_wait_for_what_is_slow_to_end(tmp_path: Path) -
     interrupt(running)
     running.communicate(timeout=120)
     assert running.returncode == 130
+
+
+def test_an_error_carries_nothing_that_a_terminal_obeys(tmp_path: Path) -> None:
+    told = mora("recommend", "web\u202e", "--prometheus", "http://x\x1b[2J", cwd=tmp_path)
+    assert told.returncode == 1
+    assert [c for c in told.stderr if not c.isprintable() and c != "\n"] == []
+    told = mora("train", "web", "--data", "\x1b[2J", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "\x1b" not in told.stderr
