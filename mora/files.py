@@ -28,7 +28,7 @@ def json_text(value: Mapping[str, Any]) -> str:
 def write_files(files: Iterable[tuple[Path, str]]) -> None:
     """Write texts to files, all of them or none, in their order; the folders are made.
 
-    Each goes to a temporary file in its folder, of a name that nobody can foresee, is flushed to the disk and then
+    Each goes to a temporary file in its folder, of a random name, is flushed to the disk and then
     renamed, so that a reader, or a crash, finds the old file or the new one, and two writers of one file never mix. A
     symbolic link is replaced, never followed. A temporary file that a crash left is deleted by the next try.
     Raises MoraError where the disk is full or refuses.
@@ -57,7 +57,7 @@ def write_files(files: Iterable[tuple[Path, str]]) -> None:
 
 
 def _temporary(path: Path) -> tuple[Path, int]:
-    """A new temporary file for `path`, locked as long as its descriptor is open, so that nobody sweeps it away."""
+    """A new temporary file for `path`, locked as long as its descriptor is open, so that no other writer deletes it."""
     while True:
         temporary = path.with_name(f"{_prefix(path)}{secrets.token_hex(6)}.tmp")
         descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o666)

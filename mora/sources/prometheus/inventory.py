@@ -28,7 +28,7 @@ from mora.domain import (
 )
 from mora.quantities import bytes_up, cores_to_millicores
 from mora.sources.prometheus.fleet_promql import Scope
-from mora.sources.prometheus.labels import is_image, is_label_value
+from mora.sources.prometheus.labels import annotation_named, is_image, is_label_value, label_named
 from mora.sources.prometheus.ownership import Labels, Owners, Pod, resolve
 from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL, duration
 from mora.sources.prometheus.wire import Wire
@@ -59,9 +59,6 @@ _QUOTA_FIELDS = {
     "limits.memory": "memory_limit_bytes",
 }
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
-# kube-state-metrics writes "_" for every character that a label name must not contain.
-_ANNOTATION, _HELM_PATH = "annotation_mora_dev_", "helm_path_"
-_LABEL_PREFIXES = {"label_app_kubernetes_io_": "app.kubernetes.io/", "label_helm_sh_": "helm.sh/"}
 
 ContainerKey = tuple[str, str, str]
 """Namespace, pod and container."""
@@ -83,9 +80,9 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     ranges, quotas = _ranges(ask.values("kube_limitrange")), _quotas(ask.values("kube_resourcequota"))
     labels = {
         workload: {name: value for name, value in of.items() if is_label_value(value)}
-        for workload, of in _own(ask, _LABELS_METRIC, _label).items()
+        for workload, of in _own(ask, _LABELS_METRIC, label_named).items()
     }
-    annotations = _own(ask, _ANNOTATIONS_METRIC, _annotation)
+    annotations = _own(ask, _ANNOTATIONS_METRIC, annotation_named)
     states = []
     for workload in sorted(workloads):
         described = pods if workload in newest else earlier
@@ -380,23 +377,6 @@ def _own(ask: _Asking, metric: str, named: Callable[[str], str | None]) -> dict[
                 names = {name: named(name) for name in labels}
                 found[workload] = {known: labels[name] for name, known in names.items() if known}
     return found
-
-
-def _label(name: str) -> str | None:
-    for prefix, meant in _LABEL_PREFIXES.items():
-        if name.startswith(prefix):
-            return meant + name.removeprefix(prefix).replace("_", "-")
-    return name.removeprefix("label_") if name.startswith("label_") else None
-
-
-def _annotation(name: str) -> str | None:
-    """mora.dev/cpu-buffer of annotation_mora_dev_cpu_buffer: MOrA's own annotations have no other characters."""
-    if not name.startswith(_ANNOTATION):
-        return None
-    rest = name.removeprefix(_ANNOTATION)
-    if rest.startswith(_HELM_PATH):
-        return "mora.dev/helm-path." + rest.removeprefix(_HELM_PATH).replace("_", "-")
-    return "mora.dev/" + rest.replace("_", "-")
 
 
 def _reasons(workload: Workload, allocation: Allocation, has_pod: bool, *, is_idle: bool) -> tuple[Reason, ...]:

@@ -1,7 +1,7 @@
-"""Which rows of an answer are believed, by the names in their labels: a Prometheus lets a label be any text.
+"""What labels name: which rows of an answer are believed by them, and which of Kubernetes' own labels they stand for.
 
-What is no name in Kubernetes is no container, pod, autoscaler or quota of it, so its row is left out. Names of
-workloads and namespaces are checked where a Workload is made (ownership.py).
+A Prometheus lets a label be any text. What is no name in Kubernetes is no container, pod, autoscaler or quota of it, so
+its row is left out. Names of workloads and namespaces are checked where a Workload is made (ownership.py).
 """
 
 from __future__ import annotations
@@ -27,6 +27,9 @@ _PAUSE = "POD"
 _MAX_LISTED = 5
 _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", re.ASCII)
 _IMAGE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.:/@+]{0,511}", re.ASCII)
+# kube-state-metrics writes "_" for every character that a label name must not contain.
+_ANNOTATION, _HELM_PATH = "annotation_mora_dev_", "helm_path_"
+_LABEL_PREFIXES = {"label_app_kubernetes_io_": "app.kubernetes.io/", "label_helm_sh_": "helm.sh/"}
 Row = TypeVar("Row")
 
 
@@ -87,3 +90,21 @@ class Names:
             return True
         self.note(_NAMED[label], value)
         return False
+
+
+def label_named(name: str) -> str | None:
+    """A Kubernetes label, by the name that kube-state-metrics gives it; None where it is none."""
+    for prefix, meant in _LABEL_PREFIXES.items():
+        if name.startswith(prefix):
+            return meant + name.removeprefix(prefix).replace("_", "-")
+    return name.removeprefix("label_") if name.startswith("label_") else None
+
+
+def annotation_named(name: str) -> str | None:
+    """mora.dev/cpu-buffer of annotation_mora_dev_cpu_buffer: MOrA's own annotations have no other characters."""
+    if not name.startswith(_ANNOTATION):
+        return None
+    rest = name.removeprefix(_ANNOTATION)
+    if rest.startswith(_HELM_PATH):
+        return "mora.dev/helm-path." + rest.removeprefix(_HELM_PATH).replace("_", "-")
+    return "mora.dev/" + rest.replace("_", "-")
