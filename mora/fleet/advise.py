@@ -2,7 +2,7 @@
 
 Every container is in it: those that are sized, with numbers and what they rest on; those that are skipped (init
 containers, sidecars, what is excluded), with the reason. Replicas stay unchanged where no load was driven: history
-holds no response times, so it cannot show that fewer would do.
+has no response times, so it cannot show that fewer would do.
 """
 
 from __future__ import annotations
@@ -111,10 +111,7 @@ def advise(
 def _replicas_left(state: WorkloadState) -> Reason:
     if state.workload.kind in JOB_KINDS:
         return Reason("replicas-by-job", "as many pods as its runs ask for")
-    text = (
-        "history has no response times, so it cannot show how many replicas meet an SLO; load experiments can "
-        "(mora collect)"
-    )
+    text = "history has no response times to choose replicas by; see mora collect"
     return Reason("replicas-unchanged", text)
 
 

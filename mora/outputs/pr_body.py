@@ -105,7 +105,9 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
             "that the number would have covered."
         )
     unsure = [
-        row for row in rows if row[3].confidence is None and row[3].value is not None and not row[2].endswith(" limit")
+        row
+        for row in rows
+        if row[3].confidence is None and row[3].value is not None and row[2] not in ("cpu limit", "memory limit")
     ]
     if unsure:
         items.append(f"No confidence is known for {_places(unsure)}: check again after the rollout.")
@@ -248,7 +250,7 @@ def _whys(changed: Sequence[Recommendation]) -> list[str]:
     per_workload = [_whole(r) for r in changed]
     shared = [line for line in per_workload[0] if len(changed) > 1 and all(line in other for other in per_workload)]
     paragraphs = [_why(r, [line for line in _whole(r) if line not in shared]) for r in changed]
-    return [*paragraphs, "\n".join([f"**All {len(changed)} workloads**", "", *shared])] if shared else paragraphs
+    return [*paragraphs, "\n".join(["**Every workload**", "", *shared])] if shared else paragraphs
 
 
 def _whole(recommendation: Recommendation) -> list[str]:

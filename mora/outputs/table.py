@@ -139,6 +139,7 @@ def _rows(recommendation: Recommendation, container: ContainerAdvice, rests_on: 
 
 # Behind an amount that stays because there is no recommendation.
 _NO_NUMBER = "*"
+_MAX_NAMED = 5
 _SHORT_HEADS = ("CPU REQUEST", "MEMORY REQUEST", "REPLICAS", "CONFIDENCE")
 
 
@@ -208,12 +209,14 @@ def _counts(recommendations: Sequence[Recommendation]) -> str:
 
 def _limits(recommendations: Sequence[Recommendation]) -> str:
     """How many limits change, which this table has no columns for."""
-    found = [advice for r in recommendations for c in to_write(r) for advice in (c.cpu_limit, c.memory_limit)]
-    removed = sum(advice.is_unset and advice.now is not None for advice in found)
-    set_ = sum(changes(advice) and not advice.is_unset for advice in found)
+    found = [(r, advice) for r in recommendations for c in to_write(r) for advice in (c.cpu_limit, c.memory_limit)]
+    of = [r.workload.name for r, advice in found if advice.is_unset and advice.now is not None]
+    set_, removed = sum(changes(advice) and not advice.is_unset for _, advice in found), len(of)
+    names = dict.fromkeys(of)
+    whose = f" ({', '.join(names)})" if len(names) <= _MAX_NAMED else ""
     parts = [
         f"{counted(set_, 'limit')} changed" if set_ else "",
-        f"{counted(removed, 'limit')} removed" if removed else "",
+        f"{counted(removed, 'limit')} removed{whose}" if removed else "",
     ]
     text = ", ".join(filter(None, parts))
     return f"Limits, not shown here: {text}. To see them: -o csv." if text else ""
@@ -304,7 +307,7 @@ def _below(
         for heading, labelled in sections:
             lines += [heading, *_labelled([pair for pair in labelled if pair not in shared], width)]
         lines.append("")
-    return [*lines, f"all {len(found)} workloads", *_labelled(shared, width), ""] if shared else lines
+    return [*lines, "every workload", *_labelled(shared, width), ""] if shared else lines
 
 
 def _summaries(recommendation: Recommendation, width: int) -> list[Section]:

@@ -135,10 +135,21 @@ def test_a_limit_that_changes_with_its_request_shares_the_row() -> None:
     assert [row.split(" | ")[2] for row in rows] == ["memory request and limit"]
 
 
+def test_a_memory_request_without_confidence_is_a_risk_although_its_limit_shares_the_row() -> None:
+    main = examples.cart().main
+    cart = examples.with_main(
+        examples.cart(),
+        memory_request=replace(main.memory_request, confidence=None),
+        memory_limit=replace(main.memory_limit, confidence=None),
+    )
+    text = pr_body.render([cart])
+    assert "- No confidence is known for `shop/cartservice` container `server`, memory request and limit" in text
+
+
 def test_what_is_the_same_for_every_workload_stands_once() -> None:
     remark = Reason("known-by-prometheus", "read from Prometheus alone")
     changed = [replace(one, reasons=(*one.reasons, remark)) for one in (examples.frontend(), examples.cart())]
     text = pr_body.render(changed)
     assert text.count(remark.text) == 1
-    assert f"**All 2 workloads**\n\n- note: {remark.text}" in text
+    assert f"**Every workload**\n\n- note: {remark.text}" in text
     assert "would add a replica" not in text, "how -o hpa would scale is no part of the change"
