@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from mora.fleet.stream import Ask
     from mora.settings import Settings
 
-NO_KUBECONFIG = Reason(
-    "no-kubeconfig", "there is no kubeconfig, so Prometheus (kube-state-metrics) alone says what runs in the cluster"
-)
+NO_KUBECONFIG = Reason("no-kubeconfig", "there is no kubeconfig, so the Kubernetes API was not asked")
 NO_KUBECONFIG_NOTE = (
     "There is no kubeconfig, so workloads, requests and limits come from Prometheus alone. For LimitRanges, quotas, "
     "HPAs and annotations as the cluster has them, set $KUBECONFIG. --no-kubernetes leaves out this note."
