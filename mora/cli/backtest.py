@@ -32,7 +32,7 @@ def backtest(
     ],
     policies: Annotated[
         list[str] | None,
-        typer.Option("--policy", "-p", help="A rule to replay. Repeatable.", show_default="all"),
+        typer.Option("--policy", "-p", help="A rule to replay, e.g. mora, krr or vpa. Repeatable.", show_default="all"),
     ] = None,
     horizon: Annotated[
         str | None,

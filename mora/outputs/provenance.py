@@ -23,7 +23,7 @@ def model_facts(card: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
         ("trained on", _data(card)),
         *(("runs", text) for text in _runs(card)),
         *(
-            ("error", f"{target}: {text}")
+            ("error", f"{target} over the next steps: {text}")
             for target, table in report["next_steps"].items()
             if (text := _error(target, table)) is not None
         ),
@@ -77,7 +77,7 @@ def _error(target: str, table: Mapping[str, Any]) -> str | None:
     text = f"{readable(target, errors['blend']['mean'])} on average, on {windows}"
     if "naive" in errors:
         text += f" (naive forecast: {readable(target, errors['naive']['mean'])})"
-    return f"{text}, at a mean use of {readable(target, table['level'])}; weights: {_shares(table['shares'])}"
+    return f"{text}, at a mean of {readable(target, table['level'])}; weights: {_shares(table['shares'])}"
 
 
 def _shares(shares: Mapping[str, float]) -> str:

@@ -83,4 +83,4 @@ def test_few_windows_take_the_figure_of_other_services_with_a_reason() -> None:
     few = calibration_of([window(index, "choose") for index in range(4)])
     assert few.multiplier == 1.3
     assert few.is_prior
-    assert "4 validation windows of cpu are too few" in few.reasons[-1].text
+    assert "cpu: 4 validation windows are too few" in few.reasons[-1].text

@@ -47,7 +47,8 @@ def test_the_data_and_the_runs_are_listed_by_scenario() -> None:
 def test_errors_come_with_the_naive_forecast_and_without_windows_there_are_none() -> None:
     (error,) = [text for label, text in model_facts(card()) if label == "error"]
     assert error == (
-        "memory: 43.1 KiB on average, on 24 validation windows (naive forecast: 62.1 KiB), at a mean use of 13.9 MiB; "
+        "memory over the next steps: 43.1 KiB on average, on 24 validation windows (naive forecast: 62.1 KiB), "
+        "at a mean of 13.9 MiB; "
         "weights: lstm 60%, prophet 40%"
     )
 
