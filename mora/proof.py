@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from mora.columns import columns
 from mora.domain import Load, Recommendation, Slo
 from mora.quantities import readable_bytes
 
@@ -105,7 +106,7 @@ def describe_proof(proof: Proof) -> str:
         f"The load of {proof.load.users} users of {proof.load.scenario} on the shop as shipped"
         f"{'' if after is None else ' and as recommended'}:",
         "",
-        *_columns(
+        *_figures(
             [
                 ("", *titles),
                 ("CPU requests, cores", *(f"{run.reserved_millicores / 1000:.2f}" for run in runs)),
@@ -118,7 +119,7 @@ def describe_proof(proof: Proof) -> str:
             ]
         ),
         "",
-        *_columns(
+        *_figures(
             [
                 ("replicas and requests", *titles),
                 *((service, *(_service(run, service) for run in runs)) for service in before.replicas),
@@ -182,13 +183,5 @@ def _service(figures: Figures, service: str) -> str:
     return f"{replicas} x {cpu // each}m, {readable_bytes(memory // each)}"
 
 
-def _columns(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "   ".join(
-            f"{cell:<{width}}" if n == 0 else f"{cell:>{width}}"
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
+def _figures(rows: Sequence[Sequence[str]]) -> list[str]:
+    return [f"  {line}" for line in columns(rows, gap=3)]

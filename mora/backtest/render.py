@@ -23,6 +23,7 @@ from dataclasses import asdict, fields
 from mora.backtest.policy import RESOURCES, Resource
 from mora.backtest.run import Backtest
 from mora.backtest.scoring import Score
+from mora.columns import columns
 from mora.quantities import format_duration
 
 SCHEMA_VERSION = 2
@@ -83,15 +84,7 @@ def render_table(backtest: Backtest) -> str:
         if backtest.skipped[resource]:
             title += f"; {backtest.skipped[resource]} skipped, without use or too short"
         table = [(*HEADINGS, LAST_HEADING[resource]), *rows]
-        widths = [max(len(cell) for cell in column) for column in zip(*table, strict=True)]
-        lines = [
-            "  ".join(
-                cell.ljust(width) if column == 0 else cell.rjust(width)
-                for column, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in table
-        ]
-        parts.append("\n".join([title, *lines]))
+        parts.append("\n".join([title, *columns(table)]))
     return "\n\n".join(parts or ["No series could be scored."]) + (f"\n\n{FOOT}\n" if parts else "\n")
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Callable, Iterable, Sequence
 
+from mora.columns import columns
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, container_numbers, has_change, is_due, is_injected, numbers, to_write
@@ -68,19 +69,21 @@ def _long(recommendations: Sequence[Recommendation], width: int, *, is_basis_ful
             names.append(_names(recommendation, container, has_namespaces, has_others))
             rests_on = basis(recommendation) if is_basis_full else recommendation.basis
             blocks.append(_rows(recommendation, container, rests_on if has_basis else None))
-    columns = [*heads, *_HEADS, *(["BASED ON"] if has_basis else [])]
+    titles = [*heads, *_HEADS, *(["BASED ON"] if has_basis else [])]
     is_right = [*(False for _ in heads), False, True, True, True, True, False]
     rows = [
         [*(name if number == 0 else [""] * len(name)), *row]
         for name, block in zip(names, blocks, strict=True)
         for number, row in enumerate(block)
     ]
-    if _width([columns, *rows]) <= width:
-        lines = _aligned([columns, *rows], is_right)
+    if _width([titles, *rows]) <= width:
+        lines = columns([titles, *rows], is_right=is_right)
         return [lines[0], *_parted(lines[1:], [len(block) for block in blocks])]
     if has_basis and is_basis_full:
         return _long(recommendations, width, is_basis_full=False)
-    lines = _aligned([columns[len(heads) :], *(row for block in blocks for row in block)], is_right[len(heads) :])
+    lines = columns(
+        [titles[len(heads) :], *(row for block in blocks for row in block)], is_right=is_right[len(heads) :]
+    )
     parted: list[str] = ["  " + lines[0]]
     at = 1
     for name, block in zip(names, blocks, strict=True):
@@ -168,7 +171,7 @@ def _short(recommendations: Sequence[Recommendation], width: int) -> list[str]:
             )
             rows.append((*row, recommendation.basis) if has_basis else row)
     heads = (*_SHORT_HEADS, "BASED ON") if has_basis else _SHORT_HEADS
-    numbers_ = _aligned([heads, *rows], (True, True, True, True, False))
+    numbers_ = columns([heads, *rows], is_right=(True, True, True, True, False))
     room = max(width - max(map(len, numbers_)) - 2, len("WORKLOAD"))
     room = min(max(map(len, ("WORKLOAD", *names))), max(min(room, _LONGEST_NAME), len("WORKLOAD")))
     lines = [f"{'WORKLOAD':<{room}}  {numbers_[0]}"]
@@ -240,17 +243,6 @@ def _is_skipped(container: ContainerAdvice) -> bool:
 
 def _has_namespaces(recommendations: Sequence[Recommendation]) -> bool:
     return len({recommendation.workload.namespace for recommendation in recommendations}) > 1
-
-
-def _aligned(rows: Sequence[Sequence[str]], is_right: Sequence[bool]) -> list[str]:
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return [
-        "  ".join(
-            cell.rjust(width) if right else cell.ljust(width)
-            for cell, width, right in zip(row, widths, is_right, strict=False)
-        ).rstrip()
-        for row in rows
-    ]
 
 
 def _width(rows: Sequence[Sequence[str]]) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mora.columns import columns
 from mora.outputs.wording import counted, readable
 from mora.quantities import format_duration
 
@@ -55,20 +56,8 @@ def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str, order: Sequence[
         windows = counted(table["windows"], "window")
         runs = counted(table["experiments"], "run")
         rows.append((f"{target} ({windows} of {runs})", *cells, readable(target, table["level"])))
-    return _aligned(rows)
+    return [f"  {line}" for line in columns(rows, gap=3)]
 
 
 def _errors(target: str, errors: Mapping[str, float] | None) -> str:
     return "-" if errors is None else f"{readable(target, errors['mean'])} / {readable(target, errors['p95'])}"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    return [
-        "  "
-        + "   ".join(
-            f"{cell:<{width}}" if n == 0 else f"{cell:>{width}}"
-            for n, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in rows
-    ]
