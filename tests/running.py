@@ -1,4 +1,4 @@
-"""How the tests of the commands run MOrA: a process of its own, with its text and its exit code."""
+"""How tests run MOrA as a user does: a process of its own, with its text and its exit code."""
 
 from __future__ import annotations
 
@@ -7,16 +7,26 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
+
+
+def command(*arguments: str) -> list[str]:
+    """The words of a call of MOrA, with the Python that runs the tests."""
+    return [sys.executable, "-m", "mora", *arguments]
+
+
+def clean_environment() -> dict[str, str]:
+    """The environment without the settings of whoever runs the tests."""
+    return {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
 
 
 def mora(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a folder, away from the settings of whoever runs the tests."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
     return subprocess.run(
-        [sys.executable, "-m", "mora", *arguments],
+        command(*arguments),
         cwd=cwd,
-        env={**clean, "COLUMNS": "120", **environment},
+        env={**clean_environment(), "COLUMNS": "120", **environment},
         capture_output=True,
         text=True,
         timeout=120,
@@ -26,9 +36,19 @@ def mora(*arguments: str, cwd: Path, **environment: str) -> subprocess.Completed
 
 
 def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "mora", *arguments]
-    variables = {**os.environ, **environment}
-    return subprocess.Popen(command, cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    """Start the command line in a folder; its output and its log output are pipes."""
+    variables = {**clean_environment(), **environment}
+    return subprocess.Popen(
+        command(*arguments), cwd=cwd, env=variables, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+def until(is_true: Callable[[], object], what: str, *, seconds: float = 120.0) -> None:
+    """Wait for a condition; the patience is for a busy machine, not an expectation. what: what is waited for."""
+    deadline = time.monotonic() + seconds
+    while not is_true():
+        assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
+        time.sleep(0.02)
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:

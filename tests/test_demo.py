@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -41,6 +40,7 @@ from mora.seams import Silent
 from mora.tools import find_tool
 from tests.conftest import leave_free
 from tests.fakes import FakeCluster, FakeSource
+from tests.running import command, mora
 
 DATA = Path(__file__).resolve().parent.parent / "data"
 SHOP = ("cartservice", "checkoutservice", "frontend", "paymentservice", "productcatalogservice")
@@ -222,15 +222,7 @@ def test_recommendations_from_the_committed_data_keep_the_slo_on_the_real_sandbo
 def test_a_full_disk_ends_the_demo_with_a_message_its_shop_stopped_and_no_partial_file(tiny_disk: Path) -> None:
     leave_free(tiny_disk, 8192)  # room for the folder's mark and the lock of the run
     home = tiny_disk.parent / "sandboxes"
-    done = subprocess.run(
-        [sys.executable, "-m", "mora", "demo"],
-        cwd=tiny_disk,
-        env={**os.environ, "MORA_SANDBOX_HOME": str(home)},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    done = mora("demo", cwd=tiny_disk, MORA_SANDBOX_HOME=str(home))
     assert done.returncode == 1
     assert "No space left on device" in done.stderr
     assert "Free some space, or name a folder on another disk." in done.stderr
@@ -243,8 +235,8 @@ def test_a_full_disk_ends_the_demo_with_a_message_its_shop_stopped_and_no_partia
 @pytest.mark.slow
 def test_ctrl_c_stops_the_demos_shop(tmp_path: Path) -> None:
     environment = {**os.environ, "MORA_SANDBOX_HOME": str(tmp_path / "sandboxes")}
-    command = [sys.executable, "-m", "mora", "demo", "--dir", str(tmp_path / "demo")]
-    running = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    asked = command("demo", "--dir", str(tmp_path / "demo"))
+    running = subprocess.Popen(asked, env=environment, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert running.stderr is not None
     for line in running.stderr:
         if line.startswith("collect:"):

@@ -27,6 +27,7 @@ from mora.errors import ToolMissing
 from mora.extras import EXTRAS
 from mora.tools import find_tool
 from tests.outputs.kubectl import found
+from tests.running import mora
 from tests.test_extras import BASE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -304,8 +305,7 @@ def test_every_call_of_mora_has_options_that_exist(folder: str, tmp_path: Path) 
     assert calls
     for call in calls:
         # --help is looked at after the options before it were understood.
-        command = [sys.executable, "-m", "mora", *call, "--help"]
-        told = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path)
+        told = mora(*call, "--help", cwd=tmp_path)
         assert told.returncode == 0, told.stderr
 
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
@@ -15,20 +13,12 @@ from mora import dataset, pipeline
 from mora.backtest.policy import policy_names
 from mora.pipeline import backtesting
 from tests import fakes_learning as fakes
+from tests import running
 from tests.backtest.making import bumpy
 
 
 def mora(*arguments: str, cwd: Path) -> subprocess.CompletedProcess[str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
-    return subprocess.run(
-        [sys.executable, "-m", "mora", *arguments],
-        cwd=cwd,
-        env={**clean, "COLUMNS": "120", "XDG_CACHE_HOME": str(cwd / "cache")},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-    )
+    return running.mora(*arguments, cwd=cwd, XDG_CACHE_HOME=str(cwd / "cache"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import interrupt, mora, start
+from tests.running import interrupt, mora, start
 
 
 def test_a_dry_run_prints_experiments_and_queries_and_starts_nothing(tmp_path: Path) -> None:

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,10 +11,10 @@ from subprocess import CompletedProcess
 
 import pytest
 
-from tests.cli.running import mora
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_discovery import OPERATED
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
+from tests.running import mora, start
 from tests.sources.rig import backfill, cluster, serve
 
 PLAN = 'scenarios = ["browsing"]\nreplicas = [1, 3]\nusers = [5]\nduration = "20s"\ntargets = ["frontend"]\n'
@@ -168,10 +165,9 @@ def test_a_real_run_that_is_stopped_puts_the_replicas_back_or_leaves_the_means_t
     """As typed, with a real Prometheus and the API server; SIGTERM is what kubectl, systemd and CI send."""
     fake.remove("Deployment", "unscraped")
     (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
-    environment = {**os.environ, "KUBECONFIG": str(api.kubeconfig(tmp_path / "config"))}
+    kubeconfig = str(api.kubeconfig(tmp_path / "config"))
     asked = ("collect", "--target", "kubernetes", "-n", "shop", "--plan", "plan.toml", "--yes", "--url", prometheus)
-    command = [sys.executable, "-m", "mora", *asked]
-    with subprocess.Popen(command, cwd=tmp_path, env=environment, stderr=subprocess.PIPE, text=True) as running:
+    with start(*asked, cwd=tmp_path, KUBECONFIG=kubeconfig) as running:
         while fake.get("Deployment", "frontend")["spec"]["replicas"] == 2:
             assert running.poll() is None, running.communicate()[1]
             time.sleep(0.05)
@@ -185,7 +181,7 @@ def test_a_real_run_that_is_stopped_puts_the_replicas_back_or_leaves_the_means_t
         assert restored is not None
     else:
         assert restored is None
-        back = mora("collect", "--restore", cwd=tmp_path, KUBECONFIG=environment["KUBECONFIG"])
+        back = mora("collect", "--restore", cwd=tmp_path, KUBECONFIG=kubeconfig)
         assert back.returncode == 0, back.stderr
         assert "back to 2 replicas" in back.stdout
         assert fake.get("Deployment", "frontend")["spec"]["replicas"] == 2

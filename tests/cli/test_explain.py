@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tests.cli.running import mora
+from tests.running import mora
 
 
 def test_a_model_s_numbers_are_explained_without_any_cluster(home: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from mora import __version__
-from tests.cli.running import interrupt, mora, start, when_read
+from tests.running import interrupt, mora, start, when_read
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
 

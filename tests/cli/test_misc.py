@@ -8,7 +8,7 @@ import pytest
 
 from mora.cli import misc
 from mora.doctor import Check, State
-from tests.cli.running import mora
+from tests.running import mora
 
 
 def test_list_shows_what_there_is(home: Path) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import base64
 import gzip
-import os
 import random
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import pytest
 
 from mora.clusters.configmap import content_of
 from mora.errors import BadInput
+from tests.running import mora
 from tests.vpa.fake_vpa import FakeVpaApi, serving
 
 
@@ -25,10 +24,8 @@ def api() -> Iterator[FakeVpaApi]:
 
 
 def publish(api: FakeVpaApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "mora", "publish", *arguments, "--configmap", "mora-recommendations", "-n", "shop"]
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
-    environment = {**clean, "KUBECONFIG": str(api.kubeconfig(folder / "kubeconfig"))}
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    asked = ("publish", *arguments, "--configmap", "mora-recommendations", "-n", "shop")
+    return mora(*asked, cwd=folder, KUBECONFIG=str(api.kubeconfig(folder / "kubeconfig")))
 
 
 def test_a_file_replaces_its_entry_in_the_config_map(api: FakeVpaApi, tmp_path: Path) -> None:

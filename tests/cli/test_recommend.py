@@ -10,8 +10,8 @@ import pytest
 
 from mora import pipeline
 from mora.cli.recommend import recommend
-from tests.cli.running import mora
 from tests.conftest import leave_free
+from tests.running import mora
 
 
 def test_a_recommendation_is_on_stdout_and_nothing_else(home: Path) -> None:

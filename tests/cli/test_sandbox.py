@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.running import mora, start
+from tests.running import mora, start
 
 
 @pytest.fixture

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
-from tests.cli.running import interrupt, is_closed, start, when_read
+from tests.running import interrupt, is_closed, start, when_read
 
 
 def test_ctrl_c_stops_training_in_parallel(tmp_path: Path) -> None:
@@ -30,13 +28,7 @@ def test_ctrl_c_stops_training_in_parallel(tmp_path: Path) -> None:
 def test_ctrl_c_while_training_leaves_the_old_model(home: Path) -> None:
     card = home / "models" / "frontend" / "card.json"
     before = card.read_bytes()
-    running = subprocess.Popen(
-        [sys.executable, "-m", "mora", "train", "frontend", "--seed", "5"],
-        cwd=home,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    running = start("train", "frontend", "--seed", "5", cwd=home)
     assert running.stderr is not None
     assert running.stderr.readline()  # it trains: its first words are of that
     running.send_signal(signal.SIGINT)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import signal
 import subprocess
-import sys
 import threading
 import time
 import urllib.request
@@ -17,19 +16,14 @@ import pytest
 import yaml
 
 from mora.vpa.objects import amount_of
+from tests.running import command, mora
 from tests.vpa.conftest import Fleet, environment
 from tests.vpa.fake_vpa import FakeVpaApi
 from tests.vpa.making import manifest
 
 
-def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "mora", "vpa-recommender", *arguments]
-
-
 def run(cluster: FakeVpaApi, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        command(*arguments), cwd=folder, env=environment(cluster, folder), capture_output=True, text=True, check=False
-    )
+    return mora("vpa-recommender", *arguments, cwd=folder, **environment(cluster, folder))
 
 
 def amounts(status: dict[str, Any], bound: str, resource: str) -> int:
@@ -74,9 +68,8 @@ def test_a_dry_run_prints_the_statuses_and_writes_nothing(fleet: Fleet, cluster:
 def test_it_leads_serves_and_ends_on_a_signal(fleet: Fleet, cluster: FakeVpaApi, tmp_path: Path) -> None:
     name = next(iter(fleet.truths))
     cluster.add(manifest(name, namespace="team-000"))
-    asked = command(
-        "--prometheus", fleet.url, "--history", "3d", "--listen", "127.0.0.1:0", "--lease-namespace", "mora"
-    )
+    history = ("--prometheus", fleet.url, "--history", "3d")
+    asked = command("vpa-recommender", *history, "--listen", "127.0.0.1:0", "--lease-namespace", "mora")
     log = tmp_path / "log"
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(asked, cwd=tmp_path, env=environment(cluster, tmp_path), stderr=stderr)
@@ -140,7 +133,17 @@ def test_a_signal_ends_it_while_a_prometheus_is_silent(fleet: Fleet, cluster: Fa
     tiring = Tiring(fleet.url)
     threading.Thread(target=tiring.serve_forever, daemon=True).start()
     url = f"http://127.0.0.1:{tiring.server_port}"
-    asked = command("--prometheus", url, "--history", "3d", "--listen", "127.0.0.1:0", "--lease-namespace", "mora")
+    asked = command(
+        "vpa-recommender",
+        "--prometheus",
+        url,
+        "--history",
+        "3d",
+        "--listen",
+        "127.0.0.1:0",
+        "--lease-namespace",
+        "mora",
+    )
     # Its questions would wait ten minutes for an answer.
     patient = environment(cluster, tmp_path, MORA_PROMETHEUS_TIMEOUT="10m")
     process = subprocess.Popen(asked, cwd=tmp_path, env=patient, stderr=subprocess.PIPE)

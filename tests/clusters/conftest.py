@@ -49,6 +49,13 @@ def modern_kubectl() -> None:
 
 
 @pytest.fixture
+def api(fake: FakeCluster) -> Iterator[FakeApi]:
+    """A server of the cluster that a test module names `fake`."""
+    with serving(fake) as server:
+        yield server
+
+
+@pytest.fixture
 def tls_cluster() -> FakeCluster:
     return FakeCluster()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import threading
-from collections.abc import Iterator
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,12 +25,6 @@ def fake() -> FakeCluster:
     cluster = FakeCluster()
     cluster.add(deployment("frontend"))
     return cluster
-
-
-@pytest.fixture
-def api(fake: FakeCluster) -> Iterator[FakeApi]:
-    with serving(fake) as server:
-        yield server
 
 
 def connect(api: FakeApi, folder: Path, **options: str) -> Api:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ssl
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -48,12 +47,6 @@ def fake() -> FakeCluster:
     for one in BYSTANDERS:
         found.add(one)
     return found
-
-
-@pytest.fixture
-def api(fake: FakeCluster) -> Iterator[FakeApi]:
-    with serving(fake) as server:
-        yield server
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -13,7 +12,7 @@ import pytest
 from mora.clusters.inventory import KubernetesInventory
 from mora.domain import AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
 from mora.errors import ClusterError
-from tests.clusters.fake_api import FakeApi, FakeCluster, serving
+from tests.clusters.fake_api import FakeApi, FakeCluster
 from tests.clusters.kinds import ROLLOUT
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
 
@@ -59,12 +58,6 @@ SERVER = {"name": "server", "image": "shop:1"}
 @pytest.fixture
 def fake() -> FakeCluster:
     return FakeCluster()
-
-
-@pytest.fixture
-def api(fake: FakeCluster) -> Iterator[FakeApi]:
-    with serving(fake) as server:
-        yield server
 
 
 @pytest.fixture

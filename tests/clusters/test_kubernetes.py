@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ import pytest
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Target, Workload
 from mora.errors import ClusterError
-from tests.clusters.fake_api import FakeApi, FakeCluster, serving
+from tests.clusters.fake_api import FakeApi, FakeCluster
 
 MIB = 2**20
 FRONTEND = Workload("shop", "frontend")
@@ -99,12 +98,6 @@ def fake() -> FakeCluster:
     cluster.add(deployment("frontend", annotations={"kubectl.kubernetes.io/default-container": "server"}))
     cluster.add(deployment("cart"))
     return cluster
-
-
-@pytest.fixture
-def api(fake: FakeCluster) -> Iterator[FakeApi]:
-    with serving(fake) as server:
-        yield server
 
 
 @pytest.fixture

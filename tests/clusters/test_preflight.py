@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,7 @@ import pytest
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.clusters.preflight import Finding, examine
 from mora.domain import Workload
-from tests.clusters.fake_api import FakeApi, FakeCluster, serving
+from tests.clusters.fake_api import FakeApi, FakeCluster
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
 
 FRONTEND, CART = Workload("shop", "frontend"), Workload("shop", "cart")
@@ -24,12 +23,6 @@ def fake() -> FakeCluster:
     for name in ("frontend", "cart"):
         cluster.add(deployment(name))
     return cluster
-
-
-@pytest.fixture
-def api(fake: FakeCluster) -> Iterator[FakeApi]:
-    with serving(fake) as server:
-        yield server
 
 
 @pytest.fixture

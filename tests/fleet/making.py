@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -98,3 +98,14 @@ def part(advice: Recommendation, name: str) -> ContainerAdvice:
 
 def annotated(**annotations: str) -> Mapping[str, str]:
     return {f"mora.dev/{name.replace('_', '-')}": value for name, value in annotations.items()}
+
+
+def workloads(*names: str) -> list[WorkloadState]:
+    """Workloads of these names, as namespace/name."""
+    return [state(workload=Workload(*name.split("/"))) for name in names]
+
+
+def histories(states: list[WorkloadState]) -> Iterator[WorkloadHistory]:
+    """A history of each, steady and none like another's."""
+    for number, one in enumerate(states):
+        yield history(container_history(cpu_cores=steady(0.1 + 0.01 * number)), workload=one.workload)

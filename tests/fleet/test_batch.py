@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import timedelta
 
 import numpy as np
@@ -10,23 +9,11 @@ import numpy as np
 from mora.bounds.cpu import cpu_bounds
 from mora.domain import (
     Target,
-    Workload,
-    WorkloadHistory,
-    WorkloadState,
 )
 from mora.fleet.batch import AT_ONCE, bounds_of
 from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
-from tests.fleet.making import WINDOW, container_history, history, state, steady, words
-
-
-def workloads(*names: str) -> list[WorkloadState]:
-    return [state(workload=Workload(*name.split("/"))) for name in names]
-
-
-def histories(states: list[WorkloadState]) -> Iterator[WorkloadHistory]:
-    for number, one in enumerate(states):
-        yield history(container_history(cpu_cores=steady(0.1 + 0.01 * number)), workload=one.workload)
+from tests.fleet.making import WINDOW, histories, words, workloads
 
 
 def test_many_at_once_get_the_numbers_that_each_gets_alone() -> None:

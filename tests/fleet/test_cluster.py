@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from tests import running
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_inventory import limit_range, pod, replica_set
 from tests.clusters.test_kubernetes import deployment
@@ -61,10 +60,8 @@ def api(fake: FakeCluster) -> Iterator[FakeApi]:
 
 
 def mora(folder: Path, api: FakeApi | None, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
-    environ["KUBECONFIG"] = str(folder / "nowhere" if api is None else api.kubeconfig(folder / "config"))
-    command = [sys.executable, "-m", "mora", *arguments]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    kubeconfig = folder / "nowhere" if api is None else api.kubeconfig(folder / "config")
+    return running.mora(*arguments, cwd=folder, KUBECONFIG=str(kubeconfig))
 
 
 def told(done: subprocess.CompletedProcess[str]) -> dict[str, dict[str, Any]]:

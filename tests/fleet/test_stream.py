@@ -5,23 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from mora.domain import (
-    Workload,
     WorkloadHistory,
-    WorkloadState,
 )
 from mora.fleet.batch import AT_ONCE
 from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
-from tests.fleet.making import WINDOW, codes, container_history, history, state, steady
-
-
-def workloads(*names: str) -> list[WorkloadState]:
-    return [state(workload=Workload(*name.split("/"))) for name in names]
-
-
-def histories(states: list[WorkloadState]) -> Iterator[WorkloadHistory]:
-    for number, one in enumerate(states):
-        yield history(container_history(cpu_cores=steady(0.1 + 0.01 * number)), workload=one.workload)
+from tests.fleet.making import WINDOW, codes, histories, workloads
 
 
 def test_every_workload_gets_a_recommendation_and_namespaces_come_whole() -> None:

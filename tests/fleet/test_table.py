@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import subprocess
 import sys
@@ -24,6 +23,7 @@ import pytest
 
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
+from tests import running
 from tests.fleet import rig
 
 MIB = 2**20
@@ -51,9 +51,7 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def mora(url: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
-    command = [sys.executable, "-m", "mora", *arguments, "-n", "shop", "--prometheus", url, "--no-kubernetes"]
-    return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=120)
+    return running.mora(*arguments, "-n", "shop", "--prometheus", url, "--no-kubernetes", cwd=folder)
 
 
 def told(url: str, folder: Path, *arguments: str) -> dict[str, dict[str, Any]]:
@@ -334,7 +332,7 @@ main()
 def test_a_fleet_is_sized_without_pandas(url: str, tmp_path: Path) -> None:
     """Its import alone would take longer than everything else that a command does before its first request."""
     command = [sys.executable, "-c", WITHOUT_PANDAS, "recommend", "web", "-n", "shop", "--prometheus", url]
-    environ = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
+    environ = running.clean_environment()
     done = subprocess.run(
         [*command, "--no-kubernetes"], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False
     )

@@ -7,8 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
@@ -22,6 +21,7 @@ from mora.harness.plan import Plan
 from mora.metrics import METRIC_COLUMNS
 from mora.sandbox import SandboxHandle, start
 from mora.sources.prometheus.observe import PrometheusSource
+from tests.running import until
 
 pytestmark = pytest.mark.slow
 
@@ -65,13 +65,6 @@ def sandbox() -> Iterator[SandboxHandle]:
     handle.down()
 
 
-def wait_for(is_true: Callable[[], object], seconds: float) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.1)
-
-
 def locusts(url: str) -> list[str]:
     """Processes that drive a load at `url`, those that are not zombies."""
     found = []
@@ -94,12 +87,12 @@ def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle
 
     command = [sys.executable, "-c", RUN, sandbox.name, str(tmp_path / "two.toml"), str(data)]
     with subprocess.Popen(command) as process:
-        wait_for(lambda: (data / f"frontend/{order[0]}.json").exists() or process.poll(), 120)
-        wait_for(lambda: locusts(url) or process.poll(), 60)
+        until(lambda: (data / f"frontend/{order[0]}.json").exists() or process.poll(), "the first experiment")
+        until(lambda: locusts(url) or process.poll(), "a running load")
         assert process.poll() is None
         folder = Path(f"/proc/{locusts(url)[0]}/cwd").readlink()
         process.send_signal(signal.SIGKILL)
-    wait_for(lambda: not locusts(url), 10)
+    until(lambda: not locusts(url), "no load any more", seconds=10)
     shutil.rmtree(folder)  # all that a killed run leaves: what its Locust wrote down
     first = data / f"frontend/{order[0]}.csv"
     kept = first.read_bytes()

@@ -8,9 +8,8 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
@@ -22,6 +21,7 @@ from hypothesis import strategies as st
 from mora.errors import BadInput, MoraError
 from mora.harness.load import LoadRecord, LocustRun, Second, check_url, is_loopback, locust_command, percentile_seconds
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+from tests.running import until
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 SCENARIO = """
@@ -190,13 +190,6 @@ def scenario(tmp_path: Path) -> Path:
     return path
 
 
-def wait_for(is_true: Callable[[], bool], seconds: float = 20) -> None:
-    deadline = time.monotonic() + seconds
-    while not is_true():
-        assert time.monotonic() < deadline, "it did not happen"
-        time.sleep(0.05)
-
-
 def start(scenario: Path, url: str, options: LocustOptions = PLAIN_LOCUST) -> LocustRun:
     return LocustRun(scenario, url, users=4, ramp=timedelta(seconds=1), longest=timedelta(seconds=60), options=options)
 
@@ -220,8 +213,8 @@ def test_a_real_locust_is_recorded_every_second_and_leaves_no_process(
     scenario: Path, shop_url: str, processes: int
 ) -> None:
     with start(scenario, shop_url, LocustOptions(processes=processes)) as load:
-        wait_for(lambda: load.spawned_at() is not None)
-        wait_for(lambda: load.record().seconds[-1].requests > 100)
+        until(lambda: load.spawned_at() is not None, "all users run")
+        until(lambda: load.record().seconds[-1].requests > 100, "a hundred requests")
         seconds = load.record().seconds
         group = load._process.pid
         assert len(group_members(group)) == (1 if processes == 1 else 3)
@@ -245,7 +238,7 @@ def test_a_real_locust_is_recorded_every_second_and_leaves_no_process(
 @pytest.mark.slow
 def test_recent_errors_are_known_while_the_load_runs(scenario: Path, shop_url: str) -> None:
     with start(scenario, shop_url) as load:
-        wait_for(lambda: load.recent_error_ratio(datetime.now(UTC) + timedelta(seconds=6)) > 0)
+        until(lambda: load.recent_error_ratio(datetime.now(UTC) + timedelta(seconds=6)) > 0, "a failed request")
 
 
 @pytest.mark.slow
@@ -253,7 +246,7 @@ def test_the_error_of_a_locust_that_cannot_start_is_shown(tmp_path: Path, shop_u
     (tmp_path / "broken.py").write_text("import nothing_of_that_name\n")
     words = r"Locust ended by itself \(exit status 1\)(.|\n)*nothing_of_that_name"
     with start(tmp_path / "broken.py", shop_url) as load, pytest.raises(MoraError, match=words):
-        wait_for(lambda: load.spawned_at() is not None)
+        until(lambda: load.spawned_at() is not None, "all users run")
 
 
 _DRIVER = """
@@ -281,7 +274,7 @@ def test_locust_ends_when_mora_is_killed(scenario: Path, shop_url: str, processe
         group, folder = driver.stdout.readline().split()
         assert group_members(int(group))
         driver.send_signal(signal.SIGKILL)
-    wait_for(lambda: not group_members(int(group)))
+    until(lambda: not group_members(int(group)), "no process of the group")
     for path in Path(folder).iterdir():
         path.unlink()
     Path(folder).rmdir()

@@ -21,16 +21,7 @@ from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
 from mora.pipeline import find_workload_states, recommend_fleet
 from mora.seams import Reporter
-from tests.fleet.making import WINDOW, annotated, codes, container_history, history, state, steady
-
-
-def workloads(*names: str) -> list[WorkloadState]:
-    return [state(workload=Workload(*name.split("/"))) for name in names]
-
-
-def histories(states: list[WorkloadState]) -> Iterator[WorkloadHistory]:
-    for number, one in enumerate(states):
-        yield history(container_history(cpu_cores=steady(0.1 + 0.01 * number)), workload=one.workload)
+from tests.fleet.making import WINDOW, annotated, codes, histories, state, workloads
 
 
 class HandMade:

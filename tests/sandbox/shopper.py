@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import json
 import threading
-import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.cookiejar import CookieJar
 from typing import Any
@@ -87,11 +86,3 @@ def value(handle: SandboxHandle, text: str) -> float | None:
     result = query(handle, text)
     assert len(result) <= 1, f"{text} has {len(result)} results"
     return float(result[0]["value"][1]) if result else None
-
-
-def until(condition: Callable[[], bool], what: str, patience_seconds: float = 120.0) -> None:
-    """Wait for a condition; the patience is for a busy machine, not an expectation."""
-    deadline = time.monotonic() + patience_seconds
-    while not condition():
-        assert time.monotonic() < deadline, f"not within {patience_seconds:.0f} s: {what}"
-        time.sleep(0.1)

@@ -15,7 +15,8 @@ from mora.domain import Resources
 from mora.quantities import MIB
 from mora.sandbox import SandboxHandle
 from mora.sandbox.enforcement import SupervisorEnforcer, open_enforcer, read_cpu_ns, read_own_memory_bytes
-from tests.sandbox.shopper import Shopper, crowd, until, value
+from tests.running import until
+from tests.sandbox.shopper import Shopper, crowd, value
 
 BUSY = "while True: pass"
 MEMORY = "import sys; block = bytearray(64 * 2**20); print('ready', flush=True); sys.stdin.read()"

@@ -14,7 +14,8 @@ from mora.errors import BadInput, ClusterError
 from mora.sandbox import SandboxHandle
 from mora.sandbox.spec import SERVICES
 from mora.sandbox.state import sandbox_folder, take_lock, write_state
-from tests.sandbox.shopper import until, value
+from tests.running import until
+from tests.sandbox.shopper import value
 
 SERVICE_NAMES = sorted(spec.name for spec in SERVICES)
 

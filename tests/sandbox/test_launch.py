@@ -11,7 +11,7 @@ from pathlib import Path
 
 from mora.sandbox.launch import command, package_root, python_command
 from mora.sandbox.watchdog import is_running, start_time
-from tests.sandbox.shopper import until
+from tests.running import until
 
 SHOW = "import json, os, sys; print(json.dumps([os.nice(0), os.getsid(0) == os.getpid(), sys.argv[1:]]))"
 

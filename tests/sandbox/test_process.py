@@ -15,7 +15,8 @@ import pytest
 import mora.sandbox
 from mora.errors import ClusterError, ToolMissing
 from mora.sandbox.state import list_sandboxes
-from tests.sandbox.shopper import Shopper, until
+from tests.running import until
+from tests.sandbox.shopper import Shopper
 from tests.sandbox.traces import Traces
 
 pytestmark = pytest.mark.slow

@@ -9,7 +9,7 @@ import pytest
 
 from mora.sandbox.control import ControlServer
 from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, NODE_PATH, PrometheusServer, free_port
-from tests.sandbox.shopper import until
+from tests.running import until
 
 pytestmark = pytest.mark.slow
 

@@ -14,7 +14,8 @@ from mora.domain import Resources
 from mora.quantities import MIB
 from mora.sandbox import SandboxHandle
 from mora.sandbox.spec import SERVICES
-from tests.sandbox.shopper import Shopper, crowd, until, value
+from tests.running import until
+from tests.sandbox.shopper import Shopper, crowd, value
 from tests.sandbox.traces import Traces
 
 pytestmark = pytest.mark.slow

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mora.sandbox.watchdog import start_time
-from tests.sandbox.shopper import until
+from tests.running import until
 
 
 class Traces:

@@ -17,6 +17,7 @@ from mora.errors import ClusterError, NotEnoughData
 from mora.model import ServiceModel
 from mora.scaleout import connect
 from tests.fakes_learning import driven
+from tests.running import start, until
 from tests.scaleout import tasks
 from tests.scaleout.rig import Rig, rig
 
@@ -52,10 +53,8 @@ def test_services_trained_on_a_cluster_are_those_trained_here_though_a_worker_is
     (tmp_path / "dask").mkdir()
     with rig(tmp_path / "dask", workers=2) as cluster:
         victim = cluster.workers[0]
-        command = [sys.executable, "-m", "mora", "train", "--all", "--backend", "dask", "--scheduler", cluster.address]
-        with subprocess.Popen(
-            [*command, "--models", "there"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        ) as training:
+        asked = ("train", "--all", "--backend", "dask", "--scheduler", cluster.address, "--models", "there")
+        with start(*asked, cwd=tmp_path) as training:
             while not pipeline.list_models(tmp_path / "there") and training.poll() is None:
                 time.sleep(0.05)
             victim.kill()
@@ -107,13 +106,6 @@ def test_a_task_that_takes_every_worker_down_is_an_error_and_the_others_go_on(tm
     assert "deadly: every worker that tried it went down" in str(outcomes["deadly"])
 
 
-def wait_for(path: Path) -> None:
-    deadline = time.monotonic() + 120
-    while not path.exists():
-        assert time.monotonic() < deadline, f"{path.name} did not come"
-        time.sleep(0.01)
-
-
 @pytest.mark.parametrize(
     ("who", "words"),
     [("workers", r"has had no worker for 1 s(.|\n)*what was done before is kept"), ("scheduler", "has gone")],
@@ -126,7 +118,7 @@ def test_a_cluster_that_goes_is_an_error_and_not_waited_for(tmp_path: Path, who:
             [("first", str(started), str(started)), ("second", str(tmp_path / "second"), str(tmp_path / "never"))],
         )
         assert next(outcomes) == ("first", lonely.workers[0].pid)
-        wait_for(tmp_path / "second")
+        until((tmp_path / "second").exists, "the second task begins")
         for process in lonely.workers if who == "workers" else [lonely.scheduler]:
             process.kill()
         with pytest.raises(ClusterError, match=words):

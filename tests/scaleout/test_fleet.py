@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -17,6 +15,7 @@ from mora.domain import Recommendation, Window, Workload
 from mora.errors import SourceUnavailable
 from mora.settings import PrometheusSettings, Settings
 from tests.fleet.many import write_fleet
+from tests.running import mora
 from tests.scaleout.rig import rig
 from tests.sources.rig import serve
 
@@ -46,22 +45,9 @@ def test_namespaces_sized_on_a_cluster_get_the_numbers_that_they_get_here(tmp_pa
         assert len({state.workload.namespace for state in states}) == 2
         here = list(pipeline.recommend_fleet(states, source, window))
         there = list(pipeline.recommend_fleet_on_cluster(states, settings, window, cluster.address))
-        command = [
-            sys.executable,
-            "-m",
-            "mora",
-            "recommend",
-            "-A",
-            "--no-kubernetes",
-            "--prometheus",
-            url,
-            "-o",
-            "json",
-        ]
-        ran = subprocess.run(
-            [*command, "--history", "2d", "--backend", "dask", "--scheduler", cluster.address],
-            cwd=tmp_path, capture_output=True, text=True, check=True,
-        )  # fmt: skip
+        asked = ("recommend", "-A", "--no-kubernetes", "--prometheus", url, "-o", "json", "--history", "2d")
+        ran = mora(*asked, "--backend", "dask", "--scheduler", cluster.address, cwd=tmp_path)
+        assert ran.returncode == 0, ran.stderr
         gone = PrometheusSettings("http://127.0.0.1:9", timeout=timedelta(seconds=1))
         unreachable = replace(settings, prometheus=gone)
         with pytest.raises(SourceUnavailable, match="cannot be reached"):

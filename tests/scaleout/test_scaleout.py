@@ -11,6 +11,7 @@ import pytest
 
 from mora.errors import BadInput, ClusterError
 from mora.scaleout import check_address, connect, installed
+from tests.running import mora
 
 # A Python that has everything but `distributed`.
 WITHOUT_DASK = """
@@ -72,17 +73,6 @@ def test_the_versions_that_numbers_depend_on_are_known() -> None:
 
 
 def test_a_single_service_from_its_model_is_not_sent_to_a_cluster(tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "mora",
-        "recommend",
-        "frontend",
-        "--backend",
-        "dask",
-        "--scheduler",
-        "10.0.0.7:8786",
-    ]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    ran = mora("recommend", "frontend", "--backend", "dask", "--scheduler", "10.0.0.7:8786", cwd=tmp_path)
     assert ran.returncode == 1
     assert "mora recommend -A --backend dask --scheduler ADDRESS" in ran.stderr

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ import pytest
 
 from tests.clusters.fake_api import FakeCluster
 from tests.fleet.many import Truth, write_fleet
+from tests.running import clean_environment
 from tests.sources.rig import serve
 from tests.vpa.fake_vpa import FakeVpaApi, serving
 
@@ -62,6 +62,5 @@ def cluster(fleet: Fleet) -> Iterator[FakeVpaApi]:
 
 def environment(cluster: FakeVpaApi, folder: Path, **variables: str) -> dict[str, str]:
     """A process's environment: the cluster, and none of the settings of the user who runs the tests."""
-    clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
     kubeconfig = str(cluster.kubeconfig(folder / "kubeconfig"))
-    return {**clean, "KUBECONFIG": kubeconfig, "OMP_NUM_THREADS": "1", **variables}
+    return {**clean_environment(), "KUBECONFIG": kubeconfig, "OMP_NUM_THREADS": "1", **variables}

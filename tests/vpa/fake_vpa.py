@@ -24,6 +24,7 @@ import jsonschema
 import yaml
 
 from tests.clusters.fake_api import FakeCluster, Refusal
+from tests.clusters.patching import json_merge
 from tests.vpa.schema import VPA_STATUS
 
 Manifest = dict[str, Any]
@@ -189,7 +190,7 @@ class FakeVpaApi(ThreadingHTTPServer):
             raise _status(409, "Conflict", f'Operation cannot be fulfilled on vpa "{name}": modified', name=name)
         # With a subresource, a patch of the object itself leaves its status, without an error.
         if is_status == self.has_subresource:
-            status = _merged(manifest.get("status") or {}, body["status"])
+            status = json_merge(manifest.get("status") or {}, body["status"])
             try:
                 jsonschema.validate(status, VPA_STATUS, format_checker=jsonschema.FormatChecker())
             except jsonschema.ValidationError as error:
@@ -246,19 +247,6 @@ class FakeVpaApi(ThreadingHTTPServer):
         stored["metadata"]["resourceVersion"] = self.next_version()
         self.leases[namespace, name] = stored
         return stored
-
-
-def _merged(value: Any, patch: Any) -> Any:
-    """RFC 7386: maps by key, null deletes, everything else is replaced."""
-    if not isinstance(patch, dict):
-        return deepcopy(patch)
-    result = deepcopy(value) if isinstance(value, dict) else {}
-    for name, change in patch.items():
-        if change is None:
-            result.pop(name, None)
-        else:
-            result[name] = _merged(result.get(name), change)
-    return result
 
 
 @contextmanager

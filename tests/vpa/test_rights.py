@@ -10,8 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -32,6 +30,7 @@ from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.kinds import VPA
 from tests.clusters.tls import make_certificate
 from tests.outputs.kubectl import Kubectl, found
+from tests.running import clean_environment, command, mora, until
 from tests.vpa.conftest import Fleet, deployment
 from tests.vpa.making import manifest
 from tests.vpa.schema import VPA_STATUS
@@ -66,8 +65,8 @@ class Place:
         return path
 
     def environment(self, account: str | None = None) -> dict[str, str]:
-        clean = {name: value for name, value in os.environ.items() if not name.startswith("MORA_")}
-        return {**clean, "KUBECONFIG": str(self.kubeconfig(account)), "HOME": str(self.folder), "OMP_NUM_THREADS": "1"}
+        own = {"KUBECONFIG": str(self.kubeconfig(account)), "HOME": str(self.folder), "OMP_NUM_THREADS": "1"}
+        return {**clean_environment(), **own}
 
     def kubectl(
         self,
@@ -96,14 +95,7 @@ class Place:
         return dict(json.loads(done.stdout))
 
     def mora(self, *arguments: str, account: str) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            [sys.executable, "-m", "mora", *arguments],
-            cwd=self.folder,
-            env=self.environment(account),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+        return mora(*arguments, cwd=self.folder, **self.environment(account))
 
 
 def _name_as_token(place: Place, account: str) -> str:
@@ -187,13 +179,6 @@ def rights(*folders: str) -> list[dict[str, Any]]:
     return [document for document in built(*folders) if document["kind"] in RBAC]
 
 
-def until(is_true: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 120
-    while not is_true():
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def refused(done: subprocess.CompletedProcess[str]) -> bool:
     return done.returncode != 0 and "forbidden" in (done.stderr + done.stdout).lower()
 
@@ -214,12 +199,12 @@ def test_the_recommenders_account_writes_statuses_and_its_lease(fleet: Fleet, pl
     again = place.mora(*asked, "--once", account="mora-recommender")
     assert "written=0 unchanged=1" in again.stderr
 
-    command = [sys.executable, "-m", "mora", *asked, "--listen", "127.0.0.1:0", "--lease-namespace", NAMESPACE]
+    serving_it = command(*asked, "--listen", "127.0.0.1:0", "--lease-namespace", NAMESPACE)
     process = subprocess.Popen(
-        command, cwd=place.folder, env=place.environment("mora-recommender"), stderr=subprocess.DEVNULL
+        serving_it, cwd=place.folder, env=place.environment("mora-recommender"), stderr=subprocess.DEVNULL
     )
     try:
-        until(lambda: place.kubectl("get", "lease", "mora-recommender").returncode == 0)
+        until(lambda: place.kubectl("get", "lease", "mora-recommender").returncode == 0, "its lease")
         assert place.get("lease", "mora-recommender")["spec"]["holderIdentity"]
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping
 from datetime import timedelta
@@ -20,6 +19,7 @@ import pytest
 from mora.vpa import service
 from mora.vpa.advice import Adviser
 from mora.vpa.service import ServiceSettings, serve
+from tests.running import until
 from tests.vpa.fake_vpa import FakeVpaApi, serving
 from tests.vpa.making import manifest
 
@@ -56,13 +56,6 @@ class Instance:
     def end(self, how: signal.Signals) -> int:
         self.process.send_signal(how)
         return self.process.wait(PATIENCE_SECONDS)
-
-
-def until(is_true: Callable[[], object], what: str) -> None:
-    deadline = time.monotonic() + PATIENCE_SECONDS
-    while not is_true():
-        assert time.monotonic() < deadline, f"never: {what}"
-        time.sleep(0.02)
 
 
 @pytest.fixture
