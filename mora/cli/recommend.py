@@ -114,8 +114,10 @@ def recommend(
     From history: name a Prometheus (--prometheus, MORA_PROMETHEUS_URL or
     prometheus.url in mora.toml). Without one, -A, -l, --history, --exclude,
     --cluster, --no-model, or a KIND/NAME or NAMESPACE/NAME without a model
-    make MOrA search the cluster for its own. From load experiments: a trained model (mora train) is used
-    where there is one. The column BASED ON says what each row rests on.
+    make MOrA search the cluster for its own.
+
+    From load experiments: a trained model (mora train) is used where there
+    is one. The column BASED ON says what each row rests on.
 
     \b
     mora recommend -n shop --all --prometheus http://127.0.0.1:9090

@@ -52,7 +52,7 @@ def test_a_horizon_does_not_apply_to_load_experiments_unless_a_file_means_other_
 ) -> None:
     refused = mora("recommend", "frontend", "--hold", "1h", cwd=home)
     assert (refused.returncode, refused.stdout) == (1, "")
-    assert "--horizon does not apply to it" in refused.stderr
+    assert "--horizon does not apply" in refused.stderr
     (tmp_path / "mora.toml").write_text('hold = "1h"\n')
     config = ("--config", str(tmp_path / "mora.toml"))
     assert mora(*config, "recommend", "frontend", cwd=home).returncode == 0
@@ -166,8 +166,8 @@ def test_the_old_name_of_the_horizon_is_taken_and_noted(home: Path) -> None:
 
 def test_help_names_everything_that_makes_the_command_search_for_the_clusters_prometheus() -> None:
     (searched,) = re.findall(
-        r"own Prometheus is searched for with (.*?)\.", " ".join((recommend.__doc__ or "").split())
+        r"Without one, (.*?) make MOrA search the cluster", " ".join((recommend.__doc__ or "").split())
     )
     flags = {"-A", "-l", "--history", "--exclude", "--cluster", "--no-model"}
     assert set(re.findall(r"(?<!\w)-[-\w]+", searched)) == flags
-    assert searched.endswith("or a KIND/NAME or NAMESPACE/NAME that has no model")
+    assert searched.endswith("or a KIND/NAME or NAMESPACE/NAME without a model")
