@@ -25,11 +25,13 @@ duration = "20s"
 # A run that stands still once some of its experiments are finished, in the middle of the next one; interrupted, it says
 # what replicas it leaves.
 RUN = """
-import sys, time
+import signal, sys, time
 from pathlib import Path
 from mora.harness.experiment import run_plan
 from mora.harness.plan import Plan
 from tests.fakes import SHOP, FakeClock, FakeCluster, FakeLoad, FakeSource
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell starts in the background
 
 class Stopping(FakeClock):
     def sleep(self, seconds):
