@@ -1,4 +1,4 @@
-"""How tests run MOrA as a user does: a process of its own, with its text and its exit code."""
+"""How tests run MOrA as a user does: a process of its own (a fork, tests/forks.py), its text and its exit code."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from tests import forks
 
 
 def command(*arguments: str) -> list[str]:
@@ -23,16 +25,7 @@ def clean_environment() -> dict[str, str]:
 
 def mora(*arguments: str, cwd: Path, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command line in a folder, away from the settings of whoever runs the tests."""
-    return subprocess.run(
-        command(*arguments),
-        cwd=cwd,
-        env={**clean_environment(), "COLUMNS": "120", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-        check=False,
-        stdin=subprocess.DEVNULL,
-    )
+    return forks.run(arguments, cwd=cwd, env={**clean_environment(), "COLUMNS": "120", **environment})
 
 
 def start(*arguments: str, cwd: Path, **environment: str) -> subprocess.Popen[str]:
