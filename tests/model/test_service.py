@@ -56,7 +56,7 @@ def test_no_rows_at_all_are_refused(data: Data) -> None:
 
 @pytest.mark.slow
 def test_driven_data_is_not_asked_for_a_horizon(model: ServiceModel, data: Data) -> None:
-    with pytest.raises(BadInput, match="--horizon does not apply to it") as caught:
+    with pytest.raises(BadInput, match="--horizon does not apply") as caught:
         model.demand(data[0], Question(horizon=timedelta(hours=1)))
     assert "--users 50" in str(caught.value.hint)
 
