@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 _MOST_CORES, _MOST_BYTES = 2048.0, 64.0 * 2**40
 # A quota may burst by as much again, and the moments of scrapes are off by a little.
 _OVER_QUOTA = 2.2
+# A limit that more samples than this exceed, by less than so many times, is not enforced: it bounds nothing.
+_NOT_ENFORCED_SHARE, _NOT_ENFORCED_TIMES = 0.05, 5.0
 # Without a node's size: what is above this many cores, and this many times the level below which nine of ten samples
 # lie, is no use.
 _ODD_CORES, _ODD_TIMES, _USUAL = 16.0, 20.0, 0.9
@@ -51,10 +53,14 @@ class Nodes:
 
 @dataclass(frozen=True, slots=True)
 class Ceiling:
-    """The most that a container can use, and what sets it."""
+    """The most that a container can use, and what sets it.
+
+    otherwise: for a limit, what bounds use where the samples show that the limit is not enforced.
+    """
 
     amount: float
     what: str
+    otherwise: Ceiling | None = None
 
 
 def nodes_of(rows: Iterable[Mapping[str, Any]]) -> Nodes:
@@ -78,7 +84,8 @@ def cpu_ceiling(nodes: Nodes, limit: float | None, *, has_quota: bool) -> Ceilin
     if nodes.cpu_cores is not None:
         ceilings.append(Ceiling(nodes.cpu_cores, f"the largest node's {_cores(nodes.cpu_cores)}"))
     if limit is not None and math.isfinite(limit) and limit > 0 and (has_quota or nodes.cpu_cores is None):
-        ceilings.append(Ceiling(_OVER_QUOTA * limit, f"twice the CPU limit of {_cores(limit)}"))
+        hard = min(ceilings, key=lambda one: one.amount)
+        ceilings.append(Ceiling(_OVER_QUOTA * limit, f"twice the CPU limit of {_cores(limit)}", otherwise=hard))
     return min(ceilings, key=lambda one: one.amount)
 
 
@@ -104,7 +111,13 @@ class Sieve:
 
     def sift(self, values: Floats, ceiling: Ceiling) -> Floats:
         """The values, with what is above the ceiling not known."""
-        self.samples += int(np.count_nonzero(~np.isnan(values)))
+        known = int(np.count_nonzero(~np.isnan(values)))
+        self.samples += known
+        if ceiling.otherwise is not None:
+            over = values[values > ceiling.amount * 1.01]
+            is_often = len(over) > _NOT_ENFORCED_SHARE * known
+            if is_often and float(np.median(over)) < _NOT_ENFORCED_TIMES * ceiling.amount:
+                ceiling = ceiling.otherwise
         # Float noise on a node's whole cores is not above them.
         return self._without(values, values > ceiling.amount * 1.01, f"exceed {ceiling.what}")
 

@@ -135,6 +135,22 @@ def test_a_limit_bounds_use_only_where_it_is_enforced() -> None:
     assert cpu_ceiling(Nodes(), 1.0, has_quota=False).amount == pytest.approx(2.2)
 
 
+def test_a_limit_that_many_samples_exceed_is_not_enforced_and_bounds_nothing() -> None:
+    """One sample in fifteen at three times the limit: the limit is not what stops this container."""
+    values = np.where(np.arange(300) % 15 == 0, 3.0, 0.5)
+    sieve = Sieve(Target.CPU)
+    np.testing.assert_array_equal(sieve.sift(values, cpu_ceiling(Nodes(), 1.0, has_quota=True)), values)
+    assert sieve.left_out() is None
+    # A single one, or thousands of cores, is no use.
+    once = np.where(np.arange(300) == 7, 3.0, 0.5)
+    assert np.isnan(Sieve(Target.CPU).sift(once, cpu_ceiling(Nodes(), 1.0, has_quota=True))[7])
+    absurd = np.where(np.arange(300) % 15 == 0, 1500.0, 0.5)
+    assert np.isnan(Sieve(Target.CPU).sift(absurd, cpu_ceiling(Nodes(), 1.0, has_quota=True))).sum() == 20
+    # The node bounds it all the same.
+    many = np.where(np.arange(300) % 15 == 0, 5.0, 0.5)
+    assert np.isnan(Sieve(Target.CPU).sift(many, cpu_ceiling(Nodes(4.0), 1.0, has_quota=True))).sum() == 20
+
+
 def test_without_a_node_use_far_above_all_other_is_odd() -> None:
     values = np.full(200, 0.3)
     values[7] = 400.0
