@@ -1,15 +1,16 @@
 """What recommendations free: cores and GiB that pods would no longer reserve, and their price per month.
 
-A pod reserves what its containers request for as long as it exists, so what is freed is requests now x replicas now,
-less requests then x replicas then. The length of the history plays no part in it.
+A pod reserves its effective request for as long as it exists: what its containers request together, or an init
+container alone where that is more, and the overhead of its RuntimeClass. What is freed is that now x replicas now, less
+that then x replicas then. The length of the history plays no part in it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from mora.domain import JOB_KINDS, Allocation, Recommendation, Role
+from mora.domain import JOB_KINDS, Allocation, Recommendation, Resources, Role
 from mora.errors import BadInput
 from mora.quantities import GIB
 
@@ -43,6 +44,7 @@ class Savings:
     new_cores, new_memory_gib: reserved anew for containers that request nothing now; they used a node's idle part
     before, so nothing is lost. without_request: how many containers request no CPU or no memory now.
     without_replicas: workloads that do not run all the time (Jobs, CronJobs) or whose replicas are not known.
+    held_by_init: workloads whose pods go on reserving what an init container requests, so that cuts free less.
     """
 
     cores: float
@@ -54,6 +56,7 @@ class Savings:
     without_request: int
     without_replicas: int
     prices: Prices | None = None
+    held_by_init: int = 0
 
     @property
     def money_per_month(self) -> float | None:
@@ -71,41 +74,62 @@ class Savings:
 def savings(recommendations: Sequence[Recommendation], prices: Prices | None = None) -> Savings:
     """What all of the recommendations together free.
 
-    Init containers are left out: they end before the pod runs. Injected ones keep their requests, which no
-    manifest of the workload can change, and a replica less frees them as well.
+    Injected containers keep their requests, which no manifest of the workload can change, and a replica less frees them
+    as well.
     """
     cores = memory = cores_now = memory_now = new_cores = new_memory = 0.0
-    without_request = without_replicas = 0
+    without_request = without_replicas = held = 0
     for recommendation in recommendations:
         now, then = recommendation.current, recommendation.target
         if now.replicas is None or then.replicas is None or recommendation.workload.kind in JOB_KINDS:
             without_replicas += 1
             continue
-        for before, after in zip(_requests(now), _requests(then), strict=True):
-            freed, reserved, new = _freed(before[0], after[0], now.replicas, then.replicas)
-            cores, cores_now, new_cores = cores + freed / 1000, cores_now + reserved / 1000, new_cores + new / 1000
-            freed, reserved, new = _freed(before[1], after[1], now.replicas, then.replicas)
-            memory, memory_now, new_memory = memory + freed / GIB, memory_now + reserved / GIB, new_memory + new / GIB
-            without_request += None in before
+        of_cpu, of_memory = (_freed(now, then, amount, now.replicas, then.replicas) for amount in _REQUESTS)
+        cores, cores_now, new_cores = (
+            total + value / 1000 for total, value in zip((cores, cores_now, new_cores), of_cpu.amounts, strict=True)
+        )
+        memory, memory_now, new_memory = (
+            total + value / GIB
+            for total, value in zip((memory, memory_now, new_memory), of_memory.amounts, strict=True)
+        )
+        held += of_cpu.is_held or of_memory.is_held
+        without_request += sum(
+            None in (one.resources.cpu_request_millicores, one.resources.memory_request_bytes)
+            for one in now.containers
+            if one.role is not Role.INIT
+        )
     return Savings(
-        cores, memory, cores_now, memory_now, new_cores, new_memory, without_request, without_replicas, prices
+        cores, memory, cores_now, memory_now, new_cores, new_memory, without_request, without_replicas, prices, held
     )
 
 
-def _requests(allocation: Allocation) -> list[tuple[int | None, int | None]]:
-    """CPU and memory request of each container that runs as long as its pod."""
-    return [
-        (container.resources.cpu_request_millicores, container.resources.memory_request_bytes)
-        for container in allocation.containers
-        if container.role is not Role.INIT
-    ]
+_REQUESTS = ("cpu_request_millicores", "memory_request_bytes")
 
 
-def _freed(before: int | None, after: int | None, replicas_now: int, replicas_then: int) -> tuple[int, int, int]:
-    """What is freed, reserved now, and reserved anew, over all replicas."""
-    if before is None:
-        return 0, 0, (after or 0) * replicas_then
-    return before * replicas_now - (after or 0) * replicas_then, before * replicas_now, 0
+@dataclass(frozen=True, slots=True)
+class _Freed:
+    """Millicores or bytes over all replicas: freed, reserved now, reserved anew. is_held: by an init container."""
+
+    amounts: tuple[int, int, int]
+    is_held: bool
+
+
+def _freed(now: Allocation, then: Allocation, amount: str, replicas_now: int, replicas_then: int) -> _Freed:
+    counted = _only(then, {one.name for one in now.containers if getattr(one.resources, amount) is not None})
+    before, after, all_after = (each.effective(amount) for each in (now, counted, then))
+    is_held = now.running(amount) - counted.running(amount) > before - after
+    freed, reserved = before * replicas_now - after * replicas_then, before * replicas_now
+    return _Freed((freed, reserved, (all_after - after) * replicas_then), is_held)
+
+
+def _only(allocation: Allocation, names: set[str]) -> Allocation:
+    """The allocation with the requests of these containers alone."""
+    return replace(
+        allocation,
+        containers=tuple(
+            one if one.name in names else replace(one, resources=Resources()) for one in allocation.containers
+        ),
+    )
 
 
 def line(freed: Savings) -> str:
@@ -129,6 +153,9 @@ def line(freed: Savings) -> str:
         text += f" {_count(freed.without_request, 'container')} without a request {_are(freed.without_request)} not"
         new = [_units(amount, unit) for amount, unit in _new(freed) if amount]
         text += f" counted; setting one reserves {' and '.join(new)} anew." if new else " counted."
+    if freed.held_by_init:
+        whose = f"The pods of {_count(freed.held_by_init, 'workload')} reserve what an init container requests"
+        text += f" {whose}, so smaller requests of the other containers free less there."
     if freed.without_replicas:
         is_one = freed.without_replicas == 1
         text += f" {_count(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "

@@ -47,9 +47,15 @@ def test_the_default_prices_are_those_that_opencost_ships() -> None:
     assert (Prices().cpu_per_core_hour, Prices().memory_per_gib_hour, Prices().currency) == (0.031611, 0.004237, "USD")
 
 
-def test_one_replica_less_frees_all_of_its_containers_and_init_containers_reserve_nothing() -> None:
+def beside(*more: Container, overhead: Resources | None = None) -> Recommendation:
+    """The workload whose one container is halved, with these beside it in each pod."""
+    server = HALVED.current.containers[0]
+    return replace(HALVED, current=Allocation(4, (server, *more), overhead=overhead or Resources()))
+
+
+def test_one_replica_less_frees_all_of_its_containers() -> None:
     proxy = Container("istio-proxy", Resources(100, None, GIB, None), is_injected=True, role=Role.SIDECAR)
-    setup = Container("setup", Resources(4000, None, 8 * GIB, None), role=Role.INIT)
+    setup = Container("setup", Resources(400, None, GIB, None), role=Role.INIT)
     server = HALVED.current.containers[0]
     halved = examples.with_main(
         HALVED,
@@ -58,7 +64,42 @@ def test_one_replica_less_frees_all_of_its_containers_and_init_containers_reserv
     )
     fewer = replace(halved, current=Allocation(4, (server, proxy, setup)), replicas=Advice(4, 3, reasons=()))
     freed = savings([fewer])
-    assert (round(freed.cores, 9), round(freed.memory_gib, 9)) == (1.1, 3.0)
+    assert (round(freed.cores, 9), round(freed.memory_gib, 9), freed.held_by_init) == (1.1, 3.0, 0)
+
+
+def test_where_an_init_container_requests_as_much_savings_say_that_nothing_is_freed() -> None:
+    """kubernetes/kubernetes#119547: the scheduler reserves max(init containers, sum of the others)."""
+    freed = savings([beside(Container("warmup", Resources(1000, None, 2 * GIB, None), role=Role.INIT))], Prices())
+    assert (freed.cores, freed.memory_gib, freed.cores_now, freed.money_per_month) == (0.0, 0.0, 4.0, 0.0)
+    assert freed.held_by_init == 1
+    assert "The pods of 1 workload reserve what an init container requests" in line(freed)
+
+
+def test_a_cut_below_what_an_init_container_requests_frees_the_part_above_it() -> None:
+    freed = savings([beside(Container("warmup", Resources(700, None, GIB, None), role=Role.INIT))])
+    assert (round(freed.cores, 9), freed.memory_gib) == (1.2, 4.0)
+
+
+def test_a_native_sidecar_that_starts_before_an_init_container_counts_with_it() -> None:
+    proxy = Container("proxy", Resources(200, None, 0, None), role=Role.NATIVE_SIDECAR)
+    setup = Container("setup", Resources(900, None, 0, None), role=Role.INIT)
+    # Before: max(1000 + 200, 200 + 900) = 1200; after: max(500 + 200, 200 + 900) = 1100.
+    assert round(savings([beside(proxy, setup)]).cores, 9) == 0.4
+    # Where it starts after, it does not: max(500 + 200, 900) = 900.
+    assert round(savings([beside(setup, proxy)]).cores, 9) == 1.2
+
+
+def test_the_overhead_of_a_runtime_class_is_reserved_before_and_after() -> None:
+    freed = savings([beside(overhead=Resources(250, None, GIB, None))])
+    assert (freed.cores, freed.cores_now, freed.memory_gib, freed.memory_gib_now) == (2.0, 5.0, 4.0, 12.0)
+
+
+def test_a_request_that_is_new_beside_a_larger_init_container_reserves_nothing_anew() -> None:
+    fresh = advised(Resources(), Resources(250, None, GIB, None))
+    setup = Container("setup", Resources(300, None, 2 * GIB, None), role=Role.INIT)
+    held = replace(fresh, current=replace(fresh.current, containers=(*fresh.current.containers, setup)))
+    found = savings([held])
+    assert (found.without_request, found.new_cores, found.new_memory_gib) == (1, 0.0, 0.0)
 
 
 def test_what_is_injected_keeps_its_request_whatever_is_advised() -> None:

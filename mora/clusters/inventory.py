@@ -24,13 +24,24 @@ from mora.clusters.objects import (
     read_defaults,
     read_limit_range,
     read_quota,
+    read_resources,
     replicas_of,
     runs_java,
     template_of,
     with_defaults,
     without_odd_containers,
 )
-from mora.domain import API_VERSIONS, Allocation, Autoscaler, Container, Quota, Reason, Workload, WorkloadState
+from mora.domain import (
+    API_VERSIONS,
+    Allocation,
+    Autoscaler,
+    Container,
+    Quota,
+    Reason,
+    Resources,
+    Workload,
+    WorkloadState,
+)
 from mora.errors import ClusterError
 
 ANNOTATIONS = "mora.dev/"
@@ -64,6 +75,7 @@ class _Pods:
     containers: dict[str, Container] = field(default_factory=dict)
     jvm: set[str] = field(default_factory=set)
     default_container: str | None = None
+    overhead: Resources = field(default_factory=Resources)
     odd: dict[str, None] = field(default_factory=dict)
     """Names of containers that are none in Kubernetes."""
 
@@ -74,6 +86,7 @@ class _Pods:
             self.newness, self.containers, self.jvm, self.default_container = newness, {}, set(), None
         spec, odd = without_odd_containers(pod["spec"])
         self.odd.update(dict.fromkeys(odd))
+        self.overhead = read_resources({"resources": {"requests": spec.get("overhead") or {}}})
         for container in read_containers(spec, None, is_injected=True):
             self.containers.setdefault(container.name, container)
         self.jvm.update(_java_containers(spec))
@@ -285,6 +298,7 @@ def _current_state(workload: Workload, item: Manifest, lists: _Lists) -> Workloa
             replicas=replicas_of(item, workload.kind),
             containers=tuple(container for container, _ in given),
             autoscaler=autoscalers[0] if autoscalers else None,
+            overhead=pods.overhead,
         ),
         autoscalers=autoscalers,
         labels=dict(item["metadata"].get("labels") or {}),

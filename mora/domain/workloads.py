@@ -203,11 +203,15 @@ class Autoscaler:
 
 @dataclass(frozen=True, slots=True)
 class Allocation:
-    """A workload's replicas and containers, as they are or as they should be."""
+    """A workload's replicas and containers, as they are or as they should be.
+
+    overhead: the requests that a RuntimeClass adds to each pod.
+    """
 
     replicas: int | None = None
     containers: tuple[Container, ...] = ()
     autoscaler: Autoscaler | None = None
+    overhead: Resources = Resources()
 
     @property
     def main(self) -> Container | None:
@@ -221,6 +225,37 @@ class Allocation:
         return replace(
             self, containers=tuple(replace(c, resources=resources) if c is main else c for c in self.containers)
         )
+
+    def running(self, amount: str) -> int:
+        """What the containers of one pod that run together have of an amount (a field of Resources); unset counts 0."""
+        return sum(_set(c, amount) for c in self.containers if c.role is not Role.INIT)
+
+    def starting(self, amount: str) -> tuple[int, Container | None]:
+        """The most that one init container, with the native sidecars that started before it, has of an amount; it."""
+        most: tuple[int, Container | None] = (0, None)
+        before = 0
+        for container in self.containers:
+            if container.role is Role.NATIVE_SIDECAR:
+                before += _set(container, amount)
+            elif container.role is Role.INIT and (own := _set(container, amount)) and before + own > most[0]:
+                most = before + own, container
+        return most
+
+    def effective(self, amount: str) -> int:
+        """What one pod counts for where it is scheduled and in a quota.
+
+        Init containers run one after another before the others start, so the larger of the two counts, and overhead.
+
+        >>> web, migrate = Container("web", Resources(100)), Container("migrate", Resources(2000), role=Role.INIT)
+        >>> Allocation(1, (web, migrate)).effective("cpu_request_millicores")
+        2000
+        """
+        return max(self.running(amount), self.starting(amount)[0]) + (getattr(self.overhead, amount) or 0)
+
+
+def _set(container: Container, amount: str) -> int:
+    value: int | None = getattr(container.resources, amount)
+    return value or 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from mora.domain import (
 )
 from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of
+from mora.fleet.initial import with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
@@ -105,6 +106,7 @@ def advise(
         basis="both" if is_modelled else "history",
         autoscalers=state.autoscalers,
     )
+    advice = with_init_remarks(advice)
     return with_retargets(advice) if sizing.policy.touch_autoscaled else advice
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
-from mora.domain import JOB_KINDS, Quota, Reason, Recommendation, Role, WorkloadState
+from mora.domain import JOB_KINDS, Quota, Reason, Recommendation, WorkloadState
 from mora.quantities import format_cpu, format_memory
 
 # Field of Resources -> how a ResourceQuota names it.
@@ -39,10 +39,7 @@ def _growth(advice: Recommendation, name: str) -> int:
     replicas = advice.current.replicas
     if replicas is None or advice.workload.kind in JOB_KINDS:
         return 0
-    now, then = (
-        sum(getattr(c.resources, name) or 0 for c in allocation.containers if c.role is not Role.INIT)
-        for allocation in (advice.current, advice.target)
-    )
+    now, then = advice.current.effective(name), advice.target.effective(name)
     return then * (advice.target.replicas or replicas) - now * replicas
 
 

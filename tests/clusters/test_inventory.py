@@ -115,6 +115,18 @@ def test_containers_carry_their_roles_and_one_is_the_main(fake: FakeCluster, inv
     assert state.annotations == {"kubectl.kubernetes.io/default-container": "server"}
 
 
+def test_the_overhead_of_a_runtime_class_is_what_the_pods_have(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(deployment("frontend"))
+    fake.add(replica_set("frontend-1", "frontend", 1))
+    inside = pod("frontend-1-x", ("ReplicaSet", "frontend-1"))
+    inside["spec"]["overhead"] = {"cpu": "250m", "memory": "120Mi"}
+    fake.add(inside)
+    (state,) = inventory.states("shop")
+    assert state.allocation.overhead == Resources(250, None, 120 * MIB, None)
+
+
 def test_pods_find_their_workload_by_owners_and_never_by_name(
     fake: FakeCluster, inventory: KubernetesInventory
 ) -> None:

@@ -80,7 +80,7 @@ _SAVINGS = {
     "properties": {
         **dict.fromkeys(("cores", "memory_gib", "cores_now", "memory_gib_now"), _NUMBER),
         **dict.fromkeys(("new_cores", "new_memory_gib"), _NUMBER),
-        **dict.fromkeys(("without_request", "without_replicas"), _INTEGER),
+        **dict.fromkeys(("without_request", "without_replicas", "held_by_init"), _INTEGER),
         "prices": {"type": ["object", "null"]},
         "money_per_month": _FIGURE,
     },

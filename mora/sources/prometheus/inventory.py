@@ -50,6 +50,11 @@ _RESOURCE_FIELDS = {
     ("requests", "memory"): "memory_request_bytes",
     ("limits", "memory"): "memory_limit_bytes",
 }
+# What a RuntimeClass adds to its pods.
+_OVERHEADS = {
+    "kube_pod_overhead_cpu_cores": ("cpu_request_millicores", "cpu"),
+    "kube_pod_overhead_memory_bytes": ("memory_request_bytes", "memory"),
+}
 _QUOTA_FIELDS = {
     "cpu": "cpu_request_millicores",
     "requests.cpu": "cpu_request_millicores",
@@ -203,6 +208,7 @@ class _Pods:
         self._pods = {workload: pod for pod, workload in pods.items()}
         self._containers: defaultdict[Pod, dict[str, Container]] = defaultdict(dict)
         self._annotated: dict[Pod, str] = {}
+        self._overheads: defaultdict[Pod, dict[str, int]] = defaultdict(dict)
         if ask is None or not pods:
             return
         resources = _resources(ask, over)
@@ -217,6 +223,10 @@ class _Pods:
                         role=_role(name, labels, is_init="init" in metric),
                         is_injected=name in INJECTED_SIDECARS,
                     )
+        for metric, (field, resource) in _OVERHEADS.items():
+            for labels, value in ask.values(metric, over=over):
+                pod = labels.get("namespace", ""), labels.get("pod", "")
+                self._overheads[pod][field] = _amount(resource, value)
         for labels, _ in ask.values("kube_pod_annotations", f'{DEFAULT_CONTAINER_LABEL}!=""', over=over):
             if is_name(labels[DEFAULT_CONTAINER_LABEL]):
                 self._annotated[labels.get("namespace", ""), labels.get("pod", "")] = labels[DEFAULT_CONTAINER_LABEL]
@@ -240,7 +250,8 @@ class _Pods:
         main, _ = choose_main_container(own, workload.name, annotated=annotated, order="by name")
         ordered = sorted(containers.values(), key=lambda one: (one.name != main, one.role is Role.INIT, one.name))
         return Allocation(
-            containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered)
+            containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered),
+            overhead=Resources(**self._overheads.get(pod, {})),
         ), annotated
 
 
