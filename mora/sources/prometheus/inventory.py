@@ -2,39 +2,31 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import datetime
 
 from mora.domain import (
-    INJECTED_SIDECARS,
     JOB_KINDS,
     Allocation,
     AmountRange,
     Autoscaler,
-    Container,
     Quota,
     Reason,
     Resources,
-    Role,
     Target,
     Workload,
     WorkloadState,
-    choose_main_container,
     is_jvm_image,
-    is_name,
 )
-from mora.quantities import bytes_up, cores_to_millicores
+from mora.sources.prometheus.asking import LOOKED_BACK, RESOURCE_FIELDS, Asking, amount_of, is_known
+from mora.sources.prometheus.described import Pods
 from mora.sources.prometheus.fleet_promql import Scope
-from mora.sources.prometheus.labels import annotation_named, is_image, is_label_value, label_named
+from mora.sources.prometheus.labels import annotation_named, is_label_value, label_named
 from mora.sources.prometheus.ownership import Labels, Owners, Pod, resolve
-from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL, duration
 from mora.sources.prometheus.wire import Wire
 
-# A workload without pods (scaled to zero, between two runs) is described by its newest pod of this time range.
-LOOKED_BACK = timedelta(days=7)
 _PODS_TO_CHOOSE_FROM = 50
 
 # kind -> the metric that lists its workloads, the label with the name, and whether its value is the desired replicas.
@@ -43,17 +35,6 @@ _DECLARED: Mapping[str, tuple[str, str, bool]] = {
     "StatefulSet": ("kube_statefulset_replicas", "statefulset", True),
     "DaemonSet": ("kube_daemonset_status_desired_number_scheduled", "daemonset", True),
     "CronJob": ("kube_cronjob_info", "cronjob", False),
-}
-_RESOURCE_FIELDS = {
-    ("requests", "cpu"): "cpu_request_millicores",
-    ("limits", "cpu"): "cpu_limit_millicores",
-    ("requests", "memory"): "memory_request_bytes",
-    ("limits", "memory"): "memory_limit_bytes",
-}
-# What a RuntimeClass adds to its pods.
-_OVERHEADS = {
-    "kube_pod_overhead_cpu_cores": ("cpu_request_millicores", "cpu"),
-    "kube_pod_overhead_memory_bytes": ("memory_request_bytes", "memory"),
 }
 _QUOTA_FIELDS = {
     "cpu": "cpu_request_millicores",
@@ -65,22 +46,19 @@ _QUOTA_FIELDS = {
 }
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
-ContainerKey = tuple[str, str, str]
-"""Namespace, pod and container."""
-
 
 def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], tuple[str, ...]]:
     """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
-    ask = _Asking(wire, scope, at)
+    ask = Asking(wire, scope, at)
     owners = resolve(*(ask.labels(metric) for metric in OWNER_METRICS))
     declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
     workloads = {*owners.pods.values(), *replicas}
     newest = _newest(owners, _by_pod(ask.values("kube_pod_created")))
-    pods = _Pods(ask, {pod: workload for workload, pod in newest.items()})
+    pods = Pods(ask, {pod: workload for workload, pod in newest.items()})
     idle = workloads - newest.keys()
-    earlier = _Pods.nothing() if not idle else _earlier(ask, idle)
+    earlier = Pods.nothing() if not idle else _earlier(ask, idle)
     autoscalers = _autoscalers(ask)
     ranges, quotas = _ranges(ask.values("kube_limitrange")), _quotas(ask.values("kube_resourcequota"))
     labels = {
@@ -114,29 +92,6 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
 OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 
 
-@dataclass(frozen=True, slots=True)
-class _Asking:
-    wire: Wire
-    scope: Scope
-    at: datetime
-
-    def values(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
-        """The series with their values, without those that are not known."""
-        return [(labels, value) for labels, value in self.all(metric, *matchers, over=over) if _is_known(value)]
-
-    def all(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
-        """The series with their values, whatever these are."""
-        selector = self.scope.select(metric, *matchers)
-        query = selector if over is None else f"last_over_time({selector}[{duration(over)}])"
-        return [(row["metric"], float(row["value"][1])) for row in self.wire.instant(query, self.at)]
-
-    def labels(self, metric: str) -> list[Labels]:
-        return [labels for labels, _ in self.all(metric)]
-
-    def earlier_labels(self, metric: str) -> list[dict[str, str]]:
-        return self.wire.series(self.scope.select(metric), self.at - LOOKED_BACK, self.at)
-
-
 # --- workloads and their pods ----------------------------------------------------------------------------------------
 
 
@@ -147,7 +102,7 @@ def _replicas(
     rows = [
         (
             {**labels, "owner_kind": kind, "owner_name": labels.get(_DECLARED[kind][1], ""), "pod": str(number)},
-            round(value) if _DECLARED[kind][2] and _is_known(value) else None,
+            round(value) if _DECLARED[kind][2] and is_known(value) else None,
         )
         for kind, found in declared.items()
         for number, (labels, value) in enumerate(found)
@@ -180,7 +135,7 @@ def _newest(owners: Owners, created: Mapping[Pod, float]) -> dict[Workload, Pod]
     return newest
 
 
-def _earlier(ask: _Asking, idle: set[Workload]) -> _Pods:
+def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
     """The newest pods that these had within LOOKED_BACK."""
     owners = resolve(*(ask.earlier_labels(metric) for metric in OWNER_METRICS))
     of_each: defaultdict[Workload, list[Pod]] = defaultdict(list)
@@ -189,110 +144,22 @@ def _earlier(ask: _Asking, idle: set[Workload]) -> _Pods:
             of_each[workload].append(pod)
     chosen = [pod for pods in of_each.values() for pod in pods]
     if not chosen:
-        return _Pods.nothing()
+        return Pods.nothing()
     asking = replace(ask, scope=replace(ask.scope, pods=tuple(sorted({name for _, name in chosen}))))
     created = _by_pod(asking.values("kube_pod_created", over=LOOKED_BACK))
     newest = _newest(Owners({pod: owners.pods[pod] for pod in chosen}), created)
     asking = replace(asking, scope=replace(ask.scope, pods=tuple(sorted({name for _, name in newest.values()}))))
-    return _Pods(asking, {pod: workload for workload, pod in newest.items()}, over=LOOKED_BACK)
+    return Pods(asking, {pod: workload for workload, pod in newest.items()}, over=LOOKED_BACK)
 
 
 def _by_pod(rows: Iterable[tuple[Labels, float]]) -> dict[Pod, float]:
     return {(labels.get("namespace", ""), labels.get("pod", "")): value for labels, value in rows}
 
 
-class _Pods:
-    """The containers of the pods that describe their workloads."""
-
-    def __init__(self, ask: _Asking | None, pods: Mapping[Pod, Workload], *, over: timedelta | None = None) -> None:
-        self._pods = {workload: pod for pod, workload in pods.items()}
-        self._containers: defaultdict[Pod, dict[str, Container]] = defaultdict(dict)
-        self._annotated: dict[Pod, str] = {}
-        self._overheads: defaultdict[Pod, dict[str, int]] = defaultdict(dict)
-        if ask is None or not pods:
-            return
-        resources = _resources(ask, over)
-        for metric in ("kube_pod_init_container_info", "kube_pod_container_info"):
-            for labels, _ in ask.values(metric, over=over):
-                pod, name = (labels.get("namespace", ""), labels.get("pod", "")), labels.get("container", "")
-                if pod in pods and name:
-                    self._containers[pod][name] = Container(
-                        name,
-                        resources.get((*pod, name), Resources()),
-                        image=_image(ask, labels),
-                        role=_role(name, labels, is_init="init" in metric),
-                        is_injected=name in INJECTED_SIDECARS,
-                    )
-        for metric, (field, resource) in _OVERHEADS.items():
-            for labels, value in ask.values(metric, over=over):
-                pod = labels.get("namespace", ""), labels.get("pod", "")
-                self._overheads[pod][field] = _amount(resource, value)
-        for labels, _ in ask.values("kube_pod_annotations", f'{DEFAULT_CONTAINER_LABEL}!=""', over=over):
-            if is_name(labels[DEFAULT_CONTAINER_LABEL]):
-                self._annotated[labels.get("namespace", ""), labels.get("pod", "")] = labels[DEFAULT_CONTAINER_LABEL]
-
-    @classmethod
-    def nothing(cls) -> _Pods:
-        return cls(None, {})
-
-    def knows(self, workload: Workload) -> bool:
-        """Whether there is a pod that describes the workload."""
-        return workload in self._pods
-
-    def allocation(self, workload: Workload) -> tuple[Allocation, str | None]:
-        """The containers, the main one first, then by name; and the default container that the annotation names."""
-        pod = self._pods.get(workload, ("", ""))
-        containers = self._containers.get(pod, {})
-        own = sorted(name for name, container in containers.items() if container.role in (Role.APP, Role.SIDECAR))
-        if not own:
-            return Allocation(), None
-        annotated = self._annotated.get(pod)
-        main, _ = choose_main_container(own, workload.name, annotated=annotated, order="by name")
-        ordered = sorted(containers.values(), key=lambda one: (one.name != main, one.role is Role.INIT, one.name))
-        return Allocation(
-            containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered),
-            overhead=Resources(**self._overheads.get(pod, {})),
-        ), annotated
-
-
-def _image(ask: _Asking, labels: Labels) -> str | None:
-    image = labels.get("image_spec") or labels.get("image") or None
-    if image is None or is_image(image):
-        return image
-    ask.wire.names.note("image", image)
-    return None
-
-
-def _role(name: str, labels: Labels, *, is_init: bool) -> Role:
-    if is_init:  # restart_policy: since kube-state-metrics 2.10
-        return Role.NATIVE_SIDECAR if labels.get("restart_policy") == "Always" else Role.INIT
-    return Role.SIDECAR if name in INJECTED_SIDECARS else Role.APP
-
-
-def _resources(ask: _Asking, over: timedelta | None) -> dict[ContainerKey, Resources]:
-    found: defaultdict[ContainerKey, dict[str, int]] = defaultdict(dict)
-    for part in ("container", "init_container"):
-        for side in ("requests", "limits"):
-            for labels, value in ask.values(f"kube_pod_{part}_resource_{side}", 'resource=~"cpu|memory"', over=over):
-                key = (labels.get("namespace", ""), labels.get("pod", ""), labels.get("container", ""))
-                found[key][_RESOURCE_FIELDS[side, labels["resource"]]] = _amount(labels["resource"], value)
-    return {key: Resources(**fields) for key, fields in found.items()}
-
-
-def _is_known(value: float) -> bool:
-    """Whether a value of kube-state-metrics can be meant; recording rules of 0/0 bring NaN, sums bring Inf."""
-    return math.isfinite(value) and value >= 0
-
-
-def _amount(resource: str, value: float) -> int:
-    """Millicores or bytes of a metric's cores or bytes."""
-    return cores_to_millicores(value) if resource.endswith("cpu") else bytes_up(value)
-
-
 # --- what bounds the numbers -----------------------------------------------------------------------------------------
 
 
-def _autoscalers(ask: _Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
+def _autoscalers(ask: Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
     """The HPAs of each workload, KEDA's included, that scale on CPU or memory."""
     named: dict[tuple[str, str], Workload] = {}
     for labels in ask.labels("kube_horizontalpodautoscaler_info"):
@@ -322,7 +189,7 @@ def _autoscalers(ask: _Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
             key[1],
             Target(resource),
             is_utilisation,
-            round(value) if is_utilisation else _amount(resource, value),
+            round(value) if is_utilisation else amount_of(resource, value),
             minimum.get(key, 1),
             maximum.get(key, 1),
             labels.get("container") or None,
@@ -342,16 +209,16 @@ def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
         if labels.get("type") != "Container" or resource not in ("cpu", "memory"):
             continue
         if side == "default":
-            name = _RESOURCE_FIELDS["limits", resource]
+            name = RESOURCE_FIELDS["limits", resource]
             # Kubernetes does not define which of several LimitRanges wins; the first is taken, as from the API.
-            bounds[labels.get("namespace", ""), side].setdefault(name, _amount(resource, value))
+            bounds[labels.get("namespace", ""), side].setdefault(name, amount_of(resource, value))
         if side not in ("min", "max"):
             continue
-        bound, amount = bounds[labels.get("namespace", ""), side], _amount(resource, value)
+        bound, amount = bounds[labels.get("namespace", ""), side], amount_of(resource, value)
         narrower: Callable[..., int] = max if side == "min" else min
         # A minimum binds the request, a maximum the limit; neither may cross the other, so each binds both.
         for kind in ("requests", "limits"):
-            name = _RESOURCE_FIELDS[kind, resource]
+            name = RESOURCE_FIELDS[kind, resource]
             bound[name] = narrower(bound.get(name, amount), amount)
     return {
         namespace: AmountRange(*(Resources(**bounds.get((namespace, side), {})) for side in ("min", "max", "default")))
@@ -365,7 +232,7 @@ def _quotas(rows: Iterable[tuple[Labels, float]]) -> dict[str, tuple[Quota, ...]
         resource, side = labels.get("resource", ""), labels.get("type", "")
         if resource in _QUOTA_FIELDS and side in ("hard", "used"):
             key = (labels.get("namespace", ""), labels.get("resourcequota", ""))
-            amounts[key][side][_QUOTA_FIELDS[resource]] = _amount(resource, value)
+            amounts[key][side][_QUOTA_FIELDS[resource]] = amount_of(resource, value)
     found: defaultdict[str, list[Quota]] = defaultdict(list)
     for (namespace, name), sides in sorted(amounts.items()):
         found[namespace].append(Quota(name, Resources(**sides["hard"]), Resources(**sides["used"])))
@@ -378,7 +245,7 @@ def _quotas(rows: Iterable[tuple[Labels, float]]) -> dict[str, tuple[Quota, ...]
 _LABELS_METRIC, _ANNOTATIONS_METRIC = "kube_{}_labels", "kube_{}_annotations"
 
 
-def _own(ask: _Asking, metric: str, named: Callable[[str], str | None]) -> dict[Workload, dict[str, str]]:
+def _own(ask: Asking, metric: str, named: Callable[[str], str | None]) -> dict[Workload, dict[str, str]]:
     """What kube-state-metrics exposes of them (--metric-labels-allowlist, --metric-annotations-allowlist)."""
     found: dict[Workload, dict[str, str]] = {}
     for kind, (_, label, _) in _DECLARED.items():

@@ -52,15 +52,6 @@ def test_a_workloads_state_is_that_of_its_newest_pod_and_its_own_metrics(states:
     assert frontend.annotations == {"mora.dev/cpu-buffer": "1.3"}
 
 
-def test_init_containers_are_distinguished_from_native_sidecars(states: dict[str, WorkloadState]) -> None:
-    roles = {container.name: container.role for container in states["cart"].allocation.containers}
-    assert roles == {"cart": Role.APP, "log-shipper": Role.NATIVE_SIDECAR, "migrate": Role.INIT}
-
-
-def test_what_is_not_set_is_none(states: dict[str, WorkloadState]) -> None:
-    assert [container.resources for container in states["bare"].allocation.containers] == [Resources()]
-
-
 @pytest.mark.parametrize(
     ("name", "kind", "replicas"),
     [("agent", "DaemonSet", 3), ("db", "StatefulSet", 1), ("report", "CronJob", None), ("web", "Rollout", 1)],

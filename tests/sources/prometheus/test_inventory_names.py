@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mora.domain import Autoscaler, Resources, Target, Workload
+from mora.domain import Autoscaler, Target, Workload
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus.access import Access
 from mora.sources.prometheus.fleet_promql import Scope
@@ -115,14 +115,3 @@ def test_ordinary_names_leave_nothing_out() -> None:
     ((state,), warnings) = inventory.read(asked, Scope(("shop",)), NOW)
     assert state.workload == Workload("shop", "web")
     assert (warnings, asked.warnings) == ((), ())
-
-
-def test_the_overhead_of_a_runtime_class_is_read_with_the_pod() -> None:
-    asked = wire(
-        shop(
-            kube_pod_overhead_cpu_cores=[({**POD, "node": "a"}, 0.25)],
-            kube_pod_overhead_memory_bytes=[({**POD, "node": "a"}, 2.0**27), ({**POD, "pod": "other"}, 1.0)],
-        )
-    )
-    ((state,), _) = inventory.read(asked, Scope(("shop",)), NOW)
-    assert state.allocation.overhead == Resources(250, None, 2**27, None)

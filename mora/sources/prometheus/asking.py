@@ -1,0 +1,60 @@
+"""Asks kube-state-metrics for the state at one moment, and reads its amounts."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from mora.quantities import bytes_up, cores_to_millicores
+from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.ownership import Labels
+from mora.sources.prometheus.promql import duration
+from mora.sources.prometheus.wire import Wire
+
+# A workload without pods (scaled to zero, between two runs) is described by its newest pod of this time range.
+LOOKED_BACK = timedelta(days=7)
+
+RESOURCE_FIELDS = {
+    ("requests", "cpu"): "cpu_request_millicores",
+    ("limits", "cpu"): "cpu_limit_millicores",
+    ("requests", "memory"): "memory_request_bytes",
+    ("limits", "memory"): "memory_limit_bytes",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Asking:
+    """Instant questions to one Prometheus about one scope at one moment."""
+
+    wire: Wire
+    scope: Scope
+    at: datetime
+
+    def values(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
+        """The series with their values, without those that are not known."""
+        return [(labels, value) for labels, value in self.all(metric, *matchers, over=over) if is_known(value)]
+
+    def all(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
+        """The series with their values, whatever these are."""
+        selector = self.scope.select(metric, *matchers)
+        query = selector if over is None else f"last_over_time({selector}[{duration(over)}])"
+        return [(row["metric"], float(row["value"][1])) for row in self.wire.instant(query, self.at)]
+
+    def labels(self, metric: str) -> list[Labels]:
+        """The labels of the series."""
+        return [labels for labels, _ in self.all(metric)]
+
+    def earlier_labels(self, metric: str) -> list[dict[str, str]]:
+        """The labels of the series of the last days, up to now."""
+        return self.wire.series(self.scope.select(metric), self.at - LOOKED_BACK, self.at)
+
+
+def is_known(value: float) -> bool:
+    """Whether a value of kube-state-metrics can be meant; recording rules of 0/0 bring NaN, sums bring Inf."""
+    return math.isfinite(value) and value >= 0
+
+
+def amount_of(resource: str, value: float) -> int:
+    """Millicores or bytes of a metric's cores or bytes."""
+    return cores_to_millicores(value) if resource.endswith("cpu") else bytes_up(value)

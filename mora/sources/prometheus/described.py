@@ -1,0 +1,111 @@
+"""The containers of workloads, as kube-state-metrics describes the pod that stands for each."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import timedelta
+
+from mora.domain import (
+    INJECTED_SIDECARS,
+    Allocation,
+    Container,
+    Resources,
+    Role,
+    Workload,
+    choose_main_container,
+    is_name,
+)
+from mora.sources.prometheus.asking import RESOURCE_FIELDS, Asking, amount_of
+from mora.sources.prometheus.labels import is_image
+from mora.sources.prometheus.ownership import Labels, Pod
+from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL
+
+# What a RuntimeClass adds to its pods.
+_OVERHEADS = {
+    "kube_pod_overhead_cpu_cores": ("cpu_request_millicores", "cpu"),
+    "kube_pod_overhead_memory_bytes": ("memory_request_bytes", "memory"),
+}
+
+ContainerKey = tuple[str, str, str]
+"""Namespace, pod and container."""
+
+
+class Pods:
+    """The containers of the pods that describe their workloads."""
+
+    def __init__(self, ask: Asking | None, pods: Mapping[Pod, Workload], *, over: timedelta | None = None) -> None:
+        self._pods = {workload: pod for pod, workload in pods.items()}
+        self._containers: defaultdict[Pod, dict[str, Container]] = defaultdict(dict)
+        self._annotated: dict[Pod, str] = {}
+        self._overheads: defaultdict[Pod, dict[str, int]] = defaultdict(dict)
+        if ask is None or not pods:
+            return
+        resources = _resources(ask, over)
+        for metric in ("kube_pod_init_container_info", "kube_pod_container_info"):
+            for labels, _ in ask.values(metric, over=over):
+                pod, name = (labels.get("namespace", ""), labels.get("pod", "")), labels.get("container", "")
+                if pod in pods and name:
+                    self._containers[pod][name] = Container(
+                        name,
+                        resources.get((*pod, name), Resources()),
+                        image=_image(ask, labels),
+                        role=_role(name, labels, is_init="init" in metric),
+                        is_injected=name in INJECTED_SIDECARS,
+                    )
+        for metric, (field, resource) in _OVERHEADS.items():
+            for labels, value in ask.values(metric, over=over):
+                pod = labels.get("namespace", ""), labels.get("pod", "")
+                self._overheads[pod][field] = amount_of(resource, value)
+        for labels, _ in ask.values("kube_pod_annotations", f'{DEFAULT_CONTAINER_LABEL}!=""', over=over):
+            if is_name(labels[DEFAULT_CONTAINER_LABEL]):
+                self._annotated[labels.get("namespace", ""), labels.get("pod", "")] = labels[DEFAULT_CONTAINER_LABEL]
+
+    @classmethod
+    def nothing(cls) -> Pods:
+        """No pod of any workload."""
+        return cls(None, {})
+
+    def knows(self, workload: Workload) -> bool:
+        """Whether there is a pod that describes the workload."""
+        return workload in self._pods
+
+    def allocation(self, workload: Workload) -> tuple[Allocation, str | None]:
+        """The containers, the main one first, then by name; and the default container that the annotation names."""
+        pod = self._pods.get(workload, ("", ""))
+        containers = self._containers.get(pod, {})
+        own = sorted(name for name, container in containers.items() if container.role in (Role.APP, Role.SIDECAR))
+        if not own:
+            return Allocation(), None
+        annotated = self._annotated.get(pod)
+        main, _ = choose_main_container(own, workload.name, annotated=annotated, order="by name")
+        ordered = sorted(containers.values(), key=lambda one: (one.name != main, one.role is Role.INIT, one.name))
+        return Allocation(
+            containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered),
+            overhead=Resources(**self._overheads.get(pod, {})),
+        ), annotated
+
+
+def _image(ask: Asking, labels: Labels) -> str | None:
+    image = labels.get("image_spec") or labels.get("image") or None
+    if image is None or is_image(image):
+        return image
+    ask.wire.names.note("image", image)
+    return None
+
+
+def _role(name: str, labels: Labels, *, is_init: bool) -> Role:
+    if is_init:  # restart_policy: since kube-state-metrics 2.10
+        return Role.NATIVE_SIDECAR if labels.get("restart_policy") == "Always" else Role.INIT
+    return Role.SIDECAR if name in INJECTED_SIDECARS else Role.APP
+
+
+def _resources(ask: Asking, over: timedelta | None) -> dict[ContainerKey, Resources]:
+    found: defaultdict[ContainerKey, dict[str, int]] = defaultdict(dict)
+    for part in ("container", "init_container"):
+        for side in ("requests", "limits"):
+            for labels, value in ask.values(f"kube_pod_{part}_resource_{side}", 'resource=~"cpu|memory"', over=over):
+                key = (labels.get("namespace", ""), labels.get("pod", ""), labels.get("container", ""))
+                found[key][RESOURCE_FIELDS[side, labels["resource"]]] = amount_of(labels["resource"], value)
+    return {key: Resources(**fields) for key, fields in found.items()}
