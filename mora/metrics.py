@@ -69,6 +69,35 @@ ALL_COLUMNS: tuple[str, ...] = CORE_COLUMNS + EXTRA_COLUMNS
 
 OBSERVED_SCENARIO = "observed"
 
+MOST_CORES, MOST_BYTES = 2048.0, 64.0 * 2**40
+"""What the largest machines that clouds rent out have fewer of: no container can use more."""
+
+# What no value of a unit exceeds; a share may be off by the moments at which its two parts were read.
+_MOST_OF_UNIT = {
+    "cores": MOST_CORES,
+    "bytes": MOST_BYTES,
+    "bytes/s": 1e15,
+    "ratio": 100.0,
+    "restarts/h": 1e6,
+    "kills/h": 1e6,
+    "replicas": 1e6,
+    "1/s": 1e9,
+    "s": 86400.0,
+}
+# Sums over pods may be as large as a cluster (some 5,000 nodes), and a request or limit as Kubernetes can write it.
+_MOST_OF_COLUMN = {
+    "replica_count": 1e6,
+    "load_users": 1e8,
+    "cpu_cores_total": 1e7,
+    "mem_bytes_total": 1e18,
+    "cpu_request_cores": 1e6,
+    "cpu_limit_cores": 1e6,
+    "mem_request_bytes": float(2**63),
+    "mem_limit_bytes": float(2**63),
+}
+MOST: Mapping[str, float] = {m.name: _MOST_OF_UNIT[m.unit] for m in METRICS + EXTRA_METRICS} | _MOST_OF_COLUMN
+"""Column -> what no value of it can exceed."""
+
 # 1 Gbit/s in bytes/s: the traffic of a replica that counts as full.
 _FULL_TRAFFIC_BYTES_PER_SECOND = 125e6
 # One core weighs as much as 10 MB/s of traffic.

@@ -29,11 +29,15 @@ from mora.metrics import (
     ALL_COLUMNS,
     CORE_COLUMNS,
     EXTRA_COLUMNS,
+    MOST,
 )
 from mora.quantities import format_moment
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _ODD_NUMBER = frozenset("_nN \t")
+_COUNTS = frozenset({"replica_count", "load_users"})
+# Containers are younger than the one, and no clock of today shows the other.
+_FIRST_YEAR, _LAST_YEAR = 2000, 2100
 _UTC_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,6})?Z", re.ASCII)
 
 
@@ -214,14 +218,23 @@ def _parse_numbers(path: Path, name: str, texts: Sequence[str]) -> list[float]:
                     f"{path}, line {line}: {name} is {text!r}, not a number.",
                     hint="Write numbers with a decimal point; leave a gap empty.",
                 )
+    most, is_count = MOST[name], name in _COUNTS
     for line, value in enumerate(values, start=2):
-        if value < 0 or value == math.inf:
+        if value < 0 or value > most:
             raise BadDataset(
-                f"{path}, line {line}: {name} is {'negative' if value > -math.inf and value < 0 else 'infinite'} "
-                f"({value:g}).",
-                hint="Every value is a finite number of at least 0; leave a gap empty.",
+                f"{path}, line {line}: {name} is {_wrong(value)}.",
+                hint=f"Every value is a finite number from 0 to {most:g}; leave a gap empty. Correct the cell, or "
+                "delete the experiment's files and collect it again.",
             )
+        if is_count and not math.isnan(value) and value % 1:
+            raise BadDataset(f"{path}, line {line}: {name} is {value:g}, not a whole number.")
     return values
+
+
+def _wrong(value: float) -> str:
+    if math.isinf(value):
+        return f"infinite ({value:g})"
+    return f"negative ({value:g})" if value < 0 else f"impossibly large ({value:g})"
 
 
 def _parse_times(path: Path, texts: Sequence[str]) -> list[datetime]:
@@ -230,12 +243,19 @@ def _parse_times(path: Path, texts: Sequence[str]) -> list[datetime]:
         try:
             if _UTC_TIME.fullmatch(text) is None:
                 raise ValueError(text)  # noqa: TRY301  one complaint for what no pattern and what no calendar knows
-            times.append(datetime.fromisoformat(text))
+            time = datetime.fromisoformat(text)
         except ValueError as error:
             raise BadDataset(
                 f"{path}, line {line}: timestamp is {text!r}, not a time.",
                 hint="Write ISO-8601 in UTC, like 2026-01-31T12:00:00Z.",
             ) from error
+        if not _FIRST_YEAR <= time.year <= _LAST_YEAR:
+            raise BadDataset(
+                f"{path}, line {line}: timestamp is {text!r}, which is not between {_FIRST_YEAR} and {_LAST_YEAR}.",
+                hint="Is the clock right that wrote it? Correct the times, or delete the experiment's files and "
+                "collect it again.",
+            )
+        times.append(time)
     return times
 
 

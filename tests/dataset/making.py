@@ -14,13 +14,15 @@ from mora.dataset import (
     unify,
     write_experiment,
 )
-from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
+from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS, MOST
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 SECOND = timedelta(seconds=1)
-_numbers = st.one_of(
-    st.just(float("nan")), st.floats(min_value=0, max_value=1e15, allow_nan=False, allow_infinity=False)
-)
+
+
+def numbers(column: str) -> st.SearchStrategy[float]:
+    """What a column may have: a gap, or anything from 0 to its maximum."""
+    return st.one_of(st.just(float("nan")), st.floats(min_value=0, max_value=MOST[column], allow_nan=False))
 
 
 def make_frame(

@@ -20,7 +20,7 @@ from mora.dataset import (
     read_experiment,
 )
 from mora.errors import BadDataset, BadInput, NotEnoughData
-from mora.metrics import ALL_COLUMNS, CORE_COLUMNS, EXTRA_COLUMNS, METRIC_COLUMNS
+from mora.metrics import ALL_COLUMNS, CORE_COLUMNS, EXTRA_COLUMNS, METRIC_COLUMNS, MOST
 from tests.dataset.making import edit, make_frame, set_field, write
 
 
@@ -92,6 +92,52 @@ def test_values_that_are_not_numbers_are_refused(written: Path, value: str) -> N
 def test_negative_and_infinite_values_are_refused(written: Path, value: str, word: str) -> None:
     edit(written, set_field(21, "cpu_cores_value", value))
     with pytest.raises(BadDataset, match=rf"{written.name}, line 21: cpu_cores_value is {word}"):
+        read_experiment(written)
+
+
+@pytest.mark.parametrize(
+    ("column", "value"),
+    [
+        ("mem_bytes_value", "1e308"),
+        ("cpu_cores_value", "1000000"),
+        ("cpu_cores_value", "2049"),
+        ("load_users", "1e12"),
+        ("replica_count", "1e9"),
+        ("error_ratio", "1e3"),
+        ("latency_p95_seconds", "1e6"),
+        ("mem_limit_bytes", "1e19"),
+    ],
+)
+def test_what_no_machine_and_no_cluster_can_have_is_refused_by_file_and_line(
+    written: Path, column: str, value: str
+) -> None:
+    edit(written, set_field(7, column, value))
+    with pytest.raises(BadDataset, match=rf"{written.name}, line 7: {column} is impossibly large") as refused:
+        read_experiment(written)
+    assert "from 0 to" in str(refused.value.hint)
+
+
+@given(st.data())
+def test_no_value_beyond_its_columns_bounds_is_ever_read(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    path = write(tmp_path_factory.mktemp("given"), make_frame(rows=2))
+    column = data.draw(st.sampled_from(sorted(MOST)))
+    value = data.draw(st.floats(allow_nan=False))
+    edit(path, set_field(2, column, repr(value)))
+    edit(path, set_field(3, column, repr(value)))
+    is_whole = column not in ("replica_count", "load_users") or value % 1 == 0
+    if 0 <= value <= MOST[column] and is_whole:
+        assert (read_experiment(path)[column] == value).all()
+    else:
+        with pytest.raises(BadDataset, match=f"{path.name}, line 2: {column} is "):
+            read_experiment(path)
+
+
+@pytest.mark.parametrize("column", ["replica_count", "load_users"])
+def test_half_a_replica_and_half_a_user_are_refused(written: Path, column: str) -> None:
+    edit(written, set_field(2, column, "1.5"))
+    with pytest.raises(BadDataset, match=rf"line 2: {column} is 1.5, not a whole number"):
         read_experiment(written)
 
 
@@ -173,6 +219,13 @@ def test_a_file_that_is_named_or_placed_wrongly_is_refused(written: Path, tmp_pa
 def test_times_that_are_none_are_refused(written: Path, value: str) -> None:
     edit(written, set_field(4, "timestamp", value))
     with pytest.raises(BadDataset, match=rf"{written.name}, line 4: timestamp is '{value}', not a time"):
+        read_experiment(written)
+
+
+@pytest.mark.parametrize("year", ["1970", "1999", "2101", "9999"])
+def test_times_that_no_working_clock_shows_are_refused(written: Path, year: str) -> None:
+    edit(written, set_field(4, "timestamp", f"{year}-11-01T12:00:02Z"))
+    with pytest.raises(BadDataset, match=rf"{written.name}, line 4: timestamp is '{year}-.*not between 2000 and 2100"):
         read_experiment(written)
 
 

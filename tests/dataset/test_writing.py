@@ -18,7 +18,7 @@ from mora.dataset import (
 )
 from mora.errors import BadDataset, BadInput, MoraError
 from mora.metrics import ALL_COLUMNS, CORE_COLUMNS, EXTRA_COLUMNS, METRIC_COLUMNS
-from tests.dataset.making import START, _numbers, make_frame, write
+from tests.dataset.making import START, make_frame, numbers, write
 
 
 @settings(max_examples=25)  # each writes and reads a file of three dozen columns
@@ -28,7 +28,7 @@ def test_what_is_written_is_read_back_to_nine_digits(
 ) -> None:
     frame = make_frame(rows=rows)
     for column in (*METRIC_COLUMNS, *EXTRA_COLUMNS):
-        frame[column] = data.draw(st.lists(_numbers, min_size=rows, max_size=rows))
+        frame[column] = data.draw(st.lists(numbers(column), min_size=rows, max_size=rows))
     folder = tmp_path_factory.mktemp("given")
     back = read_experiment(write(folder, frame))
     whole = [c for c in ALL_COLUMNS if "bytes" in c and not c.startswith("net_")]
