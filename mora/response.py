@@ -15,6 +15,7 @@ One file, longer than most: runs, curves, cells and the choice of replicas are o
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import timedelta
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 # Further out than half as much again, the shop may be limited by something that no run has touched.
 MAX_EXTRAPOLATION = 1.5
+# The API server's own advice is at most 150,000 pods a cluster; no service is meant to have more than this.
+MOST_REPLICAS = 10_000
 # Pods this idle are hardly what keeps the shop from its SLO; half of the usual target utilisation.
 IDLE_UTILISATION = 0.35
 
@@ -230,19 +233,25 @@ class LoadResponse:
         # With more pods than this each has fewer users than any that was driven: nothing more is known.
         most = max(min_replicas, *(run.replicas for run in runs), _least_for(load, min(r.users_per_pod for r in runs)))
         most = most if max_replicas is None else min(most, max_replicas)
-        misses: list[str] = []
-        for replicas in range(min_replicas, most + 1):
-            miss = self._miss(load, replicas, slo, target_utilisation)
-            if miss is None:
-                return ReplicaChoice(replicas, self._why(load, replicas, slo, misses, min_replicas))
-            misses.append(miss)
+        most = max(min(most, MOST_REPLICAS), min_replicas)
+
+        def miss(replicas: int) -> str | None:
+            return self._miss(load, replicas, slo, target_utilisation)
+
+        # A further replica never worsens an answer, so the first that misses nothing is found by halving.
+        counts = range(min_replicas, most + 1)
+        first = bisect_left(counts, True, key=lambda replicas: miss(replicas) is None)
+        if first < len(counts):
+            replicas = counts[first]
+            fewer = miss(replicas - 1) if replicas > min_replicas else None
+            return ReplicaChoice(replicas, self._why(load, replicas, slo, fewer, min_replicas))
         return ReplicaChoice(
             None,
             (
                 Reason(
                     "no-replicas-keep-slo",
                     f"{load.users} users of {load.scenario}: {_counts(min_replicas, most)} cannot keep {_slo(slo)}; "
-                    f"at {most}: {misses[-1]}",
+                    f"at {most}: {miss(most)}",
                 ),
             ),
         )
@@ -368,12 +377,12 @@ class LoadResponse:
             f"(p95 {format_duration(worst.latency_p95_seconds)}, {worst.error_ratio:.2%} errors)"
         )
 
-    def _why(self, load: Load, replicas: int, slo: Slo, misses: Sequence[str], min_replicas: int) -> tuple[Reason, ...]:
+    def _why(self, load: Load, replicas: int, slo: Slo, missed: str | None, min_replicas: int) -> tuple[Reason, ...]:
         latency, errors = self.latency_p95_seconds(load, replicas), self.error_ratio(load, replicas)
         assert latency is not None and errors is not None  # noqa: S101, PT018  # _miss() has just seen both
         utilisation = self._answered("utilisation", load, replicas)
         use = "" if utilisation is None else f", {utilisation:.0%} of the CPU limit"
-        fewer = f"; with {replicas - 1}: {misses[-1]}" if misses else ""
+        fewer = f"; with {replicas - 1}: {missed}" if missed else ""
         reasons = [
             Reason(
                 "replicas-keep-slo",
@@ -381,9 +390,9 @@ class LoadResponse:
                 f"{errors:.2%} errors{use}; SLO: {_slo(slo)}{fewer}",
             )
         ]
-        if misses:
+        if missed:
             reasons += self._other_culprit(load, replicas - 1)
-        if not misses and min_replicas > 1:
+        if not missed and min_replicas > 1:
             reasons.append(Reason("replicas-floor", f"never fewer than the {min_replicas} asked for"))
         runs = self.runs_of(load.scenario)
         driven = sorted({run.replicas for run in runs})

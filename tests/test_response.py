@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mora.domain import Load, Slo, Target
@@ -232,6 +232,31 @@ def test_more_users_never_get_fewer_replicas(
     many = response.choose_replicas(Load("browsing", users + more), SLO).replicas
     if few is not None and many is not None:
         assert many >= few
+
+
+@settings(max_examples=30)  # each asks for every count on its own
+@given(runs=RUNS, users=st.integers(1, 20), floor=st.integers(1, 4))
+def test_the_chosen_replicas_are_the_first_of_all_counts_that_miss_nothing(
+    runs: list[tuple[pd.DataFrame, dict[str, Any]]], users: int, floor: int
+) -> None:
+    response = fit(*runs)
+    load = Load("browsing", users)
+
+    def keeps(count: int) -> bool:
+        return response.choose_replicas(load, SLO, min_replicas=count, max_replicas=count).replicas is not None
+
+    chosen = response.choose_replicas(load, SLO, min_replicas=floor).replicas
+    assert chosen == next(filter(keeps, range(floor, 110)), None)
+
+
+def test_a_load_of_a_hundred_million_users_is_answered_with_figures_and_without_a_number() -> None:
+    choice = fit(run(100_000_000, 1, cpu=0.1, latency=1.0)).choose_replicas(Load("browsing", 100_000_000), SLO)
+    assert choice.replicas is None
+    assert "1 replica cannot keep" in choice.reasons[0].text
+    few_each = fit(run(1, 1, cpu=0.1), run(100_000_000, 1, cpu=1.0, latency=9.0))
+    choice = few_each.choose_replicas(Load("browsing", 100_000_000), Slo(0.05, 0.01))
+    assert choice.replicas is None
+    assert "1 to 10000 replicas cannot keep" in choice.reasons[0].text
 
 
 def test_use_is_read_between_what_was_driven() -> None:
