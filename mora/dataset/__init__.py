@@ -18,7 +18,7 @@ from mora.dataset.layout import (
     service_folder,
 )
 from mora.dataset.quality import assess_quality
-from mora.dataset.reading import read_cards, read_dataset, read_experiment
+from mora.dataset.reading import read_cards, read_dataset, read_experiment, read_samples
 from mora.dataset.writing import last_resources, unify, write_experiment
 
 __all__ = [
@@ -33,6 +33,7 @@ __all__ = [
     "read_cards",
     "read_dataset",
     "read_experiment",
+    "read_samples",
     "service_folder",
     "unify",
     "write_experiment",

@@ -10,13 +10,20 @@ import pandas as pd
 from mora.domain import Quality, Window
 from mora.metrics import (
     METRIC_COLUMNS,
+    OBSERVED_SCENARIO,
 )
+from mora.quantities import GIB
 
 # The quality thresholds of the data contract: enough samples, few gaps, and steady over the window.
 _MIN_SAMPLES_RATIO = 0.9
 _MAX_MISSING_RATIO = 0.05
 _MAX_DRIFT_RATIO = 0.15
 _MAX_DRIFT_CORES = 0.005
+# In a load experiment nine of ten samples lie below the usual use; what is this many times above it, and above a core
+# or a GiB, is no use of that load. Nor is what exceeds a CPU limit by more than a burst, where few samples do.
+_OUTLIER_TIMES, _USUAL = 20.0, 0.9
+_OUTLIER_FROM = {"cpu_cores_value": 1.0, "mem_bytes_value": float(GIB)}
+_OVER_LIMIT_TIMES, _FEW = 2.2, 0.05
 _REQUIRED_METRICS = ("cpu_cores_value", "mem_bytes_value", "replica_count_value")
 
 
@@ -24,7 +31,8 @@ def assess_quality(frame: pd.DataFrame, window: Window) -> Quality:
     """How complete and how steady one experiment's samples are; each flag carries its figure.
 
     A sample counts where CPU, memory or replicas were answered. missing_ratio: metric -> share of the samples without
-    it. Complete: at least 90 % of the window's samples, at most 5 % of them missing for CPU, memory and replicas.
+    it. Complete: at least 90 % of the window's samples, at most 5 % of them missing for CPU, memory and replicas, and
+    in a load experiment no outlier (outliers()).
     Steady: the last third's mean CPU is within 15 % (or 5 millicores) of the middle third's; it marks, and excludes
     nothing: overload is telling.
     """
@@ -40,11 +48,38 @@ def assess_quality(frame: pd.DataFrame, window: Window) -> Quality:
         for name in _REQUIRED_METRICS
         if missing[name] > _MAX_MISSING_RATIO
     ]
+    flags += outliers(answered)
     is_complete = not flags
     drift = _drift(answered["cpu_cores_value"].to_numpy(dtype=np.float64))
     if drift is not None:
         flags.append(drift)
     return Quality(expected, samples, missing, is_complete, is_steady=drift is None, flags=tuple(flags))
+
+
+def outliers(frame: pd.DataFrame) -> list[str]:
+    """What among an experiment's CPU and memory cannot be use of its load, with the figures; none for a history."""
+    if frame.empty or frame["scenario"].iloc[0] == OBSERVED_SCENARIO:
+        return []
+    found = []
+    for column, least in _OUTLIER_FROM.items():
+        values = frame[column].to_numpy(dtype=np.float64)
+        highest = float(np.fmax.reduce(values, initial=0.0))
+        if column == "cpu_cores_value" and "cpu_limit_cores" in frame:
+            limit = float(np.fmax.reduce(frame["cpu_limit_cores"].to_numpy(dtype=np.float64), initial=0.0))
+            over = int(np.count_nonzero(values > _OVER_LIMIT_TIMES * limit)) if limit else 0
+            if 0 < over <= max(_FEW * len(values), 1):
+                found.append(f"outlier_{column}: {over} of {len(values)} samples are above twice the limit, {limit:g}")
+                continue
+        if highest <= least:
+            continue
+        usual = float(np.nanquantile(values, _USUAL))
+        over = int(np.count_nonzero(values > max(least, _OUTLIER_TIMES * usual)))
+        if over:
+            found.append(
+                f"outlier_{column}: {over} of {len(values)} samples, up to {highest:.4g}, are above "
+                f"{_OUTLIER_TIMES:g} times the usual {usual:.4g}"
+            )
+    return found
 
 
 def _drift(cpu_cores: np.ndarray[Any, np.dtype[np.float64]]) -> str | None:

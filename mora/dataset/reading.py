@@ -7,6 +7,7 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain, pairwise
 from pathlib import Path
@@ -24,6 +25,7 @@ from mora.dataset.layout import (
     list_services,
     service_folder,
 )
+from mora.dataset.quality import outliers
 from mora.errors import BadDataset, NotEnoughData
 from mora.metrics import (
     ALL_COLUMNS,
@@ -35,6 +37,7 @@ from mora.quantities import format_moment
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _ODD_NUMBER = frozenset("_nN \t")
+_JUDGED = ("scenario", "cpu_cores_value", "mem_bytes_value", "cpu_limit_cores")
 _COUNTS = frozenset({"replica_count", "load_users"})
 # Containers are younger than the one, and no clock of today shows the other.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -55,21 +58,51 @@ def read_dataset(
     left out unless `include_flagged`.
     Raises BadDataset naming file and line, NotEnoughData where every experiment is flagged.
     """
+    return read_samples(service, data_dir, namespace=namespace, include_flagged=include_flagged).frame
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """The rows of read_dataset(), and the experiments that were left out of them: id -> why."""
+
+    frame: pd.DataFrame
+    left_out: Mapping[str, str]
+
+
+def read_samples(
+    service: str,
+    data_dir: Path | str = "data",
+    *,
+    namespace: str = DEFAULT_NAMESPACE,
+    include_flagged: bool = False,
+) -> Samples:
+    """The rows of read_dataset(), and what was left out of them. What read_dataset() raises is raised."""
     cards = read_cards(service, data_dir, namespace=namespace)
     folder = service_folder(data_dir, service, namespace=namespace)
     parsed = {path: parse_columns(path, _read_bytes(path)) for path in experiment_files(folder)}
     _check_identities(parsed, service)
-    kept = [
-        columns
-        for path, columns in parsed.items()
-        if include_flagged or cards.get(path.stem, {}).get("quality", {}).get("is_complete", True)
-    ]
+    left_out = {} if include_flagged else _flagged(parsed, cards)
+    kept = [columns for path, columns in parsed.items() if path.stem not in left_out]
     if not kept:
+        name, why = next(iter(left_out.items()))
         raise NotEnoughData(
-            f"None of the {len(parsed)} experiments of {service!r} in {folder} passed its quality check.",
-            hint="Their JSON files have the reasons. Collect again, or use them with include_flagged=True.",
+            f"None of the {len(parsed)} experiments of {service!r} in {folder} passed its quality check "
+            f"({name}: {why}).",
+            hint="Collect again, or use them all the same with --include-flagged.",
         )
-    return _to_frame(kept)
+    return Samples(_to_frame(kept), left_out)
+
+
+def _flagged(parsed: Mapping[Path, Columns], cards: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Experiments that did not pass their quality check, or whose samples have outliers: id -> why."""
+    found = {}
+    for path, columns in parsed.items():
+        quality = cards.get(path.stem, {}).get("quality") or {}
+        if not quality.get("is_complete", True):
+            found[path.stem] = "; ".join(quality.get("flags", ())) or "its quality check failed"
+        elif odd := outliers(pd.DataFrame({name: columns[name] for name in _JUDGED if name in columns})):
+            found[path.stem] = "; ".join(odd)
+    return found
 
 
 def read_cards(

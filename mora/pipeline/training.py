@@ -51,21 +51,23 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a service is trained on: its samples, and a card for each experiment."""
+    """What a service is trained on: its samples, a card for each experiment, and the experiments that are not used."""
 
     workload: Workload
     frame: Any
     cards: Mapping[str, Any]
+    left_out: Mapping[str, str]
 
 
 def read_lesson(service: str, data_dir: Path | str, namespace: str, include_flagged: bool) -> Lesson:
     """The CSVs and JSONs of a service; raises BadDataset, NotEnoughData."""
     from mora import dataset
 
-    frame = dataset.read_dataset(service, data_dir, namespace=namespace, include_flagged=include_flagged)
+    samples = dataset.read_samples(service, data_dir, namespace=namespace, include_flagged=include_flagged)
     cards = dataset.read_cards(service, data_dir, namespace=namespace)
     kinds = {str(card["kind"]) for card in cards.values() if card.get("kind")}
-    return Lesson(Workload(namespace, service, kinds.pop() if len(kinds) == 1 else "Deployment"), frame, cards)
+    workload = Workload(namespace, service, kinds.pop() if len(kinds) == 1 else "Deployment")
+    return Lesson(workload, samples.frame, cards, samples.left_out)
 
 
 def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Reporter | None = None) -> ServiceModel:
@@ -73,7 +75,14 @@ def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Repor
     from mora import model as learning
 
     chosen = settings if settings is not None else learning.TrainSettings()
-    return learning.train(lesson.frame, lesson.cards, lesson.workload, settings=chosen, reporter=reporter or Silent())
+    return learning.train(
+        lesson.frame,
+        lesson.cards,
+        lesson.workload,
+        settings=chosen,
+        left_out=lesson.left_out,
+        reporter=reporter or Silent(),
+    )
 
 
 def train_all(

@@ -9,6 +9,7 @@ import pytest
 from mora.dataset import (
     assess_quality,
 )
+from mora.dataset.quality import outliers
 from mora.domain import Window
 from mora.metrics import METRIC_COLUMNS
 from tests.dataset.making import SECOND, START, make_frame
@@ -77,3 +78,42 @@ def test_steadiness_marks_and_does_not_exclude(before: float, after: float, is_s
     quality = assess_quality(frame, window())
     assert quality.is_steady is is_steady
     assert quality.is_complete
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "limit", "words"),
+    [
+        ("cpu_cores_value", 2000.0, np.nan, "1 of 60 samples, up to 2000, are above 20 times the usual 0.1"),
+        ("cpu_cores_value", 3.0, np.nan, "1 of 60 samples, up to 3, are above 20 times the usual 0.1"),
+        ("cpu_cores_value", 0.5, 0.2, "1 of 60 samples are above twice the limit, 0.2"),
+        ("mem_bytes_value", 2.0**40, np.nan, "1 of 60 samples, up to 1.1e+12, are above 20 times the usual 5.243e+07"),
+    ],
+)
+def test_one_sample_that_the_load_cannot_explain_excludes_the_run(
+    column: str, value: float, limit: float, words: str
+) -> None:
+    frame = steady(60)
+    frame["cpu_limit_cores"] = limit
+    assert assess_quality(frame, window(60)).is_complete
+    frame.loc[30, column] = value
+    quality = assess_quality(frame, window(60))
+    assert not quality.is_complete
+    assert f"outlier_{column}: {words}" in quality.flags
+
+
+def test_a_limit_that_many_samples_exceed_is_not_enforced_and_makes_no_outliers() -> None:
+    frame = steady(60)
+    frame["cpu_limit_cores"] = 0.2
+    frame.loc[20:40, "cpu_cores_value"] = 0.6
+    assert outliers(frame) == []
+
+
+def test_a_peak_of_a_start_and_a_history_have_no_outliers() -> None:
+    frame = steady(60)
+    frame["cpu_limit_cores"] = np.nan
+    frame.loc[0, "cpu_cores_value"] = 0.9
+    assert outliers(frame) == []
+    frame["cpu_cores_value"] = 0.0
+    frame.loc[0, "cpu_cores_value"] = 2.0
+    frame["scenario"] = "observed"
+    assert outliers(frame) == []

@@ -18,6 +18,7 @@ from mora.dataset import (
     read_cards,
     read_dataset,
     read_experiment,
+    read_samples,
 )
 from mora.errors import BadDataset, BadInput, NotEnoughData
 from mora.metrics import ALL_COLUMNS, CORE_COLUMNS, EXTRA_COLUMNS, METRIC_COLUMNS, MOST
@@ -55,8 +56,23 @@ def test_flagged_experiments_are_left_out_unless_asked_for(tmp_path: Path) -> No
     assert set(read_dataset("frontend", tmp_path)["experiment_id"]) == {"a"}
     assert set(read_dataset("frontend", tmp_path, include_flagged=True)["experiment_id"]) == {"a", "b"}
     discard_experiment(tmp_path, "frontend", "a")
-    with pytest.raises(NotEnoughData, match="None of the 1 experiments"):
+    with pytest.raises(
+        NotEnoughData, match=r"None of the 1 experiments .*\(b: its quality check failed\)(.|\n)*--include-flagged"
+    ):
         read_dataset("frontend", tmp_path)
+
+
+def test_a_run_with_one_cell_that_its_load_cannot_explain_is_left_out_and_named(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        write(tmp_path, make_frame(name, rows=40).drop(columns="cpu_limit_cores"), quality={"is_complete": True})
+    edit(tmp_path / "frontend" / "b.csv", set_field(9, "cpu_cores_value", "1500"))
+    (tmp_path / "frontend" / "b.json").unlink()
+    samples = read_samples("frontend", tmp_path)
+    assert set(samples.frame["experiment_id"]) == {"a"}
+    assert samples.left_out == {
+        "b": "outlier_cpu_cores_value: 1 of 40 samples, up to 1500, are above 20 times the usual 0.25"
+    }
+    assert set(read_dataset("frontend", tmp_path, include_flagged=True)["experiment_id"]) == {"a", "b"}
 
 
 def test_a_service_without_data_is_refused_with_those_that_have_some(written: Path, tmp_path: Path) -> None:
