@@ -132,6 +132,15 @@ def _only(allocation: Allocation, names: set[str]) -> Allocation:
     )
 
 
+def words(recommendations: Sequence[Recommendation], prices: Prices | None = None) -> str:
+    """What this change frees and, where it is only the first of several, what the last one will have freed."""
+    now, goal = (savings(which, prices) for which in (recommendations, [one.at_goal for one in recommendations]))
+    text = line(now)
+    if (now.cores, now.memory_gib) == (goal.cores, goal.memory_gib):
+        return text
+    return f"{text} That is this step; after all steps: {_freed_parts(goal)}."
+
+
 def line(freed: Savings) -> str:
     """One line for a person.
 
@@ -140,14 +149,11 @@ def line(freed: Savings) -> str:
      0.004237 a GiB-hour. 3 containers without a request are not counted; setting one reserves 0.2 cores anew.
      1 workload is not counted: it does not run all the time, or its replicas are not known.'
     """
-    text = f"{_part(freed.cores, freed.cores_now, 'cores')}, {_part(freed.memory_gib, freed.memory_gib_now, 'GiB')}"
+    text = _freed_parts(freed)
     text = text[0].upper() + text[1:]
     if freed.prices is not None and freed.money_per_month is not None:
-        money = freed.money_per_month
-        less = f"{money:,.2f} {freed.prices.currency} a month" + (" less" if money > 0 else "")
-        more = f"{-money:,.2f} {freed.prices.currency} a month more"
         prices = f"{freed.prices.cpu_per_core_hour:g} a core-hour and {freed.prices.memory_per_gib_hour:g} a GiB-hour"
-        text += f": {more if money < 0 else less} at {prices}"
+        text += f" at {prices}"
     text += "."
     if freed.without_request:
         text += f" {_count(freed.without_request, 'container')} without a request {_are(freed.without_request)} not"
@@ -164,6 +170,16 @@ def line(freed: Savings) -> str:
         )
         text += "are not known."
     return text
+
+
+def _freed_parts(freed: Savings) -> str:
+    """The cores, the GiB and, where there are prices, the money of it."""
+    text = f"{_part(freed.cores, freed.cores_now, 'cores')}, {_part(freed.memory_gib, freed.memory_gib_now, 'GiB')}"
+    if freed.prices is None or freed.money_per_month is None:
+        return text
+    money = freed.money_per_month
+    less = f"{money:,.2f} {freed.prices.currency} a month" + (" less" if money > 0 else "")
+    return f"{text}: {f'{-money:,.2f} {freed.prices.currency} a month more' if money < 0 else less}"
 
 
 def _new(freed: Savings) -> tuple[tuple[float, str], ...]:

@@ -10,7 +10,7 @@ import pytest
 from mora.domain import Advice, Allocation, Container, Recommendation, Resources, Role, Workload
 from mora.errors import BadInput
 from mora.quantities import GIB
-from mora.savings import HOURS_PER_MONTH, Prices, line, savings
+from mora.savings import HOURS_PER_MONTH, Prices, line, savings, words
 from tests.outputs import examples
 
 
@@ -112,6 +112,21 @@ def test_more_resources_are_written_as_more() -> None:
     more = savings([advised(Resources(100, None, GIB, None), Resources(300, None, GIB, None))], Prices())
     assert more.cores == pytest.approx(-0.8)
     assert line(more).startswith("Adds 0.8 cores to 0.4 (200%), keeps 4 GiB: 18.46 USD a month more at ")
+
+
+def test_a_step_and_the_goal_behind_it_are_both_in_the_line() -> None:
+    in_steps = examples.with_main(
+        HALVED,
+        cpu_request=replace(HALVED.main.cpu_request, goal=125),
+        memory_request=replace(HALVED.main.memory_request, goal=GIB // 2),
+    )
+    text = words([in_steps], Prices())
+    assert text.startswith("Frees 2 of 4 cores (50%), frees 4 of 8 GiB (50%): 58.52 USD a month less at ")
+    assert text.endswith(
+        " That is this step; after all steps: frees 3.5 of 4 cores (88%), frees 6 of 8 GiB (75%): 99.32 USD a month "
+        "less."
+    )
+    assert words([HALVED]) == line(savings([HALVED]))
 
 
 def test_what_requests_nothing_now_is_counted_apart() -> None:

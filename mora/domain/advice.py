@@ -65,7 +65,7 @@ class Advice:
     now, value: millicores, bytes or replicas. value None means "no number, see reasons" for a request or replicas,
     and "not set" for a limit where `is_unset` is true (the CPU limit, by default).
     confidence: 0..1, None without a number. summary: one line at most, what decides the number; the arithmetic is in
-    the reasons.
+    the reasons. goal: what the last of several changes sets, where the step limit makes `value` only the first of them.
     """
 
     now: int | None
@@ -75,6 +75,7 @@ class Advice:
     is_unset: bool = False
     reasons: tuple[Reason, ...] = ()
     summary: str = ""
+    goal: int | None = None
 
     @property
     def change(self) -> float | None:
@@ -82,6 +83,14 @@ class Advice:
         if self.now is None or self.value is None or self.now == 0:
             return None
         return self.value / self.now - 1.0
+
+    @property
+    def at_goal(self) -> Advice:
+        """The same advice after its last change; itself where one change is enough."""
+        # A number that was raised or withdrawn after the step has no lower goal any more.
+        if self.goal is None or self.value is None or self.goal >= self.value:
+            return replace(self, goal=None)
+        return replace(self, value=self.goal, goal=None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +115,17 @@ class ContainerAdvice:
             cpu_limit_millicores=_settled(self.cpu_limit),
             memory_request_bytes=_settled(self.memory_request),
             memory_limit_bytes=_settled(self.memory_limit),
+        )
+
+    @property
+    def at_goal(self) -> ContainerAdvice:
+        """The same advice after the last change of each number."""
+        return replace(
+            self,
+            cpu_request=self.cpu_request.at_goal,
+            cpu_limit=self.cpu_limit.at_goal,
+            memory_request=self.memory_request.at_goal,
+            memory_limit=self.memory_limit.at_goal,
         )
 
 
@@ -164,6 +184,11 @@ class Recommendation:
             for c in self.current.containers
         )
         return replace(self.current, replicas=replicas, containers=containers)
+
+    @property
+    def at_goal(self) -> Recommendation:
+        """The same recommendation after the last change of each number; its `target` is the goal."""
+        return replace(self, containers=tuple(container.at_goal for container in self.containers))
 
 
 def _settled(advice: Advice) -> int | None:

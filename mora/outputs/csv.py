@@ -27,13 +27,16 @@ _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NAMES = ("namespace", "workload", "kind", "container", "role", "is_main", "is_injected", "basis")
 COLUMNS = (
     *_NAMES,
-    *(f"{name}_{side}" for name in _AMOUNTS.values() for side in ("now", "target")),
+    *(f"{name}_{side}" for name in _AMOUNTS.values() for side in ("now", "target", "goal")),
     *("replicas_now", "replicas_target", "cpu_confidence", "memory_confidence", "reasons"),
 )
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
-    """A header and a row a container. A target is empty without a recommendation, and `unset` for a limit to remove."""
+    """A header and a row a container. A target is empty without a recommendation, and `unset` for a limit to remove.
+
+    A goal is where a cut in several steps ends; elsewhere it is the target.
+    """
     text = io.StringIO()
     writer = csv.DictWriter(text, COLUMNS, lineterminator="\n")
     writer.writeheader()
@@ -70,6 +73,7 @@ def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str
     }
     for name, advice in container_numbers(container):
         row |= _sides(_AMOUNTS[name], advice)
+        row[f"{_AMOUNTS[name]}_goal"] = _side(advice.at_goal)
     if is_main:
         row |= _sides("replicas", recommendation.replicas)
     row["cpu_confidence"] = _share(container.cpu_request.confidence)
@@ -80,7 +84,11 @@ def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str
 
 
 def _sides(name: str, advice: Advice) -> dict[str, Any]:
-    return {f"{name}_now": advice.now, f"{name}_target": "unset" if advice.is_unset else advice.value}
+    return {f"{name}_now": advice.now, f"{name}_target": _side(advice)}
+
+
+def _side(advice: Advice) -> int | str | None:
+    return "unset" if advice.is_unset else advice.value
 
 
 def _share(confidence: float | None) -> str:

@@ -82,6 +82,8 @@ def _outcome(name: str, advice: Advice) -> str:
         return f"unchanged ({amount(name, advice.now)})"
     then = "no limit" if advice.is_unset else amount(name, advice.value)
     text = f"{amount(name, advice.now)} now, {then} recommended"
+    if advice.at_goal.value != advice.value:
+        text += f" as this step, {amount(name, advice.at_goal.value)} as the goal"
     if change(advice) not in ("-", "remove"):
         text += f", {change(advice)}"
     if advice.confidence is not None:
@@ -116,7 +118,7 @@ def _peak(value: str, at: datetime | None, pod: str | None) -> str:
 
 
 def _cores(cores: float | None) -> str:
-    return "unknown" if cores is None else f"{readable_cores(cores)} cores" if cores >= 1 else readable_cores(cores)
+    return "unknown" if cores is None else readable_cores(cores)
 
 
 def _pods(pods: int) -> str:

@@ -17,7 +17,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import is_injected, quantity
 from mora.outputs.documents import printable_json
 from mora.quantities import format_moment
-from mora.savings import savings
+from mora.savings import Savings, savings
 
 SCHEMA_VERSION = 2
 
@@ -60,15 +60,22 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
         "retargets": [asdict(scaler) for scaler in recommendation.retargets],
         "current": _allocation(recommendation.current),
         "target": _allocation(recommendation.target),
+        "goal": _allocation(recommendation.at_goal.target),
     }
 
 
 def _savings(recommendations: Sequence[Recommendation], settings: OutputSettings) -> dict[str, Any]:
-    freed = savings(recommendations, settings.prices)
-    figures = {key: round(value, 6) if isinstance(value, float) else value for key, value in asdict(freed).items()}
-    return {**figures, "prices": asdict(settings.prices) if settings.prices else None} | {
-        "money_per_month": freed.money_per_month
-    }
+    """What this step frees and, under `goal`, what all steps together free."""
+    step, goal = (
+        _freed(savings(which, settings.prices)) for which in (recommendations, [r.at_goal for r in recommendations])
+    )
+    return {**step, "prices": asdict(settings.prices) if settings.prices else None, "goal": goal}
+
+
+def _freed(freed: Savings) -> dict[str, Any]:
+    known = {key: value for key, value in asdict(freed).items() if key != "prices"}
+    figures = {key: round(value, 6) if isinstance(value, float) else value for key, value in known.items()}
+    return {**figures, "money_per_month": freed.money_per_month}
 
 
 def _container(recommendation: Recommendation, container: ContainerAdvice) -> dict[str, Any]:
@@ -118,6 +125,7 @@ def _advice(advice: Advice, resource: str | None) -> dict[str, Any]:
     return {
         "now": advice.now,
         "value": advice.value,
+        "goal": advice.at_goal.value,
         **spelt,
         "is_unset": advice.is_unset,
         "change_ratio": None if advice.change is None else round(advice.change, 6),

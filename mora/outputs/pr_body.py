@@ -26,8 +26,7 @@ from mora.outputs.wording import (
     why_no_patch,
 )
 from mora.quantities import format_moment
-from mora.savings import line as savings_line
-from mora.savings import savings
+from mora.savings import words as savings_words
 
 # GitHub and GitLab differ; GitHub's limit for the body is the smaller: 65,536 characters.
 LONGEST = 65_000
@@ -51,7 +50,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     if not changed:
         return _joined(["## Rightsize: nothing to change", "No workload needs another size.", *skipped])
     all_rows = [row for r in changed for row in rows[r.workload]]
-    head = [f"## {_title(changed)}", f"{_what(changed, all_rows)} {savings_line(savings(changed, settings.prices))}"]
+    head = [f"## {_title(changed)}", f"{_what(changed, all_rows)} {savings_words(changed, settings.prices)}"]
     lines = _table(all_rows)
     patched = [r for r in changed if patch_of(r)]
     body = [*skipped, *_by_hand(changed), "### Risks", "\n".join(_risks(changed, all_rows)), *_rollback(patched)]
@@ -224,6 +223,8 @@ def _table(rows: Sequence[Row]) -> list[str]:
         workload = recommendation.workload
         after = "not set" if advice.is_unset else amount(name, advice.value)
         whose = "" if container is None else _code(container.container)
+        if advice.at_goal.value != advice.value:
+            after += f", later {amount(name, advice.at_goal.value)}"
         lines.append(
             f"| `{workload.namespace}/{workload.name}` | {whose} | {name} | {amount(name, advice.now)} | {after} "
             f"| {change(advice)} | {confidence(advice)} |"

@@ -15,8 +15,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, container_numbers, has_change, is_due, is_injected, numbers, to_write
 from mora.outputs.wording import at_load, basis, clean, confidence, counted, one_line, other_reasons, summary
 from mora.quantities import KIB, MIB, format_cpu, format_memory, format_moment, readable_bytes
-from mora.savings import line as savings_line
-from mora.savings import savings
+from mora.savings import words as savings_words
 
 # More workloads than this get the short table, unless reasons are asked for.
 FEW = 10
@@ -30,7 +29,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
     is_short = len(recommendations) > FEW and not settings.verbose
     lines = _short(recommendations, settings.width) if is_short else _long(recommendations, settings.width)
     if recommendations and (len(recommendations) > 1 or settings.prices is not None):
-        lines += [*textwrap.wrap(savings_line(savings(recommendations, settings.prices)), settings.width), ""]
+        lines += [*textwrap.wrap(savings_words(recommendations, settings.prices), settings.width), ""]
     if is_short:
         for text in (_counts(recommendations), _limits(recommendations), _unchanged(recommendations)):
             lines += [*textwrap.wrap(text, settings.width), ""] if text else []

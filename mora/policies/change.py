@@ -98,7 +98,7 @@ def step(kind: Kind, now: int | None, max_cut: float, *, is_limit_bound: bool, s
             f"and {kind.write(amount)} later"
         )
         outcome = f"step limit: at most -{max_cut:.0%} per change, {kind.write(stepped)} for now"
-        return proposal.because("stepped", text, amount=float(stepped), outcome=outcome)
+        return proposal.because("stepped", text, amount=float(stepped), outcome=outcome, goal=amount)
 
     return piece
 
@@ -117,6 +117,8 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
             text = f"raised to {kind.write(lowest)}, the minimum that the namespace's LimitRange allows a container"
             outcome = f"raised to the LimitRange's minimum of {kind.write(lowest)}"
             proposal = proposal.because("limit-range", text, amount=float(lowest), outcome=outcome)
+        if lowest is not None and proposal.goal is not None:
+            proposal = replace(proposal, goal=max(proposal.goal, float(lowest)))
         if highest is None or (proposal.amount or 0.0) <= highest:
             return proposal
         if kind is MEMORY and proposal.must > highest:
@@ -128,7 +130,7 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
             return proposal.because("cap-below-need", text, amount=None, outcome=outcome)
         text = f"lowered to {kind.write(highest)}, the maximum that the namespace's LimitRange allows a container"
         outcome = f"lowered to the LimitRange's maximum of {kind.write(highest)}"
-        return proposal.because("limit-range", text, amount=float(highest), outcome=outcome)
+        return proposal.because("limit-range", text, amount=float(highest), outcome=outcome, goal=proposal.goal)
 
     return piece
 

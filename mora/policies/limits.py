@@ -34,7 +34,24 @@ def size_limit(
         windows=request.windows,
         reasons=proposal.reasons,
         summary=proposal.summary,
+        goal=_goal(kind, proposal, request, now, demand, settings, around),
     )
+
+
+def _goal(
+    kind: Kind,
+    proposal: Proposal,
+    request: Advice,
+    now: int | None,
+    demand: Demand,
+    settings: PolicySettings,
+    around: Surroundings,
+) -> int | None:
+    """The limit that belongs to the request after its last change; None where this change is the last one."""
+    if request.goal is not None:
+        at_once = replace(settings, allow_any_step=True)
+        return size_limit(kind, request.at_goal, now, demand, at_once, around).value
+    return None if proposal.goal is None else int(proposal.goal)
 
 
 def _wanted(kind: Kind, request: Advice, now: int | None, policy: LimitPolicy) -> Proposal:

@@ -19,7 +19,8 @@ class Proposal:
     """A number on its way: millicores or bytes, exact until it is rounded; None where there is none.
 
     must: what it may never fall below, whatever the settings say. reasons: what made it what it is. basis: what decides
-    the need, in short. outcome: what the settings made of that, in short; empty where they left it as it is.
+    the need, in short. outcome: what the settings made of that, in short; empty where they left it as it is. goal: the
+    amount after the last of several changes, where the step limit makes `amount` only the first.
     """
 
     amount: float | None
@@ -27,6 +28,7 @@ class Proposal:
     reasons: tuple[Reason, ...] = ()
     basis: str = ""
     outcome: str = ""
+    goal: float | None = None
 
     def because(
         self,
@@ -37,6 +39,7 @@ class Proposal:
         must: float | None = None,
         basis: str | None = None,
         outcome: str | None = None,
+        goal: float | None = None,
     ) -> Proposal:
         """The same proposal with another amount, and one reason more. must, basis, outcome: stay where not given."""
         return Proposal(
@@ -45,6 +48,7 @@ class Proposal:
             (*self.reasons, Reason(code, text)),
             self.basis if basis is None else basis,
             self.outcome if outcome is None else outcome,
+            goal,
         )
 
     def remarked(self, code: str, text: str) -> Proposal:

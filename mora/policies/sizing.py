@@ -105,6 +105,7 @@ def _size_request(
         windows=target.windows,
         reasons=(*target.reasons, *proposal.reasons),
         summary=proposal.summary,
+        goal=None if proposal.goal is None else int(proposal.goal),
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv as standard
 
 from mora.outputs import csv
+from mora.quantities import MIB
 from tests.outputs import examples
 from tests.outputs.golden import golden
 
@@ -26,6 +27,9 @@ def test_amounts_are_integers_and_what_is_not_known_is_empty() -> None:
     assert (frontend["replicas_now"], frontend["replicas_target"]) == ("3", "2")
     assert (ads["memory_request_bytes_now"], ads["memory_request_bytes_target"]) == ("67108864", "")
     assert "12 samples, 60 are needed" in ads["reasons"]
+    cart = by_name["cartservice", "server"]  # the step limit: 30 % of 512Mi
+    assert (cart["memory_request_bytes_target"], cart["memory_request_bytes_goal"]) == ("376438784", str(230 * MIB))
+    assert frontend["cpu_request_millicores_goal"] == frontend["cpu_request_millicores_target"]
     assert by_name["web", "istio-proxy"]["is_injected"] == "true"
     assert by_name["web", "cache"]["replicas_now"] == ""
 

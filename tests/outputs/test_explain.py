@@ -34,6 +34,19 @@ def test_the_time_range_the_samples_and_the_peaks_with_their_times_and_pods_are_
         assert part in printed
 
 
+def test_a_unit_is_printed_once() -> None:
+    busy = replace(examples.EVIDENCE, cpu_peak_cores=3.911, cpu_level_cores=1.2)
+    printed = words(explain.render([examples.with_main(examples.meshed(), evidence=busy)]))
+    assert "3.91 cores at 2026-11-18 23:00 UTC" in printed
+    assert "95 % of samples below 1.2 cores" in printed
+    assert "cores cores" not in printed
+
+
+def test_a_step_is_printed_with_its_goal() -> None:
+    printed = words(explain.render([examples.cart()]))
+    assert "memory request 512Mi now, 359Mi recommended as this step, 230Mi as the goal, -30%" in printed
+
+
 def test_every_reason_of_every_container_is_printed() -> None:
     for recommendation in examples.fleet():
         printed = words(explain.render([recommendation]))

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 
 from mora.outputs import OutputSettings, json
-from mora.quantities import parse_cpu, parse_memory
+from mora.quantities import MIB, parse_cpu, parse_memory
 from mora.savings import Prices
 from tests.outputs import examples
 from tests.outputs.golden import golden
@@ -31,6 +31,7 @@ _ADVICE: dict[str, Any] = {
     "properties": {
         "now": _COUNT,
         "value": _COUNT,
+        "goal": _COUNT,
         "quantity": {"type": ["string", "null"]},
         "is_unset": {"type": "boolean"},
         "change_ratio": {"type": ["number", "null"]},
@@ -39,7 +40,7 @@ _ADVICE: dict[str, Any] = {
         "summary": {"type": "string"},
         "reasons": {**_REASONS, "minItems": 1},
     },
-    "required": ["now", "value", "is_unset", "change_ratio", "confidence", "windows", "summary", "reasons"],
+    "required": ["now", "value", "goal", "is_unset", "change_ratio", "confidence", "windows", "summary", "reasons"],
     "additionalProperties": False,
 }
 _AMOUNTS = ("cpu_request_millicores", "cpu_limit_millicores", "memory_request_bytes", "memory_limit_bytes")
@@ -83,6 +84,7 @@ _SAVINGS = {
         **dict.fromkeys(("without_request", "without_replicas", "held_by_init"), _INTEGER),
         "prices": {"type": ["object", "null"]},
         "money_per_month": _FIGURE,
+        "goal": {"type": "object", "required": ["cores", "memory_gib", "money_per_month"]},
     },
     "additionalProperties": False,
 }
@@ -116,9 +118,10 @@ SCHEMA = {
                     "retargets": _SCALERS,
                     "current": {"type": "object"},
                     "target": {"type": "object"},
+                    "goal": {"type": "object"},
                 },
                 "required": [
-                    *(*_AMOUNTS, "replicas", "service", "reasons", "current", "target", "hpa", "as_of", "load"),
+                    *(*_AMOUNTS, "replicas", "service", "reasons", "current", "target", "goal", "hpa", "as_of", "load"),
                     *("basis", "model_as_of", "model_digest"),
                 ],
                 "additionalProperties": False,
@@ -145,6 +148,18 @@ def test_numbers_and_quantities_say_the_same() -> None:
             else:
                 parse = parse_cpu if name.startswith("cpu") else parse_memory
                 assert parse(advice["quantity"]) == advice["value"]
+
+
+def test_this_step_and_the_goal_behind_it_are_two_numbers_and_two_totals() -> None:
+    document = standard.loads(json.render([examples.cart()], OutputSettings(prices=Prices())))
+    (item,) = document["recommendations"]
+    memory = item["memory_request_bytes"]
+    assert (memory["now"], memory["value"], memory["goal"]) == (512 * MIB, 359 * MIB, 230 * MIB)
+    resources = [item[side]["containers"][0]["memory_request_bytes"] for side in ("current", "target", "goal")]
+    assert resources == [512 * MIB, 359 * MIB, 230 * MIB]
+    step, goal = document["savings"], document["savings"]["goal"]
+    assert (step["memory_gib"], goal["memory_gib"]) == (round(2 * 153 / 1024, 6), round(2 * 282 / 1024, 6))
+    assert goal["money_per_month"] > step["money_per_month"] > 0
 
 
 def test_what_is_not_known_is_null() -> None:

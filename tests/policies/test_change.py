@@ -59,6 +59,37 @@ def test_a_cut_is_worth_a_rollout_and_no_larger_than_a_step(
 
 
 @given(**ANY)
+def test_the_goal_of_a_step_is_what_any_step_gives_at_once(
+    asked: Demand, current: Allocation, settings: PolicySettings
+) -> None:
+    stepped = recommend(asked, current, replace(settings, allow_any_step=False))
+    at_once = recommend(asked, current, replace(settings, allow_any_step=True))
+    for pair, whole in zip(pairs(stepped), pairs(at_once), strict=True):
+        for number, other in zip(pair, whole, strict=True):
+            if "above-now" not in codes(pair[0]):  # which --allow-any-step allows, too
+                assert number.at_goal.value == other.value
+                assert number.goal is None or (number.value is not None and number.goal < number.value)
+
+
+def test_a_step_says_where_it_ends_and_its_limit_with_it() -> None:
+    current = allocation(cpu_request_millicores=1000, memory_request_bytes=1000 * MIB, memory_limit_bytes=1000 * MIB)
+    advice = recommend(demand(), current)
+    assert (advice.main.cpu_request.value, advice.main.cpu_request.goal) == (500, 120)
+    assert (advice.main.memory_request.value, advice.main.memory_request.goal) == (700 * MIB, 230 * MIB)
+    assert (advice.main.memory_limit.value, advice.main.memory_limit.goal) == (700 * MIB, 230 * MIB)
+    assert advice.at_goal.main.resources == Resources(120, None, 230 * MIB, 230 * MIB)
+    assert recommend(demand(), allocation(cpu_request_millicores=200)).main.cpu_request.goal is None
+
+
+def test_a_goal_stays_within_the_limit_range() -> None:
+    current = allocation(cpu_request_millicores=1000, memory_request_bytes=1000 * MIB)
+    least = Resources(cpu_request_millicores=300, memory_request_bytes=800 * MIB)
+    advice = recommend(demand(), current, around=within(least)).main
+    assert (advice.cpu_request.value, advice.cpu_request.at_goal.value) == (500, 300)
+    assert (advice.memory_request.value, advice.memory_request.goal) == (800 * MIB, None)
+
+
+@given(**ANY)
 def test_limit_bound_use_never_lowers_a_number(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
     asked = replace(
         asked,
