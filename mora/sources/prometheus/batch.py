@@ -16,7 +16,7 @@ from mora.seams import Reporter
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.believable import Nodes, rising
 from mora.sources.prometheus.fleet_promql import Scope
-from mora.sources.prometheus.grid import coarse, cut, row_of
+from mora.sources.prometheus.grid import coarse, cut, row_of, rows_ahead, shortened
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.promql import duration
@@ -117,8 +117,9 @@ class Reading:
         texts = self._texts()
         slow, throttle = coarse(self.window, _SLOW_STEP), coarse(self.window, _THROTTLE_STEP)
         grids = {"limits": slow, "starts": slow, "throttled": throttle}
-        asked = [(name, texts[name], grids.get(name, self.window)) for name in texts if name not in ("cpu", "memory")]
-        answers = {name: strips for name, _, strips in self._ranges(asked)}
+        answers = self._whole(
+            {name: grids.get(name, self.window) for name in texts if name not in ("cpu", "memory")}, texts
+        )
         self._note_limits(answers["limits"], slow)
         self.quotas = self._with_throttling_counters()
         if not self.batch.is_jobs:
@@ -170,6 +171,17 @@ class Reading:
 
     def _ranges(self, asked: Sequence[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[Strip]]]:
         return self.wire.ranges(asked)
+
+    def _whole(self, grids: Mapping[str, Window], texts: Mapping[str, str]) -> dict[str, list[Strip]]:
+        """The answer to each query on its grid, in whatever pieces it comes."""
+        questions = [
+            (name, texts[name], piece) for name, grid in grids.items() for piece in shortened(grid, self.window)
+        ]
+        found: dict[str, list[Strip]] = {name: [] for name in grids}
+        for name, piece, strips in self._ranges(questions):
+            ahead = rows_ahead(piece, grids[name])
+            found[name] += [moved(strip, ahead) for strip in strips]
+        return found
 
     def _pieces(self) -> list[Window]:
         points = max(_SHORTEST_PIECE, min(_LONGEST_PIECE, _POINTS_IN_AN_ANSWER // max(1, self.batch.series_at_once)))

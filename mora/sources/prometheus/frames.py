@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mora.domain import Window
 from mora.sources.prometheus import promql
-from mora.sources.prometheus.grid import row_of
+from mora.sources.prometheus.grid import rows_ahead
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.tally import moved
 
@@ -45,7 +45,7 @@ def joined(parts: Iterable[tuple[str, Window, Sequence[Strip]]], names: Iterable
     """The pieces of several answers as whole series on the window, by the name of their query."""
     found: dict[str, dict[tuple[tuple[str, str], ...], Series]] = {name: {} for name in names}
     for name, piece, strips in parts:
-        ahead = row_of(piece.start, window)
+        ahead = rows_ahead(piece, window)
         for strip in strips:
             labels = tuple(sorted(strip.labels.items()))
             if labels not in found[name]:

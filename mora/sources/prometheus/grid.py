@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 # Prometheus refuses more than 11,000 points of one series in one answer; no flag changes that.
 LONGEST_PIECE_POINTS = 10_000
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 def check_grid(window: Window) -> None:
@@ -64,10 +65,40 @@ def halves(window: Window) -> tuple[Window, Window]:
 
 
 def coarse(window: Window, step: timedelta) -> Window:
-    """A grid of longer steps that ends with the window and whose spans cover it."""
+    """A grid of longer steps whose spans, each of which ends at its own moment, cover the window.
+
+    Its moments are multiples of the step: query frontends (Thanos, Mimir, Cortex) move others onto them. So the last
+    one may lie after the window; `shortened` says what to ask for.
+
+    >>> start = datetime(2026, 1, 1, 0, 20, tzinfo=UTC)
+    >>> window = Window(start, start + timedelta(minutes=125), timedelta(minutes=5))
+    >>> slow = coarse(window, timedelta(hours=1))
+    >>> slow.start.hour, slow.end.hour, slow.sample_count
+    (1, 3, 3)
+    """
     step = max(step, window.step)
-    count = max(1, math.ceil((window.end - window.start) / step))
-    return Window(window.end - (count - 1) * step, window.end, step)
+    return Window(_multiple_from(window.start, step), _multiple_from(window.end, step), step)
+
+
+def shortened(grid: Window, window: Window) -> list[Window]:
+    """What is asked of a coarse grid: its moments within the window, and in place of a later one the window's end.
+
+    A moment to come would answer from samples after the window, and Mimir answers none that is far ahead.
+    """
+    if grid.end <= window.end:
+        return [grid]
+    earlier = [Window(grid.start, grid.end - grid.step, grid.step)] if grid.start < grid.end else []
+    return [*earlier, Window(window.end, window.end, window.step)]
+
+
+def rows_ahead(piece: Window, grid: Window) -> int:
+    """The row of a grid that the first moment of one of its pieces belongs to: the span that it lies in."""
+    return -((grid.start - piece.start) // grid.step)
+
+
+def _multiple_from(at: datetime, step: timedelta) -> datetime:
+    """The first multiple of a step, counted from 1970, that is not before a moment."""
+    return at + (_EPOCH - at) % step
 
 
 def row_of(at: datetime, window: Window) -> int:

@@ -58,7 +58,9 @@ def read(body: bytes, window: Window) -> Iterator[Strip]:
         if values_at < 0 or end < 0:
             raise ValueError("the answer breaks off")
         labels = json.loads(body[position + len(_METRIC) : values_at])
-        yield _strip(labels, body[values_at + len(_VALUES) : end], window)
+        strip = _strip(labels, body[values_at + len(_VALUES) : end], window)
+        if len(strip.values):
+            yield strip
         position = end + len(_END)
         if body.startswith(b",", position):
             position += 1
@@ -93,6 +95,9 @@ def _checked(
     values: Floats,
     window: Window,
 ) -> Strip:
+    if first_row == -1:  # a query frontend moved the range back onto multiples of the step
+        rows = slice(0, rows.stop) if isinstance(rows, slice) else rows[1:]
+        first_row, values = 0, values[1:]
     if first_row < 0 or last_row >= window.sample_count:
         raise ValueError(f"samples outside the asked range, on rows {first_row} to {last_row}")
     values[~np.isfinite(values)] = np.nan
@@ -109,4 +114,6 @@ def _read_any(body: bytes, window: Window) -> Iterator[Strip]:
         times = np.array([float(pair[0]) for pair in series["values"]])
         values = np.array([float(pair[1]) for pair in series["values"]])
         rows = np.rint((times - start) / step).astype(np.intp)
-        yield _checked(series["metric"], rows, int(rows[0]), int(rows[-1]), values, window)
+        strip = _checked(series["metric"], rows, int(rows[0]), int(rows[-1]), values, window)
+        if len(strip.values):
+            yield strip

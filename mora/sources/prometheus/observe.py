@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 
 from mora.domain import Observation, Window, Workload, choose_main_container
@@ -19,7 +19,7 @@ from mora.sources.prometheus.frames import (
     joined,
     metrics_frame,
 )
-from mora.sources.prometheus.grid import check_grid, coarse, cut, index_of
+from mora.sources.prometheus.grid import check_grid, coarse, cut, index_of, shortened
 from mora.sources.prometheus.rates import RateWindows, find_rate_windows
 from mora.sources.prometheus.wire import CONNECTIONS, Wire
 
@@ -84,11 +84,12 @@ class PrometheusSource:
         with self.wire(self._workers) as wire:
             rate_windows = self._rate_windows(wire, workload.namespace, window)
             texts = _texts(workload, rate_windows)
-            answers = _ask(wire, texts, window)
+            answers = _ask(wire, texts, window, cut(window))
             if not any(answers.values()):
                 raise why_nothing(wire, workload, window)
+            slow = _about_sixty_samples(window)
             annotated = annotated_container(
-                _ask(wire, {"": promql.default_container(workload)}, _about_sixty_samples(window))[""]
+                _ask(wire, {"": promql.default_container(workload)}, slow, shortened(slow, window))[""]
             )
             server_warnings = wire.warnings
         names = container_names(answers)
@@ -134,8 +135,8 @@ def _texts(workload: Workload, rate_windows: RateWindows | None) -> dict[str, st
     )
 
 
-def _ask(wire: Wire, texts: Mapping[str, str], window: Window) -> Answers:
-    questions = ((name, text, piece) for piece in cut(window) for name, text in texts.items())
+def _ask(wire: Wire, texts: Mapping[str, str], window: Window, pieces: Sequence[Window]) -> Answers:
+    questions = ((name, text, piece) for piece in pieces for name, text in texts.items())
     return joined(wire.ranges(questions), texts, window)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +12,18 @@ import pytest
 
 from mora.domain import (
     Target,
+    Window,
     WorkloadHistory,
     WorkloadState,
 )
+from mora.sources.prometheus.wire import Wire
 from tests.fleet import rig
 from tests.fleet.tsdb import Group
+from tests.sources.prometheus.frontend import in_front_of
 from tests.sources.prometheus.shop import (
     CONTAINERS,
+    END,
+    FIVE_MINUTES,
     FLEET,
     MIB,
     assert_same,
@@ -173,6 +179,39 @@ def test_however_the_window_is_cut_the_answer_is_the_same(
     for name, history in read(fleet_at(url), days(14)).items():
         for container, whole in histories[name].containers.items():
             assert_same(history.containers[container], whole)
+
+
+@pytest.mark.parametrize("minutes", [0, 20, 35])
+def test_a_query_frontend_that_moves_ranges_onto_multiples_of_the_step_changes_nothing(
+    url: str, states: dict[str, WorkloadState], minutes: int
+) -> None:
+    """Thanos' does by default; whatever the minute at which it is asked."""
+    end = datetime.fromtimestamp(END // 3600 * 3600 - 60 * minutes, UTC)
+    window = Window(end - timedelta(days=2), end, FIVE_MINUTES)
+    chosen = [states[name] for name in ("frontend", "cart", "pinned", "report")]
+    with in_front_of(url) as frontend:
+        through = read(fleet_at(frontend.url), window, chosen)
+    assert frontend.moved == []
+    for name, history in read(fleet_at(url), window, chosen).items():
+        assert history.containers
+        for container, one in history.containers.items():
+            assert_same(through[name].containers[container], one)
+
+
+def test_the_answers_to_a_coarse_grid_are_whole_when_they_come_in_pieces(
+    url: str, states: dict[str, WorkloadState], histories: dict[str, WorkloadHistory], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A store that refuses long ranges gets the same limits, starts, throttling and kills out of MOrA."""
+    whole = Wire._range
+
+    def in_pieces(wire: Wire, query: str, window: Window) -> bytes | None:
+        return None if window.sample_count > 100 else whole(wire, query, window)
+
+    monkeypatch.setattr(Wire, "_range", in_pieces)
+    chosen = [states[name] for name in ("frontend", "cart", "pinned")]
+    for name, history in read(fleet_at(url), days(14), chosen).items():
+        for container, one in history.containers.items():
+            assert_same(one, histories[name].containers[container])
 
 
 def test_a_retention_shorter_than_asked_is_reported_and_no_old_restart_counts(tmp_path: Path) -> None:

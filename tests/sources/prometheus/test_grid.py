@@ -12,10 +12,14 @@ from hypothesis import strategies as st
 
 from mora.domain import Window
 from mora.errors import BadInput
-from mora.sources.prometheus.grid import check_grid, coarse, cut, halves, index_of, row_of
+from mora.sources.prometheus.grid import check_grid, coarse, cut, halves, index_of, row_of, rows_ahead, shortened
 
 END = datetime(2026, 11, 1, tzinfo=UTC)
 WINDOW = Window(END - timedelta(hours=1), END, timedelta(minutes=5))
+
+
+def on(start: datetime, samples: int, step: timedelta) -> Window:
+    return Window(start, start + (samples - 1) * step, step)
 
 
 def test_halves_are_on_the_same_grid() -> None:
@@ -34,11 +38,30 @@ def test_pieces_cover_every_sample_once_and_none_is_longer_than_allowed(count: i
     assert all(after.start - before.end == window.step for before, after in pairwise(cuts))
 
 
-def test_a_coarse_grid_ends_with_the_window_and_covers_it() -> None:
-    slow = coarse(WINDOW, timedelta(minutes=25))
-    assert slow.end == WINDOW.end
-    assert slow.start - slow.step <= WINDOW.start
-    assert coarse(WINDOW, timedelta(seconds=1)).step == WINDOW.step
+@given(
+    minutes=st.integers(0, 5000), samples=st.integers(1, 600), step=st.sampled_from([1, 5, 7]), slow=st.integers(1, 90)
+)
+def test_a_coarse_grid_lies_on_multiples_of_its_step_and_covers_the_window(
+    minutes: int, samples: int, step: int, slow: int
+) -> None:
+    window = on(END + timedelta(minutes=minutes), samples, timedelta(minutes=step))
+    grid = coarse(window, timedelta(minutes=slow))
+    assert grid.step == max(timedelta(minutes=slow), window.step)
+    assert all(moment.timestamp() % grid.step.total_seconds() == 0 for moment in (grid.start, grid.end))
+    assert grid.start - grid.step < window.start <= grid.start
+    assert grid.end - grid.step < window.end <= grid.end
+
+
+@given(minutes=st.integers(0, 5000), samples=st.integers(1, 600), slow=st.integers(1, 90))
+def test_a_coarse_grid_is_asked_for_up_to_the_end_of_the_window_and_no_row_is_left_out(
+    minutes: int, samples: int, slow: int
+) -> None:
+    window = on(END + timedelta(minutes=minutes), samples, timedelta(minutes=1))
+    grid = coarse(window, timedelta(minutes=slow))
+    parts = shortened(grid, window)
+    rows = [rows_ahead(part, grid) + row for part in parts for row in range(part.sample_count)]
+    assert rows == list(range(grid.sample_count))
+    assert parts[-1].end == min(grid.end, window.end)
 
 
 def test_rows_are_counted_from_the_start_and_the_index_is_in_utc() -> None:

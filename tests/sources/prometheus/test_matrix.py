@@ -68,3 +68,12 @@ def test_an_answer_that_breaks_off_is_no_answer() -> None:
 def test_an_error_is_no_answer() -> None:
     with pytest.raises((ValueError, KeyError)):
         list(matrix.read(b'{"status":"error","data":{"resultType":"matrix","result":[]}}', WINDOW))
+
+
+def test_a_range_that_a_query_frontend_moved_back_is_read_without_the_sample_before_it() -> None:
+    """Thanos answers from the multiple of the step before the start; a window of an experiment begins anywhere."""
+    window = Window(START + timedelta(seconds=50), START + timedelta(seconds=50, minutes=20), timedelta(minutes=1))
+    body = written([({"pod": "a"}, {0: 1.0, 1: 2.0, 20: 3.0}), ({"pod": "gone"}, {0: 1.0})], separators=(",", ":"))
+    (strip,) = matrix.read(body, window)
+    assert (strip.labels, strip.values.tolist()) == ({"pod": "a"}, [2.0, 3.0])
+    assert np.arange(window.sample_count)[strip.rows].tolist() == [0, 19]

@@ -21,6 +21,7 @@ from mora.sources.prometheus.tally import (
     filled,
     moved,
     restarts_of,
+    spans_of,
     starting_rows,
 )
 
@@ -99,11 +100,11 @@ def test_the_limit_is_that_of_the_pod_that_was_hottest() -> None:
 
 
 def test_a_limit_that_changed_is_known_span_by_span() -> None:
-    slow = coarse(WINDOW, timedelta(minutes=30))  # spans end at 25 and 55 minutes
-    limits = Limits.of(slow, [Strip({}, slice(0, 2), np.array([1.0, 2.0]))])
+    slow = coarse(WINDOW, timedelta(minutes=30))  # spans end at 0, 30 and 60 minutes
+    limits = Limits.of(slow, [Strip({}, slice(0, 3), np.array([1.0, 2.0, 3.0]))])
     found = limits.at(slice(0, COUNT), WINDOW)
     assert isinstance(found, np.ndarray)
-    assert found.tolist() == [1.0] * 6 + [2.0] * 6
+    assert found.tolist() == [1.0] + [2.0] * 6 + [3.0] * 5
 
 
 @pytest.mark.parametrize(
@@ -160,12 +161,14 @@ def test_starting_rows_cover_every_step_that_touches_the_first_five_minutes() ->
 
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 500), st.integers(1, 40))
-def test_a_coarse_grid_ends_with_the_window_and_covers_it(samples: int, factor: int) -> None:
+def test_every_row_lies_in_one_span_of_a_coarse_grid(samples: int, factor: int) -> None:
     window = Window(START, START + (samples - 1) * STEP, STEP)
     slow = coarse(window, factor * STEP)
-    assert slow.end == window.end
-    assert slow.start - slow.step <= window.start
-    assert samples == 1 or slow.start > window.start - slow.step
+    spans = spans_of(np.arange(samples), window, slow)
+    ends = np.array([(slow.start - START + span * slow.step) / STEP for span in spans.tolist()])
+    assert (ends - factor < np.arange(samples)).all()
+    assert (np.arange(samples) <= ends).all()
+    assert set(spans.tolist()) == set(range(slow.sample_count))
 
 
 def test_a_piece_is_moved_to_its_place() -> None:
