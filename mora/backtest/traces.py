@@ -1,14 +1,14 @@
 """Traces in, series out: a file of many services' use, or the observed CSVs of one of MOrA's own.
 
-A trace file is a table (parquet or CSV) with a row a sample: series_id, timestamp (epoch seconds, UTC), cpu (cores) and
-mem (bytes), of which one may be absent; other columns are ignored. Each series is laid on a grid of its own step,
-10 s to 1 h, the commonest distance between its samples; missing samples are NaN.
+Each series of a trace file (mora/backtest/tables.py) is laid on a grid of its own step, 10 s to 1 h, the commonest
+distance between its samples; missing samples are NaN.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,15 +16,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mora.backtest.policy import Floats, Series
-from mora.errors import BadDataset, BadInput, NotEnoughData
-from mora.extras import require
+from mora.backtest.tables import AS_NAMED, Columns, read_table
+from mora.errors import BadDataset, BadInput, MoraError, NotEnoughData
 from mora.features import epoch_seconds
 from mora.quantities import format_duration
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SUFFIXES = (".parquet", ".csv")
 MIN_STEP_SECONDS, MAX_STEP_SECONDS = 10, 3600
 # Samples come a little early or late; more than a tenth of a step, in more than a twentieth of them, is no grid.
 _MAX_JITTER, _MAX_OFF_GRID = 0.1, 0.05
@@ -38,20 +37,25 @@ _MAX_NAMED = 5
 
 @dataclass(frozen=True, slots=True)
 class Trace:
-    """A trace file: its series, sorted by id, and why others of its series could not be laid on a grid, id -> words."""
+    """A trace file: its series, sorted by id, and why others of its series could not be laid on a grid, id -> words.
+
+    assumed: what is not said by the file, and was taken for granted.
+    """
 
     series: list[Series]
     skipped: dict[str, str]
+    assumed: tuple[str, ...] = ()
 
     def remarks(self) -> list[str]:
-        """How many series are not replayed, and of the first few which and why."""
+        """What was assumed, how many series are not replayed, and of the first few which and why."""
         if not self.skipped:
-            return []
+            return list(self.assumed)
         some = list(self.skipped.items())[:_MAX_NAMED]
         more = [f"{len(self.skipped) - len(some)} more"] if len(self.skipped) > len(some) else []
         return [
+            *self.assumed,
             f"{len(self.skipped)} of {len(self.skipped) + len(self.series)} series are skipped: "
-            f"{'; '.join([why for _, why in some] + more)}."
+            f"{'; '.join([why for _, why in some] + more)}.",
         ]
 
 
@@ -59,24 +63,46 @@ def read_trace_file(
     path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, time_column: str = "timestamp"
 ) -> list[Series]:
     """The series of read_trace()."""
-    return read_trace(path, cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column).series
+    return read_trace(path, cpu_scale=cpu_scale, mem_scale=mem_scale, columns=Columns(time_column)).series
 
 
-def read_trace(path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, time_column: str = "timestamp") -> Trace:
+def read_traces(
+    paths: Sequence[Path], *, cpu_scale: float = 1.0, mem_scale: float = 1.0, columns: Columns = AS_NAMED
+) -> Trace:
+    """The series of several files; a name that two of them have gets its file's before it, "b.csv/web".
+
+    A file that cannot be read is skipped as a series is; where none can, what is wrong with the first is raised.
+    """
+    traces: dict[Path, Trace] = {}
+    skipped: dict[str, str] = {}
+    failures: list[MoraError] = []
+    for path in dict.fromkeys(paths):
+        try:
+            traces[path] = read_trace(path, cpu_scale=cpu_scale, mem_scale=mem_scale, columns=columns)
+        except (BadDataset, NotEnoughData) as wrong:
+            failures.append(wrong)
+            skipped[str(path)] = _one_line(wrong)
+    if not traces:
+        raise failures[0]
+    times = Counter(one.id for trace in traces.values() for one in trace.series)
+    series: list[Series] = []
+    remarks: dict[str, None] = {}
+    for path, trace in traces.items():
+        skipped |= {f"{path.name}/{name}": why for name, why in trace.skipped.items()}
+        remarks.update(dict.fromkeys(trace.assumed))
+        series += [replace(one, id=f"{path.name}/{one.id}") if times[one.id] > 1 else one for one in trace.series]
+    return Trace(sorted(series, key=lambda one: one.id), skipped, tuple(remarks))
+
+
+def read_trace(path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, columns: Columns = AS_NAMED) -> Trace:
     """Every series of a file; those of fewer than two rows, or without any value, are skipped.
 
-    cpu_scale, mem_scale: what one unit of the columns `cpu` and `mem` is in cores and in bytes. time_column: where
-    another column than `timestamp` has the time. Raises BadInput where the file is no trace, BadDataset naming
-    column, series and time of what is wrong with a value, and where no series has a constant step.
+    cpu_scale, mem_scale: what one unit of the columns of CPU and memory is in cores and in bytes. Raises BadInput where
+    the file is no trace, BadDataset naming column, series and time of what is wrong with a value, and where no series
+    has a constant step.
     """
-    frame = _read(path, time_column)
-    ids, numbers = _ids(path, frame)
-    seconds = _times(path, frame[time_column], ids, numbers, time_column)
-    uses = {
-        name: scale * _amounts(path, frame[name], name, ids, numbers)
-        for name, scale in (("cpu", cpu_scale), ("mem", mem_scale))
-        if name in frame
-    }
+    table = read_table(path, columns, cpu_scale=cpu_scale, mem_scale=mem_scale)
+    ids, numbers, seconds, uses = table.ids, table.numbers, table.seconds, table.uses
     order = np.lexsort((seconds, numbers))
     numbers, seconds = numbers[order], seconds[order]
     uses = {name: values[order] for name, values in uses.items()}
@@ -93,13 +119,26 @@ def read_trace(path: Path, *, cpu_scale: float = 1.0, mem_scale: float = 1.0, ti
             refused[ids[number]] = wrong
     known = [one for one in series if one.sample_count]
     if refused and not known:
-        raise next(iter(refused.values()))
+        raise _without_series(path, table.columns, next(iter(refused.values())))
     if not known:
         raise NotEnoughData(f"{path} has no series with at least two rows and a value of cpu or mem.")
-    words = {
-        name: str(wrong).removeprefix(f"{path}: ").partition("\n")[0].rstrip(".") for name, wrong in refused.items()
-    }
-    return Trace(known, words)
+    words = {name: _one_line(wrong).removeprefix(f"{path}: ") for name, wrong in refused.items()}
+    return Trace(known, words, table.assumed)
+
+
+def _one_line(wrong: MoraError) -> str:
+    return wrong.message.partition("\n")[0].rstrip(".")
+
+
+def _without_series(path: Path, columns: Columns, wrong: BadDataset) -> BadDataset:
+    """What is wrong with the only series of a file; where its rows are of several, what to say about that."""
+    if columns.series is not None or "moments with two samples" not in wrong.message:
+        return wrong
+    found = wrong.message.removeprefix(f"{path}: ")
+    return BadDataset(
+        f"{path} has no column 'series_id', so all its rows are one series: {found}",
+        hint="Name the column that tells its series apart: --series-column NAME.",
+    )
 
 
 def read_service(frame: pd.DataFrame, service: str) -> Series:
@@ -185,86 +224,6 @@ def choose_series(series: Sequence[Series], asked: str | None) -> list[Series]:
             f"There is no series {missing[0] if missing else asked!r}.", hint=f"There are {len(by_id)}: {some}."
         )
     return [by_id[name] for name in dict.fromkeys(ids)]
-
-
-def _read(path: Path, time_column: str) -> pd.DataFrame:
-    import pandas as pd
-
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"{path} is neither a .parquet nor a .csv file.")
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
-    wanted = ["series_id", time_column, "cpu", "mem"]
-    try:
-        if path.suffix.lower() == ".csv":
-            frame = pd.read_csv(path, usecols=lambda name: name in wanted, dtype={"series_id": str})
-        else:
-            require("parquet", by="Reading a Parquet file")
-            import pyarrow.parquet
-
-            there = set(pyarrow.parquet.read_schema(path).names)
-            frame = pd.read_parquet(path, columns=[name for name in wanted if name in there], engine="pyarrow")
-    except (ValueError, OSError) as broken:
-        raise BadDataset(f"{path} cannot be read: {str(broken).splitlines()[0]}") from broken
-    missing_columns = [name for name in ("series_id", time_column) if name not in frame]
-    if missing_columns:
-        raise BadDataset(f"{path} has no column {missing_columns[0]!r}.", hint=_COLUMNS)
-    if "cpu" not in frame and "mem" not in frame:
-        raise BadDataset(f"{path} has neither a column 'cpu' nor 'mem'.", hint=_COLUMNS)
-    if frame.empty:
-        raise NotEnoughData(f"{path} has no rows.")
-    return frame
-
-
-_COLUMNS = "A trace has the columns series_id, timestamp (epoch seconds, UTC), cpu (cores) and mem (bytes)."
-
-
-def _ids(path: Path, frame: pd.DataFrame) -> tuple[list[str], np.ndarray]:
-    import pandas as pd
-
-    numbers, found = pd.factorize(frame["series_id"], sort=True)
-    if (numbers < 0).any():
-        raise BadDataset(f"{path}: row {int(np.argmax(numbers < 0)) + 1} has no series_id.")
-    return [str(name) for name in found], np.asarray(numbers)
-
-
-def _times(path: Path, column: pd.Series, ids: list[str], numbers: np.ndarray, name: str) -> np.ndarray:
-    values = _numbers(path, column, name, ids, numbers)
-    wrong = ~np.isfinite(values) | (values < 0) | (values > 1e11)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise BadDataset(
-            f"{path}: series {ids[numbers[row]]!r} has a {name} of {values[row]:g}.",
-            hint="Times are epoch seconds in UTC"
-            + (", not milliseconds: divide by 1000." if values[row] > 1e11 else ", like 1375308300."),
-        )
-    return np.round(values).astype(np.int64)
-
-
-def _amounts(path: Path, column: pd.Series, name: str, ids: list[str], numbers: np.ndarray) -> Floats:
-    values = _numbers(path, column, name, ids, numbers)
-    wrong = np.isinf(values) | (values < 0)
-    if wrong.any():
-        row = int(np.argmax(wrong))
-        raise BadDataset(
-            f"{path}: series {ids[numbers[row]]!r} has a {name} of {values[row]:g}.",
-            hint="Use is at least 0; a missing sample is an empty cell (NaN).",
-        )
-    return values
-
-
-def _numbers(path: Path, column: pd.Series, name: str, ids: list[str], numbers: np.ndarray) -> Floats:
-    import pandas as pd
-
-    if column.isna().all():
-        return np.full(len(column), np.nan)
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        as_numbers = pd.to_numeric(column, errors="coerce")
-        wrong = (as_numbers.isna() & column.notna()).to_numpy(dtype=bool)
-        row = int(np.argmax(wrong)) if wrong.any() else 0
-        seen = f"series {ids[numbers[row]]!r} has {column.iloc[row]!s}"
-        raise BadDataset(f"{path}: the column {name!r} must contain numbers: {seen}.", hint=_COLUMNS)
-    return np.asarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
 
 
 def _on_slots(values: Floats | None, slots: np.ndarray, count: int) -> Floats | None:

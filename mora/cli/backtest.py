@@ -27,7 +27,7 @@ def backtest(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE|SERVICE...", help="A trace file (parquet, csv), or services with history.", show_default=False
+            metavar="FILE|SERVICE...", help="Trace files (parquet, csv), or services with history.", show_default=False
         ),
     ],
     policies: Annotated[
@@ -82,8 +82,29 @@ def backtest(
         ),
     ] = 1.0,
     time_column: Annotated[
-        str, typer.Option("--time-column", help="The file's column with the time.", rich_help_panel=_TRACES)
+        str,
+        typer.Option(
+            "--time-column", help="The file's column with the time: epoch seconds or dates.", rich_help_panel=_TRACES
+        ),
     ] = "timestamp",
+    series_column: Annotated[
+        str | None,
+        typer.Option(
+            "--series-column",
+            help="The file's column with the series' names.",
+            show_default="series_id; without it, the file is one series",
+            rich_help_panel=_TRACES,
+        ),
+    ] = None,
+    value_columns: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--value-column",
+            help="The file's column with the use: cpu=NAME in cores, mem=NAME in bytes, or NAME for CPU. Repeatable.",
+            show_default="cpu and mem, or value for CPU",
+            rich_help_panel=_TRACES,
+        ),
+    ] = None,
     cache: Annotated[
         Path | None,
         typer.Option(
@@ -106,10 +127,11 @@ def backtest(
     mora backtest frontend                     its history in data/
     mora backtest traces.parquet --horizon 1h  many series, renewed hourly
     mora backtest traces.csv -p krr -p vpa --report out.html
+    mora backtest web.csv cart.csv --value-column cpu=usage  a series a file
     """
     from mora import pipeline
     from mora.backtest.render import RENDERERS
-    from mora.backtest.traces import SUFFIXES
+    from mora.backtest.tables import SUFFIXES
     from mora.quantities import parse_duration
 
     if output not in RENDERERS:
@@ -126,6 +148,8 @@ def backtest(
             cpu_scale=cpu_scale,
             mem_scale=mem_scale,
             time_column=time_column,
+            series_column=series_column,
+            value_columns=value_columns or (),
             jobs=settings.train.jobs,
             data_dir=settings.data_dir,
             namespace=settings.namespace,

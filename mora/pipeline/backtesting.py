@@ -18,6 +18,7 @@ from mora.seams import Reporter
 if TYPE_CHECKING:
     from mora.backtest.policy import Series
     from mora.backtest.run import Backtest
+    from mora.backtest.tables import Columns
 
 
 # Decisions of KRR's rule that take about as long as it takes to start processes; below, one is faster.
@@ -35,6 +36,8 @@ def backtest(
     cpu_scale: float = 1.0,
     mem_scale: float = 1.0,
     time_column: str = "timestamp",
+    series_column: str | None = None,
+    value_columns: Sequence[str] = (),
     jobs: int = 1,
     data_dir: Path | str = "data",
     namespace: str = DEFAULT_NAMESPACE,
@@ -44,12 +47,13 @@ def backtest(
 ) -> Backtest:
     """Replay what rules would have reserved, window after window, and score it (mora/backtest/scoring.py).
 
-    targets: a trace file (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
-    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, mem_scale, time_column: for
-    traces in other units and with other clocks. cache_dir: where results are kept, so that a run that was stopped
-    goes on.
+    targets: trace files (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
+    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, mem_scale: for traces in other
+    units. time_column, series_column, value_columns: for files with other columns (traces.Columns.of). cache_dir: where
+    results are kept, so that a run that was stopped goes on.
     """
     from mora.backtest.run import ORACLE, BacktestSettings, Kept, Task, one_by_one, run, run_task
+    from mora.backtest.tables import Columns
     from mora.backtest.traces import choose_series
 
     for what, scale in (("CPU", cpu_scale), ("memory", mem_scale)):
@@ -68,7 +72,7 @@ def backtest(
         names,
         cpu_scale=cpu_scale,
         mem_scale=mem_scale,
-        time_column=time_column,
+        columns=Columns.of(time=time_column, series=series_column, values=value_columns),
         data_dir=data_dir,
         namespace=namespace,
         include_flagged=include_flagged,
@@ -110,20 +114,24 @@ def _series_of(
     *,
     cpu_scale: float,
     mem_scale: float,
-    time_column: str,
+    columns: Columns,
     data_dir: Path | str,
     namespace: str,
     include_flagged: bool,
 ) -> tuple[list[Series], tuple[str, ...]]:
     """The series to replay, and remarks on those that could not be read."""
     from mora import dataset
-    from mora.backtest.traces import SUFFIXES, read_service, read_trace
+    from mora.backtest.tables import SUFFIXES
+    from mora.backtest.traces import read_service, read_traces
 
     files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
-    if files and len(names) > 1:
-        raise BadInput(f"{files[0]} is a trace file: it is replayed alone.", hint="Name one file, or only services.")
+    if files and len(files) < len(names):
+        raise BadInput(
+            f"{files[0]} is a trace file: it is replayed alone or with other trace files.",
+            hint="Name only files, or only services.",
+        )
     if files:
-        trace = read_trace(Path(files[0]), cpu_scale=cpu_scale, mem_scale=mem_scale, time_column=time_column)
+        trace = read_traces([Path(file) for file in files], cpu_scale=cpu_scale, mem_scale=mem_scale, columns=columns)
         return trace.series, tuple(trace.remarks())
     return [
         read_service(dataset.read_dataset(name, data_dir, namespace=namespace, include_flagged=include_flagged), name)

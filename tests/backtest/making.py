@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import numpy as np
+import pandas as pd
 
 from mora.backtest.policy import Series
 
 START = 1_700_000_000
+TRACE_START = 1_375_308_300
 
 
 def bumpy(
@@ -36,3 +41,24 @@ def steady(use: float, *, days: float = 20, step_seconds: int = 3600, memory: fl
     """The same use throughout."""
     count = int(days * 86400 / step_seconds)
     return Series("steady", step_seconds, START, np.full(count, use), np.full(count, memory))
+
+
+def rows(*, ids: tuple[str, ...] = ("a", "b"), count: int = 12, step: int = 300, **columns: Any) -> pd.DataFrame:
+    """Rows of several series, by default with cpu alone."""
+    frame = pd.DataFrame(
+        {
+            "series_id": np.repeat(ids, count),
+            "timestamp": np.tile(TRACE_START + step * np.arange(count), len(ids)),
+            "cpu": np.arange(count * len(ids), dtype=np.float64),
+        }
+    )
+    return frame.assign(**columns)
+
+
+def written(folder: Path, frame: pd.DataFrame, suffix: str = ".parquet") -> Path:
+    path = folder / f"trace{suffix}"
+    if suffix == ".csv":
+        frame.to_csv(path, index=False)
+    else:
+        frame.to_parquet(path)
+    return path

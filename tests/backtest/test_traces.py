@@ -3,45 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from mora.backtest.traces import choose_series, read_service, read_trace, read_trace_file
+from mora.backtest.traces import choose_series, read_service, read_trace, read_trace_file, read_traces
 from mora.errors import BadDataset, BadInput, MoraError, NotEnoughData
 from tests import fakes_learning as fakes
-
-START = 1_375_308_300
-
-
-def rows(*, ids: tuple[str, ...] = ("a", "b"), count: int = 12, step: int = 300, **columns: Any) -> pd.DataFrame:
-    """Rows of several series, by default with cpu alone."""
-    frame = pd.DataFrame(
-        {
-            "series_id": np.repeat(ids, count),
-            "timestamp": np.tile(START + step * np.arange(count), len(ids)),
-            "cpu": np.arange(count * len(ids), dtype=np.float64),
-        }
-    )
-    return frame.assign(**columns)
-
-
-def written(folder: Path, frame: pd.DataFrame, suffix: str = ".parquet") -> Path:
-    path = folder / f"trace{suffix}"
-    if suffix == ".csv":
-        frame.to_csv(path, index=False)
-    else:
-        frame.to_parquet(path)
-    return path
+from tests.backtest.making import TRACE_START, rows, written
 
 
 @pytest.mark.parametrize("suffix", [".parquet", ".csv"])
 def test_a_trace_is_read_from_parquet_and_from_csv(tmp_path: Path, suffix: str) -> None:
     frame = rows(mem=1e9, host="ignored")
     first, second = read_trace_file(written(tmp_path, frame.sample(frac=1, random_state=1), suffix))
-    assert (first.id, second.id, first.step_seconds, first.start) == ("a", "b", 300, START)
+    assert (first.id, second.id, first.step_seconds, first.start) == ("a", "b", 300, TRACE_START)
     assert first.cpu is not None
     assert first.mem is not None
     assert first.cpu.tolist() == list(range(12))
@@ -111,7 +88,10 @@ WRONG: dict[str, tuple[pd.DataFrame, str]] = {
     "no use": (rows().drop(columns="cpu"), "neither a column 'cpu' nor 'mem'"),
     "no rows": (rows().iloc[:0], "no rows"),
     "words": (rows(cpu="busy"), "'cpu' must contain numbers: series 'a' has busy"),
-    "dates": (rows(timestamp=pd.Timestamp("2026-01-01")), "'timestamp' must contain numbers"),
+    "no dates": (rows(timestamp="yesterday"), "'timestamp' must contain numbers: series 'a' has yesterday"),
+    "one moment": (rows(timestamp=pd.Timestamp("2026-01-01")), "moments with two samples"),
+    "impossible": (rows(cpu=1e8), "series 'a' has a cpu of 1e+08, more than anything can use (1e+07)"),
+    "impossible memory": (rows(mem=1e300), "has a mem of 1e+300, more than anything can use (1e+18)"),
     "milliseconds": (rows().assign(timestamp=lambda f: f["timestamp"] * 1000), "not milliseconds"),
     "negative": (rows(cpu=-1.0), "series 'a' has a cpu of -1"),
     "infinite": (rows(mem=np.inf), "series 'a' has a mem of inf"),
@@ -123,7 +103,7 @@ WRONG: dict[str, tuple[pd.DataFrame, str]] = {
         "Is a timestamp wrong",
     ),
     "no step": (
-        rows(ids=("a",), timestamp=START + np.cumsum(300 + 100 * (np.arange(12) % 3))),
+        rows(ids=("a",), timestamp=TRACE_START + np.cumsum(300 + 100 * (np.arange(12) % 3))),
         "has no constant step",
     ),
     "nameless": (rows().assign(series_id=lambda f: f["series_id"].where(f.index != 2)), "row 3 has no series_id"),
@@ -143,7 +123,7 @@ def test_an_error_names_what_is_wrong(tmp_path: Path, wrong: str, suffix: str) -
 def test_series_without_a_constant_step_are_skipped_and_named(tmp_path: Path) -> None:
     frame = rows(ids=("a", "b", "c"), count=40)
     uneven = frame["series_id"] == "b"
-    frame.loc[uneven, "timestamp"] = START + np.cumsum(300 + 100 * (np.arange(40) % 3))
+    frame.loc[uneven, "timestamp"] = TRACE_START + np.cumsum(300 + 100 * (np.arange(40) % 3))
     frame.loc[frame.index[-1], "timestamp"] = 10**11
     trace = read_trace(written(tmp_path, frame))
     assert [one.id for one in trace.series] == ["a"]
@@ -162,6 +142,21 @@ def test_a_file_that_is_not_one_is_refused(tmp_path: Path) -> None:
     broken.write_bytes(b"nothing of the kind")
     with pytest.raises(BadDataset, match="cannot be read"):
         read_trace_file(broken)
+
+
+def test_each_of_several_files_may_be_a_series_and_one_that_is_none_is_skipped(tmp_path: Path) -> None:
+    frame = rows(ids=("a",)).drop(columns="series_id")
+    for name in ("web", "cart"):
+        frame.to_csv(tmp_path / f"{name}.csv", index=False)
+    rows(ids=("web",)).to_csv(tmp_path / "more.csv", index=False)
+    frame.iloc[:1].to_csv(tmp_path / "short.csv", index=False)
+    paths = [tmp_path / f"{name}.csv" for name in ("web", "cart", "more", "short")]
+    trace = read_traces(paths)
+    assert [one.id for one in trace.series] == ["cart", "more.csv/web", "web.csv/web"]
+    assert "1 of 4 series are skipped" in trace.remarks()[0]
+    assert "short.csv has no series with at least two rows" in trace.remarks()[0]
+    with pytest.raises(NotEnoughData, match="short"):
+        read_traces(paths[3:])
 
 
 def test_series_are_chosen_by_number_and_by_id(tmp_path: Path) -> None:

@@ -41,9 +41,23 @@ def test_what_cannot_be_meant_is_refused_before_anything_is_read(wrong: dict[str
         pipeline.backtest("nowhere.csv", **wrong)
 
 
-def test_a_trace_file_is_replayed_alone(trace: Path) -> None:
+def test_trace_files_are_not_replayed_together_with_services(trace: Path) -> None:
     with pytest.raises(BadInput, match=r"traces\.csv is a trace file(.|\n)*only services"):
         pipeline.backtest([str(trace), "frontend"])
+
+
+def test_a_file_a_series_and_columns_of_any_name_are_replayed(trace: Path) -> None:
+    frame = pd.read_csv(trace)
+    files = []
+    for name, own in frame.groupby("series_id"):
+        files.append(trace.with_name(f"{name}-usage.csv"))
+        own[["timestamp", "cpu"]].rename(columns={"timestamp": "time", "cpu": "usage"}).to_csv(files[-1], index=False)
+    result = pipeline.backtest(
+        [str(file) for file in files], policies=("krr",), jobs=1, time_column="time", value_columns=["usage"]
+    )
+    whole = pipeline.backtest(trace, policies=("krr",), jobs=1)
+    assert [one.id for one in result.series] == ["a-usage", "b-usage", "c-usage"]
+    assert result.scores["krr"]["cpu"] == whole.scores["krr"]["cpu"]
 
 
 def test_a_policy_named_twice_is_replayed_once_and_all_of_them_by_default(trace: Path) -> None:
