@@ -23,6 +23,7 @@ from mora.clusters.objects import (
     read_containers,
     read_defaults,
     read_limit_range,
+    read_pod_range,
     read_quota,
     read_resources,
     replicas_of,
@@ -304,6 +305,8 @@ def _current_state(workload: Workload, item: Manifest, lists: _Lists) -> Workloa
         labels=dict(item["metadata"].get("labels") or {}),
         annotations=_annotations(workload, item, template, lists),
         limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
+        pod_range=read_pod_range(lists.limit_ranges.get(workload.namespace, [])),
+        pod_resources=_pod_resources(template),
         quotas=quotas,
         jvm=frozenset({*_java_containers(template.get("spec") or {}), *pods.jvm}),
         known_by="kubernetes",
@@ -347,6 +350,12 @@ def _containers(workload: Workload, template: Manifest, pods: _Pods) -> tuple[tu
         text = f"{', '.join(injected)}: injected at admission, so not in the template; set them where they are injected"
         reasons.append(Reason("injected-sidecars", text))
     return (*own, *injected.values()), reasons
+
+
+def _pod_resources(template: Manifest) -> Resources | None:
+    """Requests and limits of the pod itself (Kubernetes 1.34); None where its template has none."""
+    found = read_resources(template.get("spec") or {})
+    return None if found == Resources() else found
 
 
 def _java_containers(spec: Manifest) -> list[str]:

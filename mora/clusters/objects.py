@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from typing import Any
 
@@ -26,7 +27,7 @@ from mora.domain import (
     is_name,
 )
 from mora.errors import BadInput, ClusterError
-from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory
+from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory, parse_quantity
 
 Manifest = Mapping[str, Any]
 
@@ -223,12 +224,38 @@ def _resource_metric(base: Autoscaler, metric: Manifest) -> Autoscaler | None:
 
 def read_limit_range(objects: Sequence[Manifest]) -> AmountRange | None:
     """What all LimitRanges of a namespace together allow one container; None where they do not bound containers."""
-    items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == "Container"]
+    given = replace(read_defaults(objects), cpu_request_millicores=None, memory_request_bytes=None)
+    allowed = replace(_range_of(objects, "Container"), given=given)
+    return None if allowed == AmountRange() else allowed
+
+
+def read_pod_range(objects: Sequence[Manifest]) -> AmountRange | None:
+    """What they together allow one pod in all; None where they do not bound pods."""
+    allowed = _range_of(objects, "Pod")
+    return None if allowed == AmountRange() else allowed
+
+
+def _range_of(objects: Sequence[Manifest], kind: str) -> AmountRange:
+    items = [item for one in objects for item in one["spec"].get("limits") or [] if item.get("type") == kind]
     least = [_both(item.get("min") or {}) for item in items]
     most = [_both(item.get("max") or {}) for item in items]
-    given = replace(read_defaults(objects), cpu_request_millicores=None, memory_request_bytes=None)
-    allowed = AmountRange(_strictest(least, max), _strictest(most, min), given)
-    return None if allowed == AmountRange() else allowed
+    ratios = [item.get("maxLimitRequestRatio") or {} for item in items]
+    return AmountRange(
+        _strictest(least, max),
+        _strictest(most, min),
+        cpu_ratio=_lowest(ratios, "cpu"),
+        memory_ratio=_lowest(ratios, "memory"),
+    )
+
+
+def _lowest(ratios: Iterable[Mapping[str, Any]], resource: str) -> float | None:
+    """The lowest of several ratios, which are written as quantities; None without one that can be read."""
+    known = []
+    for one in ratios:
+        if one.get(resource) is not None:
+            with suppress(BadInput):
+                known.append(float(parse_quantity(str(one[resource]))))
+    return min((ratio for ratio in known if ratio >= 1), default=None)
 
 
 def read_defaults(objects: Iterable[Manifest]) -> Resources:

@@ -76,7 +76,8 @@ class WorkloadHistory:
 
     window: what was asked for; the effective one begins at the first known sample. replicas: available replicas, shape
     (window.sample_count,), None where not known. queries: what was sent, name -> text. largest_node: CPU and memory of
-    the largest node, as requests; None where not known.
+    the largest node, as requests; None where not known. rooms: what nodes can give one pod, as requests: allocatable,
+    less what the pods of DaemonSets request there; empty where not known.
     """
 
     workload: Workload
@@ -86,6 +87,7 @@ class WorkloadHistory:
     queries: Mapping[str, str] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
     largest_node: Resources | None = None
+    rooms: tuple[Resources, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -260,14 +260,17 @@ def _set(container: Container, amount: str) -> int:
 
 @dataclass(frozen=True, slots=True)
 class AmountRange:
-    """What a LimitRange allows one container: minimum and maximum, None where there is none.
+    """What a LimitRange allows one container, or one pod in all: minimum and maximum, None where there is none.
 
-    given: the limits that a container without its own gets when its pod is made.
+    given: the limits that a container without its own gets when its pod is made. cpu_ratio, memory_ratio: how many
+    times its request a limit may be at most (maxLimitRequestRatio); where there is one, both have to be set.
     """
 
     minimum: Resources = Resources()
     maximum: Resources = Resources()
     given: Resources = Resources()
+    cpu_ratio: float | None = None
+    memory_ratio: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -284,9 +287,10 @@ class WorkloadState:
     """A workload as the cluster (or a Prometheus) knows it now, with what bounds its numbers.
 
     allocation: replicas, every container (injected ones too), the first autoscaler. autoscalers: every resource that an
-    HPA scales on. labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default
-    container). jvm: names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus".
-    reasons: what was unusual.
+    HPA scales on. limit_range, pod_range: what LimitRanges allow a container, and a pod in all. pod_resources: requests
+    and limits of the pod itself (spec.resources of its template), None where it has none. labels, annotations: the
+    workload's own (annotations: those under mora.dev/ and kubectl's default container). jvm: names of the containers
+    that run a Java virtual machine. known_by: "kubernetes" or "prometheus". reasons: what was unusual.
     """
 
     workload: Workload
@@ -295,6 +299,8 @@ class WorkloadState:
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     limit_range: AmountRange | None = None
+    pod_range: AmountRange | None = None
+    pod_resources: Resources | None = None
     quotas: tuple[Quota, ...] = ()
     jvm: frozenset[str] = frozenset()
     known_by: str = "kubernetes"

@@ -16,14 +16,13 @@ from mora.domain import (
     JOB_KINDS,
     Advice,
     Allocation,
+    AmountRange,
     Container,
     ContainerAdvice,
     Demand,
     Evidence,
-    Quota,
     Reason,
     Recommendation,
-    Resources,
     Role,
     Target,
     Window,
@@ -39,8 +38,11 @@ from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
 from mora.policies import (
     Autoscaling,
+    Part,
+    PodBounds,
     PolicySettings,
     Surroundings,
+    fit,
     gated,
     one_line,
     size,
@@ -81,9 +83,13 @@ def advise(
     if model is not None and is_modelled:
         needs[main.name] = with_model(model, needs[main.name])
     # The main container first; the others stay in the order of the spec.
-    advised = [
-        replace(_container(one, needs.get(one.name), state, history, settings, sizing), is_main=one.name == main.name)
+    parts = [
+        _container(one, needs.get(one.name), state, history, settings, sizing)
         for one in sorted(current.containers, key=lambda one: one.name != main.name)
+    ]
+    advised = [
+        replace(one, is_main=one.container == main.name)
+        for one in fit(parts, _pod_bounds(state, history), _policy(state, sizing))
     ]
     need = needs.get(main.name)
     demand = Demand(state.workload, None, history.window.end, None, None, None) if need is None else need.demand
@@ -168,27 +174,31 @@ def _container(
     history: WorkloadHistory,
     settings: FleetSettings,
     sizing: Sizing,
-) -> ContainerAdvice:
+) -> Part:
     evidence = _evidence(container, history, settings)
     if need is None:
         skipped = why_skipped(container, sizing)
-        return replace(_unsized(container, skipped or _unseen(container, state, history), skipped), evidence=evidence)
-    advice = _sized(need.demand, container, state, sizing, history.largest_node)
+        unsized = _unsized(container, skipped or _unseen(container, state, history), skipped)
+        return Part(replace(unsized, evidence=evidence))
+    around = replace(
+        _around(container, state, sizing),
+        # What nodes can give is known more exactly than what they have: the whole pod is checked against it (fit).
+        largest_node=None if history.rooms else history.largest_node,
+    )
+    advice = _sized(need.demand, container, state, sizing, around)
     # Why a number is missing is known more exactly than that there is too little data.
     if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
         advice = replace(advice, cpu_request=_without_number(advice.cpu_request, why_no_cpu))
     if (why_no_memory := need.missing.get(Target.MEMORY)) is not None:
         advice = replace(advice, memory_request=_without_number(advice.memory_request, why_no_memory))
-    quota = _needs_cpu_limits(state.quotas)
-    if quota is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
-        text = f"the ResourceQuota {quota.name} requires a CPU limit on every container, so this one is kept"
-        why_kept = Reason("quota-needs-limit", text)
+    why_kept = _needs_cpu_limits(state)
+    if why_kept is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
-    return replace(advice, evidence=evidence, reasons=_injected(container))
+    return Part(replace(advice, evidence=evidence, reasons=_injected(container)), need.demand, around)
 
 
 def _sized(
-    demand: Demand, container: Container, state: WorkloadState, sizing: Sizing, largest_node: Resources | None
+    demand: Demand, container: Container, state: WorkloadState, sizing: Sizing, around: Surroundings
 ) -> ContainerAdvice:
     """The container by the policy of the settings.
 
@@ -196,7 +206,6 @@ def _sized(
     alone.
     """
     settings = _policy(state, sizing)
-    around = replace(_around(container, state, sizing), largest_node=largest_node)
     if settings.name == PolicySettings().name:
         return size(demand, container, settings, around)
     policy: Policy = registry.load("policies", settings.name)
@@ -206,8 +215,8 @@ def _sized(
 
 
 def _policy(state: WorkloadState, sizing: Sizing) -> PolicySettings:
-    """The policy of the workload, within what its namespace's quotas ask for."""
-    if sizing.policy.cpu_limit == "unset" and _needs_cpu_limits(state.quotas) is not None:
+    """The policy of the workload, within what its namespace's quotas and LimitRanges ask for."""
+    if sizing.policy.cpu_limit == "unset" and _needs_cpu_limits(state) is not None:
         return replace(sizing.policy, cpu_limit="keep")
     return sizing.policy
 
@@ -216,8 +225,34 @@ def _around(container: Container, state: WorkloadState, sizing: Sizing) -> Surro
     return Surroundings(
         autoscalers=state.autoscalers,
         shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
-        limit_range=state.limit_range,
+        limit_range=_container_range(state),
         no_memory_cut=_why_no_memory_cut(container, state, sizing),
+    )
+
+
+def _container_range(state: WorkloadState) -> AmountRange | None:
+    """What LimitRanges allow a container. Where each keeps a pod's ratio, so do all of them together."""
+    if state.pod_range is None:
+        return state.limit_range
+    own = state.limit_range or AmountRange()
+    return replace(
+        own,
+        cpu_ratio=_narrower(own.cpu_ratio, state.pod_range.cpu_ratio),
+        memory_ratio=_narrower(own.memory_ratio, state.pod_range.memory_ratio),
+    )
+
+
+def _narrower(*ratios: float | None) -> float | None:
+    return min((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def _pod_bounds(state: WorkloadState, history: WorkloadHistory) -> PodBounds:
+    is_on_each = state.workload.kind == "DaemonSet"
+    return PodBounds(
+        limit_range=state.pod_range,
+        resources=state.pod_resources,
+        rooms=history.rooms,
+        nodes="the smallest node that it runs on" if is_on_each else "the largest node",
     )
 
 
@@ -276,9 +311,16 @@ def _why_no_memory_cut(container: Container, state: WorkloadState, sizing: Sizin
     return Reason("kept-jvm", text)
 
 
-def _needs_cpu_limits(quotas: Iterable[Quota]) -> Quota | None:
-    """A quota on limits.cpu lets no pod in that has a container without one."""
-    return next((quota for quota in quotas if quota.hard.cpu_limit_millicores is not None), None)
+def _needs_cpu_limits(state: WorkloadState) -> Reason | None:
+    """Why CPU limits are kept: a quota on limits.cpu, or the maximum of a pod, lets no pod in without one."""
+    quota = next((quota for quota in state.quotas if quota.hard.cpu_limit_millicores is not None), None)
+    if quota is not None:
+        text = f"the ResourceQuota {quota.name} requires a CPU limit on every container, so this one is kept"
+        return Reason("quota-needs-limit", text)
+    if state.pod_range is not None and state.pod_range.maximum.cpu_limit_millicores is not None:
+        text = "the namespace's LimitRange refuses a pod without a CPU limit, so this one is kept"
+        return Reason("limit-range", text)
+    return None
 
 
 def _evidence(container: Container, history: WorkloadHistory, settings: FleetSettings) -> Evidence | None:

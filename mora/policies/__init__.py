@@ -13,13 +13,15 @@ A policy is a composition of small pure pieces over a `Proposal`, written once f
     limits     the limit that belongs to a request
     replicas   how many replicas, and what an HPA should be set to
     sizing     all of it put together: size() for a container, recommend() for a workload
+    fit        the check of the whole pod: what LimitRanges, the pod itself and the nodes allow in all
 
 Every piece that changes a number, or refuses one, leaves a Reason with a stable code and the arithmetic; the summary of
 an Advice says in one line what decides it. The codes:
 
     sized                   the largest of the figures that must be covered
     oom-bump                an OOM kill raised the number; raised-limit-bound: limit-bound use did
-    floor, cap              the settings raised or lowered it; cap-below-need: they left no number that covers the need
+    floor, cap              the settings, the pod or its nodes raised or lowered it
+    cap-below-need          what settings, LimitRange, pod or nodes allow leaves no number that covers the need
     deferred                a cut too small for a rollout
     kept-limit-bound        a cut refused, since use is limit-bound
     stepped                 a cut made in several changes
@@ -37,6 +39,7 @@ an Advice says in one line what decides it. The codes:
 Sources of the constants: DESIGN.md sections 3 and 4; the OOM bump is the VPA's (recommender, model/container.go).
 """
 
+from mora.policies.fit import Part, PodBounds, fit
 from mora.policies.gate import gated
 from mora.policies.need import cpu_need, memory_need
 from mora.policies.proposal import one_line
@@ -47,9 +50,12 @@ from mora.policies.sizing import recommend, size
 __all__ = [
     "Autoscaling",
     "LimitPolicy",
+    "Part",
+    "PodBounds",
     "PolicySettings",
     "Surroundings",
     "cpu_need",
+    "fit",
     "gated",
     "memory_need",
     "one_line",

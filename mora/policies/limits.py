@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 
 from mora.domain import Advice, AmountRange, Demand, Reason
 from mora.policies.change import allowed, bound_of, is_limit_bound, step
-from mora.policies.proposal import CPU, Kind, Proposal, compose
+from mora.policies.proposal import CPU, Kind, Piece, Proposal, compose
 from mora.policies.settings import LimitPolicy, PolicySettings, Surroundings
+from mora.quantities import MIB
 
 _UNCHANGED = Reason("limit-unchanged", "unchanged, as its request is")
 
@@ -19,14 +21,19 @@ def size_limit(
     if request.value is None:
         return Advice(now, None, is_unset=now is None, reasons=(_UNCHANGED,), summary=_UNCHANGED.text)
     wanted = _wanted(kind, request, now, settings.cpu_limit if kind is CPU else settings.memory_limit)
+    ratio = ratio_of(kind, around.limit_range)
     if wanted.amount is None:
-        wanted = _given_anyway(kind, wanted, request.value, around)
+        wanted = (
+            _given_anyway(kind, wanted, request.value, around)
+            if ratio is None
+            else _asked_for(kind, now, request.value, ratio)
+        )
     if wanted.amount is None:
         return Advice(now, None, is_unset=True, reasons=wanted.reasons, summary=wanted.summary)
     max_cut = settings.max_cpu_cut if kind is CPU else settings.max_memory_cut
     stepped = step(kind, now, max_cut, is_limit_bound=is_limit_bound(kind, demand), settings=settings)
     # Its request is within the LimitRange already, so a limit that is lowered stays above it.
-    proposal = compose(stepped, allowed(kind, now, around))(wanted)
+    proposal = compose(stepped, allowed(kind, now, around), _within_ratio(kind, request.value, ratio))(wanted)
     return Advice(
         now=now,
         value=int(proposal.amount or 0),
@@ -80,6 +87,43 @@ def _wanted(kind: Kind, request: Advice, now: int | None, policy: LimitPolicy) -
         return nothing.because("limit-kept", text, amount=float(now), basis=text)
     text = f"raised from {kind.write(now)} to the request of {kind.write(amount)}"
     return nothing.because("limit-raised", text, amount=amount, basis=text)
+
+
+def ratio_of(kind: Kind, allowed_range: AmountRange | None) -> float | None:
+    """How many times its request a limit may be at most; None where the namespace does not say."""
+    if allowed_range is None:
+        return None
+    return allowed_range.cpu_ratio if kind is CPU else allowed_range.memory_ratio
+
+
+def _asked_for(kind: Kind, now: int | None, request: int, ratio: float) -> Proposal:
+    """Where limits may be so many times the request, a container without a limit is refused."""
+    amount = float(_most(kind, request, ratio)) if now is None else max(float(now), float(request))
+    stays = "set" if now is None else "kept"
+    text = (
+        f"{stays} at {kind.write(amount)}: the namespace's LimitRange refuses a container without a {kind.word} limit, "
+        f"and one with more than {ratio:g} times its request"
+    )
+    basis = f"{stays}: the LimitRange asks for a limit of at most {ratio:g}x the request"
+    return Proposal(None).because("limit-range", text, amount=amount, basis=basis)
+
+
+def _within_ratio(kind: Kind, request: int, ratio: float | None) -> Piece:
+    def piece(proposal: Proposal) -> Proposal:
+        if ratio is None or (proposal.amount or 0.0) <= request * ratio:
+            return proposal
+        most = _most(kind, request, ratio)
+        text = f"lowered to {kind.write(most)}: the namespace's LimitRange allows {ratio:g} times the request"
+        outcome = f"lowered to {ratio:g}x the request, the LimitRange's maximum"
+        return proposal.because("limit-range", text, amount=float(most), outcome=outcome)
+
+    return piece
+
+
+def _most(kind: Kind, request: int, ratio: float) -> int:
+    """The highest limit that a ratio allows, in whole millicores or Mi; at least the request."""
+    unit = 1 if kind is CPU else MIB
+    return max(math.floor(round(request * ratio / unit, 6)) * unit, request)
 
 
 def _given_anyway(kind: Kind, unset: Proposal, request: int, around: Surroundings) -> Proposal:

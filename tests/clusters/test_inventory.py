@@ -409,3 +409,15 @@ def test_names_that_no_api_server_allows_are_left_out_and_reported(
         f"{name!a} is no valid name, left out of the deployments",
         f"{name!a} is no valid name, left out of the horizontalpodautoscalers",
     ]
+
+
+def test_bounds_of_the_pod_stand_beside_each_workload(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    manifest = only_container("frontend")
+    manifest["spec"]["template"]["spec"]["resources"] = {"requests": {"cpu": "2"}, "limits": {"memory": "1Gi"}}
+    fake.add(manifest)
+    fake.add(only_container("cart"))
+    fake.add(limit_range({"type": "Pod", "min": {"cpu": "500m"}, "maxLimitRequestRatio": {"cpu": "4"}}))
+    states = inventory.states("shop")
+    assert the(states, "frontend").pod_resources == Resources(2000, None, None, 1024 * MIB)
+    assert the(states, "cart").pod_resources is None
+    assert the(states, "cart").pod_range == AmountRange(Resources(500, 500), cpu_ratio=4.0)

@@ -10,13 +10,14 @@ from mora.clusters.objects import (
     pod_complaints,
     read_defaults,
     read_limit_range,
+    read_pod_range,
     read_quota,
     read_resources,
     replicas_of,
     role_of,
     with_defaults,
 )
-from mora.domain import Container, Resources, Role
+from mora.domain import AmountRange, Container, Resources, Role
 
 MIB = 2**20
 
@@ -68,6 +69,19 @@ def test_of_several_limit_ranges_the_strictest_bounds_count_and_the_first_defaul
     assert allowed.maximum.cpu_limit_millicores == 1000
     assert read_defaults(ranges).memory_limit_bytes == 256 * MIB
     assert read_limit_range([{"spec": {"limits": [{"type": "Pod", "max": {"cpu": "1"}}]}}]) is None
+
+
+def test_ratios_and_the_bounds_of_a_pod_are_read_from_limit_ranges() -> None:
+    ranges = [
+        limit_range(maxLimitRequestRatio={"cpu": "4", "memory": "1500m"}),
+        limit_range(maxLimitRequestRatio={"cpu": "2500m", "memory": "nonsense"}),
+        {"spec": {"limits": [{"type": "Pod", "min": {"cpu": "500m"}, "maxLimitRequestRatio": {"memory": "2"}}]}},
+    ]
+    allowed, pod = read_limit_range(ranges), read_pod_range(ranges)
+    assert allowed is not None
+    assert (allowed.cpu_ratio, allowed.memory_ratio) == (2.5, 1.5)
+    assert pod == AmountRange(Resources(500, 500), memory_ratio=2.0)
+    assert read_pod_range([limit_range(min={"cpu": "50m"})]) is None
 
 
 def test_what_a_container_does_not_set_comes_from_its_limit_then_from_a_limit_range() -> None:

@@ -14,11 +14,12 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from mora.domain import JOB_KINDS, Window, Workload, WorkloadHistory, WorkloadState, check_name
+from mora.domain import JOB_KINDS, Resources, Role, Window, Workload, WorkloadHistory, WorkloadState, check_name
 from mora.errors import BadInput, SourceUnavailable
 from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory
+from mora.sources.prometheus import nodes as rooms_of_nodes
 from mora.sources.prometheus.batch import Batch, Pace, Part, Reading
 from mora.sources.prometheus.believable import Nodes, nodes_of
 from mora.sources.prometheus.fleet_promql import Scope
@@ -103,6 +104,8 @@ class PrometheusFleet:
             pace, warnings = _pace(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
             nodes = _nodes(wire, scope, window)
+            rooms = _rooms(wire, scope, window, states, owners)
+            requested = {state.workload: _requested(state) for state in states}
             batches = _batches(states, owners, self._cluster)
             readings = (  # made one by one: each has megabytes
                 partial(
@@ -113,7 +116,10 @@ class PrometheusFleet:
             for found in _ahead(readings):
                 self.warnings = (*owners.refused, *warnings, *wire.warnings)
                 for history in found:
-                    yield _with_warnings(history, (*warnings, *wire.warnings))
+                    yield replace(
+                        _with_warnings(history, (*warnings, *wire.warnings)),
+                        rooms=rooms.of(history.workload, requested[history.workload]),
+                    )
 
 
 # --- before the samples ----------------------------------------------------------------------------------------------
@@ -193,6 +199,24 @@ def _nodes(wire: Wire, scope: Scope, window: Window) -> Nodes:
     """The largest node of the window: no use can be above it."""
     span = max(window.end - window.start, _NODES_EVERY)
     return nodes_of(wire.instant(promql.nodes(scope, span, _NODES_EVERY), window.end))
+
+
+def _rooms(
+    wire: Wire, scope: Scope, window: Window, states: Sequence[WorkloadState], owners: Owners
+) -> rooms_of_nodes.Rooms:
+    """What nodes can give a pod of each workload."""
+    wanted = {state.workload for state in states if state.workload.kind == "DaemonSet"}
+    pods = {pod: workload for pod, workload in owners.pods.items() if workload in wanted}
+    return rooms_of_nodes.read(wire, scope.broad(), window.end, pods)
+
+
+def _requested(state: WorkloadState) -> Resources:
+    """What one pod of a workload requests in all."""
+    running = [one.resources for one in state.allocation.containers if one.role is not Role.INIT]
+    return Resources(
+        cpu_request_millicores=sum(one.cpu_request_millicores or 0 for one in running),
+        memory_request_bytes=sum(one.memory_request_bytes or 0 for one in running),
+    )
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------

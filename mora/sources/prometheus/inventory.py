@@ -60,7 +60,9 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     idle = workloads - newest.keys()
     earlier = Pods.nothing() if not idle else _earlier(ask, idle)
     autoscalers = _autoscalers(ask)
-    ranges, quotas = _ranges(ask.values("kube_limitrange")), _quotas(ask.values("kube_resourcequota"))
+    limit_ranges = ask.values("kube_limitrange")
+    ranges, pod_ranges = _ranges(limit_ranges, "Container"), _ranges(limit_ranges, "Pod")
+    quotas = _quotas(ask.values("kube_resourcequota"))
     labels = {
         workload: {name: value for name, value in of.items() if is_label_value(value)}
         for workload, of in _own(ask, _LABELS_METRIC, label_named).items()
@@ -80,6 +82,7 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 labels=labels.get(workload, {}),
                 annotations={**annotations.get(workload, {}), **named},
                 limit_range=ranges.get(workload.namespace),
+                pod_range=pod_ranges.get(workload.namespace),
                 quotas=quotas.get(workload.namespace, ()),
                 jvm=frozenset(c.name for c in allocation.containers if is_jvm_image(c.image)),
                 known_by="prometheus",
@@ -201,13 +204,17 @@ def _scaler(labels: Labels) -> tuple[str, str]:
     return labels.get("namespace", ""), labels.get("horizontalpodautoscaler", "")
 
 
-def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
-    """What the LimitRanges of each namespace allow a container; the narrowest of several."""
+def _ranges(rows: Iterable[tuple[Labels, float]], kind: str) -> dict[str, AmountRange]:
+    """What the LimitRanges of each namespace allow a Container, or a Pod in all; the narrowest of several."""
     bounds: defaultdict[tuple[str, str], dict[str, int]] = defaultdict(dict)
+    ratios: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for labels, value in rows:
         resource, side = labels.get("resource", ""), labels.get("constraint", "")
-        if labels.get("type") != "Container" or resource not in ("cpu", "memory"):
+        if labels.get("type") != kind or resource not in ("cpu", "memory"):
             continue
+        if side == "maxLimitRequestRatio" and value >= 1:
+            of_namespace = ratios[labels.get("namespace", "")]
+            of_namespace[resource] = min(of_namespace.get(resource, value), value)
         if side == "default":
             name = RESOURCE_FIELDS["limits", resource]
             # Kubernetes does not define which of several LimitRanges wins; the first is taken, as from the API.
@@ -217,12 +224,18 @@ def _ranges(rows: Iterable[tuple[Labels, float]]) -> dict[str, AmountRange]:
         bound, amount = bounds[labels.get("namespace", ""), side], amount_of(resource, value)
         narrower: Callable[..., int] = max if side == "min" else min
         # A minimum binds the request, a maximum the limit; neither may cross the other, so each binds both.
-        for kind in ("requests", "limits"):
-            name = RESOURCE_FIELDS[kind, resource]
+        for bounded in ("requests", "limits"):
+            name = RESOURCE_FIELDS[bounded, resource]
             bound[name] = narrower(bound.get(name, amount), amount)
     return {
-        namespace: AmountRange(*(Resources(**bounds.get((namespace, side), {})) for side in ("min", "max", "default")))
-        for namespace in {namespace for namespace, _ in bounds}
+        namespace: AmountRange(
+            Resources(**bounds.get((namespace, "min"), {})),
+            Resources(**bounds.get((namespace, "max"), {})),
+            Resources(**bounds.get((namespace, "default"), {})),
+            cpu_ratio=ratios[namespace].get("cpu"),
+            memory_ratio=ratios[namespace].get("memory"),
+        )
+        for namespace in {*(namespace for namespace, _ in bounds), *ratios}
     }
 
 

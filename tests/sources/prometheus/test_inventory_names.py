@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from mora.domain import Autoscaler, Target, Workload
+from mora.domain import AmountRange, Autoscaler, Resources, Target, Workload
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus.access import Access
 from mora.sources.prometheus.fleet_promql import Scope
@@ -115,3 +115,19 @@ def test_ordinary_names_leave_nothing_out() -> None:
     ((state,), warnings) = inventory.read(asked, Scope(("shop",)), NOW)
     assert state.workload == Workload("shop", "web")
     assert (warnings, asked.warnings) == ((), ())
+
+
+def test_limit_ranges_of_pods_and_ratios_are_read_beside_those_of_containers() -> None:
+    def row(kind: str, resource: str, constraint: str, value: float) -> tuple[dict[str, str], float]:
+        return {"namespace": "shop", "type": kind, "resource": resource, "constraint": constraint}, value
+
+    ranges = [
+        row("Container", "cpu", "maxLimitRequestRatio", 4.0),
+        row("Container", "cpu", "maxLimitRequestRatio", 3.0),
+        row("Pod", "cpu", "min", 0.5),
+        row("Pod", "memory", "min", 2.0**29),
+        row("Pod", "memory", "maxLimitRequestRatio", 2.0),
+    ]
+    ((state,), _) = inventory.read(wire(shop(kube_limitrange=ranges)), Scope(("shop",)), NOW)
+    assert state.limit_range == AmountRange(cpu_ratio=3.0)
+    assert state.pod_range == AmountRange(Resources(500, 500, 2**29, 2**29), memory_ratio=2.0)
