@@ -146,7 +146,7 @@ def test_cpu_has_to_fit_on_a_node_that_has_the_memory() -> None:
     assert advice.cpu_request.value == 7900
 
 
-def test_a_cut_is_never_held_back_by_nodes() -> None:
+def test_nodes_never_bound_a_cut() -> None:
     web = part(1.0, 200, now=Resources(8000, None, 512 * MIB, 512 * MIB))
     (advice,) = fitted(web, rooms=(on(500, 128 * MIB),))
     assert advice.cpu_request.value == 1200
