@@ -16,7 +16,6 @@ from mora.domain import (
     JOB_KINDS,
     Advice,
     Allocation,
-    AmountRange,
     Container,
     ContainerAdvice,
     Demand,
@@ -36,10 +35,10 @@ from mora.fleet.initial import with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
+from mora.fleet.surroundings import around_of, pod_bounds, policy_of, why_cpu_limits
 from mora.policies import (
     Autoscaling,
     Part,
-    PodBounds,
     PolicySettings,
     Surroundings,
     fit,
@@ -89,11 +88,11 @@ def advise(
     ]
     advised = [
         replace(one, is_main=one.container == main.name)
-        for one in fit(parts, _pod_bounds(state, history), _policy(state, sizing))
+        for one in fit(parts, pod_bounds(state, history), policy_of(state, sizing))
     ]
     need = needs.get(main.name)
     demand = Demand(state.workload, None, history.window.end, None, None, None) if need is None else need.demand
-    policy = _policy(state, sizing)
+    policy = policy_of(state, sizing)
     # What runs and ends is not scaled by an HPA.
     is_job = state.workload.kind in JOB_KINDS
     scaling = Autoscaling() if is_job else size_autoscaling(demand, current, advised[0].cpu_request, policy)
@@ -181,7 +180,7 @@ def _container(
         unsized = _unsized(container, skipped or _unseen(container, state, history), skipped)
         return Part(replace(unsized, evidence=evidence))
     around = replace(
-        _around(container, state, sizing),
+        around_of(container, state, sizing),
         # What nodes can give is known more exactly than what they have: the whole pod is checked against it (fit).
         largest_node=None if history.rooms else history.largest_node,
     )
@@ -191,7 +190,7 @@ def _container(
         advice = replace(advice, cpu_request=_without_number(advice.cpu_request, why_no_cpu))
     if (why_no_memory := need.missing.get(Target.MEMORY)) is not None:
         advice = replace(advice, memory_request=_without_number(advice.memory_request, why_no_memory))
-    why_kept = _needs_cpu_limits(state)
+    why_kept = why_cpu_limits(state)
     if why_kept is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
     return Part(replace(advice, evidence=evidence, reasons=_injected(container)), need.demand, around)
@@ -205,55 +204,13 @@ def _sized(
     The default one knows the pod, LimitRange and JVM around a container; one of another package is given the container
     alone.
     """
-    settings = _policy(state, sizing)
+    settings = policy_of(state, sizing)
     if settings.name == PolicySettings().name:
         return size(demand, container, settings, around)
     policy: Policy = registry.load("policies", settings.name)
     alone = Allocation(state.allocation.replicas, (replace(container, is_main=True),))
     advice = gated(policy(demand, alone, settings).main, demand, settings, around)
     return replace(advice, is_main=container.is_main)
-
-
-def _policy(state: WorkloadState, sizing: Sizing) -> PolicySettings:
-    """The policy of the workload, within what its namespace's quotas and LimitRanges ask for."""
-    if sizing.policy.cpu_limit == "unset" and _needs_cpu_limits(state) is not None:
-        return replace(sizing.policy, cpu_limit="keep")
-    return sizing.policy
-
-
-def _around(container: Container, state: WorkloadState, sizing: Sizing) -> Surroundings:
-    return Surroundings(
-        autoscalers=state.autoscalers,
-        shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
-        limit_range=_container_range(state),
-        no_memory_cut=_why_no_memory_cut(container, state, sizing),
-    )
-
-
-def _container_range(state: WorkloadState) -> AmountRange | None:
-    """What LimitRanges allow a container. Where each keeps a pod's ratio, so do all of them together."""
-    if state.pod_range is None:
-        return state.limit_range
-    own = state.limit_range or AmountRange()
-    return replace(
-        own,
-        cpu_ratio=_narrower(own.cpu_ratio, state.pod_range.cpu_ratio),
-        memory_ratio=_narrower(own.memory_ratio, state.pod_range.memory_ratio),
-    )
-
-
-def _narrower(*ratios: float | None) -> float | None:
-    return min((ratio for ratio in ratios if ratio is not None), default=None)
-
-
-def _pod_bounds(state: WorkloadState, history: WorkloadHistory) -> PodBounds:
-    is_on_each = state.workload.kind == "DaemonSet"
-    return PodBounds(
-        limit_range=state.pod_range,
-        resources=state.pod_resources,
-        rooms=history.rooms,
-        nodes="the smallest node that it runs on" if is_on_each else "the largest node",
-    )
 
 
 def _without_number(advice: Advice, why: Reason) -> Advice:
@@ -299,28 +256,6 @@ def _unseen(container: Container, state: WorkloadState, history: WorkloadHistory
     if state.allocation.replicas == 0:
         text += "; it is scaled to 0 replicas"
     return Reason("no-history", text)
-
-
-def _why_no_memory_cut(container: Container, state: WorkloadState, sizing: Sizing) -> Reason | None:
-    if sizing.allow_jvm_cut or container.name not in state.jvm:
-        return None
-    text = (
-        f"memory of a JVM is not cut (allow it with --allow-jvm-cut), since the heap of {container.name} follows its "
-        "memory limit and not its use"
-    )
-    return Reason("kept-jvm", text)
-
-
-def _needs_cpu_limits(state: WorkloadState) -> Reason | None:
-    """Why CPU limits are kept: a quota on limits.cpu, or the maximum of a pod, lets no pod in without one."""
-    quota = next((quota for quota in state.quotas if quota.hard.cpu_limit_millicores is not None), None)
-    if quota is not None:
-        text = f"the ResourceQuota {quota.name} requires a CPU limit on every container, so this one is kept"
-        return Reason("quota-needs-limit", text)
-    if state.pod_range is not None and state.pod_range.maximum.cpu_limit_millicores is not None:
-        text = "the namespace's LimitRange refuses a pod without a CPU limit, so this one is kept"
-        return Reason("limit-range", text)
-    return None
 
 
 def _evidence(container: Container, history: WorkloadHistory, settings: FleetSettings) -> Evidence | None:

@@ -1,0 +1,75 @@
+"""What bounds a workload's numbers beside its use: its namespace, its pod, the nodes, what runs in its containers."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from mora.domain import AmountRange, Container, Reason, Role, WorkloadHistory, WorkloadState
+from mora.fleet.settings import Sizing
+from mora.policies import PodBounds, PolicySettings, Surroundings
+
+
+def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
+    """The policy of the workload, within what its namespace's quotas and LimitRanges ask for."""
+    if sizing.policy.cpu_limit == "unset" and why_cpu_limits(state) is not None:
+        return replace(sizing.policy, cpu_limit="keep")
+    return sizing.policy
+
+
+def around_of(container: Container, state: WorkloadState, sizing: Sizing) -> Surroundings:
+    """What bounds the numbers of one container, but for the nodes, which only a history knows."""
+    return Surroundings(
+        autoscalers=state.autoscalers,
+        shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
+        limit_range=_container_range(state),
+        no_memory_cut=_why_no_memory_cut(container, state, sizing),
+    )
+
+
+def _container_range(state: WorkloadState) -> AmountRange | None:
+    """What LimitRanges allow a container. Where each keeps a pod's ratio, so do all of them together."""
+    if state.pod_range is None:
+        return state.limit_range
+    own = state.limit_range or AmountRange()
+    return replace(
+        own,
+        cpu_ratio=_narrower(own.cpu_ratio, state.pod_range.cpu_ratio),
+        memory_ratio=_narrower(own.memory_ratio, state.pod_range.memory_ratio),
+    )
+
+
+def _narrower(*ratios: float | None) -> float | None:
+    return min((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def pod_bounds(state: WorkloadState, history: WorkloadHistory) -> PodBounds:
+    """What bounds the containers of its pods together."""
+    is_on_each = state.workload.kind == "DaemonSet"
+    return PodBounds(
+        limit_range=state.pod_range,
+        resources=state.pod_resources,
+        rooms=history.rooms,
+        nodes="the smallest node that it runs on" if is_on_each else "the largest node",
+    )
+
+
+def _why_no_memory_cut(container: Container, state: WorkloadState, sizing: Sizing) -> Reason | None:
+    if sizing.allow_jvm_cut or container.name not in state.jvm:
+        return None
+    text = (
+        f"memory of a JVM is not cut (allow it with --allow-jvm-cut), since the heap of {container.name} follows its "
+        "memory limit and not its use"
+    )
+    return Reason("kept-jvm", text)
+
+
+def why_cpu_limits(state: WorkloadState) -> Reason | None:
+    """Why CPU limits are kept: a quota on limits.cpu, or the maximum of a pod, lets no pod in without one."""
+    quota = next((quota for quota in state.quotas if quota.hard.cpu_limit_millicores is not None), None)
+    if quota is not None:
+        text = f"the ResourceQuota {quota.name} requires a CPU limit on every container, so this one is kept"
+        return Reason("quota-needs-limit", text)
+    if state.pod_range is not None and state.pod_range.maximum.cpu_limit_millicores is not None:
+        text = "the namespace's LimitRange refuses a pod without a CPU limit, so this one is kept"
+        return Reason("limit-range", text)
+    return None
