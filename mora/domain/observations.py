@@ -40,6 +40,32 @@ class LeftOut:
 
 
 @dataclass(frozen=True, slots=True)
+class PodUse:
+    """What one pod's container used, sample by sample, continued by that of the pods before it whose place it took.
+
+    cpu_cores: shape (window.sample_count,), NaN where not known. throttled: share of CFS periods that were throttled,
+    of the same shape; None where there is no such metric, or no limit.
+    """
+
+    cpu_cores: NDArray[np.float64]
+    throttled: NDArray[np.float64] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PodSpread:
+    """How unevenly the pods that run now use a resource, in cores (p95) or bytes (peak).
+
+    spare: what all of them together leave, where each is given what the largest needs.
+    """
+
+    pods: int
+    largest_pod: str
+    largest: float
+    median: float
+    spare: float
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerHistory:
     """What one container of a workload used, sample by sample on its hottest pod (pods that are gone included).
 
@@ -49,8 +75,9 @@ class ContainerHistory:
     mem_limit_bytes: what it was limited to, sample by sample, None where never. oom_kills: kills in the window (guarded
     by restarts, FIELD.md 5.4); oom_limit_bytes: the limit they happened at. peak_pods: cpu and memory peak -> pod.
     pod_p95_cores: the highest p95 that any one pod had; cpu_cores is of whichever pod was hottest at each moment, and
-    so lies higher where several take turns. None where too little was seen of each. left_out: samples of a resource
-    that cannot be.
+    so lies higher where several take turns. None where too little was seen of each. by_pod: CPU of the pods that need
+    most, each alone: a request is sized on these; empty where only one runs at a time, or single pods are not known.
+    spread: how unevenly the pods that run now use a resource. left_out: samples of a resource that cannot be.
     """
 
     container: str
@@ -67,6 +94,8 @@ class ContainerHistory:
     pods: int = 0
     peak_pods: Mapping[Target, str] = field(default_factory=dict)
     pod_p95_cores: float | None = None
+    by_pod: tuple[PodUse, ...] = ()
+    spread: Mapping[Target, PodSpread] = field(default_factory=dict)
     left_out: Mapping[Target, LeftOut] = field(default_factory=dict)
 
 

@@ -33,6 +33,7 @@ from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of
 from mora.fleet.initial import with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
+from mora.fleet.pods import uneven
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
 from mora.fleet.surroundings import around_of, pod_bounds, policy_of, why_cpu_limits
@@ -296,6 +297,7 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
     if gone:
         text = f"the history has samples of {', '.join(gone)}, which the workload no longer has; not sized"
         yield Reason("container-gone", text)
+    yield from (one for name in sorted(known & set(history.containers)) for one in uneven(history.containers[name]))
     yield from (Reason("source", warning) for warning in history.warnings)
     window = history.window
     found = [_evidence(one, history, settings) for one in current.containers]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 import numpy as np
@@ -11,7 +11,7 @@ import numpy as np
 from mora.bounds.cpu import cpu_bounds_many
 from mora.bounds.memory import memory_bounds_many
 from mora.domain import Target, Window, WorkloadHistory
-from mora.fleet.evidence import Floats
+from mora.fleet.evidence import Floats, cpu_series
 
 # Containers that are sized together; mora/bounds cuts its own work into as many.
 AT_ONCE = 64
@@ -22,12 +22,14 @@ class UpperBound:
     """What mora/bounds predicts for one container over the horizon that begins where its history ends.
 
     amount: cores or bytes. confidence: the stated chance, 0..1, that it covers the horizon (mora/coverage.py).
-    windows: how many whole windows of its past it was learnt from.
+    windows: how many whole windows of its past it was learnt from. is_of_one_pod: whether it is that of the pod that
+    needs most, among several that ran at once.
     """
 
     amount: float
     confidence: float
     windows: int
+    is_of_one_pod: bool = False
 
 
 Bounds = Mapping[str, Mapping[Target, UpperBound]]
@@ -35,25 +37,32 @@ Bounds = Mapping[str, Mapping[Target, UpperBound]]
 
 
 def bounds_of(histories: Sequence[WorkloadHistory], horizon: timedelta) -> list[Bounds]:
-    """The upper bounds of every container of some histories, in their order."""
+    """The upper bounds of every container of some histories, in their order: for CPU, the largest of its pods'."""
     found: list[dict[str, dict[Target, UpperBound]]] = [{name: {} for name in one.containers} for one in histories]
     for window in dict.fromkeys(one.window for one in histories):
         rows = [
             (number, name) for number, one in enumerate(histories) if one.window == window for name in one.containers
         ]
-        for start in range(0, len(rows), AT_ONCE):
-            part = rows[start : start + AT_ONCE]
-            for target in (Target.CPU, Target.MEMORY):
-                use = np.array([_use(histories[number], name, target) for number, name in part])
-                for (number, name), bound in zip(part, _bounds_of_rows(use, window, target, horizon), strict=True):
-                    if bound is not None:
-                        found[number][name][target] = bound
+        for target in (Target.CPU, Target.MEMORY):
+            asked = [(number, name, use) for number, name in rows for use in _uses(histories[number], name, target)]
+            for start in range(0, len(asked), AT_ONCE):
+                part = asked[start : start + AT_ONCE]
+                use = np.array([one for _, _, one in part])
+                for (number, name, _), bound in zip(part, _bounds_of_rows(use, window, target, horizon), strict=True):
+                    before = found[number][name].get(target)
+                    if bound is not None and (before is None or bound.amount > before.amount):
+                        is_of_one = target is Target.CPU and bool(histories[number].containers[name].by_pod)
+                        found[number][name][target] = replace(bound, is_of_one_pod=is_of_one)
     return list(found)
 
 
-def _use(history: WorkloadHistory, name: str, target: Target) -> Floats:
+def _uses(history: WorkloadHistory, name: str, target: Target) -> list[Floats]:
+    """What a container's request is sized on: of several pods, those that need most, each alone."""
     one = history.containers[name]
-    return one.cpu_cores if target is Target.CPU else one.mem_bytes
+    if target is Target.MEMORY:
+        # A single sample above the request is a kill: the highest pod at each moment has them all.
+        return [one.mem_bytes]
+    return cpu_series(one)
 
 
 def _bounds_of_rows(use: Floats, window: Window, target: Target, horizon: timedelta) -> list[UpperBound | None]:

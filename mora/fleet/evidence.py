@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import ContainerHistory, Evidence, Target, Window, WorkloadHistory
+from mora.domain import ContainerHistory, Evidence, PodUse, Target, Window, WorkloadHistory
 from mora.fleet.spans import Span, left_out, words_of
 
 Floats = NDArray[np.float64]
@@ -33,6 +34,13 @@ def _masked(one: ContainerHistory, taken: NDArray[np.bool_]) -> ContainerHistory
         cpu_cores=cpu,
         mem_bytes=memory,
         throttled=None if one.throttled is None else np.where(taken, np.nan, one.throttled),
+        by_pod=tuple(
+            PodUse(
+                np.where(taken, np.nan, pod.cpu_cores),
+                None if pod.throttled is None else np.where(taken, np.nan, pod.throttled),
+            )
+            for pod in one.by_pod
+        ),
         peak_pods={target: pod for target, pod in one.peak_pods.items() if stays.get(target, False)},
     )
 
@@ -46,7 +54,7 @@ def evidence_of(
         return None
     first, last = int(known[0]), int(known[-1])
     cpu, memory = _peak(history.cpu_cores), _peak(history.mem_bytes)
-    cpu_known = history.cpu_cores[~np.isnan(history.cpu_cores)]
+    levels = [level_of(one) for one in cpu_series(history) if not np.isnan(one).all()]
     throttled = None if history.throttled is None else history.throttled[~np.isnan(history.throttled)]
     return Evidence(
         start=moment(window, first),
@@ -55,7 +63,7 @@ def evidence_of(
         samples=len(known),
         expected=last - first + 1 - int(left_out(window, spans)[first : last + 1].sum()),
         pods=history.pods,
-        cpu_level_cores=float(np.quantile(cpu_known, _LEVEL)) if len(cpu_known) else None,
+        cpu_level_cores=max(levels, default=None),
         cpu_peak_cores=None if cpu is None else float(history.cpu_cores[cpu]),
         cpu_peak_at=None if cpu is None else moment(window, cpu),
         cpu_peak_pod=history.peak_pods.get(Target.CPU),
@@ -68,6 +76,16 @@ def evidence_of(
         left_out=words_of(window, spans),
         queries=queries,
     )
+
+
+def cpu_series(history: ContainerHistory) -> list[Floats]:
+    """The CPU series that a request is sized on: of several pods those that need most, each alone."""
+    return [one.cpu_cores for one in history.by_pod] or [history.cpu_cores]
+
+
+def level_of(use: Floats, share: float = _LEVEL, *, method: Literal["linear", "higher"] = "linear") -> float:
+    """A quantile of the samples that are known, of which there is at least one."""
+    return float(np.quantile(use[~np.isnan(use)], share, method=method))
 
 
 def moment(window: Window, sample: int) -> datetime:

@@ -28,7 +28,7 @@ from mora.domain import (
 )
 from mora.features import six_digits
 from mora.fleet.batch import UpperBound
-from mora.fleet.evidence import Floats, moment
+from mora.fleet.evidence import Floats, cpu_series, level_of, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
 from mora.quantities import format_duration, readable_bytes, readable_cores
 from mora.saturation import LimitBound, limit_bound
@@ -104,10 +104,9 @@ def _of_horizon(
         return Reason("no-history", f"no {_WORDS[target]} samples in the time range")
     if (refused := _too_little(use, window, target)) is not None:
         return refused
-    recent = use[-_count(_WEEK, window) - _quiet(use) :]
-    known = recent[~np.isnan(recent)]
-    bound, peak = predicted.amount, float(known.max())
-    reasons = [_bound_reason(predicted, target, horizon), *_left_out(history, target)]
+    bound, peak = predicted.amount, float(_recent(use, _WEEK, window).max())
+    series = [use] if target is Target.MEMORY else cpu_series(history)
+    reasons = [_bound_reason(predicted, target, horizon, history.pods), *_left_out(history, target)]
     label = f"{format_duration(horizon)} upper bound"
     factor = sizing.cpu_factor if target is Target.CPU else sizing.memory_factor
     if factor > 1:
@@ -116,7 +115,7 @@ def _of_horizon(
         reasons.append(Reason("margin", text))
         bound *= factor
     if target is Target.CPU and sizing.cpu_quantile is not None:
-        level = float(np.quantile(use[~np.isnan(use)], sizing.cpu_quantile, method="higher"))
+        level = max(level_of(one, sizing.cpu_quantile, method="higher") for one in series)
         text = f"quantile {sizing.cpu_quantile:.4g} of the samples, as asked for: {_readable(target, level)}"
         reasons.append(Reason("quantile", text))
         label = f"quantile {sizing.cpu_quantile:.4g} of the samples" if level > bound else label
@@ -128,7 +127,9 @@ def _of_horizon(
         peak = bound if target is Target.CPU else peak
         reasons.append(bounded.reason)
     return TargetDemand(
-        point_forecast=six_digits(float(known[-_count(horizon, window) :].mean())),
+        point_forecast=six_digits(
+            max(float(_recent(one, _WEEK, window)[-_count(horizon, window) :].mean()) for one in series)
+        ),
         bound=six_digits(bound),
         peak=six_digits(peak),
         confidence=predicted.confidence,
@@ -140,12 +141,16 @@ def _of_horizon(
     )
 
 
-def _bound_reason(predicted: UpperBound, target: Target, horizon: timedelta) -> Reason:
+def _bound_reason(predicted: UpperBound, target: Target, horizon: timedelta, pods: int) -> Reason:
     covered = "at most 10% of samples above it" if target is Target.CPU else "no sample above it"
     span, windows = format_duration(horizon), predicted.windows
     past = f"{windows} window{'' if windows == 1 else 's'} of {span}" if windows else f"less than {span}"
     amount = _readable(target, predicted.amount)
-    return Reason("bound", f"upper bound {amount} for the next {span} ({covered}), learnt from {past} of its past")
+    if predicted.is_of_one_pod:
+        whose = f"the past of the pod that needs most, of {pods} (with those whose place it took)"
+    else:
+        whose = "its past"
+    return Reason("bound", f"upper bound {amount} for the next {span} ({covered}), learnt from {past} of {whose}")
 
 
 def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
@@ -189,8 +194,7 @@ def _too_much_left_out(history: ContainerHistory, target: Target) -> Reason | No
 def _startup_cpu(history: ContainerHistory, window: Window) -> float | None:
     """The CPU peak of pods' first minutes, where it is higher than steady use; None where it is not."""
     peak = _known(history.startup_cpu_cores)
-    recent = history.cpu_cores[-_count(_WEEK, window) - _quiet(history.cpu_cores) :]
-    known = recent[~np.isnan(recent)]
+    known = _recent(history.cpu_cores, _WEEK, window)
     return None if peak is None or (len(known) and peak <= known.max()) else peak
 
 
@@ -241,17 +245,23 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
 
 
 def _limit_bound(history: ContainerHistory, window: Window, target: Target) -> LimitBound | None:
-    """Whether the container's use is limit-bound (mora/saturation.py)."""
+    """Whether the container's use is limit-bound (mora/saturation.py): of several pods, whether one's is."""
     is_cpu = target is Target.CPU
-    return limit_bound(
-        target,
-        _use(history, target),
-        step=window.step,
-        limit=history.cpu_limit_cores if is_cpu else history.mem_limit_bytes,
-        throttled=history.throttled,
-        oom_kills=history.oom_kills,
-        oom_limit_bytes=_known(history.oom_limit_bytes),
-    )
+    pods = history.by_pod if is_cpu else ()
+    series = [(one.cpu_cores, one.throttled) for one in pods] or [(_use(history, target), history.throttled)]
+    found = [
+        limit_bound(
+            target,
+            use,
+            step=window.step,
+            limit=history.cpu_limit_cores if is_cpu else history.mem_limit_bytes,
+            throttled=throttled,
+            oom_kills=history.oom_kills,
+            oom_limit_bytes=_known(history.oom_limit_bytes),
+        )
+        for use, throttled in series
+    ]
+    return max((one for one in found if one is not None), key=lambda one: one.level, default=None)
 
 
 # --- with a trained model --------------------------------------------------------------------------------------------
@@ -305,6 +315,12 @@ def _larger(model: TargetDemand | None, history: TargetDemand | None, target: Ta
 
 def _use(history: ContainerHistory, target: Target) -> Floats:
     return history.cpu_cores if target is Target.CPU else history.mem_bytes
+
+
+def _recent(use: Floats, span: timedelta, window: Window) -> Floats:
+    """The known samples of the last `span` in which something is known."""
+    recent = use[-_count(span, window) - _quiet(use) :]
+    return recent[~np.isnan(recent)]
 
 
 def _quiet(use: Floats) -> int:

@@ -85,13 +85,16 @@ def window_end(table: dict[str, dict[str, Any]]) -> datetime:
     return end
 
 
-def used(name: str, container: str, end: datetime) -> tuple[Floats, Floats]:
-    """Cores and bytes on the hottest pod every five minutes: of CPU the latest sample, of memory the largest."""
+def used(name: str, container: str, end: datetime, number: str = "") -> tuple[Floats, Floats]:
+    """Cores and bytes on the hottest pod every five minutes: of CPU the latest sample, of memory the largest.
+
+    number: of the pods whose names end in it alone.
+    """
     service = the_shop().service(name)
     count = rig.DAYS * rig.DAY + 1
     cpu, memory = np.full(count, np.nan), np.full(count, np.nan)
     young = 0 if service.workload.kind == "CronJob" else rig.STARTUP
-    for pod in service.pods:
+    for pod in (pod for pod in service.pods if pod.name.endswith(number)):
         for box in (box for box in pod.boxes if box.name == container):
             skipped = young if pod.first else 0
             here = slice(pod.first + skipped, pod.last)
@@ -108,12 +111,18 @@ def _largest(values: Floats) -> float:
 
 
 def bounds(name: str, container: str, end: datetime) -> tuple[float, float]:
-    """Millicores and MiB of the rules that `mora backtest` scores, for the day ahead."""
-    cpu, memory = used(name, container, end)
-    at = np.array([len(cpu)])
-    cores = cpu_bounds(cpu, step_seconds=300, decisions=at, horizon_seconds=86_400).requests[0]
+    """Millicores and MiB of the rules that `mora backtest` scores, for the day ahead: of CPU, the neediest pod."""
+    memory = used(name, container, end)[1]
+    at = np.array([len(memory)])
+    cores = max(
+        cpu_bounds(used(name, container, end, number)[0], step_seconds=300, decisions=at, horizon_seconds=86_400)
+        .requests[0]
+        .item()
+        # One generation after the other, each pod's place is told by the last part of its name.
+        for number in {pod.name.rpartition("-")[2] for pod in the_shop().service(name).pods}
+    )
     octets = memory_bounds(memory, step_seconds=300, decisions=at, horizon_seconds=86_400).requests[0]
-    return 1000 * float(cores), float(octets) / MIB
+    return 1000 * cores, float(octets) / MIB
 
 
 def needed(name: str, container: str, end: datetime) -> tuple[float, float]:

@@ -141,7 +141,7 @@ class Reading:
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
                 for strip in found:
-                    tally.add_throttled(strip, throttle)
+                    tally.add_throttled(key[1], strip, throttle)
         self._count_restarts(answers["restarts"], answers["oom"], answers["oom ends"])
         self._count_events()
         return [self._history(one, {**texts, **means.get(one.workload, {})}) for one in self.batch.states]

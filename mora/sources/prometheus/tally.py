@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import ContainerHistory, Target, Window
+from mora.domain import ContainerHistory, PodSpread, PodUse, Target, Window
 from mora.sources.prometheus.believable import Nodes, Sieve, cpu_ceiling, memory_ceiling
+from mora.sources.prometheus.generations import PodSeries, Small, dense, neediest, note, places, spread
 from mora.sources.prometheus.matrix import Strip
 
 Floats = NDArray[np.float64]
@@ -29,6 +30,8 @@ STARTUP = timedelta(minutes=5)
 _STEPS_AT_THE_BEGINNING = 2
 # Below this a pod's p95 is its highest sample, more or less.
 _LEAST_FOR_A_P95 = 20
+# A pod that was seen within this time before the end runs now; what pods need is what they used in their last week.
+_LATELY, _WEEK = timedelta(hours=1), timedelta(days=7)
 
 
 @dataclass(slots=True)
@@ -51,7 +54,7 @@ class Limits:
         first = float(self.values[0])
         if np.all(self.values == first) or math.isnan(first):
             return first
-        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        numbers = _numbers(rows)
         chosen: Floats = self.values[spans_of(numbers, window, self.window)]
         return chosen
 
@@ -112,7 +115,7 @@ class Track:
         self.startup = value if self.startup is None else max(self.startup, value)
 
     def _without(self, span: slice, rows: Rows, values: Floats) -> Floats:
-        numbers = np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
+        numbers = _numbers(rows)
         within = (numbers >= span.start) & (numbers < span.stop)
         if not within.any():
             return values
@@ -134,39 +137,44 @@ class Tally:
     has_quota: bool = False
     cpu: Track = field(init=False)
     memory: Track = field(init=False)
-    throttled: Floats | None = None
+    throttled_of_pods: dict[str, Floats] = field(default_factory=dict)
+    throttled_spans: NDArray[np.intp] | None = None
     restarts: int = 0
     oom_kills: int = 0
     oom_limit_bytes: float | None = None
     pods: set[str] = field(default_factory=set)
-    cpu_of_pods: defaultdict[str, list[NDArray[np.float32]]] = field(default_factory=lambda: defaultdict(list))
-
+    cpu_of_pods: defaultdict[str, list[tuple[int, Small]]] = field(default_factory=lambda: defaultdict(list))
+    peaks_of_pods: dict[str, float] = field(default_factory=dict)
     sieves: dict[Target, Sieve] = field(init=False)
 
     def __post_init__(self) -> None:
         self.cpu, self.memory = Track(self.window), Track(self.window)
         self.sieves = {target: Sieve(target) for target in (Target.CPU, Target.MEMORY)}
 
-    def add_throttled(self, shares: Strip, coarse: Window) -> None:
-        """A pod's throttled share of each coarse span; the worst pod counts."""
-        spread = np.full(coarse.sample_count, np.nan)
-        spread[shares.rows] = shares.values
-        fine = spread[spans_of(np.arange(self.window.sample_count), self.window, coarse)]
-        self.throttled = fine if self.throttled is None else np.fmax(self.throttled, fine)
+    def add_throttled(self, pod: str, shares: Strip, coarse: Window) -> None:
+        """A pod's throttled share of each coarse span."""
+        if self.throttled_spans is None:
+            self.throttled_spans = spans_of(np.arange(self.window.sample_count), self.window, coarse)
+        of_pod = self.throttled_of_pods.setdefault(pod, np.full(coarse.sample_count, np.nan))
+        of_pod[shares.rows] = np.fmax(of_pod[shares.rows], shares.values)
 
     def add_cpu(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> None:
         """A pod's CPU on some rows; what cannot be is left out."""
         highest = None if limits is None else float(np.fmax.reduce(limits.values))
         values = self.sieves[Target.CPU].sift(values, cpu_ceiling(self.nodes, highest, has_quota=self.has_quota))
         steady = self.cpu.add(pod, rows, values, starting, limits)
-        self.cpu_of_pods[pod].append(steady[~np.isnan(steady)].astype(np.float32))
+        if (part := dense(rows, steady)) is not None:
+            note(self.cpu_of_pods[pod], part)
 
     def add_memory(
         self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None
     ) -> None:
         """A pod's memory on some rows; what cannot be is left out."""
         values = self.sieves[Target.MEMORY].sift(values, memory_ceiling(self.nodes))
-        self.memory.add(pod, rows, values, starting, limits)
+        steady = self.memory.add(pod, rows, values, starting, limits)
+        recent = steady[np.searchsorted(_numbers(rows), self._row_before_the_end(_WEEK)) :]
+        if len(recent) and not math.isnan(peak := float(np.fmax.reduce(recent))):
+            self.peaks_of_pods[pod] = max(self.peaks_of_pods.get(pod, 0.0), peak)
 
     def note_startup(self, cores: float, limit: float | None) -> None:
         """Take the CPU of a pod's first minutes into account, where it can be."""
@@ -179,25 +187,57 @@ class Tally:
         values = self.sieves[Target.CPU].sift_odd(self.cpu.values, self.nodes)
         if values is not self.cpu.values:
             self.cpu.values, self.cpu.peak_pod = values, ""
+            highest = float(np.fmax.reduce(values, initial=0.0))
+            for _, part in (part for parts in self.cpu_of_pods.values() for part in parts):
+                part[part > highest] = np.nan
 
     def begin_cpu_again(self, remark: str) -> None:
         """Forget the CPU use, since it is read in another way; why, for the reasons."""
         self.cpu, self.sieves[Target.CPU] = Track(self.window), Sieve(Target.CPU, remark=remark)
         self.cpu_of_pods.clear()
 
-    def _pod_p95(self) -> float | None:
-        pods = [np.concatenate(parts) for parts in self.cpu_of_pods.values()]
-        levels = [float(np.quantile(values, 0.95)) for values in pods if len(values) >= _LEAST_FOR_A_P95]
-        return max(levels, default=None)
+    def _pods(self) -> list[PodSeries]:
+        return [PodSeries.of(pod, parts) for pod, parts in self.cpu_of_pods.items()]
+
+    def _by_pod(self, pods: Sequence[PodSeries], *, throttling_is_known: bool) -> tuple[PodUse, ...]:
+        """The pods that need most, each alone; empty where one runs at a time, so that all use is that of one."""
+        found = places(pods, self.window.step)
+        if len(found) < 2:
+            return ()
+        is_known = throttling_is_known and self.cpu.limits is not None
+        shares = {pod: spans[self.throttled_spans] for pod, spans in self.throttled_of_pods.items()}
+        return neediest(found, self.window, shares if is_known or shares else None)
+
+    def _spread(self, pods: Sequence[PodSeries]) -> dict[Target, PodSpread]:
+        """How unevenly the pods that run now use what is sized."""
+        since = self._row_before_the_end(_LATELY)
+        running = [one for one in pods if one.after > since]
+        week = self._row_before_the_end(_WEEK)
+        recent = {one.pod: one.values[max(0, week - one.first) :] for one in running}
+        needs = {pod: level for pod, values in recent.items() if (level := _p95(values)) is not None}
+        peaks = {one.pod: self.peaks_of_pods[one.pod] for one in running if one.pod in self.peaks_of_pods}
+        found = ((Target.CPU, spread(needs)), (Target.MEMORY, spread(peaks)))
+        return {target: one for target, one in found if one is not None}
+
+    def _row_before_the_end(self, span: timedelta) -> int:
+        return self.window.sample_count - round(span / self.window.step)
+
+    def _throttled(self) -> Floats | None:
+        """The throttled share of the worst pod; None where none was throttled."""
+        if self.throttled_spans is None:
+            return None
+        worst: Floats = np.fmax.reduce(list(self.throttled_of_pods.values()))[self.throttled_spans]
+        return worst
 
     def history(self, name: str, *, throttling_is_known: bool) -> ContainerHistory:
         """What is known in all. Throttling is 0 where it is measured, the container has a limit, and it is not seen."""
-        throttled = self.throttled
+        throttled = self._throttled()
         if throttled is None and throttling_is_known and self.cpu.limits is not None:
             throttled = np.zeros(self.window.sample_count)
         if throttled is not None:
             throttled = np.where(np.isnan(self.cpu.values), np.nan, np.nan_to_num(throttled, nan=0.0))
         peaks = ((Target.CPU, self.cpu), (Target.MEMORY, self.memory))
+        pods = self._pods()
         return ContainerHistory(
             container=name,
             cpu_cores=self.cpu.values,
@@ -211,10 +251,21 @@ class Tally:
             oom_limit_bytes=self.oom_limit_bytes,
             restarts=self.restarts,
             pods=len(self.pods),
-            pod_p95_cores=self._pod_p95(),
+            pod_p95_cores=max((level for one in pods if (level := _p95(one.values)) is not None), default=None),
+            by_pod=self._by_pod(pods, throttling_is_known=throttling_is_known),
+            spread=self._spread(pods),
             peak_pods={target: track.peak_pod for target, track in peaks if track.peak_pod},
             left_out={target: one for target, sieve in self.sieves.items() if (one := sieve.left_out()) is not None},
         )
+
+
+def _p95(values: Small) -> float | None:
+    known = values[~np.isnan(values)]
+    return float(np.quantile(known, 0.95)) if len(known) >= _LEAST_FOR_A_P95 else None
+
+
+def _numbers(rows: Rows) -> NDArray[np.intp]:
+    return np.arange(rows.start, rows.stop) if isinstance(rows, slice) else rows
 
 
 def starting_rows(starts: Iterable[float], window: Window, span: timedelta) -> list[slice]:

@@ -50,7 +50,12 @@ def read(
 def assert_same(one: ContainerHistory, other: ContainerHistory) -> None:
     for name in ContainerHistory.__dataclass_fields__:
         mine, theirs = getattr(one, name), getattr(other, name)
-        if isinstance(mine, np.ndarray):
+        if name == "by_pod":
+            assert len(mine) == len(theirs)
+            for pod, same in zip(mine, theirs, strict=True):
+                np.testing.assert_array_equal(pod.cpu_cores, same.cpu_cores)
+                np.testing.assert_array_equal(pod.throttled, same.throttled)
+        elif isinstance(mine, np.ndarray):
             np.testing.assert_array_equal(mine, theirs)
         else:
             assert mine == theirs, name
