@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 
 from mora.domain import MOST_LEFT_OUT, Target, Window, Workload, WorkloadHistory, WorkloadState
 from mora.quantities import format_moment
-from mora.seams import Reporter
 from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.asked import Batch, Pace, Part
 from mora.sources.prometheus.believable import Nodes, rising
-from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import coarse, cut, row_of, rows_ahead, shortened
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
@@ -48,48 +47,6 @@ _SLACK = 50
 _UNSTEADY_SPAN = timedelta(hours=1)
 _STEPS_BACK = 3
 _DAYS_OF_EVENTS = 30  # how far back counters of OOM kills are read
-
-
-@dataclass(frozen=True, slots=True)
-class Pace:
-    """How often cAdvisor is scraped, and the rate window that follows from it."""
-
-    interval: timedelta
-    rate_window: timedelta
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Workloads that are queried together; jobs are never together with long-running ones."""
-
-    states: tuple[WorkloadState, ...]
-    pods: Mapping[Pod, Workload]
-    scope: Scope
-    is_jobs: bool
-
-    @property
-    def series_at_once(self) -> int:
-        """About how many containers run at the same time."""
-        pods_of: defaultdict[Workload, int] = defaultdict(int)
-        for workload in self.pods.values():
-            pods_of[workload] += 1
-        return sum(
-            min(pods_of[one.workload], one.allocation.replicas or 3) * max(1, len(one.allocation.containers))
-            for one in self.states
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Part:
-    """Progress of one batch of several."""
-
-    reporter: Reporter
-    number: int
-    batches: int
-
-    def advance(self, done: int, of: int, note: str) -> None:
-        """`done` of `of` answers of this batch have been read."""
-        self.reporter.advance("history", self.number + done / of, self.batches, note)
 
 
 @dataclass(slots=True)

@@ -20,7 +20,8 @@ from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus import nodes as rooms_of_nodes
-from mora.sources.prometheus.batch import Batch, Pace, Part, Reading
+from mora.sources.prometheus.asked import Batch, Pace, Part
+from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Nodes, nodes_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.observe import PrometheusSource
