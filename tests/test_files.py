@@ -15,7 +15,7 @@ from mora.dataset import (
     read_dataset,
 )
 from mora.errors import MoraError
-from mora.files import folder_lock, open_lock, write_files
+from mora.files import folder_lock, open_lock, read_regular, write_files
 from tests.dataset.making import make_frame, write
 
 
@@ -141,3 +141,21 @@ def test_a_folder_that_another_process_writes_is_refused_after_the_wait(tmp_path
         assert list((tmp_path / "out").iterdir()) == []
     with folder_lock(tmp_path / "out", wait_seconds=0):
         pass
+
+
+def test_what_may_never_end_or_never_begin_is_not_read(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "file").write_bytes(b"1234")
+    (tmp_path / "link").symlink_to("file")
+    for name in ("pipe", "zero", "."):
+        with pytest.raises(OSError, match="not a regular file"):
+            read_regular(tmp_path / name, 10)
+    with pytest.raises(OSError, match="larger than the 0 MiB"):
+        read_regular(tmp_path / "file", 3)
+    with pytest.raises(FileNotFoundError):
+        read_regular(tmp_path / "absent", 3)
+    assert read_regular(tmp_path / "file", 4) == b"1234"
+    assert read_regular(tmp_path / "link", 4) == b"1234"
+    with pytest.raises(OSError, match="it is a link"):
+        read_regular(tmp_path / "link", 4, follows_links=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import difflib
-import json
 import math
 import re
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,8 @@ from typing import Any
 
 import pandas as pd
 
+from mora import documents
+from mora.dataset.card import CARD, MOST_CARD_BYTES
 from mora.dataset.layout import (
     CONSTANT_COLUMNS,
     DEFAULT_NAMESPACE,
@@ -27,6 +28,7 @@ from mora.dataset.layout import (
 )
 from mora.dataset.quality import outliers
 from mora.errors import BadDataset, NotEnoughData
+from mora.files import read_regular
 from mora.metrics import (
     ALL_COLUMNS,
     CORE_COLUMNS,
@@ -37,6 +39,8 @@ from mora.quantities import format_moment
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _ODD_NUMBER = frozenset("_nN \t")
+# Two months of samples every five seconds; what is read takes ten times as much memory.
+MOST_CSV_BYTES = 300 * 2**20
 _JUDGED = ("scenario", "cpu_cores_value", "mem_bytes_value", "cpu_limit_cores")
 _COUNTS = frozenset({"replica_count", "load_users"})
 # Containers are younger than the one, and no clock of today shows the other.
@@ -128,14 +132,11 @@ def read_cards(
 
 
 def _read_card(path: Path) -> dict[str, Any]:
-    text = _decode(path, _read_bytes(path))
+    hint = "The file was edited or torn. Restore it, or delete the experiment's files and collect it again."
     try:
-        card = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise BadDataset(
-            f"{path}, line {error.lineno}: this is not JSON ({error.msg}).",
-            hint="The file was edited or torn. Restore it, or delete the experiment's files and collect it again.",
-        ) from error
+        card = documents.parse(_decode(path, _read_bytes(path, MOST_CARD_BYTES)))
+    except documents.Misfit as error:
+        raise BadDataset(f"{path}, {error}.", hint=hint) from error
     version = card.get("schema_version") if isinstance(card, dict) else None
     if not isinstance(version, int):
         raise BadDataset(f"{path}: no schema_version, so this is not an experiment's card.")
@@ -144,6 +145,10 @@ def _read_card(path: Path) -> dict[str, Any]:
             f"{path}: written with schema version {version}, this MOrA reads up to {SCHEMA_VERSION}.",
             hint="Upgrade: pip install --upgrade mora-rightsizing",
         )
+    try:
+        documents.check(card, CARD)
+    except documents.Misfit as error:
+        raise BadDataset(f"{path}: {error}.", hint=hint) from error
     return dict(card)
 
 
@@ -156,9 +161,9 @@ def read_experiment(path: Path) -> pd.DataFrame:
     return _to_frame([parse_columns(path, _read_bytes(path))])
 
 
-def _read_bytes(path: Path) -> bytes:
+def _read_bytes(path: Path, most_bytes: int = MOST_CSV_BYTES) -> bytes:
     try:
-        raw = path.read_bytes()
+        raw = read_regular(path, most_bytes)
     except OSError as error:
         raise BadDataset(f"{path} cannot be read: {error.strerror}.") from error
     if not raw.strip():
