@@ -49,6 +49,8 @@ _SPAN_UNITS: dict[str, timedelta] = {
 }
 # From two days on a span is written in days: people say 24h and 36h, but 2d and 14d.
 _FROM_DAYS = timedelta(days=2)
+LONGEST_SPAN = timedelta(days=36525)
+"""No history is longer; what is, is a mistyped unit."""
 _SPAN_PART = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|s|m|h|d|w)", re.ASCII)
 
 
@@ -145,7 +147,12 @@ def parse_duration(text: str) -> timedelta:
     ['0:00:00.300000', '1:30:00', '14 days, 0:00:00', '0:00:01.500000']
     """
     parts = _SPAN_PART.findall(text)
-    total = sum((float(number) * _SPAN_UNITS[unit] for number, unit in parts), timedelta())
+    try:
+        total = sum((float(number) * _SPAN_UNITS[unit] for number, unit in parts), timedelta())
+    except OverflowError:
+        total = timedelta.max
+    if total > LONGEST_SPAN:
+        raise BadInput(f"{text!r} is longer than 100 years.", hint="Is the unit meant (ms, s, m, h, d, w)?")
     if "".join(number + unit for number, unit in parts) != text or not total:
         raise BadInput(
             f"{text!r} is not a span of time.",

@@ -7,17 +7,18 @@ uses. What it cannot read it refuses with a BadInput that says what the value mu
 from __future__ import annotations
 
 import difflib
+import ipaddress
 import re
 from collections.abc import Callable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from mora.domain import check_name
 from mora.errors import BadInput
-from mora.quantities import parse_duration, parse_ratio
+from mora.quantities import LONGEST_SPAN, parse_duration, parse_ratio
 
 _Parsed = TypeVar("_Parsed")
 _LONGEST_RESPONSE = timedelta(seconds=60)
@@ -136,8 +137,10 @@ def span(value: object) -> timedelta:
     if isinstance(value, str) and not re.fullmatch(r"[0-9.]+", value):
         return parse_duration(value)
     seconds = number(value)
-    if seconds <= 0:
-        raise BadInput(f"must be a span of time, not {value!r} seconds.", hint="Write it like 90s, 1h or 14d.")
+    if seconds <= 0 or seconds > LONGEST_SPAN.total_seconds():
+        raise BadInput(
+            f"must be a span of time of at most 100 years, not {value!r} seconds.", hint="Write it like 90s, 1h or 14d."
+        )
     return timedelta(seconds=seconds)
 
 
@@ -203,11 +206,53 @@ def container_names(value: object) -> frozenset[str]:
     return frozenset(check_name(one.strip(), "container name") for one in names)
 
 
+def address_parts(text: str) -> SplitResult | None:
+    """The parts of an http or https address; None where it is none.
+
+    >>> address_parts("http://[::1]:9090/prometheus").port, address_parts("http://[::1/"), address_parts("http://a:b")
+    (9090, None, None)
+    """
+    try:
+        parts = urlsplit(text)
+        is_one = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets that do not close, a port that is no number
+        return None
+    # An @ behind the host is that of a password with a "/", whose end would be taken for a path and printed.
+    is_clean = text.isprintable() and " " not in text and "@" not in f"{parts.path}{parts.query}{parts.fragment}"
+    return parts if is_one and is_clean else None
+
+
+def shown(url: str) -> str:
+    """An address that can be printed: without user, password and query.
+
+    >>> shown("https://ada:secret@metrics.example/prometheus?token=1")
+    'https://metrics.example/prometheus'
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:  # brackets that do not close
+        return url.rpartition("@")[2].partition("?")[0]
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
+def is_loopback(url: str) -> bool:
+    """Whether a URL stays on this machine.
+
+    >>> is_loopback("http://127.0.0.1:8080"), is_loopback("http://localhost"), is_loopback("http://shop.example")
+    (True, True, False)
+    """
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 def url(value: object) -> str:
     """An HTTP address without a user name or password, and without a slash at its end."""
     text = string(value)
-    parts = urlsplit(text)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = address_parts(text)
+    if parts is None:
         # A password in front of the host must not end in a log.
         shown = text.rpartition("@")[2]
         raise BadInput(f"must be a URL, not {shown!r}.", hint="Write it like http://127.0.0.1:9090.")

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mora.cli.common import say
 from mora.cli.running import KINDS, preview, run_plan
 from mora.errors import BadInput, ClusterError
+from mora.values import shown
 
 if TYPE_CHECKING:
     from mora.clusters.kubernetes import KubernetesCluster
@@ -133,7 +134,7 @@ def collect(
     if not yes:
         targets = ", ".join(workload.name for workload in target_workloads(plan, workloads))
         raise BadInput(
-            f"This scales {targets} in namespace {settings.namespace!r} of {cluster.context}, and loads {url}.",
+            f"This scales {targets} in namespace {settings.namespace!r} of {cluster.context}, and loads {shown(url)}.",
             hint="See it first with --dry-run; confirm with --yes.",
         )
     place = pipeline.Place(cluster, source, workloads, entry, url)

@@ -27,7 +27,7 @@ from mora.errors import BadConfig, BadInput, MoraError
 from mora.harness.card import observation_card, startup_peaks
 from mora.harness.clock import Clock, SystemClock
 from mora.harness.ledger import Ledger, latest_run_id, locked
-from mora.harness.load import LoadFigures, LoadRecord, LocustRun, check_url, is_loopback
+from mora.harness.load import LoadFigures, LoadRecord, LocustRun, check_url
 from mora.harness.plan import Cell, Plan
 from mora.harness.preview import experiment_duration, target_workloads, whole_second
 from mora.harness.restore import (
@@ -41,6 +41,7 @@ from mora.harness.restore import (
 )
 from mora.quantities import format_duration, format_moment
 from mora.seams import Cluster, MetricSource, Reporter, Silent
+from mora.values import is_loopback
 
 # Locust writes the record of a second a few milliseconds after it.
 _RECORD_SECONDS = 0.3

@@ -9,7 +9,6 @@ response times to two digits and count percentiles from the start of the ramp.
 from __future__ import annotations
 
 import ctypes
-import ipaddress
 import json
 import math
 import os
@@ -20,19 +19,19 @@ import sys
 import tempfile
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
-from urllib.parse import urlsplit
 
 import pandas as pd
 
 from mora.errors import BadInput, MoraError
 from mora.extras import require
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+from mora.values import address_parts, is_loopback
 
 # A lower priority than the exporter and Prometheus, so that they measure even when the load takes all the CPU.
 _NICENESS = 5
@@ -43,6 +42,7 @@ _PUNCTUAL_SECONDS = 0.1
 _ABORT_SPAN = timedelta(seconds=10)
 _ABORT_MIN_REQUESTS = 10
 _PR_SET_PDEATHSIG = 1
+_LOOPBACK = "localhost,127.0.0.1,::1"
 
 LOAD_COLUMNS = (
     "requests_per_second",
@@ -53,29 +53,32 @@ LOAD_COLUMNS = (
 )
 
 
-def is_loopback(url: str) -> bool:
-    """Whether a URL stays on this machine.
-
-    >>> is_loopback("http://127.0.0.1:8080"), is_loopback("http://localhost"), is_loopback("http://shop.example")
-    (True, True, False)
-    """
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def check_url(url: str, *, allow_remote: bool = False) -> None:
     """Raise BadInput where a URL is not http(s), or not on loopback without `allow_remote`."""
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise BadInput(f"{url!r} is not an http or https URL.", hint="Write it like http://127.0.0.1:8080")
+    parts = address_parts(url)
+    if parts is None:
+        raise BadInput(
+            f"{url.rpartition('@')[2]!r} is not an http or https URL.", hint="Write it like http://127.0.0.1:8080"
+        )
     if not allow_remote and not is_loopback(url):
         raise BadInput(
             f"{parts.hostname} is not this machine, and load experiments overload their target.",
             hint="To drive it anyway, add --yes. The plan's [remote] table limits the run.",
         )
+
+
+def environment_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
+    """The variables for Locust, which loads a URL: requests to this machine go through no proxy, as with kubectl.
+
+    >>> environment_for("http://127.0.0.1:80", {"http_proxy": "http://proxy:3128", "no_proxy": "a.example"})["no_proxy"]
+    'a.example,localhost,127.0.0.1,::1'
+    """
+    environ = {**environ, "LOCUST_HOST": url}
+    if not is_loopback(url):
+        return environ
+    known = environ.get("no_proxy") or environ.get("NO_PROXY")
+    direct = ",".join(filter(None, (known, _LOOPBACK)))
+    return {**environ, "no_proxy": direct, "NO_PROXY": direct}
 
 
 # --- what was recorded -----------------------------------------------------------------------------------------------
@@ -220,7 +223,7 @@ class LocustRun:
             ) from error
         self._record = self._folder / "record.jsonl"
         self._errors = self._folder / "errors.txt"
-        command = locust_command(scenario_file, url, users=users, ramp=ramp, longest=longest, options=options)
+        command = locust_command(scenario_file, users=users, ramp=ramp, longest=longest, options=options)
         try:
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
@@ -229,7 +232,7 @@ class LocustRun:
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                     cwd=self._folder,
-                    env={**os.environ, "MORA_LOAD_RECORD": str(self._record)},
+                    env={**environment_for(url, os.environ), "MORA_LOAD_RECORD": str(self._record)},
                     start_new_session=True,
                     preexec_fn=_dying_with_parent(),
                 )
@@ -293,11 +296,11 @@ class LocustRun:
 
 
 def locust_command(
-    scenario_file: Path, url: str, *, users: int, ramp: timedelta, longest: timedelta, options: LocustOptions
+    scenario_file: Path, *, users: int, ramp: timedelta, longest: timedelta, options: LocustOptions
 ) -> list[str]:
-    """The command line that starts Locust."""
+    """The command line that starts Locust; the URL, which may hold a password, is in its environment."""
     recorder = experiments_folder() / "scenarios" / "_recorder.py"
-    command = [sys.executable, "-m", "locust", "-f", f"{scenario_file},{recorder}", "--headless", "-H", url]
+    command = [sys.executable, "-m", "locust", "-f", f"{scenario_file},{recorder}", "--headless"]
     command += ["-u", str(users), "-r", f"{users / ramp.total_seconds():g}"]
     command += ["-t", f"{math.ceil(longest.total_seconds())}s", "--exit-code-on-error", "0"]
     command += ["--only-summary", "--loglevel", "WARNING"]

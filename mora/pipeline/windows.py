@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
 
 from mora.domain import Window
-
-if TYPE_CHECKING:
-    pass
-
+from mora.errors import BadInput
+from mora.quantities import format_duration
 
 # The most samples that a history is read with when no step is named: two weeks at one a minute.
 _HISTORY_SAMPLES = 20_160
+_LONGEST_HISTORY = timedelta(days=3653)
 _HISTORY_STEPS_SECONDS = (1, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 
 
@@ -24,6 +22,11 @@ def history_window(span: timedelta, *, step: timedelta | None = None, now: datet
     >>> history_window(timedelta(days=14), now=at).step, history_window(timedelta(hours=2), now=at).step
     (datetime.timedelta(seconds=60), datetime.timedelta(seconds=15))
     """
+    if span > _LONGEST_HISTORY:
+        raise BadInput(
+            f"A history of {format_duration(span)} is asked for; 10 years are the most.",
+            hint="Two weeks are usual: 14d.",
+        )
     if step is None:
         # A finer grid than the usual scrape interval adds nothing.
         shortest = max(15.0, span.total_seconds() / _HISTORY_SAMPLES)

@@ -19,8 +19,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mora.errors import BadInput, MoraError
-from mora.harness.load import LoadRecord, LocustRun, Second, check_url, is_loopback, locust_command, percentile_seconds
+from mora.harness.load import (
+    LoadRecord,
+    LocustRun,
+    Second,
+    check_url,
+    environment_for,
+    locust_command,
+    percentile_seconds,
+)
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+from mora.values import is_loopback
 from tests.running import until
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
@@ -135,7 +144,16 @@ def test_another_machine_needs_yes(url: str) -> None:
     check_url(url, allow_remote=True)
 
 
-@pytest.mark.parametrize("url", ["shop:8080", "ftp://127.0.0.1", "http://", "", "127.0.0.1"])
+@pytest.mark.parametrize(("name", "known"), [("no_proxy", "a.example"), ("NO_PROXY", "a.example"), ("no_proxy", "")])
+def test_load_on_this_machine_goes_through_no_proxy_of_the_environment(name: str, known: str) -> None:
+    environ = {"http_proxy": "http://proxy:3128", name: known}
+    found = environment_for("http://localhost:8080", environ)
+    expected = f"{known},localhost,127.0.0.1,::1".removeprefix(",")
+    assert (found["no_proxy"], found["NO_PROXY"], found["http_proxy"]) == (expected, expected, "http://proxy:3128")
+    assert environment_for("http://a:b@shop.example", environ) == {**environ, "LOCUST_HOST": "http://a:b@shop.example"}
+
+
+@pytest.mark.parametrize("url", ["shop:8080", "ftp://127.0.0.1", "http://", "", "127.0.0.1", "http://[::1/"])
 def test_anything_but_an_http_url_is_refused(url: str) -> None:
     with pytest.raises(BadInput, match="is not an http or https URL"):
         check_url(url, allow_remote=True)
@@ -147,14 +165,12 @@ def test_anything_but_an_http_url_is_refused(url: str) -> None:
 def test_the_command_is_headless_and_complete() -> None:
     options = LocustOptions(workers=3, master_bind_host="10.0.0.1", master_bind_port=6000, arguments=("--tags", "a"))
     span = timedelta(seconds=4)
-    command = locust_command(Path("x.py"), "http://127.0.0.1:1", users=10, ramp=span, longest=span, options=options)
+    command = locust_command(Path("x.py"), users=10, ramp=span, longest=span, options=options)
     text = " ".join(command)
-    assert f"-f x.py,{experiments_folder()}/scenarios/_recorder.py --headless -H http://127.0.0.1:1" in text
+    assert f"-f x.py,{experiments_folder()}/scenarios/_recorder.py --headless -u" in text
     assert "-u 10 -r 2.5 -t 4s --exit-code-on-error 0" in text
     assert "--master --expect-workers 3 --master-bind-host 10.0.0.1 --master-bind-port 6000 --tags a" in text
-    several = locust_command(
-        Path("x.py"), "http://127.0.0.1:1", users=10, ramp=span, longest=span, options=LocustOptions(processes=2)
-    )
+    several = locust_command(Path("x.py"), users=10, ramp=span, longest=span, options=LocustOptions(processes=2))
     assert several[-2:] == ["--processes", "2"]
 
 

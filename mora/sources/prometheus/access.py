@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit, urlunsplit
+from urllib.parse import unquote
 
 import requests
 from requests.auth import AuthBase
@@ -22,6 +22,7 @@ from urllib3.util import Retry
 
 from mora.errors import BadInput, SourceUnavailable
 from mora.quantities import format_duration
+from mora.values import address_parts, shown
 
 # Overloaded, restarting, or a proxy whose backend is: worth another try. Any other 4xx than 429 stays what it is.
 RETRIED_STATUS = (429, 500, 502, 503, 504)
@@ -138,24 +139,15 @@ def split_url(url: str, access: Access) -> tuple[str, Access]:
 
     BadInput where it is no http or https address.
     """
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
+    parts = address_parts(url)
+    if parts is None:
         raise BadInput(
-            f"{shown(url)!r} is not the address of a Prometheus.", hint="Write it like http://localhost:9090."
+            f"{url.rpartition('@')[2]!r} is not the address of a Prometheus.",
+            hint="Write it like http://localhost:9090.",
         )
     if parts.username is not None:
         access = replace(access, username=unquote(parts.username), password=unquote(parts.password or ""))
     return shown(url).rstrip("/"), access
-
-
-def shown(url: str) -> str:
-    """An address that can be printed: without user, password and query.
-
-    >>> shown("https://ada:secret@metrics.example/prometheus?token=1")
-    'https://metrics.example/prometheus'
-    """
-    parts = urlsplit(url)
-    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
 
 
 class TooManySamples(SourceUnavailable):

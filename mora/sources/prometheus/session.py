@@ -17,7 +17,8 @@ import requests
 
 from mora.errors import SourceUnavailable
 from mora.sources.prometheus import promql
-from mora.sources.prometheus.access import Access, check_answer, prepare, shown
+from mora.sources.prometheus.access import Access, check_answer, prepare
+from mora.values import is_loopback, shown
 
 # Longer texts go by POST: servers and proxies cut addresses at 8 KiB. Shorter ones by GET, which is all that read-only
 # rights on the Kubernetes API's proxy allow.
@@ -78,6 +79,19 @@ class QuerySession(requests.Session):
 
     def rebuild_auth(self, prepared_request: requests.PreparedRequest, response: requests.Response) -> None:
         """Keep the credentials on a redirect within the server, and never take others from ~/.netrc."""
+
+    def merge_environment_settings(self, url: Any, proxies: Any, stream: Any, verify: Any, cert: Any) -> Any:
+        """What requests takes from the environment; no proxy for this machine, as with kubectl and Prometheus."""
+        settings: Any = super().merge_environment_settings(url, proxies, stream, verify, cert)
+        if is_loopback(url):
+            settings["proxies"] = {}
+        return settings
+
+    def rebuild_proxies(self, prepared_request: requests.PreparedRequest, proxies: Any) -> Any:
+        """The proxies after a redirect; none for this machine."""
+        if is_loopback(prepared_request.url or ""):
+            return {}
+        return super().rebuild_proxies(prepared_request, proxies)  # type: ignore[no-untyped-call]  # requests'
 
     def _answer(self, method: str, url: str | bytes, options: dict[str, Any]) -> requests.Response:
         sent = {

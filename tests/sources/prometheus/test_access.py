@@ -95,10 +95,25 @@ def test_no_prometheus_at_the_address_is_reported_with_the_address() -> None:
         PrometheusSource(f"http://127.0.0.1:{port}", retries=1, backoff=QUICK).services("shop")
 
 
-@pytest.mark.parametrize("url", ["localhost:9090", "ftp://host", "http://", ""])
+@pytest.mark.parametrize(
+    "url",
+    [
+        "localhost:9090",
+        "ftp://host",
+        "http://",
+        "",
+        "http://[::1/",
+        "http://host:99999",
+        "http://host:port",
+        "http://ada:s3/cret@host",
+        "http://ada:12/s3cret@host",
+        "http://host/\n",
+    ],
+)
 def test_what_is_no_address_is_refused_before_anything_is_sent(url: str) -> None:
-    with pytest.raises(BadInput, match="not the address of a Prometheus"):
+    with pytest.raises(BadInput, match="not the address of a Prometheus") as refused:
         PrometheusSource(url)
+    assert "cret" not in str(refused.value)
 
 
 def test_warnings_of_a_partial_answer_reach_the_observation_once(scripted: Callable[..., Scripted]) -> None:

@@ -93,3 +93,31 @@ def test_a_header_with_a_line_break_is_refused_by_its_name_alone() -> None:
     with pytest.raises(BadInput, match="X-Api-Key") as refused:
         Access(headers={"X-Api-Key": "s3cret\nHost: x"})
     assert "s3cret" not in str(refused.value)
+
+
+@pytest.mark.parametrize("redirected", [False, True])
+def test_no_proxy_of_the_environment_stands_before_this_machine(
+    scripted: Start, monkeypatch: pytest.MonkeyPatch, redirected: bool
+) -> None:
+    """Clusters' proxies do not know the port-forward or the sandbox; kubectl and Prometheus go past them, too."""
+    proxy, server = (
+        scripted((502, {}, b"no such host")),
+        scripted(*([redirect("/elsewhere")] if redirected else []), GOOD),
+    )
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, proxy.url)
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    assert pods(server) == ["frontend"]
+    assert proxy.asked == []
+
+
+def test_another_machine_is_asked_through_the_proxy_of_the_environment(
+    scripted: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxy = scripted(GOOD)
+    monkeypatch.setenv("http_proxy", proxy.url)
+    monkeypatch.setenv("no_proxy", "")
+    with Wire("http://prometheus.example", SECRET, PATIENT, 0, QUICK) as wire:
+        assert wire.label_values("pod", "up", NOW, NOW) == ["frontend"]
+    assert proxy.asked[0][0].startswith("GET http://prometheus.example/api/v1/label/pod/values?")
