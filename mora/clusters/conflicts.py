@@ -37,6 +37,7 @@ def names_object(body: str | bytes | None) -> bool:
     """Whether a 404 is of an object, and not of a path that the server does not serve."""
     try:
         answer = json.loads(body or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
-    return isinstance(answer, dict) and bool((answer.get("details") or {}).get("name"))
+    details = answer.get("details") if isinstance(answer, dict) else None
+    return isinstance(details, dict) and bool(details.get("name"))

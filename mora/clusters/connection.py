@@ -6,17 +6,19 @@ Answers stay as the server wrote them, with its field names: a client library's 
 from __future__ import annotations
 
 import json
-import os
 import re
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from mora.clusters.kubeconfig import Context, connect, read_context
+from mora.clusters.shapes import Shape, Unreadable, identity, read
 from mora.errors import ClusterError, MoraError
+from mora.quantities import format_duration, readable_bytes
 
 JSON = "application/json"
 STRATEGIC_MERGE = "application/strategic-merge-patch+json"
@@ -28,12 +30,19 @@ METADATA_ONLY = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v
 FIELD_MANAGER = "mora"
 # kubectl's own chunk; a page of pods is some 5 MB.
 PAGE = 500
+# A page of 500 pods is some 5 MB. JSON takes up to ten times its bytes in memory.
+_LARGEST_ANSWER_BYTES = 64 * 2**20
+# A large page over a slow line takes seconds. A request_timeout bounds each wait for bytes, and this the whole answer.
+_LONGEST_ANSWER_SECONDS = 120.0
+_CHUNK_BYTES = 2**16
+# A million objects; no cluster holds so many of one kind, so a longer list never ends.
+_MOST_PAGES = 2000
+_LONGEST_MESSAGE = 500
 # 429: sent by priority and fairness before the server looks at a request. 503: the server, or its etcd, restarts.
 _RETRIED_STATUS = (429, 503)
 _LONGEST_RETRY_AFTER_SECONDS = 30
 # deployments.apps "web" is forbidden: User "ada" cannot patch resource "deployments/scale" in API group "apps" in ...
 _FORBIDDEN = re.compile(r'cannot (?P<verb>\w+) resource "(?P<resource>[^"]+)" in API group "(?P<group>[^"]*)"')
-_SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 class NotFound(ClusterError):
@@ -46,20 +55,6 @@ class Forbidden(ClusterError):
 
 class Expired(ClusterError):
     """Reading a long list took so long that the server forgot where it began."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """Where requests go and as which user, as in `kubectl config get-contexts`."""
-
-    name: str
-    cluster: str
-    user: str
-    namespace: str
-    server: str
-
-    def __str__(self) -> str:
-        return f"context {self.name} (cluster {self.cluster} at {self.server}, user {self.user})"
 
 
 class Api:
@@ -102,26 +97,62 @@ class Api:
         return self._request(method, path, sent, body, {"Accept": JSON, "Content-Type": content_type})
 
     def pages(
-        self, path: str, query: Mapping[str, str | int] | None = None, *, accept: str = JSON
+        self,
+        path: str,
+        query: Mapping[str, str | int] | None = None,
+        *,
+        shape: Shape,
+        odd: Callable[[Unreadable], None],
+        accept: str = JSON,
     ) -> Iterator[dict[str, Any]]:
-        """The items of a list, read page by page; in one piece where the server forgot the list meanwhile."""
+        """The items of a list that have the shape, read page by page; `odd` gets an error for each that has not.
+
+        In one piece where the server forgot the list meanwhile. ClusterError for an answer that is no list.
+        """
         asked: dict[str, str | int] = {**(query or {}), "limit": PAGE}
-        seen: set[tuple[str, str]] = set()
-        while True:
+        seen: set[tuple[str | None, str | None]] = set()
+        for _ in range(_MOST_PAGES):
             try:
                 page = self.get(path, asked, accept=accept)
             except Expired:
                 page = self.get(path, query, accept=accept)
-            for item in page.get("items") or []:
-                key = (item["metadata"].get("namespace", ""), item["metadata"]["name"])
-                if key not in seen:
+            for item in self._items(path, page):
+                key = identity(item)
+                if key in seen:
+                    continue
+                if key[1] is not None:
                     seen.add(key)
-                    item["metadata"].pop("managedFields", None)  # often half of an object, and MOrA does not need it
-                    yield item
-            more = (page.get("metadata") or {}).get("continue")
+                try:
+                    yield read(shape, item)
+                except Unreadable as error:
+                    odd(error)
+            more = self._next(path, page)
             if not more:
                 return
+            if more == asked.get("continue"):
+                break
             asked["continue"] = more
+        raise self._not_kubernetes(f"the list {path} never ends")
+
+    def _items(self, path: str, page: Mapping[str, Any]) -> list[Any]:
+        items = page.get("items")
+        # Kubernetes writes null for an empty list; an answer without the field is no list.
+        if not isinstance(items, list | None) or "items" not in page:
+            raise self._not_kubernetes(f"the answer to GET {path} has no list of items")
+        return items or []
+
+    def _next(self, path: str, page: Mapping[str, Any]) -> str:
+        meta = page.get("metadata") or {}
+        more = meta.get("continue") or "" if isinstance(meta, dict) else None
+        if not isinstance(more, str):
+            raise self._not_kubernetes(f"the answer to GET {path} does not say where it goes on")
+        return more
+
+    def _not_kubernetes(self, why: str) -> ClusterError:
+        return ClusterError(
+            f"{self.host} does not answer like a Kubernetes API server: {why}.",
+            hint="Is it the address of the API server, not of a dashboard or a login page?",
+        )
 
     def context(self) -> Context:
         """Where requests go, in the kubeconfig's names; inside a pod, the service account's."""
@@ -139,17 +170,40 @@ class Api:
             )
             headers = _sendable(headers)
             answer = self.client.call_api(method, url, headers, body, _request_timeout=self._timeout_seconds)
-            content = answer.read()
+            content = self._content(answer.response)
             if not 200 <= answer.status < 300:
-                raise ApiException(status=answer.status, reason=answer.reason, body=content)
+                raise ApiException(status=answer.status, reason=answer.reason, body=content.decode(errors="replace"))
         try:
             found = json.loads(content)
-        except ValueError as error:
-            raise ClusterError(
-                f"{self.host} does not answer like a Kubernetes API server: the answer to {method} {path} is not JSON.",
-                hint="Is it the address of the API server, not of a dashboard or a login page?",
-            ) from error
-        return dict(found)
+        except (ValueError, RecursionError) as error:
+            raise self._not_kubernetes(f"the answer to {method} {path} is not JSON") from error
+        if not isinstance(found, dict):
+            raise self._not_kubernetes(f"the answer to {method} {path} is not a JSON object")
+        return found
+
+    def _content(self, response: Any) -> bytes:
+        """The body of an answer, of bounded size and in bounded time."""
+        deadline = time.monotonic() + _LONGEST_ANSWER_SECONDS
+        content = bytearray()
+        problem = None
+        try:
+            while problem is None and (chunk := response.read1(_CHUNK_BYTES)):
+                content += chunk
+                if len(content) > _LARGEST_ANSWER_BYTES:
+                    problem = self._not_kubernetes(f"an answer is larger than {readable_bytes(_LARGEST_ANSWER_BYTES)}")
+                elif time.monotonic() > deadline:
+                    problem = ClusterError(
+                        f"{self.host} does not finish its answer within {format_duration(_LONGEST_ANSWER_SECONDS)}.",
+                        hint="Is the line very slow? Ask for one namespace with -n.",
+                    )
+        except BaseException:
+            response.close()
+            raise
+        if problem is not None:
+            response.close()  # the rest must not become the next answer
+            raise problem
+        response.release_conn()
+        return bytes(content)
 
 
 def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
@@ -181,114 +235,10 @@ def _retries(backoff: timedelta | None) -> Any:
         allowed_methods=None,  # every request that is sent is safe to send twice
         status_forcelist=_RETRIED_STATUS,
         backoff_factor=backoff.total_seconds(),
+        redirect=0,  # an API server does not redirect; following one would take the credentials elsewhere
+        raise_on_redirect=False,
         retry_after_max=_LONGEST_RETRY_AFTER_SECONDS,
         raise_on_status=False,  # the last answer is returned, and explained
-    )
-
-
-def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) -> Any:
-    """A kubernetes.client.ApiClient. ClusterError where there is no usable kubeconfig and no service account.
-
-    retries: urllib3's Retry, or False.
-    """
-    from kubernetes import client, config
-    from yaml import YAMLError
-
-    settings = client.Configuration()
-    settings.retries = retries
-    try:
-        file = _file(kubeconfig)
-        made = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
-            file, context, client_configuration=settings
-        )
-        return _impersonating(made, file, context)
-    except config.ConfigException as error:
-        problem = _missing(kubeconfig) or str(error).rstrip(".")
-    except (OSError, ValueError, TypeError, AttributeError, YAMLError) as error:
-        problem = f"it cannot be read ({' '.join(str(error).split())})"
-    if kubeconfig is None and context is None:
-        try:
-            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-        except config.ConfigException:
-            pass  # not inside a pod either: report what is wrong with the kubeconfig
-        else:
-            return client.ApiClient(settings)
-    raise ClusterError(
-        f"There is no usable kubeconfig: {problem}.",
-        hint="Set $KUBECONFIG to one, and list its contexts: kubectl config get-contexts",
-    )
-
-
-def _missing(kubeconfig: Path | str | None) -> str | None:
-    """That no file is there, in plainer words than the library's; None where one is."""
-    named = str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG", "")
-    paths = [path for path in named.split(os.pathsep) if path]
-    if any(Path(path).expanduser().exists() for path in paths or ["~/.kube/config"]):
-        return None
-    if not paths:
-        return "$KUBECONFIG is not set, ~/.kube/config does not exist, and this is not a pod"
-    return f"{', '.join(paths)} does not exist"
-
-
-def is_configured() -> bool:
-    """Whether $KUBECONFIG (even one whose file is missing), ~/.kube/config or a pod's account names a cluster."""
-    if any(filter(None, os.environ.get("KUBECONFIG", "").split(os.pathsep))):
-        return True
-    return (Path.home() / ".kube" / "config").exists() or (_SERVICE_ACCOUNT / "token").is_file()
-
-
-def _impersonating(made: Any, file: str | None, context: str | None) -> Any:
-    """The client, impersonating the kubeconfig's `as`; the library ignores it, and the user himself may do more."""
-    from kubernetes import config
-
-    known, current = config.list_kube_config_contexts(file)  # type: ignore[no-untyped-call]  # the library's
-    chosen = current if context is None else next(one for one in known if one["name"] == context)
-    user = _user(file, (chosen or {}).get("context", {}).get("user"))
-    unknown = [name for name in ("as-groups", "as-uid", "as-user-extra") if user.get(name)]
-    if unknown:
-        raise ClusterError(
-            f"The kubeconfig's user impersonates with {', '.join(unknown)}, which MOrA does not support.",
-            hint="Use a context whose user has only `as`, or credentials of its own.",
-        )
-    if user.get("as"):
-        made.set_default_header("Impersonate-User", user["as"])
-    return made
-
-
-def _user(file: str | None, name: str | None) -> Mapping[str, Any]:
-    """A user's entry in the kubeconfig files: the first one found, as with kubectl."""
-    import yaml
-
-    for part in (file or "~/.kube/config").split(os.pathsep):
-        path = Path(part).expanduser()
-        content = yaml.safe_load(path.read_text(encoding="utf-8")) if part and path.is_file() else None
-        for entry in (content or {}).get("users") or []:
-            if entry["name"] == name:
-                return entry.get("user") or {}
-    return {}
-
-
-def _file(kubeconfig: Path | str | None) -> str | None:
-    """The kubeconfig file or files to read; the library reads $KUBECONFIG only once, when it is imported."""
-    return str(kubeconfig) if kubeconfig is not None else os.environ.get("KUBECONFIG")
-
-
-def read_context(kubeconfig: Path | str | None, context: str | None, server: str) -> Context:
-    """The names that a kubeconfig gives to `server`; inside a pod, those of its service account."""
-    from kubernetes import config
-
-    try:
-        known, current = config.list_kube_config_contexts(  # type: ignore[no-untyped-call]  # the library's
-            _file(kubeconfig)
-        )
-    except config.ConfigException:
-        place = _SERVICE_ACCOUNT / "namespace"
-        namespace = place.read_text(encoding="utf-8").strip() if place.is_file() else "default"
-        return Context("in the cluster", "its own", "the pod's service account", namespace, server)
-    chosen = current if context is None else next(one for one in known if one["name"] == context)
-    names = chosen["context"]
-    return Context(
-        chosen["name"], names.get("cluster", ""), names.get("user", ""), names.get("namespace") or "default", server
     )
 
 
@@ -296,10 +246,16 @@ def read_context(kubeconfig: Path | str | None, context: str | None, server: str
 def explained(host: str) -> Iterator[None]:
     """Turns what the client raises into a ClusterError that says what happened and what to do."""
     from kubernetes.client.exceptions import ApiException
+    from kubernetes.config import ConfigException
     from urllib3.exceptions import HTTPError, SSLError
 
     try:
         yield
+    except ConfigException as error:  # a token that is read anew, or asked of a plug-in, every few minutes
+        raise ClusterError(
+            f"The credentials for {host} cannot be renewed: {str(error)[:_LONGEST_MESSAGE].rstrip('.')}.",
+            hint="Log in again, and check: kubectl auth whoami",
+        ) from error
     except ApiException as error:
         raise _refusal(host, error.status, error.reason, error.body) from error
     except HTTPError as error:
@@ -342,6 +298,11 @@ def _refusal(host: str, status: int | None, reason: str | None, body: str | byte
         return Expired(f"{host} answered 410: {text}.")
     if status == 422:
         return ClusterError(f"Kubernetes rejects this as invalid: {text}.")
+    if 300 <= status < 400:
+        return ClusterError(
+            f"The API server {host} redirects elsewhere ({status}), which MOrA does not follow with your credentials.",
+            hint="Correct the server's address in the kubeconfig: https:// and the right port?",
+        )
     if status in _RETRIED_STATUS:
         return ClusterError(
             f"The API server {host} answered {status} at every try: {text}.",
@@ -374,6 +335,7 @@ def rule(verb: str, group: str, resource: str) -> str:
 def _message(body: str | bytes | None) -> str:
     try:
         answer = json.loads(body or "")
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
-    return str(answer.get("message") or "").rstrip(".") if isinstance(answer, dict) else ""
+    message = answer.get("message") if isinstance(answer, dict) else None
+    return message[:_LONGEST_MESSAGE].rstrip(".") if isinstance(message, str) else ""

@@ -13,8 +13,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from mora.clusters.connection import Api, Context
+from mora.clusters import kinds
+from mora.clusters.connection import Api
+from mora.clusters.kubeconfig import Context
+from mora.clusters.objects import has_name
 from mora.clusters.rights import Right, is_allowed
+from mora.clusters.shapes import Unreadable
 from mora.errors import ClusterError
 
 _SERVICE_ACCOUNT_TOKEN = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
@@ -67,7 +71,8 @@ def find_prometheus(kubeconfig: Path | str | None = None, context: str | None = 
     not allowed (it gives the rule that allows it).
     """
     api = Api(kubeconfig=kubeconfig, context=context)
-    found = [one for item in api.pages("/api/v1/services") if (one := _candidate(item)) is not None]
+    services = api.pages("/api/v1/services", shape=kinds.SERVICE, odd=_pass_by)
+    found = [one for item in services if has_name(item) and (one := _candidate(item)) is not None]
     # The operator's headless Service leads to the same pods as the ordinary one.
     chosen = [one for one in found if not one.is_headless or one.namespace not in {o.namespace for o in _open(found)}]
     if not chosen:
@@ -86,6 +91,10 @@ def find_prometheus(kubeconfig: Path | str | None = None, context: str | None = 
     (one,) = chosen
     _check_allowed(api, one)
     return _reached(api, one)
+
+
+def _pass_by(error: Unreadable) -> None:
+    """A Service that cannot be read is none that could be asked."""
 
 
 def _open(found: list[_Candidate]) -> list[_Candidate]:

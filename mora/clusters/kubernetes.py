@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from mora.clusters.connection import MERGE, STRATEGIC_MERGE, Api, Context, NotFound
+from mora.clusters import kinds
+from mora.clusters.connection import MERGE, METADATA_ONLY, STRATEGIC_MERGE, Api, NotFound
+from mora.clusters.kubeconfig import Context
 from mora.clusters.objects import (
     Manifest,
     choose_main,
@@ -28,6 +30,7 @@ from mora.clusters.objects import (
     staying,
     without_odd_containers,
 )
+from mora.clusters.shapes import Unreadable, read
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Workload
 from mora.errors import ClusterError
 from mora.quantities import format_cpu, format_duration, format_memory, format_moment
@@ -74,15 +77,20 @@ class KubernetesCluster:
         return [
             Workload(namespace, item["metadata"]["name"], kind)
             for kind, plural in _PLURALS.items()
-            for item in self.api.pages(f"/apis/apps/v1/namespaces/{namespace}/{plural}")
+            for item in self.api.pages(
+                f"/apis/apps/v1/namespaces/{namespace}/{plural}", shape=kinds.OWNED, odd=_refuse, accept=METADATA_ONLY
+            )
+            if has_name(item)
         ]
 
     def manifest(self, workload: Workload) -> dict[str, Any]:
         """A workload as the API server has it. ClusterError with the existing ones where it does not exist."""
         try:
-            return self.api.get(_path(workload))
+            answer = self.api.get(_path(workload))
         except NotFound as error:
             raise self._not_found(workload) from error
+        found: dict[str, Any] = read(kinds.WORKLOADS[workload.kind], answer)
+        return found
 
     def allocation(self, workload: Workload) -> Allocation:
         """Replicas, the containers of the pod template in its order, and the HPA that scales the workload.
@@ -120,7 +128,9 @@ class KubernetesCluster:
 
     def autoscaler(self, workload: Workload) -> Autoscaler | None:
         """The HPA that scales a workload: by its CPU metric, else its memory metric, else by something else."""
-        for hpa in self.api.pages(f"/apis/autoscaling/v2/namespaces/{workload.namespace}/horizontalpodautoscalers"):
+        path = f"/apis/autoscaling/v2/namespaces/{workload.namespace}/horizontalpodautoscalers"
+        # An HPA that cannot be read may be the one that scales this workload.
+        for hpa in self.api.pages(path, shape=kinds.HPA, odd=_refuse):
             target = hpa["spec"]["scaleTargetRef"]
             if (target["kind"], target["name"]) == (workload.kind, workload.name) and has_name(hpa):
                 return read_autoscalers(hpa)[0]
@@ -180,9 +190,10 @@ class KubernetesCluster:
             raise self._not_found(workload) from error
 
     def _pods(self, workload: Workload, manifest: Manifest) -> list[dict[str, Any]]:
-        labels = manifest["spec"]["selector"].get("matchLabels") or {}
+        labels = (manifest["spec"].get("selector") or {}).get("matchLabels") or {}
         selector = ",".join(f"{name}={value}" for name, value in sorted(labels.items()))
-        return list(self.api.pages(f"/api/v1/namespaces/{workload.namespace}/pods", {"labelSelector": selector}))
+        path = f"/api/v1/namespaces/{workload.namespace}/pods"
+        return list(self.api.pages(path, {"labelSelector": selector}, shape=kinds.POD, odd=_refuse))
 
     def _check_scalable(self, workload: Workload, allocation: Allocation) -> None:
         if workload.kind == "DaemonSet":
@@ -213,6 +224,11 @@ class KubernetesCluster:
             for pod in self._pods(workload, self.manifest(workload)):
                 reasons.update(dict.fromkeys(f"{pod['metadata']['name']}: {reason}" for reason in pod_complaints(pod)))
         return "; ".join(list(reasons)[:5]) or f"See: kubectl get pods -n {workloads[0].namespace}"
+
+
+def _refuse(error: Unreadable) -> None:
+    """One object that cannot be read is no reason to guess before a change."""
+    raise error
 
 
 def _path(workload: Workload) -> str:

@@ -11,8 +11,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from mora.clusters import kinds
 from mora.clusters.conflicts import ChangedMeanwhile, GoneMeanwhile, conflicts
 from mora.clusters.connection import Api
+from mora.clusters.shapes import read
 
 _LEASES = "/apis/coordination.k8s.io/v1"
 _POD_NAMESPACE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
@@ -43,9 +45,11 @@ class KubernetesLease:
         """The Lease object; None where there is none."""
         try:
             with conflicts():
-                return self._api.get(f"{self._path}/{self.name}")
+                answer = self._api.get(f"{self._path}/{self.name}")
         except GoneMeanwhile:
             return None
+        found: dict[str, Any] = read(kinds.LEASE, answer)
+        return found
 
     def create(self, spec: Mapping[str, Any]) -> dict[str, Any] | None:
         """The created object; None where another client was faster."""

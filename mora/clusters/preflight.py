@@ -11,10 +11,12 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any
 
+from mora.clusters import kinds
 from mora.clusters.connection import Forbidden
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.clusters.objects import Manifest, named, read_defaults, read_resources, rollout_report, staying
 from mora.clusters.rights import Right, is_allowed
+from mora.clusters.shapes import Shape, Unreadable
 from mora.domain import Resources, Workload
 from mora.errors import MoraError
 from mora.quantities import parse_quantity
@@ -154,9 +156,9 @@ def _quota(
 ) -> Iterator[Finding]:
     """Whether the namespace's quotas have room for the plan's most replicas, with a restart's extra pods."""
     try:
-        quotas = list(cluster.api.pages(f"/api/v1/namespaces/{namespace}/resourcequotas"))
-        limits = list(cluster.api.pages(f"/api/v1/namespaces/{namespace}/limitranges"))
-    except Forbidden as error:
+        quotas = list(_bounds(cluster, namespace, "resourcequotas", kinds.QUOTA))
+        limits = list(_bounds(cluster, namespace, "limitranges", kinds.LIMIT_RANGE))
+    except (Forbidden, Unreadable) as error:
         yield Finding(f"the quota is not checked: {error.message.rstrip('.')}", remedy=error.hint or "")
         return
     if not quotas:
@@ -171,6 +173,13 @@ def _quota(
     needed = _needed(manifests, limits, most_replicas)
     for quota in quotas:
         yield from _headroom(quota, needed, most_replicas)
+
+
+def _bounds(cluster: KubernetesCluster, namespace: str, plural: str, shape: Shape) -> Iterator[Manifest]:
+    def odd(error: Unreadable) -> None:
+        raise error
+
+    return cluster.api.pages(f"/api/v1/namespaces/{namespace}/{plural}", shape=shape, odd=odd)
 
 
 def _needed(manifests: Sequence[Manifest], limits: Sequence[Manifest], most_replicas: int) -> dict[str, Decimal]:

@@ -11,9 +11,14 @@ from typing import Any
 
 from mora.clusters.conflicts import conflicts, names_object
 from mora.clusters.connection import MERGE, Api, NotFound
+from mora.clusters.shapes import Unreadable, fields
 from mora.errors import ClusterError
 
 _VPAS = "/apis/autoscaling.k8s.io/v1"
+
+
+def _pass_by(error: Unreadable) -> None:
+    """What is not even an object has no name to report."""
 
 
 class KubernetesVpas:
@@ -28,10 +33,11 @@ class KubernetesVpas:
         self._has_subresource = True
 
     def list_vpas(self, namespace: str | None = None) -> list[dict[str, Any]]:
-        """Every VPA object of a namespace (None: of all), page by page."""
+        """Every VPA object of a namespace (None: of all), page by page, as it is; mora.vpa.objects reads them."""
         within = "" if namespace is None else f"/namespaces/{namespace}"
         try:
-            return list(self._api.pages(f"{_VPAS}{within}/verticalpodautoscalers"))
+            path = f"{_VPAS}{within}/verticalpodautoscalers"
+            return list(self._api.pages(path, shape=fields({}, keeps_rest=True), odd=_pass_by))
         except NotFound as error:
             raise ClusterError(
                 "This cluster has no VerticalPodAutoscaler (autoscaling.k8s.io/v1).",

@@ -291,6 +291,7 @@ class WorkloadState:
     and limits of the pod itself (spec.resources of its template), None where it has none. labels, annotations: the
     workload's own (annotations: those under mora.dev/ and kubectl's default container). jvm: names of the containers
     that run a Java virtual machine. known_by: "kubernetes" or "prometheus". reasons: what was unusual.
+    problem: why the workload gets no numbers, whatever its history shows; None where it may.
     """
 
     workload: Workload
@@ -305,3 +306,4 @@ class WorkloadState:
     jvm: frozenset[str] = frozenset()
     known_by: str = "kubernetes"
     reasons: tuple[Reason, ...] = ()
+    problem: Reason | None = None

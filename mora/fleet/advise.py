@@ -130,6 +130,8 @@ def _needs(
     state: WorkloadState, history: WorkloadHistory, bounds: Bounds, settings: FleetSettings, sizing: Sizing
 ) -> dict[str, Need]:
     """Container -> what it needs, of those that are sized and known to the history."""
+    if state.problem is not None:
+        return {}
     return {
         one.name: need_of(
             state.workload,
@@ -177,8 +179,9 @@ def _container(
 ) -> Part:
     evidence = _evidence(container, history, settings)
     if need is None:
-        skipped = why_skipped(container, sizing)
-        unsized = _unsized(container, skipped or _unseen(container, state, history), skipped)
+        skipped = why_skipped(container, sizing) if state.problem is None else None
+        why = state.problem or skipped or _unseen(container, state, history)
+        unsized = _unsized(container, why, skipped)
         return Part(replace(unsized, evidence=evidence))
     around = replace(
         around_of(container, state, sizing),

@@ -30,7 +30,7 @@ def lacks_kubeconfig(settings: Settings, target: str | None) -> bool:
 
     A kubeconfig that exists and fails stays an error, and so does --target kubernetes.
     """
-    from mora.clusters.connection import is_configured
+    from mora.clusters.kubeconfig import is_configured
 
     return settings.prometheus.url is not None and target is None and not is_configured()
 

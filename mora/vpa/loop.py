@@ -11,12 +11,13 @@ import random
 import threading
 import time
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
 from mora.clusters.conflicts import ChangedMeanwhile, GoneMeanwhile
+from mora.clusters.shapes import Unreadable
 from mora.domain import Workload
 from mora.errors import ClusterError, MoraError
 from mora.vpa.advice import Adviser, Answer
@@ -204,7 +205,7 @@ class Recommender:
             report.errors["list"] += 1
             self._log("error", "VPA objects cannot be listed", **_fields(error))
             raise _Stop("VPA objects cannot be listed") from error
-        ours = [read_vpa(manifest) for manifest in listed if asks_for(manifest, self._name)]
+        ours = list(self._read(listed, report))
         report.vpas = len(ours)
         self._adviser.forget(vpa.workload for vpa in ours if vpa.workload is not None)
         failed_in_a_row = 0
@@ -214,6 +215,17 @@ class Recommender:
             failed_in_a_row = failed_in_a_row + 1 if is_written is False else 0
             if failed_in_a_row >= _FAILED_IN_A_ROW:
                 raise _Stop(f"{failed_in_a_row} writes failed one after the other")
+
+    def _read(self, listed: Sequence[Mapping[str, Any]], report: PassReport) -> Iterator[Vpa]:
+        """The objects that name this recommender; what cannot be read is logged and counted."""
+        for manifest in listed:
+            if not asks_for(manifest, self._name):
+                continue
+            try:
+                yield read_vpa(manifest)
+            except Unreadable as error:
+                report.errors["object"] += 1
+                self._log("error", "a VPA object cannot be read", **_fields(error))
 
     def _answered(self, vpas: Sequence[Vpa], report: PassReport) -> Iterable[tuple[Vpa, Answer]]:
         """Each VPA with the answer for its target, namespace by namespace; those without a usable target first."""

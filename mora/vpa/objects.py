@@ -12,6 +12,8 @@ from dataclasses import dataclass, field
 from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
+from mora.clusters import kinds
+from mora.clusters.shapes import read
 from mora.domain import API_VERSIONS, Workload
 from mora.errors import BadInput
 from mora.quantities import parse_cpu, parse_memory, parse_quantity
@@ -75,12 +77,15 @@ def asks_for(manifest: Manifest, recommender: str) -> bool:
     >>> asks_for({"spec": {"recommenders": [{"name": "mora"}]}}, "mora"), asks_for({"spec": {}}, "mora")
     (True, False)
     """
-    spec = manifest.get("spec") or {}
-    return any(selector.get("name") == recommender for selector in spec.get("recommenders") or [])
+    spec = manifest.get("spec")
+    named = spec.get("recommenders") if isinstance(spec, dict) else None
+    selectors = named if isinstance(named, list) else []
+    return any(isinstance(one, dict) and one.get("name") == recommender for one in selectors)
 
 
-def read_vpa(manifest: Manifest) -> Vpa:
-    """A VPA manifest, as the API server lists it."""
+def read_vpa(listed: Manifest) -> Vpa:
+    """A VPA object, as the API server lists it. Raises Unreadable for one that is none."""
+    manifest = read(kinds.VPA, listed)
     metadata, spec = manifest["metadata"], manifest.get("spec") or {}
     workload, policies, problem = None, {}, None
     try:

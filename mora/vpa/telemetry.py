@@ -44,7 +44,7 @@ class Telemetry:
         )
         self._errors = Counter(
             "mora_recommender_errors",
-            "Errors by kind: list, numbers, write, conflict, bug.",
+            "Errors by kind: list, object, numbers, write, conflict, bug.",
             ["kind"],
             registry=self.registry,
         )

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from mora.clusters.connection import MERGE, Api, Forbidden, NotFound, is_configured
+from mora.clusters.connection import MERGE, Api, Forbidden, NotFound
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_kubernetes import deployment
@@ -29,43 +29,6 @@ def fake() -> FakeCluster:
 
 def connect(api: FakeApi, folder: Path, **options: str) -> Api:
     return Api(kubeconfig=api.kubeconfig(folder / "config", **options), backoff=MOMENT)  # type: ignore[arg-type]  # texts
-
-
-def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_reported(
-    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(ClusterError, match="no usable kubeconfig") as told:
-        Api(kubeconfig=tmp_path / "absent")
-    assert "kubectl config get-contexts" in str(told.value.hint)
-    (tmp_path / "torn").write_text("clusters: [", encoding="utf-8")
-    with pytest.raises(ClusterError, match="no usable kubeconfig"):
-        Api(kubeconfig=tmp_path / "torn")
-    (tmp_path / "list").write_text("- a\n", encoding="utf-8")
-    with pytest.raises(ClusterError, match="no usable kubeconfig"):
-        Api(kubeconfig=tmp_path / "list")
-    with pytest.raises(ClusterError, match="nowhere"):
-        Api(kubeconfig=api.kubeconfig(tmp_path / "config"), context="nowhere")
-
-
-def test_a_missing_kubeconfig_is_named_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    with pytest.raises(ClusterError, match=r"no usable kubeconfig: .*/absent does not exist\."):
-        Api()
-
-
-def test_a_cluster_is_configured_by_a_variable_or_a_file_at_home(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("HOME", str(tmp_path))
-    monkeypatch.delenv("KUBECONFIG", raising=False)
-    assert not is_configured()
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "absent"))
-    assert is_configured(), "a file that is named and missing is a mistake, not the absence of a cluster"
-    monkeypatch.delenv("KUBECONFIG")
-    (tmp_path / ".kube").mkdir()
-    (tmp_path / ".kube" / "config").write_text("", encoding="utf-8")
-    assert is_configured()
 
 
 def test_an_expired_token_is_reported(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
@@ -148,22 +111,6 @@ def test_another_server_at_that_address_is_reported(tmp_path: Path) -> None:
         server.shutdown()
         server.server_close()
         thread.join()
-
-
-def test_a_context_has_the_names_of_the_kubeconfig(api: FakeApi, tmp_path: Path) -> None:
-    context = connect(api, tmp_path, namespace="shop").context()
-    assert (context.name, context.cluster, context.user, context.namespace) == ("fake", "fake", "ada", "shop")
-    assert context.server == f"http://127.0.0.1:{api.server_port}"
-
-
-def test_whom_a_kubeconfig_impersonates_is_who_asks(api: FakeApi, fake: FakeCluster, tmp_path: Path) -> None:
-    with pytest.raises(Forbidden, match='User "eve" cannot get'):
-        connect(api, tmp_path, impersonate="eve").get(PATH)
-    assert fake.sent[-1].user == "eve"
-    config = tmp_path / "config"
-    config.write_text(config.read_text().replace("as: eve", "as: eve\n    as-groups: [staff]"), encoding="utf-8")
-    with pytest.raises(ClusterError, match="impersonates with as-groups"):
-        Api(kubeconfig=config)
 
 
 def test_an_object_that_does_not_exist_is_an_error_of_its_own(api: FakeApi, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -10,7 +12,7 @@ from typing import Any
 import pytest
 
 from mora.clusters.inventory import KubernetesInventory
-from mora.domain import AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
+from mora.domain import Allocation, AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster
 from tests.clusters.kinds import ROLLOUT
@@ -421,3 +423,134 @@ def test_bounds_of_the_pod_stand_beside_each_workload(fake: FakeCluster, invento
     assert the(states, "frontend").pod_resources == Resources(2000, None, None, 1024 * MIB)
     assert the(states, "cart").pod_resources is None
     assert the(states, "cart").pod_range == AmountRange(Resources(500, 500), cpu_ratio=4.0)
+
+
+def broken(name: str, change: Callable[[dict[str, Any]], None], **more: Any) -> dict[str, Any]:
+    """A Deployment that another API, or a proxy, has changed."""
+    manifest = only_container(name, **more)
+    change(manifest)
+    return manifest
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (lambda one: one.pop("spec"), "spec is missing"),
+        (lambda one: one.update(spec=[]), "spec is a list, not an object"),
+        (lambda one: one["spec"].update(replicas="many"), "spec.replicas is text, not a whole number"),
+        (lambda one: one["spec"].update(replicas=2.5), "spec.replicas is a number, not a whole number"),
+        (lambda one: one["spec"].update(template={"spec": {}}), "spec.template.spec.containers is missing"),
+        (lambda one: container_of(one).pop("name"), "spec.template.spec.containers[0].name is missing"),
+        (
+            lambda one: container_of(one).update(resources={"limits": {"cpu": "1e50"}}),
+            "spec.template.spec.containers[0].resources.limits['cpu'] is '1e50', more than any machine has",
+        ),
+        (
+            lambda one: container_of(one).update(resources={"requests": {"memory": "5Kx"}}),
+            "spec.template.spec.containers[0].resources.requests['memory'] is '5Kx', not a Kubernetes quantity",
+        ),
+        (lambda one: one["metadata"].update(annotations=["x"]), "metadata.annotations is a list, not an object"),
+        (lambda one: one["metadata"].update(labels={"app": 1}), "metadata.labels['app'] is a number, not text"),
+    ],
+)
+def test_a_workload_that_cannot_be_read_is_a_row_with_the_reason_and_hides_no_other(
+    change: Callable[[dict[str, Any]], None], problem: str, fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("good", resources={"requests": {"cpu": "100m"}}))
+    odd = broken("odd", change)
+    fake.objects["deployments", "shop", "odd"] = odd
+    odd["metadata"].setdefault("namespace", "shop")
+    states = inventory.states("shop")
+    assert [state.workload.name for state in states] == ["good", "odd"]
+    assert the(states, "good").problem is None
+    assert the(states, "good").allocation.containers[0].resources.cpu_request_millicores == 100
+    told = the(states, "odd").problem
+    assert told is not None
+    assert (told.code, told.text) == ("unreadable", f"the Deployment cannot be read: {problem}")
+    assert the(states, "odd").allocation == Allocation()
+
+
+@pytest.mark.parametrize("item", [5, None, "text", [], {}, {"metadata": 5}, {"metadata": {"name": "x"}}, {"spec": {}}])
+def test_an_item_without_a_readable_name_is_left_out_with_a_remark(
+    item: object, fake: FakeCluster, inventory: KubernetesInventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake.add(only_container("good"))
+    get = inventory._api.get
+
+    def with_odd(path: str, *rest: Any, **more: Any) -> dict[str, Any]:
+        answer = get(path, *rest, **more)
+        return {**answer, "items": [item, *answer["items"]]} if path.endswith("/deployments") else answer
+
+    monkeypatch.setattr(inventory._api, "get", with_odd)
+    assert [state.workload.name for state in inventory.states("shop")] == ["good"]
+    (remark,) = inventory.remarks
+    assert remark.code == "unreadable"
+    assert re.match(r"A Deployment( x)? is left out, since it cannot be read: ", remark.text)
+
+
+def test_an_hpa_that_cannot_be_read_leaves_unknown_whether_its_target_is_scaled(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("frontend"))
+    fake.add(only_container("cart"))
+    odd = hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)], name="scaler")
+    odd["spec"]["maxReplicas"] = "ten"
+    fake.objects["horizontalpodautoscalers", "shop", "scaler"] = odd
+    states = inventory.states("shop")
+    text = (
+        "It is not known whether an HPA scales it: HPA scaler cannot be read: spec.maxReplicas is text, not a whole "
+        "number"
+    )
+    assert [one.text for one in the(states, "frontend").reasons if one.code == "autoscalers-unknown"] == [text]
+    assert "autoscalers-unknown" not in codes(the(states, "cart"))
+    del odd["spec"]["scaleTargetRef"]["name"]
+    assert all("autoscalers-unknown" in codes(state) for state in inventory.states("shop"))
+
+
+@pytest.mark.parametrize(
+    ("kind", "plural", "code", "spec"),
+    [
+        (
+            "LimitRange",
+            "limitranges",
+            "limit-range-unknown",
+            {"limits": [{"type": "Container", "max": {"cpu": "5Kx"}}]},
+        ),
+        ("ResourceQuota", "resourcequotas", "quota-unknown", {"hard": {"requests.cpu": []}}),
+        ("Pod", "pods", "pods-unknown", {"containers": [{}]}),
+    ],
+)
+def test_an_odd_bound_or_pod_is_unknown_in_its_namespace_alone(
+    kind: str, plural: str, code: str, spec: dict[str, Any], fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("frontend"))
+    elsewhere = only_container("frontend")
+    elsewhere["metadata"]["namespace"] = "bank"
+    fake.add(elsewhere)
+    fake.objects[plural, "shop", "odd"] = {"metadata": {"name": "odd", "namespace": "shop"}, "spec": spec}
+    states = {state.workload.namespace: codes(state) for state in inventory.states()}
+    assert code in states["shop"]
+    assert code not in states["bank"]
+
+
+def test_a_rollout_with_an_empty_template_beside_its_reference_is_read(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.resources.append(ROLLOUT)
+    fake.add(only_container("web"))
+    rollout = {**only_container("canary"), "apiVersion": "argoproj.io/v1alpha1", "kind": "Rollout"}
+    rollout["spec"] = {
+        "template": {"metadata": {"creationTimestamp": None}, "spec": {"containers": None}},
+        "workloadRef": {"apiVersion": "apps/v1", "kind": "Deployment", "name": "web"},
+    }
+    rollout["status"] = {"observedGeneration": "4"}
+    fake.objects["rollouts", "shop", "canary"] = rollout
+    canary = the(inventory.states("shop"), "canary")
+    assert canary.problem is None
+    assert [container.name for container in canary.allocation.containers] == ["server"]
+    assert "template-elsewhere" in codes(canary)
+
+
+def container_of(manifest: dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = manifest["spec"]["template"]["spec"]["containers"][0]
+    return found

@@ -17,6 +17,7 @@ from mora.domain import (
     AmountRange,
     Container,
     Quota,
+    Reason,
     Resources,
     Role,
     Workload,
@@ -107,6 +108,18 @@ def test_a_workload_that_is_gone_gets_a_reason_and_no_error() -> None:
     assert [part.value for part in (advice.main.cpu_request, advice.main.memory_request, advice.replicas)] == [None] * 3
     assert codes(advice.main.cpu_request) == ["no-history"]
     assert "it is gone, never ran, or is not scraped" in words(advice.main.cpu_request)
+    assert advice.target == advice.current
+
+
+def test_a_workload_that_cannot_be_read_gets_the_reason_and_no_number_whatever_its_history() -> None:
+    odd = WorkloadState(
+        Workload("shop", "frontend"), Allocation(), problem=Reason("unreadable", "spec.replicas is text")
+    )
+    advice = advised(odd, history(container_history()))
+    numbers = (advice.main.cpu_request, advice.main.memory_request, advice.main.cpu_limit, advice.main.memory_limit)
+    assert [part.value for part in (*numbers, advice.replicas)] == [None] * 5
+    assert {code for part in numbers for code in codes(part)} == {"unreadable"}
+    assert advice.main.cpu_request.summary == "no recommendation: spec.replicas is text"
     assert advice.target == advice.current
 
 

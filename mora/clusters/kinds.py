@@ -1,0 +1,280 @@
+"""The shapes of the Kubernetes objects that MOrA reads, field by field (mora/clusters/shapes.py).
+
+A field that is read anywhere is named here first; what is not named is not kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from mora.clusters.shapes import (
+    MOST_BYTES,
+    MOST_CORES,
+    Shape,
+    amount,
+    anything,
+    checked,
+    fields,
+    flag,
+    generation,
+    listed,
+    mapped,
+    text,
+    whole,
+    whole_or_percent,
+)
+
+_OWNER = fields({"apiVersion": text, "kind": text, "name": text, "controller": flag}, needed=("kind", "name"))
+_META: Mapping[str, Shape] = {
+    "name": text,
+    "namespace": text,
+    "labels": mapped(text),
+    "annotations": mapped(text),
+    "ownerReferences": listed(_OWNER),
+    "generation": generation,
+    "resourceVersion": text,
+    "creationTimestamp": text,
+    "deletionTimestamp": text,
+}
+META = fields(_META, needed=("name", "namespace"))
+"""The metadata of what lives in a namespace."""
+
+_CLUSTER_META = fields(_META, needed=("name",))
+
+# What a pod can be given, and what a quota or a LimitRange bounds. Other resources (GPUs, counts of objects) are kept
+# as quantities.
+_CORES, _BYTES = amount(MOST_CORES), amount(MOST_BYTES)
+_OF_A_POD = mapped(amount(), {"cpu": _CORES, "memory": _BYTES})
+_OF_A_NAMESPACE = mapped(amount())
+_RESOURCES = fields({"requests": _OF_A_POD, "limits": _OF_A_POD})
+
+_VARIABLE = fields({"name": text, "value": text}, needed=("name",))
+_CONTAINER = fields(
+    {
+        "name": text,
+        "image": text,
+        "command": listed(text),
+        "args": listed(text),
+        "env": listed(_VARIABLE),
+        "resources": _RESOURCES,
+        "restartPolicy": text,
+    },
+    needed=("name",),
+)
+_POD_SPEC: Mapping[str, Shape] = {
+    "containers": listed(_CONTAINER),
+    "initContainers": listed(_CONTAINER),
+    "overhead": _OF_A_POD,
+    "resources": _RESOURCES,
+    "nodeName": text,
+    "nodeSelector": mapped(text),
+    "runtimeClassName": text,
+    "priorityClassName": text,
+}
+POD_SPEC = checked(
+    fields(_POD_SPEC, needed=("containers",)), lambda spec: None if spec["containers"] else "has no containers"
+)
+_TEMPLATE = fields({"metadata": fields(_META), "spec": POD_SPEC}, needed=("spec",))
+# Argo writes an empty template beside a workloadRef.
+_MAYBE_TEMPLATE = fields({"metadata": fields(_META), "spec": fields(_POD_SPEC)})
+_CONDITION = fields({"type": text, "status": text, "reason": text, "message": text})
+
+_ROLLING = fields({"maxSurge": whole_or_percent, "maxUnavailable": whole_or_percent})
+_STRATEGY = fields({"type": text, "rollingUpdate": _ROLLING})
+_REFERENCE = fields({"apiVersion": text, "kind": text, "name": text}, needed=("kind", "name"))
+_SELECTOR = fields({"matchLabels": mapped(text)})
+_WORKLOAD_SPEC: Mapping[str, Shape] = {
+    "replicas": whole,
+    "selector": _SELECTOR,
+    "template": _TEMPLATE,
+    "strategy": _STRATEGY,
+    "updateStrategy": _STRATEGY,
+    "workloadRef": _REFERENCE,
+    "parallelism": whole,
+    "completions": whole,
+    "suspend": flag,
+    "schedule": text,
+}
+_COUNTS = (
+    "replicas",
+    "readyReplicas",
+    "updatedReplicas",
+    "availableReplicas",
+    "desiredNumberScheduled",
+    "updatedNumberScheduled",
+    "numberAvailable",
+    "active",
+    "succeeded",
+    "failed",
+)
+_STATUS: Mapping[str, Shape] = {
+    **dict.fromkeys(_COUNTS, whole),
+    "observedGeneration": generation,
+    "conditions": listed(_CONDITION),
+}
+
+
+def _workload(spec: Shape, status: Mapping[str, Shape] = _STATUS) -> Shape:
+    return fields(
+        {"apiVersion": text, "kind": text, "metadata": META, "spec": spec, "status": fields(status)},
+        needed=("metadata", "spec"),
+    )
+
+
+_WITH_TEMPLATE = _workload(fields(_WORKLOAD_SPEC, needed=("template",)))
+_JOB_TEMPLATE = fields({"spec": fields(_WORKLOAD_SPEC, needed=("template",))}, needed=("spec",))
+WORKLOADS: Mapping[str, Shape] = {
+    "Deployment": _WITH_TEMPLATE,
+    "StatefulSet": _WITH_TEMPLATE,
+    "DaemonSet": _WITH_TEMPLATE,
+    "Job": _WITH_TEMPLATE,
+    # Argo counts generations as text.
+    "Rollout": _workload(
+        fields({**_WORKLOAD_SPEC, "template": _MAYBE_TEMPLATE}), {**_STATUS, "observedGeneration": text}
+    ),
+    "CronJob": _workload(
+        fields({"schedule": text, "suspend": flag, "jobTemplate": _JOB_TEMPLATE}, needed=("jobTemplate",)),
+        {},
+    ),
+}
+
+_WAITING = fields({"reason": text, "message": text})
+_CONTAINER_STATUS = fields(
+    {"name": text, "state": fields({"waiting": _WAITING}), "restartCount": whole}, needed=("name",)
+)
+POD = fields(
+    {
+        "metadata": META,
+        "spec": POD_SPEC,
+        "status": fields(
+            {"phase": text, "conditions": listed(_CONDITION), "containerStatuses": listed(_CONTAINER_STATUS)}
+        ),
+    },
+    needed=("metadata", "spec"),
+)
+
+OWNED = fields({"metadata": META}, needed=("metadata",))
+"""A ReplicaSet or Job of which only the owner matters."""
+
+NAMESPACE = fields({"metadata": _CLUSTER_META}, needed=("metadata",))
+
+
+def _target_of_metric(target: Mapping[str, Any]) -> str | None:
+    wanted = {"Utilization": "averageUtilization", "AverageValue": "averageValue"}.get(target["type"])
+    if wanted is None:
+        return f"has the type {target['type'][:40]!a}, not Utilization or AverageValue"
+    return None if wanted in target else f"has no {wanted}"
+
+
+def _resource_metric(amounts: Shape) -> Shape:
+    target = fields({"type": text, "averageUtilization": whole, "averageValue": amounts}, needed=("type",))
+    return fields(
+        {"name": text, "container": text, "target": checked(target, _target_of_metric)}, needed=("name", "target")
+    )
+
+
+_METRIC = fields(
+    {
+        "type": text,
+        "resource": _resource_metric(amount()),
+        "containerResource": _resource_metric(amount()),
+    }
+)
+HPA_TARGET = fields(
+    {"metadata": META, "spec": fields({"scaleTargetRef": _REFERENCE}, needed=("scaleTargetRef",), keeps_rest=True)},
+    needed=("metadata", "spec"),
+)
+"""An HPA of which no more is certain than what it scales."""
+
+HPA = fields(
+    {
+        "metadata": META,
+        "spec": fields(
+            {"scaleTargetRef": _REFERENCE, "minReplicas": whole, "maxReplicas": whole, "metrics": listed(_METRIC)},
+            needed=("scaleTargetRef", "maxReplicas"),
+        ),
+    },
+    needed=("metadata", "spec"),
+)
+
+_BOUNDS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+LIMIT_RANGE = fields(
+    {
+        "metadata": META,
+        "spec": fields({"limits": listed(fields({"type": text, **dict.fromkeys(_BOUNDS, _OF_A_NAMESPACE)}))}),
+    },
+    needed=("metadata", "spec"),
+)
+
+QUOTA = fields(
+    {
+        "metadata": META,
+        "spec": fields({"hard": _OF_A_NAMESPACE, "scopes": listed(text), "scopeSelector": anything}),
+        "status": fields({"hard": _OF_A_NAMESPACE, "used": _OF_A_NAMESPACE}),
+    },
+    needed=("metadata", "spec"),
+)
+
+_PORT = fields({"name": text, "port": whole, "protocol": text}, needed=("port",))
+SERVICE = fields(
+    {"metadata": META, "spec": fields({"clusterIP": text, "ports": listed(_PORT)})}, needed=("metadata", "spec")
+)
+
+_CONTAINER_POLICY = fields(
+    {
+        "containerName": text,
+        "mode": text,
+        "controlledResources": listed(text),
+        "controlledValues": text,
+        "minAllowed": mapped(anything),
+        "maxAllowed": mapped(anything),
+    }
+)
+# What other recommenders wrote into a status stays as it is, so that a write keeps it.
+_VPA_CONDITION = fields({"type": text, "status": text, "reason": text, "message": text}, keeps_rest=True)
+_WRITTEN = fields(
+    {
+        "containerName": text,
+        **dict.fromkeys(("target", "lowerBound", "upperBound", "uncappedTarget"), mapped(anything)),
+    },
+    keeps_rest=True,
+)
+VPA = fields(
+    {
+        "metadata": META,
+        "spec": fields(
+            {
+                "targetRef": fields({"apiVersion": text, "kind": text, "name": text}),
+                "recommenders": listed(fields({"name": text})),
+                "updatePolicy": fields({"updateMode": text}),
+                "resourcePolicy": fields({"containerPolicies": listed(_CONTAINER_POLICY)}),
+            }
+        ),
+        "status": fields(
+            {
+                "conditions": listed(_VPA_CONDITION),
+                "recommendation": fields({"containerRecommendations": listed(_WRITTEN)}),
+            }
+        ),
+    },
+    needed=("metadata",),
+)
+
+# A Lease is written back whole.
+LEASE = fields(
+    {
+        "metadata": fields({"name": text}, keeps_rest=True),
+        "spec": fields(
+            {
+                "holderIdentity": text,
+                "leaseDurationSeconds": whole,
+                "leaseTransitions": whole,
+                "acquireTime": text,
+                "renewTime": text,
+            },
+            keeps_rest=True,
+        ),
+    },
+    keeps_rest=True,
+)

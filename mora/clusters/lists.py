@@ -1,0 +1,315 @@
+"""The lists that an inventory reads of a Kubernetes API, by what they concern.
+
+What cannot be read is kept as a reason: of one workload, of a namespace, or of all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from mora.clusters import kinds
+from mora.clusters.connection import JSON, METADATA_ONLY, Api, Forbidden, NotFound
+from mora.clusters.objects import (
+    DEFAULT_CONTAINER,
+    Manifest,
+    has_name,
+    read_containers,
+    read_resources,
+    runs_java,
+    without_odd_containers,
+)
+from mora.clusters.shapes import Shape, Unreadable, read
+from mora.domain import API_VERSIONS, Container, Reason, Resources, Workload
+from mora.errors import ClusterError
+
+ANNOTATIONS = "mora.dev/"
+_PLURALS = {
+    "Deployment": "deployments",
+    "StatefulSet": "statefulsets",
+    "DaemonSet": "daemonsets",
+    "CronJob": "cronjobs",
+    "Job": "jobs",
+    "Rollout": "rollouts",
+}
+# Without these there is no inventory. Another list that may not be read is reported, and the rest is read.
+_NEEDED = ("Deployment", "StatefulSet", "DaemonSet")
+_REVISION = "deployment.kubernetes.io/revision"
+_ROLLOUT_REVISION = "rollout.argoproj.io/revision"
+
+Owner = tuple[str, str, str]
+"""Namespace, kind and name."""
+
+
+@dataclass(slots=True)
+class Pods:
+    """A few values of a workload's pods, however many they are: a page of pods is some 5 MB.
+
+    newness: orders pods by their template. Only the newest count: an older one may have containers that were renamed
+    since.
+    """
+
+    newness: int = -1
+    containers: dict[str, Container] = field(default_factory=dict)
+    jvm: set[str] = field(default_factory=set)
+    default_container: str | None = None
+    overhead: Resources = field(default_factory=Resources)
+    odd: dict[str, None] = field(default_factory=dict)
+    """Names of containers that are none in Kubernetes."""
+
+    def add(self, pod: Manifest, newness: int) -> None:
+        """Count one pod more. newness: of its template."""
+        if newness < self.newness:
+            return
+        if newness > self.newness:
+            self.newness, self.containers, self.jvm, self.default_container = newness, {}, set(), None
+        spec, odd = without_odd_containers(pod["spec"])
+        self.odd.update(dict.fromkeys(odd))
+        self.overhead = read_resources({"resources": {"requests": spec.get("overhead") or {}}})
+        for container in read_containers(spec, None, is_injected=True):
+            self.containers.setdefault(container.name, container)
+        self.jvm.update(java_containers(spec))
+        annotations = pod["metadata"].get("annotations") or {}
+        self.default_container = self.default_container or annotations.get(DEFAULT_CONTAINER)
+
+
+@dataclass(slots=True)
+class Lists:
+    """Everything that was listed, by its lookup key."""
+
+    workloads: list[tuple[Workload, dict[str, Any]]] = field(default_factory=list)
+    pods: dict[Owner, Pods] = field(default_factory=dict)
+    hpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
+    limit_ranges: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    quotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    namespace_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
+    unreadable: dict[Workload, Reason] = field(default_factory=dict)
+    """Workloads of which no more than the name can be read."""
+    unknown: list[Reason] = field(default_factory=list)
+    """Why some lists are missing that concern every workload."""
+    unknown_in: dict[str, list[Reason]] = field(default_factory=dict)
+    """Namespace -> objects in it that cannot be read and may concern any of its workloads."""
+    unknown_of: dict[Owner, list[Reason]] = field(default_factory=dict)
+    """Objects that cannot be read and concern one workload."""
+
+    def reasons_of(self, workload: Workload) -> list[Reason]:
+        """What is not known of a workload, since something could not be read."""
+        own = self.unknown_of.get((workload.namespace, workload.kind, workload.name), [])
+        return list(dict.fromkeys([*own, *self.unknown_in.get(workload.namespace, []), *self.unknown]))
+
+
+class Listing:
+    """Reads the lists of one run. remarks: what concerns no single workload."""
+
+    def __init__(self, api: Api, namespace: str | None, selector: str | None) -> None:
+        self._api, self._namespace, self._selector = api, namespace, selector
+        self.remarks: tuple[Reason, ...] = ()
+
+    def lists(self) -> Lists:
+        """Everything; without a workload the rest is not asked for. Errors as in KubernetesInventory.states()."""
+        lists = Lists()
+        self._list_workloads(lists, self._namespace, self._selector)
+        if lists.workloads or lists.unreadable:
+            self._list_pods(lists, self._namespace)
+            self._list_bounds(lists, self._namespace)
+        return lists
+
+    def _list_workloads(self, lists: Lists, namespace: str | None, selector: str | None) -> None:
+        query = {} if selector is None else {"labelSelector": selector}
+        for kind, plural in _PLURALS.items():
+            path, shape = _path(API_VERSIONS[kind], plural, namespace), kinds.WORKLOADS[kind]
+            odd = self._odd_workload(kind, lists)
+            if kind in _NEEDED:
+                items: Iterable[dict[str, Any]] = self._named(
+                    self._api.pages(path, query, shape=shape, odd=odd), plural
+                )
+            else:
+                items = self._optional(path, query, self._remark(f"{kind}s"), shape=shape, odd=odd)
+            for item in items:
+                if kind == "Job" and _controller(item, "CronJob"):
+                    continue
+                meta = item["metadata"]
+                lists.workloads.append((Workload(meta["namespace"], meta["name"], kind), item))
+
+    def _odd_workload(self, kind: str, lists: Lists) -> Callable[[Unreadable], None]:
+        def odd(error: Unreadable) -> None:
+            if error.namespace is None or error.name is None:
+                self._leave_out(f"A {kind}", error)
+                return
+            text = f"the {kind} cannot be read: {error.problem}"
+            lists.unreadable[Workload(error.namespace, error.name, kind)] = Reason("unreadable", text)
+
+        return odd
+
+    def _list_pods(self, lists: Lists, namespace: str | None) -> None:
+        unknown = _unknown(lists, "pods-unknown", "injected sidecars are not known")
+        sets: dict[Owner, dict[str, Any]] = {}
+        between = [("apps/v1", "replicasets", "ReplicaSet")]
+        if any(workload.kind == "CronJob" for workload, _ in lists.workloads):
+            between.append(("batch/v1", "jobs", "Job"))
+        for version, plural, kind in between:
+            odd = self._odd_in(lists, "pods-unknown", kind, "some of its pods may be missing")
+            path = _path(version, plural, namespace)
+            for one in self._optional(path, {}, unknown, shape=kinds.OWNED, odd=odd, accept=METADATA_ONLY):
+                sets[one["metadata"]["namespace"], kind, one["metadata"]["name"]] = one
+        odd = self._odd_in(lists, "pods-unknown", "pod", "its containers do not count")
+        for pod in self._optional(_path("v1", "pods", namespace), {}, unknown, shape=kinds.POD, odd=odd):
+            found = _owner(pod, sets)
+            if found is not None:
+                lists.pods.setdefault(found[0], Pods()).add(pod, found[1])
+
+    def _list_bounds(self, lists: Lists, namespace: str | None) -> None:
+        so = "it is not known whether an HPA scales it"
+        odd = self._odd_in(lists, "autoscalers-unknown", "HPA", so)
+        path = _path("autoscaling/v2", "horizontalpodautoscalers", namespace)
+        report = _unknown(lists, "autoscalers-unknown", so)
+        for item in self._optional(path, {}, report, shape=kinds.HPA_TARGET, odd=odd):
+            namespace_of, target = item["metadata"]["namespace"], item["spec"]["scaleTargetRef"]
+            owner = (namespace_of, target["kind"], target["name"])
+            try:
+                lists.hpas.setdefault(owner, []).append(read(kinds.HPA, item))
+            except Unreadable as error:
+                lists.unknown_of.setdefault(owner, []).append(_odd_reason("autoscalers-unknown", so, "HPA", error))
+        for plural, kind, shape, kept, code in (
+            ("limitranges", "LimitRange", kinds.LIMIT_RANGE, lists.limit_ranges, "limit-range-unknown"),
+            ("resourcequotas", "ResourceQuota", kinds.QUOTA, lists.quotas, "quota-unknown"),
+        ):
+            report = _unknown(lists, code, "its bounds are not known")
+            odd = self._odd_in(lists, code, kind, "its bounds are not known")
+            for one in self._optional(_path("v1", plural, namespace), {}, report, shape=shape, odd=odd):
+                kept.setdefault(one["metadata"]["namespace"], []).append(one)
+        report = self._remark("annotations of namespaces")
+        for one in self._namespaces(namespace, report):
+            lists.namespace_annotations[one["metadata"]["name"]] = own_annotations(one)
+
+    def _namespaces(self, namespace: str | None, report: Callable[[ClusterError], None]) -> Iterable[dict[str, Any]]:
+        def odd(error: Unreadable) -> None:
+            self._leave_out("The annotations of a namespace", error)
+
+        if namespace is None:
+            path = "/api/v1/namespaces"
+            return self._optional(path, {}, report, shape=kinds.NAMESPACE, odd=odd, accept=METADATA_ONLY)
+        try:
+            return [read(kinds.NAMESPACE, self._api.get(f"/api/v1/namespaces/{namespace}"))]
+        except (Forbidden, NotFound) as error:
+            report(error)
+        except Unreadable as error:
+            odd(error)
+        return []
+
+    def _optional(
+        self,
+        path: str,
+        query: Mapping[str, str | int],
+        report: Callable[[ClusterError], None],
+        *,
+        shape: Shape,
+        odd: Callable[[Unreadable], None],
+        accept: str = JSON,
+    ) -> Iterator[dict[str, Any]]:
+        """A list; where it may not be read, or the kind does not exist, nothing and a report."""
+        try:
+            items = self._api.pages(path, query, shape=shape, odd=odd, accept=accept)
+            yield from self._named(items, path.rpartition("/")[2])
+        except (Forbidden, NotFound) as error:
+            report(error)
+
+    def _named(self, items: Iterable[dict[str, Any]], plural: str) -> Iterator[dict[str, Any]]:
+        """The objects whose names Kubernetes allows; the others are remarked on and left out."""
+        for item in items:
+            if has_name(item):
+                yield item
+                continue
+            name = ascii(item["metadata"]["name"])
+            self.remarks = (*self.remarks, Reason("odd-name", f"{name} is no valid name, left out of the {plural}"))
+
+    def _odd_in(self, lists: Lists, code: str, kind: str, so: str) -> Callable[[Unreadable], None]:
+        """For objects that may concern every workload of their namespace."""
+
+        def odd(error: Unreadable) -> None:
+            if error.namespace is None:
+                self._leave_out(f"A {kind}", error)
+                return
+            lists.unknown_in.setdefault(error.namespace, []).append(_odd_reason(code, so, kind, error))
+
+        return odd
+
+    def _leave_out(self, what: str, error: Unreadable) -> None:
+        name = f" {error.name}" if error.name else ""
+        self.remarks = (
+            *self.remarks,
+            Reason("unreadable", f"{what}{name} is left out, since it cannot be read: {error.problem}"),
+        )
+
+    def _remark(self, what: str) -> Callable[[ClusterError], None]:
+        def report(error: ClusterError) -> None:
+            if isinstance(error, Forbidden):  # a kind that does not exist is not missing
+                words = f"{what} could not be read: {error.message} {error.hint or ''}".rstrip()
+                self.remarks = (*self.remarks, Reason("not-listed", words))
+
+        return report
+
+
+def _odd_reason(code: str, so: str, kind: str, error: Unreadable) -> Reason:
+    named = f"{kind} {error.name}" if error.name else f"a {kind} without a name"
+    return Reason(code, f"{so[0].upper()}{so[1:]}: {named} cannot be read: {error.problem}")
+
+
+def _unknown(lists: Lists, code: str, so: str) -> Callable[[ClusterError], None]:
+    def report(error: ClusterError) -> None:
+        reason = Reason(code, f"{so[0].upper()}{so[1:]}: {error.message} {error.hint or ''}".rstrip())
+        if code not in [one.code for one in lists.unknown]:
+            lists.unknown.append(reason)
+
+    return report
+
+
+def _path(api_version: str, plural: str, namespace: str | None) -> str:
+    root = "/api" if api_version == "v1" else "/apis"
+    return f"{root}/{api_version}/" + (f"namespaces/{namespace}/" if namespace is not None else "") + plural
+
+
+# --- who owns a pod --------------------------------------------------------------------------------------------------
+
+
+def _controller(item: Manifest, kind: str | None = None) -> dict[str, Any] | None:
+    """The owner that manages an object; with `kind` only one of that kind."""
+    for owner in item["metadata"].get("ownerReferences") or []:
+        if owner.get("controller") and kind in (None, owner["kind"]):
+            found: dict[str, Any] = owner
+            return found
+    return None
+
+
+def _owner(pod: Manifest, between: Mapping[Owner, Manifest]) -> tuple[Owner, int] | None:
+    """The workload that a pod belongs to, and how new its template is; None for a pod without a controller."""
+    owner = _controller(pod)
+    if owner is None:
+        return None
+    meta, newness = pod["metadata"], 0
+    namespace, labels = meta["namespace"], meta.get("labels") or {}
+    middle = between.get((namespace, owner["kind"], owner["name"]))
+    if middle is not None:
+        annotations = middle["metadata"].get("annotations") or {}
+        newness = _whole(annotations.get(_REVISION) or annotations.get(_ROLLOUT_REVISION))
+        owner = _controller(middle) or owner
+    elif owner["kind"] == "DaemonSet":
+        newness = _whole(labels.get("pod-template-generation"))
+    return (namespace, owner["kind"], owner["name"]), newness
+
+
+def _whole(text: str | None) -> int:
+    return int(text) if text and text.isdigit() else 0
+
+
+def java_containers(spec: Manifest) -> list[str]:
+    """Containers of a pod spec that run a Java virtual machine."""
+    both = [*(spec.get("containers") or []), *(spec.get("initContainers") or [])]
+    return [container["name"] for container in both if runs_java(container)]
+
+
+def own_annotations(item: Manifest) -> dict[str, str]:
+    """An object's annotations that are MOrA's."""
+    annotations = item["metadata"].get("annotations") or {}
+    return {name: value for name, value in annotations.items() if name.startswith(ANNOTATIONS)}
