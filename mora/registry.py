@@ -53,6 +53,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "outputs": {
         "table": "mora.outputs.table:render",
+        "wide": "mora.outputs.table:wide",
         "json": "mora.outputs.json:render",
         "csv": "mora.outputs.csv:render",
         "yaml": "mora.outputs.yaml:render",

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import shutil
+import sys
 from collections.abc import Callable
 from copy import copy
 from dataclasses import MISSING, dataclass, fields, replace
@@ -286,6 +288,7 @@ def output_settings(
     verbose: bool | None = None,
     vpa_cpu: bool = False,
     kustomize_version: str | None = None,
+    sort: str | None = None,
 ) -> OutputSettings:
     """The settings of the outputs: flag > mora.toml > annotation of the workload, for the places of Helm values."""
     from mora.fleet.overrides import helm_paths as annotated_paths
@@ -303,4 +306,8 @@ def output_settings(
         },
         min_change=settings.policy.min_change,
     )
+    if sys.stdout.isatty():
+        columns = shutil.get_terminal_size().columns
+        chosen = replace(chosen, columns=columns, width=min(chosen.width, columns))
+    chosen = chosen if sort is None else replace(chosen, sort=sort)
     return chosen if kustomize_version is None else replace(chosen, kustomize_version=kustomize_version)

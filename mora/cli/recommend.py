@@ -41,6 +41,16 @@ def recommend(
         ),
     ] = None,
     why: Annotated[bool | None, typer.Option("--why/--no-why", hidden=True)] = None,
+    sort: Annotated[
+        str | None,
+        typer.Option(
+            "--sort",
+            help="Order of the table: need (what lacks memory or CPU, then the largest saving), saving, change, "
+            "confidence or name.",
+            show_default="need",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -129,7 +139,10 @@ def recommend(
     mora recommend -A -o kustomize --out overlays/mora
     """
     from mora.outputs.changes import is_due
+    from mora.outputs.order import check_order
 
+    if sort is not None:
+        check_order(sort)
     settings = asked.settings(output=output, prices_cpu=cpu_price, prices_memory=memory_price)
     advised = asked.answer(settings)
     shown = output_settings(
@@ -139,6 +152,7 @@ def recommend(
         verbose=why if verbose is None else verbose,
         vpa_cpu=vpa_cpu,
         kustomize_version=kustomize_version,
+        sort=sort,
     )
     _print(advised.recommendations, settings.output, shown, out=out, overwrite=overwrite)
     if fail_on_change and any(is_due(one) for one in advised.recommendations):

@@ -22,6 +22,10 @@ class OutputSettings:
     """Where the manifests to patch are, as seen from the kustomization."""
     width: int = 100
     """Columns that the text below the table is wrapped to."""
+    columns: int | None = None
+    """Columns of the terminal, for the rows of the table; None: as many as the text."""
+    sort: str = "need"
+    """The order of the table, one of mora.outputs.order.ORDERS."""
     verbose: bool | None = None
     """Below the table. True: all reasons; None: a line a number, if there are few workloads; False: nothing."""
     vpa_cpu: bool = False

@@ -10,7 +10,7 @@ from datetime import datetime
 from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation, Role
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
-from mora.outputs.table import amount, change
+from mora.outputs.figures import amount, change, has_goal
 from mora.outputs.wording import clean, confidence, counted, other_reasons, sized_by, title
 from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
 
@@ -82,7 +82,7 @@ def _outcome(name: str, advice: Advice) -> str:
         return f"unchanged ({amount(name, advice.now)})"
     then = "no limit" if advice.is_unset else amount(name, advice.value)
     text = f"{amount(name, advice.now)} now, {then} recommended"
-    if advice.at_goal.value != advice.value:
+    if has_goal(advice):
         text += f" as this step, {amount(name, advice.at_goal.value)} as the goal"
     if change(advice) not in ("-", "remove"):
         text += f", {change(advice)}"

@@ -27,6 +27,7 @@ _SCHEMA_VERSION = 1
 # Outputs that are one text for all workloads, and the name of their file.
 _SINGLE = {
     "table": "table.txt",
+    "wide": "wide.txt",
     "json": "recommendations.json",
     "csv": "recommendations.csv",
     "explain": "explain.txt",

@@ -12,8 +12,8 @@ from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, is_name
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, container_numbers, is_injected, sets_replicas, to_write
 from mora.outputs.commands import apply_lines, rollback_lines
+from mora.outputs.figures import amount, change, has_goal
 from mora.outputs.patch import patch_of
-from mora.outputs.table import amount, change
 from mora.outputs.wording import (
     at_load,
     clean,
@@ -223,7 +223,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
         workload = recommendation.workload
         after = "not set" if advice.is_unset else amount(name, advice.value)
         whose = "" if container is None else _code(container.container)
-        if advice.at_goal.value != advice.value:
+        if has_goal(advice):
             after += f", later {amount(name, advice.at_goal.value)}"
         lines.append(
             f"| `{workload.namespace}/{workload.name}` | {whose} | {name} | {amount(name, advice.now)} | {after} "

@@ -167,13 +167,13 @@ def summary(advice: Advice) -> str:
 def confidence(advice: Advice) -> str:
     """How sure a number is and what that rests on; without windows of its own, on what the rule reached elsewhere.
 
-    >>> confidence(Advice(100, 90, 0.984, windows=8)), confidence(Advice(100, None))
-    ('98 % (8 windows)', '-')
+    >>> confidence(Advice(100, 90, 0.984, windows=8)), confidence(Advice(100, 90)), confidence(Advice(100, None))
+    ('98 % (8 windows)', 'unknown', '-')
     >>> confidence(Advice(100, 90, 0.95))
     '95 % (other services)'
     """
     if advice.confidence is None:
-        return "-"
+        return "-" if advice.value is None else "unknown"
     if advice.windows == 0:
         return f"{round(advice.confidence * 100)} % (other services)"
     return f"{round(advice.confidence * 100)} % ({counted(advice.windows, 'window')})"

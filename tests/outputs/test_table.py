@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, Workload
@@ -133,9 +134,12 @@ def test_an_unchanged_number_says_so_and_no_workload_gives_only_the_head() -> No
 
 def test_the_short_table_marks_what_has_no_recommendation_and_counts_the_limits() -> None:
     text = table.render([examples.frontend(), examples.unknown()] * 6)
-    assert "100m *" in text
-    assert "* unchanged, because there is no recommendation: mora explain WORKLOAD tells why." in text
-    assert "Limits, not shown here: 6 limits changed, 6 limits removed (frontend). To see them: -o csv." in text
+    assert "100 *" in text
+    assert (
+        "* unchanged, because there is no recommendation: 6 CPU requests, too little data (adservice); 6 memory "
+        "requests, too little data (adservice)."
+    ) in " ".join(text.split())
+    assert "Limits: 6 limits changed, 6 limits removed (frontend)." in text
     assert "*" not in table.render([examples.frontend()] * 12)
 
 
@@ -188,8 +192,8 @@ def test_many_workloads_get_a_line_a_container_and_a_hint() -> None:
     text = golden("many.table.txt", table.render(many(20)))
     lines = text.splitlines()
     assert max(map(len, lines)) <= 100
-    assert [line.split() for line in lines if line.startswith("shop/frontend-0 ")] == [
-        ["shop/frontend-0", "500m", "->", "254m", "64Mi", "->", "228Mi", "3", "->", "2", "-", "model"]
+    assert [line.split() for line in lines if " shop/frontend-0 " in line] == [
+        ["!", "shop/frontend-0", "500", "->", "254", "-49%", "94", "%", "64", "->", "228", "+256%", "unknown"]
     ]
     assert "20 workloads: " in text
     assert "--verbose" in lines[-1]
@@ -208,7 +212,7 @@ def test_skipped_containers_take_no_line_of_a_long_table() -> None:
     text = table.render(fleet)
     assert not [line for line in text.splitlines() if line.startswith("shop/web istio-proxy")]
     assert "4 sidecar or init containers skipped." in " ".join(text.split())
-    assert [line.split()[:2] for line in text.splitlines() if line.startswith("shop/web ")] == [["shop/web", "400m"]]
+    assert [line.split()[:2] for line in text.splitlines() if "shop/web " in line] == [["shop/web", "400"]]
 
 
 def test_500_workloads_are_about_as_many_lines_and_reasons_come_if_asked_for() -> None:
@@ -229,8 +233,8 @@ def test_a_long_name_gets_a_line_of_its_own_and_is_never_cut() -> None:
         assert max(map(len, lines)) <= 100
 
 
-def test_a_row_with_an_unknown_confidence_claims_none() -> None:
-    """The lowest counts, and not known is the lowest: limit-bound CPU must not borrow the confidence of memory."""
+def test_each_number_of_a_row_has_its_own_confidence() -> None:
+    """Limit-bound CPU must not borrow the confidence of memory, nor CPU that an HPA scales on."""
     frontend = examples.frontend()
 
     def with_confidence(cpu: float | None, memory: float | None) -> Recommendation:
@@ -242,6 +246,62 @@ def test_a_row_with_an_unknown_confidence_claims_none() -> None:
 
     known, hidden = with_confidence(0.94, 0.98), with_confidence(None, 0.98)
     text = table.render([*[known] * 10, hidden], OutputSettings(width=120))
-    rows = [line for line in text.splitlines() if line.startswith("frontend")]
+    rows = [line for line in text.splitlines() if " frontend " in line]
     assert ["94 %" in row for row in rows] == [True] * 10 + [False]
-    assert "98 %" not in text
+    cells = ["!", "frontend", "500", "->", "254", "-49%", "unknown", "64", "->", "228", "+256%", "98", "%"]
+    assert rows[-1].split()[: len(cells)] == cells
+    hpa = next(line for line in table.render([examples.cart()] * 11).splitlines() if line.startswith("cartservice"))
+    assert hpa.split()[:11] == ["cartservice", "200", "*", "-", "512", "->", "359", "230", "-30%", "95", "%"]
+
+
+def test_a_cut_without_much_confidence_is_marked() -> None:
+    def cut(confidence: float | None) -> Recommendation:
+        web = examples.retargeted()
+        return examples.with_main(web, cpu_request=replace(web.main.cpu_request, confidence=confidence))
+
+    text = table.render([cut(one) for one in (None, 0.84, 0.85, *[0.9] * 8)])
+    assert [line[:2] for line in text.splitlines()[1:12]] == ["~ ", "~ ", *["  "] * 9]
+    assert "~ a cut whose confidence is below 85 % or unknown: look at it first (mora explain)." in text
+    assert not [line for line in table.render([cut(0.9)] * 11).splitlines() if line.startswith("~")]
+
+
+def test_every_column_of_many_has_one_unit_and_wide_has_them_all() -> None:
+    lines = table.wide(many(10)).splitlines()
+    for head in ("KIND", "CPU (m)", "MEMORY (Mi)", "GOAL", "CHANGE", "CONF.", "REPLICAS", "BASED ON"):
+        assert head in lines[0]
+    row = next(line for line in lines if "shop/frontend-0" in line).split()
+    assert row[2:5] == ["deploy", "500", "->"]
+    assert row[-10:] == ["3", "->", "2", "1000", "->", "none", "128", "->", "228", "model"]
+    assert not re.search(r"\d(m|Mi|Gi)\b", "\n".join(lines[1:15]))
+
+
+def test_columns_without_room_are_named_and_those_that_all_rows_share_are_one_line() -> None:
+    text = table.render(many(20))
+    assert "Not shown in 100 columns: kind, replicas, limits, based on. To see them: -o wide." in text
+    assert "CPU LIMIT (m)" in table.render(many(20), OutputSettings(columns=180)).splitlines()[0]
+    alike = table.render([examples.meshed()] * 12, OutputSettings(columns=180))
+    assert "Every row: Deployment, based on history." in alike
+    assert "KIND" not in alike.splitlines()[0]
+
+
+def test_a_summary_by_namespace_has_this_step_and_the_goal() -> None:
+    text = table.render(many(20), OutputSettings(prices=Prices()))
+    head, shop, bank = text.partition("NAMESPACE ")[2].splitlines()[:3]
+    assert head.split() == [
+        *("WORKLOADS", "TO", "CHANGE", "LACKING", "CORES", "FREED", "GOAL", "GiB", "FREED", "GOAL", "USD/MONTH")
+    ]
+    assert shop.split() == ["shop", "18", "16", "3", "17.40", "7.22", "7.22", "14.31", "1.79", "2.54", "172.04"]
+    assert bank.split()[:4] == ["bank", "2", "2", "0"]
+    assert "NAMESPACE" not in table.render([examples.frontend()] * 12)
+
+
+def test_a_note_on_a_whole_namespace_is_one_banner() -> None:
+    forbidden = Reason("not-listed", "LimitRanges of shop may not be listed")
+    noted = [
+        replace(r, reasons=(*r.reasons, forbidden)) if r.workload.namespace == "shop" else r
+        for r in (*examples.everything(), replace(examples.unknown(), workload=Workload("bank", "ledger")))
+    ]
+    for those in (noted, noted * 3):
+        text = table.render(those)
+        assert text.count(forbidden.text) == 1
+        assert f"every workload of shop\n  note            {forbidden.text}\n" in text
