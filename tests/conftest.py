@@ -19,13 +19,16 @@ settings.load_profile("mora")
 def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The load experiments of one service (data/) and its model (models/), to be copied: trained once for all rooms."""
     from mora import dataset, pipeline
+    from mora.forecasters.keras_fit import LstmSettings
+    from mora.model import TrainSettings
     from tests.fakes_learning import driven
 
     folder = tmp_path_factory.mktemp("trained-home")
     frame, cards = driven()
     for name, rows in frame.groupby("experiment_id"):
         dataset.write_experiment(folder / "data", rows.reset_index(drop=True), cards[str(name)])
-    pipeline.train("frontend", data_dir=folder / "data", models_dir=folder / "models")
+    quick = TrainSettings(options={"lstm": LstmSettings(max_epochs=4)})
+    pipeline.train("frontend", data_dir=folder / "data", models_dir=folder / "models", settings=quick)
     return folder
 
 

@@ -12,6 +12,7 @@ from mora import pipeline
 from mora.cli.recommend import recommend
 from tests.conftest import leave_free
 from tests.running import mora, start
+from tests.sources.prometheus.scripted import failing, serving
 
 
 def test_a_recommendation_is_on_stdout_and_nothing_else(home: Path) -> None:
@@ -129,17 +130,20 @@ def test_the_reasons_follow_on_demand_under_the_new_flag_and_the_old_one(home: P
 
 @pytest.mark.parametrize("place", ["flag", "variable", "file"])
 def test_a_configured_prometheus_is_read_wherever_it_is_configured(place: str, home: Path, tmp_path: Path) -> None:
-    url = "http://127.0.0.1:9"  # nothing listens there, so a query fails
-    config = tmp_path / "mora.toml"
-    config.write_text(f'[prometheus]\nurl = "{url}"\n' if place == "file" else "", encoding="utf-8")
-    flags = ["--prometheus", url] if place == "flag" else []
-    environ = {"MORA_PROMETHEUS_URL": url} if place == "variable" else {}
-    asked = ("--config", str(config), "recommend", "frontend", "--no-kubernetes", *flags)
-    done = mora(*asked, cwd=home, **environ)
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "127.0.0.1:9" in done.stderr
-    assert "Or answer from the trained model alone: --no-history" in done.stderr
-    assert mora(*asked, "--no-history", cwd=home, **environ).returncode == 0
+    with serving(failing(401)) as server:
+        url = server.url
+        config = tmp_path / "mora.toml"
+        config.write_text(f'[prometheus]\nurl = "{url}"\n' if place == "file" else "", encoding="utf-8")
+        flags = ["--prometheus", url] if place == "flag" else []
+        environ = {"MORA_PROMETHEUS_URL": url} if place == "variable" else {}
+        asked = ("--config", str(config), "recommend", "frontend", "--no-kubernetes", *flags)
+        done = mora(*asked, cwd=home, **environ)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert url in done.stderr
+        assert "Or answer from the trained model alone: --no-history" in done.stderr
+        before = len(server.asked)
+        assert mora(*asked, "--no-history", cwd=home, **environ).returncode == 0
+        assert len(server.asked) == before
 
 
 def test_a_kubeconfig_alone_dials_nothing(home: Path, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from tests.running import until
 pytestmark = pytest.mark.slow
 
 PLAN = """
-duration = "12s"
+duration = "8s"
 settle = "10s"
 ramp = "2s"
 
@@ -92,7 +92,7 @@ def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle
         assert process.poll() is None
         folder = Path(f"/proc/{locusts(url)[0]}/cwd").readlink()
         process.send_signal(signal.SIGKILL)
-    until(lambda: not locusts(url), "no load any more", seconds=10)
+    until(lambda: not locusts(url), "no load any more")
     shutil.rmtree(folder)  # all that a killed run leaves: what its Locust wrote down
     first = data / f"frontend/{order[0]}.csv"
     kept = first.read_bytes()
@@ -117,7 +117,7 @@ def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle
     assert list_services(data) == sandbox.services
     for service in sandbox.services:
         frame = read_dataset(service, data)
-        assert len(frame) == 2 * 12
+        assert len(frame) == 2 * 8
         assert frame[list(METRIC_COLUMNS)].notna().all(axis=None)
         assert (frame["replica_count_value"] == frame["replica_count"]).all()
         assert frame["cpu_cores_value"].max() > 0  # browsing leaves the payment service idle
