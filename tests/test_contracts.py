@@ -98,7 +98,7 @@ def kubernetes_cluster(folder: Path) -> Iterator[Stage]:
 def sandbox_cluster(folder: Path) -> Iterator[Stage]:
     from mora import sandbox
 
-    handle = sandbox.start(name=f"contracts-{os.getpid()}", owner_pid=os.getpid())
+    handle = sandbox.start(name=f"contracts-{os.getpid()}", owner_pid=os.getpid(), await_metrics=False)
     try:
         yield Stage(registry.load("clusters", "sandbox")(handle), Workload(handle.namespace, handle.entry_service))
     finally:

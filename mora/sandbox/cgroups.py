@@ -292,10 +292,18 @@ def open_tree(
     failures = []
     for attempt in attempts:
         try:
-            return attempt()
+            return _again(attempt)
         except OSError as error:
             failures.append(f"{error.filename or mount}: {error.strerror}")
     return NoCgroups(f"cgroups cannot be written ({'; '.join(failures)})")
+
+
+def _again(attempt: Callable[[], GroupTree]) -> GroupTree:
+    """What an attempt gives, tried once more where a sandbox that ends has just removed the folder that all share."""
+    try:
+        return attempt()
+    except FileNotFoundError:
+        return attempt()
 
 
 def _own_v2_path(own_cgroup: Path) -> str:

@@ -27,7 +27,7 @@ PATIENCE = timedelta(seconds=60)
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SandboxCluster]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MORA_SANDBOX_HOME", str(tmp_path_factory.mktemp("home")))
-        handle = mora.sandbox.start("cluster")
+        handle = mora.sandbox.start("cluster", await_metrics=False)
         yield SandboxCluster(name="cluster")
         handle.down()
 

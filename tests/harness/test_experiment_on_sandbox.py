@@ -26,7 +26,7 @@ from tests.running import until
 pytestmark = pytest.mark.slow
 
 PLAN = """
-duration = "8s"
+duration = "10s"
 settle = "10s"
 ramp = "2s"
 
@@ -60,7 +60,7 @@ run_plan(Plan.load(sys.argv[2]), SandboxCluster(sandbox), PrometheusSource(sandb
 
 @pytest.fixture(scope="module")
 def sandbox() -> Iterator[SandboxHandle]:
-    handle = start(f"harness-{os.getpid()}", owner_pid=os.getpid())
+    handle = start(f"harness-{os.getpid()}", owner_pid=os.getpid(), await_metrics=False)
     yield handle
     handle.down()
 
@@ -117,7 +117,7 @@ def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle
     assert list_services(data) == sandbox.services
     for service in sandbox.services:
         frame = read_dataset(service, data)
-        assert len(frame) == 2 * 8
+        assert len(frame) == 2 * 10
         assert frame[list(METRIC_COLUMNS)].notna().all(axis=None)
         assert (frame["replica_count_value"] == frame["replica_count"]).all()
         assert frame["cpu_cores_value"].max() > 0  # browsing leaves the payment service idle

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -153,6 +154,27 @@ def test_removing_a_group_removes_the_groups_below(tmp_path: Path) -> None:
     remove_group(folder)
     assert not folder.exists()
     assert not folder.parent.exists(), "the folder that all sandboxes share goes with the last of them"
+
+
+def test_a_sandbox_that_ends_while_another_starts_takes_no_cgroups_from_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The last one removes the folder that all share, maybe right after the other has found it there."""
+    for controller in ("cpu", "cpuacct", "memory"):
+        (tmp_path / controller / "mora").mkdir(parents=True)
+        (tmp_path / controller / "cgroup.procs").write_text("")
+    make, ended = Path.mkdir, list[Path]()
+
+    def mkdir(self: Path, *args: Any, **options: Any) -> None:
+        if not ended and self.parent.name == "mora":
+            self.parent.rmdir()
+            ended.append(self.parent)
+            raise FileNotFoundError(2, "No such file or directory", str(self))
+        make(self, *args, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    assert isinstance(open_tree("new", mount=tmp_path), CgroupV1)
+    assert ended
 
 
 @given(st.integers(0, 64_000), st.integers(0, 64_000))

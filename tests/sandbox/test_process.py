@@ -33,8 +33,8 @@ def owner() -> Iterator[subprocess.Popen[bytes]]:
 def test_two_sandboxes_run_side_by_side_and_leave_nothing(home: Path, owner: subprocess.Popen[bytes]) -> None:
     """One is killed with -9, the other loses its owner."""
     with ThreadPoolExecutor() as pool:
-        starting = pool.submit(mora.sandbox.start, "killed")
-        owned = mora.sandbox.start("owned", owner_pid=owner.pid)
+        starting = pool.submit(mora.sandbox.start, "killed", await_metrics=False)
+        owned = mora.sandbox.start("owned", owner_pid=owner.pid, await_metrics=False)
         killed = starting.result()
     assert list_sandboxes() == ["killed", "owned"]
     assert {killed.shop_url, killed.prometheus_url}.isdisjoint({owned.shop_url, owned.prometheus_url})
@@ -50,13 +50,13 @@ def test_two_sandboxes_run_side_by_side_and_leave_nothing(home: Path, owner: sub
 
 
 def test_down_leaves_nothing_even_of_a_sandbox_that_lost_its_watchdog(home: Path) -> None:
-    lost = mora.sandbox.start("free")
+    lost = mora.sandbox.start("free", await_metrics=False)
     for pid in (lost.status()["watchdog_pid"], lost.pid):
         os.kill(pid, signal.SIGKILL)
     until(lambda: list_sandboxes() == [], "the lock of the killed one")
     assert (home / "free").exists(), "without a watchdog nothing was cleaned up"
 
-    handle = mora.sandbox.start("free")
+    handle = mora.sandbox.start("free", await_metrics=False)
     traces = Traces(handle.status())
     handle.down()
     assert traces.left() == []
@@ -67,7 +67,8 @@ def test_down_leaves_nothing_even_of_a_sandbox_that_lost_its_watchdog(home: Path
 
 def test_ctrl_c_in_the_foreground_leaves_nothing(home: Path) -> None:
     program = (
-        "from mora.sandbox import run_foreground; run_foreground('front', on_ready=lambda s: print('up', flush=True))"
+        "from mora.sandbox import run_foreground\n"
+        "run_foreground('front', await_metrics=False, on_ready=lambda status: print('up', flush=True))"
     )
     with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None

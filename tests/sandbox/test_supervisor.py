@@ -140,7 +140,7 @@ def test_memory_grows_and_shrinks_with_the_carts(sandbox: SandboxHandle) -> None
 
 
 def test_a_killed_replica_watchdog_or_prometheus_is_restarted(home: Path) -> None:
-    handle: SandboxHandle = mora.sandbox.start("robust")
+    handle: SandboxHandle = mora.sandbox.start("robust", await_metrics=False)
     before = handle.status()
     payment = before["services"]["paymentservice"]["pods"][0]
     for pid in (before["watchdog_pid"], before["prometheus_pid"], payment["pid"]):
