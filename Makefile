@@ -8,6 +8,8 @@ SHELL := /bin/bash
 # A machine that forbids bytecode makes every start import everything from source (TensorFlow: 7.5 s in place of 2.4 s).
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 BIN := .venv/bin
+# One worker waits for real sandboxes, loads and the demo while the other one computes: tests/conftest.py says which.
+TWO_WORKERS := --numprocesses 2 --dist loadgroup
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -19,10 +21,10 @@ demo: install ## MOrA end to end on this machine: shop, load, metrics, models, r
 	@$(BIN)/mora demo
 
 test: install ## every test, with doctests, real fits and the real sandbox
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(TWO_WORKERS)
 
 quick: install ## every test except the slow ones (the real sandbox, long fits); a few minutes
-	@$(BIN)/python -m pytest -m "not slow"
+	@$(BIN)/python -m pytest -m "not slow" $(TWO_WORKERS)
 
 check: install ## formatting, lint, types, layers
 	$(BIN)/ruff format --check
