@@ -20,13 +20,17 @@ import requests
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
+from mora.documents import Misfit
 from mora.errors import BadInput, SourceUnavailable
-from mora.quantities import format_duration
+from mora.quantities import format_duration, readable_bytes
+from mora.sources.prometheus.deadline import TakesTooLong
 from mora.values import address_parts, shown
 
 # Overloaded, restarting, or a proxy whose backend is: worth another try. Any other 4xx than 429 stays what it is.
 RETRIED_STATUS = (429, 500, 502, 503, 504)
 _LONGEST_RETRY_AFTER_SECONDS = 30
+# An answer may take as long again as the server may take for it, for its transfer.
+PATIENCE = 2
 _ERROR = re.compile(rb'\s*\{\s*"status"\s*:\s*"error"')
 
 
@@ -150,6 +154,14 @@ def split_url(url: str, access: Access) -> tuple[str, Access]:
     return shown(url).rstrip("/"), access
 
 
+class TooLarge(Exception):
+    """An answer has more bytes than any honest one."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self.most_bytes = most_bytes
+        super().__init__(f"more than {most_bytes} bytes")
+
+
 class TooManySamples(SourceUnavailable):
     """The query would load more samples into the server's memory than the server allows."""
 
@@ -194,11 +206,11 @@ def check_answer(response: requests.Response, url: str) -> None:
 def _error_text(response: requests.Response) -> str:
     try:
         answer = response.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return ""
     # A Kubernetes API server that proxies to a Prometheus puts its own text into `message`.
     error = (answer.get("error") or answer.get("message")) if isinstance(answer, dict) else None
-    return str(error or "").strip().rstrip(".")[:500]
+    return (error if isinstance(error, str) else "").strip().rstrip(".")[:500]
 
 
 @contextmanager
@@ -226,12 +238,28 @@ def explained(url: str, timeout: timedelta) -> Iterator[None]:
             f"{url} does not answer like a Prometheus: {_cause(error)}.",
             hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
         ) from error
+    except TakesTooLong as error:
+        raise SourceUnavailable(
+            f"{url} did not finish an answer within {format_duration(PATIENCE * timeout)}.",
+            hint="Is the line very slow? Raise prometheus.timeout, or ask for a shorter history.",
+        ) from error
+    except TooLarge as error:
+        raise SourceUnavailable(
+            f"An answer of {url} is larger than {readable_bytes(error.most_bytes)}.",
+            hint="Ask for fewer workloads (-n NAMESPACE), or for a shorter history.",
+        ) from error
     except json.JSONDecodeError as error:
         raise SourceUnavailable(
             f"{url} does not answer like a Prometheus: its answer is not JSON, or is incomplete.",
             hint="Is it the address of the Prometheus itself, not of a Grafana or a login page?",
         ) from error
-    except (KeyError, TypeError, AttributeError, ValueError) as error:
+    except (Misfit, RecursionError) as error:
+        what = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise SourceUnavailable(
+            f"{url} does not answer like a Prometheus: in its JSON, {what}.",
+            hint="Is it the address of the Prometheus itself?",
+        ) from error
+    except (KeyError, TypeError, AttributeError, ValueError, ArithmeticError) as error:
         raise SourceUnavailable(
             f"{url} does not answer like a Prometheus: its JSON has another shape ({error!r}).",
             hint="Is it the address of the Prometheus itself?",

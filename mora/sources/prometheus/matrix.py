@@ -14,7 +14,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mora.documents import Misfit
 from mora.domain import Window
+from mora.sources.prometheus.answers import check_size, label_set, sample
+from mora.sources.prometheus.answers import rows as rows_of
 
 Floats = NDArray[np.float64]
 
@@ -57,7 +60,7 @@ def read(body: bytes, window: Window) -> Iterator[Strip]:
         end = body.find(_END, values_at)
         if values_at < 0 or end < 0:
             raise ValueError("the answer breaks off")
-        labels = json.loads(body[position + len(_METRIC) : values_at])
+        labels = label_set(json.loads(body[position + len(_METRIC) : values_at]))
         strip = _strip(labels, body[values_at + len(_VALUES) : end], window)
         if len(strip.values):
             yield strip
@@ -83,7 +86,7 @@ def _strip(labels: Mapping[str, str], text: bytes, window: Window) -> Strip:
     if last_row - first_row + 1 != count:  # some steps have no value
         joined = b"".join(pieces[:-1:2]).replace(b",],[", b",").rstrip(b",")
         times = np.fromstring(joined, dtype=np.float64, sep=",")
-        rows = np.rint((times - start) / step).astype(np.intp)
+        rows = _rows_at(times, count, window)
     return _checked(labels, rows, first_row, last_row, values, window)
 
 
@@ -104,16 +107,28 @@ def _checked(
     return Strip(labels, rows, values)
 
 
+def _rows_at(times: Floats, count: int, window: Window) -> NDArray[np.intp]:
+    """The rows of some moments, which must rise."""
+    if len(times) != count:
+        raise Misfit("samples are no pairs of a moment and a value")
+    rows = np.rint((times - window.start.timestamp()) / window.step.total_seconds())
+    # What is neither far off nor NaN has a row; _checked() looks at the first and the last.
+    if not (np.abs(rows) < 1e9).all() or (np.diff(rows) <= 0).any():
+        raise Misfit("the moments of samples do not rise from step to step")
+    return rows.astype(np.intp)
+
+
 def _read_any(body: bytes, window: Window) -> Iterator[Strip]:
+    check_size(body)
     answer: Any = json.loads(body)
     data = answer["data"]
     if answer["status"] != "success" or data["resultType"] != "matrix":
         raise ValueError(f"a {data['resultType']} in place of a matrix")
-    start, step = window.start.timestamp(), window.step.total_seconds()
-    for series in data["result"]:
-        times = np.array([float(pair[0]) for pair in series["values"]])
-        values = np.array([float(pair[1]) for pair in series["values"]])
-        rows = np.rint((times - start) / step).astype(np.intp)
+    for series in rows_of(data["result"]):
+        if "values" not in series:
+            raise Misfit("a series has one sample in place of many")
+        times, values = np.array([sample(pair) for pair in series["values"]]).T
+        rows = _rows_at(times, len(values), window)
         strip = _checked(series["metric"], rows, int(rows[0]), int(rows[-1]), values, window)
         if len(strip.values):
             yield strip

@@ -17,7 +17,9 @@ import requests
 
 from mora.errors import SourceUnavailable
 from mora.sources.prometheus import promql
-from mora.sources.prometheus.access import Access, check_answer, prepare
+from mora.sources.prometheus.access import PATIENCE, Access, TooLarge, check_answer, prepare
+from mora.sources.prometheus.answers import MOST_BYTES, check_size, texts
+from mora.sources.prometheus.deadline import Deadline
 from mora.values import is_loopback, shown
 
 # Longer texts go by POST: servers and proxies cut addresses at 8 KiB. Shorter ones by GET, which is all that read-only
@@ -27,6 +29,7 @@ _LONGEST_ADDRESS_CHARACTERS = 6000
 _SLOW_LINE_BYTES_PER_SECOND = 4e6
 _TELLING_BYTES = 1_000_000
 _CHUNK_BYTES = 1 << 20
+_LONGEST_WARNING = 500
 
 
 class QuerySession(requests.Session):
@@ -43,6 +46,7 @@ class QuerySession(requests.Session):
         self._url = url
         self._retries = retries
         self._backoff = backoff
+        self._seconds = timeout.total_seconds()
         # dedup: Thanos then merges the series of replicated Prometheus servers.
         self._always = {"timeout": promql.duration(timeout), "dedup": "true"}
 
@@ -100,16 +104,36 @@ class QuerySession(requests.Session):
             "verify": self.verify,  # left out, $REQUESTS_CA_BUNDLE would override a CA file that was given
             "stream": True,
         }
-        with super().request(method, url, **sent) as response:
-            started = time.monotonic()
-            body = b"".join(response.iter_content(_CHUNK_BYTES))
-            seconds = time.monotonic() - started
-            response._content = body  # read in large chunks here; `response.content` would read 10 KiB at a time
+        with Deadline(PATIENCE * self._seconds) as deadline:
+            try:
+                with super().request(method, url, **sent) as response:
+                    started = time.monotonic()
+                    body = _whole(response)
+                    seconds = time.monotonic() - started
+                    response._content = body  # `response.content` would read it in pieces of 10 KiB
+            except requests.exceptions.RequestException:
+                deadline.check()  # this may be why it broke off
+                raise
+            deadline.check()
         check_answer(response, self._url)
+        if not response.url.partition("?")[0].endswith("/query_range"):  # whose samples are read without an object each
+            check_size(body)
         if len(body) > _TELLING_BYTES and len(body) < _SLOW_LINE_BYTES_PER_SECOND * seconds:
             self.is_compressed = True
         self.warnings.update(dict.fromkeys(_warnings(body)))
         return response
+
+
+def _whole(response: requests.Response) -> bytes:
+    """The body of an answer, read in large chunks; TooLarge where no end is in sight."""
+    parts: list[bytes] = []
+    length = 0
+    for part in response.iter_content(_CHUNK_BYTES):
+        parts.append(part)
+        length += len(part)
+        if length > MOST_BYTES:
+            raise TooLarge(MOST_BYTES)
+    return b"".join(parts)
 
 
 def _length(params: Mapping[str, Any]) -> int:
@@ -132,7 +156,7 @@ def _warnings(body: bytes) -> list[str]:
     if b'"warnings"' in body[-4000:]:
         try:
             answer = json.loads(b"{" + body[body.rfind(b'"warnings"') :])
-            found += [f"Prometheus warns: {text}" for text in answer["warnings"]]
-        except (ValueError, KeyError, TypeError):
+            found += [f"Prometheus warns: {text[:_LONGEST_WARNING]}" for text in texts(answer["warnings"])]
+        except (ValueError, KeyError, RecursionError):
             pass  # not at the top level: something else by that name
     return found

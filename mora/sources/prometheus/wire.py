@@ -17,6 +17,8 @@ from typing import Any, Self
 from mora.domain import Window
 from mora.sources.prometheus import matrix
 from mora.sources.prometheus.access import Access, TooManySamples, explained, retry_policy
+from mora.sources.prometheus.answers import label_sets, rows, texts
+from mora.sources.prometheus.deadline import WatchedAdapter
 from mora.sources.prometheus.grid import halves
 from mora.sources.prometheus.labels import Names
 from mora.sources.prometheus.session import QuerySession
@@ -56,6 +58,7 @@ class Wire:
             retry=retry_policy(self.retries, self.backoff),
             timeout=self.timeout.total_seconds(),
         )
+        self._session.mount(self.url, WatchedAdapter(max_retries=retry_policy(self.retries, self.backoff)))
         return self
 
     def __exit__(
@@ -72,25 +75,25 @@ class Wire:
         """The version of the server."""
         with explained(self.url, self.timeout):
             answer = self._session.get(f"{self.url}/api/v1/status/buildinfo", timeout=_VERSION_TIMEOUT_SECONDS)
-            return str(answer.json()["data"]["version"])
+            return texts([answer.json()["data"]["version"]])[0]
 
     def instant(self, query: str, at: datetime) -> list[dict[str, Any]]:
         """The result of a query at one moment, as the API returns it."""
         with explained(self.url, self.timeout):
-            rows: list[dict[str, Any]] = list(self._client.custom_query(query, params={"time": _seconds(at)}))
-            return self.names.believed(rows, lambda row: row["metric"])
+            found = rows(self._client.custom_query(query, params={"time": _seconds(at)}))
+            return self.names.believed(found, lambda row: row["metric"])
 
     def series(self, selector: str, start: datetime, end: datetime) -> list[dict[str, str]]:
         """Labels of the series that have samples between start and end; the server reads only its index."""
         with explained(self.url, self.timeout):
-            rows: list[dict[str, str]] = list(self._client.get_series(start, end, params={"match[]": selector}))
-            return self.names.believed(rows, lambda row: row)
+            found = label_sets(self._client.get_series(start, end, params={"match[]": selector}))
+            return self.names.believed(found, lambda row: row)
 
     def label_values(self, label: str, selectors: str | Sequence[str], start: datetime, end: datetime) -> list[str]:
         """Values of a label on the series of one or several selectors, sorted. The API takes this by GET only."""
         params = {"match[]": selectors, "start": _seconds(start), "end": _seconds(end)}
         with explained(self.url, self.timeout):
-            found = sorted(str(value) for value in self._client.get_label_values(label, params=params))
+            found = sorted(texts(self._client.get_label_values(label, params=params)))
         return self.names.values(label, found)
 
     def ranges(self, questions: Iterable[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[matrix.Strip]]]:
