@@ -42,7 +42,8 @@ class Demand:
     cpu, memory, replicas: None where there is no number; then `reasons` says why.
     startup_cpu_cores, startup_memory_bytes: peaks of the first minutes of pods, kept apart; None where not seen.
     oom_kills: OOM kills seen in the runs that count; oom_peak_bytes: use when they happened (the limit,
-    where it is known).
+    where it is known). memory_less_cache: what memory needs without the page cache that the kernel gives back when
+    memory is short, with the reason that says so; None where that is not known, or there is no cache to speak of.
     """
 
     workload: Workload
@@ -56,6 +57,7 @@ class Demand:
     oom_kills: int = 0
     oom_peak_bytes: float | None = None
     reasons: tuple[Reason, ...] = ()
+    memory_less_cache: TargetDemand | None = None
 
 
 @dataclass(frozen=True, slots=True)

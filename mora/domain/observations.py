@@ -78,6 +78,8 @@ class ContainerHistory:
     so lies higher where several take turns. None where too little was seen of each. by_pod: CPU of the pods that need
     most, each alone: a request is sized on these; empty where only one runs at a time, or single pods are not known.
     spread: how unevenly the pods that run now use a resource. left_out: samples of a resource that cannot be.
+    mem_less_cache_bytes: mem_bytes without the page cache that the kernel gives back when memory is short, where that
+    may decide the number; None where it was not read. cache_known_by: the metric that tells it.
     """
 
     container: str
@@ -97,6 +99,8 @@ class ContainerHistory:
     by_pod: tuple[PodUse, ...] = ()
     spread: Mapping[Target, PodSpread] = field(default_factory=dict)
     left_out: Mapping[Target, LeftOut] = field(default_factory=dict)
+    mem_less_cache_bytes: NDArray[np.float64] | None = None
+    cache_known_by: str = ""
 
 
 @dataclass(frozen=True, slots=True)

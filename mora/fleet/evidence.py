@@ -42,6 +42,9 @@ def _masked(one: ContainerHistory, taken: NDArray[np.bool_]) -> ContainerHistory
             for pod in one.by_pod
         ),
         peak_pods={target: pod for target, pod in one.peak_pods.items() if stays.get(target, False)},
+        mem_less_cache_bytes=None
+        if one.mem_less_cache_bytes is None
+        else np.where(taken, np.nan, one.mem_less_cache_bytes),
     )
 
 

@@ -25,9 +25,10 @@ from mora.domain import (
     TargetDemand,
     Window,
     Workload,
+    WorkloadHistory,
 )
 from mora.features import six_digits
-from mora.fleet.batch import UpperBound
+from mora.fleet.batch import UpperBound, bounds_of
 from mora.fleet.evidence import Floats, cpu_series, level_of, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
 from mora.quantities import format_duration, readable_bytes, readable_cores
@@ -62,17 +63,24 @@ def need_of(
 
     predicted: what mora/bounds predicts for it (batch.bounds_of); not used for a job.
     """
-    is_job = workload.kind in JOB_KINDS
-    cpu, memory = (
-        _of_runs(history, window, target, sizing)
-        if is_job
-        else _of_horizon(history, window, target, predicted=predicted.get(target), horizon=horizon, sizing=sizing)
-        for target in (Target.CPU, Target.MEMORY)
-    )
+
+    def needed(history: ContainerHistory, target: Target, predicted: UpperBound | None) -> TargetDemand | Reason:
+        if workload.kind in JOB_KINDS:
+            return _of_runs(history, window, target, sizing)
+        return _of_horizon(history, window, target, predicted=predicted, horizon=horizon, sizing=sizing)
+
+    cpu, memory = (needed(history, target, predicted.get(target)) for target in (Target.CPU, Target.MEMORY))
+    less_cache = None
+    if (plain := _without_cache(history)) is not None:
+        bounds = bounds_of([WorkloadHistory(workload, window, {plain.container: plain})], horizon)[0]
+        found_less = needed(plain, Target.MEMORY, bounds[plain.container].get(Target.MEMORY))
+        if isinstance(found_less, TargetDemand):
+            less_cache = replace(found_less, reasons=(*found_less.reasons, _page_cache(history, plain)))
     demand = Demand(
         workload=workload,
         load=None,
         as_of=_last(history, window),
+        memory_less_cache=less_cache,
         cpu=cpu if isinstance(cpu, TargetDemand) else None,
         memory=memory if isinstance(memory, TargetDemand) else None,
         replicas=None,
@@ -83,6 +91,23 @@ def need_of(
     )
     found = {Target.CPU: cpu, Target.MEMORY: memory}
     return Need(demand, {target: why for target, why in found.items() if isinstance(why, Reason)})
+
+
+def _without_cache(history: ContainerHistory) -> ContainerHistory | None:
+    """The same history with memory less its page cache, start-up included; None where the cache was not read."""
+    if history.mem_less_cache_bytes is None:
+        return None
+    return replace(history, mem_bytes=history.mem_less_cache_bytes, startup_mem_bytes=None, mem_less_cache_bytes=None)
+
+
+def _page_cache(history: ContainerHistory, plain: ContainerHistory) -> Reason:
+    """How much of the working set the kernel can give back, where the most is needed."""
+    peak, needed = float(np.nanmax(history.mem_bytes)), float(np.nanmax(plain.mem_bytes))
+    text = (
+        f"{readable_bytes(max(peak - needed, 0.0))} of up to {readable_bytes(peak)} in use is page cache; the kernel "
+        f"gives it back when memory is short ({history.cache_known_by})"
+    )
+    return Reason("page-cache", text)
 
 
 # --- what runs all the time ------------------------------------------------------------------------------------------
@@ -282,6 +307,8 @@ def with_model(model: Demand, need: Need) -> Need:
         startup_memory_bytes=_most(model.startup_memory_bytes, history.startup_memory_bytes),
         oom_kills=max(model.oom_kills, history.oom_kills),
         oom_peak_bytes=_most(model.oom_peak_bytes, history.oom_peak_bytes),
+        # What a load beyond the history's needs, the history's cache does not tell.
+        memory_less_cache=history.memory_less_cache if model.load is None else None,
     )
     known = {Target.CPU: both.cpu, Target.MEMORY: both.memory}
     return Need(both, {target: why for target, why in need.missing.items() if known[target] is None})

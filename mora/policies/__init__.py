@@ -8,6 +8,7 @@ A policy is a composition of small pure pieces over a `Proposal`, written once f
     settings   what a team may set, and what surrounds a container
     proposal   the value that the pieces pass on, and what differs between CPU and memory
     need       what must be covered, before any setting
+    cache      memory that is page cache is no need
     change     how far to go from what is set now
     gate       what no believable use explains is refused
     limits     the limit that belongs to a request
@@ -26,6 +27,7 @@ an Advice says in one line what decides it. The codes:
     kept-limit-bound        a cut refused, since use is limit-bound
     stepped                 a cut made in several changes
     limit-range             the namespace's LimitRange raised or lowered it, or gives a limit where none is set
+    page-cache              page cache, which the kernel gives back, is no reason to raise memory
     kept-jvm                memory that is not cut for what runs in it; the code is the caller's
     above-node, above-use, above-now    refused: above the largest node, far above all use, far above what is set now
     no-confidence           a number that no validation window speaks for

@@ -22,6 +22,9 @@ def size_limit(
         return Advice(now, None, is_unset=now is None, reasons=(_UNCHANGED,), summary=_UNCHANGED.text)
     wanted = _wanted(kind, request, now, settings.cpu_limit if kind is CPU else settings.memory_limit)
     ratio = ratio_of(kind, around.limit_range)
+    if kind is MEMORY and now is None and around.no_memory_cut is not None:
+        text = f"there is no memory limit now, and none is added: {around.no_memory_cut.text}"
+        wanted = Proposal(None).because("limit-unset", text, amount=None, basis=text)
     if wanted.amount is None:
         wanted = (
             _given_anyway(kind, wanted, request.value, around)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from mora.domain import Advice, Allocation, Container, ContainerAdvice, Demand, Recommendation
 from mora.errors import BadInput
+from mora.policies.cache import less_cache
 from mora.policies.change import allowed, is_limit_bound, within
 from mora.policies.gate import gated_request
 from mora.policies.limits import size_limit
@@ -54,6 +55,7 @@ def size(
 ) -> ContainerAdvice:
     """The four numbers of one container. demand: of that container; its replicas are not looked at."""
     now = container.resources
+    demand, around = less_cache(demand, now.memory_request_bytes, settings, around)
     cpu_request = _size_request(CPU, demand, container.name, now.cpu_request_millicores, settings, around)
     memory_request = _size_request(MEMORY, demand, container.name, now.memory_request_bytes, settings, around)
     cpu_request = gated_request(CPU, cpu_request, demand, settings, around)

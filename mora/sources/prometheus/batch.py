@@ -17,6 +17,7 @@ from mora.sources.prometheus.asked import Batch, Pace, Part
 from mora.sources.prometheus.believable import Nodes, rising
 from mora.sources.prometheus.grid import coarse, cut, row_of, rows_ahead, shortened
 from mora.sources.prometheus.matrix import Strip
+from mora.sources.prometheus.memory import MemoryAgain
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.tally import (
@@ -94,6 +95,9 @@ class Reading:
             )
         for tally in self.tallies.values():
             tally.leave_out_odd()
+        again = MemoryAgain(
+            self.wire, self.batch, self.window, self._span(), self.tallies, self.starts, self.limits
+        ).read(parts)
         means = self._read_again(parts)
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
@@ -101,7 +105,10 @@ class Reading:
                     tally.add_throttled(key[1], strip, throttle)
         self._count_restarts(answers["restarts"], answers["oom"], answers["oom ends"])
         self._count_events()
-        return [self._history(one, {**texts, **means.get(one.workload, {})}) for one in self.batch.states]
+        return [
+            self._history(one, {**texts, **means.get(one.workload, {}), **again.get(one.workload, {})})
+            for one in self.batch.states
+        ]
 
     # -- the queries --
 

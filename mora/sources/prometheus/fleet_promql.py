@@ -101,6 +101,51 @@ def memory(scope: Scope, span: timedelta) -> str:
     return f"max_over_time({sets}[{duration(span)}])"
 
 
+SWAP, RSS = "container_memory_swap", "container_memory_rss"
+ACTIVE_FILE = "container_memory_total_active_file_bytes"
+# Less of it is noise: a few pages that were never used again.
+_LEAST_SWAPPED_BYTES = 4 * 2**20
+# Less cache than a tenth of the working set decides no number.
+_LEAST_CACHED_SHARE = 0.1
+# Of two jobs that scrape a container, one may drop some metrics: what the other tells counts.
+_ELSE = "or on (namespace,pod,container)"
+
+
+def memory_again(scope: Scope, span: timedelta, *, has_swap: bool, less: str | None = None) -> str:
+    """Memory as the process holds it: has_swap adds what was swapped out; `less` leaves page cache out.
+
+    less: ACTIVE_FILE, the active file pages of the working set, at the least of the span; or RSS, resident memory in
+    place of the working set. Where a container has no such series, its working set stays.
+    """
+    over = f"[{duration(span)}]"
+    held = memory(scope, span)
+    used = held if less != RSS else f"(max_over_time({scope.select(RSS, _REAL_CONTAINERS)}{over}) {_ELSE} {held})"
+    if has_swap:
+        used = f"(({used} + max_over_time({scope.select(SWAP, _REAL_CONTAINERS)}{over})) {_ELSE} {used})"
+    if less == ACTIVE_FILE:
+        used = f"(({used} - min_over_time({scope.select(ACTIVE_FILE, _REAL_CONTAINERS)}{over})) {_ELSE} {used})"
+    return used
+
+
+def swapped(scope: Scope, moments: Sequence[timedelta]) -> str:
+    """Bytes that containers had swapped out at one of the moments (before the time of the query); silent without."""
+    counted = (f"({_ago(scope, SWAP, moment)} > {_LEAST_SWAPPED_BYTES})" for moment in moments)
+    return f"max by (namespace,pod,container) ({' or '.join(counted)})"
+
+
+def cached(scope: Scope, moments: Sequence[timedelta], metric: str) -> str:
+    """Containers whose working set was page cache to a good part at one of the moments, by ACTIVE_FILE or RSS."""
+    total = "container_memory_working_set_bytes"
+    over, share = (">", _LEAST_CACHED_SHARE) if metric == ACTIVE_FILE else ("<", 1 - _LEAST_CACHED_SHARE)
+    counted = (f"({_ago(scope, metric, moment)} {over} {share:g} * {_ago(scope, total, moment)})" for moment in moments)
+    return f"max by (namespace,pod,container) ({' or '.join(counted)})"
+
+
+def _ago(scope: Scope, metric: str, moment: timedelta) -> str:
+    offset = f" offset {duration(moment)}" if moment else ""
+    return f"{scope.select(metric, _REAL_CONTAINERS)}{offset}"
+
+
 def throttled(scope: Scope, span: timedelta) -> str:
     """Throttled share of the CFS periods within the span, for containers that were throttled at all."""
     some = scope.select("container_cpu_cfs_throttled_periods_total", _REAL_CONTAINERS)

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import ContainerHistory, PodSpread, PodUse, Target, Window
-from mora.sources.prometheus.believable import Nodes, Sieve, cpu_ceiling, memory_ceiling
+from mora.sources.prometheus.believable import Ceiling, Nodes, Sieve, cpu_ceiling, memory_ceiling
 from mora.sources.prometheus.generations import PodSeries, Small, dense, neediest, note, places, spread
 from mora.sources.prometheus.matrix import Strip
 
@@ -145,6 +145,9 @@ class Tally:
     pods: set[str] = field(default_factory=set)
     cpu_of_pods: defaultdict[str, list[tuple[int, Small]]] = field(default_factory=lambda: defaultdict(list))
     peaks_of_pods: dict[str, float] = field(default_factory=dict)
+    less_cache: Track | None = None
+    cache_known_by: str = ""
+    has_swap: bool = False
     sieves: dict[Target, Sieve] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -170,11 +173,21 @@ class Tally:
         self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None
     ) -> None:
         """A pod's memory on some rows; what cannot be is left out."""
-        values = self.sieves[Target.MEMORY].sift(values, memory_ceiling(self.nodes))
+        values = self.sieves[Target.MEMORY].sift(values, self._memory_ceiling())
         steady = self.memory.add(pod, rows, values, starting, limits)
         recent = steady[np.searchsorted(_numbers(rows), self._row_before_the_end(_WEEK)) :]
         if len(recent) and not math.isnan(peak := float(np.fmax.reduce(recent))):
             self.peaks_of_pods[pod] = max(self.peaks_of_pods.get(pod, 0.0), peak)
+
+    def add_memory_less_cache(self, pod: str, rows: Rows, values: Floats, limits: Limits | None) -> None:
+        """A pod's memory without page cache on some rows, start-up included; its working set has been counted."""
+        if self.less_cache is not None:
+            values = Sieve(Target.MEMORY).sift(values, self._memory_ceiling())
+            self.less_cache.add(pod, rows, values, (), limits)
+
+    def _memory_ceiling(self) -> Ceiling:
+        # What is swapped out is on no node's memory.
+        return memory_ceiling(Nodes() if self.has_swap else self.nodes)
 
     def note_startup(self, cores: float, limit: float | None) -> None:
         """Take the CPU of a pod's first minutes into account, where it can be."""
@@ -195,6 +208,12 @@ class Tally:
         """Forget the CPU use, since it is read in another way; why, for the reasons."""
         self.cpu, self.sieves[Target.CPU] = Track(self.window), Sieve(Target.CPU, remark=remark)
         self.cpu_of_pods.clear()
+
+    def begin_memory_again(self, remark: str) -> None:
+        """Forget the memory use, since it is read again with swap; remark: that, for the reasons."""
+        self.memory, self.has_swap = Track(self.window), True
+        self.sieves[Target.MEMORY] = Sieve(Target.MEMORY, remark=remark)
+        self.peaks_of_pods.clear()
 
     def _pods(self) -> list[PodSeries]:
         return [PodSeries.of(pod, parts) for pod, parts in self.cpu_of_pods.items()]
@@ -256,6 +275,8 @@ class Tally:
             spread=self._spread(pods),
             peak_pods={target: track.peak_pod for target, track in peaks if track.peak_pod},
             left_out={target: one for target, sieve in self.sieves.items() if (one := sieve.left_out()) is not None},
+            mem_less_cache_bytes=None if self.less_cache is None else self.less_cache.values,
+            cache_known_by=self.cache_known_by,
         )
 
 

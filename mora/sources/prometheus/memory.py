@@ -1,0 +1,170 @@
+"""Memory that the working set does not tell: what was swapped out beside it, and page cache within it.
+
+Both are rare, and every further metric of every container costs the server as much as memory itself. So single moments
+are asked for first, of whole namespaces at once, and only the containers that show swap or much cache are read again.
+
+- Swap: what was moved out is still held by the process, so it counts as needed beside the working set.
+- Page cache: the working set has the file pages that were used lately (active). The kernel gives them back before it
+  kills anything, so memory is not raised for them (mora/policies/cache.py). tmpfs and shared memory are none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.domain import Window, Workload
+from mora.quantities import readable_bytes
+from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.fleet_promql import ACTIVE_FILE, RSS, SWAP, Scope
+from mora.sources.prometheus.grid import row_of
+from mora.sources.prometheus.matrix import Strip
+from mora.sources.prometheus.ownership import Pod
+from mora.sources.prometheus.tally import Limits, Tally, Track, by_container, moved
+from mora.sources.prometheus.wire import Wire
+
+if TYPE_CHECKING:
+    from mora.sources.prometheus.batch import Batch
+
+# Moments of the window that are looked at.
+_MOMENTS, _LEAST_BETWEEN = 14, timedelta(hours=1)
+# The upper bound lies at most so far above the peak: who requests more is not raised, whatever the cache.
+_BOUND_ABOVE_PEAK = 1.5
+# Resident memory alone tells cache from shared memory only where the limit is full and nothing was killed.
+_AT_LIMIT = 0.95
+# Where so many pods of a batch are meant, their names are left out of the query.
+_SHARE_TO_ASK_FOR_ALL = 0.5
+
+Owned = tuple[Workload, str]
+"""A workload and the name of a container."""
+
+
+@dataclass(frozen=True, slots=True)
+class MemoryAgain:
+    """Reads the memory of some containers of a batch again, once their working sets are known."""
+
+    wire: Wire
+    batch: Batch
+    window: Window
+    span: timedelta
+    tallies: Mapping[Owned, Tally]
+    starts: Mapping[Pod, Sequence[slice]]
+    limits: Mapping[tuple[str, ...], Limits]
+
+    def read(self, parts: Sequence[Window]) -> dict[Workload, dict[str, str]]:
+        """Add swap to memory, and what memory is without page cache; the queries that were sent, by workload."""
+        sent: dict[Workload, dict[str, str]] = {}
+        names = "|".join((SWAP, ACTIVE_FILE, RSS))
+        selector = self._broad().select("", f'__name__=~"{names}"', 'container!=""')
+        known = set(self.wire.label_values("__name__", selector, self.window.start, self.window.end))
+        swapped = self._shown(promql.swapped(self._broad(), self._moments())) if SWAP in known else {}
+        if swapped:
+            self._add_swap(swapped, parts, sent)
+        for metric in (ACTIVE_FILE, RSS):
+            asked = {one for one in self._in_question(is_full=metric == RSS) if self.tallies[one].less_cache is None}
+            if metric in known and asked:
+                shown = self._shown(promql.cached(self._broad(), self._moments(), metric))
+                self._leave_out_cache(asked & shown.keys(), metric, parts, sent, has_swap=bool(swapped))
+        return sent
+
+    # -- which containers --
+
+    def _broad(self) -> Scope:
+        return self.batch.scope.broad()
+
+    def _moments(self) -> list[timedelta]:
+        """How long before the end of the window each moment is."""
+        between = max((self.window.end - self.window.start) / _MOMENTS, _LEAST_BETWEEN)
+        count = int((self.window.end - self.window.start) / between)
+        return [number * between for number in range(count + 1)]
+
+    def _shown(self, query: str) -> dict[Owned, float]:
+        """The containers of this batch that answer, with the largest value of their pods."""
+        found: dict[Owned, float] = {}
+        for row in self.wire.instant(query, self.window.end):
+            labels = row["metric"]
+            workload = self.batch.pods.get((labels.get("namespace", ""), labels.get("pod", "")))
+            of = workload, labels.get("container", "")
+            if workload is not None and of in self.tallies:
+                found[workload, of[1]] = max(found.get((workload, of[1]), 0.0), float(row["value"][1]))
+        return found
+
+    def _in_question(self, *, is_full: bool) -> Iterator[Owned]:
+        """The containers whose memory may be raised; is_full: those at their limit alone."""
+        requests = {
+            (state.workload, container.name): container.resources.memory_request_bytes
+            for state in self.batch.states
+            for container in state.allocation.containers
+        }
+        for of, tally in self.tallies.items():
+            used, limits = tally.memory.values, tally.memory.limits
+            if np.isnan(used).all():
+                continue
+            if is_full:
+                if limits is not None and bool((used >= _AT_LIMIT * limits).any()):
+                    yield of
+                continue
+            request = requests.get(of)
+            if request is None or float(np.nanmax(used)) * _BOUND_ABOVE_PEAK > request:
+                yield of
+
+    # -- reading again --
+
+    def _add_swap(
+        self, swapped: Mapping[Owned, float], parts: Sequence[Window], sent: dict[Workload, dict[str, str]]
+    ) -> None:
+        for of, most in swapped.items():
+            self.tallies[of].begin_memory_again(
+                f"up to {readable_bytes(most)} was swapped out: memory is read as working set + swap ({SWAP})"
+            )
+        text = promql.memory_again(self._scope_of(swapped), self.span, has_swap=True)
+        for of, pod, rows, values, limits in self._strips(text, swapped, parts):
+            self.tallies[of].add_memory(pod[1], rows, values, self.starts.get(pod, ()), limits)
+        for workload, _ in swapped:
+            sent.setdefault(workload, {})["memory"] = text
+
+    def _leave_out_cache(
+        self,
+        wanted: set[Owned],
+        metric: str,
+        parts: Sequence[Window],
+        sent: dict[Workload, dict[str, str]],
+        *,
+        has_swap: bool,
+    ) -> None:
+        if not wanted:
+            return
+        for of in wanted:
+            self.tallies[of].less_cache, self.tallies[of].cache_known_by = Track(self.window), metric
+        text = promql.memory_again(self._scope_of(wanted), self.span, has_swap=has_swap, less=metric)
+        for of, pod, rows, values, limits in self._strips(text, wanted, parts):
+            self.tallies[of].add_memory_less_cache(pod[1], rows, values, limits)
+        for workload, _ in wanted:
+            sent.setdefault(workload, {})["memory without page cache"] = text
+
+    def _scope_of(self, wanted: Mapping[Owned, float] | set[Owned]) -> Scope:
+        workloads = {workload for workload, _ in wanted}
+        names = {name for (_, name), workload in self.batch.pods.items() if workload in workloads}
+        if len(names) >= _SHARE_TO_ASK_FOR_ALL * len(self.batch.pods):
+            return self.batch.scope
+        return replace(self.batch.scope, pods=tuple(sorted(names)))
+
+    def _strips(
+        self, text: str, wanted: Mapping[Owned, float] | set[Owned], parts: Sequence[Window]
+    ) -> Iterator[tuple[Owned, Pod, slice | NDArray[np.intp], NDArray[np.float64], Limits | None]]:
+        """The series of the wanted containers, on the rows of the whole window."""
+        for _, piece, strips in self.wire.ranges([("memory", text, piece) for piece in parts]):
+            ahead = row_of(piece.start, self.window)
+            for (namespace, pod, container), found in by_container(strips).items():
+                workload = self.batch.pods.get((namespace, pod))
+                if workload is None or (workload, container) not in wanted:
+                    continue
+                limits = self.limits.get((namespace, pod, container, "memory"))
+                for strip in found:
+                    here: Strip = moved(strip, ahead)
+                    yield (workload, container), (namespace, pod), here.rows, here.values, limits
