@@ -31,7 +31,7 @@ from mora.domain import (
 )
 from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of
-from mora.fleet.initial import with_init_remarks
+from mora.fleet.initial import need_of_killed, with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.pods import uneven
 from mora.fleet.retarget import unmeasured, with_retargets
@@ -129,10 +129,17 @@ def _replicas_left(state: WorkloadState) -> Reason:
 def _needs(
     state: WorkloadState, history: WorkloadHistory, bounds: Bounds, settings: FleetSettings, sizing: Sizing
 ) -> dict[str, Need]:
-    """Container -> what it needs, of those that are sized and known to the history."""
+    """Container -> what it needs, of those that are sized and known to the history; init containers after a kill."""
     if state.problem is not None:
         return {}
-    return {
+    killed = {
+        one.name: need
+        for one in state.allocation.containers
+        if (skipped := why_skipped(one, sizing)) is not None
+        and skipped.code == "init-skipped"
+        and (need := need_of_killed(state.workload, one, history, skipped)) is not None
+    }
+    return killed | {
         one.name: need_of(
             state.workload,
             history.containers[one.name],

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mora.domain import Advice, AmountRange, Demand, Reason
 from mora.policies.change import allowed, bound_of, is_limit_bound, step
-from mora.policies.proposal import CPU, Kind, Piece, Proposal, compose
+from mora.policies.proposal import CPU, MEMORY, Kind, Piece, Proposal, compose
 from mora.policies.settings import LimitPolicy, PolicySettings, Surroundings
 from mora.quantities import MIB
 

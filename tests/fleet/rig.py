@@ -491,15 +491,14 @@ def _given(pod: Pod, box: Box) -> Iterator[Row]:
 def _counted(pod: Pod, box: Box) -> Iterator[Row]:
     """Restarts, and the reason of the last one: a gauge that stays."""
     labels = {"namespace": NAMESPACE, "pod": pod.name, "container": box.name}
-    if box.init is not None:
-        return
+    part = "container" if box.init is None else "init_container"
     total = np.full(pod.last - pod.first, float(box.restarts_before))
     reason = np.full(pod.last - pod.first, 1.0 if box.was_oom_killed_before else np.nan)
     for at, is_oom in sorted(box.restarts.items()):
         total[at - pod.first :] += 1
         reason[at - pod.first :] = 1.0 if is_oom else np.nan
-    yield {"__name__": "kube_pod_container_status_restarts_total", **labels}, pod.first, total
-    oom = {"__name__": "kube_pod_container_status_last_terminated_reason", **labels, "reason": "OOMKilled"}
+    yield {"__name__": f"kube_pod_{part}_status_restarts_total", **labels}, pod.first, total
+    oom = {"__name__": f"kube_pod_{part}_status_last_terminated_reason", **labels, "reason": "OOMKilled"}
     yield oom, pod.first, reason
 
 

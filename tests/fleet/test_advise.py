@@ -248,3 +248,29 @@ def test_the_same_values_give_the_same_advice_twice() -> None:
 def test_use_that_grew_lately_is_followed() -> None:
     grown = advised(seen=history(container_history(cpu_cores=a_ramp(0.8, days=4, before=0.1))))
     assert (grown.main.cpu_request.value or 0) > 600
+
+
+# --- init containers that ran out of memory ---------------------------------------------------------------------------
+
+
+def test_an_init_container_that_was_oom_killed_gets_more_memory_and_nothing_else() -> None:
+    given = container("migrate", Role.INIT, memory_request_bytes=256 * MIB, memory_limit_bytes=256 * MIB)
+    plain = container(cpu_request_millicores=500, memory_request_bytes=512 * MIB, memory_limit_bytes=512 * MIB)
+    nothing = np.full(SAMPLES, np.nan)
+    killed = container_history("migrate", cpu_cores=nothing, mem_bytes=nothing, pods=0, oom_kills=5)
+    advice = advised(state(plain, given), history(container_history(), killed)).others[0]
+    assert (advice.memory_request.value, advice.memory_limit.value) == (356 * MIB, 356 * MIB)
+    assert advice.memory_request.confidence is None
+    assert "5 OOM kills at 256Mi" in advice.memory_request.summary
+    assert (advice.cpu_request.value, advice.cpu_limit.value) == (None, None)
+    calm = advised(state(plain, given), history()).others[0]
+    assert (calm.memory_request.value, codes(calm)) == (None, [])
+
+
+def test_an_init_container_that_is_excluded_stays_so_after_a_kill() -> None:
+    given = container("migrate", Role.INIT, memory_request_bytes=256 * MIB, memory_limit_bytes=256 * MIB)
+    plain = container(cpu_request_millicores=500, memory_request_bytes=512 * MIB, memory_limit_bytes=512 * MIB)
+    excluded = {"mora.dev/exclude-containers": "migrate"}
+    killed = history(container_history(), container_history("migrate", oom_kills=5))
+    advice = advised(state(plain, given, annotations=excluded), killed).others[0]
+    assert advice.memory_request.value is None

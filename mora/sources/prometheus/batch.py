@@ -16,6 +16,7 @@ from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.asked import Batch, Pace, Part
 from mora.sources.prometheus.believable import Nodes, rising
 from mora.sources.prometheus.grid import coarse, cut, row_of, rows_ahead, shortened
+from mora.sources.prometheus.kills import Kills
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.memory import MemoryAgain
 from mora.sources.prometheus.ownership import Pod
@@ -25,10 +26,7 @@ from mora.sources.prometheus.tally import (
     Limits,
     Tally,
     by_container,
-    ended_by_kill,
-    events_within,
     moved,
-    restarts_of,
     starting_rows,
 )
 from mora.sources.prometheus.wire import Wire
@@ -47,7 +45,6 @@ _SLACK = 50
 # A counter that steps back so often within this span is written by several collectors: a restart begins a new series.
 _UNSTEADY_SPAN = timedelta(hours=1)
 _STEPS_BACK = 3
-_DAYS_OF_EVENTS = 30  # how far back counters of OOM kills are read
 
 
 @dataclass(slots=True)
@@ -103,8 +100,9 @@ class Reading:
             for tally in self._tally(key):
                 for strip in found:
                     tally.add_throttled(key[1], strip, throttle)
-        self._count_restarts(answers["restarts"], answers["oom"], answers["oom ends"])
-        self._count_events()
+        kills = Kills(self.window, self.batch.pods, self._tally, self.limits, self.first_row or 0)
+        kills.count_restarts(answers["restarts"], answers["oom"], answers["oom ends"])
+        kills.count_events(self.wire, self.batch.scope.broad(), self.tallies)
         return [
             self._history(one, {**texts, **means.get(one.workload, {}), **again.get(one.workload, {})})
             for one in self.batch.states
@@ -288,47 +286,6 @@ class Reading:
             # No samples: none ran, or none was scraped.
             counts[ahead : ahead + piece.sample_count] = np.where(ran > 0, ran, np.nan)
         self.running.clear()
-
-    def _count_restarts(self, restarts: Sequence[Strip], reasons: Sequence[Strip], ends: Sequence[Strip]) -> None:
-        """Count restarts, those of them that were OOM kills, and OOM kills that no restart followed."""
-        oom, counters = by_container(reasons), {}
-        for key, found in by_container(restarts).items():
-            for tally in self._tally(key):
-                counted = counters[key] = restarts_of(found, self.window, self.first_row or 0)
-                tally.restarts += int(counted.risen.sum())
-                killed = counted.kills(oom.get(key, ()))
-                if len(killed):
-                    self._note_kills(tally, key, int(counted.risen[killed].sum()), killed)
-        for key, found in by_container(ends).items():
-            row = ended_by_kill(found, counters.get(key), self.window, self.first_row or 0)
-            for tally in self._tally(key) if row is not None else ():
-                self._note_kills(tally, key, 1, np.array([row], dtype=np.intp))
-
-    def _count_events(self) -> None:
-        """Count the OOM kills of processes within containers that ran on: of the same kills the larger count."""
-        days = max(1, min(_DAYS_OF_EVENTS, round((self.window.end - self.window.start) / timedelta(days=1))))
-        events: defaultdict[tuple[Workload, str], int] = defaultdict(int)
-        of_workload: defaultdict[tuple[Workload, str], list[tuple[str, ...]]] = defaultdict(list)
-        rows = self.wire.instant(promql.oom_events(self.batch.scope.broad(), days), self.window.end)
-        known = self.window.end - self.window.start - (self.first_row or 0) * self.window.step
-        for key, kills in events_within(rows, min(days, round(known / timedelta(days=1)))).items():
-            workload = self.batch.pods.get((key[0], key[1]))
-            if workload is not None and (workload, key[2]) in self.tallies:
-                events[workload, key[2]] += kills
-                of_workload[workload, key[2]].append(key)
-        for of, kills in events.items():
-            tally = self.tallies[of]
-            if kills > tally.oom_kills:
-                for key in of_workload[of]:
-                    self._note_kills(tally, key, 0, np.arange(self.window.sample_count))
-            tally.oom_kills = max(tally.oom_kills, kills)
-
-    def _note_kills(self, tally: Tally, key: tuple[str, ...], kills: int, rows: NDArray[np.intp]) -> None:
-        tally.oom_kills += kills
-        limits = self.limits.get((*key, "memory"))
-        if limits is not None:
-            highest = float(np.max(limits.at(rows, self.window)))
-            tally.oom_limit_bytes = max(tally.oom_limit_bytes or 0.0, highest)
 
     def _with_throttling_counters(self) -> frozenset[str]:
         """Names of the containers that have CFS counters: of those alone, silence means that nothing was throttled."""

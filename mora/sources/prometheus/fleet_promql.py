@@ -112,14 +112,14 @@ _ELSE = "or on (namespace,pod,container)"
 
 
 def memory_again(scope: Scope, span: timedelta, *, has_swap: bool, less: str | None = None) -> str:
-    """Memory as the process holds it: has_swap adds what was swapped out; `less` leaves page cache out.
+    """Memory as the process needs it: has_swap adds what was swapped out; `less` leaves page cache out.
 
     less: ACTIVE_FILE, the active file pages of the working set, at the least of the span; or RSS, resident memory in
     place of the working set. Where a container has no such series, its working set stays.
     """
     over = f"[{duration(span)}]"
-    held = memory(scope, span)
-    used = held if less != RSS else f"(max_over_time({scope.select(RSS, _REAL_CONTAINERS)}{over}) {_ELSE} {held})"
+    plain = memory(scope, span)
+    used = plain if less != RSS else f"(max_over_time({scope.select(RSS, _REAL_CONTAINERS)}{over}) {_ELSE} {plain})"
     if has_swap:
         used = f"(({used} + max_over_time({scope.select(SWAP, _REAL_CONTAINERS)}{over})) {_ELSE} {used})"
     if less == ACTIVE_FILE:
@@ -170,18 +170,24 @@ def starts(scope: Scope, span: timedelta) -> str:
 
 
 def restarts(scope: Scope) -> str:
-    """Restarts so far of the containers that ever restarted."""
-    return f"{scope.select('kube_pod_container_status_restarts_total')} > 0"
+    """Restarts so far of the containers, init containers too, that ever restarted."""
+    return _of_both(scope, "status_restarts_total")
 
 
 def oom_killed(scope: Scope) -> str:
     """1 for each container whose last termination was an OOM kill. It stays 1 until the next termination."""
-    return f"{scope.select('kube_pod_container_status_last_terminated_reason', _OOM)} > 0"
+    return _of_both(scope, "status_last_terminated_reason", _OOM)
 
 
 def oom_ended(scope: Scope) -> str:
     """1 for each container that an OOM kill ended and nothing has started again since, such as those of a job."""
-    return f"{scope.select('kube_pod_container_status_terminated_reason', _OOM)} > 0"
+    return _of_both(scope, "status_terminated_reason", _OOM)
+
+
+def _of_both(scope: Scope, metric: str, *matchers: str) -> str:
+    """Where a metric of containers or of init containers is above 0; of the two a pod's container has one."""
+    parts = (scope.select(f"kube_pod_{part}_{metric}", *matchers) for part in ("container", "init_container"))
+    return " or ".join(f"{part} > 0" for part in parts)
 
 
 def oom_events(scope: Scope, days: int) -> str:

@@ -3,7 +3,7 @@
 Both are rare, and every further metric of every container costs the server as much as memory itself. So single moments
 are asked for first, of whole namespaces at once, and only the containers that show swap or much cache are read again.
 
-- Swap: what was moved out is still held by the process, so it counts as needed beside the working set.
+- Swap: what was moved out is still the process' own, so it counts as needed beside the working set.
 - Page cache: the working set has the file pages that were used lately (active). The kernel gives them back before it
   kills anything, so memory is not raised for them (mora/policies/cache.py). tmpfs and shared memory are none of them.
 """
@@ -29,7 +29,7 @@ from mora.sources.prometheus.tally import Limits, Tally, Track, by_container, mo
 from mora.sources.prometheus.wire import Wire
 
 if TYPE_CHECKING:
-    from mora.sources.prometheus.batch import Batch
+    from mora.sources.prometheus.asked import Batch
 
 # Moments of the window that are looked at.
 _MOMENTS, _LEAST_BETWEEN = 14, timedelta(hours=1)

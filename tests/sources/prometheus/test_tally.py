@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import numpy as np
 import pytest
@@ -16,11 +15,8 @@ from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.tally import (
     Limits,
     Tally,
-    ended_by_kill,
-    events_within,
     filled,
     moved,
-    restarts_of,
     spans_of,
     starting_rows,
 )
@@ -118,40 +114,6 @@ def test_gaps_of_a_limit_are_filled_with_what_was_known(values: list[float], exp
     assert filled(np.array(values)).tolist() == expected
 
 
-@pytest.mark.parametrize(
-    ("first", "values", "begins", "restarts"),
-    [
-        pytest.param(0, [3.0, 3.0, 4.0], 0, 1, id="what it shows when the data begins happened before"),
-        pytest.param(5, [1.0, 1.0, 3.0], 0, 3, id="what appears later happened then"),
-        pytest.param(4, [2.0, 2.0], 4, 0, id="the data may begin late"),
-        pytest.param(0, [5.0, 1.0, 2.0], 0, 2, id="a counter that falls began anew"),
-    ],
-)
-def test_restarts_are_counted_within_the_window(first: int, values: list[float], begins: int, restarts: int) -> None:
-    assert restarts_of([strip(first, values)], WINDOW, begins).risen.sum() == restarts
-
-
-@pytest.mark.parametrize(
-    ("reason", "killed"),
-    [
-        pytest.param(strip(0, [1.0] * COUNT), [3], id="it has said so ever since, and one restart was"),
-        pytest.param(strip(0, [1.0] * 4), [], id="it was said of an earlier one, and lingers for a step"),
-        pytest.param(strip(3, [1.0] * 4), [3], id="it is said from the restart on"),
-        pytest.param(strip(6, [1.0] * 4), [], id="it is said of something else, without a restart"),
-    ],
-)
-def test_a_restart_is_an_oom_kill_where_the_last_reason_is_one_afterwards(reason: Strip, killed: list[int]) -> None:
-    told = restarts_of([strip(0, [1.0, 1.0, 1.0, 2.0, 2.0, 2.0, 2.0, 2.0, 2.0])], WINDOW, 0)
-    assert told.kills([reason]).tolist() == killed
-
-
-def test_a_kill_right_before_the_end_or_the_pod_s_end_is_seen() -> None:
-    last = restarts_of([strip(0, [1.0] * (COUNT - 1) + [2.0])], WINDOW, 0)
-    assert last.kills([strip(COUNT - 1, [1.0])]).tolist() == [COUNT - 1]
-    gone = restarts_of([strip(0, [1.0, 1.0, 2.0])], WINDOW, 0)
-    assert gone.kills([strip(2, [1.0])]).tolist() == [2]
-
-
 def test_starting_rows_cover_every_step_that_touches_the_first_five_minutes() -> None:
     at = (START + 3 * STEP).timestamp()
     assert starting_rows([at], WINDOW, STEP) == [slice(3, 5)]
@@ -174,39 +136,3 @@ def test_every_row_lies_in_one_span_of_a_coarse_grid(samples: int, factor: int) 
 def test_a_piece_is_moved_to_its_place() -> None:
     assert moved(strip(1, [1.0, 2.0]), 4).rows == slice(5, 7)
     assert moved(Strip({}, np.array([0, 2]), np.array([1.0, 2.0])), 4).rows.tolist() == [4, 6]  # type: ignore[union-attr]
-
-
-@pytest.mark.parametrize(
-    ("ends", "risen", "begins", "row"),
-    [
-        pytest.param(strip(4, [1.0] * 8), None, 0, 4, id="a job's pod stays as it ended"),
-        pytest.param(strip(4, [1.0] * 3), strip(0, [1.0] * 6 + [2.0] * 6), 0, None, id="a restart counts it already"),
-        pytest.param(strip(8, [1.0] * 4), strip(0, [1.0] * 6 + [2.0] * 6), 0, 8, id="killed once more, for good"),
-        pytest.param(strip(1, [1.0] * 11), None, 0, None, id="it ended before the data begins"),
-        pytest.param(strip(5, [1.0] * 7), None, 4, None, id="and so it did where the data begins late"),
-        pytest.param(strip(5, [np.nan] * 0), None, 0, None, id="it was never killed"),
-    ],
-)
-def test_a_kill_that_no_restart_follows_counts_once(
-    ends: Strip, risen: Strip | None, begins: int, row: int | None
-) -> None:
-    restarts = None if risen is None else restarts_of([risen], WINDOW, begins)
-    assert ended_by_kill([ends, ends], restarts, WINDOW, begins) == row
-
-
-def test_kills_of_child_processes_are_what_the_cgroups_counted_within_the_window() -> None:
-    def row(container: str, cgroup: str, ago: int, value: float, job: str = "kubelet") -> dict[str, Any]:
-        labels = {"namespace": "shop", "pod": "web-0", "container": container, "id": cgroup, "days_ago": str(ago)}
-        return {"metric": {**labels, "job": job}, "value": [0, str(value)]}
-
-    rows = [
-        row("web", "/a", 3, 2),
-        row("web", "/a", 2, 5),
-        row("web", "/a", 2, 5, job="cadvisor"),  # the same, scraped twice
-        row("web", "/b", 1, 1),
-        row("web", "/b", 0, 4),  # another cgroup of the same container
-        row("old", "/c", 3, 7),
-        row("old", "/c", 0, 7),  # nothing since
-        row("odd", "/d", 0, float("nan")),
-    ]
-    assert events_within(rows, first=3) == {("shop", "web-0", "web"): 7}
