@@ -22,6 +22,7 @@ from mora.outputs.commands import command
 from mora.outputs.documents import json_argument
 from mora.outputs.patch import patch_of
 from mora.outputs.wording import comment, header, nothing_to_write, title, why_no_patch
+from mora.quantities import cores_to_millicores, format_cpu
 
 _HEAD = """\
 set -eu
@@ -108,6 +109,11 @@ def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple
             continue
         wanted[advice.container], waiting = _in_place(advice)
         notes += waiting
+    if _quality(recommendation, {}) == "Guaranteed" != _quality(recommendation, wanted):
+        for advice in to_write(recommendation):
+            if advice.container in wanted:
+                wanted[advice.container], followed = _guaranteed(advice, wanted[advice.container])
+                notes += followed
     notes += _quality_notes(recommendation, wanted)
     if not wanted or _quality(recommendation, {}) != _quality(recommendation, wanted):
         return {}, notes
@@ -124,7 +130,14 @@ def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple
 
 
 def _now(advice: ContainerAdvice) -> Resources:
-    return Resources(advice.cpu_request.now, advice.cpu_limit.now, advice.memory_request.now, advice.memory_limit.now)
+    """What the running container has: a limit without a request is a request of the same size, too."""
+    cpu, memory = advice.cpu_limit.now, advice.memory_limit.now
+    return Resources(
+        cpu if advice.cpu_request.now is None else advice.cpu_request.now,
+        cpu,
+        memory if advice.memory_request.now is None else advice.memory_request.now,
+        memory,
+    )
 
 
 def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
@@ -160,6 +173,26 @@ def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
             "restarts the container; from 1.35 on it is tried, and waits while the container uses more"
         )
     return set_, notes
+
+
+def _guaranteed(advice: ContainerAdvice, wanted: Resources) -> tuple[Resources, list[str]]:
+    """Limits that follow their requests, as the QoS class Guaranteed asks for, and a remark where CPU's has to.
+
+    A CPU limit at a request that a tenth of the samples exceed would throttle, so both become the highest use.
+    """
+    now, cpu = _now(advice), wanted.cpu_request_millicores
+    memory = max(filter(None, (wanted.memory_request_bytes, wanted.memory_limit_bytes)), default=None)
+    kept = replace(wanted, memory_request_bytes=wanted.memory_request_bytes and memory, memory_limit_bytes=memory)
+    if cpu is None or now.cpu_request_millicores is None or cpu == wanted.cpu_limit_millicores:
+        return kept, []
+    seen = None if advice.evidence is None else advice.evidence.cpu_peak_cores
+    both = min(max(cpu, 0 if seen is None else cores_to_millicores(seen)), max(now.cpu_request_millicores, cpu))
+    note = (
+        f"container {advice.container}: its pods are Guaranteed, which needs a CPU limit equal to the request, so both "
+        f"become {format_cpu(both)} until the next rollout: the request of {format_cpu(cpu)}, or the highest use "
+        "where that is more, since use above a limit is throttled"
+    )
+    return replace(kept, cpu_request_millicores=both, cpu_limit_millicores=both), [note]
 
 
 def _amounts(

@@ -8,10 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from mora.domain import Allocation, Container, Recommendation, Resources, Role, Workload
 from mora.errors import NotEnoughData
 from mora.outputs import resize
+from mora.outputs.changes import plain_resources
 from mora.quantities import MIB
 from tests.clusters.fake_api import FakeApi, FakeCluster
 from tests.outputs import examples
@@ -137,13 +140,85 @@ def sized(now: Resources, then: Resources) -> Recommendation:
     )
 
 
-def test_a_change_of_the_qos_class_needs_a_rollout() -> None:
-    guaranteed = sized(Resources(500, 500, 512 * MIB, 512 * MIB), Resources(200, None, 300 * MIB, 300 * MIB))
+def test_a_guaranteed_pod_stays_so_with_its_request_and_limit_lowered_together() -> None:
+    now = Resources(500, 500, 512 * MIB, 512 * MIB)
+    guaranteed = sized(now, Resources(200, None, 300 * MIB, 300 * MIB))
     body, notes = resize.pod_patch(guaranteed)
+    assert resources_in(body["spec"]["containers"][0]) == Resources(200, 200, 300 * MIB, 300 * MIB)
+    assert any("so both become 200m until the next rollout" in note for note in notes)
+    back, _ = resize.pod_patch(guaranteed, is_back=True)
+    assert resources_in(back["spec"]["containers"][0]) == now
+    assert "\nresize shop" in resize.render([guaranteed])
+
+
+@pytest.mark.parametrize(
+    ("peak_cores", "both"),
+    [(None, 200), (0.1, 200), (0.3504, 351), (0.9, 500)],
+    ids=["unknown", "low", "high", "above"],
+)
+def test_a_cpu_limit_that_follows_the_request_is_not_below_the_highest_use(peak_cores: float | None, both: int) -> None:
+    advised = sized(Resources(500, 500, 512 * MIB, 512 * MIB), Resources(200, None, 300 * MIB, 300 * MIB))
+    evidence = replace(examples.EVIDENCE, cpu_peak_cores=peak_cores)
+    body, _ = resize.pod_patch(examples.with_main(advised, evidence=evidence))
+    assert resources_in(body["spec"]["containers"][0]) == Resources(both, both, 300 * MIB, 300 * MIB)
+
+
+def test_a_guaranteed_pod_whose_memory_limit_stays_above_keeps_both_there() -> None:
+    now = Resources(500, 500, 512 * MIB, 512 * MIB)
+    body, _ = resize.pod_patch(sized(now, Resources(500, 500, 300 * MIB, 400 * MIB)))
+    assert resources_in(body["spec"]["containers"][0]) == Resources(500, 500, 400 * MIB, 400 * MIB)
+
+
+def as_run(resources: Resources) -> dict[str, dict[str, str]]:
+    """Resources of a running pod: a limit without a request is a request, too."""
+    plain = plain_resources(resources)
+    limits = plain.get("limits", {})
+    return {"requests": {**limits, **plain.get("requests", {})}, "limits": limits}
+
+
+def qos(item: dict[str, dict[str, str]]) -> str:
+    """https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/"""
+    if not item["requests"]:
+        return "BestEffort"
+    return (
+        "Guaranteed" if set(item["limits"]) == {"cpu", "memory"} and item["requests"] == item["limits"] else "Burstable"
+    )
+
+
+def is_valid(resources: Resources) -> bool:
+    pairs = (
+        (resources.cpu_request_millicores, resources.cpu_limit_millicores),
+        (resources.memory_request_bytes, resources.memory_limit_bytes),
+    )
+    return all(request is None or limit is None or request <= limit for request, limit in pairs)
+
+
+AMOUNT = st.none() | st.integers(1, 4)
+RESOURCES = st.builds(Resources, AMOUNT, AMOUNT, AMOUNT, AMOUNT).filter(is_valid)
+
+
+@settings(max_examples=300)
+@given(now=RESOURCES, then=RESOURCES)
+def test_no_resize_changes_the_qos_class_or_passes_a_limit(now: Resources, then: Resources) -> None:
+    body, _ = resize.pod_patch(sized(now, then))
+    if body:
+        (item,) = body["spec"]["containers"]
+        before = as_run(now)
+        after = {part: {**before[part], **item["resources"].get(part, {})} for part in ("requests", "limits")}
+        assert qos(after) == qos(before)
+        assert {part: set(amounts) for part, amounts in after.items()} == {p: set(a) for p, a in before.items()}
+        assert is_valid(resources_in({"resources": after}))
+
+
+def test_a_change_of_the_qos_class_needs_a_rollout() -> None:
+    grows = sized(Resources(500, None, 512 * MIB, 512 * MIB), Resources(200, None, 300 * MIB, 300 * MIB))
+    assert resize.pod_patch(grows)[0] != {}, "it stays Burstable"
+    becomes = sized(Resources(300, 500, 300 * MIB, 300 * MIB), Resources(500, 500, 300 * MIB, 300 * MIB))
+    body, notes = resize.pod_patch(becomes)
     assert body == {}
-    assert any("from Guaranteed to Burstable" in note for note in notes)
-    assert "\nresize shop" not in resize.render([guaranteed])
-    assert "kubectl patch deployment web" in resize.render([guaranteed])
+    assert any("from Burstable to Guaranteed" in note for note in notes)
+    assert "\nresize shop" not in resize.render([becomes])
+    assert "kubectl patch deployment web" in resize.render([becomes])
     assert resize.pod_patch(sized(Resources(), Resources(200, None, 300 * MIB, None)))[0] == {}
 
 
