@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick check format bench dataset lock clean distclean
+.PHONY: help install demo test quick fuzz check format bench dataset lock clean distclean
 
 # A machine that forbids bytecode makes every start import everything from source (TensorFlow: 7.5 s in place of 2.4 s).
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
@@ -25,6 +25,9 @@ test: install ## every test, with doctests, real fits and the real sandbox
 
 quick: install ## every test except the slow ones (the real sandbox, long fits); a few minutes
 	@$(BIN)/python -m pytest -m "not slow" $(TWO_WORKERS)
+
+fuzz: install ## hostile input at every door: a hundred times as many examples as in a test run, other ones each time
+	@MORA_FUZZ=$${MORA_FUZZ:-100} $(BIN)/python -m pytest -q tests/fuzz
 
 check: install ## formatting, lint, types, layers
 	$(BIN)/ruff format --check
