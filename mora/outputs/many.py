@@ -38,7 +38,7 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A column. drops: the ones with the highest go first where there is too little room; 0: never. name: for a line below."""
+    """A column. drops: the highest go first where there is too little room; 0: never. name: for a line below."""
 
     head: str
     cell: Callable[[Row], str]
