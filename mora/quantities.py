@@ -229,6 +229,15 @@ def parse_ratio(text: str) -> float:
     return ratio
 
 
+def counted(number: int, word: str) -> str:
+    """A number of things, one of them in the singular.
+
+    >>> counted(1, "workload"), counted(2, "workload")
+    ('1 workload', '2 workloads')
+    """
+    return f"{number:,} {word}{'' if number == 1 else 's'}"
+
+
 def readable_cores(cores: float) -> str:
     """CPU use for a person: millicores below a core; rounded, so not for a manifest.
 

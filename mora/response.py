@@ -28,7 +28,7 @@ from mora.domain import Load, Reason, Slo, Target
 from mora.errors import BadInput, NotEnoughData
 from mora.extras import require
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import MIB, format_duration
+from mora.quantities import MIB, counted, format_duration
 from mora.saturation import Floats, limit_bound
 
 if TYPE_CHECKING:
@@ -386,8 +386,8 @@ class LoadResponse:
         reasons = [
             Reason(
                 "replicas-keep-slo",
-                f"{load.users} users of {load.scenario} on {_counted(replicas)}: p95 {format_duration(latency)}, "
-                f"{errors:.2%} errors{use}; SLO: {_slo(slo)}{fewer}",
+                f"{load.users} users of {load.scenario} on {counted(replicas, 'replica')}: "
+                f"p95 {format_duration(latency)}, {errors:.2%} errors{use}; SLO: {_slo(slo)}{fewer}",
             )
         ]
         if missed:
@@ -401,7 +401,7 @@ class LoadResponse:
             reasons.append(
                 Reason(
                     "replicas-extrapolated",
-                    f"{load.users} users on {_counted(replicas)} were not driven (replicas {counts}, up to "
+                    f"{load.users} users on {counted(replicas, 'replica')} were not driven (replicas {counts}, up to "
                     f"{max(run.users for run in runs)} users): judged by {_users(load.users / replicas)} users per pod",
                 )
             )
@@ -635,11 +635,7 @@ def _counts(least: int, most: int) -> str:
     >>> _counts(1, 3), _counts(2, 2), _counts(1, 1)
     ('1 to 3 replicas', '2 replicas', '1 replica')
     """
-    return f"{least} to {most} replicas" if most > least else f"{most} replica{'' if most == 1 else 's'}"
-
-
-def _counted(replicas: int) -> str:
-    return f"{replicas} replica{'' if replicas == 1 else 's'}"
+    return f"{least} to {most} replicas" if most > least else counted(most, "replica")
 
 
 def _slo(slo: Slo) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from mora.domain import JOB_KINDS, Allocation, Recommendation, Resources, Role
 from mora.errors import BadInput
-from mora.quantities import GIB
+from mora.quantities import GIB, counted
 
 # 365 days of 24 hours in 12 months, as cloud bills count.
 HOURS_PER_MONTH = 730
@@ -156,15 +156,15 @@ def line(freed: Savings) -> str:
         text += f" at {prices}"
     text += "."
     if freed.without_request:
-        text += f" {_count(freed.without_request, 'container')} without a request {_are(freed.without_request)} not"
+        text += f" {counted(freed.without_request, 'container')} without a request {_are(freed.without_request)} not"
         new = [_units(amount, unit) for amount, unit in _new(freed) if amount]
         text += f" counted; setting one reserves {' and '.join(new)} anew." if new else " counted."
     if freed.held_by_init:
-        whose = f"The pods of {_count(freed.held_by_init, 'workload')} reserve what an init container requests"
+        whose = f"The pods of {counted(freed.held_by_init, 'workload')} reserve what an init container requests"
         text += f" {whose}, so smaller requests of the other containers free less there."
     if freed.without_replicas:
         is_one = freed.without_replicas == 1
-        text += f" {_count(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "
+        text += f" {counted(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "
         text += (
             f"{'it does' if is_one else 'they do'} not run all the time, or {'its' if is_one else 'their'} replicas "
         )
@@ -209,10 +209,6 @@ def _amount(value: float) -> str:
     """
     text = f"{value:,.2f}" if abs(value) < 100 else f"{value:,.1f}"
     return text.rstrip("0").rstrip(".")
-
-
-def _count(number: int, word: str) -> str:
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def _are(number: int) -> str:

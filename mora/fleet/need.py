@@ -31,7 +31,7 @@ from mora.features import six_digits
 from mora.fleet.batch import UpperBound, bounds_of
 from mora.fleet.evidence import Floats, cpu_series, level_of, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
-from mora.quantities import format_duration, readable_bytes, readable_cores
+from mora.quantities import counted, format_duration, readable_bytes, readable_cores
 from mora.saturation import LimitBound, limit_bound
 
 _WEEK = timedelta(days=7)
@@ -185,7 +185,7 @@ def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
     if span >= _NEARLY * LEAST_SPAN and len(known) >= LEAST_SAMPLES:
         return None
     text = (
-        f"only {format_duration(span, about=True)} of {_WORDS[target]} history ({len(known)} samples), "
+        f"only {format_duration(span, about=True)} of {_WORDS[target]} history ({counted(len(known), 'sample')}), "
         f"{format_duration(LEAST_SPAN)} and {LEAST_SAMPLES} samples are needed"
     )
     return Reason("too-little-data", text)

@@ -11,8 +11,8 @@ from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendatio
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.figures import amount, change, has_goal
-from mora.outputs.wording import clean, confidence, counted, other_reasons, sized_by, title
-from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
+from mora.outputs.wording import clean, confidence, other_reasons, sized_by, title
+from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
 
 _LABEL_WIDTH = len("memory request")
 _BY_RUNS = "by the model's runs, see above"

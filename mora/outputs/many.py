@@ -14,7 +14,7 @@ from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs.changes import changes, container_numbers, has_change, is_due, numbers, to_write
 from mora.outputs.figures import change, container_name, has_goal, plain, short_kind
 from mora.outputs.order import is_starved
-from mora.outputs.wording import counted
+from mora.quantities import counted
 from mora.savings import Prices, savings
 
 # In front of a row, and behind an amount that stays because there is no recommendation.

@@ -14,18 +14,8 @@ from mora.outputs.changes import changes, container_numbers, is_injected, sets_r
 from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.figures import amount, change, has_goal
 from mora.outputs.patch import patch_of
-from mora.outputs.wording import (
-    at_load,
-    clean,
-    confidence,
-    counted,
-    grouped,
-    other_reasons,
-    sized_by,
-    title,
-    why_no_patch,
-)
-from mora.quantities import format_moment
+from mora.outputs.wording import at_load, clean, confidence, grouped, other_reasons, sized_by, title, why_no_patch
+from mora.quantities import counted, format_moment
 from mora.savings import words as savings_words
 
 # GitHub and GitLab differ; GitHub's limit for the body is the smaller: 65,536 characters.

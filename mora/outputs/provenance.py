@@ -7,8 +7,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from mora.outputs.wording import counted, readable
-from mora.quantities import format_duration, format_moment
+from mora.outputs.wording import readable
+from mora.quantities import counted, format_duration, format_moment
 
 _RUN = re.compile(r".*_replicas_(\d+)_users_(\d+)(?:_run_\d+)?")
 _QUESTIONS = {"driven": "at a load that was driven", "undriven": "at another load"}
@@ -40,7 +40,7 @@ def _data(card: Mapping[str, Any]) -> str:
     count = len(card["experiments"])
     sources = counted(count, what) if card["driven"] or count == 1 else f"{count} histories"
     until = format_moment(datetime.fromisoformat(card["last_sample"]))
-    return f"{card['rows']:,} samples of {sources}, data until {until}"
+    return f"{counted(card['rows'], 'sample')} of {sources}, data until {until}"
 
 
 def _runs(card: Mapping[str, Any]) -> Iterator[str]:

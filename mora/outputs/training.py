@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from mora.columns import columns
-from mora.outputs.wording import counted, readable
-from mora.quantities import format_duration
+from mora.outputs.wording import readable
+from mora.quantities import counted, format_duration
 
 _TITLES = {"prophet": "Prophet", "lstm": "LSTM"}
 
@@ -20,7 +20,7 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     report = card["report"]
     kind = "load experiments" if card["driven"] else "observed history"
     lines = [
-        f"{service}: trained on {card['rows']} samples of {len(card['experiments'])} {kind} in "
+        f"{service}: trained on {counted(card['rows'], 'sample')} of {len(card['experiments'])} {kind} in "
         f"{format_duration(seconds, about=True)}",
         "",
     ]

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from mora.domain import Advice, Reason, Recommendation, Workload
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
-from mora.quantities import format_duration, format_moment, readable_bytes, readable_cores
+from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
 
 # KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
 KEDA_PREFIX = "keda-hpa-"
@@ -177,15 +177,6 @@ def confidence(advice: Advice) -> str:
     if advice.windows == 0:
         return f"{round(advice.confidence * 100)} % (other services)"
     return f"{round(advice.confidence * 100)} % ({counted(advice.windows, 'window')})"
-
-
-def counted(number: int, word: str) -> str:
-    """A number of things.
-
-    >>> counted(1, "workload"), counted(2, "workload")
-    ('1 workload', '2 workloads')
-    """
-    return f"{number} {word}{'' if number == 1 else 's'}"
 
 
 def readable(target: str, value: float) -> str:

@@ -9,7 +9,7 @@ from mora.domain import Advice, Allocation, Autoscaler, Demand, Reason, TargetDe
 from mora.policies.need import no_number
 from mora.policies.proposal import CPU, Kind, one_line, write_millicores
 from mora.policies.settings import PolicySettings
-from mora.quantities import cores_to_millicores, format_cpu
+from mora.quantities import cores_to_millicores, counted, format_cpu
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,16 +42,16 @@ def size_replicas(
     needed = _needed_replicas(target)
     reasons = [*target.reasons]
     if not reasons:
-        reasons.append(Reason("replicas-for-load", f"{_counted(needed)} carry the load"))
+        reasons.append(Reason("replicas-for-load", f"{counted(needed, 'replica')} carry the load"))
     load = "the load" if demand.load is None else f"{demand.load.users} users of {demand.load.scenario}"
-    summary = [f"{_counted(needed)} {'carries' if needed == 1 else 'carry'} {load}"]
+    summary = [f"{counted(needed, 'replica')} {'carries' if needed == 1 else 'carry'} {load}"]
     value = max(needed, settings.min_replicas)
     if value > needed:
-        text = f"raised to the minimum of {_counted(settings.min_replicas)}"
+        text = f"raised to the minimum of {counted(settings.min_replicas, 'replica')}"
         reasons.append(Reason("replicas-floor", text))
         summary.append(text)
     if settings.max_replicas is not None and value > settings.max_replicas:
-        text = f"the maximum of {_counted(settings.max_replicas)} is below the {value} needed"
+        text = f"the maximum of {counted(settings.max_replicas, 'replica')} is below the {value} needed"
         reasons.append(Reason("replicas-cap", text))
         return Advice(now, None, reasons=tuple(reasons), summary=one_line(f"no recommendation: {text}"))
     return Advice(now, value, target.confidence, target.windows, reasons=tuple(reasons), summary=one_line(*summary))
@@ -59,10 +59,6 @@ def size_replicas(
 
 def _none(now: int | None, why: Reason, prefix: str = "unchanged: ") -> Advice:
     return Advice(now, None, reasons=(why,), summary=one_line(prefix + why.text))
-
-
-def _counted(replicas: int) -> str:
-    return f"{replicas} replica{'' if replicas == 1 else 's'}"
 
 
 def _needed_replicas(target: TargetDemand) -> int:
@@ -82,7 +78,7 @@ def size_autoscaling(demand: Demand, current: Allocation, cpu_request: Advice, s
     request = cpu_request.value if cpu_request.value is not None else cpu_request.now
     if demand.replicas is not None and demand.load is not None:
         use = CPU.amount(demand.cpu.point_forecast)
-        count = _counted(_needed_replicas(demand.replicas))
+        count = counted(_needed_replicas(demand.replicas), "replica")
         source = f"the mean use at {demand.load.users} users of {demand.load.scenario} on {count}"
     elif request is not None:
         use = settings.target_utilisation * request

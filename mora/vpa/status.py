@@ -30,7 +30,7 @@ from typing import Any
 
 from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation, Role
 from mora.errors import BadInput
-from mora.quantities import MIB, cores_to_millicores, format_cpu, format_memory, format_moment
+from mora.quantities import MIB, cores_to_millicores, counted, format_cpu, format_memory, format_moment
 from mora.vpa.objects import RESOURCES, ContainerPolicy, Vpa, amount_of
 
 PROVIDED = "RecommendationProvided"
@@ -272,7 +272,7 @@ def _provided(vpa: Vpa, recommendation: Recommendation) -> Condition:
 def _confidence(advice: Advice) -> str:
     if advice.confidence is None:
         return "without a confidence: there is no backtest of it"
-    return f"confidence {100 * advice.confidence:.0f} % ({advice.windows} windows)"
+    return f"confidence {100 * advice.confidence:.0f} % ({counted(advice.windows, 'window')})"
 
 
 def _capped(vpa: Vpa, recommendation: Recommendation) -> Iterator[str]:

@@ -128,6 +128,7 @@ def test_an_oom_kill_bumps_from_the_limit_that_it_happened_at() -> None:
     [
         (DAY - 10, "only 23.2h of CPU history (278 samples)"),
         (90, "only 7.5h of CPU history (90 samples)"),
+        (1, "only 5m of CPU history (1 sample)"),
         (0, "no CPU samples in the time range"),
     ],
 )
