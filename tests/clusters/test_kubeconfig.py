@@ -118,7 +118,7 @@ def outcome(path: Path) -> str:
     ],
     ids=["a quote that never ends", "deep", "a list", "empty"],
 )
-def test_a_file_that_is_no_kubeconfig_is_told_without_its_content(text: str, problem: str, tmp_path: Path) -> None:
+def test_a_file_that_is_no_kubeconfig_is_reported_without_its_content(text: str, problem: str, tmp_path: Path) -> None:
     (tmp_path / "config").write_text(text, encoding="utf-8")
     with pytest.raises(ClusterError, match=problem) as refused:
         Api(kubeconfig=tmp_path / "config")

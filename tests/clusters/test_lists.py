@@ -34,7 +34,7 @@ def test_without_a_workload_nothing_else_is_asked(fake: FakeCluster, api: FakeAp
     assert asked == ["deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "rollouts"]
 
 
-def test_an_object_that_cannot_be_read_is_told_where_it_may_matter(
+def test_an_object_that_cannot_be_read_is_reported_where_it_may_matter(
     fake: FakeCluster, api: FakeApi, tmp_path: Path
 ) -> None:
     fake.add(only_container("web"))
@@ -46,7 +46,7 @@ def test_an_object_that_cannot_be_read_is_told_where_it_may_matter(
     assert lists.reasons_of(Workload("bank", "web")) == []
 
 
-def test_a_reason_that_is_known_from_several_sides_is_told_once() -> None:
+def test_a_reason_that_is_known_from_several_sides_is_reported_once() -> None:
     twice = Reason("pods-unknown", "injected sidecars are not known")
     lists = Lists(unknown=[twice], unknown_in={"shop": [twice]})
     assert lists.reasons_of(Workload("shop", "web")) == [twice]

@@ -101,7 +101,7 @@ def test_a_refusal_never_shows_the_value_of_a_text() -> None:
         assert "s3cret" not in str(refused.value)
 
 
-def test_a_rule_between_fields_is_told_with_its_place() -> None:
+def test_a_rule_between_fields_is_reported_with_its_place() -> None:
     shape = fields({"pod": checked(POD, lambda pod: None if pod.get("containers") else "has no containers")})
     with pytest.raises(Unreadable, match="pod has no containers"):
         read(shape, {"pod": {"containers": []}})

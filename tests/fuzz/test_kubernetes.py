@@ -159,7 +159,7 @@ def mutation(seed: int, answered: list[str]) -> Callable[[str, Any], Any]:
 
 @budget(150)
 @given(road=st.sampled_from(ROADS), seed=st.integers(0, 2**32))
-def test_a_changed_answer_is_read_or_refused_in_words(road: str, seed: int, roads: Roads, odd: OddCluster) -> None:
+def test_a_changed_answer_is_read_or_refused_with_an_error(road: str, seed: int, roads: Roads, odd: OddCluster) -> None:
     odd.change = mutation(seed, [])
     with suppress(MoraError):
         roads.ask(road)
@@ -249,7 +249,7 @@ BODIES: Mapping[str, bytes] = {
 
 
 @pytest.mark.parametrize("name", BODIES)
-def test_an_answer_that_is_no_list_is_an_error_in_words(name: str, tmp_path: Path) -> None:
+def test_an_answer_that_is_no_list_is_an_error_that_says_so(name: str, tmp_path: Path) -> None:
     def answer(client: socket.socket) -> None:
         client.sendall(BODIES[name])
         client.shutdown(socket.SHUT_WR)
