@@ -127,7 +127,8 @@ class WorkloadHistory:
 class Evidence:
     """What a container's numbers rest on, for `mora explain`.
 
-    start, end: the effective window (first and last sample). samples: known ones of `expected`. peaks with the moment
+    start, end: the effective window (first and last sample). samples: known ones of `expected`, cpu_samples and
+    mem_samples: of each resource, None where not counted apart. peaks with the moment
     and the pod they were seen on; level_cores: the p95 of CPU. left_out: spans that were excluded, and why.
     """
 
@@ -147,6 +148,8 @@ class Evidence:
     throttled_ratio: float | None = None
     oom_kills: int = 0
     restarts: int = 0
+    cpu_samples: int | None = None
+    mem_samples: int | None = None
     left_out: tuple[str, ...] = ()
     queries: Mapping[str, str] = field(default_factory=dict)
 

@@ -30,7 +30,7 @@ from mora.domain import (
     choose_main_container,
 )
 from mora.fleet.batch import Bounds, bounds_of
-from mora.fleet.evidence import evidence_of
+from mora.fleet.evidence import evidence_of, gaps
 from mora.fleet.initial import need_of_killed, with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.pods import uneven
@@ -316,6 +316,9 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
         return
     start, end = min(one.start for one in known_windows), max(one.end for one in known_windows)
     is_job = state.workload.kind in JOB_KINDS
+    if not is_job:
+        here = [one for name, one in sorted(history.containers.items()) if name in known]
+        yield from gaps(here, window, settings.excluded)
     if start - window.start > max(window.step, timedelta(hours=1)) and not is_job:
         yield Reason("window-short", _short_window(window, start, end))
     if window.end - end > _GONE_AFTER and not is_job:

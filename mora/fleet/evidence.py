@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import Literal
@@ -10,11 +10,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import ContainerHistory, Evidence, PodUse, Target, Window, WorkloadHistory
+from mora.domain import ContainerHistory, Evidence, PodUse, Reason, Target, Window, WorkloadHistory
 from mora.fleet.spans import Span, left_out, words_of
+from mora.quantities import format_duration, format_moment
 
 Floats = NDArray[np.float64]
 _LEVEL = 0.95
+# Where more of the samples are missing, a reason says so.
+_MANY_MISSING = 0.10
 
 
 def without(history: WorkloadHistory, spans: Sequence[Span]) -> WorkloadHistory:
@@ -74,11 +77,49 @@ def evidence_of(
         mem_peak_at=None if memory is None else moment(window, memory),
         mem_peak_pod=history.peak_pods.get(Target.MEMORY),
         throttled_ratio=float(throttled.mean()) if throttled is not None and len(throttled) else None,
+        cpu_samples=int(np.count_nonzero(~np.isnan(history.cpu_cores))),
+        mem_samples=int(np.count_nonzero(~np.isnan(history.mem_bytes))),
         oom_kills=history.oom_kills,
         restarts=history.restarts,
         left_out=words_of(window, spans),
         queries=queries,
     )
+
+
+def gaps(histories: Sequence[ContainerHistory], window: Window, spans: Sequence[Span]) -> Iterator[Reason]:
+    """That samples are missing between the first and the last one of some containers: how many, and where most of them.
+
+    Of CPU and memory apart, since one may be known where the other is not; together where they are missing alike.
+    """
+    missing: dict[str, list[str]] = {}
+    for target in (Target.CPU, Target.MEMORY):
+        found = [_gap(one, target, window, spans) for one in histories]
+        share, longest = max(found, key=lambda pair: pair[0], default=(0.0, ""))
+        if share > _MANY_MISSING:
+            missing.setdefault(f"missing in {share:.0%} of the time range ({longest})", []).append(
+                "CPU" if target is Target.CPU else "memory"
+            )
+    for where, of in missing.items():
+        text = f"{' and '.join(of)} samples are {where}: what was used then is not known"
+        yield Reason("samples-missing", text)
+
+
+def _gap(one: ContainerHistory, target: Target, window: Window, spans: Sequence[Span]) -> tuple[float, str]:
+    """The share of a resource's samples that is missing, and its longest gap; what is excluded counts as neither."""
+    known = np.flatnonzero(~(np.isnan(one.cpu_cores) & np.isnan(one.mem_bytes)))
+    if not len(known):
+        return 0.0, ""
+    here = slice(int(known[0]), int(known[-1]) + 1)
+    use = (one.cpu_cores if target is Target.CPU else one.mem_bytes)[here]
+    missing = np.isnan(use) & ~left_out(window, spans)[here]
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], missing, [False]]).astype(np.int8)))
+    begins, ends = edges[::2], edges[1::2]
+    if not len(begins):
+        return 0.0, ""
+    longest = int(np.argmax(ends - begins))
+    start, end = (moment(window, here.start + int(row)) for row in (begins[longest], ends[longest]))
+    length = format_duration(end - start, about=True)
+    return float(missing.mean()), f"the longest gap {length}, from {format_moment(start)} to {format_moment(end)}"
 
 
 def cpu_series(history: ContainerHistory) -> list[Floats]:

@@ -97,7 +97,12 @@ def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
     share = f" ({evidence.samples / evidence.expected:.0%})" if evidence.expected else ""
     start, end = format_moment(evidence.start), format_moment(evidence.end)
     yield "time range", f"{start} to {end} ({span}), every {format_duration(evidence.step)}"
-    yield "samples", f"{evidence.samples:,} of {evidence.expected:,} expected{share}, {_pods(evidence.pods)}"
+    if evidence.cpu_samples is None or evidence.cpu_samples == evidence.mem_samples:
+        yield "samples", f"{evidence.samples:,} of {evidence.expected:,} expected{share}, {_pods(evidence.pods)}"
+    else:
+        each = ((evidence.cpu_samples, "CPU"), (evidence.mem_samples or 0, "memory"))
+        counts = ", ".join(f"{count:,} ({count / max(1, evidence.expected):.0%}) of {what}" for count, what in each)
+        yield "samples", f"{counts}; {evidence.expected:,} expected, {_pods(evidence.pods)}"
     if evidence.cpu_peak_cores is not None:
         level = f"; 95 % of samples below {_cores(evidence.cpu_level_cores)}" if evidence.cpu_level_cores else ""
         yield "cpu peak", _peak(_cores(evidence.cpu_peak_cores), evidence.cpu_peak_at, evidence.cpu_peak_pod) + level

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
+from itertools import pairwise
 
-from mora.domain import Workload, WorkloadState
+from mora.domain import Window, Workload, WorkloadState
+from mora.quantities import format_duration, format_moment
 from mora.seams import Reporter
 from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.grid import cut
 from mora.sources.prometheus.ownership import Pod
 
 
@@ -19,6 +22,48 @@ class Pace:
 
     interval: timedelta
     rate_window: timedelta
+
+    def span(self, step: timedelta) -> timedelta:
+        """The span over which a sample of memory is the largest: its step, and at least two scrapes."""
+        return max(step, 2 * self.interval)
+
+
+@dataclass(frozen=True, slots=True)
+class Paces:
+    """The paces of a window, each from its moment on: a scrape interval changes, and stores downsample what is old."""
+
+    since: tuple[tuple[datetime, Pace], ...]
+
+    @property
+    def latest(self) -> Pace:
+        """The pace at the end."""
+        return self.since[-1][1]
+
+    def at(self, moment: datetime) -> Pace:
+        """The pace at a moment; before the first one, the first."""
+        return next((pace for since, pace in reversed(self.since) if since <= moment), self.since[0][1])
+
+    def cut(self, window: Window, longest: int) -> list[tuple[Window, Pace]]:
+        """A window in pieces of at most `longest` samples, each with the one pace that is its own."""
+        count = window.sample_count
+        rows = [min(count, max(0, -((window.start - since) // window.step))) for since, _ in self.since]
+        edges = [0, *rows[1:], count]
+        found = []
+        for first, after, (_, pace) in zip(edges, edges[1:], self.since, strict=False):
+            if after > first:
+                last = window.start + (after - 1) * window.step
+                own = Window(window.start + first * window.step, last, window.step)
+                found += [(piece, pace) for piece in cut(own, longest)]
+        return found
+
+    def words(self) -> tuple[str, ...]:
+        """That the scrape interval changed, and what follows; nothing where it did not."""
+        return tuple(
+            f"The scrape interval of cAdvisor changed from {format_duration(before.interval)} to "
+            f"{format_duration(pace.interval)} about {format_moment(since)}: rates are taken over "
+            f"{format_duration(before.rate_window)} before that, and over {format_duration(pace.rate_window)} after it."
+            for (_, before), (since, pace) in pairwise(self.since)
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,9 +14,9 @@ from numpy.typing import NDArray
 from mora.domain import MOST_LEFT_OUT, Target, Window, Workload, WorkloadHistory, WorkloadState
 from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
-from mora.sources.prometheus.asked import Batch, Pace, Part
+from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.believable import Nodes, rising
-from mora.sources.prometheus.grid import coarse, cut, row_of, rows_ahead, shortened
+from mora.sources.prometheus.grid import coarse, row_of, rows_ahead, shortened
 from mora.sources.prometheus.kills import Kills
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.memory import MemoryAgain
@@ -54,7 +55,7 @@ class Reading:
     wire: Wire
     batch: Batch
     window: Window
-    pace: Pace
+    paces: Paces
     nodes: Nodes = field(default_factory=Nodes)
     quotas: frozenset[str] = frozenset()
     tallies: dict[tuple[Workload, str], Tally] = field(default_factory=dict)
@@ -64,6 +65,7 @@ class Reading:
     replicas: dict[Workload, NDArray[np.float64]] = field(default_factory=dict)
     startups: dict[Workload, str] = field(default_factory=dict)
     first_row: int | None = None
+    first_rows: dict[Workload, int] = field(default_factory=dict)
 
     def read(self, part: Part) -> list[WorkloadHistory]:
         """The history of every workload of the batch."""
@@ -73,7 +75,7 @@ class Reading:
         slow, throttle = coarse(self.window, _SLOW_STEP), coarse(self.window, _THROTTLE_STEP)
         grids = {"limits": slow, "starts": slow, "throttled": throttle}
         answers = self._whole(
-            {name: grids.get(name, self.window) for name in texts if name not in ("cpu", "memory")}, texts
+            {name: grids.get(name, self.window) for name in texts if not name.startswith(("cpu", "memory"))}, texts
         )
         self._note_limits(answers["limits"], slow)
         self.quotas = self._with_throttling_counters()
@@ -81,9 +83,8 @@ class Reading:
             starts = self._note_starts(answers["starts"])
             self._read_startups(starts)
         parts = self._pieces()
-        for number, (name, piece, strips) in enumerate(
-            self._ranges([(name, texts[name], piece) for piece in parts for name in ("cpu", "memory")])
-        ):
+        use = [question for piece, pace in parts for question in self._of_use(piece, pace)]
+        for number, (name, piece, strips) in enumerate(self._ranges(use)):
             self._add(name, piece, strips)
             part.advance(
                 number + 1,
@@ -93,8 +94,8 @@ class Reading:
         for tally in self.tallies.values():
             tally.leave_out_odd()
         again = MemoryAgain(
-            self.wire, self.batch, self.window, self._span(), self.tallies, self.starts, self.limits
-        ).read(parts)
+            self.wire, self.batch, self.window, self._longest_span(), self.tallies, self.starts, self.limits
+        ).read([piece for piece, _ in parts])
         means = self._read_again(parts)
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
@@ -111,14 +112,13 @@ class Reading:
     # -- the queries --
 
     def _texts(self) -> dict[str, str]:
-        scope, pace = self.batch.scope, self.pace
-        span = self._span()
-        cpu = promql.cpu(scope, pace.rate_window)
-        if self.batch.is_jobs:
-            cpu = promql.cpu_of_jobs(scope, pace.rate_window, self.window.step, pace.interval)
+        scope = self.batch.scope
+        use: dict[str, str] = {}
+        for (_, pace), (until, _) in pairwise(self.paces.since):
+            use |= {f"{name} until {format_moment(until)}": text for name, text in self._texts_of_use(pace).items()}
         return {
-            "cpu": cpu,
-            "memory": promql.memory(scope, span),
+            **self._texts_of_use(self.paces.latest),
+            **use,
             "limits": promql.limits(scope, max(_SLOW_STEP, self.window.step)),
             "starts": promql.starts(scope, max(_SLOW_STEP, self.window.step)),
             "throttled": promql.throttled(scope, max(_THROTTLE_STEP, self.window.step)),
@@ -127,9 +127,18 @@ class Reading:
             "oom ends": promql.oom_ended(scope),
         }
 
-    def _span(self) -> timedelta:
-        """The span over which a sample of memory is the largest: its step, and at least two scrapes."""
-        return max(self.window.step, 2 * self.pace.interval)
+    def _texts_of_use(self, pace: Pace) -> dict[str, str]:
+        scope, step = self.batch.scope, self.window.step
+        cpu = promql.cpu(scope, pace.rate_window)
+        if self.batch.is_jobs:
+            cpu = promql.cpu_of_jobs(scope, pace.rate_window, step, pace.interval)
+        return {"cpu": cpu, "memory": promql.memory(scope, pace.span(step))}
+
+    def _longest_span(self) -> timedelta:
+        return max(pace.span(self.window.step) for _, pace in self.paces.since)
+
+    def _of_use(self, piece: Window, pace: Pace) -> list[tuple[str, str, Window]]:
+        return [(name, text, piece) for name, text in self._texts_of_use(pace).items()]
 
     def _ranges(self, asked: Sequence[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[Strip]]]:
         return self.wire.ranges(asked)
@@ -145,9 +154,9 @@ class Reading:
             found[name] += [moved(strip, ahead) for strip in strips]
         return found
 
-    def _pieces(self) -> list[Window]:
+    def _pieces(self) -> list[tuple[Window, Pace]]:
         points = max(_SHORTEST_PIECE, min(_LONGEST_PIECE, _POINTS_IN_AN_ANSWER // max(1, self.batch.series_at_once)))
-        return cut(self.window, points)
+        return self.paces.cut(self.window, points)
 
     # -- the answers --
 
@@ -173,7 +182,11 @@ class Reading:
                 moments[pod].update(strip.values[~np.isnan(strip.values)].tolist())
         begin, end = self.window.start.timestamp(), self.window.end.timestamp()
         for pod, of_pod in moments.items():
-            self.starts[pod] = starting_rows(sorted(of_pod), self.window, self._span())
+            self.starts[pod] = [
+                rows
+                for at in sorted(of_pod)
+                for rows in starting_rows([at], self.window, self._pace_at(at).span(self.window.step))
+            ]
         newest = end - STARTUP.total_seconds()  # a pod that is still starting is read in a later run
         within = {pod: [at for at in of_pod if begin <= at < newest] for pod, of_pod in moments.items()}
         return {pod: max(of_pod) for pod, of_pod in within.items() if of_pod}
@@ -191,8 +204,8 @@ class Reading:
             pod: promql.startup(
                 pod,
                 self.batch.scope.cluster,
-                self.pace.rate_window,
-                self.pace.interval,
+                self._pace_at(starts[pod]).rate_window,
+                self._pace_at(starts[pod]).interval,
                 STARTUP,
                 duration(timedelta(seconds=round(end - starts[pod] - STARTUP.total_seconds(), 3))),
             )
@@ -207,6 +220,9 @@ class Reading:
                 limits = self.limits.get((*key, "cpu"))
                 for tally in self._tally(key):
                     tally.note_startup(value, None if limits is None else float(np.fmax.reduce(limits.values)))
+
+    def _pace_at(self, seconds: float) -> Pace:
+        return self.paces.at(datetime.fromtimestamp(seconds, UTC))
 
     def _add(self, name: str, piece: Window, strips: Sequence[Strip]) -> None:
         ahead = row_of(piece.start, self.window)
@@ -228,11 +244,13 @@ class Reading:
                     rows = on_window.rows
                     first = rows.start if isinstance(rows, slice) else int(rows[0])
                     self.first_row = first if self.first_row is None else min(self.first_row, first)
+                    workload = self.batch.pods[namespace, pod]
+                    self.first_rows[workload] = min(self.first_rows.get(workload, first), first)
                     if name == "cpu":
                         self._note_running((namespace, pod), container, strip, piece)
         self._count_running(piece, ahead)
 
-    def _read_again(self, parts: Sequence[Window]) -> dict[Workload, dict[str, str]]:
+    def _read_again(self, parts: Sequence[tuple[Window, Pace]]) -> dict[Workload, dict[str, str]]:
         """Read the CPU of counters that step back in another way: workload -> the query.
 
         A step back by a fraction of the count is no restart. Two collectors that write one series make many of them.
@@ -252,14 +270,16 @@ class Reading:
         if not wrong:
             return {}
         pods = {pod: workload for pod, workload in self.batch.pods.items() if any(workload == one for one, _ in wrong)}
-        span = self.pace.rate_window
-        text = promql.cpu_over_span(replace(scope, pods=tuple(sorted({name for _, name in pods}))), span)
+        span = self.paces.latest.rate_window
+        some = replace(scope, pods=tuple(sorted({name for _, name in pods})))
+        text = promql.cpu_over_span(some, span)
         for key in wrong & self.tallies.keys():
             self.tallies[key].begin_cpu_again(
                 f"its CPU counter often steps back, as where several collectors write one series: use is read as the "
                 f"mean over {duration(span)}"
             )
-        for _, piece, strips in self._ranges([("cpu", text, piece) for piece in parts]):
+        again = [("cpu", promql.cpu_over_span(some, pace.rate_window), piece) for piece, pace in parts]
+        for _, piece, strips in self._ranges(again):
             ahead = row_of(piece.start, self.window)
             for (namespace, pod, container), found in by_container(strips).items():
                 workload = pods.get((namespace, pod))
@@ -319,14 +339,13 @@ class Reading:
 
     def _lateness(self, workload: Workload) -> tuple[str, ...]:
         """A warning where the history begins later than requested."""
-        counts = self.replicas.get(workload)
-        seen = np.flatnonzero(np.nan_to_num(counts, nan=0.0)) if counts is not None else np.zeros(0, dtype=np.intp)
+        first = self.first_rows.get(workload, 0)
         slack = max(2, self.window.sample_count // _SLACK)
-        if not len(seen) or seen[0] <= slack:
+        if first <= slack:
             return ()
-        begin = format_moment(self.window.start + int(seen[0]) * self.window.step)
+        begin = format_moment(self.window.start + first * self.window.step)
         asked = format_moment(self.window.start)
-        if self.first_row is not None and self.first_row > slack and seen[0] - self.first_row <= slack:
+        if self.first_row is not None and self.first_row > slack and first - self.first_row <= slack:
             why = "its retention is shorter, or all workloads of this run are younger"
             return (f"Prometheus has no data before {begin}, and {asked} was requested: {why}.",)
         return (f"The workload is known from {begin} on, not from {asked}: it is younger.",)

@@ -20,14 +20,14 @@ from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus import nodes as rooms_of_nodes
-from mora.sources.prometheus.asked import Batch, Pace, Part
+from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Nodes, nodes_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import Owners, Pod, resolve
 from mora.sources.prometheus.promql import duration
-from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, rate_window_of, scrape_interval
+from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, paces_of
 from mora.sources.prometheus.wire import Wire
 
 # The size of a batch: its arrays are in memory at once, and its pods' names may be part of a query.
@@ -102,7 +102,7 @@ class PrometheusFleet:
             owners = resolve(
                 *(wire.series(scope.select(metric), window.start, window.end) for metric in inventory.OWNER_METRICS)
             )
-            pace, warnings = _pace(wire, scope, window)
+            paces, warnings = _paces(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
             nodes = _nodes(wire, scope, window)
             rooms = _rooms(wire, scope, window, states, owners)
@@ -110,7 +110,7 @@ class PrometheusFleet:
             batches = _batches(states, owners, self._cluster)
             readings = (  # made one by one: each has megabytes
                 partial(
-                    Reading(wire, batch, window, pace, nodes).read, Part(reporter or Silent(), number, len(batches))
+                    Reading(wire, batch, window, paces, nodes).read, Part(reporter or Silent(), number, len(batches))
                 )
                 for number, batch in enumerate(batches)
             )
@@ -169,14 +169,14 @@ def _why_nothing(wire: Wire, scope: Scope, now: datetime) -> Exception:
     )
 
 
-def _pace(wire: Wire, scope: Scope, window: Window) -> tuple[Pace, tuple[str, ...]]:
-    """The scrape interval of the first namespaces that have samples: one job scrapes all kubelets of a cluster."""
+def _paces(wire: Wire, scope: Scope, window: Window) -> tuple[Paces, tuple[str, ...]]:
+    """The scrape intervals of the first namespaces that have samples: one job scrapes all kubelets of a cluster."""
     for namespace in scope.namespaces[:5]:
         one = Scope((namespace,), cluster=scope.cluster)
-        interval = scrape_interval(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
-        if interval is not None:
-            return Pace(interval, rate_window_of(interval)), ()
-    return Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW), (
+        found = paces_of(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
+        if found is not None:
+            return found, found.words()
+    return Paces(((window.start, Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW)),)), (
         f"The scrape interval of cAdvisor could not be found. Rates are taken over {duration(FALLBACK_RATE_WINDOW)}.",
     )
 

@@ -16,7 +16,7 @@ come from one question, and the main one can be chosen afterwards. All others an
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from mora.domain import Workload, check_name
@@ -133,6 +133,16 @@ def node_counters() -> str:
 def best_sampled(selector: str, span: timedelta) -> str:
     """The one series of a selector that has the most samples in the span."""
     return f"topk(1, count_over_time({selector}[{duration(span)}]))"
+
+
+def samples_at(selector: str, span: timedelta, agos: Sequence[timedelta]) -> str:
+    """How many samples the best sampled series has in the span that ended so long ago (label `ago`)."""
+    texts = []
+    for ago in map(duration, agos):
+        offset = "" if ago == "0s" else f" offset {ago}"
+        most = f"max(count_over_time({selector}[{duration(span)}]{offset}))"
+        texts.append(f'label_replace({most}, "ago", "{ago}", "", "")')
+    return " or ".join(texts)
 
 
 def raw_samples(metric: str, labels: Mapping[str, str], span: timedelta) -> str:

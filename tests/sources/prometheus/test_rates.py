@@ -58,7 +58,7 @@ def test_too_few_samples_are_no_interval_and_other_moments_are_tried(scripted: S
     server = scripted(answer())
     with wire(server) as talk:
         assert scrape_interval(talk, "up", WINDOW) is None
-    assert len(server.asked) == 6  # the end, the middle and the start of the window; five minutes and an hour
+    assert len(server.asked) == 9  # the end, the middle and the start of the window; five minutes, one hour, six
 
 
 def test_without_samples_the_window_falls_back_with_a_warning_for_each_exporter(scripted: Start) -> None:
