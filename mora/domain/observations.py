@@ -66,6 +66,16 @@ class PodSpread:
 
 
 @dataclass(frozen=True, slots=True)
+class CrashLoop:
+    """A container that keeps restarting, and not for want of memory: `restarts` of one pod's in the last `span`."""
+
+    pod: str
+    container: str
+    restarts: int
+    span: timedelta
+
+
+@dataclass(frozen=True, slots=True)
 class ContainerHistory:
     """What one container of a workload used, sample by sample on its hottest pod (pods that are gone included).
 
@@ -79,7 +89,8 @@ class ContainerHistory:
     most, each alone: a request is sized on these; empty where only one runs at a time, or single pods are not known.
     spread: how unevenly the pods that run now use a resource. left_out: samples of a resource that cannot be.
     mem_less_cache_bytes: mem_bytes without the page cache that the kernel gives back when memory is short, where that
-    may decide the number; None where it was not read. cache_known_by: the metric that tells it.
+    may decide the number; None where it was not read. cache_known_by: the metric that tells it. crash_loop: the pod
+    that restarts most, where its use shows a service that starts and not one that works.
     """
 
     container: str
@@ -101,6 +112,7 @@ class ContainerHistory:
     left_out: Mapping[Target, LeftOut] = field(default_factory=dict)
     mem_less_cache_bytes: NDArray[np.float64] | None = None
     cache_known_by: str = ""
+    crash_loop: CrashLoop | None = None
 
 
 @dataclass(frozen=True, slots=True)

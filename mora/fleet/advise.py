@@ -36,7 +36,7 @@ from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.pods import uneven
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
-from mora.fleet.surroundings import around_of, pod_bounds, policy_of, why_cpu_limits
+from mora.fleet.surroundings import around_of, crash_loop_of, pod_bounds, policy_of, why_cpu_limits
 from mora.policies import (
     Autoscaling,
     Part,
@@ -191,7 +191,7 @@ def _container(
         unsized = _unsized(container, why, skipped)
         return Part(replace(unsized, evidence=evidence))
     around = replace(
-        around_of(container, state, sizing),
+        around_of(container, state, history, sizing),
         # What nodes can give is known more exactly than what they have: the whole pod is checked against it (fit).
         largest_node=None if history.rooms else history.largest_node,
     )
@@ -308,6 +308,13 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
         text = f"the history has samples of {', '.join(gone)}, which the workload no longer has; not sized"
         yield Reason("container-gone", text)
     yield from (one for name in sorted(known & set(history.containers)) for one in uneven(history.containers[name]))
+    if (loop := crash_loop_of(history)) is not None:
+        text = (
+            f"container {loop.container} of pod {loop.pod} crashed and restarted {loop.restarts} times in "
+            f"{format_duration(loop.span)}, not for memory: nothing is cut, and no number has a confidence. Look at "
+            f"its log: kubectl logs --previous -n {state.workload.namespace} -c {loop.container} {loop.pod}"
+        )
+        yield Reason("crash-loop", text)
     yield from (Reason("source", warning) for warning in history.warnings)
     window = history.window
     found = [_evidence(one, history, settings) for one in current.containers]

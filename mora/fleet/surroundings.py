@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mora.domain import AmountRange, Container, Reason, Role, WorkloadHistory, WorkloadState
+from mora.domain import AmountRange, Container, CrashLoop, Reason, Role, WorkloadHistory, WorkloadState
 from mora.fleet.settings import Sizing
 from mora.policies import PodBounds, PolicySettings, Surroundings
+from mora.quantities import format_duration
 
 
 def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
@@ -16,13 +17,14 @@ def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
     return sizing.policy
 
 
-def around_of(container: Container, state: WorkloadState, sizing: Sizing) -> Surroundings:
-    """What bounds the numbers of one container, but for the nodes, which only a history knows."""
+def around_of(container: Container, state: WorkloadState, history: WorkloadHistory, sizing: Sizing) -> Surroundings:
+    """What bounds the numbers of one container, but for the nodes."""
     return Surroundings(
         autoscalers=state.autoscalers,
         shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
         limit_range=_container_range(state),
         no_memory_cut=_why_no_memory_cut(container, state, sizing),
+        no_cut=_why_no_cut(history),
     )
 
 
@@ -50,6 +52,23 @@ def pod_bounds(state: WorkloadState, history: WorkloadHistory) -> PodBounds:
         resources=state.pod_resources,
         rooms=history.rooms,
         nodes="the smallest node that it runs on" if is_on_each else "the largest node",
+    )
+
+
+def crash_loop_of(history: WorkloadHistory) -> CrashLoop | None:
+    """The container of the workload that restarts most; None where none keeps restarting."""
+    found = [one.crash_loop for one in history.containers.values() if one.crash_loop is not None]
+    return max(found, key=lambda one: (one.restarts, one.pod), default=None)
+
+
+def _why_no_cut(history: WorkloadHistory) -> Reason | None:
+    """A pod that keeps restarting serves nothing, so the use of its other containers shows too little, too."""
+    loop = crash_loop_of(history)
+    if loop is None:
+        return None
+    times = f"{loop.restarts} restarts in {format_duration(loop.span)}"
+    return Reason(
+        "crash-loop", f"{loop.container} keeps crashing ({times}), so its use is not that of a working service"
     )
 
 

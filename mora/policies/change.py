@@ -109,8 +109,8 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
     highest = bound_of(kind, None if around.limit_range is None else around.limit_range.maximum)
 
     def piece(proposal: Proposal) -> Proposal:
-        kept = around.no_memory_cut
-        if kind is MEMORY and kept is not None and now and (proposal.amount or 0.0) < now:
+        kept = around.kept(kind.target)
+        if kept is not None and now and (proposal.amount or 0.0) < now:
             text = f"stays at {kind.write(now)}, not cut to {kind.write(proposal.amount or 0.0)}: {kept.text}"
             proposal = proposal.because(kept.code, text, amount=float(now), outcome=f"unchanged: {kept.text}")
         if lowest is not None and (proposal.amount or 0.0) < lowest:

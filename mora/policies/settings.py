@@ -84,14 +84,20 @@ class Surroundings:
 
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
-    largest_node: what the largest node has, as requests; None where not known.
+    no_cut: why nothing is cut, and no number has a confidence. largest_node: what the largest node has, as requests;
+    None where not known.
     """
 
     autoscalers: tuple[Autoscaler, ...] = ()
     shares_pod: bool = False
     limit_range: AmountRange | None = None
     no_memory_cut: Reason | None = None
+    no_cut: Reason | None = None
     largest_node: Resources | None = None
+
+    def kept(self, target: Target) -> Reason | None:
+        """Why a resource is not cut; None where it may be."""
+        return self.no_cut or (self.no_memory_cut if target is Target.MEMORY else None)
 
     def scaling_on(self, target: Target, container: str) -> Autoscaler | None:
         """The HPA's metric that a new request of the container would move; None where there is none."""

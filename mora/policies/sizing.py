@@ -96,6 +96,8 @@ def _size_request(
     if bounded:
         text = "no confidence: real demand above the limit is not known until the limit is raised"
         proposal = proposal.remarked("no-confidence", text)
+    elif around.no_cut is not None:
+        proposal = proposal.remarked("no-confidence", f"no confidence: {around.no_cut.text}")
     elif not is_tested and amount >= need.amount:
         usual = kind.write(tested.amount or 0.0)
         text = f"no confidence: validation windows were scored with the usual buffer, {usual}"
@@ -103,7 +105,7 @@ def _size_request(
     return Advice(
         now=now,
         value=int(amount),
-        confidence=target.confidence if is_tested and not bounded else None,
+        confidence=target.confidence if is_tested and not bounded and around.no_cut is None else None,
         windows=target.windows,
         reasons=(*target.reasons, *proposal.reasons),
         summary=proposal.summary,

@@ -16,6 +16,7 @@ from mora.domain import (
     Allocation,
     AmountRange,
     Container,
+    CrashLoop,
     Quota,
     Reason,
     Resources,
@@ -274,3 +275,20 @@ def test_an_init_container_that_is_excluded_stays_so_after_a_kill() -> None:
     killed = history(container_history(), container_history("migrate", oom_kills=5))
     advice = advised(state(plain, given, annotations=excluded), killed).others[0]
     assert advice.memory_request.value is None
+
+
+# --- crash loops ------------------------------------------------------------------------------------------------------
+
+
+def test_a_workload_that_keeps_crashing_is_not_cut_and_has_no_confidence() -> None:
+    loop = CrashLoop("frontend-abc", "server", 130, timedelta(days=1))
+    plain = container(cpu_request_millicores=500, memory_request_bytes=512 * MIB, memory_limit_bytes=512 * MIB)
+    proxy = container("proxy", cpu_request_millicores=500, memory_request_bytes=512 * MIB)
+    seen = history(container_history(crash_loop=loop), container_history("proxy"))
+    advice = advised(state(plain, proxy), seen)
+    for one in advice.containers:  # what serves nothing keeps its proxy idle, too
+        assert (one.cpu_request.value, one.memory_request.value) == (500, 512 * MIB)
+        assert (one.cpu_request.confidence, one.memory_request.confidence) == (None, None)
+    (told,) = [reason.text for reason in advice.reasons if reason.code == "crash-loop"]
+    assert "130 times in 24h" in told
+    assert "kubectl logs --previous -n shop -c server frontend-abc" in told

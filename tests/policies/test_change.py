@@ -202,3 +202,14 @@ def test_memory_that_may_not_be_cut_is_raised_all_the_same() -> None:
     assert (cut.main.memory_request.value, cut.main.memory_limit.value) == (GIB, 2 * GIB)
     assert codes(cut.main.memory_request)[-1] == codes(cut.main.memory_limit)[-1] == "kept-jvm"
     assert recommend(demand(), allocation(memory_request_bytes=MIB), around=kept).main.memory_request.value == 230 * MIB
+
+
+def test_where_nothing_may_be_cut_raises_stay_and_no_number_has_a_confidence() -> None:
+    kept = Surroundings(no_cut=Reason("crash-loop", "server keeps crashing"))
+    now = allocation(cpu_request_millicores=1000, memory_request_bytes=GIB, memory_limit_bytes=2 * GIB)
+    cut = recommend(demand(), now, around=kept).main
+    assert (cut.cpu_request.value, cut.memory_request.value, cut.memory_limit.value) == (1000, GIB, 2 * GIB)
+    raised = recommend(demand(), allocation(cpu_request_millicores=10), around=kept).main
+    assert raised.cpu_request.value == 120
+    for advice in (cut.cpu_request, cut.memory_request, raised.cpu_request, raised.memory_request):
+        assert (advice.confidence, "server keeps crashing" in advice.reasons[-1].text) == (None, True)

@@ -19,7 +19,7 @@ from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
-from mora.sources.prometheus.restarts import ended_by_kill, events_within, restarts_of
+from mora.sources.prometheus.restarts import crash_loop, ended_by_kill, events_within, restarts_of
 from mora.sources.prometheus.tally import Limits, Tally, by_container
 from mora.sources.prometheus.wire import Wire
 
@@ -47,6 +47,9 @@ class Kills:
                 counted = counters[key] = restarts_of(found, self.window, self.first_row)
                 tally.restarts += int(counted.risen.sum())
                 killed = counted.kills(oom.get(key, ()))
+                crashes = counted.risen.copy()
+                crashes[killed] = 0
+                tally.note_crashes(crash_loop(key[1], key[2], crashes, self.window))
                 if len(killed):
                     self._note(tally, key, int(counted.risen[killed].sum()), killed)
         for key, found in by_container(ends).items():

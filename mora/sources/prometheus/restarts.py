@@ -6,16 +6,20 @@ import math
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import Window
+from mora.domain import CrashLoop, Window
 from mora.sources.prometheus.matrix import Strip
 
 # Restarts known from the very beginning of the data happened before it.
 _STEPS_AT_THE_BEGINNING = 2
+# So many restarts of one pod within so long: more than of a service that fails now and then. The kubelet waits up to
+# five minutes between two of a pod that never works, so such a pod has a hundred a day and more.
+_CRASH_LOOPS = ((timedelta(days=1), 5), (timedelta(days=7), 20))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,15 @@ class Restarts:
         after = np.minimum(rows + 1, len(self.risen) - 1)
         killed: NDArray[np.intp] = rows[is_oom[np.where(self.is_seen[after], after, rows)]]
         return killed
+
+
+def crash_loop(pod: str, container: str, crashes: NDArray[np.intp], window: Window) -> CrashLoop | None:
+    """Whether a pod's container keeps restarting lately. crashes: restarts at each row, OOM kills left out."""
+    for span, least in _CRASH_LOOPS:
+        restarts = int(crashes[-max(1, round(span / window.step)) :].sum())
+        if restarts >= least:
+            return CrashLoop(pod, container, restarts, span)
+    return None
 
 
 def ended_by_kill(strips: Iterable[Strip], restarts: Restarts | None, window: Window, first_row: int) -> int | None:

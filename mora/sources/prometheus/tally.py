@@ -14,7 +14,7 @@ from datetime import timedelta
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import ContainerHistory, PodSpread, PodUse, Target, Window
+from mora.domain import ContainerHistory, CrashLoop, PodSpread, PodUse, Target, Window
 from mora.sources.prometheus.believable import Ceiling, Nodes, Sieve, cpu_ceiling, memory_ceiling
 from mora.sources.prometheus.generations import PodSeries, Small, dense, neediest, note, places, spread
 from mora.sources.prometheus.matrix import Strip
@@ -145,6 +145,7 @@ class Tally:
     less_cache: Track | None = None
     cache_known_by: str = ""
     has_swap: bool = False
+    crash_loop: CrashLoop | None = None
     sieves: dict[Target, Sieve] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -205,6 +206,12 @@ class Tally:
         """Forget the CPU use, since it is read in another way; why, for the reasons."""
         self.cpu, self.sieves[Target.CPU] = Track(self.window), Sieve(Target.CPU, remark=remark)
         self.cpu_of_pods.clear()
+
+    def note_crashes(self, found: CrashLoop | None) -> None:
+        """Take into account that a pod keeps restarting; the one with the most restarts is named."""
+        known = self.crash_loop
+        if found is not None and (known is None or (found.restarts, known.pod) > (known.restarts, found.pod)):
+            self.crash_loop = found
 
     def begin_memory_again(self, remark: str) -> None:
         """Forget the memory use, since it is read again with swap; remark: that, for the reasons."""
@@ -274,6 +281,7 @@ class Tally:
             left_out={target: one for target, sieve in self.sieves.items() if (one := sieve.left_out()) is not None},
             mem_less_cache_bytes=None if self.less_cache is None else self.less_cache.values,
             cache_known_by=self.cache_known_by,
+            crash_loop=self.crash_loop,
         )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mora.domain import ContainerHistory, Role, Window, Workload
+from mora.domain import ContainerHistory, CrashLoop, Role, Window, Workload
 from mora.sources.prometheus.fleet import PrometheusFleet
 from mora.sources.prometheus.observe import PrometheusSource
 from tests.fleet import rig
@@ -68,3 +68,13 @@ def test_an_init_container_that_was_killed_and_never_started_again_counts(tmp_pa
     assert (found["migrate"].oom_kills, found["web"].oom_kills) == (1, 0)
     without, _ = read(tmp_path / "without", replace(rig.Fleet((web(idle),), END)))
     assert "migrate" not in without
+
+
+def test_a_container_that_keeps_crashing_is_named_and_one_that_runs_out_of_memory_is_not(tmp_path: Path) -> None:
+    often = range(LAST - rig.DAY, LAST, 60)
+    crashing = rig.Box("agent", 0.01 * FLAT, 60 * MIB * FLAT, restarts=dict.fromkeys(often, False))
+    hungry = rig.Box("cache", 0.01 * FLAT, 60 * MIB * FLAT, restarts=dict.fromkeys(often, True))
+    found, _ = read(tmp_path, rig.Fleet((web(crashing, hungry),), END))
+    assert found["web"].crash_loop is None
+    assert (found["cache"].crash_loop, found["cache"].oom_kills) == (None, len(often))
+    assert found["agent"].crash_loop == CrashLoop("web-1aa-0", "agent", len(often), timedelta(days=1))

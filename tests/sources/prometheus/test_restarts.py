@@ -10,7 +10,7 @@ import pytest
 
 from mora.domain import Window
 from mora.sources.prometheus.matrix import Strip
-from mora.sources.prometheus.restarts import ended_by_kill, events_within, restarts_of
+from mora.sources.prometheus.restarts import crash_loop, ended_by_kill, events_within, restarts_of
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 STEP = timedelta(minutes=5)
@@ -91,3 +91,32 @@ def test_kills_of_child_processes_are_what_the_cgroups_counted_within_the_window
         row("odd", "/d", 0, float("nan")),
     ]
     assert events_within(rows, first=3) == {("shop", "web-0", "web"): 7}
+
+
+@pytest.mark.parametrize(
+    ("per_day", "days", "expected"),
+    [
+        pytest.param(1, 14, None, id="once a day is no loop"),
+        pytest.param(4, 1, None, id="a bad day is none"),
+        pytest.param(6, 1, (6, timedelta(days=1)), id="six within the last day are"),
+        pytest.param(3, 7, (21, timedelta(days=7)), id="three a day, all week"),
+        pytest.param(0, 14, None, id="no restart"),
+    ],
+)
+def test_a_crash_loop_is_many_restarts_of_one_pod_lately(
+    per_day: int, days: int, expected: tuple[int, timedelta] | None
+) -> None:
+    window = Window(START, START + timedelta(days=14), timedelta(minutes=5))
+    crashes = np.zeros(window.sample_count, dtype=np.intp)
+    for day in range(days):
+        for number in range(per_day):
+            crashes[-1 - day * 288 - 20 * number] = 1
+    found = crash_loop("web-0", "web", crashes, window)
+    assert (None if found is None else (found.restarts, found.span)) == expected
+
+
+def test_a_crash_loop_that_ended_last_week_is_over() -> None:
+    window = Window(START, START + timedelta(days=14), timedelta(minutes=5))
+    crashes = np.zeros(window.sample_count, dtype=np.intp)
+    crashes[: 6 * 288 : 10] = 1
+    assert crash_loop("web-0", "web", crashes, window) is None
