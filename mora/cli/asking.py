@@ -284,6 +284,7 @@ def output_settings(
     settings: Settings,
     states: Sequence[WorkloadState],
     *,
+    asked: Sequence[tuple[str, str]] = (),
     helm_paths: Sequence[str] = (),
     verbose: bool | None = None,
     vpa_cpu: bool = False,
@@ -296,6 +297,7 @@ def output_settings(
     from mora.outputs.helm import parse_path
 
     chosen = OutputSettings(
+        asked=asked,
         verbose=verbose,
         vpa_cpu=vpa_cpu,
         prices=settings.prices.prices,

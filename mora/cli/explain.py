@@ -24,5 +24,5 @@ def explain(asked: Asked) -> None:
 
     settings = asked.settings()
     advised = asked.answer(settings)
-    shown = output_settings(settings, advised.states, verbose=True)
+    shown = output_settings(settings, advised.states, asked=advised.asked, verbose=True)
     sys.stdout.write(pipeline.render(advised.recommendations, "explain", shown))

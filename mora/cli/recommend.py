@@ -148,6 +148,7 @@ def recommend(
     shown = output_settings(
         settings,
         advised.states,
+        asked=advised.asked,
         helm_paths=helm_path or (),
         verbose=why if verbose is None else verbose,
         vpa_cpu=vpa_cpu,

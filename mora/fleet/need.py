@@ -163,6 +163,7 @@ def _of_horizon(
         reasons=tuple(reasons),
         takes_buffer=False,
         bound_label=label,
+        peak_label=f"peak of the last {format_duration(min(_WEEK, window.end - window.start))}",
     )
 
 
@@ -331,6 +332,7 @@ def _larger(model: TargetDemand | None, history: TargetDemand | None, target: Ta
         model,
         bound=max(model.bound, history.bound),
         peak=max(model.peak, history.peak),
+        peak_label=history.peak_label if history.peak > model.peak else model.peak_label,
         confidence=min(model.confidence, history.confidence) if history.bound > model.bound else model.confidence,
         is_limit_bound=model.is_limit_bound or history.is_limit_bound,
         reasons=(*model.reasons, *added),

@@ -212,6 +212,7 @@ class DrivenAnswer:
                 point_forecast=six_digits(point_forecast),
                 bound=max(six_digits(bound), six_digits(point_forecast)),
                 peak=six_digits(peak),
+                peak_label="peak of the runs",
                 confidence=calibration.confidence,
                 windows=calibration.windows,
                 is_limit_bound=point.is_at_least,

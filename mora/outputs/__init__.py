@@ -6,7 +6,7 @@ comment gives the reason.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mora.savings import Prices
@@ -34,6 +34,8 @@ class OutputSettings:
     """What a core and a GiB cost; None: savings are given without money."""
     helm_paths: Mapping[str, str] = field(default_factory=dict)
     """Where a chart has a container's resources: "server", "frontend/server" or "shop/frontend/server" -> path."""
+    asked: Sequence[tuple[str, str]] = ()
+    """All that was sent to the Prometheus, for `-o explain`: the API's path, and the query or selector."""
     min_change: float = 0.10
     """The body of a pull request skips workloads that change by less."""
 

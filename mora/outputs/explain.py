@@ -22,7 +22,17 @@ _NOTHING_KEPT = "no figures are kept with this answer"
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """A chapter a workload, a paragraph a container; queries are not wrapped, so that they can be pasted."""
     chapters = [_chapter(recommendation, settings.width) for recommendation in recommendations]
-    return "\n".join("\n".join(chapter).rstrip("\n") + "\n" for chapter in chapters) or "No workload to explain.\n"
+    named = {
+        text
+        for recommendation in recommendations
+        for container in recommendation.containers
+        if container.evidence is not None
+        for text in container.evidence.queries.values()
+    }
+    chapters.append(_others([(path, text) for path, text in settings.asked if text not in named]))
+    if not recommendations:
+        return "No workload to explain.\n"
+    return "\n".join("\n".join(chapter).rstrip("\n") + "\n" for chapter in chapters if chapter)
 
 
 def _chapter(recommendation: Recommendation, width: int) -> list[str]:
@@ -119,7 +129,12 @@ def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
 
 
 def _peak(value: str, at: datetime | None, pod: str | None) -> str:
-    return value + (f" at {format_moment(at)}" if at else "") + (f" on pod {pod}" if pod else "")
+    """The highest use; of the whole time range, since the peak that memory must cover is that of the last 7 days."""
+    return (
+        f"{value} in the whole time range"
+        + (f", at {format_moment(at)}" if at else "")
+        + (f" on pod {pod}" if pod else "")
+    )
 
 
 def _cores(cores: float | None) -> str:
@@ -136,6 +151,19 @@ def _queries(queries: Mapping[str, str]) -> list[str]:
     lines = ["queries, as sent"]
     for name, text in queries.items():
         lines += [f"  {clean(name)}", *(f"    {clean(line)}" for line in text.splitlines())]
+    return lines
+
+
+def _others(asked: Sequence[tuple[str, str]]) -> list[str]:
+    """What else this run has asked the Prometheus: owners, nodes, scrape intervals, events."""
+    if not asked:
+        return []
+    lines = ["other queries and selectors of this run, as sent", ""]
+    by_path: dict[str, list[str]] = {}
+    for path, text in asked:
+        by_path.setdefault(path, []).append(text)
+    for path, texts in by_path.items():
+        lines += [f"  {clean(path)}", *(f"    {clean(line)}" for text in texts for line in text.splitlines())]
     return lines
 
 

@@ -119,10 +119,14 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Advised:
-    """The answer to a request. states: the workloads as they run now, where a cluster or a Prometheus knows them."""
+    """The answer to a request. states: the workloads as they run now, where a cluster or a Prometheus knows them.
+
+    asked: what was sent to the Prometheus, as (the API's path, the query or selector).
+    """
 
     recommendations: tuple[Recommendation, ...]
     states: tuple[WorkloadState, ...] = ()
+    asked: tuple[tuple[str, str], ...] = ()
 
 
 def recommend_workloads(
@@ -329,7 +333,8 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
         remark = Reason("not-running", f"there is no such workload {where}: the trained model alone is used")
         answered = _from_models(replace(also, use_history=False), settings, _known_models(also, settings))
         advice += [replace(one, reasons=(remark, *one.reasons)) for one in answered.recommendations]
-    return Advised(tuple(sorted(_warned_once(advice, source, say), key=lambda one: one.workload)), tuple(states))
+    advice = sorted(_warned_once(advice, source, say), key=lambda one: one.workload)
+    return Advised(tuple(advice), tuple(states), asked=getattr(source, "asked", ()))
 
 
 def _open(request: Request, settings: Settings, say: Callable[[str], None]) -> FleetSource:

@@ -29,7 +29,7 @@ def memory_need(demand: Demand, settings: PolicySettings) -> Proposal:
     return compose(
         quantile(demand.memory, MEMORY),
         margin(demand.memory, MEMORY, settings.memory_buffer),
-        at_least(MEMORY, "peak", demand.memory.peak),
+        at_least(MEMORY, demand.memory.peak_label, demand.memory.peak),
         at_least(MEMORY, "start-up peak", demand.startup_memory_bytes),
         sized(MEMORY),
         raise_limit_bound(demand.memory, MEMORY, settings),

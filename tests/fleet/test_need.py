@@ -62,6 +62,15 @@ def test_a_limit_that_was_removed_three_days_ago_no_longer_counts() -> None:
     assert request.confidence is not None
 
 
+def test_the_peak_of_the_last_week_and_that_of_the_whole_range_are_named_apart() -> None:
+    use = np.full(SAMPLES, 200.0 * MIB)
+    use[3 * DAY], use[-DAY] = 400 * MIB, 250 * MIB
+    advice = advised(seen=history(container_history(mem_bytes=use)))
+    assert "peak of the last 7d 250Mi" in words(advice.main.memory_request)
+    assert advice.main.evidence is not None
+    assert advice.main.evidence.mem_peak_bytes == 400 * MIB
+
+
 def test_a_limit_that_was_raised_an_hour_ago_still_counts() -> None:
     limit = np.where(np.arange(SAMPLES) < SAMPLES - 12, 0.2, 1.0)
     pinned = container_history(cpu_cores=np.minimum(steady(0.25), limit), cpu_limit_cores=limit)

@@ -59,7 +59,7 @@ class PrometheusFleet:
     """A Prometheus, or what speaks its API, as a FleetSource.
 
     cluster: the value of the label `cluster` where one Prometheus has several clusters. now: the moment of the states.
-    After each call `warnings` has what concerns no single workload.
+    After each call `warnings` has what concerns no single workload; `asked` gathers what was asked for (Wire.asked).
     """
 
     def __init__(
@@ -69,6 +69,7 @@ class PrometheusFleet:
         self._cluster = cluster
         self._now = now
         self.warnings: tuple[str, ...] = ()
+        self.asked: tuple[tuple[str, str], ...] = ()
 
     def states(self, namespace: str | None = None) -> list[WorkloadState]:
         """Every workload of a namespace (None: of all) as kube-state-metrics knows it now, sorted.
@@ -84,6 +85,7 @@ class PrometheusFleet:
             if not states:
                 raise _why_nothing(wire, scope, now)
             self.warnings = (*left_out, *wire.warnings)
+            self._note(wire)
         return states
 
     def histories(
@@ -121,6 +123,10 @@ class PrometheusFleet:
                         _with_warnings(history, (*warnings, *wire.warnings)),
                         rooms=rooms.of(history.workload, requested[history.workload]),
                     )
+            self._note(wire)
+
+    def _note(self, wire: Wire) -> None:
+        self.asked = tuple(dict.fromkeys((*self.asked, *wire.asked)))
 
 
 # --- before the samples ----------------------------------------------------------------------------------------------

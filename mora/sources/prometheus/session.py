@@ -35,13 +35,15 @@ _LONGEST_WARNING = 500
 class QuerySession(requests.Session):
     """A requests session for queries. Each answer that it returns has status 200 and is complete.
 
-    url: the base address, for messages. Texts of partial answers gather in `warnings`.
+    url: the base address, for messages. Texts of partial answers gather in `warnings`, what was asked for in `asked`:
+    (the API's path, the query or selector).
     """
 
     def __init__(self, url: str, access: Access, timeout: timedelta, retries: int, backoff: timedelta) -> None:
         super().__init__()
         prepare(self, access)
         self.warnings: dict[str, None] = {}
+        self.asked: dict[tuple[str, str], None] = {}
         self.is_compressed = False
         self._url = url
         self._retries = retries
@@ -56,6 +58,7 @@ class QuerySession(requests.Session):
         SourceUnavailable where the server answers with an error. Other failures are those of `requests`.
         """
         params = {**(options.pop("params", None) or {}), **self._always}
+        self._note(url, params)
         is_short = _length(params) < _LONGEST_ADDRESS_CHARACTERS
         options |= {"params": params} if is_short else {"data": params}
         for tries in range(self._retries + 1):
@@ -66,6 +69,12 @@ class QuerySession(requests.Session):
                     raise
                 time.sleep(self._backoff.total_seconds() * 2**tries)
         raise AssertionError("unreachable")  # pragma: no cover
+
+    def _note(self, url: str | bytes, params: Mapping[str, Any]) -> None:
+        path = (url.decode() if isinstance(url, bytes) else url).partition("/api/v1/")[2]
+        texts_ = params.get("query", params.get("match[]"))
+        for text in (texts_,) if isinstance(texts_, str) else texts_ or ():
+            self.asked[path, text] = None
 
     def get_redirect_target(self, resp: requests.Response) -> str | None:
         """Where a redirect leads; SourceUnavailable where that is another server: it must not get the credentials."""

@@ -71,6 +71,11 @@ class Wire:
         """What the server said of answers that are not complete, each text once; and rows left out for their names."""
         return (*self._session.warnings, *self.names.warnings)
 
+    @property
+    def asked(self) -> tuple[tuple[str, str], ...]:
+        """What was asked for, each once: the API's path, and the query or selector as sent."""
+        return tuple(self._session.asked)
+
     def version(self) -> str:
         """The version of the server."""
         with explained(self.url, self.timeout):

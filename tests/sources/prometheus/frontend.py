@@ -22,6 +22,8 @@ class Frontend(ThreadingHTTPServer):
         self.upstream = upstream
         self.moved: list[dict[str, str]] = []
         """The ranges that did not lie on multiples of their step."""
+        self.asked: list[tuple[str, str, str]] = []
+        """Path, name and value of every parameter of every request."""
 
     @property
     def url(self) -> str:
@@ -47,6 +49,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _pass_on(self, asked: list[tuple[str, str]]) -> None:
         path = urlsplit(self.path).path
+        self.server.asked += [(path, name, value) for name, value in asked]
         if path.endswith("/query_range"):
             asked = list(self.server.aligned(dict(asked)).items())
         try:

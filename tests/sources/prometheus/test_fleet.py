@@ -17,6 +17,7 @@ from mora.domain import (
 from mora.errors import BadInput, SourceUnavailable
 from mora.sources.prometheus.fleet import grouped
 from tests.fleet import rig
+from tests.sources.prometheus.frontend import in_front_of
 from tests.sources.prometheus.shop import (
     END,
     FLEET,
@@ -54,6 +55,20 @@ def test_a_workload_that_no_longer_exists_or_never_did_gets_an_empty_history_and
     (history,) = fleet_at(url).histories([ghost], days(1))
     assert history.containers == {}
     assert "No samples of Deployment 'ghost'" in history.warnings[0]
+
+
+def test_every_query_and_selector_that_is_sent_is_kept(url: str, states: dict[str, WorkloadState]) -> None:
+    with in_front_of(url) as server:
+        fleet = fleet_at(server.url)
+        fleet.states("shop")
+        list(fleet.histories([states["frontend"]], days(14)))
+    sent = {
+        (path.removeprefix("/api/v1/"), value) for path, name, value in server.asked if name in ("query", "match[]")
+    }
+    assert set(fleet.asked) == sent
+    texts = " ".join(text for _, text in fleet.asked)
+    for metric in ("container_oom_events_total", "kube_node_status_capacity", "resets(", "kube_replicaset_owner"):
+        assert metric in texts
 
 
 def test_nothing_asked_for_is_nothing_read(url: str) -> None:
