@@ -101,7 +101,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def read_regular(path: Path, most_bytes: int, *, follows_links: bool = True) -> bytes:
     """The contents of a regular file of at most so many bytes.
 
-    OSError, with the reason in words, where it cannot be read, is larger, or is a pipe, a device or a folder: those may
+    OSError with a readable reason where it cannot be read, is larger, or is a pipe, a device or a folder: those may
     never end, or never begin. follows_links: whether the path itself may be a symbolic link.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follows_links else os.O_NOFOLLOW)
