@@ -162,6 +162,8 @@ class Tally:
     oom_kills: int = 0
     oom_limit_bytes: float | None = None
     pods: set[str] = field(default_factory=set)
+    runs: int | None = None
+    failed_pods: int = 0
     cpu_of_pods: defaultdict[str, list[tuple[int, Small]]] = field(default_factory=lambda: defaultdict(list))
     peaks_of_pods: dict[str, float] = field(default_factory=dict)
     less_cache: Track | None = None
@@ -310,6 +312,8 @@ class Tally:
             oom_limit_bytes=self.oom_limit_bytes,
             restarts=self.restarts,
             pods=len(self.pods),
+            runs=self.runs,
+            failed_pods=self.failed_pods,
             pod_p95_cores=max((level for one in pods if (level := _p95(one.values)) is not None), default=None),
             by_pod=self._by_pod(pods, throttling_is_known=throttling_is_known),
             spread=self._spread(pods),
