@@ -8,6 +8,9 @@ from datetime import datetime
 from mora.domain.observations import Evidence, Load
 from mora.domain.workloads import Allocation, Autoscaler, Reason, Resources, Role, Workload
 
+# Codes of WorkloadState.problem.
+_REFUSED = frozenset({"unreadable", "bad-annotation"})
+
 
 @dataclass(frozen=True, slots=True)
 class TargetDemand:
@@ -177,6 +180,11 @@ class Recommendation:
     def others(self) -> tuple[ContainerAdvice, ...]:
         """The advice on the pod's other containers."""
         return self.containers[1:]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there are no numbers since the workload itself cannot be read, or an annotation of it be used."""
+        return any(reason.code in _REFUSED for reason in self.reasons)
 
     @property
     def target(self) -> Allocation:

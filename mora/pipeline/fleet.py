@@ -121,14 +121,14 @@ def recommend_fleet(
 
     They come namespace by namespace, as histories are read; no more than a few histories are in memory at a time.
     models_dir: where trained models are looked for; None uses none. ask: what answers in their place.
-    A workload that vanishes in between, or of which
-    nothing is known, gets one without numbers, and the reason. Raises BadInput where overrides cannot be meant.
+    A workload that vanishes in between, of which nothing is known, or whose annotations cannot be used, gets one
+    without numbers, and the reason. Raises BadInput where the overrides of mora.toml cannot be meant.
     """
     from mora.fleet.settings import FleetSettings, check_overrides
     from mora.fleet.stream import no_models, stream
 
     settings = settings if settings is not None else FleetSettings()
-    check_overrides(states, settings)
+    states = check_overrides(states, settings)
     if settings.horizon < window.step:
         raise BadInput(
             f"A horizon of {format_duration(settings.horizon)} is shorter than the {format_duration(window.step)} "
@@ -161,7 +161,7 @@ def recommend_fleet_on_cluster(
     from mora.fleet.settings import FleetSettings, check_overrides
 
     chosen = fleet if fleet is not None else FleetSettings()
-    check_overrides(states, chosen)
+    states = check_overrides(states, chosen)
     shards: dict[str, list[WorkloadState]] = {}
     for state in states:
         shards.setdefault(state.workload.namespace, []).append(state)
