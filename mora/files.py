@@ -111,10 +111,11 @@ def read_regular(path: Path, most_bytes: int, *, follows_links: bool = True) -> 
         if error.errno == errno.ELOOP and path.is_symlink():
             raise OSError(errno.ELOOP, "it is a link") from error
         raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
         # A file may grow while it is read.
         if found.st_size > most_bytes or len(data := file.read(most_bytes + 1)) > most_bytes:
             raise OSError(errno.EFBIG, f"it is larger than the {most_bytes / 2**20:,.0f} MiB that are read")
