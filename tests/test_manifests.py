@@ -44,10 +44,10 @@ READABLE = {
     ("batch", "cronjobs"),
     ("argoproj.io", "rollouts"),
     ("", "pods"),
-    ("", "replicationcontrollers"),
     ("", "limitranges"),
     ("", "resourcequotas"),
     ("autoscaling", "horizontalpodautoscalers"),
+    ("autoscaling.k8s.io", "verticalpodautoscalers"),
 }
 
 

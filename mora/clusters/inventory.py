@@ -26,24 +26,26 @@ from mora.clusters.objects import (
     read_pod_range,
     read_quota,
     read_resources,
+    read_vertical,
     replicas_of,
     template_of,
     with_defaults,
     without_odd_containers,
 )
 from mora.domain import (
-    JOB_KINDS,
     Allocation,
     Autoscaler,
     Container,
     Quota,
     Reason,
     Resources,
-    Role,
+    VerticalScaler,
     Workload,
     WorkloadState,
-    choose_main_container,
+    owned_by_keda,
+    set_by_vpas,
 )
+from mora.quantities import format_cpu, format_memory
 
 _KEDA_OBJECT = "scaledobject.keda.sh/name"
 
@@ -80,7 +82,6 @@ class KubernetesInventory:
         finally:
             self.remarks = listing.remarks
         found = [_current_state(workload, item, lists) for workload, item in lists.workloads]
-        found += [_state_of_pods(workload, lists) for workload in lists.others]
         found += [_unreadable_state(workload, reason, lists) for workload, reason in lists.unreadable.items()]
         return sorted(found, key=_order)
 
@@ -100,6 +101,8 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
     containers, main_reasons = _containers(workload, template, pods)
     defaults = read_defaults(lists.limit_ranges.get(workload.namespace, []))
     given = [with_defaults(container, defaults) for container in containers]
+    vpas = tuple(map(read_vertical, lists.vpas.get((workload.namespace, workload.kind, workload.name), [])))
+    running, pod_reasons = _as_in_pods([container for container, _ in given], pods, vpas)
     autoscalers, scaler_reasons = _autoscalers(workload, lists)
     odd = list(dict.fromkeys([*odd, *pods.odd]))
     if odd:
@@ -110,11 +113,12 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
         workload=workload,
         allocation=Allocation(
             replicas=replicas_of(item, workload.kind),
-            containers=tuple(container for container, _ in given),
+            containers=running,
             autoscaler=autoscalers[0] if autoscalers else None,
             overhead=pods.overhead,
         ),
         autoscalers=autoscalers,
+        vpas=vpas,
         labels=dict(item["metadata"].get("labels") or {}),
         annotations=_annotations(workload, item, template, lists),
         limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
@@ -127,42 +131,11 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
             *reasons,
             *main_reasons,
             *(reason for _, reasons_given in given for reason in reasons_given),
+            *pod_reasons,
             *scaler_reasons,
             *quota_reasons,
             *lists.reasons_of(workload),
         ),
-    )
-
-
-def _state_of_pods(workload: Workload, lists: Lists) -> WorkloadState:
-    """A workload whose kind is not listed, as all of its pods together are."""
-    pods = lists.pods[workload.namespace, workload.kind, workload.name]
-    names = [container.name for container in pods.containers.values() if container.role in (Role.APP, Role.SIDECAR)]
-    main = choose_main_container(names, workload.name, annotated=pods.default_container)[0] if names else None
-    containers = tuple(
-        replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in pods.containers.values()
-    )
-    autoscalers, scaler_reasons = _autoscalers(workload, lists)
-    quotas, quota_reasons = _quotas(lists.quotas.get(workload.namespace, []))
-    text = "its pods do not all have the same containers, so what it reserves in all is not counted"
-    differ = [Reason("pods-differ", text)] if len(pods.lists) > 1 else []
-    is_job = workload.kind in JOB_KINDS
-    return WorkloadState(
-        workload=workload,
-        allocation=Allocation(
-            replicas=None if differ or is_job else pods.count,
-            containers=containers,
-            autoscaler=autoscalers[0] if autoscalers else None,
-            overhead=pods.overhead,
-        ),
-        autoscalers=autoscalers,
-        annotations=lists.namespace_annotations.get(workload.namespace, {}),
-        limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
-        pod_range=read_pod_range(lists.limit_ranges.get(workload.namespace, [])),
-        quotas=quotas,
-        jvm=frozenset(pods.jvm),
-        known_by="kubernetes",
-        reasons=(*differ, *scaler_reasons, *quota_reasons, *lists.reasons_of(workload)),
     )
 
 
@@ -201,6 +174,40 @@ def _containers(workload: Workload, template: Manifest, pods: Pods) -> tuple[tup
     return (*own, *injected.values()), reasons
 
 
+def _as_in_pods(
+    containers: Sequence[Container], pods: Pods, vpas: Sequence[VerticalScaler]
+) -> tuple[tuple[Container, ...], list[Reason]]:
+    """The containers, with what their pods run with where a VPA sets it; and how else pods differ from the template."""
+    reasons = list(set_by_vpas(vpas))
+    found = []
+    for container in containers:
+        own, live = container.resources, pods.containers.get(container.name, container).resources
+        if live in (own, Resources()):
+            found.append(container)
+        elif reasons:
+            written = own if container.written is None else container.written
+            found.append(replace(container, resources=live, written=written))
+        else:
+            text = (
+                f"the pods' {container.name} runs with {_amounts(live)}, its template says {_amounts(own)}: a rollout "
+                "is under way, or they were resized in place or changed at admission"
+            )
+            reasons.append(Reason("pods-differ", text))
+            found.append(container)
+    return tuple(found), reasons
+
+
+def _amounts(resources: Resources) -> str:
+    parts = (
+        ("CPU", resources.cpu_request_millicores, resources.cpu_limit_millicores, format_cpu),
+        ("memory", resources.memory_request_bytes, resources.memory_limit_bytes, format_memory),
+    )
+    return ", ".join(
+        f"{word} {'-' if request is None else write(request)}/{'-' if limit is None else write(limit)}"
+        for word, request, limit, write in parts
+    )
+
+
 def _pod_resources(template: Manifest) -> Resources | None:
     """Requests and limits of the pod itself (Kubernetes 1.34); None where its template has none."""
     found = read_resources(template.get("spec") or {})
@@ -219,13 +226,8 @@ def _autoscalers(workload: Workload, lists: Lists) -> tuple[tuple[Autoscaler, ..
         names = ", ".join(hpa["metadata"]["name"] for hpa in hpas)
         reasons.append(Reason("several-hpas", f"{len(hpas)} HPAs scale it and work against each other: {names}"))
     for hpa in hpas:
-        scaled = (hpa["metadata"].get("labels") or {}).get(_KEDA_OBJECT)
-        if scaled or hpa["metadata"]["name"].startswith("keda-hpa-"):
-            name = scaled or hpa["metadata"]["name"].removeprefix("keda-hpa-")
-            text = (
-                f"HPA {hpa['metadata']['name']} belongs to KEDA: change its ScaledObject {name}, or KEDA overwrites it"
-            )
-            reasons.append(Reason("keda", text))
+        owned = owned_by_keda(hpa["metadata"]["name"], (hpa["metadata"].get("labels") or {}).get(_KEDA_OBJECT))
+        reasons += [] if owned is None else [owned]
     return tuple(found), reasons
 
 

@@ -21,6 +21,7 @@ from mora.domain import (
     Resources,
     Role,
     Target,
+    VerticalScaler,
     Workload,
     choose_main_container,
     is_jvm_image,
@@ -190,7 +191,7 @@ def _without_registry(image: str) -> str:
 
 
 def read_autoscalers(hpa: Manifest) -> tuple[Autoscaler, ...]:
-    """One for each resource that an HPA scales on, CPU first; a single one with REPLICAS where it scales on neither."""
+    """One for each resource that an HPA scales on, CPU first; last one with REPLICAS for all that is neither."""
     spec = hpa["spec"]
     base = Autoscaler(
         hpa["metadata"]["name"],
@@ -200,9 +201,11 @@ def read_autoscalers(hpa: Manifest) -> tuple[Autoscaler, ...]:
         min_replicas=int(spec.get("minReplicas", 1)),
         max_replicas=int(spec["maxReplicas"]),
     )
-    found = [one for metric in spec.get("metrics") or [] if (one := _resource_metric(base, metric)) is not None]
+    read = [_resource_metric(base, metric) for metric in spec.get("metrics") or []]
+    found = [one for one in read if one is not None]
+    has_others = len(found) < len(read) or not found
     order = (Target.CPU, Target.MEMORY)
-    return tuple(sorted(found, key=lambda one: order.index(one.resource))) or (base,)
+    return (*sorted(found, key=lambda one: order.index(one.resource)), *([base] if has_others else []))
 
 
 def _resource_metric(base: Autoscaler, metric: Manifest) -> Autoscaler | None:
@@ -217,6 +220,27 @@ def _resource_metric(base: Autoscaler, metric: Manifest) -> Autoscaler | None:
     return replace(
         base, resource=resource, is_utilisation=is_utilisation, target=int(amount), container=on.get("container")
     )
+
+
+def read_vertical(vpa: Manifest) -> VerticalScaler:
+    """A VPA as what it does to its pods; Auto where it names no mode, as in the VPA itself."""
+    spec = vpa.get("spec") or {}
+    recommenders = [one["name"] for one in spec.get("recommenders") or [] if one.get("name")]
+    policies = (spec.get("resourcePolicy") or {}).get("containerPolicies") or []
+    return VerticalScaler(
+        vpa["metadata"]["name"],
+        (spec.get("updatePolicy") or {}).get("updateMode") or "Auto",
+        recommenders[0] if recommenders else None,
+        tuple((one.get("containerName") or "*", _controlled(one)) for one in policies),
+    )
+
+
+def _controlled(policy: Manifest) -> frozenset[Target]:
+    if policy.get("mode") == "Off":
+        return frozenset()
+    named_resources = policy.get("controlledResources")
+    both = (Target.CPU, Target.MEMORY)
+    return frozenset(one for one in both if named_resources is None or one.value in named_resources)
 
 
 # --- what bounds the numbers -----------------------------------------------------------------------------------------
@@ -275,7 +299,8 @@ def read_defaults(objects: Iterable[Manifest]) -> Resources:
 
 def with_defaults(container: Container, defaults: Resources) -> tuple[Container, list[Reason]]:
     """A container as its pods run, and why: what it does not set comes from its limit, else from a LimitRange."""
-    now, reasons = container.resources, []
+    own, reasons = container.resources, []
+    now = own
     for what, request, limit, write in (
         ("CPU", "cpu_request_millicores", "cpu_limit_millicores", format_cpu),
         ("memory", "memory_request_bytes", "memory_limit_bytes", format_memory),
@@ -292,7 +317,7 @@ def with_defaults(container: Container, defaults: Resources) -> tuple[Container,
                 text = f"{container.name} has no {what} {noun}; a LimitRange of the namespace sets {write(given)}"
                 reasons.append(Reason("limit-range-default", text))
                 now = replace(now, **{name: given})
-    return replace(container, resources=now), reasons
+    return replace(container, resources=now, written=None if now == own else own), reasons
 
 
 def read_quota(quota: Manifest) -> Quota | None:

@@ -8,7 +8,6 @@ Inside the house CPU requests and limits are int millicores, memory is int bytes
 from __future__ import annotations
 
 from mora.domain.advice import Advice, ContainerAdvice, Demand, Recommendation, TargetDemand
-from mora.domain.kinds import API_VERSIONS, JOB_KINDS, RUN_KINDS, is_written, stem_of_run, where_set
 from mora.domain.observations import (
     MOST_LEFT_OUT,
     ContainerHistory,
@@ -27,7 +26,10 @@ from mora.domain.observations import (
 )
 from mora.domain.question import Question
 from mora.domain.workloads import (
+    API_VERSIONS,
     INJECTED_SIDECARS,
+    JOB_KINDS,
+    KEDA_PREFIX,
     Allocation,
     AmountRange,
     Autoscaler,
@@ -37,20 +39,23 @@ from mora.domain.workloads import (
     Resources,
     Role,
     Target,
+    VerticalScaler,
     Workload,
     WorkloadState,
     check_name,
     choose_main_container,
     is_jvm_image,
     is_name,
+    owned_by_keda,
+    set_by_vpas,
 )
 
 __all__ = [
     "API_VERSIONS",
     "INJECTED_SIDECARS",
     "JOB_KINDS",
+    "KEDA_PREFIX",
     "MOST_LEFT_OUT",
-    "RUN_KINDS",
     "Advice",
     "Allocation",
     "AmountRange",
@@ -77,6 +82,7 @@ __all__ = [
     "Slo",
     "Target",
     "TargetDemand",
+    "VerticalScaler",
     "Window",
     "Workload",
     "WorkloadHistory",
@@ -85,7 +91,6 @@ __all__ = [
     "choose_main_container",
     "is_jvm_image",
     "is_name",
-    "is_written",
-    "stem_of_run",
-    "where_set",
+    "owned_by_keda",
+    "set_by_vpas",
 ]

@@ -6,10 +6,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from mora.domain.observations import Evidence, Load
-from mora.domain.workloads import Allocation, Autoscaler, Reason, Resources, Role, Workload
-
-# Codes of WorkloadState.problem.
-_REFUSED = frozenset({"unreadable", "bad-annotation"})
+from mora.domain.workloads import (
+    Allocation,
+    Autoscaler,
+    Reason,
+    Resources,
+    Role,
+    VerticalScaler,
+    Workload,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,10 @@ class Advice:
 
 @dataclass(frozen=True, slots=True)
 class ContainerAdvice:
-    """The four numbers of one container, and what they rest on."""
+    """The four numbers of one container, and what they rest on.
+
+    written: what its template says now, where its pods run with more than that (Container.written).
+    """
 
     container: str
     cpu_request: Advice
@@ -113,6 +121,14 @@ class ContainerAdvice:
     evidence: Evidence | None = None
     reasons: tuple[Reason, ...] = ()
     is_main: bool = False
+    written: Resources | None = None
+
+    @property
+    def template(self) -> Resources:
+        """Requests and limits as the template has them now: what a patch starts from, and a rollback goes back to."""
+        if self.written is not None:
+            return self.written
+        return Resources(self.cpu_request.now, self.cpu_limit.now, self.memory_request.now, self.memory_limit.now)
 
     @property
     def resources(self) -> Resources:
@@ -145,8 +161,8 @@ class Recommendation:
     the numbers rest on, "model" (mora train), "history" (the rule of the backtest), "both", or "none" where there is no
     number. model_as_of: when the data ends that the model was trained on. autoscalers: every resource that an HPA
     scales on; current.autoscaler is the first of them. retargets: those of them that have to change together with the
-    requests, as they must become. reasons: what concerns the workload as a whole. model_facts: label and text of what
-    the model is based on; empty without one.
+    requests, as they must become. vpas: those that target the workload. reasons: what concerns the workload as a whole.
+    model_facts: label and text of what the model is based on; empty without one.
     """
 
     workload: Workload
@@ -163,6 +179,7 @@ class Recommendation:
     basis: str = "model"
     model_as_of: datetime | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
+    vpas: tuple[VerticalScaler, ...] = ()
     retargets: tuple[Autoscaler, ...] = ()
     model_facts: tuple[tuple[str, str], ...] = ()
 
@@ -180,11 +197,6 @@ class Recommendation:
     def others(self) -> tuple[ContainerAdvice, ...]:
         """The advice on the pod's other containers."""
         return self.containers[1:]
-
-    @property
-    def is_refused(self) -> bool:
-        """Whether there are no numbers since the workload itself cannot be read, or an annotation of it be used."""
-        return any(reason.code in _REFUSED for reason in self.reasons)
 
     @property
     def target(self) -> Allocation:

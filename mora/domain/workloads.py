@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from mora.domain.kinds import API_VERSIONS, is_kind
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
@@ -60,12 +59,20 @@ class Reason:
     text: str
 
 
+# Kinds that run pods, and the API each lives in. A Rollout is Argo's Deployment.
+API_VERSIONS: Mapping[str, str] = {
+    "Deployment": "apps/v1",
+    "StatefulSet": "apps/v1",
+    "DaemonSet": "apps/v1",
+    "CronJob": "batch/v1",
+    "Job": "batch/v1",
+    "Rollout": "argoproj.io/v1alpha1",
+}
+
+
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
-    """Something that runs pods: a Deployment, StatefulSet, DaemonSet, CronJob, Job, Argo Rollout or one of any kind.
-
-    kind: of the owner of the pods. "Pod" where they have none; MOrA writes patches for the kinds of API_VERSIONS alone.
-    """
+    """Something that runs pods: a Deployment, StatefulSet, DaemonSet, CronJob, Job or Argo Rollout."""
 
     namespace: str
     name: str
@@ -74,14 +81,12 @@ class Workload:
     def __post_init__(self) -> None:
         check_name(self.namespace, "namespace")
         check_name(self.name, "workload name")
-        if not is_kind(self.kind):
-            raise BadInput(f"{self.kind!r} is not a kind of Kubernetes objects, such as {', '.join(API_VERSIONS)}.")
+        if self.kind not in API_VERSIONS:
+            raise BadInput(f"{self.kind!r} is not a kind of workload that MOrA sizes ({', '.join(API_VERSIONS)}).")
 
     @property
     def api_version(self) -> str:
-        """The API group and version of the kind, e.g. apps/v1; BadInput for a kind that MOrA writes nothing for."""
-        if self.kind not in API_VERSIONS:
-            raise BadInput(f"MOrA writes no manifests of a {self.kind} ({', '.join(API_VERSIONS)}).")
+        """The API group and version of the kind, e.g. apps/v1."""
         return API_VERSIONS[self.kind]
 
 
@@ -111,7 +116,11 @@ class Role(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """A container of a pod template, or (is_injected) one that is injected at admission."""
+    """A container of a pod template, or (is_injected) one that is injected at admission.
+
+    resources: what its pods run with. written: what the template says, where the pods have more than that (the defaults
+    of a LimitRange, a request from a limit); None where it is the same.
+    """
 
     name: str
     resources: Resources = Resources()
@@ -119,7 +128,11 @@ class Container:
     is_main: bool = False
     role: Role = Role.APP
     is_injected: bool = False
+    written: Resources | None = None
 
+
+# Kinds whose pods run and end; no HPA scales them, and their replicas are as many as their runs ask for.
+JOB_KINDS = frozenset({"Job", "CronJob"})
 
 # Containers that meshes and platforms inject beside the one that does the service's work.
 INJECTED_SIDECARS = frozenset(
@@ -180,6 +193,7 @@ def choose_main_container(
 class Autoscaler:
     """The HPA (or KEDA's HPA) that scales a workload on one resource of its pods.
 
+    resource: REPLICAS for what is neither CPU nor memory (a queue, requests per second); its target is then not known.
     target: per cent of the request where `is_utilisation`, else millicores or bytes per pod (averageValue). container:
     the one that it looks at (a metric of type ContainerResource), None where the whole pod's sum counts.
     """
@@ -193,19 +207,62 @@ class Autoscaler:
     container: str | None = None
 
 
+# KEDA writes HPAs of this prefix from its ScaledObjects, and would overwrite what is changed in them.
+KEDA_PREFIX = "keda-hpa-"
+
+
+def owned_by_keda(hpa: str, scaled_object: str | None = None) -> Reason | None:
+    """Why an HPA must not be changed itself; None where KEDA does not own it. scaled_object: what its label names."""
+    if scaled_object is None and not hpa.startswith(KEDA_PREFIX):
+        return None
+    name = scaled_object or hpa.removeprefix(KEDA_PREFIX)
+    return Reason("keda", f"HPA {hpa} belongs to KEDA: change its ScaledObject {name}, or KEDA overwrites it")
+
+
+BOTH_RESOURCES = frozenset({Target.CPU, Target.MEMORY})
+
+
+@dataclass(frozen=True, slots=True)
+class VerticalScaler:
+    """A VerticalPodAutoscaler (VPA) whose target is the workload.
+
+    mode: its updateMode; with any but Off it sets the requests of the pods, whatever the template says. recommender:
+    who computes its numbers, None for the VPA's own. controlled: container ("*": every other) -> the resources that it
+    sets; none in a container's mode Off.
+    """
+
+    name: str
+    mode: str = "Auto"
+    recommender: str | None = None
+    controlled: tuple[tuple[str, frozenset[Target]], ...] = ()
+
+    def rules(self, container: str, resource: Target) -> bool:
+        """Whether it sets this request of this container."""
+        by_container = dict(self.controlled)
+        resources = by_container.get(container, by_container.get("*", BOTH_RESOURCES))
+        return self.mode != "Off" and resource in resources
+
+
+def set_by_vpas(vpas: Iterable[VerticalScaler]) -> tuple[Reason, ...]:
+    """Which VPAs set the requests of the pods, so that the pods' numbers are those that count."""
+    return tuple(
+        Reason("vpa-rules", f"VPA {vpa.name} (mode {vpa.mode}) sets its pods' requests: compared is what they run with")
+        for vpa in vpas
+        if vpa.mode != "Off"
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class Allocation:
     """A workload's replicas and containers, as they are or as they should be.
 
-    overhead: the requests that a RuntimeClass adds to each pod. is_described: whether requests and limits are known; if
-    not, None says nothing about what is set.
+    overhead: the requests that a RuntimeClass adds to each pod.
     """
 
     replicas: int | None = None
     containers: tuple[Container, ...] = ()
     autoscaler: Autoscaler | None = None
     overhead: Resources = Resources()
-    is_described: bool = True
 
     @property
     def main(self) -> Container | None:
@@ -281,16 +338,18 @@ class WorkloadState:
     """A workload as the cluster (or a Prometheus) knows it now, with what bounds its numbers.
 
     allocation: replicas, every container (injected ones too), the first autoscaler. autoscalers: every resource that an
-    HPA scales on. limit_range, pod_range: what LimitRanges allow a container, and a pod in all. pod_resources: requests
-    and limits of the pod itself (spec.resources of its template), None where it has none. labels, annotations: the
-    workload's own (annotations: those under mora.dev/ and kubectl's default container). jvm: names of the containers
-    that run a Java virtual machine. known_by: "kubernetes" or "prometheus". reasons: what was unusual.
+    HPA scales on. vpas: those that target it. limit_range, pod_range: what LimitRanges allow a container, and a pod in
+    all. pod_resources: requests and limits of the pod itself (spec.resources of its template), None where it has none.
+    labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default container). jvm:
+    names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus". reasons: what was
+    unusual.
     problem: why the workload gets no numbers, whatever its history shows; None where it may.
     """
 
     workload: Workload
     allocation: Allocation
     autoscalers: tuple[Autoscaler, ...] = ()
+    vpas: tuple[VerticalScaler, ...] = ()
     labels: Mapping[str, str] = field(default_factory=dict)
     annotations: Mapping[str, str] = field(default_factory=dict)
     limit_range: AmountRange | None = None

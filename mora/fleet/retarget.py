@@ -11,10 +11,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import replace
 
-from mora.domain import Autoscaler, Container, Reason, Recommendation, Resources, Role, Target
+from mora.domain import KEDA_PREFIX, Autoscaler, Container, Reason, Recommendation, Resources, Role, Target
 from mora.quantities import format_cpu, format_memory
-
-_KEDA = "keda-hpa-"
 
 
 def with_retargets(advice: Recommendation) -> Recommendation:
@@ -55,9 +53,10 @@ def _retarget(scaler: Autoscaler, advice: Recommendation) -> tuple[Autoscaler | 
         f"to {percent}% of {_written(scaler, after)} ({scaler.resource.value} of {of_what}): it then adds replicas at "
         "the same use"
     )
-    if scaler.name.startswith(_KEDA):
+    if scaler.name.startswith(KEDA_PREFIX):
         text += (
-            f"; KEDA owns this HPA: change the trigger of its ScaledObject {scaler.name.removeprefix(_KEDA)} instead"
+            "; KEDA owns this HPA: change the trigger of its ScaledObject "
+            f"{scaler.name.removeprefix(KEDA_PREFIX)} instead"
         )
     return replace(scaler, target=percent), Reason("autoscaler-retarget", text)
 

@@ -25,6 +25,7 @@ def around_of(container: Container, state: WorkloadState, history: WorkloadHisto
         limit_range=_container_range(state),
         no_memory_cut=_why_no_memory_cut(container, state, sizing),
         no_cut=_why_no_cut(history),
+        vpas=state.vpas,
     )
 
 

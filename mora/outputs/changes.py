@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mora.domain import Advice, ContainerAdvice, Recommendation, Resources, Role, is_written
+from mora.domain import Advice, ContainerAdvice, Recommendation, Resources, Role
 from mora.quantities import format_cpu, format_memory
 
 # Kinds with a replica count.
@@ -16,6 +16,12 @@ RESOURCE_FIELDS = (
     ("limits", "cpu", "cpu_limit"),
     ("limits", "memory", "memory_limit"),
 )
+_TEMPLATE_FIELDS = {
+    "cpu_request": "cpu_request_millicores",
+    "cpu_limit": "cpu_limit_millicores",
+    "memory_request": "memory_request_bytes",
+    "memory_limit": "memory_limit_bytes",
+}
 
 
 def quantity(resource: str, amount: int) -> str:
@@ -28,8 +34,27 @@ def quantity(resource: str, amount: int) -> str:
 
 
 def sets(advice: Advice) -> bool:
-    """Whether there is something to write: a number, or a limit to remove."""
+    """Whether there is something to recommend: a number, or a limit to remove."""
     return advice.value is not None or (advice.is_unset and advice.now is not None)
+
+
+def in_manifest(container: ContainerAdvice, name: str) -> int | None:
+    """What the template has now for one of the four numbers; None where it does not set it."""
+    amount: int | None = getattr(container.template, _TEMPLATE_FIELDS[name])
+    return amount
+
+
+def _writes(container: ContainerAdvice, name: str) -> bool:
+    """Whether a manifest has to say it: a number, or a limit to remove from it.
+
+    What pods get without the template's word (by a LimitRange, or a request by its limit) is neither written as long
+    as it stays the same, nor removed.
+    """
+    advice: Advice = getattr(container, name)
+    before = in_manifest(container, name)
+    if advice.value is None:
+        return advice.is_unset and before is not None
+    return before is not None or advice.value != advice.now
 
 
 def changes(advice: Advice) -> bool:
@@ -43,7 +68,7 @@ def advised_resources(advice: ContainerAdvice) -> dict[str, dict[str, str | None
 
 
 def previous_resources(advice: ContainerAdvice) -> dict[str, dict[str, str | None]]:
-    """The current values of the fields that advised_resources() sets, None where not set: for the rollback."""
+    """What the template has now of the fields that advised_resources() sets, None where not set: for the rollback."""
     return nested_resources(advice, is_back=True)
 
 
@@ -52,8 +77,8 @@ def nested_resources(container: ContainerAdvice, *, is_back: bool) -> dict[str, 
     resources: dict[str, dict[str, str | None]] = {}
     for section, resource, name in RESOURCE_FIELDS:
         advice: Advice = getattr(container, name)
-        if sets(advice):
-            amount = advice.now if is_back else advice.value
+        if _writes(container, name):
+            amount = in_manifest(container, name) if is_back else advice.value
             text = None if amount is None else quantity(resource, amount)
             resources.setdefault(section, {})[resource] = text
     return resources
@@ -134,7 +159,12 @@ def sets_replicas(recommendation: Recommendation) -> bool:
 
 def has_change(recommendation: Recommendation) -> bool:
     """Whether a number that the workload's manifest sets, or the target of its HPA, differs from the current one."""
-    advice = [number for c in to_write(recommendation) for _, number in container_numbers(c)]
+    advice = [
+        getattr(container, name)
+        for container in to_write(recommendation)
+        for _, _, name in RESOURCE_FIELDS
+        if _writes(container, name)
+    ]
     if sets_replicas(recommendation):
         advice.append(recommendation.replicas)
     is_retargeted = any(scaler not in recommendation.autoscalers for scaler in recommendation.retargets)
@@ -142,5 +172,5 @@ def has_change(recommendation: Recommendation) -> bool:
 
 
 def is_due(recommendation: Recommendation) -> bool:
-    """Whether applying an output would change the cluster; false for a kind whose template no patch changes."""
-    return is_written(recommendation.workload.kind) and has_change(recommendation)
+    """Whether applying an output would change the cluster; false for a Job, whose template cannot be changed."""
+    return recommendation.workload.kind != "Job" and has_change(recommendation)

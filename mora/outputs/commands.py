@@ -9,13 +9,13 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from mora.domain import Autoscaler, Recommendation, Workload, is_name, is_written
+from mora.domain import KEDA_PREFIX, Autoscaler, Recommendation, Workload, is_name
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import is_due
 from mora.outputs.documents import json_argument
 from mora.outputs.patch import Body, caveats, patch_of, target
 from mora.outputs.patches import takes_strategic
-from mora.outputs.wording import KEDA_PREFIX, comment, header, nothing_to_write, remark, title, why_no_patch
+from mora.outputs.wording import comment, header, nothing_to_write, remark, title, why_no_patch
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -56,7 +56,7 @@ def _remarks(recommendations: Sequence[Recommendation], due: Sequence[Recommenda
         lines += ["", *header(recommendation)]
         if recommendation in due:
             lines += [*caveats(recommendation), *_of_keda(recommendation), *_without_command(recommendation)]
-        elif not is_written(recommendation.workload.kind):
+        elif recommendation.workload.kind == "Job":
             lines.append(remark(why_no_patch(recommendation)))
         elif patch_of(recommendation):
             lines.append("# already right-sized: nothing to change")

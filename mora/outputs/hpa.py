@@ -11,12 +11,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mora.domain import API_VERSIONS, Autoscaler, Recommendation, Target, Workload
+from mora.domain import KEDA_PREFIX, Autoscaler, Recommendation, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import quantity
 from mora.outputs.documents import dump
 from mora.outputs.parts import Parts, checked
-from mora.outputs.wording import KEDA_PREFIX, comment, one_line, remark
+from mora.outputs.wording import cautions, comment, one_line, remark
 from mora.quantities import format_cpu
 
 _SCALE_DOWN_WINDOW_SECONDS = 300
@@ -51,6 +51,7 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
 def _on_average_value(recommendation: Recommendation) -> str:
     why = [reason for reason in recommendation.reasons if reason.code == "hpa-average-value"]
     lines = [remark(f"{recommendation.workload.name}: {one_line(why)}")] if why else []
+    lines += [line for reason in cautions(recommendation) for line in comment(f"caution: {reason.text}")]
     scaler = recommendation.current.autoscaler
     if scaler is not None:
         lines.append(remark(f"it replaces all metrics of the HPA {scaler.name}"))
@@ -102,12 +103,19 @@ def _why_not(recommendation: Recommendation) -> str | None:
     kind = recommendation.workload.kind
     if kind == "DaemonSet":
         return "a DaemonSet runs one pod on every node"
-    if kind not in API_VERSIONS:
-        return f"MOrA writes no HPA for a {kind}"
     if kind not in _SCALABLE:
         return f"a {kind} runs as many pods as its work needs"
     if scaler is not None and scaler.name.startswith(KEDA_PREFIX):
         return f"its HPA {scaler.name} belongs to a KEDA ScaledObject: change the ScaledObject"
+    scalers = (*recommendation.autoscalers, *([] if scaler is None else [scaler]))
+    other = next((one for one in scalers if one.resource is Target.REPLICAS), None)
+    if other is not None:
+        return (
+            f"its HPA {other.name} scales on another metric than CPU and memory (a queue, requests per second): it "
+            "would be replaced. Add averageValue to that HPA yourself"
+        )
+    if any(reason.code == "autoscalers-unknown" for reason in recommendation.reasons):
+        return "whether an HPA scales it already is not known: HPAs cannot be read"
     if recommendation.retargets:
         return None
     if recommendation.hpa_average_value_millicores is None or recommendation.hpa_max_replicas is None:

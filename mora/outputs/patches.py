@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mora.domain import ContainerAdvice, Recommendation, is_written
+from mora.domain import ContainerAdvice, Recommendation
 from mora.outputs.changes import (
     RESOURCE_FIELDS,
     advised_resources,
+    in_manifest,
     list_name,
     nested_resources,
     previous_resources,
@@ -39,7 +40,7 @@ def takes_strategic(kind: str) -> bool:
 def strategic_patch(recommendation: Recommendation) -> dict[str, Any]:
     """A strategic merge patch: container lists merge by name, so image, env and sidecars stay as they are.
 
-    Empty where there is nothing to write, and for a kind whose template no patch changes (a Job, a custom resource).
+    Empty where there is nothing to write, and for a Job, whose template cannot be changed.
     """
     replicas = recommendation.replicas.value if sets_replicas(recommendation) else None
     return _patch(recommendation, replicas, is_back=False)
@@ -53,7 +54,7 @@ def rollback_patch(recommendation: Recommendation) -> dict[str, Any]:
 
 def _patch(recommendation: Recommendation, replicas: int | None, *, is_back: bool) -> dict[str, Any]:
     kind = recommendation.workload.kind
-    if not is_written(kind):
+    if kind == "Job":
         return {}
     spec: dict[str, Any] = {}
     if replicas is not None:
@@ -75,10 +76,10 @@ def json_patch(recommendation: Recommendation, *, is_back: bool = False) -> list
 
     Containers are addressed by their index, so a `test` of the name precedes each: if the order of the list changed,
     the server refuses the patch. A section that is not set now is tested to be absent, so that nothing else in it
-    (ephemeral-storage, claims) is lost. Empty for a kind whose template no patch changes.
+    (ephemeral-storage, claims) is lost. Empty for a Job.
     """
     kind = recommendation.workload.kind
-    if not is_written(kind):
+    if kind == "Job":
         return []
     operations: list[dict[str, Any]] = []
     replicas = recommendation.current.replicas if is_back else recommendation.replicas.value
@@ -135,4 +136,4 @@ def _whole(path: str, value: Mapping[str, Any], *, is_back: bool) -> Iterator[di
 
 
 def _sections_now(container: ContainerAdvice) -> set[str]:
-    return {section for section, _, name in RESOURCE_FIELDS if getattr(container, name).now is not None}
+    return {section for section, _, name in RESOURCE_FIELDS if in_manifest(container, name) is not None}

@@ -14,7 +14,17 @@ from mora.outputs.changes import changes, container_numbers, is_injected, sets_r
 from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.figures import amount, change, has_goal
 from mora.outputs.patch import patch_of
-from mora.outputs.wording import at_load, clean, confidence, grouped, other_reasons, sized_by, title, why_no_patch
+from mora.outputs.wording import (
+    at_load,
+    cautions,
+    clean,
+    confidence,
+    grouped,
+    other_reasons,
+    sized_by,
+    title,
+    why_no_patch,
+)
 from mora.quantities import counted, format_moment
 from mora.savings import words as savings_words
 
@@ -109,6 +119,15 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
     if scalers:
         names = ", ".join(f"{_code(s.name)} ({s.resource} {s.target}%)" for s in scalers)
         items.append(f"The targets of these autoscalers must change together with the requests: {names}.")
+    texts: dict[str, list[str]] = {}
+    for recommendation in changed:
+        for reason in cautions(recommendation):
+            texts.setdefault(reason.text, []).append(recommendation.workload.name)
+    for text, named in texts.items():
+        some = ", ".join(map(_code, named[:_MAX_NAMED]))
+        items.append(
+            f"{some}{f' and {len(named) - _MAX_NAMED} more' if len(named) > _MAX_NAMED else ''}: {_plain(text)}"
+        )
     return [f"- {item}" for item in items]
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.domain import API_VERSIONS, ContainerAdvice, Recommendation, Role, Target, Workload
+from mora.domain import ContainerAdvice, Recommendation, Role, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import in_template, quantity
 from mora.outputs.documents import dump
@@ -35,8 +35,9 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
     texts: dict[Workload, str] = {}
     missing: dict[Workload, str] = {}
     for recommendation in recommendations:
-        if recommendation.workload.kind not in API_VERSIONS:
-            missing[recommendation.workload] = f"MOrA writes no VPA for a {recommendation.workload.kind}"
+        taken = _taken(recommendation)
+        if taken is not None:
+            missing[recommendation.workload] = taken
             continue
         amounts = _amounts(recommendation, has_cpu=settings.vpa_cpu)
         if not amounts:
@@ -52,6 +53,20 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
                 lines += comment(f"container {container.container} is an init container: a VPA does not size it")
         texts[recommendation.workload] = "\n".join(lines) + "\n" + dump(_object(recommendation, amounts))
     return checked(Parts(texts, missing), "a VerticalPodAutoscaler", recommendations)
+
+
+def _taken(recommendation: Recommendation) -> str | None:
+    """Why there must not be another VPA; None where there is none yet, or one like this, in mode Off."""
+    if any(reason.code == "vpas-unknown" for reason in recommendation.reasons):
+        return "whether a VPA targets it already is not known: VPAs cannot be read"
+    for vpa in recommendation.vpas:
+        if vpa.mode != "Off":
+            return f"the VPA {vpa.name} (mode {vpa.mode}) sets its requests: a second one would conflict with it"
+        if vpa.recommender is not None:
+            return f"the VPA {vpa.name} targets it already, with numbers of the recommender {vpa.recommender}"
+        if vpa.name != recommendation.workload.name:
+            return f"the VPA {vpa.name} targets it already: a second one would conflict with it"
+    return None
 
 
 def _why_not(recommendation: Recommendation, *, has_cpu: bool) -> str:

@@ -5,13 +5,27 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from mora.domain import Advice, Reason, Recommendation, Workload, is_written, where_set
+from mora.domain import Advice, Reason, Recommendation, Workload
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
 from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
 
-# KEDA writes HPAs of this prefix from its ScaledObjects and would overwrite ours.
-KEDA_PREFIX = "keda-hpa-"
+# Reasons of a workload that every output carries.
+_CAUTIONS = frozenset(
+    {
+        "autoscalers-unknown",
+        "vpas-unknown",
+        "limit-range-unknown",
+        "quota-unknown",
+        "pods-unknown",
+        "several-hpas",
+        "vpa-rules",
+        "pods-differ",
+        "template-elsewhere",
+        "template-unknown",
+        "quota",
+    }
+)
 
 
 def title(workload: Workload) -> str:
@@ -53,6 +67,7 @@ def header(recommendation: Recommendation) -> list[str]:
     ]
     if recommendation.basis == "history":
         lines[0] += " (from history, without a trained model)"
+    lines += [f"caution: {reason.text}" for reason in cautions(recommendation)]
     missing = [(name, advice) for name, advice in all_numbers(recommendation) if _is_missing(advice)]
     reasons = ((name, _why_missing(advice)) for name, advice in missing)
     lines += [f"no recommendation for {names}: {why}" for names, why in _by_text(reasons)]
@@ -66,6 +81,11 @@ def header(recommendation: Recommendation) -> list[str]:
         if is_gone(recommendation, name):
             lines.append(f"container {name} no longer exists in the workload: skipped")
     return [wrapped for line in lines for wrapped in comment(line)]
+
+
+def cautions(recommendation: Recommendation) -> list[Reason]:
+    """What has to be known before numbers are applied: what could not be read, and who else sets them."""
+    return [reason for reason in recommendation.reasons if reason.code in _CAUTIONS]
 
 
 def _is_missing(advice: Advice) -> bool:
@@ -93,13 +113,10 @@ def _by_text(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def why_no_patch(recommendation: Recommendation) -> str:
     """Why nothing can be written for a workload."""
-    kind = recommendation.workload.kind
-    if kind == "Job" and to_write(recommendation):
+    if recommendation.workload.kind == "Job" and to_write(recommendation):
         return (
             "the template of a Job cannot be changed; delete the Job and create it again with the resources of -o yaml"
         )
-    if not is_written(kind) and to_write(recommendation):
-        return f"MOrA writes no patch for a {kind}; set these numbers in {where_set(kind)}"
     if not in_template(recommendation):
         return "its template has none of the containers with a recommendation"
     return one_line(reason for _, advice in all_numbers(recommendation) for reason in advice.reasons)

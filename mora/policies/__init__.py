@@ -35,6 +35,7 @@ an Advice says in one line what decides it. The codes:
     no-number               nothing to size from; the reasons beside it say why
     limit-unset, limit-equals-request, limit-kept, limit-ratio, limit-raised, limit-unchanged    how a limit came to be
     autoscaler-utilisation  an HPA scales on the utilisation of this request; the way out is in the text
+    vpa                     a VPA sets this request of the pods; what would do is in the text
     autoscaler-retarget     the same, where it was allowed: what the HPA's target must become
     replicas-for-load, replicas-floor, replicas-cap, replicas-by-autoscaler, replicas-by-nodes
     hpa-average-value       where the HPA's target comes from

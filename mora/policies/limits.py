@@ -27,7 +27,7 @@ def size_limit(
         wanted = Proposal(None).because("limit-unset", text, amount=None, basis=text)
     if wanted.amount is None:
         wanted = (
-            _given_anyway(kind, wanted, request.value, around)
+            _given_anyway(kind, wanted, request.value, now, around)
             if ratio is None
             else _asked_for(kind, now, request.value, ratio)
         )
@@ -129,7 +129,7 @@ def _most(kind: Kind, request: int, ratio: float) -> int:
     return max(math.floor(round(request * ratio / unit, 6)) * unit, request)
 
 
-def _given_anyway(kind: Kind, unset: Proposal, request: int, around: Surroundings) -> Proposal:
+def _given_anyway(kind: Kind, unset: Proposal, request: int, now: int | None, around: Surroundings) -> Proposal:
     """A LimitRange gives every container without a limit one; a pod whose request is above that is refused."""
     allowed_range = around.limit_range or AmountRange()
     given = allowed_range.given.cpu_limit_millicores if kind is CPU else allowed_range.given.memory_limit_bytes
@@ -139,6 +139,9 @@ def _given_anyway(kind: Kind, unset: Proposal, request: int, around: Surrounding
             return unset
         text = f"the namespace's LimitRange (at most {kind.write(highest)}) gives a container without a limit its own"
         return unset.remarked("limit-range", text)
+    if request <= given and now == given:
+        text = f"stays at {kind.write(given)}, which the namespace's LimitRange gives a container without a limit"
+        return Proposal(None).because("limit-range", text, amount=float(given), basis=text)
     if request <= given:
         text = f"the namespace's LimitRange gives a container without a limit one of {kind.write(given)}"
         return replace(unset.remarked("limit-range", text), basis=f"not set here: {text}")

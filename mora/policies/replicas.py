@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from mora.domain import Advice, Allocation, Autoscaler, Demand, Reason, TargetDemand
+from mora.domain import Advice, Allocation, Autoscaler, Demand, Reason, TargetDemand, VerticalScaler
 from mora.policies.need import no_number
 from mora.policies.proposal import CPU, Kind, one_line, write_millicores
 from mora.policies.settings import PolicySettings
@@ -118,6 +118,17 @@ def hands_off(kind: Kind, autoscaler: Autoscaler, now: int | None, wanted: float
         elif now:
             text += f", or change both at once (--retarget-hpa): {retarget(kind, autoscaler, now, wanted)}"
     return Advice(now, None, reasons=(Reason("autoscaler-utilisation", text),), summary=one_line(summary))
+
+
+def left_to_vpa(kind: Kind, vpa: VerticalScaler, now: int | None, wanted: float | None) -> Advice:
+    """No number for a request that a VPA sets: the next pod gets the VPA's, whatever the template says."""
+    would = "" if wanted is None else f" ({kind.write(wanted)} would do)"
+    summary = f"unchanged: the VPA {vpa.name} sets the {kind.word} request of its pods{would}"
+    text = (
+        f"the VPA {vpa.name} (mode {vpa.mode}) sets the {kind.word} request of its pods, whatever the template says"
+        f"{would}: set its updateMode to Off first, or bound it by minAllowed and maxAllowed"
+    )
+    return Advice(now, None, reasons=(Reason("vpa", text),), summary=one_line(summary))
 
 
 def retarget(kind: Kind, autoscaler: Autoscaler, now: int, wanted: float) -> str:

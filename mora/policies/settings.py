@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from mora.domain import AmountRange, Autoscaler, Reason, Resources, Target
+from mora.domain import AmountRange, Autoscaler, Reason, Resources, Target, VerticalScaler
 from mora.errors import BadInput
 from mora.quantities import MIB
 
@@ -85,7 +85,7 @@ class Surroundings:
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
     no_cut: why nothing is cut, and no number has a confidence. largest_node: what the largest node has, as requests;
-    None where not known.
+    None where not known. vpas: those that target the workload.
     """
 
     autoscalers: tuple[Autoscaler, ...] = ()
@@ -94,6 +94,11 @@ class Surroundings:
     no_memory_cut: Reason | None = None
     no_cut: Reason | None = None
     largest_node: Resources | None = None
+    vpas: tuple[VerticalScaler, ...] = ()
+
+    def ruling(self, target: Target, container: str) -> VerticalScaler | None:
+        """The VPA that sets this request of the container's pods; None where none does."""
+        return next((vpa for vpa in self.vpas if vpa.rules(container, target)), None)
 
     def kept(self, target: Target) -> Reason | None:
         """Why a resource is not cut; None where it may be."""

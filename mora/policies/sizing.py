@@ -12,7 +12,7 @@ from mora.policies.gate import gated_request
 from mora.policies.limits import size_limit
 from mora.policies.need import cpu_need, memory_need
 from mora.policies.proposal import CPU, MEMORY, Kind, compose
-from mora.policies.replicas import hands_off, retarget, size_autoscaling, size_replicas
+from mora.policies.replicas import hands_off, left_to_vpa, retarget, size_autoscaling, size_replicas
 from mora.policies.settings import PolicySettings, Surroundings
 
 _DEFAULTS, _ALONE = PolicySettings(), Surroundings()
@@ -67,6 +67,7 @@ def size(
         memory_request=memory_request,
         memory_limit=size_limit(MEMORY, memory_request, now.memory_limit_bytes, demand, settings, around),
         role=container.role,
+        written=container.written,
     )
 
 
@@ -80,6 +81,9 @@ def _size_request(
         return Advice(now=now, value=None, reasons=need.reasons, summary=need.summary)
     bounded = is_limit_bound(kind, demand)
     proposal = compose(within(kind, now, is_limit_bound=bounded, settings=settings), allowed(kind, now, around))(need)
+    vpa = around.ruling(kind.target, container)
+    if vpa is not None:
+        return left_to_vpa(kind, vpa, now, proposal.amount)
     autoscaler = around.scaling_on(kind.target, container)
     if autoscaler is not None:
         wanted, is_shared = proposal.amount, around.shares_pod and autoscaler.container is None

@@ -40,7 +40,8 @@ def from_history(
             known = pipeline.find_workload_states(source, namespace=namespace, remark=remark)
         except NotEnoughData:
             return []  # the namespace is empty: none of the workloads has a pod
-        chosen = [state for state in known if state.workload in wanted]
+        # What is computed here is what the VPA sets.
+        chosen = [replace(state, vpas=()) for state in known if state.workload in wanted]
         if not chosen:
             return []
         window = pipeline.fleet_window(history)

@@ -93,8 +93,7 @@ class Roads:
 
     def applied(self) -> object:
         cluster = KubernetesCluster(kubeconfig=self._config)
-        cluster.apply(WEB, cluster.allocation(WEB))
-        return None
+        return cluster.apply(WEB, cluster.allocation(WEB))
 
     def preflight(self) -> object:
         cluster = KubernetesCluster(kubeconfig=self._config)

@@ -71,3 +71,16 @@ def test_the_resources_to_set_and_to_restore_have_the_same_fields(is_back: bool)
     assert changes.nested_resources(main, is_back=is_back) == (back if is_back else forth)
     assert forth["limits"] == {"cpu": None, "memory": "228Mi"}
     assert back["requests"] == {"cpu": "500m", "memory": "64Mi"}
+
+
+def test_what_pods_get_without_the_template_is_neither_written_nor_removed() -> None:
+    one = right_sized()
+    kept = replace(one.main, written=Resources(500, None, 64 * MIB, None))
+    with_defaults = replace(one, containers=(kept, *one.others))
+    assert changes.advised_resources(kept) == {"requests": {"cpu": "500m", "memory": "64Mi"}}
+    assert not changes.is_due(with_defaults)
+    unset = replace(kept, cpu_limit=Advice(1000, None, is_unset=True))
+    assert not changes.is_due(replace(one, containers=(unset, *one.others)))
+    more = replace(kept, memory_limit=Advice(128 * MIB, 256 * MIB))
+    assert changes.is_due(replace(one, containers=(more, *one.others)))
+    assert changes.previous_resources(more)["limits"] == {"memory": None}

@@ -8,12 +8,9 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from mora.domain import (
-    Allocation,
-    Demand,
-)
+from mora.domain import Allocation, Container, Demand, Resources, Target, VerticalScaler
 from mora.errors import BadInput
-from mora.policies import PolicySettings, recommend
+from mora.policies import PolicySettings, Surroundings, recommend, size
 from mora.quantities import MIB
 from tests.policies.making import (
     ANY,
@@ -146,3 +143,16 @@ def test_a_smaller_buffer_than_was_tested_has_no_confidence() -> None:
 def test_a_workload_without_containers_cannot_be_sized() -> None:
     with pytest.raises(BadInput, match="frontend has no container"):
         recommend(demand(), Allocation(2))
+
+
+def test_a_request_that_a_vpa_sets_is_left_to_it() -> None:
+    memory = frozenset({Target.MEMORY})
+    vpa = VerticalScaler("web", "Recreate", controlled=(("server", memory),))
+    container = Container("server", Resources(500, 1000, 512 * MIB, 512 * MIB), is_main=True)
+    advice = size(demand(), container, PolicySettings(allow_any_step=True), Surroundings(vpas=(vpa,)))
+    assert (advice.cpu_request.value, advice.memory_request.value) == (120, None)
+    assert advice.memory_limit.value is None
+    assert codes(advice.memory_request) == ["vpa"]
+    assert "the VPA web sets the memory request of its pods (230Mi would do)" in advice.memory_request.summary
+    off = replace(vpa, mode="Off")
+    assert size(demand(), container, PolicySettings(), Surroundings(vpas=(off,))).memory_request.value is not None

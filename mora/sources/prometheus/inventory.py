@@ -11,21 +11,20 @@ from mora.domain import (
     JOB_KINDS,
     Allocation,
     AmountRange,
-    Autoscaler,
     Quota,
     Reason,
     Resources,
-    Target,
     Workload,
     WorkloadState,
     is_jvm_image,
+    set_by_vpas,
 )
+from mora.sources.prometheus import scalers
 from mora.sources.prometheus.asking import LOOKED_BACK, RESOURCE_FIELDS, Asking, amount_of, is_known
 from mora.sources.prometheus.described import Pods
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.labels import annotation_named, is_label_value, label_named
-from mora.sources.prometheus.others import by_workload, pods_of_others, repeated, without_ended
-from mora.sources.prometheus.ownership import BETWEEN, OWNER_METRICS, Labels, Owners, Pod, resolve
+from mora.sources.prometheus.ownership import Labels, Owners, Pod, resolve
 from mora.sources.prometheus.wire import Wire
 
 _PODS_TO_CHOOSE_FROM = 50
@@ -51,17 +50,16 @@ _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], tuple[str, ...]]:
     """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
     ask = Asking(wire, scope, at)
-    owners = without_ended(ask, resolve(*(ask.labels(metric) for metric in OWNER_METRICS)))
+    owners = resolve(*(ask.labels(metric) for metric in OWNER_METRICS))
     declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
-    replicas |= pods_of_others(owners)
-    workloads = {*owners.pods.values(), *replicas, *repeated(ask)}
-    newest = by_workload(owners, _by_pod(ask.values("kube_pod_created")))
-    pods = Pods(ask, newest)
+    workloads = {*owners.pods.values(), *replicas}
+    newest = _newest(owners, _by_pod(ask.values("kube_pod_created")))
+    pods = Pods(ask, {pod: workload for workload, pod in newest.items()})
     idle = workloads - newest.keys()
     earlier = Pods.nothing() if not idle else _earlier(ask, idle)
-    autoscalers = _autoscalers(ask)
+    autoscalers, vpas = scalers.autoscalers(ask), scalers.vpas(ask)
     limit_ranges = ask.values("kube_limitrange")
     ranges, pod_ranges = _ranges(limit_ranges, "Container"), _ranges(limit_ranges, "Pod")
     quotas = _quotas(ask.values("kube_resourcequota"))
@@ -74,14 +72,14 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     for workload in sorted(workloads):
         described = pods if workload in newest else earlier
         allocation, annotated = described.allocation(workload)
-        count = replicas.get(workload) if described.are_alike(workload) else None
-        scalers = autoscalers.get(workload, ())
+        own_scalers = autoscalers.get(workload, ())
         named = {} if annotated is None else {_DEFAULT_CONTAINER: annotated}
         states.append(
             WorkloadState(
                 workload,
-                replace(allocation, replicas=count, autoscaler=scalers[0] if scalers else None),
-                autoscalers=scalers,
+                replace(allocation, replicas=replicas.get(workload), autoscaler=next(iter(own_scalers), None)),
+                autoscalers=own_scalers,
+                vpas=vpas.get(workload, ()),
                 labels=labels.get(workload, {}),
                 annotations={**annotations.get(workload, {}), **named},
                 limit_range=ranges.get(workload.namespace),
@@ -89,10 +87,17 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 quotas=quotas.get(workload.namespace, ()),
                 jvm=frozenset(c.name for c in allocation.containers if is_jvm_image(c.image)),
                 known_by="prometheus",
-                reasons=_reasons(workload, allocation, described, owners, is_idle=workload in idle),
+                reasons=(
+                    *_reasons(workload, allocation, described.knows(workload), is_idle=workload in idle),
+                    *scalers.keda(own_scalers),
+                    *set_by_vpas(vpas.get(workload, ())),
+                ),
             )
         )
-    return states, (*owners.refused, *refused, *_orphans(owners))
+    return states, (*owners.refused, *refused)
+
+
+OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
 
 
 # --- workloads and their pods ----------------------------------------------------------------------------------------
@@ -130,6 +135,14 @@ def _rollout_replicas(owners: Owners, values: Iterable[tuple[Labels, float]]) ->
     return replicas
 
 
+def _newest(owners: Owners, created: Mapping[Pod, float]) -> dict[Workload, Pod]:
+    """The pod that describes each workload: in a rollout the new one; with equal ages the first by name."""
+    newest: dict[Workload, Pod] = {}
+    for pod, workload in sorted(owners.pods.items(), key=lambda item: (-created.get(item[0], 0.0), item[0])):
+        newest.setdefault(workload, pod)
+    return newest
+
+
 def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
     """The newest pods that these had within LOOKED_BACK."""
     owners = resolve(*(ask.earlier_labels(metric) for metric in OWNER_METRICS))
@@ -142,10 +155,9 @@ def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
         return Pods.nothing()
     asking = replace(ask, scope=replace(ask.scope, pods=tuple(sorted({name for _, name in chosen}))))
     created = _by_pod(asking.values("kube_pod_created", over=LOOKED_BACK))
-    newest = by_workload(Owners({pod: owners.pods[pod] for pod in chosen}), created)
-    names = {name for pods in newest.values() for _, name in pods}
-    asking = replace(asking, scope=replace(ask.scope, pods=tuple(sorted(names))))
-    return Pods(asking, newest, over=LOOKED_BACK)
+    newest = _newest(Owners({pod: owners.pods[pod] for pod in chosen}), created)
+    asking = replace(asking, scope=replace(ask.scope, pods=tuple(sorted({name for _, name in newest.values()}))))
+    return Pods(asking, {pod: workload for workload, pod in newest.items()}, over=LOOKED_BACK)
 
 
 def _by_pod(rows: Iterable[tuple[Labels, float]]) -> dict[Pod, float]:
@@ -153,48 +165,6 @@ def _by_pod(rows: Iterable[tuple[Labels, float]]) -> dict[Pod, float]:
 
 
 # --- what bounds the numbers -----------------------------------------------------------------------------------------
-
-
-def _autoscalers(ask: Asking) -> dict[Workload, tuple[Autoscaler, ...]]:
-    """The HPAs of each workload, KEDA's included, that scale on CPU or memory."""
-    named: dict[tuple[str, str], Workload] = {}
-    for labels in ask.labels("kube_horizontalpodautoscaler_info"):
-        row = {
-            "namespace": labels.get("namespace", ""),
-            "owner_kind": labels.get("scaletargetref_kind", ""),
-            "owner_name": labels.get("scaletargetref_name", ""),
-        }
-        for workload in resolve([row], [], []).pods.values():
-            named[row["namespace"], labels.get("horizontalpodautoscaler", "")] = workload
-    if not named:
-        return {}
-    minimum, maximum = (
-        {
-            _scaler(labels): round(value)
-            for labels, value in ask.values(f"kube_horizontalpodautoscaler_spec_{side}_replicas")
-        }
-        for side in ("min", "max")
-    )
-    found: defaultdict[Workload, dict[tuple[str, str, str], Autoscaler]] = defaultdict(dict)
-    for labels, value in ask.values("kube_horizontalpodautoscaler_spec_target_metric"):
-        key, resource, target = _scaler(labels), labels.get("metric_name", ""), labels.get("metric_target_type", "")
-        if key not in named or resource not in ("cpu", "memory") or target not in ("utilization", "average"):
-            continue
-        is_utilisation = target == "utilization"
-        found[named[key]][key[1], resource, target] = Autoscaler(
-            key[1],
-            Target(resource),
-            is_utilisation,
-            round(value) if is_utilisation else amount_of(resource, value),
-            minimum.get(key, 1),
-            maximum.get(key, 1),
-            labels.get("container") or None,
-        )
-    return {workload: tuple(of[key] for key in sorted(of)) for workload, of in found.items()}
-
-
-def _scaler(labels: Labels) -> tuple[str, str]:
-    return labels.get("namespace", ""), labels.get("horizontalpodautoscaler", "")
 
 
 def _ranges(rows: Iterable[tuple[Labels, float]], kind: str) -> dict[str, AmountRange]:
@@ -263,57 +233,15 @@ def _own(ask: Asking, metric: str, named: Callable[[str], str | None]) -> dict[W
     return found
 
 
-# The kinds whose pods are known through something in between.
-_THROUGH = {"Deployment": "ReplicaSet", "Rollout": "ReplicaSet", "CronJob": "Job"}
-_RESOURCES_OF = {"ReplicaSet": "replicasets", "Job": "jobs", "ReplicationController": "replicationcontrollers"}
-
-
-def _reasons(
-    workload: Workload, allocation: Allocation, described: Pods, owners: Owners, *, is_idle: bool
-) -> tuple[Reason, ...]:
+def _reasons(workload: Workload, allocation: Allocation, has_pod: bool, *, is_idle: bool) -> tuple[Reason, ...]:
     days = LOOKED_BACK.days
-    between = _THROUGH.get(workload.kind, "")
-    if between in _RESOURCES_OF and BETWEEN[between][0] in owners.orphans and not described.knows(workload):
-        text = f"its pods are not known: {_without(between, workload.namespace)}"
-        return (Reason("owners-unknown", text),)
-    if not described.knows(workload):
+    if not has_pod:
         return (Reason("no-pods", f"it had no pods in the last {days} days, so its containers are unknown"),)
     if not allocation.containers:
         return (Reason("no-containers", "Prometheus has no kube_pod_container_info, so its containers are unknown"),)
-    found = []
-    if workload in owners.orphans.get(BETWEEN.get(workload.kind, ("", ""))[0], ()):
-        text = f"what owns this {workload.kind} is not known: {_without(workload.kind, workload.namespace)}"
-        found.append(Reason("owner-unknown", text))
-    if not described.are_alike(workload):
-        text = "its pods do not all have the same containers, so what it reserves in all is not counted"
-        found.append(Reason("pods-differ", text))
     if is_idle and workload.kind not in JOB_KINDS:
-        found.append(Reason("no-pods", f"it has no pods now; its newest pod of the last {days} days describes it"))
-    return tuple(found)
-
-
-def _without(kind: str, namespace: str) -> str:
-    """What kube-state-metrics lacks, and what to enable."""
-    metric, resource = BETWEEN[kind][0], _RESOURCES_OF[kind]
-    return f"Prometheus has no {metric} in namespace {namespace}. {_what_to_enable(metric, resource)}"
-
-
-def _what_to_enable(metric: str, resource: str) -> str:
-    return (
-        f"Let kube-state-metrics export {resource} (--resources), with the right to list them, and keep {metric} where "
-        "it is scraped"
-    )
-
-
-def _orphans(owners: Owners) -> tuple[str, ...]:
-    """A sentence for each metric that is missing between pods and their workloads."""
-    words = []
-    for kind, (metric, _) in BETWEEN.items():
-        if count := len(owners.orphans.get(metric, ())):
-            whose = f"what owns {count} {kind}{'' if count == 1 else 's'} with pods is not known"
-            enable = _what_to_enable(metric, _RESOURCES_OF[kind])
-            words.append(f"{metric} is missing, so {whose}: they are sized by themselves. {enable}.")
-    return tuple(words)
+        return (Reason("no-pods", f"it has no pods now; its newest pod of the last {days} days describes it"),)
+    return ()
 
 
 def known_namespaces(states: Sequence[WorkloadState]) -> tuple[str, ...]:
