@@ -101,7 +101,7 @@ def _write_all(descriptor: int, data: bytes) -> None:
 def read_regular(path: Path, most_bytes: int, *, follows_links: bool = True) -> bytes:
     """The contents of a regular file of at most so many bytes.
 
-    OSError, with the reason in words, where it cannot be read, is larger, or is a pipe, a device or a folder: those may
+    OSError with a readable reason where it cannot be read, is larger, or is a pipe, a device or a folder: those may
     never end, or never begin. follows_links: whether the path itself may be a symbolic link.
     """
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | (0 if follows_links else os.O_NOFOLLOW)
@@ -111,10 +111,11 @@ def read_regular(path: Path, most_bytes: int, *, follows_links: bool = True) -> 
         if error.errno == errno.ELOOP and path.is_symlink():
             raise OSError(errno.ELOOP, "it is a link") from error
         raise
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "it is not a regular file")
     with os.fdopen(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise OSError(errno.EINVAL, "it is not a regular file")
         # A file may grow while it is read.
         if found.st_size > most_bytes or len(data := file.read(most_bytes + 1)) > most_bytes:
             raise OSError(errno.EFBIG, f"it is larger than the {most_bytes / 2**20:,.0f} MiB that are read")

@@ -43,8 +43,8 @@ class Savings:
     cores, memory_gib: freed by containers whose request is known on both sides; *_now: what those reserve now.
     new_cores, new_memory_gib: reserved anew for containers that request nothing now; they used a node's idle part
     before, so nothing is lost. without_request: how many containers request no CPU or no memory now.
-    without_replicas: workloads that do not run all the time (Jobs, CronJobs) or whose replicas are not known.
-    held_by_init: workloads whose pods go on reserving what an init container requests, so that cuts free less.
+    without_replicas: workloads that do not run all the time (Jobs, CronJobs), or whose replicas or requests are
+    unknown. held_by_init: workloads whose pods go on reserving what an init container requests, so that cuts free less.
     """
 
     cores: float
@@ -81,7 +81,8 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     without_request = without_replicas = held = 0
     for recommendation in recommendations:
         now, then = recommendation.current, recommendation.target
-        if now.replicas is None or then.replicas is None or recommendation.workload.kind in JOB_KINDS:
+        is_job = recommendation.workload.kind in JOB_KINDS
+        if now.replicas is None or then.replicas is None or is_job or not now.is_described:
             without_replicas += 1
             continue
         of_cpu, of_memory = (_freed(now, then, amount, now.replicas, then.replicas) for amount in _REQUESTS)
@@ -147,7 +148,7 @@ def line(freed: Savings) -> str:
     >>> line(Savings(1.5, -0.25, 6.0, 8.0, 0.2, 0.0, 3, 1, Prices()))
     'Frees 1.5 of 6 cores (25%), adds 0.25 GiB to 8 (3%): 33.84 USD a month less at 0.031611 a core-hour and
      0.004237 a GiB-hour. 3 containers without a request are not counted; setting one reserves 0.2 cores anew.
-     1 workload is not counted: it does not run all the time, or its replicas are not known.'
+     1 workload is not counted: it does not run all the time, or its replicas or requests are not known.'
     """
     text = _freed_parts(freed)
     text = text[0].upper() + text[1:]
@@ -168,7 +169,7 @@ def line(freed: Savings) -> str:
         text += (
             f"{'it does' if is_one else 'they do'} not run all the time, or {'its' if is_one else 'their'} replicas "
         )
-        text += "are not known."
+        text += "or requests are not known."
     return text
 
 

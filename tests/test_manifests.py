@@ -44,6 +44,7 @@ READABLE = {
     ("batch", "cronjobs"),
     ("argoproj.io", "rollouts"),
     ("", "pods"),
+    ("", "replicationcontrollers"),
     ("", "limitranges"),
     ("", "resourcequotas"),
     ("autoscaling", "horizontalpodautoscalers"),

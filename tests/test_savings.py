@@ -145,7 +145,10 @@ def test_jobs_and_unknown_replicas_are_counted_apart() -> None:
         ]
     )
     assert (apart.cores, apart.without_replicas) == (0, 3)
-    assert "3 workloads are not counted: they do not run all the time, or their replicas are not known." in line(apart)
+    assert (
+        "3 workloads are not counted: they do not run all the time, or their replicas or requests are not known."
+        in line(apart)
+    )
 
 
 def test_the_savings_of_many_are_the_sum_of_each() -> None:

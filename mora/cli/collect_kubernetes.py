@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mora.cli.common import say
 from mora.cli.running import KINDS, preview, run_plan
-from mora.errors import BadInput, ClusterError
+from mora.errors import BadInput, ClusterError, MoraError
 from mora.values import shown
 
 if TYPE_CHECKING:
@@ -43,6 +43,18 @@ def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Worklo
     return examine(
         cluster, targets=targets, measured=workloads, most_replicas=max(cell.replicas for cell in plan.cells)
     )
+
+
+def check_target_of_load(plan: Plan, workloads: Sequence[Workload], entry: str, url: str | None) -> Finding:
+    """Whether the load can be driven, as the run itself checks it."""
+    from mora.clusters.preflight import Finding
+    from mora.harness.preview import check_load
+
+    try:
+        check_load(plan, workloads, entry_service=entry, load_url=url, allow_remote=True)
+    except MoraError as error:
+        return Finding(error.message.rstrip("."), is_ok=False, remedy=error.hint or "")
+    return Finding(f"the load goes to {entry}" + (f" at {shown(url)}" if url is not None else "; --url says where"))
 
 
 def refuse(findings: Sequence[Finding]) -> None:
@@ -118,7 +130,7 @@ def collect(
     found = find_workloads(cluster, settings.namespace, names)
     source = pipeline.open_prometheus(settings, discover=True, say=say)
     workloads = measured(found, source.services(settings.namespace), names)
-    findings = preflight(cluster, plan, workloads)
+    findings = [*preflight(cluster, plan, workloads), check_target_of_load(plan, workloads, entry, url)]
     if dry_run:
         for finding in findings:
             print(finding)

@@ -11,7 +11,7 @@ import typer
 
 from mora import registry
 from mora.cli.asking import OUTPUT, Asked, output_settings, takes
-from mora.cli.common import EXIT_CHANGE_DUE, say
+from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say
 
 if TYPE_CHECKING:
     from mora.domain import Recommendation
@@ -156,6 +156,10 @@ def recommend(
         sort=sort,
     )
     _print(advised.recommendations, settings.output, shown, out=out, overwrite=overwrite)
+    refused = [f"{one.workload.namespace}/{one.workload.name}" for one in advised.recommendations if one.is_refused]
+    if refused:
+        say(f"Not sized, since something is wrong with the object itself: {', '.join(refused)}. See the reasons.")
+        raise typer.Exit(EXIT_ERROR)
     if fail_on_change and any(is_due(one) for one in advised.recommendations):
         raise typer.Exit(EXIT_CHANGE_DUE)
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from mora.clusters.grants import folder_of, rule
 from mora.clusters.kubeconfig import Context, connect, read_context
 from mora.clusters.shapes import Shape, Unreadable, identity, read
 from mora.errors import ClusterError, MoraError
@@ -314,22 +315,13 @@ def _refusal(host: str, status: int | None, reason: str | None, body: str | byte
 def _grant(text: str) -> str:
     match = _FORBIDDEN.search(text)
     if match is None:
-        return "See the roles in manifests/base and manifests/collect."
-    kind = "ClusterRole" if "at the cluster scope" in text else "Role"
-    folder = "manifests/base" if match["verb"] in ("get", "list", "watch") else "manifests/collect"
-    words = (
-        f"A {kind} with this rule allows it: {rule(match['verb'], match['group'], match['resource'])} (see {folder})."
-    )
-    return f"{words} Or give one namespace with -n." if kind == "ClusterRole" else words
-
-
-def rule(verb: str, group: str, resource: str) -> str:
-    """The RBAC rule that allows one verb on a resource.
-
-    >>> rule("patch", "apps", "deployments/scale")
-    '{apiGroups: ["apps"], resources: ["deployments/scale"], verbs: ["patch"]}'
-    """
-    return f'{{apiGroups: ["{group}"], resources: ["{resource}"], verbs: ["{verb}"]}}'
+        return "manifests/README.md lists the roles that MOrA needs for each command."
+    is_of_cluster = "at the cluster scope" in text
+    right = match["verb"], match["group"], match["resource"]
+    folder = folder_of(*right, is_of_cluster=is_of_cluster)
+    kind, see = "ClusterRole" if is_of_cluster else "Role", f" (see {folder})" if folder is not None else ""
+    words = f"A {kind} with this rule allows it: {rule(*right)}{see}."
+    return f"{words} Or give one namespace with -n." if is_of_cluster else words
 
 
 def _message(body: str | bytes | None) -> str:

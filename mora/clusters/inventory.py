@@ -33,15 +33,18 @@ from mora.clusters.objects import (
     without_odd_containers,
 )
 from mora.domain import (
+    JOB_KINDS,
     Allocation,
     Autoscaler,
     Container,
     Quota,
     Reason,
     Resources,
+    Role,
     VerticalScaler,
     Workload,
     WorkloadState,
+    choose_main_container,
     owned_by_keda,
     set_by_vpas,
 )
@@ -82,6 +85,7 @@ class KubernetesInventory:
         finally:
             self.remarks = listing.remarks
         found = [_current_state(workload, item, lists) for workload, item in lists.workloads]
+        found += [_state_of_pods(workload, lists) for workload in lists.others]
         found += [_unreadable_state(workload, reason, lists) for workload, reason in lists.unreadable.items()]
         return sorted(found, key=_order)
 
@@ -136,6 +140,38 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
             *quota_reasons,
             *lists.reasons_of(workload),
         ),
+    )
+
+
+def _state_of_pods(workload: Workload, lists: Lists) -> WorkloadState:
+    """A workload whose kind is not listed, as all of its pods together are."""
+    pods = lists.pods[workload.namespace, workload.kind, workload.name]
+    names = [container.name for container in pods.containers.values() if container.role in (Role.APP, Role.SIDECAR)]
+    main = choose_main_container(names, workload.name, annotated=pods.default_container)[0] if names else None
+    containers = tuple(
+        replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in pods.containers.values()
+    )
+    autoscalers, scaler_reasons = _autoscalers(workload, lists)
+    quotas, quota_reasons = _quotas(lists.quotas.get(workload.namespace, []))
+    text = "its pods do not all have the same containers, so what it reserves in all is not counted"
+    differ = [Reason("pods-differ", text)] if len(pods.lists) > 1 else []
+    is_job = workload.kind in JOB_KINDS
+    return WorkloadState(
+        workload=workload,
+        allocation=Allocation(
+            replicas=None if differ or is_job else pods.count,
+            containers=containers,
+            autoscaler=autoscalers[0] if autoscalers else None,
+            overhead=pods.overhead,
+        ),
+        autoscalers=autoscalers,
+        annotations=lists.namespace_annotations.get(workload.namespace, {}),
+        limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
+        pod_range=read_pod_range(lists.limit_ranges.get(workload.namespace, [])),
+        quotas=quotas,
+        jvm=frozenset(pods.jvm),
+        known_by="kubernetes",
+        reasons=(*differ, *scaler_reasons, *quota_reasons, *lists.reasons_of(workload)),
     )
 
 

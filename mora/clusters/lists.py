@@ -20,8 +20,10 @@ from mora.clusters.objects import (
     runs_java,
     without_odd_containers,
 )
+from mora.clusters.owners import Owner, controller_of, owner_of
 from mora.clusters.shapes import Shape, Unreadable, read
-from mora.domain import API_VERSIONS, Container, Reason, Resources, Workload
+from mora.domain import API_VERSIONS, JOB_KINDS, Container, Reason, Resources, Workload, is_name, stem_of_run
+from mora.domain.kinds import is_kind
 from mora.errors import ClusterError
 
 ANNOTATIONS = "mora.dev/"
@@ -35,11 +37,7 @@ _PLURALS = {
 }
 # Without these there is no inventory. Another list that may not be read is reported, and the rest is read.
 _NEEDED = ("Deployment", "StatefulSet", "DaemonSet")
-_REVISION = "deployment.kubernetes.io/revision"
-_ROLLOUT_REVISION = "rollout.argoproj.io/revision"
-
-Owner = tuple[str, str, str]
-"""Namespace, kind and name."""
+_ENDED = ("Succeeded", "Failed")
 
 
 @dataclass(slots=True)
@@ -57,9 +55,12 @@ class Pods:
     overhead: Resources = field(default_factory=Resources)
     odd: dict[str, None] = field(default_factory=dict)
     """Names of containers that are none in Kubernetes."""
+    count: int = 0
+    lists: set[frozenset[str]] = field(default_factory=set)
+    """The names of the containers of a pod, of every pod once: more than one where the pods are not alike."""
 
-    def add(self, pod: Manifest, newness: int) -> None:
-        """Count one pod more. newness: of its template."""
+    def add(self, pod: Manifest, newness: int, *, has_template: bool = True) -> None:
+        """Count one pod more. newness: of its template. has_template: what the template lacks is injected."""
         if newness < self.newness:
             return
         if newness > self.newness:
@@ -67,7 +68,10 @@ class Pods:
         spec, odd = without_odd_containers(pod["spec"])
         self.odd.update(dict.fromkeys(odd))
         self.overhead = read_resources({"resources": {"requests": spec.get("overhead") or {}}})
-        for container in read_containers(spec, None, is_injected=True):
+        self.count += 1
+        found = read_containers(spec, None, is_injected=has_template)
+        self.lists.add(frozenset(container.name for container in found))
+        for container in found:
             self.containers.setdefault(container.name, container)
         self.jvm.update(java_containers(spec))
         annotations = pod["metadata"].get("annotations") or {}
@@ -79,6 +83,8 @@ class Lists:
     """Everything that was listed, by its lookup key."""
 
     workloads: list[tuple[Workload, dict[str, Any]]] = field(default_factory=list)
+    others: list[Workload] = field(default_factory=list)
+    """Workloads of other kinds, known by their pods alone."""
     pods: dict[Owner, Pods] = field(default_factory=dict)
     hpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
     vpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
@@ -111,7 +117,7 @@ class Listing:
         """Everything; without a workload the rest is not asked for. Errors as in KubernetesInventory.states()."""
         lists = Lists()
         self._list_workloads(lists, self._namespace, self._selector)
-        if lists.workloads or lists.unreadable:
+        if lists.workloads or lists.unreadable or self._selector is None:
             self._list_pods(lists, self._namespace)
             self._list_bounds(lists, self._namespace)
         return lists
@@ -127,9 +133,10 @@ class Listing:
                 )
             else:
                 items = self._optional(path, query, self._remark(f"{kind}s"), shape=shape, odd=odd)
+            if kind == "Job":
+                lists.workloads += _one_off(items)
+                continue
             for item in items:
-                if kind == "Job" and _controller(item, "CronJob"):
-                    continue
                 meta = item["metadata"]
                 lists.workloads.append((Workload(meta["namespace"], meta["name"], kind), item))
 
@@ -146,19 +153,26 @@ class Listing:
     def _list_pods(self, lists: Lists, namespace: str | None) -> None:
         unknown = _unknown(lists, "pods-unknown", "injected sidecars are not known")
         sets: dict[Owner, dict[str, Any]] = {}
-        between = [("apps/v1", "replicasets", "ReplicaSet")]
-        if any(workload.kind == "CronJob" for workload, _ in lists.workloads):
-            between.append(("batch/v1", "jobs", "Job"))
-        for version, plural, kind in between:
+        for version, plural, kind in (("apps/v1", "replicasets", "ReplicaSet"), ("batch/v1", "jobs", "Job")):
             odd = self._odd_in(lists, "pods-unknown", kind, "some of its pods may be missing")
             path = _path(version, plural, namespace)
             for one in self._optional(path, {}, unknown, shape=kinds.OWNED, odd=odd, accept=METADATA_ONLY):
                 sets[one["metadata"]["namespace"], kind, one["metadata"]["name"]] = one
         odd = self._odd_in(lists, "pods-unknown", "pod", "its containers do not count")
+        held = []
         for pod in self._optional(_path("v1", "pods", namespace), {}, unknown, shape=kinds.POD, odd=odd):
-            found = _owner(pod, sets)
-            if found is not None:
-                lists.pods.setdefault(found[0], Pods()).add(pod, found[1])
+            if controller_of(pod, _CONTROLLER) is not None:
+                held.append(pod)
+            else:
+                _count(pod, sets, lists)
+        if held:  # OpenShift's DeploymentConfigs have these; few other clusters do
+            path, report = _path("v1", "replicationcontrollers", namespace), self._remark(f"{_CONTROLLER}s")
+            for one in self._optional(path, {}, report, shape=kinds.OWNED, odd=odd, accept=METADATA_ONLY):
+                sets[one["metadata"]["namespace"], _CONTROLLER, one["metadata"]["name"]] = one
+        for pod in held:
+            _count(pod, sets, lists)
+        if self._selector is None:  # which chooses by labels that only a workload has
+            lists.others += _others(lists)
 
     def _list_bounds(self, lists: Lists, namespace: str | None) -> None:
         so = "it is not known whether an HPA scales it"
@@ -268,6 +282,46 @@ class Listing:
         return report
 
 
+_CONTROLLER = "ReplicationController"
+
+
+def _count(pod: Manifest, between: Mapping[Owner, Manifest], lists: Lists) -> None:
+    """Count a pod for its workload; what ran once, of a kind that runs all the time, and ended is no workload."""
+    owner, newness = owner_of(pod, between)
+    kind = owner[1]
+    has_ended = (pod.get("status") or {}).get("phase") in _ENDED
+    if has_ended and kind not in API_VERSIONS and kind not in JOB_KINDS:
+        return
+    lists.pods.setdefault(owner, Pods()).add(pod, newness, has_template=kind in API_VERSIONS)
+
+
+def _one_off(jobs: Iterable[Manifest]) -> list[tuple[Workload, dict[str, Any]]]:
+    """Jobs that nothing owns, those with a common stem as one workload, which the newest describes."""
+    newest: dict[Workload, dict[str, Any]] = {}
+    for item in jobs:
+        if controller_of(item) is not None:
+            continue
+        meta = item["metadata"]
+        workload = Workload(meta["namespace"], stem_of_run(meta["name"]), "Job")
+        if workload not in newest or _created(item) >= _created(newest[workload]):
+            newest[workload] = dict(item)
+    return list(newest.items())
+
+
+def _created(item: Manifest) -> str:
+    return str(item["metadata"].get("creationTimestamp") or "")
+
+
+def _others(lists: Lists) -> list[Workload]:
+    """Workloads of kinds that are not listed, by their pods. Where ReplicaSets are unknown, none of these is one."""
+    unsure = {"ReplicaSet"} if any(one.code == "pods-unknown" for one in lists.unknown) else set()
+    return [
+        Workload(namespace, name, kind)
+        for namespace, kind, name in lists.pods
+        if kind not in API_VERSIONS and kind not in unsure and is_kind(kind) and is_name(name)
+    ]
+
+
 def _odd_reason(code: str, so: str, kind: str, error: Unreadable) -> Reason:
     named = f"{kind} {error.name}" if error.name else f"a {kind} without a name"
     return Reason(code, f"{so[0].upper()}{so[1:]}: {named} cannot be read: {error.problem}")
@@ -285,39 +339,6 @@ def _unknown(lists: Lists, code: str, so: str) -> Callable[[ClusterError], None]
 def _path(api_version: str, plural: str, namespace: str | None) -> str:
     root = "/api" if api_version == "v1" else "/apis"
     return f"{root}/{api_version}/" + (f"namespaces/{namespace}/" if namespace is not None else "") + plural
-
-
-# --- who owns a pod --------------------------------------------------------------------------------------------------
-
-
-def _controller(item: Manifest, kind: str | None = None) -> dict[str, Any] | None:
-    """The owner that manages an object; with `kind` only one of that kind."""
-    for owner in item["metadata"].get("ownerReferences") or []:
-        if owner.get("controller") and kind in (None, owner["kind"]):
-            found: dict[str, Any] = owner
-            return found
-    return None
-
-
-def _owner(pod: Manifest, between: Mapping[Owner, Manifest]) -> tuple[Owner, int] | None:
-    """The workload that a pod belongs to, and how new its template is; None for a pod without a controller."""
-    owner = _controller(pod)
-    if owner is None:
-        return None
-    meta, newness = pod["metadata"], 0
-    namespace, labels = meta["namespace"], meta.get("labels") or {}
-    middle = between.get((namespace, owner["kind"], owner["name"]))
-    if middle is not None:
-        annotations = middle["metadata"].get("annotations") or {}
-        newness = _whole(annotations.get(_REVISION) or annotations.get(_ROLLOUT_REVISION))
-        owner = _controller(middle) or owner
-    elif owner["kind"] == "DaemonSet":
-        newness = _whole(labels.get("pod-template-generation"))
-    return (namespace, owner["kind"], owner["name"]), newness
-
-
-def _whole(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
 
 
 def java_containers(spec: Manifest) -> list[str]:

@@ -100,12 +100,15 @@ def _is_reading(right: Right) -> bool:
 
 def _refused(namespace: str, right: Right, names: Sequence[str]) -> Finding:
     of = "" if right.verb == "list" else f" {', '.join(names)}"
-    folder = "manifests/base" if _is_reading(right) else "manifests/collect"
+    from_folder = (
+        f" {right.folder} contains it: kubectl kustomize {right.folder} | kubectl apply -n {namespace} -f -"
+        if right.folder is not None
+        else ""
+    )
     return Finding(
         f"you are not allowed to {right}{of} in namespace {namespace}",
         is_ok=False,
-        remedy=f"A Role with this rule allows it: {right.rule}. {folder} contains it: "
-        f"kubectl kustomize {folder} | kubectl apply -n {namespace} -f -",
+        remedy=f"A Role with this rule allows it: {right.rule}.{from_folder}",
     )
 
 

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from mora.clusters.connection import Api, rule
+from mora.clusters.connection import Api
+from mora.clusters.grants import folder_of, rule
 from mora.errors import ClusterError
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -33,6 +34,11 @@ class Right:
     def rule(self) -> str:
         """The RBAC rule that allows it."""
         return rule(self.verb, self.group, self.resource)
+
+    @property
+    def folder(self) -> str | None:
+        """The folder of manifests/ that allows it in a namespace; None where none does."""
+        return folder_of(self.verb, self.group, self.resource)
 
 
 def is_allowed(api: Api, right: Right, namespace: str, name: str = "") -> bool:

@@ -17,7 +17,7 @@ _ANSWER = timedelta(seconds=10)  # an API server that takes longer has a problem
 _IN_CLUSTER = Path("/var/run/secrets/kubernetes.io/serviceaccount/token")
 
 # Purpose -> (verb, resource, API group); how bad it is to lack one; the manifests that grant it.
-_PURPOSES: tuple[tuple[str, tuple[tuple[str, str, str], ...], State, str], ...] = (
+PURPOSES: tuple[tuple[str, tuple[tuple[str, str, str], ...], State, str], ...] = (
     (
         "read workloads",
         (
@@ -74,7 +74,7 @@ def _rights(namespace: str) -> Iterator[Check]:
     from mora.clusters.rights import Right, is_allowed
 
     api = Api(request_timeout=_ANSWER, backoff=None)
-    for purpose, rights, state, manifests in _PURPOSES:
+    for purpose, rights, state, manifests in PURPOSES:
         asked = [Right(verb, resource, group) for verb, resource, group in rights]
         refused = [str(right) for right in asked if not is_allowed(api, right, namespace)]
         if refused:

@@ -8,6 +8,7 @@ Inside the house CPU requests and limits are int millicores, memory is int bytes
 from __future__ import annotations
 
 from mora.domain.advice import Advice, ContainerAdvice, Demand, Recommendation, TargetDemand
+from mora.domain.kinds import API_VERSIONS, JOB_KINDS, RUN_KINDS, is_written, stem_of_run, where_set
 from mora.domain.observations import (
     MOST_LEFT_OUT,
     ContainerHistory,
@@ -26,9 +27,7 @@ from mora.domain.observations import (
 )
 from mora.domain.question import Question
 from mora.domain.workloads import (
-    API_VERSIONS,
     INJECTED_SIDECARS,
-    JOB_KINDS,
     KEDA_PREFIX,
     Allocation,
     AmountRange,
@@ -56,6 +55,7 @@ __all__ = [
     "JOB_KINDS",
     "KEDA_PREFIX",
     "MOST_LEFT_OUT",
+    "RUN_KINDS",
     "Advice",
     "Allocation",
     "AmountRange",
@@ -91,6 +91,9 @@ __all__ = [
     "choose_main_container",
     "is_jvm_image",
     "is_name",
+    "is_written",
     "owned_by_keda",
     "set_by_vpas",
+    "stem_of_run",
+    "where_set",
 ]

@@ -16,6 +16,9 @@ from mora.domain.workloads import (
     Workload,
 )
 
+# Codes of WorkloadState.problem.
+_REFUSED = frozenset({"unreadable", "bad-annotation"})
+
 
 @dataclass(frozen=True, slots=True)
 class TargetDemand:
@@ -197,6 +200,11 @@ class Recommendation:
     def others(self) -> tuple[ContainerAdvice, ...]:
         """The advice on the pod's other containers."""
         return self.containers[1:]
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether there are no numbers since the workload itself cannot be read, or an annotation of it be used."""
+        return any(reason.code in _REFUSED for reason in self.reasons)
 
     @property
     def target(self) -> Allocation:

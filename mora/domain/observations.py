@@ -90,7 +90,9 @@ class ContainerHistory:
     spread: how unevenly the pods that run now use a resource. left_out: samples of a resource that cannot be.
     mem_less_cache_bytes: mem_bytes without the page cache that the kernel gives back when memory is short, where that
     may decide the number; None where it was not read. cache_known_by: the metric that tells it. crash_loop: the pod
-    that restarts most, where its use shows a service that starts and not one that works.
+    that restarts most, where its use shows a service that starts and not one that works. runs: of a job,
+    how many runs ended well or were OOM-killed (the parallel pods of one are one run), None where only its pods are
+    known; failed_pods: tries that failed otherwise, and show nothing of what a run needs.
     """
 
     container: str
@@ -113,6 +115,8 @@ class ContainerHistory:
     mem_less_cache_bytes: NDArray[np.float64] | None = None
     cache_known_by: str = ""
     crash_loop: CrashLoop | None = None
+    runs: int | None = None
+    failed_pods: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from mora.domain.kinds import API_VERSIONS, is_kind
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
@@ -59,20 +60,12 @@ class Reason:
     text: str
 
 
-# Kinds that run pods, and the API each lives in. A Rollout is Argo's Deployment.
-API_VERSIONS: Mapping[str, str] = {
-    "Deployment": "apps/v1",
-    "StatefulSet": "apps/v1",
-    "DaemonSet": "apps/v1",
-    "CronJob": "batch/v1",
-    "Job": "batch/v1",
-    "Rollout": "argoproj.io/v1alpha1",
-}
-
-
 @dataclass(frozen=True, slots=True, order=True)
 class Workload:
-    """Something that runs pods: a Deployment, StatefulSet, DaemonSet, CronJob, Job or Argo Rollout."""
+    """Something that runs pods: a Deployment, StatefulSet, DaemonSet, CronJob, Job, Argo Rollout or one of any kind.
+
+    kind: of the owner of the pods. "Pod" where they have none; MOrA writes patches for the kinds of API_VERSIONS alone.
+    """
 
     namespace: str
     name: str
@@ -81,12 +74,14 @@ class Workload:
     def __post_init__(self) -> None:
         check_name(self.namespace, "namespace")
         check_name(self.name, "workload name")
-        if self.kind not in API_VERSIONS:
-            raise BadInput(f"{self.kind!r} is not a kind of workload that MOrA sizes ({', '.join(API_VERSIONS)}).")
+        if not is_kind(self.kind):
+            raise BadInput(f"{self.kind!r} is not a kind of Kubernetes objects, such as {', '.join(API_VERSIONS)}.")
 
     @property
     def api_version(self) -> str:
-        """The API group and version of the kind, e.g. apps/v1."""
+        """The API group and version of the kind, e.g. apps/v1; BadInput for a kind that MOrA writes nothing for."""
+        if self.kind not in API_VERSIONS:
+            raise BadInput(f"MOrA writes no manifests of a {self.kind} ({', '.join(API_VERSIONS)}).")
         return API_VERSIONS[self.kind]
 
 
@@ -130,9 +125,6 @@ class Container:
     is_injected: bool = False
     written: Resources | None = None
 
-
-# Kinds whose pods run and end; no HPA scales them, and their replicas are as many as their runs ask for.
-JOB_KINDS = frozenset({"Job", "CronJob"})
 
 # Containers that meshes and platforms inject beside the one that does the service's work.
 INJECTED_SIDECARS = frozenset(
@@ -256,13 +248,15 @@ def set_by_vpas(vpas: Iterable[VerticalScaler]) -> tuple[Reason, ...]:
 class Allocation:
     """A workload's replicas and containers, as they are or as they should be.
 
-    overhead: the requests that a RuntimeClass adds to each pod.
+    overhead: the requests that a RuntimeClass adds to each pod. is_described: whether requests and limits are known; if
+    not, None says nothing about what is set.
     """
 
     replicas: int | None = None
     containers: tuple[Container, ...] = ()
     autoscaler: Autoscaler | None = None
     overhead: Resources = Resources()
+    is_described: bool = True
 
     @property
     def main(self) -> Container | None:

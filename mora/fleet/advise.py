@@ -13,6 +13,7 @@ from datetime import datetime, timedelta
 
 from mora import registry
 from mora.domain import (
+    API_VERSIONS,
     JOB_KINDS,
     Advice,
     Allocation,
@@ -28,6 +29,7 @@ from mora.domain import (
     WorkloadHistory,
     WorkloadState,
     choose_main_container,
+    where_set,
 )
 from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of, gaps
@@ -261,6 +263,9 @@ def _injected(container: Container) -> tuple[Reason, ...]:
 
 def _unseen(container: Container, state: WorkloadState, history: WorkloadHistory) -> Reason:
     """Why a container that could be sized has no history."""
+    unknown = next((reason for reason in state.reasons if reason.code == "owners-unknown"), None)
+    if unknown is not None:
+        return Reason("no-history", unknown.text)
     if not history.containers:
         text = "no samples of any of its containers in the time range: it is gone, never ran, or is not scraped"
     else:
@@ -292,11 +297,11 @@ def _with_containers(state: WorkloadState, history: WorkloadHistory) -> tuple[Al
     if not names:
         text = f"the names of its containers are not known: {state.workload.name!r} is a guess"
         guessed = (Container(state.workload.name, is_main=True),)
-        return replace(current, containers=guessed), (Reason("container-guessed", text),)
+        return replace(current, containers=guessed, is_described=False), (Reason("container-guessed", text),)
     main, how = choose_main_container(names, state.workload.name, order="by name")
     text = f"its pod template is not known: its containers are those that were scraped, the main one is {main} ({how})"
     containers = tuple(Container(name, is_main=name == main) for name in names)
-    return replace(current, containers=containers), (Reason("containers-from-history", text),)
+    return replace(current, containers=containers, is_described=False), (Reason("containers-from-history", text),)
 
 
 def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSettings) -> Iterable[Reason]:
@@ -317,7 +322,8 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
             f"its log: kubectl logs --previous -n {state.workload.namespace} -c {loop.container} {loop.pod}"
         )
         yield Reason("crash-loop", text)
-    yield from (Reason("source", warning) for warning in history.warnings)
+    if not any(reason.code == "owners-unknown" for reason in state.reasons):  # nothing was asked for
+        yield from (Reason("source", warning) for warning in history.warnings)
     window = history.window
     found = [_evidence(one, history, settings) for one in current.containers]
     known_windows = [one for one in found if one is not None]
@@ -339,6 +345,9 @@ def _kind_remarks(state: WorkloadState) -> Iterable[Reason]:
     if state.workload.kind == "Job":
         text = "the pod template of a Job cannot be changed: set the numbers where the Job is created"
         yield Reason("job-immutable", text)
+    elif state.workload.kind not in API_VERSIONS:
+        kind = state.workload.kind
+        yield Reason("no-manifest", f"MOrA writes no patch for a {kind}: set its numbers in {where_set(kind)}")
     if state.known_by == "prometheus":
         text = (
             "read from Prometheus alone: annotations, LimitRanges, VPAs and images are known only as far as "

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from mora.domain import API_VERSIONS, Workload, WorkloadState
+from mora.domain import API_VERSIONS, RUN_KINDS, Workload, WorkloadState, stem_of_run
 from mora.errors import BadInput
 
 # As kubectl takes them.
@@ -33,15 +34,16 @@ class Named:
 
     def matches(self, workload: Workload) -> bool:
         """Whether the workload has this name, and the kind and namespace that were given."""
+        is_run = workload.kind in RUN_KINDS and stem_of_run(self.name) == workload.name
         return (
-            self.name == workload.name
+            (self.name == workload.name or is_run)
             and self.kind in (None, workload.kind)
             and self.namespace in (None, workload.namespace)
         )
 
 
-def parse_name(text: str) -> Named:
-    """A workload's name: NAME, KIND/NAME as kubectl has it, or NAMESPACE/NAME.
+def parse_name(text: str, others: Mapping[str, str] = MappingProxyType({})) -> Named:
+    """A workload's name: NAME, KIND/NAME as kubectl has it, or NAMESPACE/NAME. others: more kinds, by their lower case.
 
     >>> parse_name("deploy/frontend").kind, parse_name("shop/frontend").namespace, parse_name("frontend").kind
     ('Deployment', 'shop', None)
@@ -49,7 +51,7 @@ def parse_name(text: str) -> Named:
     front, slash, last = text.rpartition("/")
     if not slash:
         return Named(last)
-    kind = _KINDS.get(front.lower())
+    kind = _KINDS.get(front.lower()) or others.get(front.lower())
     return Named(last, kind=kind) if kind else Named(last, namespace=front)
 
 
@@ -97,8 +99,10 @@ def choose(states: Sequence[WorkloadState], names: Sequence[str]) -> list[Worklo
     if not names:
         return list(states)
     chosen: set[Workload] = set()
+    kinds = {state.workload.kind.lower(): state.workload.kind for state in states}
     for name in names:
-        meant = [state.workload for state in states if parse_name(name).matches(state.workload)]
+        named = parse_name(name, kinds)
+        meant = [state.workload for state in states if named.matches(state.workload)]
         if not meant:
             raise _none_of(name, states)
         chosen.update(meant)

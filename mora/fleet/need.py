@@ -36,6 +36,8 @@ from mora.saturation import LimitBound, limit_bound
 
 _WEEK = timedelta(days=7)
 _NEARLY = 0.98
+# A run that is seen in so large a share of its time runs on; shorter runs leave gaps.
+_MOST_OF_IT = 0.9
 _WORDS = {Target.CPU: "CPU", Target.MEMORY: "memory"}
 
 
@@ -65,7 +67,7 @@ def need_of(
     """
 
     def needed(history: ContainerHistory, target: Target, predicted: UpperBound | None) -> TargetDemand | Reason:
-        if workload.kind in JOB_KINDS:
+        if workload.kind in JOB_KINDS and not _runs_on(history, window, target):
             return _of_runs(history, window, target, sizing)
         return _of_horizon(history, window, target, predicted=predicted, horizon=horizon, sizing=sizing)
 
@@ -224,6 +226,15 @@ def _startup_cpu(history: ContainerHistory, window: Window) -> float | None:
     return None if peak is None or (len(known) and peak <= known.max()) else peak
 
 
+def _runs_on(history: ContainerHistory, window: Window, target: Target) -> bool:
+    """Whether too few runs are known, but one of them has run on for as long as what runs all the time needs."""
+    use = _use(history, target)
+    known = np.flatnonzero(~np.isnan(use))
+    if _run_count(history) >= LEAST_RUNS or _too_little(use, window, target) is not None:
+        return False
+    return bool(len(known) >= _MOST_OF_IT * (known[-1] - known[0] + 1))
+
+
 # --- jobs ------------------------------------------------------------------------------------------------------------
 
 
@@ -238,11 +249,12 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
     known = use[~np.isnan(use)]
     startup = _known(history.startup_cpu_cores if target is Target.CPU else history.startup_mem_bytes)
     seen = [*(float(known.max()) for _ in range(1) if len(known)), *([] if startup is None else [startup])]
-    runs = history.pods
+    runs = _run_count(history)
     if not seen:
         return Reason("no-history", f"no {_WORDS[target]} samples in the time range")
     if runs < LEAST_RUNS:
-        text = f"only {runs} run{'' if runs == 1 else 's'} in the time range, {LEAST_RUNS} are needed"
+        failed = f" that did not fail ({history.failed_pods} failed)" if history.failed_pods else ""
+        text = f"only {runs} run{'' if runs == 1 else 's'} in the time range{failed}, {LEAST_RUNS} are needed"
         return Reason("too-little-data", text)
     peak = max(seen)
     factor = sizing.cpu_factor if target is Target.CPU else 1.0
@@ -265,6 +277,10 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
         takes_buffer=target is Target.MEMORY,
         bound_label=f"largest of {runs} runs",
     )
+
+
+def _run_count(history: ContainerHistory) -> int:
+    return history.pods if history.runs is None else history.runs
 
 
 # --- limits ----------------------------------------------------------------------------------------------------------

@@ -145,10 +145,19 @@ def _one(name: str, table: object, section: str) -> Overrides:
 # --- annotations -----------------------------------------------------------------------------------------------------
 
 
+def is_override(annotation: str) -> bool:
+    """Whether an annotation overrides how its workload is sized.
+
+    >>> is_override("mora.dev/cpu-cap"), is_override("mora.dev/helm-path.web"), is_override("team")
+    (True, False, False)
+    """
+    key = annotation.removeprefix(PREFIX)
+    return key != annotation and not key.startswith((_HELM_PATH, _INTERNAL))
+
+
 def annotated(state: WorkloadState) -> Overrides:
     """The overrides in the workload's own annotations; BadInput names the workload and the annotation."""
-    given = {name.removeprefix(PREFIX): value for name, value in state.annotations.items() if name.startswith(PREFIX)}
-    given = {key: value for key, value in given.items() if not key.startswith((_HELM_PATH, _INTERNAL))}
+    given = {name.removeprefix(PREFIX): value for name, value in state.annotations.items() if is_override(name)}
     return parse_overrides(given, lambda key: f"{words_for(state.workload)}: annotation {PREFIX}{key}")
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from mora.domain import Reason, WorkloadState
 from mora.errors import BadInput
-from mora.fleet.overrides import Overrides, annotated, key_of, words_for
+from mora.fleet.overrides import Overrides, annotated, is_override, key_of, words_for
 from mora.fleet.spans import Span
 from mora.policies import PolicySettings
 from mora.quantities import format_cpu, format_memory
@@ -21,6 +21,8 @@ LEAST_SAMPLES = 100
 # A job's next run is below the largest of three with a chance of 3 in 4.
 LEAST_RUNS = 3
 _MOST_SHOWN = 10
+# The reason's code of a workload that is not sized, since an annotation of its, or of its namespace, is unusable.
+BAD_ANNOTATION = "bad-annotation"
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,19 +92,44 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
     )
 
 
-def check_overrides(states: Sequence[WorkloadState], settings: FleetSettings) -> None:
-    """Raise one BadInput that names everything wrong with the overrides, before anything is queried."""
-    wrong = []
+def check_overrides(states: Sequence[WorkloadState], settings: FleetSettings) -> list[WorkloadState]:
+    """The states; one whose annotations cannot be used gets no numbers, with the reason: somebody else may own it.
+
+    Raises one BadInput that names everything wrong, before anything is queried, where an override of mora.toml cannot
+    be meant, or no workload is left.
+    """
+    wrong: list[BadInput] = []
+    checked: list[WorkloadState] = []
+    is_mine = False
     for state in states:
-        try:
-            sizing_of(state, settings)
-        except BadInput as error:
-            wrong.append(error)
-    if wrong:
+        error = _unusable(state, settings)
+        if error is None:
+            checked.append(state)
+            continue
+        wrong.append(error)
+        plain = _without_overrides(state)
+        is_mine = is_mine or _unusable(plain, settings) is not None
+        why = Reason(BAD_ANNOTATION, f"{error.message} {error.hint or ''}".rstrip())
+        checked.append(replace(plain, problem=state.problem or why, reasons=(why, *state.reasons)))
+    if wrong and (is_mine or len(wrong) == len(states)):
         hint = wrong[0].hint if len(wrong) == 1 else "Correct them, or choose other workloads (-l, or by name)."
         # One annotation of a Namespace is wrong for each of its workloads.
         more = f" And {len(wrong) - _MOST_SHOWN} more." if len(wrong) > _MOST_SHOWN else ""
         raise BadInput(" ".join(error.message for error in wrong[:_MOST_SHOWN]) + more, hint=hint)
+    return checked
+
+
+def _unusable(state: WorkloadState, settings: FleetSettings) -> BadInput | None:
+    try:
+        sizing_of(state, settings)
+    except BadInput as error:
+        return error
+    return None
+
+
+def _without_overrides(state: WorkloadState) -> WorkloadState:
+    kept = {name: text for name, text in state.annotations.items() if not is_override(name)}
+    return replace(state, annotations=kept)
 
 
 def _override(name: str, value: Any, origin: str) -> Reason:

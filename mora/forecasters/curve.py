@@ -15,8 +15,26 @@ from typing import Any
 
 import numpy as np
 
+from mora.documents import Misfit, check, fields, flag, items, number, text
 from mora.domain.learning import DAY_SECONDS, Floats, HorizonGrid, Level
 from mora.features import HIGH_QUANTILE
+
+_DOCUMENT = fields(
+    {
+        "start_seconds": number(),
+        # It divides.
+        "span_seconds": number(1e-9, 1e11),
+        "scale": number(0),
+        "rate": number(),
+        "offset": number(),
+        "changepoints": items(number()),
+        "deltas": items(number()),
+        "sigma": number(0),
+        "seasons": items(fields({"name": text, "period_days": number(1e-3), "betas": items(number())})),
+        "regressors": items(fields({"name": text, "mean": number(), "deviation": number(1e-12), "beta": number()})),
+        "is_flat": flag,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +134,15 @@ class Curve:
 
     @classmethod
     def from_dict(cls, plain: Mapping[str, Any]) -> Curve:
-        """The curve that to_dict() gave."""
-        fields = dict(plain)
-        fields["changepoints"], fields["deltas"] = tuple(plain["changepoints"]), tuple(plain["deltas"])
-        fields["seasons"] = tuple(Season(s["name"], s["period_days"], tuple(s["betas"])) for s in plain["seasons"])
-        fields["regressors"] = tuple(Regressor(**regressor) for regressor in plain["regressors"])
-        return cls(**fields)
+        """The curve that to_dict() gave; Misfit where it did not give that."""
+        check(plain, _DOCUMENT)
+        if len(plain["changepoints"]) != len(plain["deltas"]):
+            raise Misfit("there are other changepoints than deltas")
+        own = dict(plain)
+        own["changepoints"], own["deltas"] = tuple(plain["changepoints"]), tuple(plain["deltas"])
+        own["seasons"] = tuple(Season(s["name"], s["period_days"], tuple(s["betas"])) for s in plain["seasons"])
+        own["regressors"] = tuple(Regressor(**regressor) for regressor in plain["regressors"])
+        return cls(**own)
 
 
 def _fourier(seconds: Floats, period_days: float, order: int) -> Floats:

@@ -67,20 +67,50 @@ class Network:
 
     @classmethod
     def from_arrays(cls, arrays: Mapping[str, np.ndarray[Any, Any]]) -> Network:
-        """The network that arrays() gave."""
+        """The network that arrays() gave; ValueError where their sizes do not fit one another."""
         weights = {
             name.removeprefix("weight_"): np.asarray(value, dtype=np.float64)
             for name, value in arrays.items()
             if name.startswith("weight_")
         }
-        return cls(
-            columns=tuple(str(name) for name in arrays["columns"]),
-            targets=tuple(Target(str(name)) for name in arrays["targets"]),
+        found = cls(
+            columns=tuple(str(name) for name in arrays["columns"].tolist()),
+            targets=tuple(Target(str(name)) for name in arrays["targets"].tolist()),
             inputs=MinMaxScaler(arrays["inputs_low"], arrays["inputs_span"]),
             changes=MinMaxScaler(arrays["changes_low"], arrays["changes_span"]),
             weights=weights,
             deviations=arrays["deviations"],
         )
+        found._check_sizes()
+        return found
+
+    def _check_sizes(self) -> None:
+        w, outputs = self.weights, 2 * len(self.targets)
+        first, second = w["first_recurrent"].shape[0], w["second_recurrent"].shape[0]
+        needed = {"first_recurrent": (first, 4 * first), "first_bias": (4 * first,)}
+        needed |= {"second_kernel": (first, 4 * second), "second_recurrent": (second, 4 * second)}
+        needed |= {"second_bias": (4 * second,)}
+        # Inputs of a horizon are more than its columns (lags), so their number is the kernel's own.
+        inputs = w["first_kernel"].shape[0]
+        needed |= {"first_kernel": (inputs, 4 * first)}
+        for target in self.targets:
+            name = target.value
+            hidden = w[f"{name}_hidden_bias"].shape[0]
+            needed |= {f"{name}_hidden_kernel": (second, hidden), f"{name}_hidden_bias": (hidden,)}
+            needed |= {f"{name}_kernel": (hidden, 2), f"{name}_bias": (2,)}
+        wrong = [name for name, shape in needed.items() if w[name].shape != shape]
+        others = {
+            "inputs_low": (self.inputs.low, (inputs,)),
+            "inputs_span": (self.inputs.span, (inputs,)),
+            "changes_low": (self.changes.low, (outputs,)),
+            "changes_span": (self.changes.span, (outputs,)),
+            "deviations": (self.deviations, (len(self.targets),)),
+        }
+        wrong += [
+            name for name, (array, shape) in others.items() if array.shape != shape or array.dtype.kind not in "fiu"
+        ]
+        if wrong:
+            raise ValueError(f"the sizes of {', '.join(wrong)} do not fit the network")
 
 
 def _sigmoid(x: Floats) -> Floats:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mora.documents import anything, check, fields, flag, items, mapping, pair, text
 from mora.domain import Load, Reason, Target
 from mora.domain.learning import (
     DAY_SECONDS,
@@ -47,6 +48,11 @@ INTERVAL_WIDTH = 0.9
 # Of a history Prophet sees the last weeks only, hour by hour: four weeks have every weekday four times, and a fit takes
 # 0.05 s.
 PROPHET_DAYS = 28
+
+
+_DOCUMENT = fields(
+    {"curves": mapping(anything), "scenarios": items(text), "is_driven": flag, "reasons": items(pair(text, text))}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +126,9 @@ class ProphetForecaster:
         return _fit_experiments(data, seed) if isinstance(data, Experiments) else _fit_past(data, seed)
 
     def restore(self, saved: Saved) -> FittedProphet:
-        """What FittedProphet.save() gave."""
+        """What FittedProphet.save() gave; Misfit where it did not give that."""
         plain = saved.document
+        check(plain, _DOCUMENT)
         return FittedProphet(
             {Target(name): Curve.from_dict(curve) for name, curve in plain["curves"].items()},
             tuple(plain["scenarios"]),

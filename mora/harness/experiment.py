@@ -23,13 +23,13 @@ import pandas as pd
 
 from mora.dataset import assess_quality, unify, write_experiment
 from mora.domain import Allocation, Observation, Quality, Window, Workload
-from mora.errors import BadConfig, BadInput, MoraError
+from mora.errors import BadInput, MoraError
 from mora.harness.card import observation_card, startup_peaks
 from mora.harness.clock import Clock, SystemClock
 from mora.harness.ledger import Ledger, latest_run_id, locked
-from mora.harness.load import LoadFigures, LoadRecord, LocustRun, check_url
+from mora.harness.load import LoadFigures, LoadRecord, LocustRun
 from mora.harness.plan import Cell, Plan
-from mora.harness.preview import experiment_duration, target_workloads, whole_second
+from mora.harness.preview import check_load, experiment_duration, target_workloads, whole_second
 from mora.harness.restore import (
     Place,
     RestorePoint,
@@ -124,18 +124,7 @@ def run_plan(
     However the run ends, it restores the replicas; after a complete run it also waits until they are ready.
     Raises BadConfig and BadInput before anything is changed; MoraError where the load or a limit ends the run.
     """
-    check_url(load_url, allow_remote=allow_remote)
-    if not is_loopback(load_url) and plan.remote is None:
-        raise BadConfig(
-            f"{plan.path}: remote: a load on another machine needs abort_error_ratio and max_duration.",
-            hint='Add for example: [remote] abort_error_ratio = "50%" max_duration = "2h"',
-        )
-    if entry_service not in {workload.name for workload in workloads}:
-        names = ", ".join(sorted(workload.name for workload in workloads))
-        raise BadInput(
-            f"The load goes to {entry_service!r}, which is not one of the measured services.",
-            hint=f"Measured services: {names}.",
-        )
+    check_load(plan, workloads, entry_service=entry_service, load_url=load_url, allow_remote=allow_remote)
     targets = target_workloads(plan, workloads)
     clock = clock or SystemClock()
     with locked(Path(data_dir)):

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from mora.domain import Window, Workload
-from mora.errors import BadConfig
+from mora.errors import BadConfig, BadInput
 from mora.harness.clock import Clock, SystemClock
+from mora.harness.load import check_url
 from mora.harness.plan import Cell, Plan
 from mora.seams import MetricSource
+from mora.values import is_loopback
 
 # First guess of what an experiment takes beside ramp, settling and window: fresh replicas, start of Locust, reading.
 _OVERHEAD = timedelta(seconds=4)
@@ -51,6 +53,25 @@ def target_workloads(plan: Plan, workloads: Sequence[Workload]) -> list[Workload
                 hint=f"Measured services: {', '.join(sorted(known))}.",
             )
     return [known[name] for name in plan.targets] or list(workloads)
+
+
+def check_load(
+    plan: Plan, workloads: Sequence[Workload], *, entry_service: str, load_url: str | None, allow_remote: bool
+) -> None:
+    """Raise BadInput or BadConfig where a plan's load cannot be driven; load_url: None where it is not known yet."""
+    if load_url is not None:
+        check_url(load_url, allow_remote=allow_remote)
+        if not is_loopback(load_url) and plan.remote is None:
+            raise BadConfig(
+                f"{plan.path}: remote: a load on another machine needs abort_error_ratio and max_duration.",
+                hint='Add for example: [remote] abort_error_ratio = "50%" max_duration = "2h"',
+            )
+    if entry_service not in {workload.name for workload in workloads}:
+        names = ", ".join(sorted(workload.name for workload in workloads))
+        raise BadInput(
+            f"The load goes to {entry_service!r}, which is not one of the measured services.",
+            hint=f"Name the service that receives it: --entry NAME. Measured services: {names or 'none'}.",
+        )
 
 
 def whole_second(moment: datetime) -> datetime:

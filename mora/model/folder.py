@@ -15,10 +15,12 @@ import ctypes
 import hashlib
 import io
 import json
+import math
 import os
 import shutil
 import tempfile
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,11 +28,35 @@ from typing import Any
 
 import numpy as np
 
+from mora import documents
 from mora.errors import BadInput, BadModel, MoraError
+from mora.files import read_regular
 from mora.model.migration import upgrade
+from mora.model.shapes import check_card, check_response
 
 SCHEMA_VERSION = 2
-CARD = "card.json"
+CARD, RESPONSE = "card.json", "response.json"
+UNREADABLE = (
+    ArithmeticError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    NotImplementedError,
+    OSError,
+    RecursionError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+    zipfile.BadZipFile,
+    zlib.error,
+)
+"""What code raises that meets contents which no training wrote."""
+
+_MOST_CARD_BYTES, _MOST_FILE_BYTES = 16 * 2**20, 256 * 2**20
+_LONGEST_WORDS = 200
+_SUMS = documents.fields({"sha256": documents.text, "bytes": documents.whole(0, _MOST_FILE_BYTES)})
+_STORED = documents.fields({"digest": documents.text, "files": documents.mapping(_SUMS)})
 _HINT = "Train it again: mora train {service}"
 
 
@@ -143,16 +169,18 @@ def _sync(folder: Path) -> None:
 
 
 def read(folder: Path) -> Contents:
-    """Read and verify; BadModel where it is torn, edited, or from a newer MOrA."""
+    """Read and verify; BadModel where it is torn, edited, not what a model has, or from a newer MOrA."""
     hint = _HINT.format(service=folder.name)
     try:
-        card_bytes = (folder / CARD).read_bytes()
-        stored = json.loads(card_bytes)
+        card_bytes = read_regular(folder / CARD, _MOST_CARD_BYTES, follows_links=False)
+        stored = documents.parse(card_bytes)
     except FileNotFoundError as failure:
         raise BadModel(f"{folder} has no {CARD}: it is no model, or was not finished.", hint=hint) from failure
-    except (OSError, ValueError) as failure:
+    except OSError as failure:
+        raise BadModel(f"{folder / CARD} cannot be read: {failure.strerror}.", hint=hint) from failure
+    except documents.Misfit as failure:
         raise BadModel(f"{folder / CARD} cannot be read ({failure}).", hint=hint) from failure
-    if not isinstance(stored, dict) or not isinstance(stored.get("schema_version"), int):
+    if not isinstance(stored, dict) or type(stored.get("schema_version")) is not int:
         raise BadModel(f"{folder / CARD} is not the card of a model: it has no schema version.", hint=hint)
     if stored["schema_version"] > SCHEMA_VERSION:
         raise BadModel(
@@ -160,17 +188,45 @@ def read(folder: Path) -> Contents:
             f"{SCHEMA_VERSION}).",
             hint=f"Update MOrA, or train again with this one: mora train {folder.name}",
         )
-    digest = stored.pop("digest", None)
-    if digest != _digest(stored):
-        raise BadModel(f"{folder / CARD} was edited: its checksum does not fit its contents.", hint=hint)
-    data = {name: _verified(folder, name, sums, hint) for name, sums in stored["files"].items()}
     try:
-        documents = {name: json.loads(raw) for name, raw in data.items() if name.endswith(".json")}
-        arrays = {name: _arrays(raw) for name, raw in data.items() if name.endswith(".npz")}
-    except (ValueError, OSError, zipfile.BadZipFile) as failure:
-        raise BadModel(f"{folder} has a file that cannot be read ({failure}).", hint=hint) from failure
-    card = upgrade(stored, stored["schema_version"])
-    return Contents(card, digest, documents, arrays, {**data, CARD: card_bytes})
+        documents.check(stored, _STORED)
+        digest = stored.pop("digest")
+        if digest != _digest(stored):
+            raise BadModel(f"{folder / CARD} was edited: its checksum does not fit its contents.", hint=hint)
+        card = upgrade(stored, stored["schema_version"])
+        check_card(card)
+    except (documents.Misfit, *UNREADABLE) as failure:
+        raise BadModel(f"{folder / CARD} is not the card of a model: {in_words(failure)}.", hint=hint) from failure
+    sizes = [sums["bytes"] for sums in stored["files"].values()]
+    if sum(sizes) > _MOST_FILE_BYTES:
+        raise BadModel(f"The files of {folder} have {sum(sizes):,} bytes, more than any model.", hint=hint)
+    data = {name: _verified(folder, name, sums, hint) for name, sums in stored["files"].items()}
+    known: dict[str, Any] = {}
+    arrays: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {}
+    for name, raw in data.items():
+        try:
+            if name.endswith(".json"):
+                known[name] = documents.parse(raw)
+                documents.check(known[name], documents.anything)
+                if name == RESPONSE:
+                    check_response(known[name])
+            elif name.endswith(".npz"):
+                arrays[name] = _arrays(raw)
+        except (documents.Misfit, *UNREADABLE) as failure:
+            raise BadModel(f"{folder / name} cannot be read: {in_words(failure)}.", hint=hint) from failure
+    return Contents(card, digest, known, arrays, {**data, CARD: card_bytes})
+
+
+def in_words(failure: BaseException) -> str:
+    """What went wrong in reading what somebody else may have made; of Python's own errors also the kind."""
+    text = " ".join(str(failure).split())[:_LONGEST_WORDS]
+    return (
+        text
+        if isinstance(failure, documents.Misfit)
+        else f"{type(failure).__name__}: {text}"
+        if text
+        else repr(failure)
+    )
 
 
 def _verified(folder: Path, name: str, sums: Mapping[str, Any], hint: str) -> bytes:
@@ -178,9 +234,12 @@ def _verified(folder: Path, name: str, sums: Mapping[str, Any], hint: str) -> by
         raise BadModel(f"The card of {folder} names a file outside of itself ({name!r}).", hint=hint)
     path = folder / name
     try:
-        data = path.read_bytes()
-    except OSError as failure:
-        raise BadModel(f"{path} is missing or cannot be read: the model is not complete.", hint=hint) from failure
+        data = read_regular(path, _MOST_FILE_BYTES, follows_links=False)
+    except FileNotFoundError as failure:
+        raise BadModel(f"{path} is missing: the model is not complete.", hint=hint) from failure
+    except (OSError, ValueError) as failure:  # ValueError: a name with a NUL
+        words = failure.strerror if isinstance(failure, OSError) else failure
+        raise BadModel(f"{path} cannot be read: {words}.", hint=hint) from failure
     if len(data) != sums["bytes"]:
         raise BadModel(f"{path} has {len(data)} bytes where its card has {sums['bytes']}: it is torn.", hint=hint)
     if hashlib.sha256(data).hexdigest() != sums["sha256"]:
@@ -209,5 +268,29 @@ def _npz(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
 
 
 def _arrays(raw: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    with np.load(io.BytesIO(raw), allow_pickle=False) as archive:
-        return {name: archive[name] for name in archive.files}
+    """The arrays of a .npz: numbers and fixed-width text, each as large as its archive says, and no more in all."""
+    found: dict[str, np.ndarray[Any, Any]] = {}
+    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+        members = archive.infolist()
+        if sum(member.file_size for member in members) > _MOST_FILE_BYTES:
+            raise documents.Misfit("its arrays are larger than any model's")
+        for member in members:
+            with archive.open(member) as stream:
+                content = io.BytesIO(stream.read(_MOST_FILE_BYTES + 1))
+            found[member.filename.removesuffix(".npy")] = _array(member.filename, content)
+    return found
+
+
+def _array(name: str, content: io.BytesIO) -> np.ndarray[Any, Any]:
+    # The header is read first: numpy makes room for what it promises before it looks whether that is there.
+    version = np.lib.format.read_magic(content)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+    shape, _, kind = read_header(content)
+    size = math.prod(shape) * kind.itemsize
+    if kind.kind not in "biufU" or min(shape, default=0) < 0 or size != len(content.getbuffer()) - content.tell():
+        raise documents.Misfit(f"{name!r} is not an array of numbers or of text")
+    content.seek(0)
+    array: np.ndarray[Any, Any] = np.lib.format.read_array(content, allow_pickle=False)
+    if kind.kind == "f" and not np.isfinite(array).all():
+        raise documents.Misfit(f"{name!r} has numbers that are not finite")
+    return array

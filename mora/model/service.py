@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from mora import __version__
 from mora.dataset import last_resources
@@ -37,7 +40,7 @@ class ServiceModel:
 
     card: plain JSON about everything that was learned and on what. digest: sha256 over the card, files included.
     forecasters: by their registered names; on observed data those that serve every horizon. response: of driven data.
-    horizons: of observed data, seconds -> what was learned of such a horizon.
+    horizons: of observed data, seconds -> what was learned of such a horizon. source: the folder it was loaded from.
     """
 
     workload: Workload
@@ -48,6 +51,7 @@ class ServiceModel:
     calibrations: Mapping[str, Mapping[str, Calibration]]
     files: Mapping[str, bytes]
     horizons: Mapping[int, HorizonModel] = field(default_factory=dict)
+    source: Path | None = None
 
     @property
     def is_driven(self) -> bool:
@@ -73,9 +77,24 @@ class ServiceModel:
         recent: rows of the dataset; driven, those of the experiments (the LSTM looks at the last window of the nearest
         ones); observed, the history up to now (at least one horizon of it).
         current_replicas: those that run now, and stay where no count can be recommended.
-        Raises BadInput where the question does not fit the model: a load of observed data, a horizon of driven.
+        Raises BadInput where the question does not fit the model: a load of observed data, a horizon of driven;
+        BadModel where a model that was loaded breaks down on it or gives what is no amount: no training made that one.
         """
         question = question if question is not None else Question()
+        if self.source is None:
+            return self._demand(recent, question, current_replicas)
+        try:
+            with np.errstate(over="raise", divide="raise", invalid="raise"):
+                found = self._demand(recent, question, current_replicas)
+        except store.UNREADABLE as failure:
+            raise _broken(self.source, store.in_words(failure)) from failure
+        for target in (found.cpu, found.memory, found.replicas):
+            figures = () if target is None else (target.point_forecast, target.bound, target.peak, target.confidence)
+            if not all(math.isfinite(figure) and figure >= 0 for figure in figures):
+                raise _broken(self.source, "it gives what is no amount")
+        return found
+
+    def _demand(self, recent: pd.DataFrame, question: Question, current_replicas: int | None) -> Demand:
         if self.is_driven:
             if question.horizon is not None:
                 raise BadInput(
@@ -107,12 +126,16 @@ class ServiceModel:
         path = Path(folder)
         contents = store.read(path)
         try:
-            return _assemble(contents)
-        except (KeyError, TypeError, ValueError, IndexError) as failure:
+            return replace(_assemble(contents), source=path)
+        except store.UNREADABLE as failure:
             raise BadModel(
-                f"{path} lacks what a model of schema {store.SCHEMA_VERSION} must have ({failure!r}).",
+                f"{path} lacks what a model of schema {store.SCHEMA_VERSION} must have ({store.in_words(failure)}).",
                 hint=f"Train it again: mora train {path.name}",
             ) from failure
+
+
+def _broken(folder: Path, why: str) -> BadModel:
+    return BadModel(f"The model in {folder} cannot be used: {why}.", hint=f"Train it again: mora train {folder.name}")
 
 
 def _assemble(contents: store.Contents) -> ServiceModel:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from mora.domain import Advice, ContainerAdvice, Recommendation, Resources, Role
+from mora.domain import Advice, ContainerAdvice, Recommendation, Resources, Role, is_written
 from mora.quantities import format_cpu, format_memory
 
 # Kinds with a replica count.
@@ -172,5 +172,5 @@ def has_change(recommendation: Recommendation) -> bool:
 
 
 def is_due(recommendation: Recommendation) -> bool:
-    """Whether applying an output would change the cluster; false for a Job, whose template cannot be changed."""
-    return recommendation.workload.kind != "Job" and has_change(recommendation)
+    """Whether applying an output would change the cluster; false for a kind whose template no patch changes."""
+    return is_written(recommendation.workload.kind) and has_change(recommendation)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 
-from mora.domain import KEDA_PREFIX, Autoscaler, Recommendation, Workload, is_name
+from mora.domain import KEDA_PREFIX, Autoscaler, Recommendation, Workload, is_name, is_written
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import is_due
 from mora.outputs.documents import json_argument
@@ -56,7 +56,7 @@ def _remarks(recommendations: Sequence[Recommendation], due: Sequence[Recommenda
         lines += ["", *header(recommendation)]
         if recommendation in due:
             lines += [*caveats(recommendation), *_of_keda(recommendation), *_without_command(recommendation)]
-        elif recommendation.workload.kind == "Job":
+        elif not is_written(recommendation.workload.kind):
             lines.append(remark(why_no_patch(recommendation)))
         elif patch_of(recommendation):
             lines.append("# already right-sized: nothing to change")

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from mora.domain import KEDA_PREFIX, Autoscaler, Recommendation, Target, Workload
+from mora.domain import API_VERSIONS, KEDA_PREFIX, Autoscaler, Recommendation, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import quantity
 from mora.outputs.documents import dump
@@ -103,6 +103,8 @@ def _why_not(recommendation: Recommendation) -> str | None:
     kind = recommendation.workload.kind
     if kind == "DaemonSet":
         return "a DaemonSet runs one pod on every node"
+    if kind not in API_VERSIONS:
+        return f"MOrA writes no HPA for a {kind}"
     if kind not in _SCALABLE:
         return f"a {kind} runs as many pods as its work needs"
     if scaler is not None and scaler.name.startswith(KEDA_PREFIX):

@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.domain import Recommendation, Workload
+from mora.domain import Recommendation, Workload, is_written
 from mora.errors import BadInput
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.documents import documents, dump, file_names
@@ -58,7 +58,7 @@ def _is_json(workload: Workload, major: int) -> bool:
 
 
 def _skipped_lines(recommendation: Recommendation) -> list[str]:
-    if recommendation.workload.kind == "Job":
+    if not is_written(recommendation.workload.kind):
         return comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")
     return header(recommendation)
 

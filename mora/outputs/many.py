@@ -204,12 +204,14 @@ def is_skipped(container: ContainerAdvice) -> bool:
 def counts(recommendations: Sequence[Recommendation]) -> str:
     """How many workloads change, stay, or have no recommendation."""
     due = sum(map(is_due, recommendations))
-    jobs = sum(has_change(r) and not is_due(r) for r in recommendations)
+    jobs = sum(has_change(r) and r.workload.kind == "Job" for r in recommendations)
+    others = sum(has_change(r) and not is_due(r) for r in recommendations) - jobs
     unknown = sum(all(a.value is None for _, a in numbers(r)) and not has_change(r) for r in recommendations)
     starved = sum(any(map(is_starved, r.containers)) for r in recommendations)
-    right = len(recommendations) - due - jobs - unknown
+    right = len(recommendations) - due - jobs - others - unknown
     text = f"{counted(len(recommendations), 'workload')}: {due} to change, {right} already right-sized"
     text += f", {counted(jobs, 'Job')} to create again" if jobs else ""
+    text += f", {others} to change by hand (no patch is written for their kind)" if others else ""
     text += f", {unknown} without a recommendation."
     text += f" {starved} of all lack{'s' if starved == 1 else ''} memory or CPU now." if starved else ""
     skipped = sum(is_skipped(other) for r in recommendations for other in r.others)

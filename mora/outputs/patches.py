@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from mora.domain import ContainerAdvice, Recommendation
+from mora.domain import ContainerAdvice, Recommendation, is_written
 from mora.outputs.changes import (
     RESOURCE_FIELDS,
     advised_resources,
@@ -40,7 +40,7 @@ def takes_strategic(kind: str) -> bool:
 def strategic_patch(recommendation: Recommendation) -> dict[str, Any]:
     """A strategic merge patch: container lists merge by name, so image, env and sidecars stay as they are.
 
-    Empty where there is nothing to write, and for a Job, whose template cannot be changed.
+    Empty where there is nothing to write, and for a kind whose template no patch changes (a Job, a custom resource).
     """
     replicas = recommendation.replicas.value if sets_replicas(recommendation) else None
     return _patch(recommendation, replicas, is_back=False)
@@ -54,7 +54,7 @@ def rollback_patch(recommendation: Recommendation) -> dict[str, Any]:
 
 def _patch(recommendation: Recommendation, replicas: int | None, *, is_back: bool) -> dict[str, Any]:
     kind = recommendation.workload.kind
-    if kind == "Job":
+    if not is_written(kind):
         return {}
     spec: dict[str, Any] = {}
     if replicas is not None:
@@ -76,10 +76,10 @@ def json_patch(recommendation: Recommendation, *, is_back: bool = False) -> list
 
     Containers are addressed by their index, so a `test` of the name precedes each: if the order of the list changed,
     the server refuses the patch. A section that is not set now is tested to be absent, so that nothing else in it
-    (ephemeral-storage, claims) is lost. Empty for a Job.
+    (ephemeral-storage, claims) is lost. Empty for a kind whose template no patch changes.
     """
     kind = recommendation.workload.kind
-    if kind == "Job":
+    if not is_written(kind):
         return []
     operations: list[dict[str, Any]] = []
     replicas = recommendation.current.replicas if is_back else recommendation.replicas.value

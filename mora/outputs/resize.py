@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mora.domain import Container, ContainerAdvice, Recommendation, Resources, Role
+from mora.domain import API_VERSIONS, Container, ContainerAdvice, Recommendation, Resources, Role
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import list_name, plain_resources, to_write
 from mora.outputs.commands import command
@@ -62,12 +62,15 @@ _RESIZABLE = (Role.APP, Role.SIDECAR, Role.NATIVE_SIDECAR)
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """One script for all workloads: all dry runs, then all resizes; NotEnoughData where none has a number."""
-    if not any(map(to_write, recommendations)):
+    if not any(to_write(r) and r.workload.kind in API_VERSIONS for r in recommendations):
         why = {r.workload.name: why_no_patch(r) for r in recommendations}
         raise nothing_to_write("a resize", recommendations, why)
     remarks: list[str] = []
     resized: list[tuple[Recommendation, dict[str, Any]]] = []
     for recommendation in recommendations:
+        if recommendation.workload.kind not in API_VERSIONS:
+            remarks += ["", *comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")]
+            continue
         patch, notes = pod_patch(recommendation)
         remarks += ["", *header(recommendation), *(line for note in notes for line in comment(note))]
         if patch:

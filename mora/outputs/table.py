@@ -141,10 +141,20 @@ def _names(
 def _rows(
     recommendation: Recommendation, container: ContainerAdvice, rests_on: str | None, *, has_goals: bool
 ) -> list[tuple[str, ...]]:
+    unknown = None if recommendation.current.is_described else "unknown"
     rows: list[tuple[str, ...]] = []
     for name, advice in numbers(recommendation) if container.is_main else container_numbers(container):
         goal = (amount(name, advice.at_goal.value) if has_goal(advice) else "",) if has_goals else ()
-        rows.append((name, amount(name, advice.now), target(name, advice), *goal, change(advice), confidence(advice)))
+        rows.append(
+            (
+                name,
+                amount(name, advice.now, none=unknown),
+                target(name, advice),
+                *goal,
+                change(advice),
+                confidence(advice),
+            )
+        )
     if rests_on is None:
         return rows
     return [(*row, rests_on if number == 0 else "") for number, row in enumerate(rows)]

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from mora.domain import ContainerAdvice, Recommendation, Role, Target, Workload
+from mora.domain import API_VERSIONS, ContainerAdvice, Recommendation, Role, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import in_template, quantity
 from mora.outputs.documents import dump
@@ -35,6 +35,9 @@ def _parts(recommendations: Sequence[Recommendation], settings: OutputSettings) 
     texts: dict[Workload, str] = {}
     missing: dict[Workload, str] = {}
     for recommendation in recommendations:
+        if recommendation.workload.kind not in API_VERSIONS:
+            missing[recommendation.workload] = f"MOrA writes no VPA for a {recommendation.workload.kind}"
+            continue
         taken = _taken(recommendation)
         if taken is not None:
             missing[recommendation.workload] = taken

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from mora.domain import Advice, Reason, Recommendation, Workload
+from mora.domain import Advice, Reason, Recommendation, Workload, is_written, where_set
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
 from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
@@ -113,10 +113,13 @@ def _by_text(named: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
 
 def why_no_patch(recommendation: Recommendation) -> str:
     """Why nothing can be written for a workload."""
-    if recommendation.workload.kind == "Job" and to_write(recommendation):
+    kind = recommendation.workload.kind
+    if kind == "Job" and to_write(recommendation):
         return (
             "the template of a Job cannot be changed; delete the Job and create it again with the resources of -o yaml"
         )
+    if not is_written(kind) and to_write(recommendation):
+        return f"MOrA writes no patch for a {kind}; set these numbers in {where_set(kind)}"
     if not in_template(recommendation):
         return "its template has none of the containers with a recommendation"
     return one_line(reason for _, advice in all_numbers(recommendation) for reason in advice.reasons)

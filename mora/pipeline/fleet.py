@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mora.domain import Reason, Recommendation, Slo, Window, WorkloadState
+from mora.domain import API_VERSIONS, Reason, Recommendation, Slo, Window, WorkloadState
 from mora.errors import BadInput, ClusterError, MoraError, NotEnoughData
 from mora.pipeline.connecting import open_fleet
 from mora.pipeline.modelled import trained_demand
-from mora.quantities import format_duration
+from mora.quantities import format_duration, readable_cores
 from mora.seams import FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
@@ -77,7 +78,26 @@ def find_workload_states(
             if kubernetes
             else "Workloads come from kube-state-metrics: is it scraped (kube_pod_owner), and kept under that name?",
         )
-    return choose(found, names)
+    chosen = choose(found, names)
+    if (words := of_other_kinds(chosen)) is not None:
+        remark(words)
+    return chosen
+
+
+def of_other_kinds(states: Sequence[WorkloadState]) -> str | None:
+    """The workloads by kind, with their pods and what these request, that MOrA sizes and writes no patch for."""
+    others = sorted((one for one in states if one.workload.kind not in API_VERSIONS), key=lambda one: one.workload.kind)
+    if not others:
+        return None
+    parts = []
+    for kind, group in itertools.groupby(others, key=lambda one: one.workload.kind):
+        of_kind = list(group)
+        counted = [(one, one.allocation.replicas) for one in of_kind if one.allocation.replicas is not None]
+        pods = sum(replicas for _, replicas in counted)
+        cores = sum(one.allocation.effective("cpu_request_millicores") * replicas for one, replicas in counted) / 1000
+        what = f"{pods} pod{'' if pods == 1 else 's'}, {readable_cores(cores)} requested" if counted else "runs"
+        parts.append(f"{len(of_kind)} {kind} ({what})")
+    return f"Sized, and without a patch, since MOrA writes none for their kinds: {', '.join(parts)}."
 
 
 def _who(kubernetes: bool) -> str:
@@ -101,14 +121,14 @@ def recommend_fleet(
 
     They come namespace by namespace, as histories are read; no more than a few histories are in memory at a time.
     models_dir: where trained models are looked for; None uses none. ask: what answers in their place.
-    A workload that vanishes in between, or of which
-    nothing is known, gets one without numbers, and the reason. Raises BadInput where overrides cannot be meant.
+    A workload that vanishes in between, of which nothing is known, or whose annotations cannot be used, gets one
+    without numbers, and the reason. Raises BadInput where the overrides of mora.toml cannot be meant.
     """
     from mora.fleet.settings import FleetSettings, check_overrides
     from mora.fleet.stream import no_models, stream
 
     settings = settings if settings is not None else FleetSettings()
-    check_overrides(states, settings)
+    states = check_overrides(states, settings)
     if settings.horizon < window.step:
         raise BadInput(
             f"A horizon of {format_duration(settings.horizon)} is shorter than the {format_duration(window.step)} "
@@ -141,7 +161,7 @@ def recommend_fleet_on_cluster(
     from mora.fleet.settings import FleetSettings, check_overrides
 
     chosen = fleet if fleet is not None else FleetSettings()
-    check_overrides(states, chosen)
+    states = check_overrides(states, chosen)
     shards: dict[str, list[WorkloadState]] = {}
     for state in states:
         shards.setdefault(state.workload.namespace, []).append(state)

@@ -82,6 +82,25 @@ def test_a_dry_run_shows_the_context_the_checks_and_the_queries_and_changes_noth
     assert not (tmp_path / "data").exists()
 
 
+def test_a_dry_run_refuses_the_entry_that_the_run_would_refuse(fake: FakeCluster, collect: Mora) -> None:
+    for more in (["--dry-run"], ["--url", "http://shop.example/", "--yes"]):
+        done = collect("--entry", "shop", *more)
+        assert done.returncode == 1, done.stdout
+        assert "The load goes to 'shop', which is not one of the measured services" in done.stderr
+        assert "--entry NAME" in done.stderr
+    assert fake.changes == []
+
+
+def test_a_dry_run_refuses_a_plan_that_no_load_on_another_machine_may_have(
+    fake: FakeCluster, collect: Mora, tmp_path: Path
+) -> None:
+    (tmp_path / "plan.toml").write_text(PLAN, encoding="utf-8")
+    done = collect("--dry-run", "--url", "http://shop.example/")
+    assert done.returncode == 1
+    assert "a load on another machine needs abort_error_ratio and max_duration" in done.stderr
+    assert collect("--dry-run", "--url", "http://127.0.0.1:9/").returncode == 0
+
+
 def test_a_run_asks_to_be_agreed_to_by_the_name_of_the_cluster(fake: FakeCluster, collect: Mora) -> None:
     done = collect("--url", "http://shop.example/")
     assert done.returncode == 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mora import __version__
-from tests.running import interrupt, mora, start, when_read
+from tests.running import interrupt, mora, reader_of, standing_still, start
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
 
@@ -77,18 +76,17 @@ def test_an_unknown_setting_names_its_place(tmp_path: Path) -> None:
 def test_ctrl_c_while_reading_data_exits_with_130(
     command: tuple[str, ...], tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
-    """The data is a pipe in which nothing comes: the command stands still until it is interrupted."""
+    """The command stands still where it opens the data, until it is interrupted."""
     folder = tmp_path / "data" / "frontend"
     folder.mkdir(parents=True)
-    pipe = folder / "frontend_browsing_replicas_1_users_10.csv"
-    os.mkfifo(pipe)
+    file = folder / "frontend_browsing_replicas_1_users_10.csv"
+    file.touch()
     if command[0] == "recommend":
         command = (*command, "--models", str(request.getfixturevalue("home") / "models"))
-    running = start(*command, cwd=tmp_path)
-    writing = when_read(pipe)
+    running = start(*command, cwd=tmp_path, **standing_still(tmp_path / "still"))
+    reader_of(file)
     interrupt(running)
     _, said = running.communicate(timeout=120)
-    os.close(writing)
     assert running.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said

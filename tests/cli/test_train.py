@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
-import os
 import signal
 from pathlib import Path
 
-from tests.running import interrupt, is_closed, start, when_read
+from tests.running import interrupt, is_gone, reader_of, standing_still, start, until
 
 
 def test_ctrl_c_stops_training_in_parallel(tmp_path: Path) -> None:
-    pipes = [tmp_path / "data" / name / f"{name}_browsing_replicas_1_users_10.csv" for name in ("cart", "frontend")]
-    for pipe in pipes:
-        pipe.parent.mkdir(parents=True)
-        os.mkfifo(pipe)
-    running = start("train", "--all", "--jobs", "2", cwd=tmp_path)
-    writing = [when_read(pipe) for pipe in pipes]
+    files = [tmp_path / "data" / name / f"{name}_browsing_replicas_1_users_10.csv" for name in ("cart", "frontend")]
+    for file in files:
+        file.parent.mkdir(parents=True)
+        file.touch()
+    running = start("train", "--all", "--jobs", "2", cwd=tmp_path, **standing_still(tmp_path / "still"))
+    readers = [reader_of(file) for file in files]
     interrupt(running)
     _, said = running.communicate(timeout=120)
     assert running.returncode == 130
     assert "Interrupted" in said
-    for descriptor in writing:
-        assert is_closed(descriptor)
-        os.close(descriptor)
+    until(lambda: all(is_gone(reader) for reader in readers), "the end of the workers")
 
 
 def test_ctrl_c_while_training_leaves_the_old_model(home: Path) -> None:

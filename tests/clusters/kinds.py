@@ -34,6 +34,8 @@ _SCALED = ("scale", "status")
 _RBAC = "rbac.authorization.k8s.io"
 _REVIEW = "authorization.k8s.io"
 
+REPLICATION_CONTROLLER = Resource("", "v1", "replicationcontrollers", "ReplicationController", short=("rc",))
+
 RESOURCES = (
     Resource("", "v1", "namespaces", "Namespace", is_namespaced=False, short=("ns",)),
     Resource("", "v1", "pods", "Pod", subresources=("status", "resize"), short=("po",)),

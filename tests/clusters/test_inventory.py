@@ -15,7 +15,7 @@ from mora.clusters.inventory import KubernetesInventory
 from mora.domain import Allocation, AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster
-from tests.clusters.kinds import ROLLOUT
+from tests.clusters.kinds import REPLICATION_CONTROLLER, ROLLOUT
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
 
 MIB = 2**20
@@ -141,7 +141,12 @@ def test_pods_find_their_workload_by_owners_and_never_by_name(
     fake.add(pod("frontend-lonely", None, SERVER, {"name": "nobody", "image": "x"}))
     states = inventory.states("shop")
     seen = {one.workload.name: [container.name for container in one.allocation.containers] for one in states}
-    assert seen == {"frontend": ["server", "istio-proxy"], "frontend-canary": ["server"]}
+    assert seen == {
+        "frontend": ["server", "istio-proxy"],
+        "frontend-canary": ["server"],
+        "frontend-lonely": ["server", "nobody"],
+    }
+    assert the(states, "frontend-lonely").workload.kind == "Pod"
     injected = the(states, "frontend").allocation.containers[1]
     assert (injected.role, injected.is_injected, injected.resources) == (
         Role.SIDECAR,
@@ -149,6 +154,60 @@ def test_pods_find_their_workload_by_owners_and_never_by_name(
         Resources(cpu_request_millicores=100),
     )
     assert "injected-sidecars" in codes(the(states, "frontend"))
+
+
+def test_pods_of_any_other_owner_are_workloads_of_its_kind(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    asking = {**SERVER, "resources": {"requests": {"cpu": "1500m"}}}
+    for number in (0, 1):
+        fake.add(pod(f"kafka-{number}", ("StrimziPodSet", "kafka"), asking))
+    fake.add(pod("legacy-7-x", ("ReplicationController", "legacy-7"), SERVER))
+    fake.add(pod("ray-head", ("RayCluster", "ray"), {"name": "head", "image": "ray:1"}))
+    fake.add(pod("ray-1", ("RayCluster", "ray"), {"name": "worker", "image": "ray:1"}))
+    fake.add(pod("etcd-node-1", ("Node", "node-1"), SERVER))
+    fake.add(pod("wf-x7k2p-1", ("Workflow", "wf-x7k2p"), SERVER))
+    fake.add({**pod("done", None, SERVER), "status": {"phase": "Succeeded"}})
+    states = inventory.states("shop")
+    assert [(one.workload.kind, one.workload.name, one.allocation.replicas) for one in states] == [
+        ("Pod", "etcd", 1),
+        ("StrimziPodSet", "kafka", 2),
+        ("ReplicationController", "legacy-7", 1),
+        ("RayCluster", "ray", None),
+        ("Workflow", "wf", None),
+    ]
+    (server,) = the(states, "kafka").allocation.containers
+    assert (server.is_main, server.is_injected, server.resources) == (True, False, Resources(1500))
+    assert codes(the(states, "ray")) == ["pods-differ"]
+    assert [one.name for one in the(states, "ray").allocation.containers] == ["worker", "head"]
+
+
+def test_a_deployment_config_is_known_through_its_replication_controllers(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.resources.append(REPLICATION_CONTROLLER)
+    meta = {"ownerReferences": [{"kind": "DeploymentConfig", "name": "legacy", "controller": True, "uid": "1"}]}
+    for number in (7, 8):
+        meta_of = {"name": f"legacy-{number}", "namespace": "shop", **meta}
+        fake.add({"apiVersion": "v1", "kind": "ReplicationController", "metadata": meta_of, "spec": {}})
+        fake.add(pod(f"legacy-{number}-x", ("ReplicationController", f"legacy-{number}"), SERVER))
+    (state,) = inventory.states("shop")
+    assert (state.workload, state.allocation.replicas) == (Workload("shop", "legacy", "DeploymentConfig"), 2)
+
+
+def test_labels_choose_none_of_the_workloads_that_have_no_labels(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("frontend"))
+    fake.add(pod("kafka-0", ("StrimziPodSet", "kafka"), SERVER))
+    assert {one.workload.kind for one in inventory.states("shop", "app=frontend")} <= {"Deployment"}
+
+
+def test_where_replica_sets_cannot_be_listed_no_pod_is_taken_for_one_of_its_own(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("frontend"))
+    fake.add(pod("frontend-aaa-1", ("ReplicaSet", "frontend-aaa"), SERVER, PROXY))
+    fake.resources = [one for one in fake.resources if one.plural != "replicasets"]
+    assert [one.workload.kind for one in inventory.states("shop")] == ["Deployment"]
 
 
 def test_a_container_that_was_renamed_is_no_injected_one(fake: FakeCluster, inventory: KubernetesInventory) -> None:

@@ -11,7 +11,7 @@ from mora.clusters.connection import Api
 from mora.clusters.lists import Listing, Lists, Pods
 from mora.domain import Reason, Workload
 from tests.clusters.fake_api import FakeApi, FakeCluster
-from tests.clusters.test_inventory import SERVER, only_container, pod
+from tests.clusters.test_inventory import SERVER, only_container, owned, pod
 
 
 @pytest.fixture
@@ -27,11 +27,26 @@ def test_only_pods_of_the_newest_template_count() -> None:
     assert list(pods.containers) == ["server"]
 
 
-def test_without_a_workload_nothing_else_is_asked(fake: FakeCluster, api: FakeApi, tmp_path: Path) -> None:
-    listing = Listing(Api(kubeconfig=api.kubeconfig(tmp_path / "config")), "shop", None)
+def test_where_labels_choose_no_workload_nothing_else_is_asked(fake: FakeCluster, api: FakeApi, tmp_path: Path) -> None:
+    listing = Listing(Api(kubeconfig=api.kubeconfig(tmp_path / "config")), "shop", "app=none")
     assert listing.lists().workloads == []
     asked = [one.path.rpartition("/")[2] for one in fake.sent]
     assert asked == ["deployments", "statefulsets", "daemonsets", "cronjobs", "jobs", "rollouts"]
+
+
+def test_jobs_that_nothing_owns_are_one_workload_which_the_newest_describes(
+    fake: FakeCluster, api: FakeApi, tmp_path: Path
+) -> None:
+    for number, image in ((9, "old:1"), (10, "new:1"), (8, "older:1")):
+        spec = {"template": {"spec": {"containers": [{"name": "etl", "image": image}], "restartPolicy": "Never"}}}
+        fake.add(owned("Job", f"etl-{number}", None, spec=spec))
+        made = fake.objects["jobs", "shop", f"etl-{number}"]["metadata"]
+        made["creationTimestamp"] = f"2026-11-{number:02}T00:00:00Z"
+    fake.add(owned("Job", "scaled-1", ("ScaledJob", "scaled"), spec=spec))
+    lists = Listing(Api(kubeconfig=api.kubeconfig(tmp_path / "config")), "shop", None).lists()
+    ((workload, manifest),) = lists.workloads
+    assert workload == Workload("shop", "etl", "Job")
+    assert manifest["spec"]["template"]["spec"]["containers"][0]["image"] == "new:1"
 
 
 def test_an_object_that_cannot_be_read_is_reported_where_it_may_matter(

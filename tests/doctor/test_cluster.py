@@ -62,7 +62,7 @@ def test_every_kind_that_the_inventory_lists_is_asked_about(
     fake.add(deployment("frontend"))
     KubernetesInventory(tmp_path / "config").states("shop")
     listed = {one.path.rpartition("/")[2] for one in fake.sent}
-    asked = {resource for _, rights, _, _ in cluster._PURPOSES for _, resource, _ in rights}
+    asked = {resource for _, rights, _, _ in cluster.PURPOSES for _, resource, _ in rights}
     assert listed - asked <= {"shop", "rollouts"}  # the namespace itself, and a kind that most clusters do not have
 
 

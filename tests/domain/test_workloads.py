@@ -44,9 +44,9 @@ def test_the_usual_attempts_are_refused(name: str) -> None:
         Workload(name, "frontend")
 
 
-def test_a_kind_that_is_not_sized_is_refused_with_those_that_are() -> None:
+def test_what_is_no_kind_is_refused_with_kinds_that_are() -> None:
     with pytest.raises(BadInput, match="Deployment, StatefulSet, DaemonSet"):
-        Workload("shop", "frontend", "ReplicaSet")
+        Workload("shop", "frontend", "Replica Set")
 
 
 def test_the_marked_container_is_the_main_one_else_the_first() -> None:

@@ -127,6 +127,29 @@ def test_a_bad_annotation_is_refused_before_prometheus_is_asked(
     assert words in done.stderr
 
 
+def test_a_bad_annotation_and_an_object_that_cannot_be_read_hide_no_other_workload(
+    url: str, fake: FakeCluster, api: FakeApi, tmp_path: Path
+) -> None:
+    bad, torn = deployment("bad"), deployment("torn")
+    bad["metadata"]["annotations"] = {"mora.dev/memory-floor": "64MB"}
+    fake.add(bad)
+    torn["spec"]["template"]["spec"]["containers"][0]["resources"] = {"requests": {"cpu": "5Kx"}}
+    torn["metadata"]["namespace"] = "shop"
+    fake.objects["deployments", "shop", "torn"] = torn
+    done = mora(tmp_path, api, "recommend", "-n", "shop", "--all", "--prometheus", url, "-o", "json")
+    assert done.returncode == 1
+    assert "Not sized, since something is wrong with the object itself: shop/bad, shop/torn." in done.stderr
+    found = {one["service"]: one for one in json.loads(done.stdout)["recommendations"]}
+    assert found["frontend"]["cpu_request_millicores"]["value"] is not None
+    for name, code, words in (
+        ("bad", "bad-annotation", "annotation mora.dev/memory-floor"),
+        ("torn", "unreadable", "resources.requests['cpu'] is '5Kx', not a Kubernetes quantity"),
+    ):
+        request = found[name]["cpu_request_millicores"]
+        assert (request["value"], codes(request)) == (None, [code])
+        assert words in request["reasons"][0]["text"]
+
+
 def test_without_rights_the_way_around_the_api_is_named(
     url: str, fake: FakeCluster, api: FakeApi, tmp_path: Path
 ) -> None:

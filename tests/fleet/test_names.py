@@ -34,6 +34,14 @@ def test_a_name_means_what_kubectl_means_by_it(names: list[str], meant: list[int
     assert choose(KNOWN, names) == [KNOWN[number] for number in meant]
 
 
+def test_other_kinds_and_single_runs_are_named_as_well() -> None:
+    kafka = state(workload=Workload("shop", "kafka", "StrimziPodSet"))
+    etl = state(workload=Workload("shop", "etl", "Job"))
+    both = [etl, kafka]
+    assert choose(both, ["strimzipodset/kafka"]) == choose(both, ["StrimziPodSet/kafka"]) == [kafka]
+    assert choose(both, ["etl-59"]) == choose(both, ["job/etl"]) == [etl]
+
+
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
     with pytest.raises(BadInput) as caught:
         choose(KNOWN, ["ledgre"])

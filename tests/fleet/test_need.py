@@ -166,6 +166,28 @@ def a_nightly_job(runs: int) -> tuple[WorkloadState, WorkloadHistory]:
     return now, history(seen, workload=workload)
 
 
+def test_parallel_pods_and_failed_tries_are_no_runs() -> None:
+    now, seen = a_nightly_job(10)
+    (report,) = seen.containers.values()
+    one = advised(now, replace(seen, containers={report.container: replace(report, runs=1)})).main.cpu_request
+    assert (one.value, codes(one)) == (None, ["too-little-data"])
+    assert "only 1 run in the time range, 3 are needed" in words(one)
+    none = replace(report, runs=0, failed_pods=6)
+    why = words(advised(now, replace(seen, containers={report.container: none})).main.memory_request)
+    assert "only 0 runs in the time range that did not fail (6 failed), 3 are needed" in why
+    three = advised(now, replace(seen, containers={report.container: replace(report, runs=3)})).main.cpu_request
+    assert (three.confidence, three.windows) == (0.75, 3)
+
+
+def test_a_single_run_that_runs_on_is_sized_like_what_runs_all_the_time() -> None:
+    training = state(workload=Workload("shop", "training", "PyTorchJob"), replicas=None)
+    seen = history(replace(container_history(), runs=1), workload=training.workload)
+    request = advised(training, seen).main.cpu_request
+    assert request.value is not None
+    assert "bound" in codes(request)
+    assert "no-manifest" in codes(advised(training, seen))
+
+
 def test_a_cronjob_is_sized_on_the_peaks_of_its_runs() -> None:
     advice = advised(*a_nightly_job(9))
     assert advice.main.cpu_request.value == 800

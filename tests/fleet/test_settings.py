@@ -61,6 +61,28 @@ def test_all_errors_are_listed_at_once() -> None:
         check_overrides(wrong, FleetSettings())
 
 
+def test_a_workload_whose_annotation_cannot_be_used_is_not_sized_and_the_others_are() -> None:
+    bad = state(workload=Workload("shop", "a"), annotations={**annotated(skip="perhaps"), "mora.dev/helm-path.x": "y"})
+    good = state(workload=Workload("shop", "b"), annotations=annotated(cpu_floor="2"))
+    first, second = check_overrides([bad, good], FleetSettings())
+    assert second == good
+    assert first.problem is not None
+    assert first.problem.code == "bad-annotation"
+    assert "deployment/a in namespace shop: annotation mora.dev/skip" in first.problem.text
+    assert first.annotations == {"mora.dev/helm-path.x": "y"}
+    advice = advised(first)
+    assert (advice.main.cpu_request.value, advice.is_refused, advised(good).is_refused) == (None, True, False)
+
+
+def test_an_override_of_mora_toml_that_cannot_be_meant_is_an_error_of_the_run() -> None:
+    settings = FleetSettings(
+        workloads={"shop/a": Overrides(cpu_floor_millicores=3000, cpu_cap_millicores=2000, origins={"cpu_cap": "x"})}
+    )
+    states = [state(workload=Workload("shop", name)) for name in ("a", "b")]
+    with pytest.raises(BadInput, match="deployment/a"):
+        check_overrides(states, settings)
+
+
 def test_settings_reach_the_fleet(tmp_path: Path) -> None:
     (tmp_path / "mora.toml").write_text(
         'horizon = "1h"\n[policy]\ninclude_sidecars = true\n[namespaces.shop]\nskip = true\n', encoding="utf-8"

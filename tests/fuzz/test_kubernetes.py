@@ -93,7 +93,8 @@ class Roads:
 
     def applied(self) -> object:
         cluster = KubernetesCluster(kubeconfig=self._config)
-        return cluster.apply(WEB, cluster.allocation(WEB))
+        cluster.apply(WEB, cluster.allocation(WEB))
+        return None
 
     def preflight(self) -> object:
         cluster = KubernetesCluster(kubeconfig=self._config)

@@ -68,13 +68,14 @@ def sandbox() -> Iterator[SandboxHandle]:
 def locusts(url: str) -> list[str]:
     """Processes that drive a load at `url`, those that are not zombies."""
     found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
+    for process in Path("/proc").glob("[0-9]*"):
         try:
-            arguments = path.read_bytes().decode().split("\0")
+            arguments = (process / "cmdline").read_bytes().split(b"\0")
+            environment = (process / "environ").read_bytes().split(b"\0")
         except OSError:
             continue
-        if "locust" in arguments and url in arguments:
-            found.append(path.parent.name)
+        if b"locust" in arguments and f"LOCUST_HOST={url}".encode() in environment:
+            found.append(process.name)
     return found
 
 
@@ -87,8 +88,10 @@ def test_a_plan_runs_on_the_sandbox_is_killed_and_resumed(sandbox: SandboxHandle
 
     command = [sys.executable, "-c", RUN, sandbox.name, str(tmp_path / "two.toml"), str(data)]
     with subprocess.Popen(command) as process:
-        until(lambda: (data / f"frontend/{order[0]}.json").exists() or process.poll(), "the first experiment")
-        until(lambda: locusts(url) or process.poll(), "a running load")
+        until(
+            lambda: (data / f"frontend/{order[0]}.json").exists() or process.poll() is not None, "the first experiment"
+        )
+        until(lambda: locusts(url) or process.poll() is not None, "a running load")
         assert process.poll() is None
         folder = Path(f"/proc/{locusts(url)[0]}/cwd").readlink()
         process.send_signal(signal.SIGKILL)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -113,6 +114,37 @@ def test_no_folder_and_an_empty_one_are_no_models(tmp_path: Path) -> None:
     for path in (tmp_path / "nothing", tmp_path):
         with pytest.raises(BadModel, match="no model, or was not finished"):
             ServiceModel.load(path)
+
+
+def test_a_file_that_never_ends_or_is_a_link_is_refused_by_its_name(tmp_path: Path) -> None:
+    folder = tmp_path / "frontend"
+    shutil.copytree(Path(__file__).parent / "schema_1" / "driven", folder)
+    secret = tmp_path / "secret.json"
+    (folder / "response.json").rename(secret)
+    for name, make in (("response.json", secret), ("response.json", Path("/dev/zero")), (CARD, Path("/dev/zero"))):
+        (folder / name).unlink(missing_ok=True)
+        (folder / name).symlink_to(make)
+        with pytest.raises(BadModel, match=rf"{name} cannot be read: it is a link"):
+            ServiceModel.load(folder)
+    (folder / CARD).unlink()
+    os.mkfifo(folder / CARD)
+    with pytest.raises(BadModel, match=r"card\.json cannot be read: it is not a regular file"):
+        ServiceModel.load(folder)
+    (folder / CARD).unlink()
+    with (folder / CARD).open("wb") as huge:
+        huge.truncate(5 << 30)
+    with pytest.raises(BadModel, match=r"card\.json cannot be read: it is larger than the 16 MiB"):
+        ServiceModel.load(folder)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["null", "[]", "{}", '{"schema_version": true}', '{"schema_version": 2, "files": null, "digest": ""}', "[" * 9**5],
+)
+def test_a_card_of_another_shape_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / CARD).write_text(text)
+    with pytest.raises(BadModel, match=r"card\.json"):
+        ServiceModel.load(tmp_path)
 
 
 @pytest.mark.slow

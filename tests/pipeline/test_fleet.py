@@ -21,7 +21,7 @@ from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
 from mora.pipeline import find_workload_states, recommend_fleet
 from mora.seams import Reporter
-from tests.fleet.making import WINDOW, annotated, codes, histories, state, workloads
+from tests.fleet.making import WINDOW, annotated, codes, container, histories, state, workloads
 
 
 class HandMade:
@@ -47,6 +47,22 @@ def test_workloads_are_found_and_sized_by_prometheus_alone() -> None:
     assert [advice.workload.name for advice in recommend_fleet(found, source, WINDOW)] == ["b"]
     with pytest.raises(NotEnoughData, match="no workload in namespace 'nowhere'"):
         find_workload_states(source, namespace="nowhere", kubernetes=False)
+
+
+def test_workloads_that_get_no_patch_are_listed_by_kind_with_their_pods_and_cores() -> None:
+    plain = container(cpu_request_millicores=1500)
+    kafka = state(plain, replicas=3, workload=Workload("shop", "kafka", "StrimziPodSet"))
+    bare = [state(plain, replicas=1, workload=Workload("shop", name, "Pod")) for name in ("a", "b")]
+    run = state(plain, replicas=None, workload=Workload("shop", "etl", "Workflow"))
+    source = HandMade([*workloads("shop/web"), kafka, *bare, run])
+    remarks: list[str] = []
+    find_workload_states(source, namespace="shop", kubernetes=False, remark=remarks.append)
+    assert remarks == [
+        "Sized, and without a patch, since MOrA writes none for their kinds: 2 Pod (2 pods, 3 cores requested), "
+        "1 StrimziPodSet (3 pods, 4.5 cores requested), 1 Workflow (runs)."
+    ]
+    find_workload_states(source, namespace="shop", kubernetes=False, names=["web"], remark=remarks.append)
+    assert len(remarks) == 1
 
 
 def test_a_bad_override_is_refused_before_anything_is_asked() -> None:

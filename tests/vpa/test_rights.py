@@ -82,6 +82,7 @@ class Place:
             input=stdin,
             capture_output=True,
             text=True,
+            timeout=180,  # --wait waits for ever where no controller-manager runs
             check=False,
         )
 

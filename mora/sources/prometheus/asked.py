@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -68,12 +68,16 @@ class Paces:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Workloads that are queried together; jobs are never together with long-running ones."""
+    """Workloads that are queried together; jobs are never together with long-running ones.
+
+    runs: pod of a job -> the name of its run.
+    """
 
     states: tuple[WorkloadState, ...]
     pods: Mapping[Pod, Workload]
     scope: Scope
     is_jobs: bool
+    runs: Mapping[Pod, str] = field(default_factory=dict)
 
     @property
     def series_at_once(self) -> int:

@@ -45,9 +45,9 @@ class Asking:
         """The labels of the series."""
         return [labels for labels, _ in self.all(metric)]
 
-    def earlier_labels(self, metric: str) -> list[dict[str, str]]:
+    def earlier_labels(self, metric: str, *matchers: str) -> list[dict[str, str]]:
         """The labels of the series of the last days, up to now."""
-        return self.wire.series(self.scope.select(metric), self.at - LOOKED_BACK, self.at)
+        return self.wire.series(self.scope.select(metric, *matchers), self.at - LOOKED_BACK, self.at)
 
 
 def is_known(value: float) -> bool:

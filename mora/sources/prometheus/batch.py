@@ -1,9 +1,12 @@
-"""One batch of a fleet: workloads that are queried together, and their histories from the answers."""
+"""One batch of a fleet: workloads that are queried together, and their histories from the answers.
+
+One file, longer than most: what is read of a batch shares its pods, its window and its tallies.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -22,6 +25,7 @@ from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.memory import MemoryAgain
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.promql import duration
+from mora.sources.prometheus.runs import count_runs
 from mora.sources.prometheus.tally import (
     STARTUP,
     Limits,
@@ -104,6 +108,8 @@ class Reading:
         kills = Kills(self.window, self.batch.pods, self._tally, self.limits, self.first_row or 0)
         kills.count_restarts(answers["restarts"], answers["oom"], answers["oom ends"])
         kills.count_events(self.wire, self.batch.scope.broad(), self.tallies)
+        if self.batch.is_jobs:
+            self._count_runs(kills.killed)
         return [
             self._history(one, {**texts, **means.get(one.workload, {}), **again.get(one.workload, {})})
             for one in self.batch.states
@@ -306,6 +312,15 @@ class Reading:
             # No samples: none ran, or none was scraped.
             counts[ahead : ahead + piece.sample_count] = np.where(ran > 0, ran, np.nan)
         self.running.clear()
+
+    def _count_runs(self, killed: Collection[Pod]) -> None:
+        """Count the runs of jobs once it is known which of their pods failed, and which of these were OOM-killed."""
+        span = max(self.window.end - self.window.start, self.window.step)
+        rows = self.wire.instant(promql.failed(self.batch.scope, span, self.window.step), self.window.end)
+        failed = {(row["metric"].get("namespace", ""), row["metric"].get("pod", "")) for row in rows}
+        for (workload, _), tally in self.tallies.items():
+            pods = [(workload.namespace, pod) for pod in tally.pods]
+            tally.runs, tally.failed_pods = count_runs(pods, self.batch.runs, failed, killed)
 
     def _with_throttling_counters(self) -> frozenset[str]:
         """Names of the containers that have CFS counters: of those alone, silence means that nothing was throttled."""

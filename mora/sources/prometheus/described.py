@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -33,10 +33,13 @@ ContainerKey = tuple[str, str, str]
 
 
 class Pods:
-    """The containers of the pods that describe their workloads."""
+    """The containers of the pods that describe their workloads, the first of several before the others."""
 
-    def __init__(self, ask: Asking | None, pods: Mapping[Pod, Workload], *, over: timedelta | None = None) -> None:
-        self._pods = {workload: pod for pod, workload in pods.items()}
+    def __init__(
+        self, ask: Asking | None, of: Mapping[Workload, Sequence[Pod]], *, over: timedelta | None = None
+    ) -> None:
+        self._pods = of
+        pods = {pod for several in of.values() for pod in several}
         self._containers: defaultdict[Pod, dict[str, Container]] = defaultdict(dict)
         self._annotated: dict[Pod, str] = {}
         self._overheads: defaultdict[Pod, dict[str, int]] = defaultdict(dict)
@@ -71,19 +74,25 @@ class Pods:
         """Whether there is a pod that describes the workload."""
         return workload in self._pods
 
+    def are_alike(self, workload: Workload) -> bool:
+        """Whether all pods that describe the workload have the same containers."""
+        return len({frozenset(self._containers.get(pod, {})) for pod in self._pods.get(workload, ())}) <= 1
+
     def allocation(self, workload: Workload) -> tuple[Allocation, str | None]:
         """The containers, the main one first, then by name; and the default container that the annotation names."""
-        pod = self._pods.get(workload, ("", ""))
-        containers = self._containers.get(pod, {})
+        pods = self._pods.get(workload, ())
+        containers: dict[str, Container] = {}
+        for pod in pods:
+            containers = {**self._containers.get(pod, {}), **containers}
         own = sorted(name for name, container in containers.items() if container.role in (Role.APP, Role.SIDECAR))
         if not own:
             return Allocation(), None
-        annotated = self._annotated.get(pod)
+        annotated = self._annotated.get(pods[0])
         main, _ = choose_main_container(own, workload.name, annotated=annotated, order="by name")
         ordered = sorted(containers.values(), key=lambda one: (one.name != main, one.role is Role.INIT, one.name))
         return Allocation(
             containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered),
-            overhead=Resources(**self._overheads.get(pod, {})),
+            overhead=Resources(**self._overheads.get(pods[0], {})),
         ), annotated
 
 

@@ -25,7 +25,7 @@ from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Nodes, nodes_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.observe import PrometheusSource
-from mora.sources.prometheus.ownership import Owners, Pod, resolve
+from mora.sources.prometheus.ownership import OWNER_METRICS, Owners, Pod, resolve
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, paces_of
 from mora.sources.prometheus.wire import Wire
@@ -101,9 +101,7 @@ class PrometheusFleet:
         with self._source.wire() as wire:
             scope = Scope(inventory.known_namespaces(states), cluster=self._cluster)
             _check_cluster(wire, scope, window.start, window.end)
-            owners = resolve(
-                *(wire.series(scope.select(metric), window.start, window.end) for metric in inventory.OWNER_METRICS)
-            )
+            owners = resolve(*(wire.series(scope.select(metric), window.start, window.end) for metric in OWNER_METRICS))
             paces, warnings = _paces(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
             nodes = _nodes(wire, scope, window)
@@ -280,7 +278,8 @@ def _batch(
     here = set(namespaces)
     there = sum(pod[0] in here and (is_jobs or workload.kind not in JOB_KINDS) for pod, workload in owners.pods.items())
     names = None if len(pods) >= _SHARE_TO_ASK_FOR_ALL * there else tuple(sorted({name for _, name in pods}))
-    return Batch(tuple(states), pods, Scope(namespaces, names, cluster), is_jobs)
+    runs = {pod: owners.runs[pod] for pod in pods if pod in owners.runs} if is_jobs else {}
+    return Batch(tuple(states), pods, Scope(namespaces, names, cluster), is_jobs, runs)
 
 
 def _is_name(name: str) -> bool:

@@ -169,6 +169,12 @@ def starts(scope: Scope, span: timedelta) -> str:
     return f"last_over_time({started}[{duration(span)}]) > time() - {2 * span.total_seconds():g}"
 
 
+def failed(scope: Scope, span: timedelta, every: timedelta) -> str:
+    """1 for each pod that failed within the span, looked at every so often."""
+    phases = scope.select("kube_pod_status_phase", 'phase="Failed"')
+    return f"max_over_time(({phases} > 0)[{duration(span)}:{duration(every)}])"
+
+
 def restarts(scope: Scope) -> str:
     """Restarts so far of the containers, init containers too, that ever restarted."""
     return _of_both(scope, "status_restarts_total")

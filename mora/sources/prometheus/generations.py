@@ -106,11 +106,13 @@ class _Places:
         levels = {one.pod: _level(one) for one in together}
         known = sorted((one for one in together if levels[one.pod]), key=lambda one: (-(levels[one.pod] or 0), one.pod))
         free = [number for number in self._free(known) if self._levels[number]]
-        if len(known) == len(free):
+        run_at_once = bool(known) and max(one.first for one in known) < min(one.after for one in known)
+        if run_at_once and len(known) == len(free):
             for one, number in zip(known, sorted(free, key=lambda at: -(self._levels[at] or 0)), strict=True):
                 self._put(one, levels[one.pod], number)
             known = []
-        for one in (*known, *(one for one in together if not levels[one.pod])):
+        waiting = [*known, *(one for one in together if not levels[one.pod])]
+        for one in sorted(waiting, key=lambda one: (one.first, -(levels[one.pod] or 0), one.pod)):
             level = levels[one.pod]
             lately = [at for at in self._free([one]) if level and self._levels[at]]
             alike = min(lately, key=lambda at: abs(math.log((self._levels[at] or 1) / (level or 1))), default=None)

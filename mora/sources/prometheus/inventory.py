@@ -24,7 +24,8 @@ from mora.sources.prometheus.asking import LOOKED_BACK, RESOURCE_FIELDS, Asking,
 from mora.sources.prometheus.described import Pods
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.labels import annotation_named, is_label_value, label_named
-from mora.sources.prometheus.ownership import Labels, Owners, Pod, resolve
+from mora.sources.prometheus.others import by_workload, pods_of_others, repeated, without_ended
+from mora.sources.prometheus.ownership import BETWEEN, OWNER_METRICS, Labels, Owners, Pod, resolve
 from mora.sources.prometheus.wire import Wire
 
 _PODS_TO_CHOOSE_FROM = 50
@@ -50,13 +51,14 @@ _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], tuple[str, ...]]:
     """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
     ask = Asking(wire, scope, at)
-    owners = resolve(*(ask.labels(metric) for metric in OWNER_METRICS))
+    owners = without_ended(ask, resolve(*(ask.labels(metric) for metric in OWNER_METRICS)))
     declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
-    workloads = {*owners.pods.values(), *replicas}
-    newest = _newest(owners, _by_pod(ask.values("kube_pod_created")))
-    pods = Pods(ask, {pod: workload for workload, pod in newest.items()})
+    replicas |= pods_of_others(owners)
+    workloads = {*owners.pods.values(), *replicas, *repeated(ask)}
+    newest = by_workload(owners, _by_pod(ask.values("kube_pod_created")))
+    pods = Pods(ask, newest)
     idle = workloads - newest.keys()
     earlier = Pods.nothing() if not idle else _earlier(ask, idle)
     autoscalers, vpas = scalers.autoscalers(ask), scalers.vpas(ask)
@@ -72,12 +74,13 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     for workload in sorted(workloads):
         described = pods if workload in newest else earlier
         allocation, annotated = described.allocation(workload)
+        count = replicas.get(workload) if described.are_alike(workload) else None
         own_scalers = autoscalers.get(workload, ())
         named = {} if annotated is None else {_DEFAULT_CONTAINER: annotated}
         states.append(
             WorkloadState(
                 workload,
-                replace(allocation, replicas=replicas.get(workload), autoscaler=next(iter(own_scalers), None)),
+                replace(allocation, replicas=count, autoscaler=next(iter(own_scalers), None)),
                 autoscalers=own_scalers,
                 vpas=vpas.get(workload, ()),
                 labels=labels.get(workload, {}),
@@ -88,16 +91,13 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 jvm=frozenset(c.name for c in allocation.containers if is_jvm_image(c.image)),
                 known_by="prometheus",
                 reasons=(
-                    *_reasons(workload, allocation, described.knows(workload), is_idle=workload in idle),
+                    *_reasons(workload, allocation, described, owners, is_idle=workload in idle),
                     *scalers.keda(own_scalers),
                     *set_by_vpas(vpas.get(workload, ())),
                 ),
             )
         )
-    return states, (*owners.refused, *refused)
-
-
-OWNER_METRICS = ("kube_pod_owner", "kube_replicaset_owner", "kube_job_owner")
+    return states, (*owners.refused, *refused, *_orphans(owners))
 
 
 # --- workloads and their pods ----------------------------------------------------------------------------------------
@@ -135,14 +135,6 @@ def _rollout_replicas(owners: Owners, values: Iterable[tuple[Labels, float]]) ->
     return replicas
 
 
-def _newest(owners: Owners, created: Mapping[Pod, float]) -> dict[Workload, Pod]:
-    """The pod that describes each workload: in a rollout the new one; with equal ages the first by name."""
-    newest: dict[Workload, Pod] = {}
-    for pod, workload in sorted(owners.pods.items(), key=lambda item: (-created.get(item[0], 0.0), item[0])):
-        newest.setdefault(workload, pod)
-    return newest
-
-
 def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
     """The newest pods that these had within LOOKED_BACK."""
     owners = resolve(*(ask.earlier_labels(metric) for metric in OWNER_METRICS))
@@ -155,9 +147,10 @@ def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
         return Pods.nothing()
     asking = replace(ask, scope=replace(ask.scope, pods=tuple(sorted({name for _, name in chosen}))))
     created = _by_pod(asking.values("kube_pod_created", over=LOOKED_BACK))
-    newest = _newest(Owners({pod: owners.pods[pod] for pod in chosen}), created)
-    asking = replace(asking, scope=replace(ask.scope, pods=tuple(sorted({name for _, name in newest.values()}))))
-    return Pods(asking, {pod: workload for workload, pod in newest.items()}, over=LOOKED_BACK)
+    newest = by_workload(Owners({pod: owners.pods[pod] for pod in chosen}), created)
+    names = {name for pods in newest.values() for _, name in pods}
+    asking = replace(asking, scope=replace(ask.scope, pods=tuple(sorted(names))))
+    return Pods(asking, newest, over=LOOKED_BACK)
 
 
 def _by_pod(rows: Iterable[tuple[Labels, float]]) -> dict[Pod, float]:
@@ -233,15 +226,57 @@ def _own(ask: Asking, metric: str, named: Callable[[str], str | None]) -> dict[W
     return found
 
 
-def _reasons(workload: Workload, allocation: Allocation, has_pod: bool, *, is_idle: bool) -> tuple[Reason, ...]:
+# The kinds whose pods are known through something in between.
+_THROUGH = {"Deployment": "ReplicaSet", "Rollout": "ReplicaSet", "CronJob": "Job"}
+_RESOURCES_OF = {"ReplicaSet": "replicasets", "Job": "jobs", "ReplicationController": "replicationcontrollers"}
+
+
+def _reasons(
+    workload: Workload, allocation: Allocation, described: Pods, owners: Owners, *, is_idle: bool
+) -> tuple[Reason, ...]:
     days = LOOKED_BACK.days
-    if not has_pod:
+    between = _THROUGH.get(workload.kind, "")
+    if between in _RESOURCES_OF and BETWEEN[between][0] in owners.orphans and not described.knows(workload):
+        text = f"its pods are not known: {_without(between, workload.namespace)}"
+        return (Reason("owners-unknown", text),)
+    if not described.knows(workload):
         return (Reason("no-pods", f"it had no pods in the last {days} days, so its containers are unknown"),)
     if not allocation.containers:
         return (Reason("no-containers", "Prometheus has no kube_pod_container_info, so its containers are unknown"),)
+    found = []
+    if workload in owners.orphans.get(BETWEEN.get(workload.kind, ("", ""))[0], ()):
+        text = f"what owns this {workload.kind} is not known: {_without(workload.kind, workload.namespace)}"
+        found.append(Reason("owner-unknown", text))
+    if not described.are_alike(workload):
+        text = "its pods do not all have the same containers, so what it reserves in all is not counted"
+        found.append(Reason("pods-differ", text))
     if is_idle and workload.kind not in JOB_KINDS:
-        return (Reason("no-pods", f"it has no pods now; its newest pod of the last {days} days describes it"),)
-    return ()
+        found.append(Reason("no-pods", f"it has no pods now; its newest pod of the last {days} days describes it"))
+    return tuple(found)
+
+
+def _without(kind: str, namespace: str) -> str:
+    """What kube-state-metrics lacks, and what to enable."""
+    metric, resource = BETWEEN[kind][0], _RESOURCES_OF[kind]
+    return f"Prometheus has no {metric} in namespace {namespace}. {_what_to_enable(metric, resource)}"
+
+
+def _what_to_enable(metric: str, resource: str) -> str:
+    return (
+        f"Let kube-state-metrics export {resource} (--resources), with the right to list them, and keep {metric} where "
+        "it is scraped"
+    )
+
+
+def _orphans(owners: Owners) -> tuple[str, ...]:
+    """A sentence for each metric that is missing between pods and their workloads."""
+    words = []
+    for kind, (metric, _) in BETWEEN.items():
+        if count := len(owners.orphans.get(metric, ())):
+            whose = f"what owns {count} {kind}{'' if count == 1 else 's'} with pods is not known"
+            enable = _what_to_enable(metric, _RESOURCES_OF[kind])
+            words.append(f"{metric} is missing, so {whose}: they are sized by themselves. {enable}.")
+    return tuple(words)
 
 
 def known_namespaces(states: Sequence[WorkloadState]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 
 import numpy as np
@@ -31,6 +31,7 @@ class Kills:
     """Adds restarts and OOM kills to the tallies of a batch.
 
     tally: a container's, none where its pod is not of the batch. first_row: where the data of the window begins.
+    killed: the pods with a kill, once all is counted.
     """
 
     window: Window
@@ -38,6 +39,7 @@ class Kills:
     tally: Callable[[Sequence[str]], list[Tally]]
     limits: Mapping[tuple[str, ...], Limits]
     first_row: int
+    killed: set[Pod] = field(default_factory=set)
 
     def count_restarts(self, restarts: Sequence[Strip], reasons: Sequence[Strip], ends: Sequence[Strip]) -> None:
         """Count restarts, those of them that were OOM kills, and OOM kills that no restart followed."""
@@ -78,6 +80,7 @@ class Kills:
 
     def _note(self, tally: Tally, key: tuple[str, ...], kills: int, rows: NDArray[np.intp]) -> None:
         tally.oom_kills += kills
+        self.killed.add((key[0], key[1]))
         limits = self.limits.get((*key, "memory"))
         if limits is not None:
             highest = float(np.max(limits.at(rows, self.window)))

@@ -25,6 +25,8 @@ Rows = slice | NDArray[np.intp]
 # How long a pod counts as starting. Class loading, warming caches and the first connections are over by then in most
 # services; Attune waits as long before it judges a pod.
 STARTUP = timedelta(minutes=5)
+# Where start-up is a larger share of all samples, pods live minutes, and their start-up is their use.
+_MOSTLY_STARTUP = 0.10
 # Below this a pod's p95 is its highest sample, more or less.
 _LEAST_FOR_A_P95 = 20
 # A pod that was seen within this time before the end runs now; what pods need is what they used in their last week.
@@ -84,14 +86,23 @@ class Track:
     startup: float | None = None
     peak: float = -math.inf
     peak_pod: str = ""
+    steady_samples: int = 0
+    startup_samples: int = 0
+    startups: list[tuple[str, Rows, Floats, Limits | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.values = np.full(self.window.sample_count, np.nan)
 
     def add(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> Floats:
         """A pod's use on some rows; what falls into `starting` is counted as start-up and left out of the result."""
+        whole = values
         for span in starting:
             values = self._without(span, rows, values)
+        if values is not whole:
+            aside = np.where(np.isnan(values), whole, np.nan)
+            self.startups.append((pod, rows, aside, limits))
+            self.startup_samples += int(np.count_nonzero(~np.isnan(aside)))
+        self.steady_samples += int(np.count_nonzero(~np.isnan(values)))
         here = self.values[rows]
         hotter = ~(here >= values) & ~np.isnan(values)
         if not hotter.any():
@@ -106,6 +117,17 @@ class Track:
             allowed = math.nan if limits is None else limits.at(rows, self.window)
             self.limits[rows] = np.where(hotter, allowed, self.limits[rows])
         return values
+
+    def take_startups_for_use(self) -> list[tuple[str, Rows, Floats]]:
+        """Where pods live minutes, count their start-up as use; what was added, pod by pod.
+
+        Its peak stays known: a step of minutes hits few of the seconds in which short-lived pods are hottest.
+        """
+        if self.startup_samples <= _MOSTLY_STARTUP * (self.startup_samples + self.steady_samples):
+            return []
+        startups, self.startups = self.startups, []
+        self.startup_samples = 0
+        return [(pod, rows, self.add(pod, rows, values, (), limits)) for pod, rows, values, limits in startups]
 
     def note_startup(self, value: float) -> None:
         """Take a use during start-up into account."""
@@ -140,6 +162,8 @@ class Tally:
     oom_kills: int = 0
     oom_limit_bytes: float | None = None
     pods: set[str] = field(default_factory=set)
+    runs: int | None = None
+    failed_pods: int = 0
     cpu_of_pods: defaultdict[str, list[tuple[int, Small]]] = field(default_factory=lambda: defaultdict(list))
     peaks_of_pods: dict[str, float] = field(default_factory=dict)
     less_cache: Track | None = None
@@ -194,13 +218,25 @@ class Tally:
             self.cpu.note_startup(value)
 
     def leave_out_odd(self) -> None:
-        """Once all pods are added: leave out what all of the use together shows to be impossible."""
+        """Once the CPU of all pods is added: leave out what all of it together shows to be impossible."""
+        for pod, rows, used in self._startups_for_use(Target.CPU):
+            if (added := dense(rows, used)) is not None:
+                self.cpu_of_pods[pod].append(added)
         values = self.sieves[Target.CPU].sift_odd(self.cpu.values, self.nodes)
         if values is not self.cpu.values:
             self.cpu.values, self.cpu.peak_pod = values, ""
             highest = float(np.fmax.reduce(values, initial=0.0))
             for _, part in (part for parts in self.cpu_of_pods.values() for part in parts):
                 part[part > highest] = np.nan
+
+    def _startups_for_use(self, target: Target) -> list[tuple[str, Rows, Floats]]:
+        track = self.cpu if target is Target.CPU else self.memory
+        share = track.startup_samples / max(1, track.startup_samples + track.steady_samples)
+        taken = track.take_startups_for_use()
+        if taken:
+            text = f"its pods live minutes (start-up is {share:.0%} of the samples), so start-up counts as use"
+            self.sieves[target].remark = "; ".join(filter(None, (self.sieves[target].remark, text)))
+        return taken
 
     def begin_cpu_again(self, remark: str) -> None:
         """Forget the CPU use, since it is read in another way; why, for the reasons."""
@@ -254,6 +290,8 @@ class Tally:
 
     def history(self, name: str, *, throttling_is_known: bool) -> ContainerHistory:
         """What is known in all. Throttling is 0 where it is measured, the container has a limit, and it is not seen."""
+        for pod, _, used in self._startups_for_use(Target.MEMORY):
+            self.peaks_of_pods[pod] = max(self.peaks_of_pods.get(pod, 0.0), float(np.fmax.reduce(used)))
         throttled = self._throttled()
         if throttled is None and throttling_is_known and self.cpu.limits is not None:
             throttled = np.zeros(self.window.sample_count)
@@ -274,6 +312,8 @@ class Tally:
             oom_limit_bytes=self.oom_limit_bytes,
             restarts=self.restarts,
             pods=len(self.pods),
+            runs=self.runs,
+            failed_pods=self.failed_pods,
             pod_p95_cores=max((level for one in pods if (level := _p95(one.values)) is not None), default=None),
             by_pod=self._by_pod(pods, throttling_is_known=throttling_is_known),
             spread=self._spread(pods),

@@ -136,3 +136,44 @@ def test_every_row_lies_in_one_span_of_a_coarse_grid(samples: int, factor: int) 
 def test_a_piece_is_moved_to_its_place() -> None:
     assert moved(strip(1, [1.0, 2.0]), 4).rows == slice(5, 7)
     assert moved(Strip({}, np.array([0, 2]), np.array([1.0, 2.0])), 4).rows.tolist() == [4, 6]  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("seconds", [8, 30])
+def test_where_pods_live_minutes_their_start_up_is_their_use(seconds: int) -> None:
+    """Steps of a minute here: pods of 8 or 30 of them, of which five are start-up."""
+    window = Window(START, START + timedelta(minutes=1) * (seconds * 20 - 1), timedelta(minutes=1))
+    tally = Tally(window)
+    for number in range(20):
+        rows = slice(number * seconds, (number + 1) * seconds)
+        used = np.full(seconds, 0.5)
+        used[:2] = 1.5
+        starting = [slice(rows.start, rows.start + 5)]
+        tally.add_cpu(f"p{number}", rows, used, starting, None)
+        tally.add_memory(f"p{number}", rows, 100 * used, starting, None)
+    tally.leave_out_odd()
+    history = tally.history("app", throttling_is_known=False)
+    assert not np.isnan(history.cpu_cores).any()
+    assert not np.isnan(history.mem_bytes).any()
+    assert np.max(history.cpu_cores) == 1.5
+    assert history.startup_cpu_cores == 1.5
+    assert history.by_pod == ()  # one after the other
+    share = {8: "62%", 30: "17%"}[seconds]
+    for target in (Target.CPU, Target.MEMORY):
+        assert history.left_out[target].remark == (
+            f"its pods live minutes (start-up is {share} of the samples), so start-up counts as use"
+        )
+
+
+def test_start_up_of_pods_that_live_on_is_no_use_however_often_they_are_replaced() -> None:
+    window = Window(START, START + timedelta(minutes=5) * (288 * 3 - 1), timedelta(minutes=5))
+    tally = Tally(window)
+    for number in range(24):  # each for three hours
+        rows = slice(number * 36, (number + 1) * 36)
+        used = np.full(36, 0.5)
+        used[:2] = 1.5
+        tally.add_cpu(f"p{number}", rows, used, [slice(rows.start, rows.start + 2)], None)
+    tally.leave_out_odd()
+    history = tally.history("app", throttling_is_known=False)
+    assert np.nanmax(history.cpu_cores) == 0.5
+    assert history.startup_cpu_cores == 1.5
+    assert history.left_out == {}
