@@ -175,6 +175,17 @@ def test_one_bad_vpa_never_stops_the_others(api: FakeVpaApi, rig: Rig) -> None:
     assert "Did you mean cpu-floor?" in by_name["refused"][0]["message"]
 
 
+def test_a_vpa_object_that_cannot_be_read_is_logged_and_stops_no_other(api: FakeVpaApi, rig: Rig) -> None:
+    api.add(manifest("web"))
+    torn = manifest("torn")
+    torn["spec"]["targetRef"] = ["web"]
+    api.add(torn)
+    report = rig.run_pass()
+    assert (report.vpas, report.written, report.errors["object"], report.is_ok) == (1, 1, 1, False)
+    assert "spec.targetRef is a list, not an object" in rig.said("error")
+    assert "'torn' in namespace 'shop'" in rig.said("error")
+
+
 def test_a_bug_in_one_namespaces_numbers_is_logged_and_stops_no_other(api: FakeVpaApi, rig: Rig) -> None:
     api.add(manifest("web"))
     api.add(manifest("web", namespace="other"))
