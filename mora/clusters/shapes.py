@@ -1,18 +1,21 @@
 """What a value in an answer must look like, and reading it: the one way from JSON of an API server to typed values.
 
-A Shape is a function: a JSON value and its path in, a value of known type out, or Unreadable with the path. Only the
-fields that a shape names are kept, so code that reads another one fails in its first test, and not at a user's odd
-cluster. null counts as absent, as in Kubernetes. Shapes of whole objects are in mora/clusters/kinds.py.
+A Shape is a function: a JSON value and its path in, a value of known type out, or Misfit with the path. It reads where
+a Check of mora/documents.py only looks. Only the fields that a shape names are kept, so code that reads another one fails
+in its first test, and not at a user's odd cluster. null counts as absent, as in Kubernetes. Shapes of whole objects are
+in mora/clusters/kinds.py.
 
 Messages name types and never values of text: an environment variable may hold a secret.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
-from decimal import Decimal
-from typing import Any, NoReturn
+from typing import Any
 
+from mora import documents
+from mora.documents import Misfit
 from mora.domain import is_name
 from mora.errors import BadInput, ClusterError
 from mora.quantities import parse_quantity
@@ -20,11 +23,12 @@ from mora.quantities import parse_quantity
 Shape = Callable[[object, str], Any]
 
 # The largest amounts that are believed. No machine has more cores; Kubernetes itself stores no quantity above 2^63 - 1.
-MOST_CORES = Decimal(100_000)
-MOST_BYTES = Decimal(2**60)
-_MOST_OF_ALL = Decimal(2**63 - 1)
+MOST_CORES = 100_000
+MOST_BYTES = 2**60
+_MOST_OF_ALL = 2**63 - 1
 _INT32 = 2**31 - 1
 _LONGEST_SHOWN = 40
+_SURROGATE = re.compile("[\ud800-\udfff]")  # half a character, which no text may end in
 
 
 class Unreadable(ClusterError):
@@ -54,9 +58,9 @@ def read(shape: Shape, item: object) -> Any:
     """
     try:
         return shape(item, "")
-    except Unreadable as error:
+    except Misfit as error:
         namespace, name = identity(item)
-        raise Unreadable(error.problem, namespace=namespace, name=name) from None
+        raise Unreadable(str(error), namespace=namespace, name=name) from None
 
 
 def identity(item: object) -> tuple[str | None, str | None]:
@@ -70,35 +74,27 @@ def identity(item: object) -> tuple[str | None, str | None]:
 # --- single values ---------------------------------------------------------------------------------------------------
 
 
-def anything(value: object, where: str) -> Any:
-    """A value that is only passed on."""
-    return value
+def _as_it_is(check: documents.Check) -> Shape:
+    def shape(value: object, where: str) -> Any:
+        check(value, where)
+        return value
+
+    return shape
+
+
+anything = _as_it_is(documents.anything)
+_text = _as_it_is(documents.text)
+flag = _as_it_is(documents.flag)
+whole = _as_it_is(documents.whole(0, _INT32))
+generation = _as_it_is(documents.whole(-_MOST_OF_ALL, _MOST_OF_ALL))
+"""A 64-bit number that only counts up."""
 
 
 def text(value: object, where: str) -> str:
-    """A string."""
-    return value if isinstance(value, str) else _refuse(value, where, "text")
-
-
-def flag(value: object, where: str) -> bool:
-    """true or false."""
-    return value if isinstance(value, bool) else _refuse(value, where, "true or false")
-
-
-def whole(value: object, where: str) -> int:
-    """A count: from 0 to the largest 32-bit number."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return _refuse(value, where, "a whole number")
-    if not 0 <= value <= _INT32:
-        raise _wrong(where, f"is {_shown(value)}, not a count from 0 to {_INT32}")
-    return value
-
-
-def generation(value: object, where: str) -> int:
-    """A 64-bit number that only counts up."""
-    if isinstance(value, bool) or not isinstance(value, int):
-        return _refuse(value, where, "a whole number")
-    return value
+    """A string. What is wrong with one is said without it."""
+    if isinstance(value, str) and _SURROGATE.search(value):
+        raise Misfit(f"{where} is not valid text")
+    return str(_text(value, where))
 
 
 def whole_or_percent(value: object, where: str) -> int | str:
@@ -106,30 +102,33 @@ def whole_or_percent(value: object, where: str) -> int | str:
     if isinstance(value, str):
         digits = value.removesuffix("%")
         if not (digits.isascii() and digits.isdigit() and len(digits) <= 9):
-            raise _wrong(where, f"is {_shown(value)}, not a count or per cent")
+            raise Misfit(f"{where} is {_shown(value)}, not a count or per cent")
         return value
-    return whole(value, where)
+    return int(whole(value, where))
 
 
-def amount(most: Decimal = _MOST_OF_ALL) -> Shape:
+def amount(most: int = _MOST_OF_ALL) -> Shape:
     """A Kubernetes quantity up to `most`, as text. In YAML, and so in custom resources, people write numbers, too."""
 
     def shape(value: object, where: str) -> str:
         if isinstance(value, bool) or not isinstance(value, (str, int, float)):
-            _refuse(value, where, "a Kubernetes quantity")
+            raise Misfit(f"{where} is {_shown(value)}, not a Kubernetes quantity")
         written = str(value)
         try:
             found = parse_quantity(written)  # "nan" and "inf" are none
         except BadInput:
-            raise _wrong(where, f"is {_shown(value)}, not a Kubernetes quantity") from None
+            raise Misfit(f"{where} is {_shown(value)}, not a Kubernetes quantity") from None
         if found > most:
-            raise _wrong(where, f"is {_shown(value)}, more than any machine has")
+            raise Misfit(f"{where} is {_shown(value)}, more than any machine has")
         return written
 
     return shape
 
 
 # --- values of values ------------------------------------------------------------------------------------------------
+
+_object = documents.fields({})
+_list = documents.items(documents.anything)
 
 
 def fields(shapes: Mapping[str, Shape], *, needed: tuple[str, ...] = (), keeps_rest: bool = False) -> Shape:
@@ -138,16 +137,15 @@ def fields(shapes: Mapping[str, Shape], *, needed: tuple[str, ...] = (), keeps_r
     keeps_rest: fields without a shape stay as they are, for what is written back.
     """
 
-    def shape(value: object, where: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            return _refuse(value, where, "an object")
+    def shape(value: Any, where: str) -> dict[str, Any]:
+        _object(value, where)
         found = {key: one for key, one in value.items() if one is not None} if keeps_rest else {}
         for key, read_field in shapes.items():
             if (one := value.get(key)) is not None:
                 found[key] = read_field(one, f"{where}.{key}" if where else key)
         for key in needed:
             if key not in found:
-                raise _wrong(f"{where}.{key}" if where else key, "is missing")
+                raise Misfit(f"{where}.{key} is missing" if where else f"{key} is missing")
         return found
 
     return shape
@@ -156,9 +154,8 @@ def fields(shapes: Mapping[str, Shape], *, needed: tuple[str, ...] = (), keeps_r
 def listed(each: Shape) -> Shape:
     """A list of values of one shape."""
 
-    def shape(value: object, where: str) -> list[Any]:
-        if not isinstance(value, list):
-            return _refuse(value, where, "a list")
+    def shape(value: Any, where: str) -> list[Any]:
+        _list(value, where)
         return [each(one, f"{where}[{place}]") for place, one in enumerate(value)]
 
     return shape
@@ -168,11 +165,12 @@ def mapped(each: Shape, special: Mapping[str, Shape] | None = None) -> Shape:
     """Key -> value, any keys; null values are left out. special: keys whose values have a shape of their own."""
     own = special or {}
 
-    def shape(value: object, where: str) -> dict[str, Any]:
-        if not isinstance(value, dict):
-            return _refuse(value, where, "an object")
+    def shape(value: Any, where: str) -> dict[str, Any]:
+        _object(value, where)
         return {
-            key: own.get(key, each)(one, f"{where}[{_shown(key)}]") for key, one in value.items() if one is not None
+            text(key, "a name"): own.get(key, each)(one, f"{where}[{_shown(key)}]")
+            for key, one in value.items()
+            if one is not None
         }
 
     return shape
@@ -185,19 +183,10 @@ def checked(shape: Shape, check: Callable[[Any], str | None]) -> Shape:
         found = shape(value, where)
         problem = check(found)
         if problem is not None:
-            raise _wrong(where, problem)
+            raise Misfit(f"{where} {problem}")
         return found
 
     return whole_shape
-
-
-def _refuse(value: object, where: str, wanted: str) -> NoReturn:
-    names = {bool: "true or false", int: "a number", float: "a number", str: "text", list: "a list", dict: "an object"}
-    raise _wrong(where, f"is {names.get(type(value), 'null')}, not {wanted}")
-
-
-def _wrong(where: str, problem: str) -> Unreadable:
-    return Unreadable(f"{where or 'it'} {problem}")
 
 
 def _shown(value: object) -> str:

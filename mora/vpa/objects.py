@@ -13,7 +13,7 @@ from decimal import ROUND_FLOOR, Decimal
 from typing import Any
 
 from mora.clusters import kinds
-from mora.clusters.shapes import read
+from mora.clusters.shapes import MOST_BYTES, MOST_CORES, read
 from mora.domain import API_VERSIONS, Workload
 from mora.errors import BadInput
 from mora.quantities import parse_cpu, parse_memory, parse_quantity
@@ -24,6 +24,8 @@ Amounts = Mapping[str, int]
 
 RESOURCES = ("cpu", "memory")
 EVERY_OTHER = "*"
+# A minimum above is written into no status.
+_MOST: Amounts = {"cpu": MOST_CORES * 1000, "memory": MOST_BYTES}
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,6 +142,8 @@ def _amounts(quantities: Mapping[str, str | int] | None, where: str, *, is_upper
             amount = maximum_of(resource, str(text)) if is_upper else amount_of(resource, str(text))
         except BadInput as error:
             raise BadInput(f"{where} of {resource}: {error.message}") from error
+        if not is_upper and amount > _MOST[resource]:
+            raise BadInput(f"{where} of {resource} is {str(text)[:40]!a}, more than any machine has.")
         # 0 stands for "no bound" there.
         if amount:
             amounts[resource] = amount

@@ -91,7 +91,7 @@ class Roads:
         cluster = KubernetesCluster(kubeconfig=self._config)
         return cluster.services("shop"), cluster.allocation(WEB), cluster.injected_sidecars(WEB)
 
-    def applied(self) -> object:
+    def applied(self) -> None:
         cluster = KubernetesCluster(kubeconfig=self._config)
         cluster.apply(WEB, cluster.allocation(WEB))
         return None

@@ -76,3 +76,11 @@ def test_a_bound_that_is_no_quantity_is_a_problem() -> None:
     vpa = read_vpa(manifest(policies=[{"containerName": "server", "maxAllowed": {"memory": "lots"}}]))
     assert vpa.workload is None
     assert vpa.problem == "maxAllowed of memory: 'lots' is not a Kubernetes quantity."
+
+
+@pytest.mark.parametrize(("resource", "amount"), [("cpu", "1e50"), ("cpu", "100001"), ("memory", "2Ei")])
+def test_a_minimum_that_no_machine_has_is_a_problem_and_a_maximum_is_none(resource: str, amount: str) -> None:
+    vpa = read_vpa(manifest(policies=[{"containerName": "*", "minAllowed": {resource: amount}}]))
+    assert vpa.workload is None
+    assert f"minAllowed of {resource} is '{amount}', more than any machine has" in (vpa.problem or "")
+    assert read_vpa(manifest(policies=[{"containerName": "*", "maxAllowed": {resource: amount}}])).problem is None
