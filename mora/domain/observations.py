@@ -126,7 +126,8 @@ class WorkloadHistory:
     window: what was asked for; the effective one begins at the first known sample. replicas: available replicas, shape
     (window.sample_count,), None where not known. queries: what was sent, name -> text. largest_node: CPU and memory of
     the largest node, as requests; None where not known. rooms: what nodes can give one pod, as requests: allocatable,
-    less what the pods of DaemonSets request there; empty where not known.
+    less what the pods of DaemonSets request there; empty where not known. refusal: why the source does not answer for
+    this workload; empty where it does.
     """
 
     workload: Workload
@@ -137,6 +138,7 @@ class WorkloadHistory:
     warnings: tuple[str, ...] = ()
     largest_node: Resources | None = None
     rooms: tuple[Resources, ...] = ()
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)

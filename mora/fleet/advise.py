@@ -266,6 +266,11 @@ def _unseen(container: Container, state: WorkloadState, history: WorkloadHistory
     unknown = next((reason for reason in state.reasons if reason.code == "owners-unknown"), None)
     if unknown is not None:
         return Reason("no-history", unknown.text)
+    if history.refusal:
+        text = (
+            f"its history cannot be read: {history.refusal.rstrip('.')}. Raise that limit, or read less (--history 7d)"
+        )
+        return Reason("source-limit", text)
     if not history.containers:
         text = "no samples of any of its containers in the time range: it is gone, never ran, or is not scraped"
     else:

@@ -236,6 +236,7 @@ _WHY = {
     "too-little-data": "too little data",
     "no-number": "too little data",
     "no-history": "no samples",
+    "source-limit": "limit of the metrics store",
     "samples-unbelievable": "too many samples that cannot be",
     "above-node": "refused, above the largest node",
     "above-use": "refused, far above the highest use",

@@ -162,8 +162,31 @@ class TooLarge(Exception):
         super().__init__(f"more than {most_bytes} bytes")
 
 
-class TooManySamples(SourceUnavailable):
-    """The query would load more samples into the server's memory than the server allows."""
+class TooMuch(SourceUnavailable):
+    """The store does not answer a query for its size. of_series: it allows fewer series; else fewer samples."""
+
+    def __init__(self, message: str, *, of_series: bool) -> None:
+        self.of_series = of_series
+        super().__init__(
+            message,
+            hint="Raise the limit that it names, or ask for less: a shorter history (--history 7d), or one namespace.",
+        )
+
+
+# How Prometheus, VictoriaMetrics, Mimir, Cortex and Thanos say that a query has too many series, or too much else.
+_TOO_MANY_SERIES = re.compile(
+    r"number of (matching |unique )?(time ?)?series|too many (time ?)?series|exceeded series limit|max-series"
+    r"|max(unique)?(time)?series\b|series limit",
+    re.IGNORECASE,
+)
+_TOO_MUCH = re.compile(
+    r"too many (samples|points|chunks)|maximum resolution|err-mimir-max|search\.max(?!concurrent|queue)"
+    r"|max(imum)? number of chunks|(chunks|data|bytes|samples) (size )?limit|(time range|length) exceeds"
+    r"|resource ?exhausted|not enough memory|limit \d+ (violated|exceeded)",
+    re.IGNORECASE,
+)
+# VictoriaMetrics repeats the query, which may have any of these words in it.
+_REPEATED = re.compile(r'query="(?:[^"\\]|\\.)*"|\{[^{}]*\}')
 
 
 def check_answer(response: requests.Response, url: str) -> None:
@@ -172,7 +195,10 @@ def check_answer(response: requests.Response, url: str) -> None:
     if status == 200 and not _ERROR.match(response.content):
         return
     details = _error_text(response)
-    what = f"{url} answered {status} {response.reason or ''}".rstrip() + (f": {details}" if details else "")
+    what = f"{url} answered {status} {response.reason or ''}".rstrip() + (f": {_abridged(details)}" if details else "")
+    said = _REPEATED.sub("", details)
+    if (of_series := _TOO_MANY_SERIES.search(said) is not None) or _TOO_MUCH.search(said):
+        raise TooMuch(f"{what}.", of_series=of_series)
     if status == 401:
         raise SourceUnavailable(f"{what}.", hint="It asks for credentials: a bearer token, or a user and password.")
     if status == 403:
@@ -185,10 +211,6 @@ def check_answer(response: requests.Response, url: str) -> None:
     if status == 429:
         raise SourceUnavailable(
             f"{what}.", hint="It still limits our request rate after several tries. Try again later."
-        )
-    if status == 422 and "too many samples" in details:
-        raise TooManySamples(
-            f"{what}.", hint="Ask for a shorter window or a longer step, or raise its --query.max-samples."
         )
     if status >= 500:
         raise SourceUnavailable(
@@ -203,6 +225,11 @@ def check_answer(response: requests.Response, url: str) -> None:
     )
 
 
+def _abridged(details: str) -> str:
+    """The begin and the end of an error's text: VictoriaMetrics puts the query first and the reason last."""
+    return details if len(details) <= 500 else f"{details[:100]} ... {details[-380:]}"
+
+
 def _error_text(response: requests.Response) -> str:
     try:
         answer = response.json()
@@ -210,7 +237,7 @@ def _error_text(response: requests.Response) -> str:
         return ""
     # A Kubernetes API server that proxies to a Prometheus puts its own text into `message`.
     error = (answer.get("error") or answer.get("message")) if isinstance(answer, dict) else None
-    return (error if isinstance(error, str) else "").strip().rstrip(".")[:500]
+    return (error if isinstance(error, str) else "").strip().rstrip(".")
 
 
 @contextmanager

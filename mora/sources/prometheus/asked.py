@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from itertools import pairwise
 
@@ -89,6 +89,23 @@ class Batch:
             min(pods_of[one.workload], one.allocation.replicas or 3) * max(1, len(one.allocation.containers))
             for one in self.states
         )
+
+    @property
+    def is_alone(self) -> bool:
+        """Whether there is one workload, so that what a store does not answer for at once is read in shorter times."""
+        return len(self.states) == 1
+
+    def halves(self) -> tuple[Batch, Batch]:
+        """Two batches of half of the workloads each, whose pods are named."""
+        middle = len(self.states) // 2
+        return self._of(self.states[:middle]), self._of(self.states[middle:])
+
+    def _of(self, states: tuple[WorkloadState, ...]) -> Batch:
+        chosen = {state.workload for state in states}
+        pods = {pod: workload for pod, workload in self.pods.items() if workload in chosen}
+        namespaces = tuple(sorted({workload.namespace for workload in chosen}))
+        names = tuple(sorted({name for _, name in pods}))
+        return Batch(states, pods, replace(self.scope, namespaces=namespaces, pods=names), self.is_jobs)
 
 
 @dataclass(frozen=True, slots=True)

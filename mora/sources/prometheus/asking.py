@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from mora.quantities import bytes_up, cores_to_millicores
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.ownership import Labels
+from mora.sources.prometheus.parts import in_parts
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.wire import Wire
 
@@ -37,9 +39,14 @@ class Asking:
 
     def all(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
         """The series with their values, whatever these are."""
-        selector = self.scope.select(metric, *matchers)
-        query = selector if over is None else f"last_over_time({selector}[{duration(over)}])"
-        return [(row["metric"], float(row["value"][1])) for row in self.wire.instant(query, self.at)]
+
+        def ask(scope: Scope) -> list[dict[str, Any]]:
+            selector = scope.select(metric, *matchers)
+            return self.wire.instant(
+                selector if over is None else f"last_over_time({selector}[{duration(over)}])", self.at
+            )
+
+        return [(row["metric"], float(row["value"][1])) for row in in_parts(ask, self.scope)]
 
     def labels(self, metric: str) -> list[Labels]:
         """The labels of the series."""
@@ -47,7 +54,9 @@ class Asking:
 
     def earlier_labels(self, metric: str, *matchers: str) -> list[dict[str, str]]:
         """The labels of the series of the last days, up to now."""
-        return self.wire.series(self.scope.select(metric, *matchers), self.at - LOOKED_BACK, self.at)
+        return in_parts(
+            lambda scope: self.wire.series(scope.select(metric, *matchers), self.at - LOOKED_BACK, self.at), self.scope
+        )
 
 
 def is_known(value: float) -> bool:

@@ -19,11 +19,13 @@ from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.believable import Nodes, rising
+from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import coarse, row_of, rows_ahead, shortened
 from mora.sources.prometheus.kills import Kills
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.memory import MemoryAgain
 from mora.sources.prometheus.ownership import Pod
+from mora.sources.prometheus.parts import in_parts
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.runs import count_runs
 from mora.sources.prometheus.tally import (
@@ -147,7 +149,7 @@ class Reading:
         return [(name, text, piece) for name, text in self._texts_of_use(pace).items()]
 
     def _ranges(self, asked: Sequence[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[Strip]]]:
-        return self.wire.ranges(asked)
+        return self.wire.ranges(asked, in_time=self.batch.is_alone)
 
     def _whole(self, grids: Mapping[str, Window], texts: Mapping[str, str]) -> dict[str, list[Strip]]:
         """The answer to each query on its grid, in whatever pieces it comes."""
@@ -262,7 +264,9 @@ class Reading:
         A step back by a fraction of the count is no restart. Two collectors that write one series make many of them.
         """
         scope = self.batch.scope
-        rows = self.wire.instant(promql.unsteady(scope, _UNSTEADY_SPAN, _STEPS_BACK), self.window.end)
+        rows = in_parts(
+            lambda part: self.wire.instant(promql.unsteady(part, _UNSTEADY_SPAN, _STEPS_BACK), self.window.end), scope
+        )
         unsteady = {tuple(row["metric"].get(name, "") for name in ("namespace", "pod", "container")) for row in rows}
         wrong = {
             (workload, container)
@@ -324,8 +328,12 @@ class Reading:
 
     def _with_throttling_counters(self) -> frozenset[str]:
         """Names of the containers that have CFS counters: of those alone, silence means that nothing was throttled."""
-        selector = promql.containers(self.batch.scope.broad(), "container_cpu_cfs_throttled_periods_total")
-        return frozenset(self.wire.label_values("container", selector, self.window.start, self.window.end))
+
+        def names(part: Scope) -> list[str]:
+            selector = promql.containers(part, "container_cpu_cfs_throttled_periods_total")
+            return self.wire.label_values("container", selector, self.window.start, self.window.end)
+
+        return frozenset(in_parts(names, self.batch.scope.broad()))
 
     def _history(self, state: WorkloadState, texts: Mapping[str, str]) -> WorkloadHistory:
         workload = state.workload

@@ -20,12 +20,14 @@ from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory
 from mora.sources.prometheus import nodes as rooms_of_nodes
+from mora.sources.prometheus.access import TooMuch
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Nodes, nodes_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import OWNER_METRICS, Owners, Pod, resolve
+from mora.sources.prometheus.parts import exposed, in_parts, in_some_part
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, paces_of
 from mora.sources.prometheus.wire import Wire
@@ -101,17 +103,20 @@ class PrometheusFleet:
         with self._source.wire() as wire:
             scope = Scope(inventory.known_namespaces(states), cluster=self._cluster)
             _check_cluster(wire, scope, window.start, window.end)
-            owners = resolve(*(wire.series(scope.select(metric), window.start, window.end) for metric in OWNER_METRICS))
+            owners = resolve(*(_series(wire, scope, metric, window) for metric in OWNER_METRICS))
             paces, warnings = _paces(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
-            nodes = _nodes(wire, scope, window)
-            rooms = _rooms(wire, scope, window, states, owners)
+            try:
+                nodes = _nodes(wire, scope, window)
+                rooms = _rooms(wire, scope, window, states, owners)
+            except TooMuch as error:
+                nodes, rooms = Nodes(), rooms_of_nodes.Rooms()
+                warnings = (*warnings, f"The sizes of the nodes are not known: {error.message}")
             requested = {state.workload: _requested(state) for state in states}
             batches = _batches(states, owners, self._cluster)
-            readings = (  # made one by one: each has megabytes
-                partial(
-                    Reading(wire, batch, window, paces, nodes).read, Part(reporter or Silent(), number, len(batches))
-                )
+            read = partial(_read, wire, window, paces, nodes)
+            readings = (
+                partial(read, batch, Part(reporter or Silent(), number, len(batches)))
                 for number, batch in enumerate(batches)
             )
             for found in _ahead(readings):
@@ -131,8 +136,10 @@ class PrometheusFleet:
 
 
 def _check_cluster(wire: Wire, scope: Scope, start: datetime, end: datetime) -> None:
-    everywhere = replace(scope.broad(), cluster=None).select("kube_pod_owner")
-    names = wire.label_values("cluster", everywhere, start, end)
+    def clusters(part: Scope) -> list[str]:
+        return wire.label_values("cluster", part.select("kube_pod_owner"), start, end)
+
+    names = sorted(set(in_parts(clusters, replace(scope.broad(), cluster=None))))
     if scope.cluster is None and len(names) > 1:
         raise BadInput(
             f"{wire.url} has metrics of several clusters: {', '.join(names)}.",
@@ -177,7 +184,9 @@ def _paces(wire: Wire, scope: Scope, window: Window) -> tuple[Paces, tuple[str, 
     """The scrape intervals of the first namespaces that have samples: one job scrapes all kubelets of a cluster."""
     for namespace in scope.namespaces[:5]:
         one = Scope((namespace,), cluster=scope.cluster)
-        found = paces_of(wire, promql.containers(one, "container_cpu_usage_seconds_total"), window)
+        found = in_some_part(
+            lambda part: paces_of(wire, promql.containers(part, "container_cpu_usage_seconds_total"), window), one
+        )
         if found is not None:
             return found, found.words()
     return Paces(((window.start, Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW)),)), (
@@ -187,9 +196,7 @@ def _paces(wire: Wire, scope: Scope, window: Window) -> tuple[Paces, tuple[str, 
 
 def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
     """Which metrics have no samples at all, and what to enable. Labels of an old Kubernetes are an error."""
-    names = "|".join(_NEEDED)
-    selector = scope.broad().select("", f'__name__=~"{names}"', 'pod!=""')
-    known = wire.label_values("__name__", selector, window.start, window.end)
+    known = exposed(wire, scope.broad(), _NEEDED, 'pod!=""', window)
     if "container_cpu_usage_seconds_total" not in known:
         old = 'container_cpu_usage_seconds_total{pod_name!=""}'
         if wire.label_values("pod_name", old, window.start, window.end):
@@ -222,6 +229,20 @@ def _requested(state: WorkloadState) -> Resources:
         cpu_request_millicores=sum(one.cpu_request_millicores or 0 for one in running),
         memory_request_bytes=sum(one.memory_request_bytes or 0 for one in running),
     )
+
+
+def _series(wire: Wire, scope: Scope, metric: str, window: Window) -> list[dict[str, str]]:
+    return in_parts(lambda part: wire.series(part.select(metric), window.start, window.end), scope)
+
+
+def _read(wire: Wire, window: Window, paces: Paces, nodes: Nodes, batch: Batch, part: Part) -> list[WorkloadHistory]:
+    """The histories of a batch; where the store does not answer for so many workloads, of half of them at a time."""
+    try:
+        return Reading(wire, batch, window, paces, nodes).read(part)  # made here: each has megabytes
+    except TooMuch as error:
+        if batch.is_alone:
+            return [WorkloadHistory(batch.states[0].workload, window, {}, refusal=error.message)]
+    return [history for half in batch.halves() for history in _read(wire, window, paces, nodes, half, part)]
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ the server as much again as the query (experiments/benchmarks/README.md has the 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from mora.domain import check_name
@@ -20,21 +20,88 @@ from mora.sources.prometheus.promql import duration, quoted
 
 _REAL_CONTAINERS = 'container!="",container!="POD"'
 _LONGEST_LIST_CHARACTERS = 2000
+# Pods of one ReplicaSet differ in five characters; what shares more is of one kind.
+_LONGEST_TAIL = 5
+# The label that names what a metric is of, by how the metric's name begins; of any other it is the pod.
+_NAMED_BY = {
+    "kube_cronjob_": "cronjob",
+    "kube_daemonset_": "daemonset",
+    "kube_deployment_": "deployment",
+    "kube_horizontalpodautoscaler_": "horizontalpodautoscaler",
+    "kube_job_": "job_name",
+    "kube_limitrange": "limitrange",
+    "kube_replicaset_": "replicaset",
+    "kube_resourcequota": "resourcequota",
+    "kube_statefulset_": "statefulset",
+}
 _DOT = "\\."  # as a class, [.], it would keep Prometheus from looking the names up one by one
 
 
 @dataclass(frozen=True, slots=True)
+class Endings:
+    """Names in Kubernetes by how they end: in one of some characters, and then in `tail`.
+
+    or_alone: the tail alone is such a name, too.
+    """
+
+    characters: str = "abcdefghijklmnopqrstuvwxyz0123456789"
+    tail: str = ""
+    or_alone: bool = False
+
+    @property
+    def pattern(self) -> str:
+        """The same as a regular expression; Prometheus anchors it."""
+        before = f"(.*[{self.characters}]){'?' if self.or_alone else ''}" if self.characters else ""
+        return f"{before}{self.tail.replace('.', _DOT)}"
+
+    def halves(self) -> tuple[Endings, Endings] | None:
+        """These names in two parts; None where they share their last characters."""
+        if len(self.characters) > 1:
+            middle = len(self.characters) // 2
+            first, second = self.characters[:middle], self.characters[middle:]
+            return Endings(first, self.tail, self.or_alone), Endings(second, self.tail)
+        if not self.characters or len(self.tail) == _LONGEST_TAIL:
+            return None
+        if self.or_alone:
+            return Endings("", self.tail), Endings(self.characters, self.tail)
+        return Endings("-." + Endings().characters, self.characters + self.tail, or_alone=True).halves()
+
+
+@dataclass(frozen=True, slots=True)
 class Scope:
-    """The scope of a query: namespaces (empty: all), pods (None: all), the cluster where there are several."""
+    """The scope of a query: namespaces (empty: all), pods (None: all), the cluster where there are several.
+
+    endings: where a store answers for no more, how the names of pods (or of what a metric is of) end.
+    """
 
     namespaces: tuple[str, ...] = ()
     pods: tuple[str, ...] | None = None
     cluster: str | None = None
+    endings: Endings | None = None
 
     def broad(self) -> Scope:
         """Without pods, and without namespaces where they are many: for queries that must fit into an address."""
         is_short = sum(map(len, self.namespaces)) < _LONGEST_LIST_CHARACTERS
         return Scope(self.namespaces if is_short else (), cluster=self.cluster)
+
+    def halves(self) -> tuple[Scope, Scope] | None:
+        """The scope in two parts; None where it cannot be divided.
+
+        >>> [part.namespaces for part in Scope(("shop", "web")).halves()]
+        [('shop',), ('web',)]
+        >>> print(Scope(("shop",)).halves()[1].select("kube_replicaset_owner"))
+        kube_replicaset_owner{namespace="shop",replicaset=~"(.*[stuvwxyz0123456789])"}
+        """
+        if len(self.namespaces) > 1:
+            middle = len(self.namespaces) // 2
+            return replace(self, namespaces=self.namespaces[:middle]), replace(
+                self, namespaces=self.namespaces[middle:]
+            )
+        if self.pods is not None and len(self.pods) > 1:
+            middle = len(self.pods) // 2
+            return replace(self, pods=self.pods[:middle]), replace(self, pods=self.pods[middle:])
+        endings = None if self.pods is not None else (self.endings or Endings()).halves()
+        return None if endings is None else (replace(self, endings=endings[0]), replace(self, endings=endings[1]))
 
     def select(self, metric: str, *matchers: str) -> str:
         r"""A selector of the metric's series within the scope.
@@ -48,8 +115,13 @@ class Scope:
             *([] if self.cluster is None else [f"cluster={quoted(self.cluster)}"]),
             *_one_of("namespace", self.namespaces),
             *([] if self.pods is None else _one_of("pod", self.pods)),
+            *([] if self.endings is None else [f"{_named_by(metric)}=~{quoted(self.endings.pattern)}"]),
         ]
         return f"{metric}{{{','.join((*own, *matchers))}}}"
+
+
+def _named_by(metric: str) -> str:
+    return next((label for begin, label in _NAMED_BY.items() if metric.startswith(begin)), "pod")
 
 
 def _one_of(label: str, names: Sequence[str]) -> list[str]:

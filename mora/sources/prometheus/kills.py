@@ -19,6 +19,7 @@ from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
+from mora.sources.prometheus.parts import in_parts
 from mora.sources.prometheus.restarts import crash_loop, ended_by_kill, events_within, restarts_of
 from mora.sources.prometheus.tally import Limits, Tally, by_container
 from mora.sources.prometheus.wire import Wire
@@ -64,7 +65,7 @@ class Kills:
         days = max(1, min(_DAYS_OF_EVENTS, round((self.window.end - self.window.start) / timedelta(days=1))))
         events: defaultdict[tuple[Workload, str], int] = defaultdict(int)
         of_workload: defaultdict[tuple[Workload, str], list[tuple[str, ...]]] = defaultdict(list)
-        rows = wire.instant(promql.oom_events(scope, days), self.window.end)
+        rows = in_parts(lambda part: wire.instant(promql.oom_events(part, days), self.window.end), scope)
         known = self.window.end - self.window.start - self.first_row * self.window.step
         for key, kills in events_within(rows, min(days, round(known / timedelta(days=1)))).items():
             workload = self.pods.get((key[0], key[1]))

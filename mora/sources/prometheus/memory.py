@@ -10,9 +10,10 @@ are asked for first, of whole namespaces at once, and only the containers that s
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -25,6 +26,7 @@ from mora.sources.prometheus.fleet_promql import ACTIVE_FILE, RSS, SWAP, Scope
 from mora.sources.prometheus.grid import row_of
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
+from mora.sources.prometheus.parts import exposed, in_parts
 from mora.sources.prometheus.tally import Limits, Tally, Track, by_container, moved
 from mora.sources.prometheus.wire import Wire
 
@@ -59,16 +61,14 @@ class MemoryAgain:
     def read(self, parts: Sequence[Window]) -> dict[Workload, dict[str, str]]:
         """Add swap to memory, and what memory is without page cache; the queries that were sent, by workload."""
         sent: dict[Workload, dict[str, str]] = {}
-        names = "|".join((SWAP, ACTIVE_FILE, RSS))
-        selector = self._broad().select("", f'__name__=~"{names}"', 'container!=""')
-        known = set(self.wire.label_values("__name__", selector, self.window.start, self.window.end))
-        swapped = self._shown(promql.swapped(self._broad(), self._moments())) if SWAP in known else {}
+        known = exposed(self.wire, self._broad(), (SWAP, ACTIVE_FILE, RSS), 'container!=""', self.window)
+        swapped = self._shown(lambda part: promql.swapped(part, self._moments())) if SWAP in known else {}
         if swapped:
             self._add_swap(swapped, parts, sent)
         for metric in (ACTIVE_FILE, RSS):
             asked = {one for one in self._in_question(is_full=metric == RSS) if self.tallies[one].less_cache is None}
             if metric in known and asked:
-                shown = self._shown(promql.cached(self._broad(), self._moments(), metric))
+                shown = self._shown(partial(promql.cached, moments=self._moments(), metric=metric))
                 self._leave_out_cache(asked & shown.keys(), metric, parts, sent, has_swap=bool(swapped))
         return sent
 
@@ -83,10 +83,11 @@ class MemoryAgain:
         count = int((self.window.end - self.window.start) / between)
         return [number * between for number in range(count + 1)]
 
-    def _shown(self, query: str) -> dict[Owned, float]:
+    def _shown(self, query: Callable[[Scope], str]) -> dict[Owned, float]:
         """The containers of this batch that answer, with the largest value of their pods."""
         found: dict[Owned, float] = {}
-        for row in self.wire.instant(query, self.window.end):
+        rows = in_parts(lambda part: self.wire.instant(query(part), self.window.end), self._broad())
+        for row in rows:
             labels = row["metric"]
             workload = self.batch.pods.get((labels.get("namespace", ""), labels.get("pod", "")))
             of = workload, labels.get("container", "")
@@ -158,7 +159,9 @@ class MemoryAgain:
         self, text: str, wanted: Mapping[Owned, float] | set[Owned], parts: Sequence[Window]
     ) -> Iterator[tuple[Owned, Pod, slice | NDArray[np.intp], NDArray[np.float64], Limits | None]]:
         """The series of the wanted containers, on the rows of the whole window."""
-        for _, piece, strips in self.wire.ranges([("memory", text, piece) for piece in parts]):
+        for _, piece, strips in self.wire.ranges(
+            [("memory", text, piece) for piece in parts], in_time=self.batch.is_alone
+        ):
             ahead = row_of(piece.start, self.window)
             for (namespace, pod, container), found in by_container(strips).items():
                 workload = self.batch.pods.get((namespace, pod))

@@ -16,7 +16,7 @@ from typing import Any, Self
 
 from mora.domain import Window
 from mora.sources.prometheus import matrix
-from mora.sources.prometheus.access import Access, TooManySamples, explained, retry_policy
+from mora.sources.prometheus.access import Access, TooMuch, explained, retry_policy
 from mora.sources.prometheus.answers import label_sets, rows, texts
 from mora.sources.prometheus.deadline import WatchedAdapter
 from mora.sources.prometheus.grid import halves
@@ -101,25 +101,28 @@ class Wire:
             found = sorted(texts(self._client.get_label_values(label, params=params)))
         return self.names.values(label, found)
 
-    def ranges(self, questions: Iterable[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[matrix.Strip]]]:
+    def ranges(
+        self, questions: Iterable[tuple[str, str, Window]], *, in_time: bool = False
+    ) -> Iterator[tuple[str, Window, list[matrix.Strip]]]:
         """(name, window, series) for each (name, query, window), in order; `connections` in flight at a time.
 
-        A window for which the server would load too many samples comes back as several shorter ones.
+        A window for which the server would load too many samples comes back as several shorter ones. in_time: one with
+        too many series, too; else that is TooMuch, since fewer workloads have fewer series, and a shorter time hardly.
         """
         waiting: deque[tuple[str, Window, Future[bytes | None], str]] = deque()
         executor = ThreadPoolExecutor(self.connections, thread_name_prefix="mora-prometheus")
         try:
             for name, query, window in questions:
-                waiting.append((name, window, executor.submit(self._range, query, window), query))
+                waiting.append((name, window, executor.submit(self._range, query, window, in_time), query))
                 if len(waiting) >= self.connections:
-                    yield from self._answered(*waiting.popleft())
+                    yield from self._answered(*waiting.popleft(), in_time)
             while waiting:
-                yield from self._answered(*waiting.popleft())
+                yield from self._answered(*waiting.popleft(), in_time)
         finally:  # Ctrl-C must not wait for a server that does not answer
             executor.shutdown(wait=False, cancel_futures=True)
 
     def _answered(
-        self, name: str, window: Window, answer: Future[bytes | None], query: str
+        self, name: str, window: Window, answer: Future[bytes | None], query: str, in_time: bool
     ) -> Iterator[tuple[str, Window, list[matrix.Strip]]]:
         body = answer.result()
         if body is not None:
@@ -128,10 +131,10 @@ class Wire:
             yield name, window, strips
             return
         for half in halves(window):  # the server ran out of samples
-            yield from self._answered(name, half, _done(self._range(query, half)), query)
+            yield from self._answered(name, half, _done(self._range(query, half, in_time)), query, in_time)
 
-    def _range(self, query: str, window: Window) -> bytes | None:
-        """The answer's bytes; None where the server would load too many samples at once, and less can be asked for.
+    def _range(self, query: str, window: Window, in_time: bool = False) -> bytes | None:
+        """The answer's bytes; None where the server does not answer for so much, and less time can be asked for.
 
         PrometheusConnect.custom_query_range would round the window to whole seconds and build an object per sample.
         """
@@ -147,8 +150,8 @@ class Wire:
                 return self._session.get(
                     f"{self.url}/api/v1/query_range", params=params, timeout=self.timeout.total_seconds()
                 ).content
-        except TooManySamples:
-            if window.sample_count <= _SHORTEST_PIECE_POINTS:
+        except TooMuch as error:
+            if (error.of_series and not in_time) or window.sample_count <= _SHORTEST_PIECE_POINTS:
                 raise
             return None
 

@@ -14,7 +14,7 @@ import pytest
 
 from mora.domain import Window, Workload
 from mora.errors import BadInput, SourceUnavailable
-from mora.sources.prometheus.access import Access
+from mora.sources.prometheus.access import Access, TooMuch
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL
 from tests.clusters.tls import self_signed
@@ -223,3 +223,60 @@ def test_a_client_certificate_is_shown_to_who_asks_for_one(scripted: Callable[..
         assert talk.label_values("pod", "up", datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 2, tzinfo=UTC))
     with pytest.raises(BadInput, match="no client certificate"):
         Access(client_certificate=(certificate, tmp_path / "absent.pem"))
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "of_series"),
+    [
+        (422, "query processing would load too many samples into memory in query execution", False),
+        (400, "exceeded maximum resolution of 11,000 points per timeseries", False),
+        (422, "the number of matching timeseries exceeds 30000; either narrow down the search", True),
+        (422, "cannot select more than -search.maxSamplesPerQuery=1000000000 samples", False),
+        (
+            422,
+            "too many points for the given step=15000: 80640; cannot exceed -search.maxPointsPerTimeseries=30000",
+            False,
+        ),
+        (422, "not enough memory for processing 1e9 data points across 1e5 time series", False),
+        (
+            422,
+            "the query exceeded the maximum number of series (limit: 5 series) (err-mimir-max-series-per-query)",
+            True,
+        ),
+        (
+            422,
+            "the query exceeded the maximum number of chunks (limit: 9 chunks) (err-mimir-max-chunks-per-query)",
+            False,
+        ),
+        (422, "the query time range exceeds the limit (query length: 336h, limit: 168h)", False),
+        (
+            503,
+            "expanding series: proxy Series(): rpc error: code = ResourceExhausted desc = exceeded series limit",
+            True,
+        ),
+        (500, "rpc error: code = Aborted desc = fetched chunks: limit 1000 violated (got 1001)", False),
+    ],
+)
+def test_a_store_s_limit_is_recognised_by_what_it_says(
+    scripted: Callable[..., Scripted], status: int, error: str, of_series: bool
+) -> None:
+    repeated = 'error when executing query="x{y=\\"too many chunks\\"}": number of series{z="series limit"} ' * 9
+    for text in (error, f"{repeated.replace('number of series', 'number of rows')}{error}"):
+        with pytest.raises(TooMuch) as told:
+            PrometheusSource(scripted(failing(status, text)).url, retries=0).services("shop")
+        assert told.value.of_series == of_series
+        assert error in told.value.message
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        "couldn't start executing the request in 10 seconds, since -search.maxConcurrentRequests=16 are executed",
+        "parse error: unexpected character",
+        "too many outstanding requests",
+    ],
+)
+def test_a_store_that_is_busy_is_not_asked_for_less(scripted: Callable[..., Scripted], error: str) -> None:
+    with pytest.raises(SourceUnavailable) as told:
+        PrometheusSource(scripted(failing(422, error)).url, retries=0).services("shop")
+    assert not isinstance(told.value, TooMuch)

@@ -189,7 +189,7 @@ def test_a_query_frontend_that_moves_ranges_onto_multiples_of_the_step_changes_n
     end = datetime.fromtimestamp(END // 3600 * 3600 - 60 * minutes, UTC)
     window = Window(end - timedelta(days=2), end, FIVE_MINUTES)
     chosen = [states[name] for name in ("frontend", "cart", "pinned", "report")]
-    with in_front_of(url) as frontend:
+    with in_front_of(url, aligns=True) as frontend:
         through = read(fleet_at(frontend.url), window, chosen)
     assert frontend.moved == []
     for name, history in read(fleet_at(url), window, chosen).items():
@@ -204,8 +204,8 @@ def test_the_answers_to_a_coarse_grid_are_whole_when_they_come_in_pieces(
     """A store that refuses long ranges gets the same limits, starts, throttling and kills out of MOrA."""
     whole = Wire._range
 
-    def in_pieces(wire: Wire, query: str, window: Window) -> bytes | None:
-        return None if window.sample_count > 100 else whole(wire, query, window)
+    def in_pieces(wire: Wire, query: str, window: Window, in_time: bool) -> bytes | None:
+        return None if window.sample_count > 100 else whole(wire, query, window, in_time)
 
     monkeypatch.setattr(Wire, "_range", in_pieces)
     chosen = [states[name] for name in ("frontend", "cart", "pinned")]
