@@ -9,7 +9,9 @@ import glob
 import json
 import os
 import secrets
+import shutil
 import stat
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -180,6 +182,67 @@ def folder_lock(folder: Path, *, wait_seconds: float = 10.0) -> Iterator[None]:
         yield
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def scratch_folder(what: str) -> Iterator[Path]:
+    """A temporary folder for one run, `mora-WHAT-...`, deleted at its end; what killed runs left is deleted first.
+
+    MoraError where there can be none.
+    """
+    try:
+        root = Path(tempfile.gettempdir())
+        sweep_folders(root, f"mora-{glob.escape(what)}-*")
+        folder, descriptor = locked_folder(root, f"mora-{what}-")
+    except OSError as error:
+        raise MoraError(
+            f"A temporary folder cannot be created: {error.strerror}.",
+            hint="Free some space there, or set TMPDIR to another folder.",
+        ) from error
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def own_temporary_folder(what: str) -> Iterator[Path]:
+    """A scratch_folder() that is also where this process, and those that it starts, have their temporary files."""
+    with scratch_folder(what) as folder:
+        before, variable = tempfile.tempdir, os.environ.get("TMPDIR")
+        tempfile.tempdir = os.environ["TMPDIR"] = str(folder)
+        try:
+            yield folder
+        finally:
+            tempfile.tempdir = before
+            os.environ.pop("TMPDIR")
+            if variable is not None:
+                os.environ["TMPDIR"] = variable
+
+
+def locked_folder(parent: Path, prefix: str, suffix: str = "") -> tuple[Path, int]:
+    """A new folder, and a descriptor that keeps it from sweep_folders() as long as it is open."""
+    while True:
+        folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=suffix, dir=parent))
+        try:
+            descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        except FileNotFoundError:
+            continue  # swept before it was opened
+        with contextlib.suppress(OSError):  # a file system without locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if folder.exists():
+            return folder, descriptor
+        os.close(descriptor)  # swept before it was locked
+
+
+def sweep_folders(parent: Path, pattern: str) -> None:
+    """Delete the folders of this user that ended processes left; those that are still locked stay."""
+    for left in parent.glob(pattern):
+        with contextlib.suppress(OSError):
+            status = left.lstat()
+            if stat.S_ISDIR(status.st_mode) and status.st_uid == os.getuid() and not _is_locked(left):
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _sync_folder(folder: Path) -> None:

@@ -30,7 +30,7 @@ ROOMS: dict[str, list[str]] = {
     "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
     "sklearn": ["mora/response.py"],
-    "joblib": ["mora/pipeline"],
+    "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
     "dask": ["mora/scaleout"],
     "typer": ["mora/cli"],

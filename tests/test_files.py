@@ -7,6 +7,7 @@ import fcntl
 import os
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,16 @@ from mora.dataset import (
     read_dataset,
 )
 from mora.errors import MoraError
-from mora.files import folder_lock, open_lock, read_regular, write_files
+from mora.files import (
+    folder_lock,
+    locked_folder,
+    open_lock,
+    own_temporary_folder,
+    read_regular,
+    scratch_folder,
+    sweep_folders,
+    write_files,
+)
 from tests.dataset.making import make_frame, write
 
 
@@ -92,6 +102,7 @@ def test_a_name_as_long_as_file_systems_take_can_be_written(tmp_path: Path) -> N
 
 _WRITER = """
 import sys
+import tempfile
 from pathlib import Path
 from mora.files import write_files
 for number in range(150):
@@ -159,3 +170,34 @@ def test_what_may_never_end_or_never_begin_is_not_read(tmp_path: Path) -> None:
     assert read_regular(tmp_path / "link", 4) == b"1234"
     with pytest.raises(OSError, match="it is a link"):
         read_regular(tmp_path / "link", 4, follows_links=False)
+
+
+def test_folders_that_killed_runs_left_are_swept_and_those_of_living_ones_stay(tmp_path: Path) -> None:
+    left = tmp_path / "mora-run-left"
+    left.mkdir()
+    (left / "file").write_text("left")
+    (tmp_path / "mora-run-link").symlink_to(left)
+    living, descriptor = locked_folder(tmp_path, "mora-run-")
+    (tmp_path / "other").mkdir()
+    sweep_folders(tmp_path, "mora-run-*")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(["mora-run-link", living.name, "other"])
+    os.close(descriptor)
+    sweep_folders(tmp_path, "mora-run-*")
+    assert not living.exists()
+
+
+def test_a_run_has_a_temporary_folder_of_its_own_and_gives_it_back(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.delenv("TMPDIR", raising=False)
+    with own_temporary_folder("run") as folder:
+        assert folder.parent == tmp_path
+        assert os.environ["TMPDIR"] == tempfile.gettempdir() == str(folder)
+        Path(tempfile.mkdtemp()).joinpath("file").write_text("x")
+    assert list(tmp_path.iterdir()) == []
+    assert tempfile.gettempdir() == str(tmp_path)
+    assert "TMPDIR" not in os.environ
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
+    with pytest.raises(MoraError, match=r"temporary folder cannot be created(.|\n)*TMPDIR"), scratch_folder("run"):
+        pass

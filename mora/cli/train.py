@@ -68,6 +68,7 @@ def train(
     mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
     """
     from mora import dataset, pipeline
+    from mora.files import own_temporary_folder
 
     settings = settings_of(
         data_dir=data,
@@ -90,7 +91,7 @@ def train(
             else "Which service? Name one or more, or give --all.",
             hint=f"There is data of {', '.join(known)}." if known else "Collect some: mora collect --plan quick",
         )
-    with progress() as reporter:
+    with own_temporary_folder("train"), progress() as reporter:
         outcomes = pipeline.train_all(
             names,
             data_dir=settings.data_dir,

@@ -30,6 +30,7 @@ import pandas as pd
 
 from mora.errors import BadInput, MoraError
 from mora.extras import require
+from mora.files import locked_folder, sweep_folders
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
 from mora.values import address_parts, is_loopback
 
@@ -215,7 +216,9 @@ class LocustRun:
         check_url(url, allow_remote=allow_remote)
         self._users = users
         try:
-            self._folder = Path(tempfile.mkdtemp(prefix="mora-load-"))
+            sweep_folders(Path(tempfile.gettempdir()), "mora-load-*")
+            self._folder, lock = locked_folder(Path(tempfile.gettempdir()), "mora-load-")
+            self._lock: int | None = lock
         except OSError as error:
             raise MoraError(
                 f"The temporary folder of Locust cannot be created: {error.strerror}.",
@@ -237,7 +240,7 @@ class LocustRun:
                     preexec_fn=_dying_with_parent(),
                 )
         except OSError as error:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
             raise MoraError(f"Locust cannot be started: {error.strerror}.") from error
 
     def record(self) -> LoadRecord:
@@ -276,7 +279,13 @@ class LocustRun:
         finally:
             self._signal(signal.SIGKILL)
             self._process.wait()
-            shutil.rmtree(self._folder, ignore_errors=True)
+            self._remove_folder()
+
+    def _remove_folder(self) -> None:
+        shutil.rmtree(self._folder, ignore_errors=True)
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
 
     def _signal(self, number: signal.Signals) -> None:
         try:

@@ -12,13 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import glob
 import hashlib
 import io
 import json
 import math
 import os
 import shutil
-import tempfile
 import zipfile
 import zlib
 from collections.abc import Mapping
@@ -30,7 +30,7 @@ import numpy as np
 
 from mora import documents
 from mora.errors import BadInput, BadModel, MoraError
-from mora.files import read_regular
+from mora.files import locked_folder, read_regular, sweep_folders
 from mora.model.migration import upgrade
 from mora.model.shapes import check_card, check_response
 
@@ -120,7 +120,10 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
             hint="Name another folder with --models.",
         )
     folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".new", dir=folder.parent))
+    _take_back(folder)
+    for ending in (".new", ".old"):
+        sweep_folders(folder.parent, f".{glob.escape(folder.name)}.*{ending}")
+    fresh, lock = locked_folder(folder.parent, f".{folder.name}.", ".new")
     try:
         for name, data in files.items():
             with (fresh / name).open("wb") as stream:
@@ -133,6 +136,14 @@ def _write(folder: Path, files: Mapping[str, bytes]) -> None:
         _sync(folder.parent)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
+        os.close(lock)
+
+
+def _take_back(folder: Path) -> None:
+    """The model that a killed process had put aside (_swap), where nothing has taken its place."""
+    aside = sorted(folder.parent.glob(f".{glob.escape(folder.name)}.*.old"))
+    if aside and not folder.exists():
+        aside[-1].rename(folder)
 
 
 def _swap(fresh: Path, folder: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
@@ -17,7 +17,7 @@ from mora.seams import Reporter
 
 if TYPE_CHECKING:
     from mora.backtest.policy import Series
-    from mora.backtest.run import Backtest
+    from mora.backtest.run import Backtest, Task
     from mora.backtest.tables import Columns
 
 
@@ -52,7 +52,7 @@ def backtest(
     units. time_column, series_column, value_columns: for files with other columns (traces.Columns.of). cache_dir: where
     results are kept, so that a run that was stopped goes on.
     """
-    from mora.backtest.run import ORACLE, BacktestSettings, Kept, Task, one_by_one, run, run_task
+    from mora.backtest.run import ORACLE, BacktestSettings, Kept, one_by_one, run, run_task
     from mora.backtest.tables import Columns
     from mora.backtest.traces import choose_series
 
@@ -81,18 +81,21 @@ def backtest(
     def processes(tasks: Sequence[Task]) -> Iterable[tuple[Task, Any]]:
         if jobs < 2 or len(tasks) < 2 or sum(task.weight for task in tasks) < _WORTH_PROCESSES:
             return one_by_one(tasks)
-        from joblib import Parallel, delayed
-
-        done: Iterable[tuple[Task, Any]] = Parallel(n_jobs=jobs, return_as="generator_unordered")(
-            delayed(run_task)(task) for task in tasks
-        )
-        return done
+        return _in_processes(run_task, tasks, jobs)
 
     kept = None if cache_dir is None else Kept(Path(cache_dir))
     result = run(choose_series(found, series), settings, workers=processes, kept=kept, reporter=reporter)
     if kept is not None:
         kept.make_room()
     return replace(result, unread=unread)
+
+
+def _in_processes(run_task: Any, tasks: Sequence[Task], jobs: int) -> Iterator[tuple[Task, Any]]:
+    from mora import workers
+    from mora.files import scratch_folder
+
+    with scratch_folder("backtest") as folder:
+        yield from workers.run(run_task, [(task,) for task in tasks], jobs=jobs, folder=folder)
 
 
 def write_report(result: Backtest, path: Path, *, source: str, drawn: str | None = None) -> None:

@@ -103,8 +103,6 @@ def train_all(
     folder: the data is read here, and the models are written here.
     """
     require("train", *(() if scheduler is None else ("dask",)), by="mora train")
-    from joblib import Parallel, delayed
-
     reporter = reporter or Silent()
     where = {"data_dir": data_dir, "models_dir": models_dir, "namespace": namespace}
     options = {**where, "include_flagged": include_flagged, "settings": settings}
@@ -124,15 +122,21 @@ def train_all(
         # In this process, so that the reporter can tell of epochs; others' processes are silent until they end.
         return [_train_one(service, {**options, "reporter": reporter}) for service in services]
     else:
-        outcomes = Parallel(n_jobs=at_once, return_as="generator_unordered")(
-            delayed(_train_one)(service, options) for service in services
-        )
+        outcomes = _train_in_processes(services, options, at_once)
     done: list[Trained] = []
     reporter.advance("train", 0, len(services))
     for outcome in outcomes:
         done.append(outcome)
         reporter.advance("train", len(done), len(services), outcome.service)
     return sorted(done, key=lambda trained: services.index(trained.service))
+
+
+def _train_in_processes(services: Sequence[str], options: Mapping[str, Any], at_once: int) -> Iterator[Trained]:
+    from mora import workers
+    from mora.files import scratch_folder
+
+    with scratch_folder("train") as folder:
+        yield from workers.run(_train_one, [(service, options) for service in services], jobs=at_once, folder=folder)
 
 
 def _train_one(service: str, options: Mapping[str, Any]) -> Trained:

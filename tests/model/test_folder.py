@@ -162,6 +162,17 @@ def test_a_write_that_fails_leaves_the_old_model_whole(folder: Path, model: Serv
     assert [path.name for path in folder.parent.iterdir()] == ["frontend"]
 
 
+def test_what_killed_writers_left_is_swept_and_a_model_that_one_had_put_aside_comes_back(tmp_path: Path) -> None:
+    for name in (".frontend.abc.new", ".frontend.def.old"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / CARD).write_text(name)
+    store._take_back(tmp_path / "frontend")
+    assert (tmp_path / "frontend" / CARD).read_text() == ".frontend.def.old"
+    (tmp_path / ".frontend.def.old").mkdir()
+    store.write(tmp_path / "frontend", {CARD: b"{}"})
+    assert [path.name for path in tmp_path.iterdir()] == ["frontend"]
+
+
 def test_a_full_disk_is_an_error_and_leaves_nothing_behind(tiny_disk: Path) -> None:
     with pytest.raises(MoraError, match=r"cannot be written to .*No space left on device"):
         store.write(tiny_disk / "models" / "frontend", {"card.json": b"{}", "lstm.npz": bytes(64 << 20)})
