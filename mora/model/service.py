@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from mora import __version__
-from mora.dataset import last_resources
 from mora.domain import Demand, Question, Reason, Target, Workload
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
 from mora.fusion import NAIVE
 from mora.metrics import OBSERVED_SCENARIO
+from mora.model import facts, learners
 from mora.model import folder as store
-from mora.model import learners
 from mora.model.calibration import Calibration
 from mora.model.driven_demand import DrivenAnswer
 from mora.model.learners import Fitted
@@ -235,10 +232,10 @@ def train(
         "rows": len(chosen),
         "samples_filled": learned.samples_filled,
         "windowed": list(learned.windowed),
-        "data_sha256": _fingerprint(chosen),
-        "last_sample": _last_sample(chosen).isoformat(),
-        "measured": _current_state(chosen, cards),
-        "runs": _startups(chosen, cards),
+        "data_sha256": facts.fingerprint(chosen),
+        "last_sample": facts.last_sample(chosen).isoformat(),
+        "measured": facts.current_state(chosen, cards),
+        "runs": facts.startups(chosen, cards),
         "settings": {
             "seed": settings.seed,
             "weights": dict(settings.weights),
@@ -361,41 +358,3 @@ def _without_cards(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) 
         "quality was not checked when they were collected"
     )
     return [Reason("no-card", text)]
-
-
-def _fingerprint(frame: pd.DataFrame) -> str:
-    """A checksum of the training data, the same on every machine."""
-    text = frame.to_csv(index=False, date_format="%Y-%m-%dT%H:%M:%S.%fZ", lineterminator="\n")
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
-def _last_sample(frame: pd.DataFrame) -> datetime:
-    last: datetime = frame["timestamp"].max().to_pydatetime()
-    return last.astimezone(UTC)
-
-
-def _current_state(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    """The workload as it was when the newest experiment began; None for what neither card nor samples have."""
-    newest = frame.groupby("experiment_id")["timestamp"].max().sort_values(kind="stable").index
-    for name in reversed([str(name) for name in newest]):
-        card = cards.get(name)
-        if card:
-            return {
-                "container": card.get("container"),
-                "image": card.get("image"),
-                "replicas": card.get("standing_replicas"),
-                "resources": dict(card.get("resources") or {}),
-            }
-    # Without a card only the samples show what was set.
-    resources = asdict(last_resources(frame.sort_values("timestamp", kind="stable")))
-    return {"container": None, "image": None, "replicas": None, "resources": resources}
-
-
-def _startups(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, float | None]]:
-    """experiment -> the peaks of its first moments, where they were seen."""
-    found = {}
-    for name in sorted(str(name) for name in frame["experiment_id"].unique()):
-        startup = (cards.get(name) or {}).get("startup")
-        if startup:
-            found[name] = {"cpu_cores": startup.get("cpu_cores"), "mem_bytes": startup.get("mem_bytes")}
-    return found
