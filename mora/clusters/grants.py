@@ -11,9 +11,10 @@ _WORKLOADS: _Rules = {
     **{("apps", plural): _READ for plural in ("deployments", "statefulsets", "daemonsets", "replicasets")},
     **{("batch", plural): _READ for plural in ("jobs", "cronjobs")},
     ("argoproj.io", "rollouts"): _READ,
-    **{("", plural): _READ for plural in ("pods", "limitranges", "resourcequotas")},
+    **{("", plural): _READ for plural in ("pods", "replicationcontrollers", "limitranges", "resourcequotas")},
     ("", "namespaces"): frozenset({"get"}),
     ("autoscaling", "horizontalpodautoscalers"): _READ,
+    ("autoscaling.k8s.io", "verticalpodautoscalers"): _READ,
 }
 _VPAS: _Rules = {
     ("autoscaling.k8s.io", "verticalpodautoscalers"): _READ,

@@ -30,12 +30,13 @@ PURPOSES: tuple[tuple[str, tuple[tuple[str, str, str], ...], State, str], ...] =
         "manifests/base",
     ),
     (
-        "read what bounds them (without it, a number may break an HPA, a LimitRange or a quota)",
+        "read what bounds them (without it, a number may break an HPA, a VPA, a LimitRange or a quota)",
         (
             ("list", "replicasets", "apps"),
             ("list", "jobs", "batch"),
             ("list", "cronjobs", "batch"),
             ("list", "horizontalpodautoscalers", "autoscaling"),
+            ("list", "verticalpodautoscalers", "autoscaling.k8s.io"),
             ("list", "limitranges", ""),
             ("list", "resourcequotas", ""),
         ),
