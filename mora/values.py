@@ -17,8 +17,9 @@ from typing import Any, TypeVar
 from urllib.parse import SplitResult, urlsplit, urlunsplit
 
 from mora.domain import check_name
+from mora.domain.runtimes import DOTNET, GO, JAVA, MEMCACHED, NODE, REDIS, Runtime
 from mora.errors import BadInput
-from mora.quantities import LONGEST_SPAN, parse_duration, parse_ratio
+from mora.quantities import LONGEST_SPAN, parse_duration, parse_memory, parse_ratio
 
 _Parsed = TypeVar("_Parsed")
 _LONGEST_RESPONSE = timedelta(seconds=60)
@@ -204,6 +205,40 @@ def container_names(value: object) -> frozenset[str]:
     if not isinstance(names, list) or not all(isinstance(one, str) for one in names):
         raise BadInput(f"must be a list of containers, not {value!r}.", hint="Write it like: debug, agent")
     return frozenset(check_name(one.strip(), "container name") for one in names)
+
+
+def runtimes(value: object) -> Mapping[str, Runtime | None]:
+    """What runs in containers: `java`, `redis:2Gi` of the main one, `server=java:3Gi, proxy=none`; "" is the main one.
+
+    None says that nothing there has a maximum of memory.
+
+    >>> runtimes("java, cache=redis:2Gi")["cache"].most_bytes == 2 * 2**30
+    True
+    """
+    found: dict[str, Runtime | None] = {}
+    for word in strings(value):
+        container, _, what = word.rpartition("=")
+        name, colon, amount = what.strip().partition(":")
+        written = one_of(*_RUNTIMES)(name.strip().lower())
+        if container:
+            check_name(container.strip(), "container name")
+        most = quantity(parse_memory)(amount.strip()) if colon else None
+        runtime = Runtime(_RUNTIMES[written], most, "mora.dev/runtime")
+        found[container.strip()] = None if written == "none" else runtime
+    return MappingProxyType(found)
+
+
+_RUNTIMES: Mapping[str, str] = {
+    "java": JAVA,
+    "jvm": JAVA,
+    "node": NODE,
+    "go": GO,
+    "dotnet": DOTNET,
+    "redis": REDIS,
+    "memcached": MEMCACHED,
+    "other": "its runtime",
+    "none": "",
+}
 
 
 def address_parts(text: str) -> SplitResult | None:

@@ -27,6 +27,7 @@ from mora.domain import (
     is_jvm_image,
     is_name,
 )
+from mora.domain.runtimes import Runtime, told_runtime
 from mora.errors import BadInput, ClusterError
 from mora.quantities import format_cpu, format_memory, parse_cpu, parse_memory, parse_quantity
 
@@ -112,7 +113,13 @@ def read_container(
     if is_main and role is Role.SIDECAR and not is_injected:
         role = Role.APP  # here a proxy is the service itself
     return Container(
-        container["name"], read_resources(container), container.get("image"), is_main, role, is_injected=is_injected
+        container["name"],
+        read_resources(container),
+        container.get("image"),
+        is_main,
+        role,
+        is_injected=is_injected,
+        runtime=runtime_of(container),
     )
 
 
@@ -179,6 +186,17 @@ def runs_java(container: Manifest) -> bool:
         return True
     line = [*(container.get("command") or []), *(container.get("args") or [])]
     return any(_JAVA_ARGUMENT.fullmatch(word) for text in line for word in str(text).split())
+
+
+def runtime_of(container: Manifest) -> Runtime | None:
+    """What a container's flags and variables tell its runtime that it may take of memory."""
+    environment = {
+        str(variable.get("name")): value
+        for variable in container.get("env") or []
+        if isinstance(value := variable.get("value"), str)
+    }
+    line = " ".join(str(word) for word in (*(container.get("command") or []), *(container.get("args") or [])))
+    return told_runtime(_without_registry(container.get("image") or ""), environment, line)
 
 
 def _without_registry(image: str) -> str:

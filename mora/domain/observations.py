@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mora.domain.runtimes import Runtime
 from mora.domain.workloads import Resources, Target, Workload
 from mora.errors import BadInput
 
@@ -92,7 +93,8 @@ class ContainerHistory:
     may decide the number; None where it was not read. cache_known_by: the metric that tells it. crash_loop: the pod
     that restarts most, where its use shows a service that starts and not one that works. runs: of a job,
     how many runs ended well or were OOM-killed (the parallel pods of one are one run), None where only its pods are
-    known; failed_pods: tries that failed otherwise, and show nothing of what a run needs.
+    known; failed_pods: tries that failed otherwise, and show nothing of what a run needs. runtime: what its own metrics
+    tell of a runtime that may take more memory than it does; None where they tell nothing.
     """
 
     container: str
@@ -117,6 +119,7 @@ class ContainerHistory:
     crash_loop: CrashLoop | None = None
     runs: int | None = None
     failed_pods: int = 0
+    runtime: Runtime | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from mora.domain.kinds import API_VERSIONS, is_kind
+from mora.domain.runtimes import Runtime
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
@@ -115,6 +116,7 @@ class Container:
 
     resources: what its pods run with. written: what the template says, where the pods have more than that (the defaults
     of a LimitRange, a request from a limit); None where it is the same.
+    runtime: what its flags and variables tell it that it may take of memory; None where they tell nothing.
     """
 
     name: str
@@ -124,6 +126,7 @@ class Container:
     role: Role = Role.APP
     is_injected: bool = False
     written: Resources | None = None
+    runtime: Runtime | None = None
 
 
 # Containers that meshes and platforms inject beside the one that does the service's work.

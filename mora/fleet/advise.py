@@ -38,7 +38,7 @@ from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.pods import uneven
 from mora.fleet.retarget import unmeasured, with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
-from mora.fleet.surroundings import around_of, crash_loop_of, pod_bounds, policy_of, why_cpu_limits
+from mora.fleet.surroundings import around_of, crash_loop_of, pod_bounds, policy_of, told_above_limit, why_cpu_limits
 from mora.policies import (
     Autoscaling,
     Part,
@@ -207,7 +207,8 @@ def _container(
     why_kept = why_cpu_limits(state)
     if why_kept is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
-    return Part(replace(advice, evidence=evidence, reasons=_injected(container)), need.demand, around)
+    told = (*_injected(container), *told_above_limit(container, around.runtime))
+    return Part(replace(advice, evidence=evidence, reasons=told), need.demand, around)
 
 
 def _sized(

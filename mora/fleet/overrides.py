@@ -22,6 +22,7 @@ from typing import Any
 
 from mora import values
 from mora.domain import Workload, WorkloadState, check_name
+from mora.domain.runtimes import Runtime
 from mora.errors import BadInput, MoraError
 from mora.quantities import parse_cpu, parse_memory
 
@@ -46,6 +47,7 @@ class Overrides:
     include_sidecars: bool | None = None
     allow_jvm_cut: bool | None = None
     skip: bool | None = None
+    runtime: Mapping[str, Runtime | None] | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
     def over(self, wider: Overrides) -> Overrides:
@@ -76,6 +78,7 @@ _KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "include-sidecars": ("include_sidecars", values.switch),
     "allow-jvm-cut": ("allow_jvm_cut", values.switch),
     "skip": ("skip", values.switch),
+    "runtime": ("runtime", values.runtimes),
 }
 
 

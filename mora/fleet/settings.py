@@ -9,6 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from mora.domain import Reason, WorkloadState
+from mora.domain.runtimes import Runtime
 from mora.errors import BadInput
 from mora.fleet.overrides import Overrides, annotated, is_override, key_of, words_for
 from mora.fleet.spans import Span
@@ -48,7 +49,8 @@ class Sizing:
 
     policy: with the workload's floors, caps and buffers. cpu_factor, memory_factor: buffers on what history alone
     yields, whose bounds take none by default (mora/bounds were scored without). cpu_quantile: a share of the samples
-    that the CPU request covers at least. reasons: what is overridden, and where.
+    that the CPU request covers at least. runtimes: container ("" for the main one) -> what runs in it, None for nothing
+    with a maximum of memory. reasons: what is overridden, and where.
     """
 
     policy: PolicySettings
@@ -59,6 +61,7 @@ class Sizing:
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
     skip: bool = False
+    runtimes: Mapping[str, Runtime | None] = field(default_factory=lambda: MappingProxyType({}))
     reasons: tuple[Reason, ...] = ()
 
 
@@ -88,6 +91,7 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
         include_sidecars=given.get("include_sidecars", settings.include_sidecars),
         allow_jvm_cut=given.get("allow_jvm_cut", settings.allow_jvm_cut),
         skip=given.get("skip", False),
+        runtimes=given.get("runtime", {}),
         reasons=tuple(_override(name, value, wanted.origins[name]) for name, value in given.items()),
     )
 
@@ -139,8 +143,15 @@ def _override(name: str, value: Any, origin: str) -> Reason:
         shown = format_memory(value)
     elif isinstance(value, frozenset):
         shown = ", ".join(sorted(value))
+    elif isinstance(value, Mapping):
+        shown = ", ".join(_written(container, runtime) for container, runtime in sorted(value.items()))
     elif isinstance(value, bool):
         shown = str(value).lower()
     else:
         shown = f"{value:g}"
     return Reason("override", f"{key_of(name)} = {shown} ({origin.rpartition(': ')[2]})")
+
+
+def _written(container: str, runtime: Runtime | None) -> str:
+    most = "" if runtime is None or runtime.most_bytes is None else f" of at most {format_memory(runtime.most_bytes)}"
+    return f"{f'{container}: ' if container else ''}{'none' if runtime is None else runtime.name}{most}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 
 from mora.domain import AmountRange, Container, CrashLoop, Reason, Role, WorkloadHistory, WorkloadState
+from mora.domain.runtimes import JAVA, Runtime, largest
 from mora.fleet.settings import Sizing
 from mora.policies import PodBounds, PolicySettings, Surroundings
-from mora.quantities import format_duration
+from mora.quantities import format_duration, readable_bytes
 
 
 def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
@@ -19,13 +20,15 @@ def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
 
 def around_of(container: Container, state: WorkloadState, history: WorkloadHistory, sizing: Sizing) -> Surroundings:
     """What bounds the numbers of one container, but for the nodes."""
+    runtime = runtime_of(container, state, history, sizing)
     return Surroundings(
         autoscalers=state.autoscalers,
         shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
         limit_range=_container_range(state),
-        no_memory_cut=_why_no_memory_cut(container, state, sizing),
+        no_memory_cut=_why_no_memory_cut(container, runtime, sizing),
         no_cut=_why_no_cut(history),
         vpas=state.vpas,
+        runtime=runtime,
     )
 
 
@@ -73,14 +76,38 @@ def _why_no_cut(history: WorkloadHistory) -> Reason | None:
     )
 
 
-def _why_no_memory_cut(container: Container, state: WorkloadState, sizing: Sizing) -> Reason | None:
-    if sizing.allow_jvm_cut or container.name not in state.jvm:
+def runtime_of(container: Container, state: WorkloadState, history: WorkloadHistory, sizing: Sizing) -> Runtime | None:
+    """What runs in a container, where it may take more memory than it does: by annotation, else by what tells it."""
+    main = state.allocation.main
+    for name in (container.name, *([""] if main is not None and main.name == container.name else [])):
+        if name in sizing.runtimes:
+            return sizing.runtimes[name]
+    seen = history.containers.get(container.name)
+    java = Runtime(JAVA) if container.name in state.jvm else None
+    return largest((container.runtime, None if seen is None else seen.runtime, java))
+
+
+def _why_no_memory_cut(container: Container, runtime: Runtime | None, sizing: Sizing) -> Reason | None:
+    """Of a heap whose size nothing fixes, the use says nothing: it follows the memory limit."""
+    if sizing.allow_jvm_cut or runtime is None or runtime.name != JAVA or runtime.most_bytes is not None:
         return None
     text = (
         f"memory of a JVM is not cut (allow it with --allow-jvm-cut), since the heap of {container.name} follows its "
         "memory limit and not its use"
     )
     return Reason("kept-jvm", text)
+
+
+def told_above_limit(container: Container, runtime: Runtime | None) -> tuple[Reason, ...]:
+    """A reason where a runtime may take more memory than its container has."""
+    limit = container.resources.memory_limit_bytes
+    if runtime is None or runtime.most_bytes is None or limit is None or runtime.most_bytes <= limit:
+        return ()
+    text = (
+        f"{runtime.told_by} lets {runtime.name} take {readable_bytes(runtime.most_bytes)}, more than the memory limit "
+        f"of {readable_bytes(limit)}: it is killed before it is full. Lower the one or raise the other"
+    )
+    return (Reason("runtime-above-limit", text),)
 
 
 def why_cpu_limits(state: WorkloadState) -> Reason | None:

@@ -6,8 +6,10 @@ import math
 from dataclasses import replace
 
 from mora.domain import Demand, Resources
+from mora.domain.runtimes import Runtime
 from mora.policies.proposal import CPU, MEMORY, Kind, Piece, Proposal, compose
 from mora.policies.settings import PolicySettings, Surroundings
+from mora.quantities import readable_bytes
 
 
 def within(kind: Kind, now: int | None, *, is_limit_bound: bool, settings: PolicySettings) -> Piece:
@@ -113,6 +115,8 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
         if kept is not None and now and (proposal.amount or 0.0) < now:
             text = f"stays at {kind.write(now)}, not cut to {kind.write(proposal.amount or 0.0)}: {kept.text}"
             proposal = proposal.because(kept.code, text, amount=float(now), outcome=f"unchanged: {kept.text}")
+        if kind is MEMORY and around.runtime is not None:
+            proposal = _told(proposal, now, around.runtime)
         if lowest is not None and (proposal.amount or 0.0) < lowest:
             text = f"raised to {kind.write(lowest)}, the minimum that the namespace's LimitRange allows a container"
             outcome = f"raised to the LimitRange's minimum of {kind.write(lowest)}"
@@ -133,6 +137,30 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
         return proposal.because("limit-range", text, amount=float(highest), outcome=outcome, goal=proposal.goal)
 
     return piece
+
+
+def _told(proposal: Proposal, now: int | None, runtime: Runtime) -> Proposal:
+    """Memory that is not cut below what a runtime may take; and that a raise gives it no more."""
+    least, amount = runtime.container_bytes, proposal.amount or 0.0
+    if least is None or runtime.most_bytes is None:
+        return proposal
+    told = f"{runtime.told_by} lets {runtime.name} take {readable_bytes(runtime.most_bytes)}"
+    if now and amount > now:
+        text = f"{told}: where it needs more itself, raise that together with the memory"
+        return proposal.remarked("runtime", text)
+    bound = float(min(now, MEMORY.round_up(least)) if now else MEMORY.round_up(least))
+    wanted = amount if proposal.goal is None else proposal.goal
+    if wanted >= bound:
+        return proposal
+    together = readable_bytes(runtime.most_within(wanted))
+    text = (
+        f"not below {MEMORY.write(bound)}: {told}, and with what it needs beside that {MEMORY.write(least)}. Its use "
+        f"would do with {MEMORY.write(wanted)}: to save that, lower both together, {runtime.name} to {together}"
+    )
+    if amount >= bound:
+        return replace(proposal.remarked("runtime", text), goal=None if amount == bound else bound)
+    outcome = f"{'unchanged' if bound == now else 'not below ' + MEMORY.write(bound)}: {told}"
+    return proposal.because("runtime", text, amount=bound, outcome=outcome)
 
 
 def bound_of(kind: Kind, amounts: Resources | None) -> int | None:

@@ -63,7 +63,8 @@ def _why_refused(
     lowest = bound_of(kind, None if around.limit_range is None else around.limit_range.minimum)
     floor = settings.cpu_floor_millicores if kind is CPU else settings.memory_floor_bytes
     harmless = HARMLESS_MILLICORES if kind is CPU else HARMLESS_BYTES
-    if amount <= max(now or 0, floor, lowest or 0, harmless):
+    told = around.runtime.container_bytes if kind is MEMORY and around.runtime is not None else None
+    if amount <= max(now or 0, floor, lowest or 0, harmless, kind.round_up(told or 0)):
         return None
     used = _highest_use(kind, demand)
     bump = settings.oom_bump_bytes if kind is MEMORY and demand.oom_kills else 0

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mora.domain import AmountRange, Autoscaler, Reason, Resources, Target, VerticalScaler
+from mora.domain.runtimes import Runtime
 from mora.errors import BadInput
 from mora.quantities import MIB
 
@@ -85,7 +86,8 @@ class Surroundings:
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
     no_cut: why nothing is cut, and no number has a confidence. largest_node: what the largest node has, as requests;
-    None where not known. vpas: those that target the workload.
+    None where not known. vpas: those that target the workload. runtime: what runs in the container, where something
+    tells how much memory it may take.
     """
 
     autoscalers: tuple[Autoscaler, ...] = ()
@@ -93,6 +95,7 @@ class Surroundings:
     limit_range: AmountRange | None = None
     no_memory_cut: Reason | None = None
     no_cut: Reason | None = None
+    runtime: Runtime | None = None
     largest_node: Resources | None = None
     vpas: tuple[VerticalScaler, ...] = ()
 

@@ -13,6 +13,7 @@ import pytest
 
 from mora.clusters.inventory import KubernetesInventory
 from mora.domain import Allocation, AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
+from mora.domain.runtimes import Runtime
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster
 from tests.clusters.kinds import REPLICATION_CONTROLLER, ROLLOUT
@@ -613,3 +614,18 @@ def test_a_rollout_with_an_empty_template_beside_its_reference_is_read(
 def container_of(manifest: dict[str, Any]) -> dict[str, Any]:
     found: dict[str, Any] = manifest["spec"]["template"]["spec"]["containers"][0]
     return found
+
+
+def test_what_a_runtime_may_take_is_read_from_its_flags_and_variables_that_have_a_value(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    from_field = {"name": "GOMEMLIMIT", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}
+    fake.add(only_container("api", env=[from_field, {"name": "NODE_OPTIONS", "value": "--max-old-space-size=1024"}]))
+    fake.add(only_container("go", env=[from_field]))
+    fake.add(only_container("cache", image="redis:7", args=["--maxmemory", "2gb"]))
+    told = {state.workload.name: state.allocation.containers[0].runtime for state in inventory.states("shop")}
+    assert told == {
+        "api": Runtime("Node.js", 2**30, "--max-old-space-size=1024 in NODE_OPTIONS"),
+        "go": None,  # it follows the limit
+        "cache": Runtime("Redis", 2 * 2**30, "--maxmemory 2gb in its arguments"),
+    }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import numpy as np
 import pytest
@@ -25,6 +26,7 @@ from mora.domain import (
     WorkloadHistory,
     WorkloadState,
 )
+from mora.domain.runtimes import Runtime
 from mora.fleet.advise import advise
 from mora.fleet.evidence import Floats
 from mora.fleet.settings import FleetSettings
@@ -292,3 +294,55 @@ def test_a_workload_that_keeps_crashing_is_not_cut_and_has_no_confidence() -> No
     (told,) = [reason.text for reason in advice.reasons if reason.code == "crash-loop"]
     assert "130 times in 24h" in told
     assert "kubectl logs --previous -n shop -c server frontend-abc" in told
+
+
+# --- runtimes that may take more memory than they do ------------------------------------------------------------------
+
+XMX = Runtime("Java", 400 * MIB, "-Xmx400m in JAVA_OPTS")
+
+
+def of_runtime(runtime: Runtime | None = None, limit: int = GIB, **fields: Any) -> WorkloadState:
+    given = container(cpu_request_millicores=500, memory_request_bytes=limit, memory_limit_bytes=limit)
+    return state(replace(given, runtime=runtime), **fields)
+
+
+def test_memory_is_cut_down_to_what_a_runtime_may_take_and_no_further() -> None:
+    java = frozenset({"server"})
+    advice = advised(of_runtime(XMX, jvm=java)).main
+    assert (advice.memory_request.value, advice.memory_limit.value) == (500 * MIB, 500 * MIB)
+    assert "-Xmx400m in JAVA_OPTS" in advice.memory_request.summary
+    # The same from the metrics of the runtime itself.
+    told = history(container_history(runtime=Runtime("Go", 500 * MIB, "go_gc_gomemlimit_bytes")))
+    assert advised(of_runtime(), told).main.memory_request.value == 525 * MIB
+
+
+def test_a_heap_that_only_its_metrics_show_is_not_cut() -> None:
+    seen = history(container_history(runtime=Runtime("Java", None, "jvm_memory_max_bytes")))
+    assert advised(of_runtime(), seen).main.memory_request.value == GIB
+    assert (advised(of_runtime()).main.memory_request.value or 0) < 300 * MIB
+
+
+@pytest.mark.parametrize(
+    ("annotation", "expected"),
+    [
+        ("java", GIB),
+        ("java:400Mi", 500 * MIB),
+        ("server=redis:400Mi", 500 * MIB),
+        ("sidecar=java", None),
+        ("none", None),
+    ],
+)
+def test_an_annotation_says_what_runs_where_nothing_else_can(annotation: str, expected: int | None) -> None:
+    advice = advised(of_runtime(annotations={"mora.dev/runtime": annotation})).main.memory_request
+    assert advice.value is not None
+    assert advice.value == expected if expected is not None else advice.value < 300 * MIB
+    # "none" also takes back what an image or a flag seems to say.
+    wrong = of_runtime(XMX, jvm=frozenset({"server"}), annotations={"mora.dev/runtime": "none"})
+    assert (advised(wrong).main.memory_request.value or 0) < 300 * MIB
+
+
+def test_a_runtime_that_may_take_more_than_its_limit_is_named() -> None:
+    advice = advised(of_runtime(XMX, limit=300 * MIB)).main
+    assert advice.memory_request.value == 300 * MIB
+    (told,) = [reason.text for reason in advice.reasons if reason.code == "runtime-above-limit"]
+    assert "400 MiB, more than the memory limit of 300 MiB" in told

@@ -42,6 +42,7 @@ def test_an_annotation_changes_one_workload() -> None:
         ("cpu-cap", "-1", "-1"),
         ("include-sidecars", "yes", "must be true or false"),
         ("exclude-containers", 'a"}', "not a valid container name"),
+        ("runtime", "cobol", "must be one of java"),
         ("cpu-flor", "10m", "unknown setting"),
     ],
 )
@@ -68,6 +69,7 @@ def test_other_annotations_and_those_of_mora_s_own_parts_are_ignored() -> None:
 
 def test_every_key_is_read_by_a_workload_and_by_mora_toml(tmp_path: Path) -> None:
     values = {"skip": "true", "include-sidecars": "true", "allow-jvm-cut": "true", "exclude-containers": "agent"}
+    values |= {"runtime": "java:2Gi, cache=none"}
     amounts = {"cpu-floor": "20m", "cpu-cap": "2", "memory-floor": "20Mi", "memory-cap": "2Gi"}
     shares = {"cpu-buffer": "1.5", "memory-buffer": "1.5", "cpu-quantile": "0.99"}
     written = {**values, **amounts, **shares}

@@ -13,6 +13,7 @@ from mora.domain import (
     Reason,
     Resources,
 )
+from mora.domain.runtimes import Runtime
 from mora.policies import PolicySettings, Surroundings, cpu_need, memory_need, recommend
 from mora.quantities import GIB, KIB, MIB
 from tests.policies.making import (
@@ -213,3 +214,46 @@ def test_where_nothing_may_be_cut_raises_stay_and_no_number_has_a_confidence() -
     assert raised.cpu_request.value == 120
     for advice in (cut.cpu_request, cut.memory_request, raised.cpu_request, raised.memory_request):
         assert (advice.confidence, "server keeps crashing" in advice.reasons[-1].text) == (None, True)
+
+
+# --- runtimes with a maximum of memory --------------------------------------------------------------------------------
+
+
+def told(most: int | None) -> Surroundings:
+    return Surroundings(runtime=Runtime("Java", most, "-Xmx3g in JAVA_OPTS"))
+
+
+def test_memory_is_not_cut_below_what_a_runtime_may_take() -> None:
+    now = allocation(memory_request_bytes=8 * GIB, memory_limit_bytes=8 * GIB)
+    settings = PolicySettings(allow_any_step=True)
+    cut = recommend(demand(), now, settings, told(3 * GIB)).main
+    assert (cut.memory_request.value, cut.memory_limit.value) == (3840 * MIB, 3840 * MIB)
+    text = next(reason.text for reason in cut.memory_request.reasons if reason.code == "runtime")
+    assert "-Xmx3g in JAVA_OPTS lets Java take 3 GiB" in text
+    assert "lower both together, Java to 184 MiB" in text
+    assert "cpu" not in text
+    # What is set now is not raised for it, and a smaller heap changes nothing.
+    small = allocation(memory_request_bytes=2 * GIB, memory_limit_bytes=2 * GIB)
+    assert recommend(demand(), small, settings, told(3 * GIB)).main.memory_request.value == 2 * GIB
+    free = recommend(demand(), now, settings, told(64 * MIB)).main.memory_request
+    assert (free.value, "runtime" in codes(free)) == (230 * MIB, False)
+
+
+def test_the_goal_behind_a_step_is_not_below_what_a_runtime_may_take_either() -> None:
+    now = allocation(memory_request_bytes=8 * GIB, memory_limit_bytes=8 * GIB)
+    cut = recommend(demand(), now, around=told(3 * GIB)).main.memory_request
+    assert (cut.value, cut.goal) == (5735 * MIB, 3840 * MIB)
+
+
+def test_a_limit_above_the_request_leaves_a_runtime_its_room() -> None:
+    now = allocation(memory_request_bytes=200 * MIB, memory_limit_bytes=8 * GIB)
+    advice = recommend(demand(), now, PolicySettings(allow_any_step=True), told(3 * GIB)).main
+    assert (advice.memory_request.value, advice.memory_limit.value) == (230 * MIB, 3840 * MIB)
+    assert "raise that together with the memory" in next(
+        reason.text for reason in advice.memory_request.reasons if reason.code == "runtime"
+    )
+
+
+def test_a_limit_that_is_added_has_room_for_what_a_runtime_may_take() -> None:
+    advice = recommend(demand(), allocation(), around=told(16 * GIB)).main
+    assert (advice.memory_request.value, advice.memory_limit.value) == (20 * GIB, 20 * GIB)

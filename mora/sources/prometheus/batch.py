@@ -28,6 +28,7 @@ from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.parts import in_parts
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.runs import count_runs
+from mora.sources.prometheus.runtimes import note_runtimes
 from mora.sources.prometheus.tally import (
     STARTUP,
     Limits,
@@ -112,6 +113,7 @@ class Reading:
         kills.count_events(self.wire, self.batch.scope.broad(), self.tallies)
         if self.batch.is_jobs:
             self._count_runs(kills.killed)
+        note_runtimes(self.wire, self.batch, self.tallies, self.window.end)
         return [
             self._history(one, {**texts, **means.get(one.workload, {}), **again.get(one.workload, {})})
             for one in self.batch.states

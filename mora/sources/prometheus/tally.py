@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import ContainerHistory, CrashLoop, PodSpread, PodUse, Target, Window
+from mora.domain.runtimes import Runtime
 from mora.sources.prometheus.believable import Ceiling, Nodes, Sieve, cpu_ceiling, memory_ceiling
 from mora.sources.prometheus.generations import PodSeries, Small, dense, neediest, note, places, spread
 from mora.sources.prometheus.matrix import Strip
@@ -170,6 +171,7 @@ class Tally:
     cache_known_by: str = ""
     has_swap: bool = False
     crash_loop: CrashLoop | None = None
+    runtime: Runtime | None = None
     sieves: dict[Target, Sieve] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -322,6 +324,7 @@ class Tally:
             mem_less_cache_bytes=None if self.less_cache is None else self.less_cache.values,
             cache_known_by=self.cache_known_by,
             crash_loop=self.crash_loop,
+            runtime=self.runtime,
         )
 
 
