@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,18 +27,26 @@ RESOURCE_FIELDS = {
 
 @dataclass(frozen=True, slots=True)
 class Asking:
-    """Instant questions to one Prometheus about one scope at one moment."""
+    """Instant questions to one Prometheus about one scope at one moment.
+
+    silent: a matcher of what says nothing now, and the time within which it last did; that stands in.
+    """
 
     wire: Wire
     scope: Scope
     at: datetime
+    silent: tuple[str, timedelta] | None = None
 
     def values(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
         """The series with their values, without those that are not known."""
         return [(labels, value) for labels, value in self.all(metric, *matchers, over=over) if is_known(value)]
 
     def all(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
-        """The series with their values, whatever these are."""
+        """The series with their values, whatever these are; those of what is silent first, so that others prevail."""
+        if over is None and self.silent is not None:
+            matcher, over_silent = self.silent
+            alone = replace(self, silent=None)
+            return [*alone.all(metric, *matchers, matcher, over=over_silent), *alone.all(metric, *matchers)]
 
         def ask(scope: Scope) -> list[dict[str, Any]]:
             selector = scope.select(metric, *matchers)

@@ -26,6 +26,7 @@ from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.labels import annotation_named, is_label_value, label_named
 from mora.sources.prometheus.others import by_workload, pods_of_others, repeated, without_ended
 from mora.sources.prometheus.ownership import BETWEEN, OWNER_METRICS, Labels, Owners, Pod, resolve
+from mora.sources.prometheus.silence import LATELY, silence
 from mora.sources.prometheus.wire import Wire
 
 _PODS_TO_CHOOSE_FROM = 50
@@ -51,7 +52,13 @@ _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], tuple[str, ...]]:
     """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
     ask = Asking(wire, scope, at)
-    owners = without_ended(ask, resolve(*(ask.labels(metric) for metric in OWNER_METRICS)))
+    pod_owners = ask.labels("kube_pod_owner")
+    missed = silence(ask, pod_owners)
+    if missed.instances:
+        ask = replace(ask, silent=(missed.matcher, LATELY))
+        now = {_pod(labels) for labels in pod_owners}
+        pod_owners = [one for one in ask.labels("kube_pod_owner") if _pod(one) in now | missed.pods]
+    owners = without_ended(ask, resolve(pod_owners, *(ask.labels(metric) for metric in OWNER_METRICS[1:])))
     declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
@@ -97,7 +104,7 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 ),
             )
         )
-    return states, (*owners.refused, *refused, *_orphans(owners))
+    return states, (*owners.refused, *refused, *_orphans(owners), *missed.warnings)
 
 
 # --- workloads and their pods ----------------------------------------------------------------------------------------
@@ -154,7 +161,11 @@ def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
 
 
 def _by_pod(rows: Iterable[tuple[Labels, float]]) -> dict[Pod, float]:
-    return {(labels.get("namespace", ""), labels.get("pod", "")): value for labels, value in rows}
+    return {_pod(labels): value for labels, value in rows}
+
+
+def _pod(labels: Labels) -> Pod:
+    return labels.get("namespace", ""), labels.get("pod", "")
 
 
 # --- what bounds the numbers -----------------------------------------------------------------------------------------

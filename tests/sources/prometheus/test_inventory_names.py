@@ -37,6 +37,9 @@ class Client:
     def get_series(self, start: datetime, end: datetime, params: Any) -> list[dict[str, str]]:
         return []
 
+    def get_label_values(self, label: str, params: Any) -> list[str]:
+        return []
+
 
 def wire(rows: Mapping[str, list[tuple[dict[str, str], float]]]) -> Wire:
     made = Wire("http://127.0.0.1:1", Access(), timedelta(seconds=1), 0, timedelta(0))
