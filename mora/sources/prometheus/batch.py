@@ -19,6 +19,7 @@ from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.believable import Nodes, rising
+from mora.sources.prometheus.cores import sums_of_cores
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import coarse, row_of, rows_ahead, shortened
 from mora.sources.prometheus.kills import Kills
@@ -224,8 +225,7 @@ class Reading:
         self.startups = {workload: " or ".join(texts[pod] for pod in pods) for workload, pods in newest.items()}
         for first in range(0, len(chosen), _STARTS_IN_A_QUERY):
             together = " or ".join(texts[pod] for pod in chosen[first : first + _STARTS_IN_A_QUERY])
-            for row in self.wire.instant(together, self.window.end):
-                labels, value = row["metric"], float(row["value"][1])
+            for labels, value in sums_of_cores(self.wire.instant(together, self.window.end)):
                 key = tuple(labels.get(name, "") for name in ("namespace", "pod", "container"))
                 limits = self.limits.get((*key, "cpu"))
                 for tally in self._tally(key):

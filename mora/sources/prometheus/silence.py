@@ -42,7 +42,7 @@ class Silence:
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What is said of it; empty where nothing is silent."""
+        """A sentence about it; none where nothing is silent."""
         if self.ago is None:
             return ()
         more = len(self.instances) - _MAX_NAMED

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mora.domain import ContainerHistory, CrashLoop, PodSpread, PodUse, Target, Window
 from mora.domain.runtimes import Runtime
 from mora.sources.prometheus.believable import Ceiling, Nodes, Sieve, cpu_ceiling, memory_ceiling
+from mora.sources.prometheus.cores import of_all_cores
 from mora.sources.prometheus.generations import PodSeries, Small, dense, neediest, note, places, spread
 from mora.sources.prometheus.matrix import Strip
 
@@ -366,10 +367,13 @@ Key = tuple[str, str, str]
 
 
 def by_container(strips: Iterable[Strip], *more: str) -> Mapping[tuple[str, ...], list[Strip]]:
-    """Series by namespace, pod, container and further labels; what carries no container is left out."""
+    """Series by namespace, pod, container and further labels; what carries no container is left out.
+
+    The counters of single cores are added up.
+    """
     found: defaultdict[tuple[str, ...], list[Strip]] = defaultdict(list)
     for strip in strips:
         names = tuple(strip.labels.get(name, "") for name in ("namespace", "pod", "container", *more))
         if all(names[:3]):
             found[names].append(strip)
-    return found
+    return {names: of_all_cores(of_one) for names, of_one in found.items()}
