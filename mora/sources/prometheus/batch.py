@@ -18,7 +18,7 @@ from mora.domain import MOST_LEFT_OUT, Target, Window, Workload, WorkloadHistory
 from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
-from mora.sources.prometheus.believable import Nodes, rising
+from mora.sources.prometheus.believable import Hosts, Nodes, rising
 from mora.sources.prometheus.cores import sums_of_cores
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import coarse, row_of, rows_ahead, shortened
@@ -64,7 +64,7 @@ class Reading:
     batch: Batch
     window: Window
     paces: Paces
-    nodes: Nodes = field(default_factory=Nodes)
+    hosts: Hosts = field(default_factory=Hosts)
     quotas: frozenset[str] = frozenset()
     tallies: dict[tuple[Workload, str], Tally] = field(default_factory=dict)
     starts: dict[Pod, list[slice]] = field(default_factory=dict)
@@ -177,7 +177,7 @@ class Reading:
         if workload is None:
             return []
         if (workload, key[2]) not in self.tallies:
-            self.tallies[workload, key[2]] = Tally(self.window, self.nodes, key[2] in self.quotas)
+            self.tallies[workload, key[2]] = Tally(self.window, self.hosts.largest, key[2] in self.quotas)
         return [self.tallies[workload, key[2]]]
 
     def _note_limits(self, strips: Sequence[Strip], grid: Window) -> None:
@@ -250,6 +250,7 @@ class Reading:
                         strip.values,
                         self.starts.get((namespace, pod), ()),
                         self.limits.get((*key, resource)),
+                        self._own_node((namespace, pod), Target(resource), strip.values),
                     )
                     rows = on_window.rows
                     first = rows.start if isinstance(rows, slice) else int(rows[0])
@@ -259,6 +260,18 @@ class Reading:
                     if name == "cpu":
                         self._note_running((namespace, pod), container, strip, piece)
         self._count_running(piece, ahead)
+
+    def _own_node(self, pod: Pod, target: Target, values: NDArray[np.float64]) -> Nodes | None:
+        """The node that a pod ran on, where its use is such that the largest of all tells too little."""
+        if not self.hosts.may_tell(target, values):
+            return None
+        if pod not in self.hosts.homes:
+            workload = self.batch.pods[pod]
+            siblings = [name for (_, name), of in self.batch.pods.items() if of == workload]
+            selector = promql.homes(replace(self.batch.scope, namespaces=(workload.namespace,)), siblings)
+            self.hosts.note_homes(self.wire.series(selector, self.window.start, self.window.end))
+            self.hosts.homes.setdefault(pod, set())
+        return self.hosts.of(pod)
 
     def _read_again(self, parts: Sequence[tuple[Window, Pace]]) -> dict[Workload, dict[str, str]]:
         """Read the CPU of counters that step back in another way: workload -> the query.
@@ -279,6 +292,7 @@ class Reading:
             for namespace, pod, container in unsteady
             if (namespace, pod) in self.batch.pods
         }
+        wrong |= self._that_stepped_back()
         if not wrong:
             return {}
         pods = {pod: workload for pod, workload in self.batch.pods.items() if any(workload == one for one, _ in wrong)}
@@ -301,10 +315,25 @@ class Reading:
                 for strip in found:
                     limits = self.limits.get((namespace, pod, container, "cpu"))
                     starting = self.starts.get((namespace, pod), ())
-                    tally.add_cpu(pod, moved(strip, ahead).rows, rising(strip.values), starting, limits)
+                    used = rising(strip.values)
+                    node = self._own_node((namespace, pod), Target.CPU, used)
+                    tally.add_cpu(pod, moved(strip, ahead).rows, used, starting, limits, node)
         for key in wrong & self.tallies.keys():
             self.tallies[key].leave_out_odd()
         return {workload: {"cpu": text} for workload, _ in wrong}
+
+    def _that_stepped_back(self) -> set[tuple[Workload, str]]:
+        """The containers whose counters stepped back at any time: looked for where samples had to be left out."""
+        doubtful = {of for of, tally in self.tallies.items() if tally.sieves[Target.CPU].dropped}
+        workloads = {workload for workload, _ in doubtful}
+        pods = {name: workload for (_, name), workload in self.batch.pods.items() if workload in workloads}
+        if not pods:
+            return set()
+        some, window = replace(self.batch.scope, pods=tuple(sorted(pods))), self.window.end - self.window.start
+        rows = self.wire.instant(promql.steps_back(some, _UNSTEADY_SPAN, window, _STEPS_BACK), self.window.end)
+        keys = [tuple(row["metric"].get(name, "") for name in ("namespace", "pod", "container")) for row in rows]
+        found = {(self.batch.pods.get((namespace, pod)), container) for namespace, pod, container in keys}
+        return {of for of in doubtful if of in found}
 
     def _note_running(self, pod: Pod, container: str, strip: Strip, piece: Window) -> None:
         workload = self.batch.pods[pod]
@@ -353,7 +382,7 @@ class Reading:
             replicas=self.replicas.get(workload),
             queries={**texts, "startup": self.startups[workload]} if workload in self.startups else texts,
             warnings=self._lateness(workload),
-            largest_node=self.nodes.resources,
+            largest_node=self.hosts.largest.resources,
         )
 
     def _nothing(self, workload: Workload) -> WorkloadHistory:

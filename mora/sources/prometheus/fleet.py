@@ -23,7 +23,7 @@ from mora.sources.prometheus import nodes as rooms_of_nodes
 from mora.sources.prometheus.access import TooMuch
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
-from mora.sources.prometheus.believable import Nodes, nodes_of
+from mora.sources.prometheus.believable import Hosts, hosts_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import OWNER_METRICS, Owners, Pod, resolve
@@ -107,14 +107,14 @@ class PrometheusFleet:
             paces, warnings = _paces(wire, scope, window)
             warnings = (*warnings, *_missing(wire, scope, window))
             try:
-                nodes = _nodes(wire, scope, window)
+                hosts = _hosts(wire, scope, window)
                 rooms = _rooms(wire, scope, window, states, owners)
             except TooMuch as error:
-                nodes, rooms = Nodes(), rooms_of_nodes.Rooms()
+                hosts, rooms = Hosts(), rooms_of_nodes.Rooms()
                 warnings = (*warnings, f"The sizes of the nodes are not known: {error.message}")
             requested = {state.workload: _requested(state) for state in states}
             batches = _batches(states, owners, self._cluster)
-            read = partial(_read, wire, window, paces, nodes)
+            read = partial(_read, wire, window, paces, hosts)
             readings = (
                 partial(read, batch, Part(reporter or Silent(), number, len(batches)))
                 for number, batch in enumerate(batches)
@@ -207,10 +207,19 @@ def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
     return tuple(f"{name} has no samples: {what}." for name, what in _NEEDED.items() if name not in known)
 
 
-def _nodes(wire: Wire, scope: Scope, window: Window) -> Nodes:
-    """The largest node of the window: no use can be above it."""
+def _hosts(wire: Wire, scope: Scope, window: Window) -> Hosts:
+    """The nodes of the window: no use can be above the one that it was on.
+
+    Those that came and went between two looks are asked for by name; the index says that they were there.
+    """
     span = max(window.end - window.start, _NODES_EVERY)
-    return nodes_of(wire.instant(promql.nodes(scope, span, _NODES_EVERY), window.end))
+    rows = wire.instant(promql.nodes(scope, span, _NODES_EVERY), window.end)
+    seen = {row["metric"].get("node", "") for row in rows}
+    names = wire.label_values("node", promql.capacities(scope), window.start, window.end)
+    missed = [name for name in names if name not in seen and _is_name(name)]
+    if missed:
+        rows = [*rows, *wire.instant(promql.brief_nodes(scope, missed, span), window.end)]
+    return hosts_of(rows)
 
 
 def _rooms(
@@ -235,14 +244,14 @@ def _series(wire: Wire, scope: Scope, metric: str, window: Window) -> list[dict[
     return in_parts(lambda part: wire.series(part.select(metric), window.start, window.end), scope)
 
 
-def _read(wire: Wire, window: Window, paces: Paces, nodes: Nodes, batch: Batch, part: Part) -> list[WorkloadHistory]:
+def _read(wire: Wire, window: Window, paces: Paces, hosts: Hosts, batch: Batch, part: Part) -> list[WorkloadHistory]:
     """The histories of a batch; where the store does not answer for so many workloads, of half of them at a time."""
     try:
-        return Reading(wire, batch, window, paces, nodes).read(part)  # made here: each has megabytes
+        return Reading(wire, batch, window, paces, hosts).read(part)  # made here: each has megabytes
     except TooMuch as error:
         if batch.is_alone:
             return [WorkloadHistory(batch.states[0].workload, window, {}, refusal=error.message)]
-    return [history for half in batch.halves() for history in _read(wire, window, paces, nodes, half, part)]
+    return [history for half in batch.halves() for history in _read(wire, window, paces, hosts, half, part)]
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------

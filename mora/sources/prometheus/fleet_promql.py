@@ -157,14 +157,39 @@ def unsteady(scope: Scope, span: timedelta, least: int) -> str:
 
 
 def nodes(scope: Scope, span: timedelta, every: timedelta) -> str:
-    """Cores and bytes of the largest node within the span, by resource; the index says which nodes there were."""
+    """Cores and bytes of each node that was there when looked at within the span, by resource."""
     everywhere = Scope(cluster=scope.cluster)
-    known = f"max by (resource) ({everywhere.select('kube_node_status_capacity', _RESOURCES)})"
+    known = f"max by (node, resource) ({everywhere.select('kube_node_status_capacity', _RESOURCES)})"
     more = (
-        f'label_replace(max({everywhere.select(metric)}), "resource", "{resource}", "", "")'
+        f'label_replace(max by (node) ({everywhere.select(metric)}), "resource", "{resource}", "", "")'
         for metric, resource in (("machine_cpu_cores", "cpu"), ("machine_memory_bytes", "memory"))
     )
     return f"max_over_time(({' or '.join((known, *more))})[{duration(span)}:{duration(every)}])"
+
+
+def capacities(scope: Scope) -> str:
+    """Selector of the sizes of nodes, as kube-state-metrics tells them."""
+    return Scope(cluster=scope.cluster).select("kube_node_status_capacity", _RESOURCES)
+
+
+def brief_nodes(scope: Scope, names: Sequence[str], span: timedelta) -> str:
+    """Cores and bytes within the span of nodes that were gone before they were looked at."""
+    named = Scope(cluster=scope.cluster).select(
+        "kube_node_status_capacity", _RESOURCES, *_one_of("node", tuple(sorted(names)))
+    )
+    return f"max by (node, resource) (max_over_time({named}[{duration(span)}]))"
+
+
+def homes(scope: Scope, pods: Sequence[str]) -> str:
+    """Selector of what tells on which nodes some pods ran."""
+    return Scope(scope.namespaces, tuple(sorted(pods)), scope.cluster).select("kube_pod_info", 'node!=""')
+
+
+def steps_back(scope: Scope, span: timedelta, window: timedelta, least: int) -> str:
+    """The same as `unsteady`, at any time of the window: for the few pods whose use shows that it may be so."""
+    counters = scope.select("container_cpu_usage_seconds_total", _REAL_CONTAINERS)
+    within = f"[{duration(window)}:{duration(span)}]"
+    return f"max_over_time(resets({counters}[{duration(span)}]){within}) >= {least}"
 
 
 def memory(scope: Scope, span: timedelta) -> str:

@@ -186,19 +186,35 @@ class Tally:
         of_pod = self.throttled_of_pods.setdefault(pod, np.full(coarse.sample_count, np.nan))
         of_pod[shares.rows] = np.fmax(of_pod[shares.rows], shares.values)
 
-    def add_cpu(self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None) -> None:
-        """A pod's CPU on some rows; what cannot be is left out."""
+    def add_cpu(
+        self,
+        pod: str,
+        rows: Rows,
+        values: Floats,
+        starting: Sequence[slice],
+        limits: Limits | None,
+        node: Nodes | None = None,
+    ) -> None:
+        """A pod's CPU on some rows; what cannot be is left out. node: its own, where that tells more."""
         highest = None if limits is None else float(np.fmax.reduce(limits.values))
-        values = self.sieves[Target.CPU].sift(values, cpu_ceiling(self.nodes, highest, has_quota=self.has_quota))
+        values = self.sieves[Target.CPU].sift(
+            values, cpu_ceiling(node or self.nodes, highest, has_quota=self.has_quota)
+        )
         steady = self.cpu.add(pod, rows, values, starting, limits)
         if (part := dense(rows, steady)) is not None:
             note(self.cpu_of_pods[pod], part)
 
     def add_memory(
-        self, pod: str, rows: Rows, values: Floats, starting: Sequence[slice], limits: Limits | None
+        self,
+        pod: str,
+        rows: Rows,
+        values: Floats,
+        starting: Sequence[slice],
+        limits: Limits | None,
+        node: Nodes | None = None,
     ) -> None:
-        """A pod's memory on some rows; what cannot be is left out."""
-        values = self.sieves[Target.MEMORY].sift(values, self._memory_ceiling())
+        """A pod's memory on some rows; what cannot be is left out. node: its own, where that tells more."""
+        values = self.sieves[Target.MEMORY].sift(values, self._memory_ceiling(node))
         steady = self.memory.add(pod, rows, values, starting, limits)
         recent = steady[np.searchsorted(_numbers(rows), self._row_before_the_end(_WEEK)) :]
         if len(recent) and not math.isnan(peak := float(np.fmax.reduce(recent))):
@@ -210,9 +226,9 @@ class Tally:
             values = Sieve(Target.MEMORY).sift(values, self._memory_ceiling())
             self.less_cache.add(pod, rows, values, (), limits)
 
-    def _memory_ceiling(self) -> Ceiling:
+    def _memory_ceiling(self, node: Nodes | None = None) -> Ceiling:
         # What is swapped out is on no node's memory.
-        return memory_ceiling(Nodes() if self.has_swap else self.nodes)
+        return memory_ceiling(Nodes() if self.has_swap else node or self.nodes)
 
     def note_startup(self, cores: float, limit: float | None) -> None:
         """Take the CPU of a pod's first minutes into account, where it can be."""

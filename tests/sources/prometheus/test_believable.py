@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mora.domain import ContainerHistory, Target, Window, Workload
-from mora.sources.prometheus.believable import Nodes, Sieve, cpu_ceiling, memory_ceiling, nodes_of, rising
+from mora.sources.prometheus.believable import Nodes, Sieve, cpu_ceiling, hosts_of, memory_ceiling, rising
 from mora.sources.prometheus.fleet import PrometheusFleet
 from mora.sources.prometheus.observe import PrometheusSource
 from tests.fleet import rig
@@ -124,8 +124,80 @@ def test_the_largest_node_counts_and_what_is_not_finite_is_not_known() -> None:
         {"metric": {"resource": resource}, "value": [0, value]}
         for resource, value in (("cpu", "4"), ("cpu", "8"), ("cpu", "+Inf"), ("memory", "NaN"))
     ]
-    assert nodes_of(rows) == Nodes(8.0, None)
-    assert memory_ceiling(nodes_of(rows)).amount == 64 * 2**40
+    largest = hosts_of(rows).largest
+    assert largest == Nodes(8.0, None)
+    assert memory_ceiling(largest).amount == 64 * 2**40
+
+
+def test_a_pod_is_bounded_by_its_own_nodes_where_use_is_above_the_smallest() -> None:
+    rows = [
+        {"metric": {"resource": "cpu", "node": name}, "value": [0, cores]}
+        for name, cores in (("small", "4"), ("large", "64"), ("medium", "8"))
+    ]
+    hosts = hosts_of(rows)
+    assert not hosts.may_tell(Target.CPU, np.array([np.nan, 3.9]))
+    assert hosts.may_tell(Target.CPU, np.array([np.nan, 4.1]))
+    assert not hosts.may_tell(Target.MEMORY, np.array([1e12]))  # no node's memory is known
+    homes = (("web-0", "small"), ("db-0", "small"), ("db-0", "medium"), ("lost", "gone"))
+    hosts.note_homes({"namespace": "shop", "pod": pod, "node": node} for pod, node in homes)
+    assert hosts.of(("shop", "web-0")) == Nodes(4.0, None, is_own=True)
+    assert hosts.of(("shop", "db-0")).cpu_cores == 8.0  # it moved
+    assert hosts.of(("shop", "lost")) == hosts.of(("shop", "never-seen")) == Nodes(64.0)
+    alike = hosts_of([*rows[:1], {"metric": {"resource": "cpu", "node": "other"}, "value": [0, "4"]}])
+    assert not alike.may_tell(Target.CPU, np.array([5.0]))  # all nodes tell the same
+
+
+def test_a_node_at_full_use_reads_a_little_above_its_cores_and_is_believed() -> None:
+    sieve = Sieve(Target.CPU)
+    passed = sieve.sift(np.array([3.0, 4.3, 5.0]), cpu_ceiling(Nodes(4.0), None, has_quota=False))
+    np.testing.assert_array_equal(passed, [3.0, 4.0, np.nan])
+    assert sieve.dropped == {"exceed the largest node's 4 cores": 1}
+
+
+class Mixed(Odd):
+    """On a small node, beside a large one that lived for a quarter of an hour, between two looks at the nodes."""
+
+    def groups(self) -> Iterator[Group]:
+        """The series, and those of the nodes."""
+        yield from super().groups()
+        node = {"__name__": "kube_node_status_capacity", "resource": "cpu", "unit": "core"}
+        yield Group([{**node, "node": "small"}], self.start, 60, np.array([4.0]), samples=LAST)
+        late = self.start + (LAST - rig.DAY) * 60
+        yield Group([{**node, "node": "large"}], late // 1800 * 1800 + 360, 60, np.array([64.0]), samples=15)
+        home = {"__name__": "kube_pod_info", "namespace": "shop", "pod": "web-1aa-0", "node": "small"}
+        yield Group([home], self.start, 60, np.array([1.0]), samples=LAST)
+
+
+def test_the_node_of_the_pod_itself_bounds_its_use_and_a_node_that_lived_for_minutes_is_known(tmp_path: Path) -> None:
+    counter = COUNT.copy()
+    moments = END - 60 * np.arange(LAST)[::-1]
+    (at, *_) = np.flatnonzero(((moments - END) % 300 == 0) & (moments > END - rig.DAY * 60))
+    counter[at:] += 60 * 20  # one scrape of 20 cores, on a step of five minutes
+    fleet = Mixed(odd(COUNT).services, END, counter=counter)
+    end = datetime.fromtimestamp(END, UTC)
+    with rig.serving(tmp_path, fleet) as url:
+        source = PrometheusFleet(PrometheusSource(url, retries=0), now=lambda: end)
+        window = Window(end - timedelta(days=3), end, timedelta(minutes=5))
+        (history,) = source.histories(source.states("shop"), window)
+    assert history.largest_node is not None
+    assert history.largest_node.cpu_request_millicores == 64_000
+    found = history.containers["web"]
+    assert found.left_out[Target.CPU].why == "exceed its own node's 4 cores"
+    assert float(np.nanmax(found.cpu_cores)) < 1.0
+
+
+def test_steps_back_of_another_day_are_found_where_samples_had_to_be_left_out(tmp_path: Path) -> None:
+    """Two collectors for a day, two days ago; before and since, the counter only rises."""
+    on_minutes, between = COUNT.copy(), (COUNT + np.append(COUNT[1:], COUNT[-1:])) / 2
+    day = slice(LAST - 2 * rig.DAY, LAST - rig.DAY)
+    on_minutes[day] -= 0.4
+    between[day] = COUNT[day.start + 1 : day.stop + 1]
+    found = read(tmp_path, odd(np.stack([on_minutes, between], axis=1).ravel(), every=30, node=64.0))
+    recent = USE[-3 * rig.DAY :]
+    level, highest = of_use(found)
+    assert "steps back" in found.left_out[Target.CPU].remark
+    assert level == pytest.approx(float(np.quantile(recent, 0.95)), rel=0.08)
+    assert highest < 1.2 * float(recent.max())
 
 
 def test_a_limit_bounds_use_only_where_it_is_enforced() -> None:
