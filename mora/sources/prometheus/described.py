@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -20,7 +20,7 @@ from mora.domain import (
 from mora.sources.prometheus.asking import RESOURCE_FIELDS, Asking, amount_of
 from mora.sources.prometheus.labels import is_image
 from mora.sources.prometheus.ownership import Labels, Pod
-from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL
+from mora.sources.prometheus.promql import DEFAULT_CONTAINER_LABEL, quoted
 
 # What a RuntimeClass adds to its pods.
 _OVERHEADS = {
@@ -57,6 +57,10 @@ class Pods:
                         role=_role(name, labels, is_init="init" in metric),
                         is_injected=name in INJECTED_SIDECARS,
                     )
+        if over is None:
+            for pod, name in _staying(ask, self._containers):
+                one = self._containers[pod][name]
+                self._containers[pod][name] = replace(one, role=Role.NATIVE_SIDECAR)
         for metric, (field, resource) in _OVERHEADS.items():
             for labels, value in ask.values(metric, over=over):
                 pod = labels.get("namespace", ""), labels.get("pod", "")
@@ -108,6 +112,36 @@ def _role(name: str, labels: Labels, *, is_init: bool) -> Role:
     if is_init:  # restart_policy: since kube-state-metrics 2.10
         return Role.NATIVE_SIDECAR if labels.get("restart_policy") == "Always" else Role.INIT
     return Role.SIDECAR if name in INJECTED_SIDECARS else Role.APP
+
+
+def _staying(ask: Asking, containers: Mapping[Pod, Mapping[str, Container]]) -> list[tuple[Pod, str]]:
+    """Init containers that run beside the others of their pod, so they are native sidecars.
+
+    A kube-state-metrics before 2.10 does not tell them apart; cAdvisor shows which run.
+    """
+    suspects = {one.name for of_pod in containers.values() for one in of_pod.values() if one.role is Role.INIT}
+    running = _running(ask, suspects)
+    pods = [pod for pod in containers if any((pod, name) in running for name in containers[pod])]
+    others = {one.name for pod in pods for one in containers[pod].values() if one.role is not Role.INIT}
+    has_started = {pod for pod, _ in _running(ask, others)}
+    return [
+        (pod, one.name)
+        for pod in pods
+        for one in containers[pod].values()
+        if one.role is Role.INIT and (pod, one.name) in running and pod in has_started
+    ]
+
+
+def _running(ask: Asking, names: Collection[str]) -> set[tuple[Pod, str]]:
+    """Which containers of some names run now."""
+    if not names:
+        return set()
+    matcher = f"container=~{quoted('|'.join(name.replace('.', '[.]') for name in sorted(names)))}"
+    return {
+        ((labels.get("namespace", ""), labels.get("pod", "")), labels.get("container", ""))
+        for labels, value in ask.values("container_memory_working_set_bytes", matcher)
+        if value > 0 and labels.get("container", "") in names
+    }
 
 
 def _resources(ask: Asking, over: timedelta | None) -> dict[ContainerKey, Resources]:
