@@ -14,12 +14,13 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 
-from mora.domain import MOST_LEFT_OUT, Target, Window, Workload, WorkloadHistory, WorkloadState
+from mora.domain import Target, Window, Workload, WorkloadHistory, WorkloadState
 from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
-from mora.sources.prometheus.believable import Hosts, Nodes, rising
+from mora.sources.prometheus.believable import Hosts, Nodes
 from mora.sources.prometheus.cores import sums_of_cores
+from mora.sources.prometheus.counters import CpuAgain
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import coarse, row_of, rows_ahead, shortened
 from mora.sources.prometheus.kills import Kills
@@ -51,9 +52,6 @@ _STARTS_OF_A_WORKLOAD = 3
 _STARTS_IN_A_QUERY = 25
 # A history that begins later than this share of the window (1/50) has a warning.
 _SLACK = 50
-# A counter that steps back so often within this span is written by several collectors: a restart begins a new series.
-_UNSTEADY_SPAN = timedelta(hours=1)
-_STEPS_BACK = 3
 
 
 @dataclass(slots=True)
@@ -104,7 +102,9 @@ class Reading:
         again = MemoryAgain(
             self.wire, self.batch, self.window, self._longest_span(), self.tallies, self.starts, self.limits
         ).read([piece for piece, _ in parts])
-        means = self._read_again(parts)
+        means = CpuAgain(
+            self.wire, self.batch, self.window, self.tallies, self.starts, self.limits, self._own_node
+        ).read(parts)
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
                 for strip in found:
@@ -272,68 +272,6 @@ class Reading:
             self.hosts.note_homes(self.wire.series(selector, self.window.start, self.window.end))
             self.hosts.homes.setdefault(pod, set())
         return self.hosts.of(pod)
-
-    def _read_again(self, parts: Sequence[tuple[Window, Pace]]) -> dict[Workload, dict[str, str]]:
-        """Read the CPU of counters that step back in another way: workload -> the query.
-
-        A step back by a fraction of the count is no restart. Two collectors that write one series make many of them.
-        """
-        scope = self.batch.scope
-        rows = in_parts(
-            lambda part: self.wire.instant(promql.unsteady(part, _UNSTEADY_SPAN, _STEPS_BACK), self.window.end), scope
-        )
-        unsteady = {tuple(row["metric"].get(name, "") for name in ("namespace", "pod", "container")) for row in rows}
-        wrong = {
-            (workload, container)
-            for (workload, container), tally in self.tallies.items()
-            if tally.sieves[Target.CPU].share > MOST_LEFT_OUT
-        } | {
-            (self.batch.pods[namespace, pod], container)
-            for namespace, pod, container in unsteady
-            if (namespace, pod) in self.batch.pods
-        }
-        wrong |= self._that_stepped_back()
-        if not wrong:
-            return {}
-        pods = {pod: workload for pod, workload in self.batch.pods.items() if any(workload == one for one, _ in wrong)}
-        span = self.paces.latest.rate_window
-        some = replace(scope, pods=tuple(sorted({name for _, name in pods})))
-        text = promql.cpu_over_span(some, span)
-        for key in wrong & self.tallies.keys():
-            self.tallies[key].begin_cpu_again(
-                f"its CPU counter often steps back, as where several collectors write one series: use is read as the "
-                f"mean over {duration(span)}"
-            )
-        again = [("cpu", promql.cpu_over_span(some, pace.rate_window), piece) for piece, pace in parts]
-        for _, piece, strips in self._ranges(again):
-            ahead = row_of(piece.start, self.window)
-            for (namespace, pod, container), found in by_container(strips).items():
-                workload = pods.get((namespace, pod))
-                if workload is None or (workload, container) not in wrong:
-                    continue
-                tally = self.tallies[workload, container]
-                for strip in found:
-                    limits = self.limits.get((namespace, pod, container, "cpu"))
-                    starting = self.starts.get((namespace, pod), ())
-                    used = rising(strip.values)
-                    node = self._own_node((namespace, pod), Target.CPU, used)
-                    tally.add_cpu(pod, moved(strip, ahead).rows, used, starting, limits, node)
-        for key in wrong & self.tallies.keys():
-            self.tallies[key].leave_out_odd()
-        return {workload: {"cpu": text} for workload, _ in wrong}
-
-    def _that_stepped_back(self) -> set[tuple[Workload, str]]:
-        """The containers whose counters stepped back at any time: looked for where samples had to be left out."""
-        doubtful = {of for of, tally in self.tallies.items() if tally.sieves[Target.CPU].dropped}
-        workloads = {workload for workload, _ in doubtful}
-        pods = {name: workload for (_, name), workload in self.batch.pods.items() if workload in workloads}
-        if not pods:
-            return set()
-        some, window = replace(self.batch.scope, pods=tuple(sorted(pods))), self.window.end - self.window.start
-        rows = self.wire.instant(promql.steps_back(some, _UNSTEADY_SPAN, window, _STEPS_BACK), self.window.end)
-        keys = [tuple(row["metric"].get(name, "") for name in ("namespace", "pod", "container")) for row in rows]
-        found = {(self.batch.pods.get((namespace, pod)), container) for namespace, pod, container in keys}
-        return {of for of in doubtful if of in found}
 
     def _note_running(self, pod: Pod, container: str, strip: Strip, piece: Window) -> None:
         workload = self.batch.pods[pod]
