@@ -52,21 +52,26 @@ def texts(found: object) -> list[str]:
 
 
 def rows(found: object) -> list[dict[str, Any]]:
-    """The series of an instant answer, each with a `value`, or with `values` where samples were asked for.
-
-    A pair is a moment and text that float() reads.
-    """
-    checked: list[dict[str, Any]] = []
-    for row in _list(found, "series"):
-        if not isinstance(row, dict):
-            raise Misfit(f"a series is {_kind(row)}")
-        pairs = _list(row["values"], "samples") if "values" in row else [row.get("value")]
-        if not pairs:
-            continue
-        for pair in pairs:
-            sample(pair)
-        checked.append({**row, "metric": label_set(row.get("metric"))})
+    """The series of an instant answer, each with its `value`: a moment, and text that float() reads."""
+    checked = [_series(row) for row in _list(found, "series")]
+    for row in checked:
+        sample(row.get("value"))
     return checked
+
+
+def rows_of_many(found: object) -> list[dict[str, Any]]:
+    """The series of an answer of samples, each with its `values`; those without any are left out."""
+    checked = [_series(row) for row in _list(found, "series")]
+    for row in checked:
+        for pair in _list(row.get("values"), "samples"):
+            sample(pair)
+    return [row for row in checked if row["values"]]
+
+
+def _series(row: object) -> dict[str, Any]:
+    if not isinstance(row, dict):
+        raise Misfit(f"a series is {_kind(row)}")
+    return {**row, "metric": label_set(row.get("metric"))}
 
 
 def sample(found: object) -> tuple[float, float]:

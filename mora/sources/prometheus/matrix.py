@@ -16,8 +16,7 @@ from numpy.typing import NDArray
 
 from mora.documents import Misfit
 from mora.domain import Window
-from mora.sources.prometheus.answers import check_size, label_set, sample
-from mora.sources.prometheus.answers import rows as rows_of
+from mora.sources.prometheus.answers import check_size, label_set, rows_of_many, sample
 
 Floats = NDArray[np.float64]
 
@@ -124,9 +123,7 @@ def _read_any(body: bytes, window: Window) -> Iterator[Strip]:
     data = answer["data"]
     if answer["status"] != "success" or data["resultType"] != "matrix":
         raise ValueError(f"a {data['resultType']} in place of a matrix")
-    for series in rows_of(data["result"]):
-        if "values" not in series:
-            raise Misfit("a series has one sample in place of many")
+    for series in rows_of_many(data["result"]):
         times, values = np.array([sample(pair) for pair in series["values"]]).T
         rows = _rows_at(times, len(values), window)
         strip = _checked(series["metric"], rows, int(rows[0]), int(rows[-1]), values, window)

@@ -19,6 +19,7 @@ from mora.sources.prometheus.frames import (
     joined,
     metrics_frame,
 )
+from mora.sources.prometheus.freshness import Silence, before
 from mora.sources.prometheus.grid import check_grid, coarse, cut, index_of, shortened
 from mora.sources.prometheus.rates import RateWindows, find_rate_windows
 from mora.sources.prometheus.wire import CONNECTIONS, Wire
@@ -87,6 +88,14 @@ class PrometheusSource:
             answers = _ask(wire, texts, window, cut(window))
             if not any(answers.values()):
                 raise why_nothing(wire, workload, window)
+            silence = Silence()
+            if rate_windows.interval is not None:
+                wider = before(window, rate_windows.container)
+                ages = _ask(wire, {"": promql.newest_sample_age(workload, rate_windows.interval)}, wider, cut(wider))[
+                    ""
+                ]
+                silence = Silence.of(ages, wider, rate_windows.interval, rate_windows.container)
+                answers = silence.blank(answers, window)
             slow = _about_sixty_samples(window)
             annotated = annotated_container(
                 _ask(wire, {"": promql.default_container(workload)}, slow, shortened(slow, window))[""]
@@ -106,7 +115,7 @@ class PrometheusSource:
             main_container=main,
             main_container_chosen_by=chosen_by,
             queries=texts,
-            warnings=(*rate_windows.warnings, *server_warnings, *why_gaps(frame, window)),
+            warnings=(*rate_windows.warnings, *server_warnings, *silence.words(window), *why_gaps(frame, window)),
             rate_window=rate_windows.container,
         )
 

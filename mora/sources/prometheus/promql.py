@@ -113,6 +113,18 @@ def default_container(workload: Workload) -> str:
     return f"group by ({DEFAULT_CONTAINER_LABEL}) ({_of(annotations, workload)})"
 
 
+def newest_sample_age(workload: Workload, interval: timedelta) -> str:
+    """Seconds since each container was scraped last.
+
+    Of the pods that kube-state-metrics told of within one and a half intervals, that of the one that is silent for the
+    longest; of any others, which may be gone, that of the one that spoke last. An instant query shows a sample for five
+    minutes, and nothing but its own moment tells that no other came since.
+    """
+    ages = _of(f"time() - timestamp({_memory(workload)})", workload)
+    told = f"timestamp(kube_pod_owner{{{_namespace(workload)}}}) > time() - {1.5 * interval.total_seconds():g}"
+    return f"max by (container) (({ages} and on (namespace,pod) ({told})) or min by (container) ({ages}))"
+
+
 def workload_selectors(namespace: str | None) -> dict[str, str]:
     """Label -> selector of the series that carry the workloads' names in it; of every namespace where it is None."""
     matcher = "" if namespace is None else f"namespace={quoted(check_name(namespace, 'namespace'))}"

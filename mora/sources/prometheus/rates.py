@@ -30,22 +30,28 @@ _CHANGE_WITHIN = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True)
 class RateWindows:
-    """The rate windows of cAdvisor's counters and of node-exporter's, which may be scraped at another interval."""
+    """The rate windows of cAdvisor's counters and of node-exporter's, which may be scraped at another interval.
+
+    interval: of cAdvisor; None where it was not found, or not looked for.
+    """
 
     container: timedelta
     node: timedelta
     warnings: tuple[str, ...] = ()
+    interval: timedelta | None = None
 
 
 def find_rate_windows(wire: Wire, namespace: str, window: Window) -> RateWindows:
     """The rate windows that suit the scrape intervals of a namespace; a warning where one could not be found."""
     found: list[timedelta] = []
+    intervals: list[timedelta | None] = []
     warnings: list[str] = []
     for what, selector in (
         ("cAdvisor", promql.container_counters(namespace)),
         ("node-exporter", promql.node_counters()),
     ):
         interval = scrape_interval(wire, selector, window)
+        intervals.append(interval)
         if interval is None:
             found.append(FALLBACK_RATE_WINDOW)
             warnings.append(
@@ -54,7 +60,7 @@ def find_rate_windows(wire: Wire, namespace: str, window: Window) -> RateWindows
             )
         else:
             found.append(rate_window_of(interval))
-    return RateWindows(container=found[0], node=found[1], warnings=tuple(warnings))
+    return RateWindows(container=found[0], node=found[1], warnings=tuple(warnings), interval=intervals[0])
 
 
 def rate_window_of(interval: timedelta) -> timedelta:
@@ -150,9 +156,11 @@ def _interval_at(wire: Wire, selector: str, at: datetime, spans: Sequence[timede
         best = wire.instant(promql.best_sampled(selector, span), at)
         if not best or float(best[0]["value"][1]) < 3:
             continue
-        samples = wire.instant(promql.raw_samples(metric, best[0]["metric"], span), at)
-        times = [float(pair[0]) for pair in samples[0]["values"]]
-        seconds = median(after - before for before, after in pairwise(times))
+        samples = wire.samples(promql.raw_samples(metric, best[0]["metric"], span), at)
+        between = [after - before for before, after in pairwise(samples[0])] if samples else []
+        seconds = median(between) if between else 0.0
+        if seconds <= 0:
+            continue
         # A scrape is a few milliseconds early or late; a tenth of a second tells intervals apart.
         return timedelta(seconds=round(seconds, 1) or seconds)
     return None

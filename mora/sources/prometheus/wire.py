@@ -17,7 +17,7 @@ from typing import Any, Self
 from mora.domain import Window
 from mora.sources.prometheus import matrix
 from mora.sources.prometheus.access import Access, TooMuch, explained, retry_policy
-from mora.sources.prometheus.answers import label_sets, rows, texts
+from mora.sources.prometheus.answers import label_sets, rows, rows_of_many, texts
 from mora.sources.prometheus.deadline import WatchedAdapter
 from mora.sources.prometheus.grid import halves
 from mora.sources.prometheus.labels import Names
@@ -87,6 +87,12 @@ class Wire:
         with explained(self.url, self.timeout):
             found = rows(self._client.custom_query(query, params={"time": _seconds(at)}))
             return self.names.believed(found, lambda row: row["metric"])
+
+    def samples(self, selector: str, at: datetime) -> list[list[float]]:
+        """The moments of the raw samples, in Unix seconds, of each series of a selector with a span."""
+        with explained(self.url, self.timeout):
+            found = rows_of_many(self._client.custom_query(selector, params={"time": _seconds(at)}))
+            return [[float(pair[0]) for pair in row["values"]] for row in found]
 
     def series(self, selector: str, start: datetime, end: datetime) -> list[dict[str, str]]:
         """Labels of the series that have samples between start and end; the server reads only its index."""
