@@ -1,9 +1,9 @@
 """What a value in an answer must look like, and reading it: the one way from JSON of an API server to typed values.
 
 A Shape is a function: a JSON value and its path in, a value of known type out, or Misfit with the path. It reads where
-a Check of mora/documents.py only looks. Only the fields that a shape names are kept, so code that reads another one fails
-in its first test, and not at a user's odd cluster. null counts as absent, as in Kubernetes. Shapes of whole objects are
-in mora/clusters/kinds.py.
+a Check of mora/documents.py only looks. Only the fields that a shape names are kept, so code that reads another one
+fails in its first test, and not at a user's odd cluster. null counts as absent, as in Kubernetes. Shapes of whole
+objects are in mora/clusters/kinds.py.
 
 Messages name types and never values of text: an environment variable may hold a secret.
 """
