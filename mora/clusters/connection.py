@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import timedelta
@@ -165,7 +164,7 @@ class Api:
         from kubernetes.client.exceptions import ApiException
 
         target = path + (f"?{urlencode(query)}" if query else "")
-        with explained(self.host):
+        with explained(self.host), self._in_time():
             method, url, headers, _, _ = self.client.param_serialize(
                 method, target, header_params=headers, auth_settings=["BearerToken"]
             )
@@ -183,28 +182,39 @@ class Api:
         return found
 
     def _content(self, response: Any) -> bytes:
-        """The body of an answer, of bounded size and in bounded time."""
-        deadline = time.monotonic() + _LONGEST_ANSWER_SECONDS
+        """The body of an answer, of bounded size."""
         content = bytearray()
-        problem = None
+        while len(content) <= _LARGEST_ANSWER_BYTES:
+            chunk = response.read1(_CHUNK_BYTES)
+            if not chunk:
+                response.release_conn()
+                return bytes(content)
+            content += chunk
+        response.close()  # the rest must not become the next answer
+        raise self._not_kubernetes(f"an answer is larger than {readable_bytes(_LARGEST_ANSWER_BYTES)}")
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        """Turns an answer that does not come to its end into a ClusterError."""
+        from urllib3.exceptions import HTTPError
+
+        from mora.deadline import Deadline, TakesTooLong
+
+        slow = ClusterError(
+            f"{self.host} does not finish its answer within {format_duration(_LONGEST_ANSWER_SECONDS)}.",
+            hint="Is the line very slow? Ask for one namespace with -n.",
+        )
+        deadline = Deadline(_LONGEST_ANSWER_SECONDS)
         try:
-            while problem is None and (chunk := response.read1(_CHUNK_BYTES)):
-                content += chunk
-                if len(content) > _LARGEST_ANSWER_BYTES:
-                    problem = self._not_kubernetes(f"an answer is larger than {readable_bytes(_LARGEST_ANSWER_BYTES)}")
-                elif time.monotonic() > deadline:
-                    problem = ClusterError(
-                        f"{self.host} does not finish its answer within {format_duration(_LONGEST_ANSWER_SECONDS)}.",
-                        hint="Is the line very slow? Ask for one namespace with -n.",
-                    )
-        except BaseException:
-            response.close()
+            with deadline:
+                yield
+                deadline.check()
+        except TakesTooLong as error:
+            raise slow from error
+        except HTTPError as error:
+            if deadline.has_passed:  # this is why it broke off
+                raise slow from error
             raise
-        if problem is not None:
-            response.close()  # the rest must not become the next answer
-            raise problem
-        response.release_conn()
-        return bytes(content)
 
 
 def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
@@ -262,6 +272,7 @@ def explained(host: str) -> Iterator[None]:
     except HTTPError as error:
         cause: BaseException = getattr(error, "reason", None) or error
         words = str(cause)
+        words = words if len(words) <= _LONGEST_MESSAGE else f"{words[:_LONGEST_MESSAGE]}..."
         if isinstance(cause, SSLError):
             raise _untrusted(host, words) from error
         raise ClusterError(

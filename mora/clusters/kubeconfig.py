@@ -39,6 +39,8 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
     from kubernetes import client, config
     from yaml import YAMLError
 
+    from mora.deadline import POOLS
+
     settings = client.Configuration()
     settings.retries = retries
     try:
@@ -47,6 +49,7 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
             file, context, client_configuration=settings
         )
         _check_address(made.configuration.host)
+        made.rest_client.pool_manager.pool_classes_by_scheme = POOLS
         return _impersonating(made, file, context)
     except MoraError:
         raise
@@ -67,7 +70,9 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
         except config.ConfigException:
             pass  # not inside a pod either: report what is wrong with the kubeconfig
         else:
-            return client.ApiClient(settings)
+            made = client.ApiClient(settings)
+            made.rest_client.pool_manager.pool_classes_by_scheme = POOLS
+            return made
     raise ClusterError(
         f"There is no usable kubeconfig: {problem}.",
         hint="Set $KUBECONFIG to one, and list its contexts: kubectl config get-contexts",

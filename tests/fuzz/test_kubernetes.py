@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +245,7 @@ BODIES: Mapping[str, bytes] = {
     "cut off": head(Content_Length=1000) + b'{"items": [',
     "bad chunks": head(Transfer_Encoding="chunked") + b"zz\r\n{}",
     "bad gzip": whole(b"no gzip", Content_Encoding="gzip"),
+    "no end of a line": b"0" * 60_000 + b"\r\n",
     "no http": b"SSH-2.0-OpenSSH_9.2\r\n",
     "nothing": b"",
 }
@@ -278,17 +280,25 @@ def test_an_answer_without_an_end_is_left_when_it_is_too_large(tmp_path: Path, m
         Api(kubeconfig=kubeconfig(tmp_path, port), backoff=None).get("/api/v1/pods")
 
 
-def test_an_answer_that_drips_is_left_at_its_deadline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "_LONGEST_ANSWER_SECONDS", 0.2)
+@pytest.mark.parametrize(
+    "first",
+    [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", head(Content_Length=10**9), head(Transfer_Encoding="chunked")],
+    ids=["status", "header", "body", "chunk"],
+)
+def test_an_answer_that_drips_is_left_at_its_deadline(
+    first: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LONGEST_ANSWER_SECONDS", 0.3)
 
     def answer(client: socket.socket) -> None:
-        client.sendall(head(Content_Length=10**9))
+        client.sendall(first)
         while True:
-            client.sendall(b" ")
+            client.sendall(b"0")
             threading.Event().wait(0.01)
 
-    with speaking(answer) as port, pytest.raises(ClusterError, match="does not finish its answer within 200ms"):
-        Api(kubeconfig=kubeconfig(tmp_path, port), backoff=None).get("/api/v1/pods")
+    for backoff in (None, timedelta(milliseconds=1)):
+        with speaking(answer) as port, pytest.raises(ClusterError, match="does not finish its answer within 300ms"):
+            Api(kubeconfig=kubeconfig(tmp_path, port), backoff=backoff).get("/api/v1/pods")
 
 
 def test_a_list_that_never_ends_is_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,10 +20,10 @@ import requests
 from requests.auth import AuthBase
 from urllib3.util import Retry
 
+from mora.deadline import TakesTooLong
 from mora.documents import Misfit
 from mora.errors import BadInput, SourceUnavailable
 from mora.quantities import format_duration, readable_bytes
-from mora.sources.prometheus.deadline import TakesTooLong
 from mora.values import address_parts, shown
 
 # Overloaded, restarting, or a proxy whose backend is: worth another try. Any other 4xx than 429 stays what it is.

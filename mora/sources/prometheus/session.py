@@ -15,11 +15,11 @@ from urllib.parse import urljoin, urlsplit
 
 import requests
 
+from mora.deadline import Deadline
 from mora.errors import SourceUnavailable
 from mora.sources.prometheus import promql
 from mora.sources.prometheus.access import PATIENCE, Access, TooLarge, check_answer, prepare
 from mora.sources.prometheus.answers import MOST_BYTES, check_size, texts
-from mora.sources.prometheus.deadline import Deadline
 from mora.values import is_loopback, shown
 
 # Longer texts go by POST: servers and proxies cut addresses at 8 KiB. Shorter ones by GET, which is all that read-only
