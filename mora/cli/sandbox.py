@@ -42,8 +42,8 @@ def sandbox_up(
 
         sandbox.run_foreground(name, enforcement=enforcement, on_ready=on_ready)
         return
-    sandbox.start(name, enforcement=enforcement)
-    sandbox_status(name)
+    with sandbox.starting(name, enforcement=enforcement) as handle:
+        _print_status(handle.status())
 
 
 @app.command("status")

@@ -14,15 +14,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from mora.sandbox.handle import SandboxHandle, connect, start
+    from mora.sandbox.handle import SandboxHandle, connect, start, starting
     from mora.sandbox.process import run_foreground
 
-__all__ = ["SandboxHandle", "connect", "run_foreground", "start"]
+__all__ = ["SandboxHandle", "connect", "run_foreground", "start", "starting"]
 
 _MODULES = {
     "SandboxHandle": "mora.sandbox.handle",
     "connect": "mora.sandbox.handle",
     "start": "mora.sandbox.handle",
+    "starting": "mora.sandbox.handle",
     "run_foreground": "mora.sandbox.process",
 }
 

@@ -10,17 +10,21 @@ from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from mora import documents
 from mora.errors import MoraError
 
 Command = Callable[[Any], Any]
 Page = Callable[[], bytes]
+# The longest command names five services.
+_MOST_BYTES = 64 * 1024
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
 class ControlServer:
     """Answers on a free loopback port, in its own threads.
 
-    commands: path -> function of the JSON of a POST; only with the token. pages: path -> text of a GET, for everyone on
+    commands: path -> function of the JSON of a POST; only with the token. One that raises Misfit or a MoraError is
+    answered with its words. pages: path -> text of a GET, for everyone on
     this machine.
     """
 
@@ -56,15 +60,23 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(HTTPStatus.OK, page(), _EXPOSITION)
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+        length = self.headers.get("Content-Length", "0")
+        if not (length.isascii() and length.isdigit() and len(length) < 10 and int(length) <= _MOST_BYTES):
+            self.close_connection = True  # what follows is not read
+            self._answer(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, b"{}")
+            return
+        body = self.rfile.read(int(length))
         command = self.commands.get(self.path)
-        if not hmac.compare_digest(self.headers.get("Authorization", ""), f"Bearer {self.token}"):
+        said = self.headers.get("Authorization", "").encode("utf-8", "replace")
+        if not hmac.compare_digest(said, f"Bearer {self.token}".encode()):
             self._answer(HTTPStatus.FORBIDDEN, b"{}")
         elif command is None:
             self._answer(HTTPStatus.NOT_FOUND, b"{}")
         else:
             try:
-                answer, status = command(json.loads(body)), HTTPStatus.OK
+                answer, status = command(documents.parse(body)), HTTPStatus.OK
+            except documents.Misfit as misfit:
+                answer, status = {"message": f"{self.path}: {misfit}.", "hint": None}, HTTPStatus.BAD_REQUEST
             except MoraError as error:
                 answer, status = {"message": error.message, "hint": error.hint}, HTTPStatus.BAD_REQUEST
             self._answer(status, json.dumps(answer).encode())

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import select
 import subprocess
 import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
@@ -19,12 +22,14 @@ from mora.domain import Resources
 from mora.errors import ClusterError, MoraError
 from mora.extras import require
 from mora.quantities import format_duration
-from mora.sandbox.launch import package_root
+from mora.sandbox.launch import STAY, package_root
 from mora.sandbox.state import is_locked, list_sandboxes, read_state, sandbox_folder
 from mora.sandbox.watchdog import is_running, start_time
 
 _POLL_SECONDS = 0.1
 _ANSWER_SECONDS = 10.0
+# A supervisor ends its processes within a few seconds.
+_END_SECONDS = 30.0
 
 
 def start(
@@ -42,29 +47,75 @@ def start(
         that ask Prometheus later do not need it.
     Raises ClusterError where a sandbox of that name is running, ToolMissing without Prometheus or the extra `sandbox`.
     """
+    with starting(name, enforcement=enforcement, owner_pid=owner_pid, await_metrics=await_metrics) as handle:
+        return handle
+
+
+@contextmanager
+def starting(
+    name: str = "default",
+    *,
+    enforcement: str | None = None,
+    owner_pid: int | None = None,
+    await_metrics: bool = True,
+) -> Iterator[SandboxHandle]:
+    """A sandbox as of start(), which stays only if the body of the `with` ends well.
+
+    Whatever interrupts its start, or the body, ends it too: an exception, or the end of this process by any signal.
+    """
     require("sandbox", by="The sandbox")
+    sandbox_folder(name)  # refuses what is no name
     reading, writing = os.pipe()
-    program = [sys.executable, "-m", "mora.sandbox.process", "--name", name, "--ready-descriptor", str(writing)]
+    theirs, ours = os.pipe()
+    program = [sys.executable, "-m", "mora.sandbox.process", "--name", name]
+    program += ["--ready-descriptor", str(writing), "--starter-descriptor", str(theirs)]
     if enforcement is not None:
         program += ["--enforcement", enforcement]
     if owner_pid is not None:
         program += ["--owner-pid", str(owner_pid)]
     if not await_metrics:
         program += ["--no-await-metrics"]
+    stays = False
     try:
-        # find_tool() searches from the working directory, so that stays; PYTHONPATH leads to the package.
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())}
-        launched = subprocess.run(
-            program, env=environment, pass_fds=(writing,), stdin=subprocess.DEVNULL, capture_output=False, check=False
-        )
+        try:
+            # find_tool() searches from the working directory, so that stays; PYTHONPATH leads to the package. A session
+            # of its own: Ctrl-C reaches this process alone, which then ends what it began.
+            launched = subprocess.run(
+                program,
+                env={**os.environ, "PYTHONPATH": os.pathsep.join(_python_path())},
+                pass_fds=(writing, theirs),
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,
+                check=False,
+            )
+        finally:
+            os.close(writing)
+            os.close(theirs)
+        with os.fdopen(reading, closefd=False) as pipe:
+            text = pipe.readline()
+        yield _answered(name, text, launched.returncode)
+        stays = True
+        with contextlib.suppress(BrokenPipeError):  # it has ended already
+            os.write(ours, STAY)
     finally:
-        os.close(writing)
-    with os.fdopen(reading) as pipe:
-        text = pipe.read()
+        os.close(ours)
+        if not stays:
+            _await_end(reading)
+        os.close(reading)
+
+
+def _await_end(reading: int) -> None:
+    """Return when the supervisor, which has the other end of the pipe as long as it lives, has cleaned up and ended."""
+    deadline = time.monotonic() + _END_SECONDS
+    while (left := deadline - time.monotonic()) > 0 and select.select([reading], [], [], left)[0]:
+        if not os.read(reading, 4096):
+            return
+
+
+def _answered(name: str, text: str, status: int) -> SandboxHandle:
+    """The handle of a sandbox that answered its starter; raises what it answered instead."""
     if not text:
-        raise ClusterError(
-            f"The supervisor of the sandbox ended without a message (exit status {launched.returncode})."
-        )
+        raise ClusterError(f"The supervisor of the sandbox ended without a message (exit status {status}).")
     answer: dict[str, Any] = json.loads(text)
     if not answer["ready"]:
         kind: type[MoraError] = getattr(errors, answer["kind"])

@@ -15,6 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1
+STAY = b"+"
+"""What the starter of a sandbox writes to its pipe when the sandbox is to outlive it."""
 
 
 def command(program: Sequence[str], *, nice: int, process_files: Sequence[Path] = ()) -> list[str]:

@@ -1,6 +1,7 @@
 """The process of a sandbox: in the foreground until Ctrl-C, or in the background.
 
-`python -m mora.sandbox.process --name NAME --ready-descriptor FD` is how `handle.start` runs it in the background.
+`python -m mora.sandbox.process --name NAME --ready-descriptor FD --starter-descriptor FD` is how `handle.starting` runs
+it in the background.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from mora.errors import MoraError
+from mora.sandbox.launch import STAY
 from mora.sandbox.supervisor import Supervisor
 
 
@@ -61,15 +63,15 @@ def _run_in_background(options: argparse.Namespace) -> None:
     _redirect_output(Path(os.devnull))
 
     def answer(**fields: Any) -> None:
-        # After the first answer the caller has closed the pipe.
+        # One line; the descriptor stays open, so that the starter sees when this process ends.
         with contextlib.suppress(OSError):
-            os.write(options.ready_descriptor, json.dumps(fields).encode())
-            os.close(options.ready_descriptor)
+            os.write(options.ready_descriptor, json.dumps(fields).encode() + b"\n")
 
     def on_ready(status: dict[str, Any]) -> None:
         _redirect_output(Path(status["folder"]) / "logs" / "supervisor.log")
         answer(ready=True)
 
+    threading.Thread(target=_end_with_starter, args=(options.starter_descriptor,), daemon=True).start()
     try:
         run_foreground(
             options.name,
@@ -87,6 +89,12 @@ def _run_in_background(options: argparse.Namespace) -> None:
         raise
 
 
+def _end_with_starter(descriptor: int) -> None:
+    """Stop this sandbox where its starter ends, or gives up, before it says that the sandbox is to stay."""
+    if os.read(descriptor, 1) != STAY:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+
 def _redirect_output(path: Path) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     for standard in (1, 2):
@@ -95,13 +103,14 @@ def _redirect_output(path: Path) -> None:
 
 
 def main(arguments: list[str]) -> None:
-    """Run a sandbox in the background, as `handle.start` asks for it."""
+    """Run a sandbox in the background, as `handle.starting` asks for it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--name", required=True)
     parser.add_argument("--enforcement")
     parser.add_argument("--owner-pid", type=int)
     parser.add_argument("--no-await-metrics", dest="await_metrics", action="store_false")
     parser.add_argument("--ready-descriptor", type=int, required=True)
+    parser.add_argument("--starter-descriptor", type=int, required=True)
     _run_in_background(parser.parse_args(arguments))
 
 

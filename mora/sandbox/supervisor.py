@@ -23,6 +23,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from mora import documents
 from mora.domain import Resources
 from mora.errors import BadInput, ClusterError
 from mora.quantities import format_duration
@@ -49,6 +50,22 @@ _KILL_AFTER_SECONDS = 10.0
 _START_SECONDS = 60.0
 _MAX_REPLICAS = 20
 _CGROUPS = "cgroups"
+# What the commands may carry; how many replicas, and which amounts, is said in other words below.
+_REPLICAS = documents.mapping(documents.whole(least=-(2**31), most=2**31))
+_AMOUNTS = tuple(Resources.__dataclass_fields__)
+_CHANGE = documents.fields(
+    {
+        "service": documents.text,
+        # The kernel refuses larger ones.
+        "resources": documents.fields(
+            {
+                name: documents.optional(documents.whole(-(10**9), 2**60 if "bytes" in name else 10**9))
+                for name in _AMOUNTS
+            },
+            needed=(),
+        ),
+    }
+)
 
 
 class Supervisor:
@@ -189,6 +206,7 @@ class Supervisor:
         return self._deployments[service]
 
     def _scale(self, replicas: dict[str, int]) -> None:
+        documents.check(replicas, _REPLICAS)
         for service, count in replicas.items():
             self._deployment(service)
             if not 0 <= count <= _MAX_REPLICAS:
@@ -201,7 +219,9 @@ class Supervisor:
                     deployment.generation += 1
 
     def _set_resources(self, change: dict[str, Any]) -> None:
-        deployment, resources = self._deployment(change["service"]), Resources(**change["resources"])
+        documents.check(change, _CHANGE)
+        amounts = {name: change["resources"].get(name) for name in _AMOUNTS}
+        deployment, resources = self._deployment(change["service"]), Resources(**amounts)
         check_resources(resources)
         with self._guard:
             if deployment.resources != resources:
@@ -209,6 +229,7 @@ class Supervisor:
                 deployment.generation += 1
 
     def _restart(self, services: list[str]) -> None:
+        documents.check(services, documents.items(documents.text))
         deployments = [self._deployment(service) for service in services]
         with self._guard:
             for deployment in deployments:

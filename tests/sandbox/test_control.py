@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import urllib.error
 import urllib.request
@@ -65,3 +66,30 @@ def test_metrics_need_no_token(control: ControlServer) -> None:
         assert response.read() == b"up 1\n"
     with pytest.raises(urllib.error.HTTPError, match="404"):
         OPENER.open(f"http://127.0.0.1:{control.port}/nothing", timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("body", "length", "status"),
+    [
+        (b"{", None, 400),
+        (b"[" * 20_000, None, 400),
+        (b"NaN", None, 400),
+        (b"", None, 400),
+        (b"1", "-1", 413),
+        (b"1", "many", 413),
+        (b"1", "9999999", 413),
+    ],
+)
+def test_what_is_no_command_is_refused_and_the_server_goes_on(
+    control: ControlServer, body: bytes, length: str | None, status: int
+) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", control.port, timeout=60)
+    headers = {"Authorization": f"Bearer {TOKEN}", "Content-Length": length or str(len(body))}
+    connection.request("POST", "/double", body, headers)
+    assert connection.getresponse().status == status
+    connection.close()
+    assert post(control, "/double", 1) == (200, 2)
+
+
+def test_a_token_of_other_letters_is_a_wrong_one(control: ControlServer) -> None:
+    assert post(control, "/double", 21, token="caf\u00e9") == (403, {})

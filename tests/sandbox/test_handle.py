@@ -71,6 +71,35 @@ def test_an_invalid_number_of_replicas_is_refused_and_changes_nothing(
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("/scale", {"frontend": 1.5}, "/scale: frontend is a number, not a whole number"),
+        ("/scale", {"frontend": True}, "frontend is true or false, not a whole number"),
+        ("/scale", ["frontend"], "it is a list, not an object"),
+        ("/scale", None, "it is null, not an object"),
+        ("/resources", {"service": "frontend"}, "/resources: resources is missing"),
+        ("/resources", {"service": 5, "resources": {}}, "service is a number, not text"),
+        (
+            "/resources",
+            {"service": "frontend", "resources": {"cpu_limit_millicores": 2**62}},
+            "resources.cpu_limit_millicores is 4611686018427387904, not a number from",
+        ),
+        ("/restart", {"frontend": 1}, "/restart: it is an object, not a list"),
+        ("/restart", [["frontend"]], "is a list, not text"),
+    ],
+)
+def test_a_command_of_another_shape_is_refused_and_the_sandbox_goes_on(
+    sandbox: SandboxHandle, path: str, value: object, words: str
+) -> None:
+    with pytest.raises(BadInput) as refused:
+        sandbox._command(path, value)
+    assert words in str(refused.value)
+    assert sandbox.status()["services"]["frontend"]["replicas"] == 1
+    sandbox.wait_ready()
+
+
+@pytest.mark.slow
 def test_invalid_resources_are_refused(sandbox: SandboxHandle) -> None:
     with pytest.raises(BadInput, match="above its limit"):
         sandbox.set_resources("frontend", Resources(cpu_request_millicores=200, cpu_limit_millicores=100))

@@ -65,6 +65,35 @@ def test_down_leaves_nothing_even_of_a_sandbox_that_lost_its_watchdog(home: Path
         mora.sandbox.connect("free")
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("moment", ["folder", "endpoints", "ready"])
+def test_a_start_that_is_interrupted_leaves_nothing_however_late(home: Path, moment: str, number: int) -> None:
+    """Early, late, and when the sandbox is ready but its starter has not said that it is to stay."""
+    program = (
+        "import time\n"
+        "from mora import sandbox\n"
+        "with sandbox.starting('late', await_metrics=False) as handle:\n"
+        "    print(handle.pid, flush=True)\n"
+        "    time.sleep(600)\n"
+    )
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, start_new_session=True) as process:
+        assert process.stdout is not None
+        if moment == "ready":
+            assert process.stdout.readline()
+            traces = Traces(mora.sandbox.connect("late").status())
+        else:
+            part = "late" if moment == "folder" else "late/endpoints.json"
+            until((home / part).exists, f"{part} of the starting sandbox")
+        # The terminal sends SIGINT to the whole foreground group.
+        os.killpg(process.pid, number)
+        assert process.wait(120) != 0
+        if number == signal.SIGINT:
+            assert list(home.iterdir()) == [], "the starter waits for the end of what it began"
+    until(lambda: list(home.iterdir()) == [], "an empty home")
+    if moment == "ready":
+        traces.until_gone()
+
+
 def test_ctrl_c_in_the_foreground_leaves_nothing(home: Path) -> None:
     program = (
         "from mora.sandbox import run_foreground\n"
