@@ -200,9 +200,11 @@ def _container(
     )
     advice = _sized(need.demand, container, state, sizing, around)
     # Why a number is missing is known more exactly than that there is too little data.
-    if (why_no_cpu := need.missing.get(Target.CPU)) is not None:
+    lacks = {target: Reason("metric-missing", text.rstrip(".")) for target, text in history.lacks.items()}
+    missing = {target: lacks.get(target, why) for target, why in need.missing.items()}
+    if (why_no_cpu := missing.get(Target.CPU)) is not None:
         advice = replace(advice, cpu_request=_without_number(advice.cpu_request, why_no_cpu))
-    if (why_no_memory := need.missing.get(Target.MEMORY)) is not None:
+    if (why_no_memory := missing.get(Target.MEMORY)) is not None:
         advice = replace(advice, memory_request=_without_number(advice.memory_request, why_no_memory))
     why_kept = why_cpu_limits(state)
     if why_kept is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
@@ -272,6 +274,8 @@ def _unseen(container: Container, state: WorkloadState, history: WorkloadHistory
             f"its history cannot be read: {history.refusal.rstrip('.')}. Raise that limit, or read less (--history 7d)"
         )
         return Reason("source-limit", text)
+    if not history.containers and {Target.CPU, Target.MEMORY} <= set(history.lacks):
+        return Reason("metric-missing", " ".join(history.lacks.values()).rstrip("."))
     if not history.containers:
         text = "no samples of any of its containers in the time range: it is gone, never ran, or is not scraped"
     else:

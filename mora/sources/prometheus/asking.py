@@ -60,6 +60,11 @@ class Asking:
         """The labels of the series."""
         return [labels for labels, _ in self.all(metric)]
 
+    def exposes(self, metric: str) -> bool:
+        """Whether the metric has any series in the last days, in whichever namespace."""
+        anywhere = Scope(cluster=self.scope.cluster).select("", f'__name__="{metric}"')
+        return metric in self.wire.label_values("__name__", anywhere, self.at - LOOKED_BACK, self.at)
+
     def earlier_labels(self, metric: str, *matchers: str) -> list[dict[str, str]]:
         """The labels of the series of the last days, up to now."""
         return in_parts(

@@ -43,9 +43,13 @@ class Pods:
         self._containers: defaultdict[Pod, dict[str, Container]] = defaultdict(dict)
         self._annotated: dict[Pod, str] = {}
         self._overheads: defaultdict[Pod, dict[str, int]] = defaultdict(dict)
+        self.have_requests = False
         if ask is None or not pods:
             return
         resources = _resources(ask, over)
+        self.have_requests = any(
+            (one.cpu_request_millicores, one.memory_request_bytes) != (None, None) for one in resources.values()
+        )
         for metric in ("kube_pod_init_container_info", "kube_pod_container_info"):
             for labels, _ in ask.values(metric, over=over):
                 pod, name = (labels.get("namespace", ""), labels.get("pod", "")), labels.get("container", "")

@@ -25,9 +25,10 @@ from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Hosts, hosts_of
 from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.needed import absent_metrics, use_that_is_absent
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import OWNER_METRICS, Owners, Pod, resolve
-from mora.sources.prometheus.parts import exposed, in_parts, in_some_part
+from mora.sources.prometheus.parts import in_parts, in_some_part
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, paces_of
 from mora.sources.prometheus.wire import Wire
@@ -40,17 +41,6 @@ _SHARE_TO_ASK_FOR_ALL = 0.8
 _LATELY = timedelta(hours=1)
 # How often nodes are looked at: often enough for those of an autoscaler that come and go.
 _NODES_EVERY = timedelta(minutes=30)
-
-_CADVISOR = "Scrape the kubelet's /metrics/cadvisor, and keep this metric"
-# metric -> what is unknown without it, and what to enable.
-_NEEDED: Mapping[str, str] = {
-    "kube_pod_owner": "the owners of pods are unknown. Scrape kube-state-metrics",
-    "container_cpu_usage_seconds_total": f"CPU use is unknown. {_CADVISOR}",
-    "container_memory_working_set_bytes": f"memory use is unknown. {_CADVISOR}",
-    "kube_pod_container_resource_limits": "no limit is set, or kube-state-metrics (version 2 or later) is not scraped",
-    "kube_pod_container_status_restarts_total": "restarts and OOM kills are unknown. Scrape kube-state-metrics",
-    "kube_pod_start_time": "start-up cannot be separated from steady use. Scrape kube-state-metrics",
-}
 
 
 def _utc_now() -> datetime:
@@ -105,7 +95,8 @@ class PrometheusFleet:
             _check_cluster(wire, scope, window.start, window.end)
             owners = resolve(*(_series(wire, scope, metric, window) for metric in OWNER_METRICS))
             paces, warnings = _paces(wire, scope, window)
-            warnings = (*warnings, *_missing(wire, scope, window))
+            absent = absent_metrics(wire, scope, window)
+            warnings = (*warnings, *absent.values())
             try:
                 hosts = _hosts(wire, scope, window)
                 rooms = _rooms(wire, scope, window, states, owners)
@@ -125,6 +116,7 @@ class PrometheusFleet:
                     yield replace(
                         _with_warnings(history, (*warnings, *wire.warnings)),
                         rooms=rooms.of(history.workload, requested[history.workload]),
+                        lacks=use_that_is_absent(absent),
                     )
             self._note(wire)
 
@@ -192,19 +184,6 @@ def _paces(wire: Wire, scope: Scope, window: Window) -> tuple[Paces, tuple[str, 
     return Paces(((window.start, Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW)),)), (
         f"The scrape interval of cAdvisor could not be found. Rates are taken over {duration(FALLBACK_RATE_WINDOW)}.",
     )
-
-
-def _missing(wire: Wire, scope: Scope, window: Window) -> tuple[str, ...]:
-    """Which metrics have no samples at all, and what to enable. Labels of an old Kubernetes are an error."""
-    known = exposed(wire, scope.broad(), _NEEDED, 'pod!=""', window)
-    if "container_cpu_usage_seconds_total" not in known:
-        old = 'container_cpu_usage_seconds_total{pod_name!=""}'
-        if wire.label_values("pod_name", old, window.start, window.end):
-            raise SourceUnavailable(
-                f"{wire.url} has the labels pod_name and container_name, as before Kubernetes 1.16.",
-                hint="Relabel them to pod and container (metric_relabel_configs), or upgrade the kubelets.",
-            )
-    return tuple(f"{name} has no samples: {what}." for name, what in _NEEDED.items() if name not in known)
 
 
 def _hosts(wire: Wire, scope: Scope, window: Window) -> Hosts:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 
@@ -46,6 +46,7 @@ _QUOTA_FIELDS = {
     "requests.memory": "memory_request_bytes",
     "limits.memory": "memory_limit_bytes",
 }
+_REQUESTS = "kube_pod_container_resource_requests"
 _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
@@ -77,12 +78,15 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
         for workload, of in _own(ask, _LABELS_METRIC, label_named).items()
     }
     annotations = _own(ask, _ANNOTATIONS_METRIC, annotation_named)
+    has_requests = pods.have_requests or earlier.have_requests or ask.exposes(_REQUESTS)
     states = []
     for workload in sorted(workloads):
         described = pods if workload in newest else earlier
         allocation, annotated = described.allocation(workload)
         count = replicas.get(workload) if described.are_alike(workload) else None
         own_scalers = autoscalers.get(workload, ())
+        if allocation.containers and not has_requests:
+            allocation = replace(allocation, is_described=False)
         named = {} if annotated is None else {_DEFAULT_CONTAINER: annotated}
         states.append(
             WorkloadState(
@@ -99,6 +103,7 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 known_by="prometheus",
                 reasons=(
                     *_reasons(workload, allocation, described, owners, is_idle=workload in idle),
+                    *_lacking(workload, allocation, is_declared=workload in replicas),
                     *scalers.keda(own_scalers),
                     *set_by_vpas(vpas.get(workload, ())),
                 ),
@@ -253,7 +258,7 @@ def _reasons(
     if not described.knows(workload):
         return (Reason("no-pods", f"it had no pods in the last {days} days, so its containers are unknown"),)
     if not allocation.containers:
-        return (Reason("no-containers", "Prometheus has no kube_pod_container_info, so its containers are unknown"),)
+        return (Reason("no-containers", _NO_CONTAINERS + _what_to_enable(_INFO, "pods")),)
     found = []
     if workload in owners.orphans.get(BETWEEN.get(workload.kind, ("", ""))[0], ()):
         text = f"what owns this {workload.kind} is not known: {_without(workload.kind, workload.namespace)}"
@@ -264,6 +269,21 @@ def _reasons(
     if is_idle and workload.kind not in JOB_KINDS:
         found.append(Reason("no-pods", f"it has no pods now; its newest pod of the last {days} days describes it"))
     return tuple(found)
+
+
+_INFO = "kube_pod_container_info"
+_NO_CONTAINERS = f"its containers are unknown: Prometheus has no {_INFO} of it. "
+
+
+def _lacking(workload: Workload, allocation: Allocation, *, is_declared: bool) -> Iterator[Reason]:
+    """What is not known of a workload since Prometheus lacks a metric of kube-state-metrics; and what to enable."""
+    if workload.kind in _DECLARED and not is_declared:
+        metric, label, _ = _DECLARED[workload.kind]
+        text = f"its replicas are not known: Prometheus has no {metric} of it. {_what_to_enable(metric, f'{label}s')}"
+        yield Reason("replicas-unknown", text)
+    if allocation.containers and not allocation.is_described:
+        text = f"its requests are not known: Prometheus has no {_REQUESTS}. {_what_to_enable(_REQUESTS, 'pods')}"
+        yield Reason("requests-unknown", text)
 
 
 def _without(kind: str, namespace: str) -> str:
