@@ -190,6 +190,11 @@ class Asked:
     backend: Backend = None
     scheduler: Scheduler = None
 
+    @property
+    def has_load(self) -> bool:
+        """Whether a load is asked for, which load experiments alone can answer."""
+        return self.users is not None or self.scenario is not None
+
     def settings(self, **more: Any) -> Settings:
         """The settings of this call. more: those of the command's own flags, by their names."""
         return settings_of(

@@ -138,7 +138,8 @@ def recommend(
     kubectl patch deployment frontend --patch-file p.yaml
     mora recommend -A -o kustomize --out overlays/mora
     """
-    from mora.outputs.changes import is_due
+    from mora.errors import NotEnoughData
+    from mora.outputs.changes import has_number, is_due
     from mora.outputs.order import check_order
 
     if sort is not None:
@@ -160,6 +161,12 @@ def recommend(
     if refused:
         say(f"Not sized, since something is wrong with the object itself: {', '.join(refused)}. See the reasons.")
         raise typer.Exit(EXIT_ERROR)
+    if asked.has_load and not any(map(has_number, advised.recommendations)):
+        names = ", ".join(one.workload.name for one in advised.recommendations)
+        raise NotEnoughData(
+            f"There is no number for {names} at this load; the output above has the reason.",
+            hint="Ask for a load near those that were driven, or drive a higher one (mora collect, mora train).",
+        )
     if fail_on_change and any(is_due(one) for one in advised.recommendations):
         raise typer.Exit(EXIT_CHANGE_DUE)
 

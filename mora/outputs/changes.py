@@ -121,6 +121,11 @@ def all_numbers(recommendation: Recommendation) -> Iterator[tuple[str, Advice]]:
             yield f"{other.container} {name}", advice
 
 
+def has_number(recommendation: Recommendation) -> bool:
+    """Whether anything is recommended for a workload, be it what is set now."""
+    return any(advice.value is not None for _, advice in all_numbers(recommendation))
+
+
 def is_injected(recommendation: Recommendation, name: str) -> bool:
     """Whether the container is injected at admission, so that no manifest of the workload can size it."""
     return any(container.name == name and container.is_injected for container in recommendation.current.containers)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -174,6 +175,17 @@ def no_load_known(workload: Workload) -> BadInput:
     return BadInput(
         f"--users and --scenario need load experiments, and there is no model of {name!r} that has any.",
         hint=f"Drive some (mora collect --plan quick, mora train {name}), or leave out --users and --scenario.",
+    )
+
+
+def load_not_answered(workload: Workload, why: Sequence[Reason]) -> NotEnoughData:
+    """Why the load experiments of a workload have no number for a load."""
+    name = workload.name
+    reasons = "; ".join(dict.fromkeys(reason.text for reason in why)) or "no reason is known"
+    return NotEnoughData(
+        f"There is no number for {name!r} at this load: {reasons}.",
+        hint=f"Ask for a load near those that were driven, drive a higher one (mora collect, mora train {name}), or "
+        "leave out --users and --scenario.",
     )
 
 

@@ -28,7 +28,7 @@ from mora.pipeline.fleet import (
     recommend_fleet,
     recommend_fleet_on_cluster,
 )
-from mora.pipeline.modelled import no_load_known, question_of, recommend, trained_demand
+from mora.pipeline.modelled import load_not_answered, no_load_known, question_of, recommend, trained_demand
 from mora.pipeline.settings import fleet_settings
 from mora.pipeline.windows import fleet_window
 from mora.seams import FleetSource, Reporter
@@ -363,11 +363,15 @@ def _with_load(
     refused = []
     for state in states:
         answer = ask(state)
-        if answer.demand is not None:
+        demand = answer.demand
+        # Numbers of the history alone would be no answer to the load.
+        if demand is not None and (demand.cpu is not None or demand.memory is not None):
             answers[state.workload] = answer
             continue
         error: MoraError = no_load_known(state.workload)
-        if answer.remarks:
+        if demand is not None:
+            error = load_not_answered(state.workload, demand.reasons)
+        elif answer.remarks:
             error = BadModel(" ".join(reason.text for reason in answer.remarks), hint=error.hint)
         if is_alone:
             raise error

@@ -44,7 +44,9 @@ def test_another_load_is_asked_for_by_users_and_scenario(home: Path) -> None:
 
 def test_a_load_far_beyond_what_was_driven_gets_a_reason_and_no_number(home: Path) -> None:
     done = mora("recommend", "frontend", "--users", "100000", "-o", "json", cwd=home)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 1  # a script must not take this for an answer
+    assert "There is no number for frontend at this load" in done.stderr
+    assert "mora collect" in done.stderr
     advice = json.loads(done.stdout)["recommendations"][0]
     assert advice["cpu_request_millicores"]["value"] is None
     assert any("1.5x" in reason["text"] for reason in advice["reasons"] + advice["cpu_request_millicores"]["reasons"])

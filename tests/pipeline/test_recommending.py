@@ -198,6 +198,17 @@ def test_a_load_is_answered_by_the_model_whatever_else_is_known(
     assert (advice.load.users, advice.load.scenario, advice.basis) == (10, "checkout", "both")
 
 
+def test_a_load_beyond_what_was_driven_is_not_answered_from_history(
+    settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cluster = Cluster([running(FRONTEND, settings), running(Workload("default", "cart"))])
+    with pytest.raises(NotEnoughData, match=r"no number for 'frontend' at this load: 100000 users .* than 1.5x"):
+        ask(with_prometheus(settings), cluster, monkeypatch, "frontend", users=100_000)
+    advice = ask(with_prometheus(settings), cluster, monkeypatch, everything=True, users=100_000)["frontend"]
+    assert advice.main.cpu_request.value is None
+    assert "more than 1.5x the highest load driven" in advice.reasons[0].text
+
+
 def test_a_load_of_a_workload_without_experiments_is_refused_and_among_many_a_row(
     settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
