@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mora.cli import collect_kubernetes
-from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of
+from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of, show
 from mora.cli.running import KINDS, preview, print_queries, run_plan
 from mora.errors import BadInput
 from mora.extras import require
@@ -132,7 +132,7 @@ def _collect_history(
     with progress() as reporter:
         paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter, say=say)
     for path in paths:
-        print(path)
+        show(path)
 
 
 def _collect_on_sandbox(name: str, names: list[str], settings: Settings, *, resume: bool, dry_run: bool) -> None:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
-from mora.cli.common import say
+from mora.cli.common import say, show
 from mora.cli.running import KINDS, preview, run_plan
 from mora.errors import BadInput, ClusterError, MoraError
 from mora.values import shown
@@ -96,14 +96,14 @@ def restore(settings: Settings, *, dry_run: bool) -> None:
     from mora.harness.restore import unrestored
 
     if not unrestored(settings.data_dir):
-        print(f"Nothing to restore: no run in {settings.data_dir} left a cluster changed.")
+        show(f"Nothing to restore: no run in {settings.data_dir} left a cluster changed.")
         return
     cluster = KubernetesCluster()
     with locked(settings.data_dir):
         for line in put_back(
             settings.data_dir, cluster, lasting_place(cluster), now=datetime.now(UTC), dry_run=dry_run
         ):
-            print(line)
+            show(line)
 
 
 def collect(
@@ -133,8 +133,8 @@ def collect(
     findings = [*preflight(cluster, plan, workloads), check_target_of_load(plan, workloads, entry, url)]
     if dry_run:
         for finding in findings:
-            print(finding)
-        print()
+            show(finding)
+        show()
         preview(source, workloads, settings)
         refuse(findings)
         return

@@ -91,7 +91,22 @@ def printable(words: str) -> str:
 def say(words: str) -> None:
     """Print a note on stderr; nothing with --quiet."""
     if not Globals.quiet:
-        print(printable(words), file=sys.stderr)
+        complain(words)
+
+
+def on_one_line(words: str) -> str:
+    """Text without line breaks; names in it are a server's."""
+    return printable(" ".join(words.split()))
+
+
+def complain(words: str) -> None:
+    """Print on stderr, even with --quiet."""
+    print(printable(words), file=sys.stderr, flush=True)
+
+
+def show(words: object = "") -> None:
+    """Print on stdout, in order with what is printed on stderr, also through a pipe."""
+    print(printable(str(words)), flush=True)
 
 
 def current_name(name: str, value: str | None, old_name: str, old_value: str | None) -> str | None:
@@ -137,13 +152,14 @@ def progress() -> Iterator[Reporter]:
         TimeRemainingColumn(),
         TextColumn("after"),
         TimeElapsedColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     with Progress(*columns, console=Console(stderr=True), refresh_per_second=4, transient=True) as bars:
         tasks: dict[str, TaskID] = {}
 
         class Bars:
             def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+                note = on_one_line(note)
                 if task not in tasks:
                     tasks[task] = bars.add_task(task, total=total, note=note)
                 bars.update(tasks[task], completed=done, total=total, note=note)
@@ -164,4 +180,4 @@ class _Lines:
         is_due = now - self._printed.get(task, -self.EVERY_SECONDS) >= self.EVERY_SECONDS
         if is_due or done >= total:
             self._printed[task] = now
-            print(f"{task}: {done / total if total else 1:.0%} {note}".rstrip(), file=sys.stderr, flush=True)
+            complain(f"{task}: {done / total if total else 1:.0%} {on_one_line(note)}".rstrip())

@@ -28,7 +28,7 @@ def demo(
     from mora.proof import Verdict
 
     def show(text: str) -> None:
-        print(text, flush=True)  # in order with the progress lines, also through a pipe
+        show(text)
 
     with progress() as reporter:
         proof = run_demo(folder, say=say, show=show, reporter=reporter)

@@ -14,7 +14,7 @@ from typing import Annotated
 import typer
 
 from mora.cli import backtest, collect, demo, explain, misc, publish, recommend, sandbox, train, vpa_recommender
-from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, printable, say
+from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, complain, say, show
 from mora.errors import MoraError
 
 _PATIENCE_SECONDS = 2.0
@@ -50,7 +50,7 @@ def _print_version(is_asked: bool) -> None:
     if is_asked:
         from mora import __version__
 
-        print(f"mora {__version__}")
+        show(f"mora {__version__}")
         raise typer.Exit
 
 
@@ -83,23 +83,23 @@ def main() -> None:
     except MoraError as error:
         if Globals.debug:
             raise
-        print(printable(f"mora: {error.message}"), file=sys.stderr)
+        complain(f"mora: {error.message}")
         if error.hint:
-            print(printable(f"      {error.hint}"), file=sys.stderr)
+            complain(f"      {error.hint}")
         sys.exit(EXIT_ERROR)
     except OSError as error:
         if Globals.debug:
             raise
         where = f": {error.filename}" if error.filename else ""
-        print(printable(f"mora: {error.strerror or error}{where}"), file=sys.stderr)
+        complain(f"mora: {error.strerror or error}{where}")
         if error.errno == errno.ENOSPC:
-            print("      Free some space, and run it again.", file=sys.stderr)
+            complain("      Free some space, and run it again.")
         sys.exit(EXIT_ERROR)
     except Exception as error:
         if Globals.debug:
             raise
-        print(printable(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}"), file=sys.stderr)
-        print("      Run it again with `mora --debug ...` and report what it prints.", file=sys.stderr)
+        complain(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}")
+        complain("      Run it again with `mora --debug ...` and report what it prints.")
         sys.exit(EXIT_ERROR)
 
 

@@ -6,16 +6,7 @@ from itertools import zip_longest
 
 import typer
 
-from mora.cli.common import (
-    EXIT_ERROR,
-    DataDir,
-    ModelsDir,
-    Namespace,
-    PrometheusUrl,
-    printable,
-    say,
-    settings_of,
-)
+from mora.cli.common import EXIT_ERROR, DataDir, ModelsDir, Namespace, PrometheusUrl, say, settings_of, show
 
 
 def doctor(
@@ -29,10 +20,10 @@ def doctor(
 
     checks = examine(settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models))
     for check, next_check in zip_longest(checks, checks[1:]):
-        print(printable(f"{check.state.value:<8} {check.name:<22} {check.words}"))
+        show(f"{check.state.value:<8} {check.name:<22} {check.words}")
         # Several metrics of one exporter share the remedy.
         if check.remedy and (next_check is None or next_check.remedy != check.remedy):
-            print(printable(f"{'':<31} -> {check.remedy}"))
+            show(f"{'':<31} -> {check.remedy}")
     if any(check.state is State.MISSING for check in checks):
         raise typer.Exit(EXIT_ERROR)
 
@@ -61,6 +52,6 @@ def list_known(namespace: Namespace = None, data: DataDir = None, models: Models
         ("plug-ins", [f"{p.seam}.{p.name} ({p.package})" for p in plugins if registry.problem_of(p) is None]),
         ("running sandboxes", list_sandboxes()),
     ):
-        print(f"{what}: {', '.join(names) or 'none'}")
+        show(f"{what}: {', '.join(names) or 'none'}")
     for problem in filter(None, map(registry.problem_of, plugins)):
         say(str(problem))

@@ -11,7 +11,7 @@ import typer
 
 from mora import registry
 from mora.cli.asking import OUTPUT, Asked, output_settings, takes
-from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say
+from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say, show
 
 if TYPE_CHECKING:
     from mora.domain import Recommendation
@@ -181,6 +181,6 @@ def _print(
         return
     done = pipeline.write_output(advice, output, out, shown, overwrite=overwrite)
     for path in done.written:
-        print(path)
+        show(path)
     for path in done.removed:
         say(f"Removed {path}, which an earlier run wrote: nothing in it is recommended any more.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mora.cli.common import progress, say
+from mora.cli.common import progress, say, show
 from mora.quantities import format_duration
 
 if TYPE_CHECKING:
@@ -25,9 +25,9 @@ def preview(source: MetricSource, workloads: Sequence[Workload], settings: Setti
     from mora.harness.preview import dry_run
 
     preview = dry_run(Plan.load(settings.plan), source, workloads)
-    print(f"{len(preview.cells)} experiments, about {format_duration(preview.duration, about=True)}, in this order:")
+    show(f"{len(preview.cells)} experiments, about {format_duration(preview.duration, about=True)}, in this order:")
     for number, cell in enumerate(preview.cells, start=1):
-        print(f"{number:4d}  {cell}")
+        show(f"{number:4d}  {cell}")
     for service, queries in preview.queries.items():
         print_queries(service, queries)
 
@@ -44,11 +44,11 @@ def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) ->
     for name, flags in report.incomplete.items():
         say(f"  {name} is flagged and not used in training: {'; '.join(flags)}")
     for experiment_id in report.written:
-        print(experiment_id)
+        show(experiment_id)
 
 
 def print_queries(service: str, queries: Mapping[str, str]) -> None:
     """Print the queries of one service."""
-    print(f"\nQueries for {service}:")
+    show(f"\nQueries for {service}:")
     for name, text in queries.items():
-        print(f"  {name}\n    {text}")
+        show(f"  {name}\n    {text}")

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from mora.cli.common import say
+from mora.cli.common import say, show
 from mora.errors import BadInput
 
 app = typer.Typer(
@@ -58,7 +58,7 @@ def sandbox_status(
 
     status = sandbox.connect(name).status()
     if as_json:
-        print(json.dumps(status, indent=2, sort_keys=True))
+        show(json.dumps(status, indent=2, sort_keys=True))
     else:
         _print_status(status)
 
@@ -67,12 +67,12 @@ def _print_status(status: Mapping[str, Any]) -> None:
     """The status of a sandbox for a person: addresses, then a line for each service."""
     from mora.quantities import format_cpu, format_memory
 
-    print(f"sandbox     {status['name']} (supervisor: process {status['pid']})")
-    print(f"shop        {status['shop_url']}")
-    print(f"prometheus  {status['prometheus_url']}")
-    print(f"limits      {status['enforcement']}: {status['enforcement_reason']}")
-    print()
-    print(f"{'SERVICE':<24}{'READY':>7}{'RESTARTS':>10}{'OOM':>5}   {'CPU REQUEST/LIMIT':<20}{'MEMORY REQUEST/LIMIT'}")
+    show(f"sandbox     {status['name']} (supervisor: process {status['pid']})")
+    show(f"shop        {status['shop_url']}")
+    show(f"prometheus  {status['prometheus_url']}")
+    show(f"limits      {status['enforcement']}: {status['enforcement_reason']}")
+    show()
+    show(f"{'SERVICE':<24}{'READY':>7}{'RESTARTS':>10}{'OOM':>5}   {'CPU REQUEST/LIMIT':<20}{'MEMORY REQUEST/LIMIT'}")
     for service, seen in sorted(status["services"].items()):
         cpu, memory = (
             "/".join("-" if amount is None else write(amount) for amount in amounts)
@@ -82,7 +82,7 @@ def _print_status(status: Mapping[str, Any]) -> None:
             )
         )
         ready = f"{seen['ready']}/{seen['replicas']}"
-        print(f"{service:<24}{ready:>7}{seen['restarts']:>10}{seen['oom_kills']:>5}   {cpu:<20}{memory}", flush=True)
+        show(f"{service:<24}{ready:>7}{seen['restarts']:>10}{seen['oom_kills']:>5}   {cpu:<20}{memory}")
 
 
 @app.command("scale")

@@ -15,6 +15,7 @@ from mora.cli.common import (
     Scheduler,
     progress,
     settings_of,
+    show,
 )
 from mora.errors import BadInput, MoraError
 
@@ -106,7 +107,7 @@ def train(
     for outcome in outcomes:
         if outcome.error is not None and len(outcomes) == 1:
             raise outcome.error
-        print(pipeline.describe_training(outcome))
+        show(pipeline.describe_training(outcome))
     failed = [outcome.service for outcome in outcomes if outcome.error is not None]
     if failed:
         raise MoraError(f"{len(failed)} of {len(outcomes)} services have no new model: {', '.join(failed)}.")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
-from mora.cli.common import Globals, current_name, progress, say, settings_of
+from mora.cli import common
+from mora.cli.common import Globals, current_name, progress, say, settings_of, show
 from mora.errors import BadInput
 
 
@@ -22,6 +25,33 @@ def test_a_note_goes_to_stderr_and_quiet_leaves_it_out(
 def test_a_note_carries_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
     say("Prometheus warns: \x1b[2J\x9b\u202e\r\u2028\ud800 caf\u00e9\nsecond line")
     assert capsys.readouterr().err == "Prometheus warns: ?[2J????? caf\u00e9\nsecond line\n"
+
+
+def test_a_progress_note_stays_on_its_line_and_carries_nothing_that_a_terminal_obeys(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with progress() as reporter:
+        reporter.advance("sized", 1, 1, "shop\x1b[2J\u202e\n [red]web")
+    assert capsys.readouterr().err == "sized: 100% shop?[2J? [red]web\n"
+
+
+def test_what_is_shown_carries_nothing_that_a_terminal_obeys(capsys: pytest.CaptureFixture[str]) -> None:
+    show("frontend: \x1b[2J\x07\n  - a remark")
+    assert capsys.readouterr().out == "frontend: ?[2J?\n  - a remark\n"
+
+
+# What renders its text itself and cleans it there: outputs (tests/outputs/test_hostile.py), scores, VPA objects, logs.
+CLEANED_THERE = {"backtest.py": 1, "explain.py": 1, "recommend.py": 1, "vpa_recommender.py": 2}
+
+
+def test_every_line_of_every_command_goes_through_what_cleans_it() -> None:
+    raw: Counter[str] = Counter()
+    for path in sorted(Path(common.__file__).parent.glob("*.py")):
+        if path.name != "common.py":
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                if isinstance(node, ast.Call) and ast.unparse(node.func) in ("print", "sys.stdout.write", "typer.echo"):
+                    raw[path.name] += 1
+    assert raw == CLEANED_THERE
 
 
 def test_a_former_name_of_an_option_is_taken_and_noted(capsys: pytest.CaptureFixture[str]) -> None:
