@@ -183,6 +183,8 @@ def _bound_reason(predicted: UpperBound, target: Target, horizon: timedelta, pod
 
 def _too_little(use: Floats, window: Window, target: Target) -> Reason | None:
     known = np.flatnonzero(~np.isnan(use))
+    if not len(known):
+        return Reason("no-history", f"no {_WORDS[target]} samples in the time range")
     span = (int(known[-1]) - int(known[0]) + 1) * window.step
     # The first sample of a rate is missing, and so are the first minutes of a pod: a day lacks a little.
     if span >= _NEARLY * LEAST_SPAN and len(known) >= LEAST_SAMPLES:

@@ -268,3 +268,13 @@ def test_where_too_much_was_left_out_there_is_a_reason_and_no_number(kind: str) 
     assert (main.cpu_request.value, codes(main.cpu_request)) == (None, ["samples-unbelievable"])
     assert "900 of 8,640 CPU samples exceed the largest node's 4 cores: too many (10%)" in words(main.cpu_request)
     assert main.memory_request.value is not None
+
+
+@pytest.mark.parametrize("kind", ["Deployment", "CronJob", "Job"])
+@pytest.mark.parametrize("pods", [0, 5])
+def test_a_container_without_a_single_sample_has_a_reason_and_no_number(kind: str, pods: int) -> None:
+    workload, nothing = Workload("shop", "frontend", kind), np.full(SAMPLES, np.nan)
+    silent = container_history(cpu_cores=nothing, mem_bytes=nothing, pods=pods)
+    advice = advised(state(workload=workload), history(silent, workload=workload)).main
+    assert (advice.cpu_request.value, advice.memory_request.value) == (None, None)
+    assert codes(advice.cpu_request) == codes(advice.memory_request) == ["no-history"]
