@@ -15,7 +15,8 @@ can know:
     a limit raised since            nothing of demand beyond the old limit; a day of samples   by the samples
                                     under the new limit shows it                               since then
 
-An OOM kill counts wherever it happened: the kill proves a need, and a day without one does not disprove it.
+An OOM kill counts wherever it happened in the last two weeks: the kill proves a need, and a day without one does not
+disprove it.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _AT_LIMIT_SHARE = 0.05
 _BUSY_SHARE = 0.10
 _BUSY_SPAN = timedelta(hours=1)
 _WEEK = timedelta(days=7)
+KILLS_COUNT_FOR = timedelta(days=14)
+"""How long an OOM kill counts: what runs once in two weeks may need its memory again. Experiments do not age."""
 _DAY = timedelta(days=1)
 
 

@@ -13,6 +13,7 @@ costs and saves next to nothing (2.67 and 2.15 with it; experiments/benchmarks/f
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -33,7 +34,7 @@ from mora.model.driven_demand import point_forecast_reason, readable
 from mora.model.learners import Fitted
 from mora.model.observed import History, HorizonModel, history_of
 from mora.quantities import format_duration
-from mora.saturation import LimitBound, limit_bound
+from mora.saturation import KILLS_COUNT_FOR, LimitBound, limit_bound
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,16 +61,13 @@ class ObservedAnswer:
         horizon = question.horizon or timedelta(seconds=self.card["settings"]["horizon_seconds"])
         history = history_of(recent, self.workload.name)
         _check_horizon(history, horizon)
-        week = _last_week(recent)
         sized = {
             target: self._target(
                 target, self._point_forecast(target, history, horizon), history.series, recent, horizon
             )
             for target in (Target.CPU, Target.MEMORY)
         }
-        kills = _column(week, "oom_kills")
-        has_kills = len(kills) and kills.max() > 0
-        limit = _column(week, "mem_limit_bytes")
+        kills, killed_at = _oom_kills(recent)
         as_of: datetime = recent["timestamp"].max().to_pydatetime()
         return Demand(
             workload=self.workload,
@@ -78,10 +76,8 @@ class ObservedAnswer:
             cpu=sized[Target.CPU],
             memory=sized[Target.MEMORY],
             replicas=None,
-            oom_kills=int(np.ceil(kills.max())) if has_kills else 0,
-            oom_peak_bytes=max(sized[Target.MEMORY].peak, float(limit.max()) if len(limit) else 0.0)
-            if has_kills
-            else None,
+            oom_kills=kills,
+            oom_peak_bytes=max(sized[Target.MEMORY].peak, killed_at or 0.0) if kills else None,
             reasons=(
                 Reason(
                     "no-load-response",
@@ -220,6 +216,22 @@ def _last_week(rows: pd.DataFrame) -> pd.DataFrame:
     return week
 
 
+def _oom_kills(rows: pd.DataFrame) -> tuple[int, float | None]:
+    """How many OOM kills count, and the highest memory limit that they happened at; None where it is not known.
+
+    Each row has the kills of the hour before it, so those of the last row of each hour are added up.
+    """
+    if "oom_kills" not in rows:
+        return 0, None
+    recent = rows[rows["timestamp"] > rows["timestamp"].max() - KILLS_COUNT_FOR].sort_values("timestamp")
+    in_hour = recent["oom_kills"].fillna(0.0)
+    rose = in_hour > in_hour.shift(fill_value=0.0)
+    by_hour = in_hour.groupby(recent["timestamp"].dt.floor("h")).last()
+    kills = math.ceil(max(float(by_hour.sum()), float(in_hour.max()))) if len(in_hour) else 0
+    limits = _column(recent[rose], "mem_limit_bytes")
+    return kills, float(limits.max()) if len(limits) else None
+
+
 def _column(rows: pd.DataFrame, name: str) -> Floats:
     """The known values of a column that may not be there."""
     if name not in rows:
@@ -240,12 +252,13 @@ def _limit_bound(series: Series, recent: pd.DataFrame, target: Target) -> LimitB
         np.fmax.at(values, slots, recent[name].to_numpy(dtype=np.float64))
         return values
 
-    kills = _column(_last_week(recent), "oom_kills")
+    kills, killed_at = _oom_kills(recent)
     return limit_bound(
         target,
         _use(series, target),
         step=timedelta(seconds=series.step_seconds),
         limit=laid("cpu_limit_cores" if is_cpu else "mem_limit_bytes"),
         throttled=laid("throttled_ratio"),
-        oom_kills=int(np.ceil(kills.max())) if len(kills) else 0,
+        oom_kills=kills,
+        oom_limit_bytes=killed_at,
     )

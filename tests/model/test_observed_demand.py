@@ -19,6 +19,7 @@ from mora.fusion import NAIVE
 from mora.model.calibration import Calibration
 from mora.model.observed import HorizonModel
 from mora.model.observed_demand import ObservedAnswer, bound_of
+from mora.quantities import MIB
 from tests import fakes_learning as fakes
 
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
@@ -135,3 +136,32 @@ def test_what_is_missing_is_not_taken_for_idle() -> None:
 def test_a_horizon_shorter_than_the_step_is_refused() -> None:
     with pytest.raises(BadInput, match=r"A horizon of 1m is shorter than the 5m between samples"):
         ask(fakes.observed(days=5), timedelta(minutes=1))
+
+
+# --- OOM kills --------------------------------------------------------------------------------------------------------
+
+
+def killed(*days_ago: float, days: float = 20.0, raised_days_ago: float | None = None) -> pd.DataFrame:
+    """A history with OOM kills at 300 MiB, each in the twelve rows of the hour after it, as a Prometheus tells them."""
+    history = fakes.observed(days=days)
+    age = history["timestamp"].max() - history["timestamp"]
+    history["oom_kills"] = 0.0
+    for ago in days_ago:
+        since = timedelta(days=ago) - age
+        history.loc[(since >= timedelta(0)) & (since < HOUR), "oom_kills"] += 1.0
+    raised = timedelta(days=-1.0 if raised_days_ago is None else raised_days_ago)
+    history["mem_limit_bytes"] = [512.0 * MIB if old < raised else 300.0 * MIB for old in age]
+    return history
+
+
+@pytest.mark.parametrize(("days_ago", "kills"), [((1.3, 2.3, 9.2), 3), ((13.5,), 1), ((15.0, 17.0), 0), ((), 0)])
+def test_oom_kills_of_two_weeks_count_as_in_a_fleet(days_ago: tuple[float, ...], kills: int) -> None:
+    demand = ask(killed(*days_ago))
+    assert demand.oom_kills == kills
+    assert demand.memory is not None
+    assert (demand.oom_peak_bytes, demand.memory.is_limit_bound) == (300 * MIB if kills else None, bool(kills))
+
+
+def test_the_limit_of_the_kill_counts_and_not_the_one_that_was_raised_since() -> None:
+    demand = ask(killed(9.2, raised_days_ago=5.0))
+    assert (demand.oom_kills, demand.oom_peak_bytes) == (1, 300 * MIB)

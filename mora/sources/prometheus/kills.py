@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import Window, Workload
+from mora.saturation import KILLS_COUNT_FOR
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.matrix import Strip
@@ -23,8 +24,6 @@ from mora.sources.prometheus.parts import in_parts
 from mora.sources.prometheus.restarts import crash_loop, ended_by_kill, events_within, restarts_of
 from mora.sources.prometheus.tally import Limits, Tally, by_container
 from mora.sources.prometheus.wire import Wire
-
-_DAYS_OF_EVENTS = 30  # how far back counters of OOM kills are read
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +41,10 @@ class Kills:
     first_row: int
     killed: set[Pod] = field(default_factory=set)
 
+    def _since(self) -> int:
+        """The row from which on kills count."""
+        return max(0, self.window.sample_count - 1 - round(KILLS_COUNT_FOR / self.window.step))
+
     def count_restarts(self, restarts: Sequence[Strip], reasons: Sequence[Strip], ends: Sequence[Strip]) -> None:
         """Count restarts, those of them that were OOM kills, and OOM kills that no restart followed."""
         oom, counters = by_container(reasons), {}
@@ -53,16 +56,17 @@ class Kills:
                 crashes = counted.risen.copy()
                 crashes[killed] = 0
                 tally.note_crashes(crash_loop(key[1], key[2], crashes, self.window))
+                killed = killed[killed >= self._since()]
                 if len(killed):
                     self._note(tally, key, int(counted.risen[killed].sum()), killed)
         for key, found in by_container(ends).items():
             row = ended_by_kill(found, counters.get(key), self.window, self.first_row)
-            for tally in self.tally(key) if row is not None else ():
+            for tally in self.tally(key) if row is not None and row >= self._since() else ():
                 self._note(tally, key, 1, np.array([row], dtype=np.intp))
 
     def count_events(self, wire: Wire, scope: Scope, tallies: Mapping[tuple[Workload, str], Tally]) -> None:
         """Count the OOM kills of processes within containers that ran on: of the same kills the larger count."""
-        days = max(1, min(_DAYS_OF_EVENTS, round((self.window.end - self.window.start) / timedelta(days=1))))
+        days = max(1, round(min(KILLS_COUNT_FOR, self.window.end - self.window.start) / timedelta(days=1)))
         events: defaultdict[tuple[Workload, str], int] = defaultdict(int)
         of_workload: defaultdict[tuple[Workload, str], list[tuple[str, ...]]] = defaultdict(list)
         rows = in_parts(lambda part: wire.instant(promql.oom_events(part, days), self.window.end), scope)

@@ -78,3 +78,17 @@ def test_a_container_that_keeps_crashing_is_named_and_one_that_runs_out_of_memor
     assert found["web"].crash_loop is None
     assert (found["cache"].crash_loop, found["cache"].oom_kills) == (None, len(often))
     assert found["agent"].crash_loop == CrashLoop("web-1aa-0", "agent", len(often), timedelta(days=1))
+
+
+def test_kills_of_the_last_two_weeks_count_however_long_the_history_is(tmp_path: Path) -> None:
+    end = datetime.fromtimestamp(END, UTC)
+    idle = rig.Box("cache", 0.01 * FLAT, 60 * MIB * FLAT, restarts={rig.DAY: True, LAST - rig.DAY: True})
+    with rig.serving(tmp_path, rig.Fleet((web(idle),), END)) as url:
+        # The same fleet seen two days later.
+        later = end + timedelta(days=2)
+        source = PrometheusFleet(PrometheusSource(url, retries=0), now=lambda: end)
+        (history,) = source.histories(
+            source.states("shop"), Window(later - timedelta(days=16), later, timedelta(minutes=5))
+        )
+    cache = history.containers["cache"]
+    assert (cache.oom_kills, cache.restarts) == (1, 2)
