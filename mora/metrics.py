@@ -22,7 +22,7 @@ class Metric:
 
 METRICS: tuple[Metric, ...] = (
     Metric("cpu_cores_value", "cores", "CPU of the main container in its hottest pod, rate over the window"),
-    Metric("mem_bytes_value", "bytes", "working set of the main container, largest over the pods"),
+    Metric("mem_bytes_value", "bytes", "working set and swap of the main container, largest over the pods"),
     Metric("net_rx_bytes_value", "bytes/s", "received by the service, all pods"),
     Metric("net_tx_bytes_value", "bytes/s", "sent by the service, all pods"),
     Metric("pod_restarts_value", "restarts/h", "container restarts in the last hour, all pods"),
@@ -51,7 +51,7 @@ SCALE_FREE_COLUMNS = ("cpu_cores_value", "mem_bytes_value", "net_rx_bytes_value"
 
 EXTRA_METRICS: tuple[Metric, ...] = (
     Metric("cpu_cores_total", "cores", "CPU of all pods and containers of the service"),
-    Metric("mem_bytes_total", "bytes", "working set of all pods and containers of the service"),
+    Metric("mem_bytes_total", "bytes", "working set and swap of all pods and containers of the service"),
     Metric("throttled_ratio", "ratio", "throttled share of the CFS periods of the main container, worst pod"),
     Metric("oom_kills", "kills/h", "OOM kills of the main container in the last hour, all pods"),
     Metric("cpu_request_cores", "cores", "CPU request of the main container"),

@@ -207,7 +207,10 @@ def _cpu(workload: Workload, rate_window: str) -> str:
 
 
 def _memory(workload: Workload) -> str:
-    return f"container_memory_working_set_bytes{{{_namespace(workload)},{_REAL_CONTAINERS}}}"
+    """The working set, and what of the container's memory was swapped out."""
+    selector = f"{{{_namespace(workload)},{_REAL_CONTAINERS}}}"
+    used = f"container_memory_working_set_bytes{selector}"
+    return f"({used} + container_memory_swap{selector} or {used})"
 
 
 def _resource(side: str, resource: str, workload: Workload) -> str:
@@ -241,11 +244,12 @@ def _throttled(workload: Workload, rate_window: str) -> str:
 
 
 def _oom_kills(workload: Workload) -> str:
-    """OOM kills in the last hour, all pods: of each container the larger of two counts.
+    """OOM kills in the last hour, all pods: of each container the largest of three counts.
 
     last_terminated_reason is a gauge that stays 1 until the next termination: alone it would count one kill for ever,
     so it only tells which restarts of the last hour were OOM kills. cAdvisor's own counter sees kills that restart
-    nothing (a worker process), but goes away with the container's cgroup on some nodes.
+    nothing (a worker process), but goes away with the container's cgroup on some nodes. What was killed and has not
+    started again shows in terminated_reason alone.
     """
     here = _namespace(workload)
     reason = f'kube_pod_container_status_last_terminated_reason{{{here},reason="OOMKilled"}} == 1'
@@ -255,6 +259,9 @@ def _oom_kills(workload: Workload) -> str:
     # `or` drops what has the labels of something before it: so `none` yields to `restarted`, and the events get a label
     # of their own so as not to yield, whatever labels the scraper gave them.
     kills = f'{_of(f"({restarted} or {none})", workload)} or label_replace({events},"counted_by","cadvisor","","")'
+    ended = f'kube_pod_container_status_terminated_reason{{{here},reason="OOMKilled"}}'
+    newly = _of(f"({ended} == 1 unless on (namespace,pod,container) {ended} offset 1h == 1)", workload)
+    kills = f'{kills} or label_replace({newly},"counted_by","end","","")'
     return f"sum by (container) ({_one_each(kills)})"
 
 

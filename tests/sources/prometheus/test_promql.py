@@ -290,9 +290,31 @@ def oom(name: str, *, restarts: str, reason: str = "OOMKilled", events: str | No
     return series
 
 
+def ended(name: str, values: str) -> dict[str, str]:
+    """A container that an OOM kill ended; the gauge is there as long as nothing starts it again."""
+    labels = f'namespace="shop",pod="{name}",container="server",uid="u-{name}",reason="OOMKilled"'
+    counter = status(name, "server", restarts="0x800")
+    return {**counter, f"kube_pod_container_status_terminated_reason{{{labels}}}": values}
+
+
+def test_memory_that_was_swapped_out_counts(tmp_path: Path) -> None:
+    labels = 'namespace="shop",pod="frontend-5d-b",container="server",image="shop:1"'
+    swapped = {**SHOP, f"container_memory_swap{{{labels}}}": f"{50 * MIB}x400"}
+    hottest = {'{container="server"}': 130 * MIB, '{container="istio-proxy"}': 40 * MIB}
+    windows(tmp_path, swapped, {TEXTS["mem_bytes_value"]: hottest, TEXTS["mem_bytes_total"]: one(300 * MIB)})
+
+
 @pytest.mark.parametrize(
     ("series", "at", "kills"),
     [
+        pytest.param(ended("frontend-5d-a", "_x20 1x780"), "10m", 1, id="killed, and not started again"),
+        pytest.param(ended("frontend-5d-a", "_x20 1x780"), "90m", 0, id="it stays as it ended"),
+        pytest.param(
+            {**ended("frontend-5d-a", "_x18 1x2 _x780"), **oom("frontend-5d-a", restarts="0x20 1x780")},
+            "10m",
+            1,
+            id="killed, and started again",
+        ),
         pytest.param(oom("frontend-5d-a", restarts="0x20 1x780"), "10m", 1, id="killed ten minutes ago"),
         pytest.param(oom("frontend-5d-a", restarts="0x20 1x780"), "90m", 0, id="killed long ago, the gauge stays at 1"),
         pytest.param(
