@@ -39,6 +39,10 @@ class LeftOut:
         """Left out of all samples, 0..1."""
         return self.count / self.samples if self.samples else 0.0
 
+    def words(self, of: str) -> str:
+        """How many samples `of` something were left out of how many, and why."""
+        return f"{self.count:,} of {self.samples:,} {of} samples {self.why}: left out"
+
 
 @dataclass(frozen=True, slots=True)
 class PodUse:

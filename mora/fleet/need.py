@@ -204,8 +204,7 @@ def _left_out(history: ContainerHistory, target: Target) -> list[Reason]:
     word = _WORDS[target]
     reasons = [Reason("samples-read", found.remark)] if found.remark else []
     if found.count:
-        text = f"{found.count:,} of {found.samples:,} {word} samples {found.why}: left out"
-        reasons.append(Reason("samples-left-out", text))
+        reasons.append(Reason("samples-left-out", found.words(word)))
     return reasons
 
 

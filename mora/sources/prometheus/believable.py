@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from mora.domain import LeftOut, Resources, Target
 from mora.quantities import readable_bytes, readable_cores
 from mora.sources.prometheus.ownership import Pod
+from mora.sources.prometheus.promql import STEP_BACK_CORES
 
 Floats = NDArray[np.float64]
 
@@ -32,8 +33,6 @@ _NOT_ENFORCED_SHARE, _NOT_ENFORCED_TIMES = 0.05, 5.0
 # Without a node's size: what is above this many cores, and this many times the level below which nine of ten samples
 # lie, is no use.
 _ODD_CORES, _ODD_TIMES, _USUAL = 16.0, 20.0, 0.9
-# A sum that is taken twice from one count differs by the moment at which each was read.
-_STEP_BACK_CORES = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,4 +219,4 @@ class Sieve:
 
 def rising(values: Floats) -> Floats:
     """Differences of a counter over a span: a step back of a moment is no use, a larger one is not known."""
-    return np.where(values < -_STEP_BACK_CORES, np.nan, np.fmax(values, 0.0) + 0.0 * values)
+    return np.where(values < -STEP_BACK_CORES, np.nan, np.fmax(values, 0.0) + 0.0 * values)

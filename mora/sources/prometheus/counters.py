@@ -26,8 +26,8 @@ from mora.sources.prometheus.tally import Limits, Tally, by_container, moved
 from mora.sources.prometheus.wire import Wire
 
 # A counter that steps back so often within this span is written by several collectors.
-_UNSTEADY_SPAN = timedelta(hours=1)
-_STEPS_BACK = 3
+UNSTEADY_SPAN = timedelta(hours=1)
+STEPS_BACK = 3
 
 Owned = tuple[Workload, str]
 """A workload and the name of a container."""
@@ -83,7 +83,7 @@ class CpuAgain:
     def _unsteady(self) -> set[Owned]:
         """The containers whose counters stepped back of late."""
         rows = in_parts(
-            lambda part: self.wire.instant(promql.unsteady(part, _UNSTEADY_SPAN, _STEPS_BACK), self.window.end),
+            lambda part: self.wire.instant(promql.unsteady(part, UNSTEADY_SPAN, STEPS_BACK), self.window.end),
             self.batch.scope,
         )
         return self._owned(rows)
@@ -96,7 +96,7 @@ class CpuAgain:
         if not pods:
             return set()
         some, window = replace(self.batch.scope, pods=tuple(sorted(pods))), self.window.end - self.window.start
-        text = promql.steps_back(some, _UNSTEADY_SPAN, window, _STEPS_BACK)
+        text = promql.steps_back(some, UNSTEADY_SPAN, window, STEPS_BACK)
         return self._owned(self.wire.instant(text, self.window.end)) & doubtful
 
     def _owned(self, rows: Sequence[Mapping[str, Any]]) -> set[Owned]:

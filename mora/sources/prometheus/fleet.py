@@ -23,7 +23,7 @@ from mora.sources.prometheus import nodes as rooms_of_nodes
 from mora.sources.prometheus.access import TooMuch
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
-from mora.sources.prometheus.believable import Hosts, hosts_of
+from mora.sources.prometheus.believable import Hosts
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.needed import absent_metrics, use_that_is_absent
 from mora.sources.prometheus.observe import PrometheusSource
@@ -39,8 +39,6 @@ _PODS_IN_A_BATCH = 2000
 # The query names no pods, and answers for all of them, where at least this share of them is wanted.
 _SHARE_TO_ASK_FOR_ALL = 0.8
 _LATELY = timedelta(hours=1)
-# How often nodes are looked at: often enough for those of an autoscaler that come and go.
-_NODES_EVERY = timedelta(minutes=30)
 
 
 def _utc_now() -> datetime:
@@ -98,7 +96,7 @@ class PrometheusFleet:
             absent = absent_metrics(wire, scope, window)
             warnings = (*warnings, *absent.values())
             try:
-                hosts = _hosts(wire, scope, window)
+                hosts = rooms_of_nodes.hosts(wire, scope, window)
                 rooms = _rooms(wire, scope, window, states, owners)
             except TooMuch as error:
                 hosts, rooms = Hosts(), rooms_of_nodes.Rooms()
@@ -184,21 +182,6 @@ def _paces(wire: Wire, scope: Scope, window: Window) -> tuple[Paces, tuple[str, 
     return Paces(((window.start, Pace(FALLBACK_RATE_WINDOW / 4, FALLBACK_RATE_WINDOW)),)), (
         f"The scrape interval of cAdvisor could not be found. Rates are taken over {duration(FALLBACK_RATE_WINDOW)}.",
     )
-
-
-def _hosts(wire: Wire, scope: Scope, window: Window) -> Hosts:
-    """The nodes of the window: no use can be above the one that it was on.
-
-    Those that came and went between two looks are asked for by name; the index says that they were there.
-    """
-    span = max(window.end - window.start, _NODES_EVERY)
-    rows = wire.instant(promql.nodes(scope, span, _NODES_EVERY), window.end)
-    seen = {row["metric"].get("node", "") for row in rows}
-    names = wire.label_values("node", promql.capacities(scope), window.start, window.end)
-    missed = [name for name in names if name not in seen and _is_name(name)]
-    if missed:
-        rows = [*rows, *wire.instant(promql.brief_nodes(scope, missed, span), window.end)]
-    return hosts_of(rows)
 
 
 def _rooms(

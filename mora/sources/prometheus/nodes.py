@@ -9,12 +9,16 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from mora.domain import Resources, Workload
+from mora.domain import Resources, Window, Workload, is_name
+from mora.sources.prometheus import fleet_promql
+from mora.sources.prometheus.believable import Hosts, hosts_of
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.wire import Wire
 
+# How often nodes are looked at: often enough for those of an autoscaler that come and go.
+_NODES_EVERY = timedelta(minutes=30)
 # Nodes of an autoscaler come and go; what ran within a week can come again.
 _LOOKED_BACK, _EVERY = timedelta(days=7), timedelta(hours=2)
 _AMOUNT = 'resource=~"cpu|memory"'
@@ -121,6 +125,21 @@ def read(wire: Wire, scope: Scope, at: datetime, daemon_sets: Mapping[Pod, Workl
         if workload is not None:
             found[workload].add(labels.get("node", ""))
     return Rooms(rooms, {workload: frozenset(nodes) for workload, nodes in found.items()})
+
+
+def hosts(wire: Wire, scope: Scope, window: Window) -> Hosts:
+    """The nodes of the window: no use can be above the one that it was on.
+
+    Those that came and went between two looks are asked for by name; the index says that they were there.
+    """
+    span = max(window.end - window.start, _NODES_EVERY)
+    rows = wire.instant(fleet_promql.nodes(scope, span, _NODES_EVERY), window.end)
+    seen = {row["metric"].get("node", "") for row in rows}
+    names = wire.label_values("node", fleet_promql.capacities(scope), window.start, window.end)
+    missed = [name for name in names if name not in seen and is_name(name)]
+    if missed:
+        rows = [*rows, *wire.instant(fleet_promql.brief_nodes(scope, missed, span), window.end)]
+    return hosts_of(rows)
 
 
 _NAMES = ("cpu", "memory")

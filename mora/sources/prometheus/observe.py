@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from mora.domain import Observation, Window, Workload, choose_main_container
+from mora.quantities import format_duration
 from mora.sources.derived import with_derived
 from mora.sources.prometheus import promql
 from mora.sources.prometheus.access import Access, split_url
+from mora.sources.prometheus.asked import Pace, Paces
 from mora.sources.prometheus.causes import known_workloads, why_gaps, why_nothing
+from mora.sources.prometheus.counters import STEPS_BACK, UNSTEADY_SPAN
+from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.frames import (
     Answers,
     annotated_container,
@@ -20,11 +25,15 @@ from mora.sources.prometheus.frames import (
     metrics_frame,
 )
 from mora.sources.prometheus.freshness import Silence, before
-from mora.sources.prometheus.grid import check_grid, coarse, cut, index_of, shortened
-from mora.sources.prometheus.rates import RateWindows, find_rate_windows
+from mora.sources.prometheus.grid import LONGEST_PIECE_POINTS, check_grid, coarse, cut, index_of, shortened
+from mora.sources.prometheus.nodes import hosts
+from mora.sources.prometheus.observed import WORDS, believed
+from mora.sources.prometheus.rates import RateWindows, find_rate_windows, paces_of
 from mora.sources.prometheus.wire import CONNECTIONS, Wire
 
 _KNOWN_LATELY = timedelta(hours=1)
+# A history that is at least so long may have been scraped at several intervals.
+_LONG = timedelta(days=1)
 
 
 class PrometheusSource:
@@ -84,18 +93,18 @@ class PrometheusSource:
         check_grid(window)
         with self.wire(self._workers) as wire:
             rate_windows = self._rate_windows(wire, workload.namespace, window)
-            texts = _texts(workload, rate_windows)
-            answers = _ask(wire, texts, window, cut(window))
+            paces = self._paces(wire, workload.namespace, window, rate_windows)
+            answers, texts, remarks = _answers(wire, workload, window, paces, rate_windows)
             if not any(answers.values()):
                 raise why_nothing(wire, workload, window)
             silence = Silence()
             if rate_windows.interval is not None:
-                wider = before(window, rate_windows.container)
-                ages = _ask(wire, {"": promql.newest_sample_age(workload, rate_windows.interval)}, wider, cut(wider))[
-                    ""
-                ]
-                silence = Silence.of(ages, wider, rate_windows.interval, rate_windows.container)
+                slowest = max((pace for _, pace in paces.since), key=lambda pace: pace.interval)
+                wider = before(window, slowest.rate_window)
+                ages = _ask(wire, {"": promql.newest_sample_age(workload, slowest.interval)}, wider, cut(wider))[""]
+                silence = Silence.of(ages, wider, slowest.interval, slowest.rate_window)
                 answers = silence.blank(answers, window)
+            nodes = hosts(wire, Scope(), window).largest
             slow = _about_sixty_samples(window)
             annotated = annotated_container(
                 _ask(wire, {"": promql.default_container(workload)}, slow, shortened(slow, window))[""]
@@ -106,16 +115,29 @@ class PrometheusSource:
         if names:
             main, chosen_by = choose_main_container(names, workload.name, annotated=annotated, order="by name")
         index = index_of(window)
-        frame = with_derived(metrics_frame(answers, main, index))
+        frame, others, left_out = believed(
+            metrics_frame(answers, main, index),
+            containers_frame(answers, [name for name in names if name != main], index),
+            nodes,
+            has_quota=bool(answers["throttled_ratio"]),
+        )
+        frame = with_derived(frame)
+        remarks = (*remarks, *(f"{one.words(WORDS[target])}." for target, one in left_out.items()))
         return Observation(
             workload=workload,
             window=window,
             metrics=frame,
-            containers=containers_frame(answers, [name for name in names if name != main], index),
+            containers=others,
             main_container=main,
             main_container_chosen_by=chosen_by,
             queries=texts,
-            warnings=(*rate_windows.warnings, *server_warnings, *silence.words(window), *why_gaps(frame, window)),
+            warnings=(
+                *rate_windows.warnings,
+                *server_warnings,
+                *remarks,
+                *silence.words(window),
+                *why_gaps(frame, window),
+            ),
             rate_window=rate_windows.container,
         )
 
@@ -132,6 +154,42 @@ class PrometheusSource:
                 return found
             self._found[namespace] = found
         return self._found[namespace]
+
+    def _paces(self, wire: Wire, namespace: str, window: Window, found: RateWindows) -> Paces:
+        """The paces of a window. An experiment is too short for a change; a rate window that is given is for all."""
+        paces = None
+        if self._given is None and window.end - window.start >= _LONG:
+            paces = paces_of(wire, promql.container_counters(namespace), window)
+        if paces is not None:
+            return paces
+        interval = found.interval or found.container / 4
+        return Paces(((window.start, Pace(interval, found.container)),))
+
+
+def _answers(
+    wire: Wire, workload: Workload, window: Window, paces: Paces, rate_windows: RateWindows
+) -> tuple[Answers, dict[str, str], tuple[str, ...]]:
+    """The answers of all columns, each piece at its own pace; the latest texts; what a reader must know of them."""
+    pieces = paces.cut(window, LONGEST_PIECE_POINTS)
+    latest = _texts(workload, replace(rate_windows, container=paces.latest.rate_window))
+    texts = {pace: _texts(workload, replace(rate_windows, container=pace.rate_window)) for _, pace in pieces}
+    questions = [(name, text, piece) for piece, pace in pieces for name, text in texts[pace].items()]
+    answers, remarks = joined(wire.ranges(questions), latest, window), paces.words()
+    text = promql.steps_back_of(workload, UNSTEADY_SPAN, window.end - window.start, STEPS_BACK)
+    if not wire.instant(text, window.end):
+        return answers, latest, remarks
+    again = [
+        (name, text, piece)
+        for piece, pace in pieces
+        for name, text in promql.cpu_as_means(workload, pace.rate_window).items()
+    ]
+    means = promql.cpu_as_means(workload, paces.latest.rate_window)
+    remark = (
+        "Its CPU counter often steps back, as where several collectors write one series: use is read as the mean "
+        f"over {format_duration(paces.latest.rate_window)}."
+    )
+    read_again = joined(wire.ranges(again), means, window)
+    return {**answers, **read_again}, {**latest, **means}, (*remarks, remark)
 
 
 def _texts(workload: Workload, rate_windows: RateWindows | None) -> dict[str, str]:

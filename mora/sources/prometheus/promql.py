@@ -45,6 +45,8 @@ _REPLICAS_METRIC: Mapping[str, tuple[str, str]] = {
     "DaemonSet": ("kube_daemonset_status_number_available", "daemonset"),
 }
 
+# A sum that is taken twice from one count differs by the moment at which each was read.
+STEP_BACK_CORES = 0.05
 # `container!=""` leaves out the pod-level cgroups, "POD" the pause container; `image!=""` says the same but is missing
 # under some container runtimes.
 _REAL_CONTAINERS = 'container!="",container!="POD"'
@@ -70,6 +72,24 @@ def quoted(value: str) -> str:
     """
     escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
     return f'"{escaped}"'
+
+
+def cpu_as_means(workload: Workload, span: timedelta) -> dict[str, str]:
+    """The CPU columns of a workload whose counters step back, as means over the span; a larger step back is unknown."""
+    counters = container_counters(workload.namespace)
+    rises = f"delta({counters}[{duration(span)}]) / {span.total_seconds():g}"
+    usage = f"sum without (cpu) (clamp_min({rises} > -{STEP_BACK_CORES:g},0))"
+    return {
+        "cpu_cores_value": _hottest(_of(usage, workload)),
+        "cpu_cores_total": f"sum({_one_each(_of(usage, workload))})",
+    }
+
+
+def steps_back_of(workload: Workload, span: timedelta, window: timedelta, least: int) -> str:
+    """A series where a counter of the workload stepped back at least so often within a span of the window."""
+    resets = f"resets({container_counters(workload.namespace)}[{duration(span)}])"
+    most = f"max_over_time({resets}[{duration(max(window, span))}:{duration(span)}])"
+    return f"max({_of(most, workload)}) >= {least}"
 
 
 def queries(
