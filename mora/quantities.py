@@ -244,7 +244,10 @@ def readable_cores(cores: float) -> str:
     >>> readable_cores(0.01234), readable_cores(0.2314), readable_cores(12.34)
     ('12.3m', '231m', '12.3 cores')
     """
-    return f"{cores * 1000:.3g}m" if abs(cores) < 0.9995 else f"{cores:.3g} cores"
+    if abs(cores) < 0.9995:
+        return f"{cores * 1000:.3g}m"
+    text = f"{cores:.3g}"
+    return f"{text} core{'' if text == '1' else 's'}"
 
 
 def readable_bytes(amount_bytes: float) -> str:

@@ -22,8 +22,8 @@ from mora.clusters.objects import (
 )
 from mora.clusters.owners import Owner, controller_of, owner_of
 from mora.clusters.shapes import Shape, Unreadable, read
-from mora.domain import API_VERSIONS, JOB_KINDS, Container, Reason, Resources, Workload, is_name, stem_of_run
-from mora.domain.kinds import is_kind
+from mora.domain import API_VERSIONS, JOB_KINDS, Container, Reason, Resources, Workload, is_name
+from mora.domain.kinds import group_of_run, is_kind
 from mora.errors import ClusterError
 
 ANNOTATIONS = "mora.dev/"
@@ -302,7 +302,7 @@ def _one_off(jobs: Iterable[Manifest]) -> list[tuple[Workload, dict[str, Any]]]:
         if controller_of(item) is not None:
             continue
         meta = item["metadata"]
-        workload = Workload(meta["namespace"], stem_of_run(meta["name"]), "Job")
+        workload = Workload(meta["namespace"], group_of_run(meta["name"], meta.get("labels") or {}), "Job")
         if workload not in newest or _created(item) >= _created(newest[workload]):
             newest[workload] = dict(item)
     return list(newest.items())

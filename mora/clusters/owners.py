@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from mora.clusters.objects import Manifest
-from mora.domain.kinds import top_owner
+from mora.domain.kinds import group_of_run, top_owner
 
 _REVISION = "deployment.kubernetes.io/revision"
 _ROLLOUT_REVISION = "rollout.argoproj.io/revision"
@@ -35,7 +35,11 @@ def owner_of(pod: Manifest, between: Mapping[Owner, Manifest]) -> tuple[Owner, i
     if middle is not None:
         annotations = middle["metadata"].get("annotations") or {}
         newness = _whole(annotations.get(_REVISION) or annotations.get(_ROLLOUT_REVISION))
-        owner = controller_of(middle) or owner
+        above = controller_of(middle)
+        if above is None and owner["kind"] == "Job":
+            labels_of_job = middle["metadata"].get("labels") or {}
+            return (namespace, "Job", group_of_run(owner["name"], labels_of_job)), newness
+        owner = above or owner
     elif owner["kind"] == "DaemonSet":
         newness = _whole(labels.get("pod-template-generation"))
     return (namespace, *top_owner(meta["name"], owner["kind"], owner["name"])), newness

@@ -55,21 +55,22 @@ _NOBODY = ("", "<none>")
 _LONGEST_NAME = 253
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}", re.ASCII)
 
-# What controllers and scripts add to the name of each run: a UUID, a date, a time, a hash, a number, and the five
-# characters of Kubernetes' own generateName (which has no vowels).
-_GENERATED = re.compile(
+# What controllers and scripts put into the name of each run: a UUID, a hash and a long number anywhere; at the end also
+# a date, a time, any number, and the five characters of Kubernetes' own generateName (which has no vowels).
+_UUID = r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
+_HASH = r"(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{6,40}|\d{6,}"
+_ANYWHERE = re.compile(rf"(?<![^-])(?:{_UUID}|{_HASH})(?![^-])", re.ASCII)
+_AT_THE_END = re.compile(
     r"""(?P<stem>.*?[a-z0-9])
-    (?:
-        -[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}
-      | -\d{4}-\d{2}-\d{2}(?:[-t]?\d+)*z?
-      | -\d{6,}t\d+z?
-      | -\d+
-      | -(?=[a-f]*\d)(?=\d*[a-f])[0-9a-f]{6,40}
-    )?
-    (?:-[bcdfghjklmnpqrstvwxz2456789]{5})?
+    (?: -\d{4}-\d{2}-\d{2}(?:[-t]?\d+)*z? | -\d{6,}t\d+z? | -\d+ )?
+    (?: -[bcdfghjklmnpqrstvwxz2456789]{5} )?
     """,
     re.ASCII | re.VERBOSE,
 )
+# The label by which a team groups Jobs, and those that say what an object is a part of, where its name says nothing.
+_GROUP_LABEL = "mora.dev/group"
+_NAME_LABELS = ("app.kubernetes.io/name", "app")
+_DNS_NAME = re.compile(r"[a-z0-9](?:[-a-z0-9.]{0,61}[a-z0-9])?", re.ASCII)
 
 
 def is_kind(text: str) -> bool:
@@ -115,8 +116,35 @@ def is_nobody(kind: str) -> bool:
 def stem_of_run(name: str) -> str:
     """The part of its name that a run shares with the other runs of the same work; the name itself where it has none.
 
-    >>> [stem_of_run(name) for name in ("etl-59", "import-2026-11-26-x7k2p", "migrate-v2", "backup-db-1764133200")]
+    >>> [stem_of_run(name) for name in ("etl-59", "import-2026-11-26-x7k2p", "migrate-v2", "1764133200-backup-db")]
     ['etl', 'import', 'migrate-v2', 'backup-db']
     """
-    found = _GENERATED.fullmatch(name) if len(name) <= _LONGEST_NAME else None
+    if len(name) > _LONGEST_NAME:
+        return name
+    short = _without_end(name)
+    rest = "-".join(part for part in _ANYWHERE.sub("", short).split("-") if part)
+    if not _DNS_NAME.fullmatch(rest):
+        return name
+    return _without_end(rest) if short == name else rest
+
+
+def _without_end(name: str) -> str:
+    found = _AT_THE_END.fullmatch(name)
     return name if found is None else found["stem"]
+
+
+def group_of_run(name: str, labels: Mapping[str, str]) -> str:
+    """The name of the work that a run belongs to: its label mora.dev/group, else the stem of its name.
+
+    A name in which all is generated has no stem; then its labels app.kubernetes.io/name and app count.
+
+    >>> group_of_run("etl-59", {"mora.dev/group": "nightly"}), group_of_run("1764133200", {"app": "etl"})
+    ('nightly', 'etl')
+    """
+    if _DNS_NAME.fullmatch(own := labels.get(_GROUP_LABEL, "")):
+        return own
+    stem = stem_of_run(name)
+    if stem == name and not _ANYWHERE.sub("", name).strip("-"):
+        named = (labels.get(label, "") for label in _NAME_LABELS)
+        return next((one for one in named if _DNS_NAME.fullmatch(one)), stem)
+    return stem

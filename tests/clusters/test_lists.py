@@ -43,9 +43,13 @@ def test_jobs_that_nothing_owns_are_one_workload_which_the_newest_describes(
         made = fake.objects["jobs", "shop", f"etl-{number}"]["metadata"]
         made["creationTimestamp"] = f"2026-11-{number:02}T00:00:00Z"
     fake.add(owned("Job", "scaled-1", ("ScaledJob", "scaled"), spec=spec))
+    fake.add(owned("Job", "once", None, spec=spec, metadata={"labels": {"mora.dev/group": "etl"}}))
+    fake.objects["jobs", "shop", "once"]["metadata"]["creationTimestamp"] = "2026-11-01T00:00:00Z"
+    fake.add(pod("once-x", ("Job", "once")))
     lists = Listing(Api(kubeconfig=api.kubeconfig(tmp_path / "config")), "shop", None).lists()
     ((workload, manifest),) = lists.workloads
     assert workload == Workload("shop", "etl", "Job")
+    assert ("shop", "Job", "etl") in lists.pods
     assert manifest["spec"]["template"]["spec"]["containers"][0]["image"] == "new:1"
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mora.domain import API_VERSIONS, JOB_KINDS, RUN_KINDS, Workload, is_name, is_written, stem_of_run, where_set
-from mora.domain.kinds import is_kind
+from mora.domain.kinds import group_of_run, is_kind
 from mora.errors import BadInput
 
 
@@ -22,6 +22,12 @@ from mora.errors import BadInput
         ("wf-x7k2p", "wf"),
         ("load-3f2504e0-4f89-11d3-9a0c-0305e82c3301", "load"),
         ("build-dead1eef", "build"),
+        ("dead1eef-build", "build"),
+        ("etl-dead1eef-load", "etl-load"),
+        ("etl-59-dead1eef", "etl"),
+        ("build-1deadbee-x7k2p", "build"),
+        ("resnet-50-train", "resnet-50-train"),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", "3f2504e0-4f89-11d3-9a0c-0305e82c3301"),
         ("pg-14-28123", "pg-14"),
         ("helm-install-traefik", "helm-install-traefik"),
         ("build-facade", "build-facade"),
@@ -34,10 +40,27 @@ def test_runs_share_the_part_of_their_names_without_what_is_generated(name: str,
     assert stem_of_run(name) == stem
 
 
+@pytest.mark.parametrize(
+    ("name", "labels", "group"),
+    [
+        ("etl-59", {"mora.dev/group": "nightly", "app": "shop"}, "nightly"),
+        ("etl-59", {"app": "shop"}, "etl"),
+        ("migrate", {"app": "shop"}, "migrate"),
+        ("3f2504e0-4f89-11d3-9a0c-0305e82c3301", {"app": "etl"}, "etl"),
+        ("1764133200", {"app.kubernetes.io/name": "etl", "app": "shop"}, "etl"),
+        ("1764133200", {"mora.dev/group": "No Name", "app": "$(id)"}, "1764133200"),
+    ],
+)
+def test_a_label_groups_runs_where_it_is_meant_to_or_where_names_say_nothing(
+    name: str, labels: dict[str, str], group: str
+) -> None:
+    assert group_of_run(name, labels) == group
+
+
 @given(st.from_regex(r"[a-z0-9]([-a-z0-9.]{0,40}[a-z0-9])?", fullmatch=True).filter(is_name), st.integers(0, 10**12))
 def test_a_stem_is_a_name_and_a_number_behind_it_changes_nothing(name: str, number: int) -> None:
     stem = stem_of_run(name)
-    assert name.startswith(stem)
+    assert len(stem) <= len(name)
     assert is_name(stem)
     assert is_name(stem_of_run(f"{name}-{number}"))
     assert stem_of_run(f"{name}-{number}") == stem_of_run(f"{name}-{number + 1}")

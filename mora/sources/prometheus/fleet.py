@@ -27,7 +27,7 @@ from mora.sources.prometheus.believable import Hosts
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.needed import absent_metrics, use_that_is_absent
 from mora.sources.prometheus.observe import PrometheusSource
-from mora.sources.prometheus.ownership import OWNER_METRICS, Owners, Pod, resolve
+from mora.sources.prometheus.ownership import JOB_LABELS, OWNER_METRICS, Labels, Owners, Pod, grouped_jobs, resolve
 from mora.sources.prometheus.parts import in_parts, in_some_part
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, paces_of
@@ -91,7 +91,9 @@ class PrometheusFleet:
         with self._source.wire() as wire:
             scope = Scope(inventory.known_namespaces(states), cluster=self._cluster)
             _check_cluster(wire, scope, window.start, window.end)
-            owners = resolve(*(_series(wire, scope, metric, window) for metric in OWNER_METRICS))
+            pods, sets, jobs, controllers = (_series(wire, scope, metric, window) for metric in OWNER_METRICS)
+            jobs = grouped_jobs(jobs, partial(_series, wire, scope, JOB_LABELS, window))
+            owners = resolve(pods, sets, jobs, controllers)
             paces, warnings = _paces(wire, scope, window)
             absent = absent_metrics(wire, scope, window)
             warnings = (*warnings, *absent.values())
@@ -202,7 +204,7 @@ def _requested(state: WorkloadState) -> Resources:
     )
 
 
-def _series(wire: Wire, scope: Scope, metric: str, window: Window) -> list[dict[str, str]]:
+def _series(wire: Wire, scope: Scope, metric: str, window: Window) -> list[Labels]:
     return in_parts(lambda part: wire.series(part.select(metric), window.start, window.end), scope)
 
 

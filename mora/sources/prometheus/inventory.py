@@ -25,7 +25,16 @@ from mora.sources.prometheus.described import Pods
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.labels import annotation_named, is_label_value, label_named
 from mora.sources.prometheus.others import by_workload, pods_of_others, repeated, without_ended
-from mora.sources.prometheus.ownership import BETWEEN, OWNER_METRICS, Labels, Owners, Pod, resolve
+from mora.sources.prometheus.ownership import (
+    BETWEEN,
+    JOB_LABELS,
+    OWNER_METRICS,
+    Labels,
+    Owners,
+    Pod,
+    grouped_jobs,
+    resolve,
+)
 from mora.sources.prometheus.silence import LATELY, silence
 from mora.sources.prometheus.wire import Wire
 
@@ -59,7 +68,9 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
         ask = replace(ask, silent=(missed.matcher, LATELY))
         now = {_pod(labels) for labels in pod_owners}
         pod_owners = [one for one in ask.labels("kube_pod_owner") if _pod(one) in now | missed.pods]
-    owners = without_ended(ask, resolve(pod_owners, *(ask.labels(metric) for metric in OWNER_METRICS[1:])))
+    sets, jobs, controllers = (ask.labels(metric) for metric in OWNER_METRICS[1:])
+    jobs = grouped_jobs(jobs, lambda: ask.labels(JOB_LABELS))
+    owners = without_ended(ask, resolve(pod_owners, sets, jobs, controllers))
     declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
@@ -149,7 +160,8 @@ def _rollout_replicas(owners: Owners, values: Iterable[tuple[Labels, float]]) ->
 
 def _earlier(ask: Asking, idle: set[Workload]) -> Pods:
     """The newest pods that these had within LOOKED_BACK."""
-    owners = resolve(*(ask.earlier_labels(metric) for metric in OWNER_METRICS))
+    pods, sets, jobs, controllers = (ask.earlier_labels(metric) for metric in OWNER_METRICS)
+    owners = resolve(pods, sets, grouped_jobs(jobs, lambda: ask.earlier_labels(JOB_LABELS)), controllers)
     of_each: defaultdict[Workload, list[Pod]] = defaultdict(list)
     for pod, workload in sorted(owners.pods.items(), reverse=True):  # a Job's name ends in its time
         if workload in idle and len(of_each[workload]) < _PODS_TO_CHOOSE_FROM:

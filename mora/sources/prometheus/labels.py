@@ -29,7 +29,11 @@ _LABEL_VALUE = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?", r
 _IMAGE = re.compile(r"[A-Za-z0-9][-A-Za-z0-9_.:/@+]{0,511}", re.ASCII)
 # kube-state-metrics writes "_" for every character that a label name must not contain.
 _ANNOTATION, _HELM_PATH = "annotation_mora_dev_", "helm_path_"
-_LABEL_PREFIXES = {"label_app_kubernetes_io_": "app.kubernetes.io/", "label_helm_sh_": "helm.sh/"}
+_LABEL_PREFIXES = {
+    "label_app_kubernetes_io_": "app.kubernetes.io/",
+    "label_helm_sh_": "helm.sh/",
+    "label_mora_dev_": "mora.dev/",
+}
 Row = TypeVar("Row")
 
 

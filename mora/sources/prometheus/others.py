@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from mora.domain import API_VERSIONS, JOB_KINDS, Workload
 from mora.sources.prometheus.asking import Asking
-from mora.sources.prometheus.ownership import Owners, Pod, resolve
+from mora.sources.prometheus.ownership import JOB_LABELS, Owners, Pod, grouped_jobs, resolve
 
 # Runs of the same work within the last days that make it a workload, though none of them is there now.
 _LEAST_RUNS = 3
@@ -39,7 +39,8 @@ def pods_of_others(owners: Owners) -> dict[Workload, int]:
 
 def repeated(ask: Asking) -> set[Workload]:
     """Runs of the last days that nothing owns and that were made again and again, with a name of their own each."""
-    rows = ask.earlier_labels("kube_job_owner", 'owner_kind=~"|<none>"')
+    one_off = ask.earlier_labels("kube_job_owner", 'owner_kind=~"|<none>"')
+    rows = grouped_jobs(one_off, lambda: ask.earlier_labels(JOB_LABELS))
     names = Counter(resolve([], [], rows).between.values())  # one entry a Job, however often it was scraped
     return {workload for workload, count in names.items() if count >= _LEAST_RUNS}
 

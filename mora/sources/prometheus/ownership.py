@@ -7,17 +7,19 @@ kind Pod. Runs that nothing owns (Jobs, Workflows) are one workload by what thei
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mora.domain import RUN_KINDS, Workload
-from mora.domain.kinds import is_kind, is_nobody, top_owner
+from mora.domain.kinds import group_of_run, is_kind, is_nobody, top_owner
 from mora.errors import BadInput
+from mora.sources.prometheus.labels import label_named
 
 Pod = tuple[str, str]
 """Namespace and name of a pod."""
 
 Labels = Mapping[str, str]
+JOB_LABELS = "kube_job_labels"
 
 # kind of a pod's owner -> the metric by which that owner's own owner is known, and the label with its name.
 BETWEEN: Mapping[str, tuple[str, str]] = {
@@ -42,6 +44,27 @@ class Owners:
     """Metric that lacks the owners of some ReplicaSets (or such) -> the workloads that these stand for themselves."""
 
 
+GROUP = "mora_group"
+"""A label of our own in rows of kube_job_owner: the work that a Job is a run of."""
+
+
+def grouped_jobs(jobs: Sequence[Labels], labels_of_jobs: Callable[[], Iterable[Labels]]) -> list[Labels]:
+    """Rows of kube_job_owner, those of Jobs that nothing owns with the work that each is a run of.
+
+    labels_of_jobs: asks for kube_job_labels; only where there is such a Job.
+    """
+    if not any(is_nobody(labels.get("owner_kind") or "") for labels in jobs):
+        return list(jobs)
+    known = {(row.get("namespace", ""), row.get("job_name", "")): row for row in labels_of_jobs()}
+    found: list[Labels] = []
+    for row in jobs:
+        exported = known.get((row.get("namespace", ""), row.get("job_name", "")), {})
+        labels = {named: value for name, value in exported.items() if (named := label_named(name)) is not None}
+        work = group_of_run(row.get("job_name", ""), labels)
+        found.append({**row, GROUP: work} if is_nobody(row.get("owner_kind") or "") else row)
+    return found
+
+
 def resolve(
     pods: Iterable[Labels],
     replica_sets: Iterable[Labels],
@@ -63,7 +86,11 @@ def resolve(
         for labels in rows:
             namespace, name = labels.get("namespace", ""), labels.get(label, "")
             owner = labels.get("owner_kind") or "", labels.get("owner_name") or ""
-            above = _workload(namespace, *top_owner(name, *((kind, name) if is_nobody(owner[0]) else owner)), refused)
+            if is_nobody(owner[0]):
+                owner = (kind, labels[GROUP]) if GROUP in labels else top_owner(name, kind, name)
+            else:
+                owner = top_owner(name, *owner)
+            above = _workload(namespace, *owner, refused)
             if above is not None:
                 between[namespace, kind, name] = above
     owned: dict[Pod, Workload] = {}

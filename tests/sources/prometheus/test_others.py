@@ -117,5 +117,13 @@ def test_jobs_that_come_again_and_again_are_one_workload_even_between_two_runs()
     assert states["Job/etl"].workload == Workload("shop", "etl", "Job")
 
 
+def test_jobs_whose_names_say_nothing_are_grouped_by_a_label_that_is_exported() -> None:
+    names = ("1764133201", "1764133202", "1764133203")
+    earlier = jobs(*names)
+    assert set(read(shop(), earlier)) == {"Deployment/web"}
+    earlier["kube_job_labels"] = [{"namespace": "shop", "job_name": name, "label_app": "etl"} for name in names]
+    assert set(read(shop(), earlier)) == {"Deployment/web", "Job/etl"}
+
+
 def test_a_job_that_ran_once_and_is_gone_is_no_workload() -> None:
     assert set(read(shop(), jobs("etl-1", "etl-2"))) == {"Deployment/web"}
