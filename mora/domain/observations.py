@@ -134,8 +134,8 @@ class WorkloadHistory:
     (window.sample_count,), None where not known. queries: what was sent, name -> text. largest_node: CPU and memory of
     the largest node, as requests; None where not known. rooms: what nodes can give one pod, as requests: allocatable,
     less what the pods of DaemonSets request there; empty where not known. refusal: why the source does not answer for
-    this workload; empty where it does. lacks: of a resource, which metric the source lacks for every workload, and what
-    to enable.
+    this workload; empty where it does. late: why the samples begin later than asked for, where the source knows.
+    lacks: of a resource, which metric the source lacks for every workload, and what to enable.
     """
 
     workload: Workload
@@ -147,6 +147,7 @@ class WorkloadHistory:
     largest_node: Resources | None = None
     rooms: tuple[Resources, ...] = ()
     refusal: str = ""
+    late: str = ""
     lacks: Mapping[Target, str] = field(default_factory=dict)
 
 

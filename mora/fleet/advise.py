@@ -344,8 +344,8 @@ def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSett
     if not is_job:
         here = [one for name, one in sorted(history.containers.items()) if name in known]
         yield from gaps(here, window, settings.excluded)
-    if start - window.start > max(window.step, timedelta(hours=1)) and not is_job:
-        yield Reason("window-short", _short_window(window, start, end))
+    if history.late or (start - window.start > max(window.step, timedelta(hours=1)) and not is_job):
+        yield Reason("window-short", history.late or _short_window(window, start, end))
     if window.end - end > _GONE_AFTER and not is_job:
         text = f"last seen {format_moment(end)}: there is no data on what it needs since then"
         yield Reason("last-seen", text)

@@ -261,7 +261,7 @@ def missing(rows: Sequence[Row]) -> str:
                 cause = _WHY.get(code, code.replace("-", " "))
                 by_cause.setdefault((cause, what), []).append(row.recommendation.workload.name)
     parts = [
-        f"{counted(len(names), what)}, {cause}{_some(names)}"
+        f"{counted(len(names), what)}, {cause}{some(names)}"
         for (cause, what), names in sorted(by_cause.items(), key=lambda item: (-len(item[1]), item[0]))
     ]
     if not parts:
@@ -269,7 +269,7 @@ def missing(rows: Sequence[Row]) -> str:
     return f"{NO_NUMBER} unchanged, because there is no recommendation: {'; '.join(parts)}."
 
 
-def _some(names: Sequence[str]) -> str:
+def some(names: Sequence[str]) -> str:
     """The first of the names, and how many more there are."""
     there = list(dict.fromkeys(names))
     more = f" and {len(there) - _MAX_NAMED} more" if len(there) > _MAX_NAMED else ""
@@ -283,7 +283,7 @@ def limits(recommendations: Sequence[Recommendation]) -> str:
     set_ = sum(changes(advice) and not advice.is_unset for _, advice in found)
     parts = [
         f"{counted(set_, 'limit')} changed" if set_ else "",
-        f"{counted(len(of), 'limit')} removed{_some(of)}" if of else "",
+        f"{counted(len(of), 'limit')} removed{some(of)}" if of else "",
     ]
     text = ", ".join(filter(None, parts))
     return f"Limits: {text}." if text else ""

@@ -185,37 +185,51 @@ def _below(
     *,
     is_shared_only: bool = False,
 ) -> list[str]:
-    """What is below the table: a section a container, and once, at the end, what is the same for all of a namespace."""
+    """What is below the table: a section a container, and once, at the end, what several workloads have in common.
+
+    is_shared_only: that alone, where it is of all workloads of a namespace or of half of all.
+    """
     found = [sections_of(recommendation, width) for recommendation in recommendations]
     namespaces = [recommendation.workload.namespace for recommendation in recommendations]
-    shared = _shared(found, namespaces)
+    shared = _shared(found)
     lines: list[str] = []
-    for sections, namespace in zip(found, namespaces, strict=True):
+    for sections in found:
         if is_shared_only:
             break
         for heading, labelled in sections:
-            own = [pair for pair in labelled if namespace not in shared.get(pair, ())]
-            lines += [heading, *_labelled(own, width)]
+            lines += [heading, *_labelled([pair for pair in labelled if pair not in shared], width)]
         lines.append("")
     banners: dict[str, Labelled] = {}
+    names = [recommendation.workload.name for recommendation in recommendations]
     for pair, those in shared.items():
-        whose = "" if those == set(namespaces) else f" of {', '.join(sorted(those))}"
-        banners.setdefault(f"every workload{whose}", []).append(pair)
+        is_of_namespaces = _are_whole(those, namespaces)
+        if is_shared_only and not is_of_namespaces and 2 * len(those) < len(found):
+            continue  # the rows of many say what concerns a few of them
+        if len(those) == len(found):
+            heading = "every workload"
+        elif is_of_namespaces:
+            heading = f"every workload of {', '.join(sorted({namespaces[number] for number in those}))}"
+        else:
+            heading = f"{len(those)} workloads{many.some([names[number] for number in those])}"
+        banners.setdefault(heading, []).append(pair)
     for heading, labelled in banners.items():
         lines += [heading, *_labelled(labelled, width), ""]
     return lines
 
 
-def _shared(found: Sequence[Sequence[Section]], namespaces: Sequence[str]) -> dict[tuple[str, str], set[str]]:
-    """What all workloads of a namespace have in common, and of which namespaces: their conditions, no workload's."""
-    having: dict[tuple[str, str], Counter[str]] = {}
-    for sections, namespace in zip(found, namespaces, strict=True):
+def _shared(found: Sequence[Sequence[Section]]) -> dict[tuple[str, str], list[int]]:
+    """What several workloads have in common, and the numbers of those: a condition, of no single workload."""
+    having: dict[tuple[str, str], list[int]] = {}
+    for number, sections in enumerate(found):
         for pair in dict.fromkeys(pair for _, labelled in sections for pair in labelled if pair[0] in _OF_THE_WHOLE):
-            having.setdefault(pair, Counter())[namespace] += 1
+            having.setdefault(pair, []).append(number)
+    return {pair: those for pair, those in having.items() if len(those) > 1}
+
+
+def _are_whole(those: Sequence[int], namespaces: Sequence[str]) -> bool:
+    """Whether these workloads are all that there are of their namespaces."""
     sizes = Counter(namespaces)
-    shared = {pair: {name for name, count in counts.items() if count == sizes[name]} for pair, counts in having.items()}
-    # One workload alone has it under its own name.
-    return {pair: those for pair, those in shared.items() if sum(sizes[name] for name in those) > 1}
+    return all(count == sizes[name] for name, count in Counter(namespaces[number] for number in those).items())
 
 
 def _summaries(recommendation: Recommendation, width: int) -> list[Section]:

@@ -295,6 +295,17 @@ def test_a_summary_by_namespace_has_this_step_and_the_goal() -> None:
     assert "NAMESPACE" not in table.render([examples.frontend()] * 12)
 
 
+def test_what_several_workloads_have_in_common_stands_once_with_their_names() -> None:
+    late = Reason("window-short", "Prometheus has no data before 2026-11-21 06:40 UTC")
+    kept = [replace(r, reasons=(*r.reasons, late)) for r in (examples.frontend(), examples.unknown())]
+    text = table.render([*kept, examples.cart(), examples.payment()])
+    assert text.count(late.text) == 1
+    assert f"2 workloads (frontend, adservice)\n  note            {late.text}\n" in text
+    # Among many a banner is for what concerns half of them, or a whole namespace.
+    assert late.text in table.render([*kept, examples.cart(), examples.payment()] * 3)
+    assert late.text not in table.render([*kept, *[examples.cart(), examples.payment()] * 6])
+
+
 def test_a_note_on_a_whole_namespace_is_one_banner() -> None:
     forbidden = Reason("not-listed", "LimitRanges of shop may not be listed")
     noted = [

@@ -319,7 +319,7 @@ class Reading:
             containers,
             replicas=self.replicas.get(workload),
             queries={**texts, "startup": self.startups[workload]} if workload in self.startups else texts,
-            warnings=self._lateness(workload),
+            late=self._lateness(workload),
             largest_node=self.hosts.largest.resources,
         )
 
@@ -329,15 +329,19 @@ class Reading:
             workload, self.window, {}, warnings=(f"No samples of {workload.kind} {workload.name!r} {between}.",)
         )
 
-    def _lateness(self, workload: Workload) -> tuple[str, ...]:
-        """A warning where the history begins later than requested."""
+    def _lateness(self, workload: Workload) -> str:
+        """Why the history begins later than requested; empty where it does not.
+
+        A short retention is a condition of the whole run, in the same words for every workload.
+        """
         first = self.first_rows.get(workload, 0)
         slack = max(2, self.window.sample_count // _SLACK)
         if first <= slack:
-            return ()
-        begin = format_moment(self.window.start + first * self.window.step)
+            return ""
         asked = format_moment(self.window.start)
         if self.first_row is not None and self.first_row > slack and first - self.first_row <= slack:
+            begin = format_moment(self.window.start + self.first_row * self.window.step)
             why = "its retention is shorter, or all workloads of this run are younger"
-            return (f"Prometheus has no data before {begin}, and {asked} was requested: {why}.",)
-        return (f"The workload is known from {begin} on, not from {asked}: it is younger.",)
+            return f"Prometheus has no data before {begin}, and {asked} was requested: {why}"
+        begin = format_moment(self.window.start + first * self.window.step)
+        return f"the workload is known from {begin} on, not from {asked}: it is younger"
