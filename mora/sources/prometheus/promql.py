@@ -140,7 +140,8 @@ def newest_sample_age(workload: Workload, interval: timedelta) -> str:
     longest; of any others, which may be gone, that of the one that spoke last. An instant query shows a sample for five
     minutes, and nothing but its own moment tells that no other came since.
     """
-    ages = _of(f"time() - timestamp({_memory(workload)})", workload)
+    # A selector alone: of an expression, timestamp() gives the moment of the query.
+    ages = _of(f"time() - timestamp({_working_set(workload)})", workload)
     told = f"timestamp(kube_pod_owner{{{_namespace(workload)}}}) > time() - {1.5 * interval.total_seconds():g}"
     return f"max by (container) (({ages} and on (namespace,pod) ({told})) or min by (container) ({ages}))"
 
@@ -228,9 +229,13 @@ def _cpu(workload: Workload, rate_window: str) -> str:
 
 def _memory(workload: Workload) -> str:
     """The working set, and what of the container's memory was swapped out."""
-    selector = f"{{{_namespace(workload)},{_REAL_CONTAINERS}}}"
-    used = f"container_memory_working_set_bytes{selector}"
-    return f"({used} + container_memory_swap{selector} or {used})"
+    used = _working_set(workload)
+    swapped = used.replace("container_memory_working_set_bytes", "container_memory_swap")
+    return f"({used} + {swapped} or {used})"
+
+
+def _working_set(workload: Workload) -> str:
+    return f"container_memory_working_set_bytes{{{_namespace(workload)},{_REAL_CONTAINERS}}}"
 
 
 def _resource(side: str, resource: str, workload: Workload) -> str:
