@@ -94,7 +94,8 @@ class ContainerHistory:
     most, each alone: a request is sized on these; empty where only one runs at a time, or single pods are not known.
     spread: how unevenly the pods that run now use a resource. left_out: samples of a resource that cannot be.
     mem_less_cache_bytes: mem_bytes without the page cache that the kernel gives back when memory is short, where that
-    may decide the number; None where it was not read. cache_known_by: the metric that tells it. crash_loop: the pod
+    may decide the number; None where it was not read, or there is no cache to speak of. cache_known_by: the metric that
+    tells it; empty where none does, or memory has room. crash_loop: the pod
     that restarts most, where its use shows a service that starts and not one that works. runs: of a job,
     how many runs ended well or were OOM-killed (the parallel pods of one are one run), None where only its pods are
     known; failed_pods: tries that failed otherwise, and show nothing of what a run needs. runtime: what its own metrics

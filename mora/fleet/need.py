@@ -29,6 +29,7 @@ from mora.domain import (
 )
 from mora.features import six_digits
 from mora.fleet.batch import UpperBound, bounds_of
+from mora.fleet.cache import cache_unknown, page_cache, without_cache
 from mora.fleet.evidence import Floats, cpu_series, level_of, moment
 from mora.fleet.settings import LEAST_RUNS, LEAST_SAMPLES, LEAST_SPAN, Sizing
 from mora.quantities import counted, format_duration, readable_bytes, readable_cores
@@ -73,11 +74,11 @@ def need_of(
 
     cpu, memory = (needed(history, target, predicted.get(target)) for target in (Target.CPU, Target.MEMORY))
     less_cache = None
-    if (plain := _without_cache(history)) is not None:
+    if (plain := without_cache(history)) is not None:
         bounds = bounds_of([WorkloadHistory(workload, window, {plain.container: plain})], horizon)[0]
         found_less = needed(plain, Target.MEMORY, bounds[plain.container].get(Target.MEMORY))
         if isinstance(found_less, TargetDemand):
-            less_cache = replace(found_less, reasons=(*found_less.reasons, _page_cache(history, plain)))
+            less_cache = replace(found_less, reasons=(*found_less.reasons, page_cache(history, plain)))
     demand = Demand(
         workload=workload,
         load=None,
@@ -93,23 +94,6 @@ def need_of(
     )
     found = {Target.CPU: cpu, Target.MEMORY: memory}
     return Need(demand, {target: why for target, why in found.items() if isinstance(why, Reason)})
-
-
-def _without_cache(history: ContainerHistory) -> ContainerHistory | None:
-    """The same history with memory less its page cache, start-up included; None where the cache was not read."""
-    if history.mem_less_cache_bytes is None:
-        return None
-    return replace(history, mem_bytes=history.mem_less_cache_bytes, startup_mem_bytes=None, mem_less_cache_bytes=None)
-
-
-def _page_cache(history: ContainerHistory, plain: ContainerHistory) -> Reason:
-    """How much of the working set the kernel can give back, where the most is needed."""
-    peak, needed = float(np.nanmax(history.mem_bytes)), float(np.nanmax(plain.mem_bytes))
-    text = (
-        f"{readable_bytes(max(peak - needed, 0.0))} of up to {readable_bytes(peak)} in use is page cache; the kernel "
-        f"gives it back when memory is short ({history.cache_known_by})"
-    )
-    return Reason("page-cache", text)
 
 
 # --- what runs all the time ------------------------------------------------------------------------------------------
@@ -152,7 +136,7 @@ def _of_horizon(
         # The limit that use was at, or what was seen while CPU was throttled, is the least that is needed.
         bound = max(bound, bounded.level)
         peak = bound if target is Target.CPU else peak
-        reasons.append(bounded.reason)
+        reasons += [bounded.reason, *cache_unknown(history, bounded, target)]
     return TargetDemand(
         point_forecast=six_digits(
             max(float(_recent(one, _WEEK, window)[-_count(horizon, window) :].mean()) for one in series)
@@ -266,7 +250,7 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
     bound = max(peak * factor, bounded.level if bounded is not None else 0.0)
     reasons = [Reason("runs", text), *_left_out(history, target)]
     if bounded is not None:
-        reasons.append(bounded.reason)
+        reasons += [bounded.reason, *cache_unknown(history, bounded, target)]
     return TargetDemand(
         point_forecast=six_digits(peak),
         bound=six_digits(bound),

@@ -113,7 +113,11 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
     def piece(proposal: Proposal) -> Proposal:
         kept = around.kept(kind.target)
         if kept is not None and now and (proposal.amount or 0.0) < now:
-            text = f"stays at {kind.write(now)}, not cut to {kind.write(proposal.amount or 0.0)}: {kept.text}"
+            wanted = proposal.amount if proposal.goal is None else proposal.goal
+            # How far one change would have gone says nothing any more.
+            reasons = tuple(one for one in proposal.reasons if one.code != "stepped")
+            text = f"stays at {kind.write(now)}, not cut to {kind.write(wanted or 0.0)}: {kept.text}"
+            proposal = replace(proposal, reasons=reasons)
             proposal = proposal.because(kept.code, text, amount=float(now), outcome=f"unchanged: {kept.text}")
         if kind is MEMORY and around.runtime is not None:
             proposal = _told(proposal, now, around.runtime)

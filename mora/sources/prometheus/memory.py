@@ -65,11 +65,13 @@ class MemoryAgain:
         swapped = self._shown(lambda part: promql.swapped(part, self._moments())) if SWAP in known else {}
         if swapped:
             self._add_swap(swapped, parts, sent)
-        for metric in (ACTIVE_FILE, RSS):
-            asked = {one for one in self._in_question(is_full=metric == RSS) if self.tallies[one].less_cache is None}
-            if metric in known and asked:
-                shown = self._shown(partial(promql.cached, moments=self._moments(), metric=metric))
-                self._leave_out_cache(asked & shown.keys(), metric, parts, sent, has_swap=bool(swapped))
+        metric = next((name for name in (ACTIVE_FILE, RSS) if name in known), None)
+        asked = set() if metric is None else set(self._in_question(is_full=metric == RSS))
+        if metric is not None and asked:
+            for of in asked:
+                self.tallies[of].cache_known_by = metric
+            shown = self._shown(partial(promql.cached, moments=self._moments(), metric=metric))
+            self._leave_out_cache(asked & shown.keys(), metric, parts, sent, has_swap=bool(swapped))
         return sent
 
     # -- which containers --
@@ -141,7 +143,7 @@ class MemoryAgain:
         if not wanted:
             return
         for of in wanted:
-            self.tallies[of].less_cache, self.tallies[of].cache_known_by = Track(self.window), metric
+            self.tallies[of].less_cache = Track(self.window)
         text = promql.memory_again(self._scope_of(wanted), self.span, has_swap=has_swap, less=metric)
         for of, pod, rows, values, limits in self._strips(text, wanted, parts):
             self.tallies[of].add_memory_less_cache(pod[1], rows, values, limits)

@@ -32,7 +32,7 @@ class More(rig.Fleet):
     def groups(self) -> Iterator[Group]:
         """The fleet's series, and these."""
         yield from super().groups()
-        for pod, metrics in self.more.items():
+        for pod, metrics in self.more.items() if any(self.more.values()) else ():
             # Of the two jobs that scrape the containers, the other drops these.
             of = {"namespace": "shop", "pod": pod, "container": "db", "job": "kubelet"}
             of |= {"image": "registry.local/shop/server:1", "metrics_path": "/metrics/cadvisor"}
@@ -111,3 +111,14 @@ def test_swap_and_page_cache_of_one_container_both_count(tmp_path: Path) -> None
     assert np.nanmax(used.mem_bytes) == 1200 * MIB
     assert used.mem_less_cache_bytes is not None
     assert np.nanmax(used.mem_less_cache_bytes) == 600 * MIB
+
+
+def test_shared_memory_at_the_limit_is_no_cache_where_active_file_pages_are_known(tmp_path: Path) -> None:
+    more = {RSS: 300 * MIB * FLAT, ACTIVE_FILE: 10 * MIB * FLAT}
+    used = read(tmp_path, 1020 * MIB * FLAT, more).containers["db"]
+    assert (used.mem_less_cache_bytes, used.cache_known_by) == (None, ACTIVE_FILE)
+
+
+def test_without_any_metric_of_cache_nothing_is_known(tmp_path: Path) -> None:
+    used = read(tmp_path, 1020 * MIB * FLAT, {}).containers["db"]
+    assert (used.mem_less_cache_bytes, used.cache_known_by) == (None, "")
