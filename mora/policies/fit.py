@@ -63,7 +63,7 @@ def fit(parts: Sequence[Part], bounds: PodBounds, settings: PolicySettings) -> l
             parts = _limits_below(kind, parts, allowed, settings)
         least = bound_of(kind, None if bounds.limit_range is None else bounds.limit_range.minimum)
         if least is not None:
-            parts = _above(kind, parts, least, settings)
+            parts = _goals_above(kind, _above(kind, parts, least, settings), least, settings)
     return [part.advice for part in parts]
 
 
@@ -179,6 +179,22 @@ def _above(kind: Kind, parts: Sequence[Part], least: int, settings: PolicySettin
     changed = replace(advice, value=value, reasons=(*advice.reasons, Reason("limit-range", text)))
     fitted = _with(kind, part, replace(changed, summary=one_line(text)), settings)
     return [*parts[:number], fitted, *parts[number + 1 :]]
+
+
+def _goals_above(kind: Kind, parts: Sequence[Part], least: int, settings: PolicySettings) -> Sequence[Part]:
+    """The same parts; the cuts that are still to come leave the pod what its namespace asks for at least, too."""
+    kept = list(parts)
+    for number, part in enumerate(parts):
+        advice = _advice(kind, part.advice)
+        if advice.goal is None or advice.value is None:
+            continue
+        short = least - total(kind, [replace(one, advice=one.advice.at_goal) for one in kept])
+        if advice.value == advice.now:
+            kept[number] = _with(kind, part, replace(advice, goal=None), settings)  # deferred: nothing is to come
+        elif short > 0:
+            goal = min(kind.round_up(advice.goal + short), advice.value)
+            kept[number] = _with(kind, part, replace(advice, goal=goal if goal < advice.value else None), settings)
+    return kept
 
 
 def _with(kind: Kind, part: Part, request: Advice, settings: PolicySettings) -> Part:

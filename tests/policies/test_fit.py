@@ -77,6 +77,18 @@ def test_a_cut_goes_no_further_than_the_minimum_of_a_pod() -> None:
     assert "at least 500m in all" in first.cpu_request.summary
 
 
+def test_the_goal_of_a_cut_in_steps_leaves_the_pod_its_minimum_too() -> None:
+    steps = PolicySettings()
+    now = Resources(2000, None, 2 * GIB, 2 * GIB)
+    web, helper = (part(now=now, name=name, settings=steps) for name in ("web", "helper"))
+    least = AmountRange(minimum=Resources(500, 500, GIB, GIB))
+    advice = fitted(web, helper, settings=steps, limit_range=least)
+    assert [one.cpu_request.value for one in advice] == [1000, 1000]
+    assert [one.at_goal.cpu_request.value for one in advice] == [380, 120]
+    assert sum(one.at_goal.memory_request.value or 0 for one in advice) == GIB
+    assert all(one.at_goal.memory_limit.value == one.at_goal.memory_request.value for one in advice)
+
+
 def test_what_is_left_of_a_cut_above_the_minimum_is_deferred_where_it_is_small() -> None:
     settings = replace(PLAIN, min_change=0.1)
     web = part(now=Resources(520, None, 512 * MIB, 512 * MIB), settings=settings)
