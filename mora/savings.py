@@ -44,7 +44,8 @@ class Savings:
     new_cores, new_memory_gib: reserved anew for containers that request nothing now; they used a node's idle part
     before, so nothing is lost. without_request: how many containers request no CPU or no memory now.
     without_replicas: workloads that do not run all the time (Jobs, CronJobs), or whose replicas or requests are
-    unknown. held_by_init: workloads whose pods go on reserving what an init container requests, so that cuts free less.
+    unknown. held_by_init: workloads whose pods go on reserving what an init container or the pod itself requests, so
+    that cuts free less.
     """
 
     cores: float
@@ -161,8 +162,10 @@ def line(freed: Savings) -> str:
         new = [_units(amount, unit) for amount, unit in _new(freed) if amount]
         text += f" counted; setting one reserves {' and '.join(new)} anew." if new else " counted."
     if freed.held_by_init:
-        whose = f"The pods of {counted(freed.held_by_init, 'workload')} reserve what an init container requests"
-        text += f" {whose}, so smaller requests of the other containers free less there."
+        text += (
+            f" The pods of {counted(freed.held_by_init, 'workload')} reserve what an init container or the pod itself "
+        )
+        text += "requests, so smaller requests of the other containers free less there."
     if freed.without_replicas:
         is_one = freed.without_replicas == 1
         text += f" {counted(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "

@@ -72,7 +72,7 @@ def test_where_an_init_container_requests_as_much_savings_say_that_nothing_is_fr
     freed = savings([beside(Container("warmup", Resources(1000, None, 2 * GIB, None), role=Role.INIT))], Prices())
     assert (freed.cores, freed.memory_gib, freed.cores_now, freed.money_per_month) == (0.0, 0.0, 4.0, 0.0)
     assert freed.held_by_init == 1
-    assert "The pods of 1 workload reserve what an init container requests" in line(freed)
+    assert "The pods of 1 workload reserve what an init container or the pod itself requests" in line(freed)
 
 
 def test_a_cut_below_what_an_init_container_requests_frees_the_part_above_it() -> None:
@@ -92,6 +92,13 @@ def test_a_native_sidecar_that_starts_before_an_init_container_counts_with_it() 
 def test_the_overhead_of_a_runtime_class_is_reserved_before_and_after() -> None:
     freed = savings([beside(overhead=Resources(250, None, GIB, None))])
     assert (freed.cores, freed.cores_now, freed.memory_gib, freed.memory_gib_now) == (2.0, 5.0, 4.0, 12.0)
+
+
+def test_where_the_pod_itself_requests_its_containers_free_nothing() -> None:
+    alone = beside()
+    freed = savings([replace(alone, current=replace(alone.current, pod=Resources(1500, None, None, None)))])
+    assert (freed.cores, freed.cores_now, freed.held_by_init) == (0.0, 6.0, 1)
+    assert (freed.memory_gib, freed.memory_gib_now) == (4.0, 8.0)
 
 
 def test_a_request_that_is_new_beside_a_larger_init_container_reserves_nothing_anew() -> None:

@@ -120,6 +120,7 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
             containers=running,
             autoscaler=autoscalers[0] if autoscalers else None,
             overhead=pods.overhead,
+            pod=_pod_resources(template) or Resources(),
         ),
         autoscalers=autoscalers,
         vpas=vpas,

@@ -252,7 +252,8 @@ class Allocation:
     """A workload's replicas and containers, as they are or as they should be.
 
     overhead: the requests that a RuntimeClass adds to each pod. is_described: whether requests and limits are known; if
-    not, None says nothing about what is set.
+    not, None says nothing about what is set. pod: what the pod itself requests and is limited to (Kubernetes 1.34); it
+    counts in place of its containers'.
     """
 
     replicas: int | None = None
@@ -260,6 +261,7 @@ class Allocation:
     autoscaler: Autoscaler | None = None
     overhead: Resources = Resources()
     is_described: bool = True
+    pod: Resources = Resources()
 
     @property
     def main(self) -> Container | None:
@@ -298,7 +300,9 @@ class Allocation:
         >>> Allocation(1, (web, migrate)).effective("cpu_request_millicores")
         2000
         """
-        return max(self.running(amount), self.starting(amount)[0]) + (getattr(self.overhead, amount) or 0)
+        own: int | None = getattr(self.pod, amount)
+        reserved = max(self.running(amount), self.starting(amount)[0]) if own is None else own
+        return reserved + (getattr(self.overhead, amount) or 0)
 
 
 def _set(container: Container, amount: str) -> int:

@@ -38,6 +38,14 @@ def with_init_remarks(advice: Recommendation) -> Recommendation:
 def _remarks(advice: Recommendation) -> Iterable[Reason]:
     for word, amount, write in _AMOUNTS:
         now, then = advice.current.running(amount), advice.target.running(amount)
+        own = getattr(advice.target.pod, amount)
+        if own is not None and then < now:
+            text = (
+                f"each pod reserves {write(own)} of {word}, which the pod itself requests (resources of its template's "
+                "spec): request less there too, or the cut of its containers frees nothing"
+            )
+            yield Reason("pod-request-rules", text)
+            continue
         reserved, container = advice.target.starting(amount)
         if container is None or then >= now or reserved <= then:
             continue

@@ -95,7 +95,10 @@ def of_other_kinds(states: Sequence[WorkloadState]) -> str | None:
         counted = [(one, one.allocation.replicas) for one in of_kind if one.allocation.replicas is not None]
         pods = sum(replicas for _, replicas in counted)
         cores = sum(one.allocation.effective("cpu_request_millicores") * replicas for one, replicas in counted) / 1000
-        what = f"{pods} pod{'' if pods == 1 else 's'}, {readable_cores(cores)} requested" if counted else "runs"
+        each = max(one.allocation.effective("cpu_request_millicores") for one in of_kind) / 1000
+        what = f"{pods} pod{'' if pods == 1 else 's'}, {readable_cores(cores)} requested"
+        if not counted:
+            what = f"up to {readable_cores(each)} requested by each of its runs"
         parts.append(f"{len(of_kind)} {kind} ({what})")
     return f"Sized, and without a patch, since MOrA writes none for their kinds: {', '.join(parts)}."
 

@@ -59,7 +59,7 @@ def test_workloads_that_get_no_patch_are_listed_by_kind_with_their_pods_and_core
     find_workload_states(source, namespace="shop", kubernetes=False, remark=remarks.append)
     assert remarks == [
         "Sized, and without a patch, since MOrA writes none for their kinds: 2 Pod (2 pods, 3 cores requested), "
-        "1 StrimziPodSet (3 pods, 4.5 cores requested), 1 Workflow (runs)."
+        "1 StrimziPodSet (3 pods, 4.5 cores requested), 1 Workflow (up to 1.5 cores requested by each of its runs)."
     ]
     find_workload_states(source, namespace="shop", kubernetes=False, names=["web"], remark=remarks.append)
     assert len(remarks) == 1
