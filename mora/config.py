@@ -130,7 +130,7 @@ def _from_file(path: Path | None, start_dir: Path, notes: list[str]) -> _Layer:
     try:
         text = path.read_text(encoding="utf-8")
         tables = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise BadConfig(
             f"{shown} is not TOML: {error}.", hint='Correct that place. A setting is a line like: horizon = "24h"'
         ) from error

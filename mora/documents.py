@@ -131,8 +131,8 @@ def optional(shape: Check) -> Check:
     return lambda value, where: None if value is None else shape(value, where)
 
 
-def fields(shapes: Mapping[str, Check], *, needed: Collection[str] | None = None) -> Check:
-    """An object with these fields; others are ignored. needed: those that must be there, by default all."""
+def fields(shapes: Mapping[str, Check], *, needed: Collection[str] | None = None, only: bool = False) -> Check:
+    """An object with these fields. needed: those that must be there, by default all. only: others must not be there."""
     must = shapes.keys() if needed is None else needed
 
     def shape(value: Any, where: str) -> None:
@@ -144,6 +144,8 @@ def fields(shapes: Mapping[str, Check], *, needed: Collection[str] | None = None
                 of_field(value[name], place)
             elif name in must:
                 raise Misfit(f"{place} is missing")
+        if only and (more := [name for name in value if name not in shapes]):
+            raise Misfit(f"{f'{where}.' if where else ''}{_cut(more[0])} is not known")
 
     return shape
 

@@ -91,6 +91,7 @@ def test_depth_is_bounded_far_from_where_python_gives_up() -> None:
         ({}, fields({"a": text}), "a is missing"),
         ({"a": {"b": 5}}, fields({"a": fields({"b": text})}), "a.b is a number, not text"),
         ([], fields({}), "it is a list, not an object"),
+        ({"a": {"b": 1, "c": 1}}, fields({"a": fields({"b": number()}, only=True)}), "a.c is not known"),
         ({"x": {"y": []}}, mapping(mapping(number())), "x.y is a list, not a number"),
         ([1, "a"], items(number()), r"\[1\] is text, not a number"),
         ([], items(number(), least=1), "it has 0 items, at least 1 are needed"),

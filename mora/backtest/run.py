@@ -38,6 +38,8 @@ from mora.seams import Reporter, Silent
 ORACLE = "oracle"
 # Runs that are kept; an older one makes room.
 _KEPT_RUNS = 10
+# Of the file of a one-dimensional array.
+_HEADER_BYTES = 128
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,6 +307,8 @@ class Kept:
         found = []
         for path, at in zip(self._paths(task), task.decisions.at, strict=True):
             try:
+                if path.stat().st_size != _HEADER_BYTES + 8 * at.size:  # else the header may promise any size
+                    return None
                 reserved = np.load(path)
             except (OSError, ValueError, EOFError):
                 return None

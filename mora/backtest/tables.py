@@ -219,14 +219,21 @@ def _amounts(
     return scale * values
 
 
+def _is_number(cell: object) -> bool:
+    try:
+        float(cell)  # type: ignore[arg-type]  # that is what is asked
+    except (TypeError, ValueError, OverflowError):
+        return False
+    return True
+
+
 def _numbers(path: Path, column: pd.Series, name: str, ids: list[str], numbers: np.ndarray) -> Floats:
     import pandas as pd
 
     if column.isna().all():
         return np.full(len(column), np.nan)
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
-        as_numbers = pd.to_numeric(column, errors="coerce")
-        wrong = (as_numbers.isna() & column.notna()).to_numpy(dtype=bool)
+        wrong = (~column.map(_is_number) & column.notna()).to_numpy(dtype=bool)
         row = int(np.argmax(wrong)) if wrong.any() else 0
         seen = f"series {ids[numbers[row]]!r} has {column.iloc[row]!s}"
         raise BadDataset(f"{path}: the column {name!r} must contain numbers: {seen}.", hint=_COLUMNS)

@@ -35,12 +35,14 @@ from mora.metrics import (
     EXTRA_COLUMNS,
     MOST,
 )
-from mora.quantities import format_moment
+from mora.quantities import format_duration, format_moment
 
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?|[+-]?inf(inity)?", re.ASCII | re.IGNORECASE)
 _ODD_NUMBER = frozenset("_nN \t")
 # Two months of samples every five seconds; what is read takes ten times as much memory.
 MOST_CSV_BYTES = 300 * 2**20
+# Two years of samples every fifteen seconds.
+_MOST_STEPS = 4_200_000
 _JUDGED = ("scenario", "cpu_cores_value", "mem_bytes_value", "cpu_limit_cores")
 _COUNTS = frozenset({"replica_count", "load_users"})
 # Containers are younger than the one, and no clock of today shows the other.
@@ -314,6 +316,19 @@ def _check_one_experiment(path: Path, columns: Columns) -> None:
                 f"{format_moment(before, 'shortest')}.",
                 hint="Sort the rows by time; where a run was appended twice, keep one of the two.",
             )
+    _check_span(path, columns["timestamp"])
+
+
+def _check_span(path: Path, times: Sequence[datetime]) -> None:
+    """One wrong time must not lay a grid over decades."""
+    steps = sorted(after - before for before, after in pairwise(times))
+    span, step = times[-1] - times[0], steps[len(steps) // 2] if steps else times[-1] - times[0]
+    if step and span / step > _MOST_STEPS:
+        first, last = (format_moment(time, "shortest") for time in (times[0], times[-1]))
+        raise BadDataset(
+            f"{path}: the samples span {span.days:,} days ({first} to {last}) at one every {format_duration(step)}.",
+            hint="Is one of the times wrong? Correct it, or delete the experiment's files and collect it again.",
+        )
 
 
 def _to_frame(experiments: Sequence[Columns]) -> pd.DataFrame:

@@ -17,16 +17,30 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
+from mora import documents
 from mora.dataset import discard_experiment, is_finished
 from mora.domain import Workload
 from mora.errors import BadInput, MoraError
-from mora.files import json_text, open_lock, write_files
+from mora.files import json_text, open_lock, read_regular, write_files
 from mora.harness.plan import Cell, Plan
 from mora.quantities import format_moment
 
 _SCHEMA_VERSION = 1
 _RUNS = ".runs"
+_MOST_BYTES = 16 * 2**20
+_VERSIONED = documents.fields({"schema_version": documents.whole()})
+_RUN = documents.fields(
+    {
+        "run_id": documents.text,
+        "plan": documents.text,
+        "digest": documents.text,
+        "started": documents.text,
+        "original_replicas": documents.mapping(documents.whole(0, 2**31)),
+    },
+    only=True,
+)
 
 
 @contextmanager
@@ -170,13 +184,27 @@ def _latest(data_dir: Path, plan_name: str) -> Run | None:
 
 
 def _read(path: Path) -> Run:
+    content = read_record(
+        path,
+        _RUN,
+        version=_SCHEMA_VERSION,
+        what="the ledger of a run",
+        hint="Delete it and collect into another folder. Training can still use the experiments beside it.",
+    )
+    return Run(**content)
+
+
+def read_record(path: Path, shape: documents.Check, *, version: int, what: str, hint: str) -> dict[str, Any]:
+    """A file of a run, checked, without its schema version; MoraError where it is not `what`, with the way out."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("schema_version") > _SCHEMA_VERSION:
+        content = documents.parse(read_regular(path, _MOST_BYTES))
+        documents.check(content, _VERSIONED)
+        if content.pop("schema_version") > version:
             raise MoraError(f"{path} was written by a newer MOrA.", hint="Upgrade: pip install -U mora-rightsizing")
-        return Run(**content)
-    except (OSError, ValueError, TypeError, KeyError) as error:
-        raise MoraError(
-            f"{path} is not the ledger of a run ({error}).",
-            hint="Delete it and collect into another folder. Training can still use the experiments beside it.",
-        ) from error
+        documents.check(content, shape)
+    except OSError as error:
+        raise MoraError(f"{path} cannot be read: {error.strerror}.", hint=hint) from error
+    except documents.Misfit as error:
+        raise MoraError(f"{path} is not {what} ({error}).", hint=hint) from error
+    found: dict[str, Any] = content
+    return found

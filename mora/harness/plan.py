@@ -11,6 +11,7 @@ import json
 import random
 import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -25,6 +26,8 @@ from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import format_duration
 
 # Steadiness compares thirds of a window; fewer samples are too few for that, and for training.
+# A year of the shortest ones.
+_MOST_EXPERIMENTS = 500_000
 MIN_SAMPLES = 10
 # The name is a part of experiment ids, between underscores.
 _SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
@@ -117,7 +120,7 @@ class Plan:
             raise BadConfig(f"The plan {path} cannot be read: {error.strerror}.") from error
         except UnicodeDecodeError as error:
             raise BadConfig(f"The plan {path} is not UTF-8.") from error
-        except tomllib.TOMLDecodeError as error:
+        except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise BadConfig(f"The plan {path} is not TOML: {error}.") from error
         return _parse(path, table)
 
@@ -279,6 +282,12 @@ def _parse(path: Path, content: Mapping[str, Any]) -> Plan:
         remote=_parse_remote(remote) if remote else None,
     )
     table.check_all_known()
+    if len(plan.cells) * plan.repeats > _MOST_EXPERIMENTS:
+        raise table.fail(
+            "repeats",
+            f"{len(plan.cells)} cells, each {plan.repeats} times, are {len(plan.cells) * plan.repeats:,} experiments; "
+            f"a plan has at most {_MOST_EXPERIMENTS:,}.",
+        )
     _check_window(table, plan)
     return plan
 
@@ -314,7 +323,7 @@ def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str,
         replicas = table.get("replicas", values.list_of(_count), is_required=True)
         users = table.get("users", values.list_of(_count), is_required=True)
         cells = [Cell(*values) for values in product(names, replicas, users)]
-    twice = sorted(cell for cell in set(cells) if cells.count(cell) > 1)
+    twice = sorted(cell for cell, times in Counter(cells).items() if times > 1)
     if twice:
         raise table.fail("cells", f"{twice[0]} is listed twice.", hint="Repeat experiments with the key `repeats`.")
     return tuple(cells), files

@@ -8,21 +8,55 @@ are recorded to report what others changed since.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from mora.domain import Allocation, Resources, Workload
+from mora import documents
+from mora.domain import Allocation, Resources, Workload, is_name
 from mora.errors import ClusterError, MoraError
 from mora.files import json_text, write_files
+from mora.harness.ledger import read_record
 from mora.quantities import format_moment
 from mora.seams import Cluster
 
+
+def _name(value: Any, where: str) -> None:
+    documents.text(value, where)
+    if not is_name(value.lower()):  # a kind has capitals
+        raise documents.Misfit(f"{where} is not a name that Kubernetes allows")
+
+
 _SCHEMA_VERSION = 1
 _RUNS, _FILE = ".runs", "restore.json"
+_WORKLOAD = documents.fields({"namespace": _name, "name": _name, "kind": _name}, only=True)
+_POINT = documents.fields(
+    {
+        "run_id": documents.text,
+        "written": documents.text,
+        "place": documents.fields({"server": documents.text, "words": documents.text}, only=True),
+        "targets": documents.items(
+            documents.fields(
+                {
+                    "workload": _WORKLOAD,
+                    "replicas": documents.whole(0, 2**31),
+                    "resources": documents.mapping(
+                        documents.fields(
+                            dict.fromkeys(Resources.__dataclass_fields__, documents.optional(documents.whole())),
+                            needed=(),
+                            only=True,
+                        )
+                    ),
+                },
+                only=True,
+            )
+        ),
+        "restored": documents.optional(documents.text),
+    },
+    only=True,
+)
 RESTORE = "mora collect --restore"
 
 
@@ -195,17 +229,15 @@ def _write(data_dir: Path, point: RestorePoint) -> None:
 
 
 def _read(path: Path) -> RestorePoint:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        if content.pop("schema_version") > _SCHEMA_VERSION:
-            raise MoraError(f"{path} was written by a newer MOrA.", hint="Upgrade: pip install -U mora-rightsizing")
-        targets = tuple(_read_original(target) for target in content.pop("targets"))
-        return RestorePoint(**{**content, "place": Place(**content["place"]), "targets": targets})
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise MoraError(
-            f"{path} is not a restore point ({error}).",
-            hint="Set the replicas that it names with kubectl scale, then delete it.",
-        ) from error
+    content = read_record(
+        path,
+        _POINT,
+        version=_SCHEMA_VERSION,
+        what="a restore point",
+        hint="Set the replicas that it names with kubectl scale, then delete it.",
+    )
+    targets = tuple(_read_original(target) for target in content.pop("targets"))
+    return RestorePoint(**{**content, "place": Place(**content["place"]), "targets": targets})
 
 
 def _read_original(target: Mapping[str, Any]) -> Original:

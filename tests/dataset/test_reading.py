@@ -205,6 +205,12 @@ def test_rows_out_of_order_and_rows_twice_are_refused(written: Path) -> None:
         read_experiment(written)
 
 
+def test_one_wrong_time_does_not_lay_a_grid_over_decades(written: Path) -> None:
+    edit(written, set_field(2, "timestamp", "2001-01-01T00:00:00Z"))
+    with pytest.raises(BadDataset, match=rf"{written.name}: the samples span 9,435 days .* at one every 1s"):
+        read_experiment(written)
+
+
 @pytest.mark.parametrize("column", ["experiment_id", "service", "scenario", "replica_count", "load_users"])
 def test_two_experiments_in_one_file_are_refused(written: Path, column: str) -> None:
     edit(written, set_field(9, column, "7"))
