@@ -193,7 +193,8 @@ def _dates(column: pd.Series) -> Floats | None:
     dates = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
     if dates.isna().any():
         return None
-    return np.asarray((dates - pd.Timestamp(0, tz="UTC")).dt.total_seconds(), dtype=np.float64)
+    # Microseconds hold every year that a date can have, nanoseconds do not.
+    return np.asarray(dates.dt.as_unit("us").astype("int64"), dtype=np.float64) / 1e6
 
 
 def _amounts(

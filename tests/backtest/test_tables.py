@@ -33,6 +33,13 @@ def test_dates_of_a_parquet_file_are_read_as_such(tmp_path: Path) -> None:
     assert read_trace_file(written(tmp_path, frame))[0].start == TRACE_START
 
 
+def test_a_date_of_the_year_9999_is_refused(tmp_path: Path) -> None:
+    frame = rows(ids=("a",)).assign(timestamp="2026-01-01 00:00:00")
+    frame.loc[3, "timestamp"] = "9999-12-31 23:59:59"
+    with pytest.raises(BadDataset, match=r"has a timestamp of 2\.534e\+11"):
+        read_trace(written(tmp_path, frame, ".csv"))
+
+
 def test_bytes_are_not_taken_for_cores(tmp_path: Path) -> None:
     path = written(tmp_path, rows(ids=("a",)).assign(value=5e7).drop(columns=["cpu", "series_id"]), ".csv")
     with pytest.raises(BadDataset, match=r"value of 5e\+07, more than anything can use \(2048\)(.|\n)*mem=value"):
