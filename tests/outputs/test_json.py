@@ -56,6 +56,7 @@ _EVIDENCE = {
         **dict.fromkeys(("start", "end", "cpu_peak_at", "mem_peak_at"), _MOMENT),
         **dict.fromkeys(("step_seconds", "samples", "expected", "pods", "oom_kills", "restarts"), _NUMBER),
         **dict.fromkeys(("cpu_level_cores", "cpu_peak_cores", "mem_peak_bytes", "throttled_ratio"), _FIGURE),
+        **dict.fromkeys(("cpu_samples", "mem_samples"), _FIGURE),
         **dict.fromkeys(("cpu_peak_pod", "mem_peak_pod"), _NAME),
         "excluded": {"type": "array", "items": {"type": "string"}},
         "queries": {"type": "object", "additionalProperties": {"type": "string"}},
