@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from crc32c import crc32c
 from numpy.typing import NDArray
 
 Bytes = NDArray[np.uint8]
@@ -261,32 +262,11 @@ def _big_endian(numbers: NDArray[np.uint64] | NDArray[np.uint32]) -> Bytes:
     return np.ascontiguousarray(numbers).astype(numbers.dtype.newbyteorder(">")).view(np.uint8)
 
 
-def _castagnoli() -> NDArray[np.uint32]:
-    table = np.arange(256, dtype=np.uint32)
-    for _ in range(8):
-        table = np.where(table & 1, (table >> 1) ^ np.uint32(0x82F63B78), table >> 1).astype(np.uint32)
-    return table
-
-
-_TABLE = _castagnoli()
-
-
 def _checksums(rows: Bytes) -> NDArray[np.uint32]:
     """CRC-32C of each row."""
-    sums = np.full(len(rows), 0xFFFFFFFF, dtype=np.uint32)
-    for column in np.ascontiguousarray(rows.T):
-        sums = _TABLE[(sums ^ column) & 0xFF] ^ (sums >> np.uint32(8))
-    return ~sums
+    return np.fromiter((crc32c(row) for row in np.ascontiguousarray(rows)), dtype=np.uint32, count=len(rows))
 
 
 def _checksums_of(bodies: Sequence[bytes]) -> list[int]:
-    """CRC-32C of texts of any length; those of one length together."""
-    by_length: defaultdict[int, list[int]] = defaultdict(list)
-    for number, body in enumerate(bodies):
-        by_length[len(body)].append(number)
-    sums = [0] * len(bodies)
-    for length, numbers in by_length.items():
-        rows = np.frombuffer(b"".join(bodies[number] for number in numbers), dtype=np.uint8)
-        for number, checksum in zip(numbers, _checksums(rows.reshape(len(numbers), length)), strict=True):
-            sums[number] = int(checksum)
-    return sums
+    """CRC-32C of each text."""
+    return [crc32c(body) for body in bodies]
