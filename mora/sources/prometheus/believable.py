@@ -28,6 +28,8 @@ _MOST_CORES, _MOST_BYTES = 2048.0, 64.0 * 2**40
 _NODE_SLACK = 1.2
 # A quota may burst by as much again, and the moments of scrapes are off by a little.
 _OVER_QUOTA = 2.2
+# The kernel lets no container above its memory limit; a limit that was changed is seen a scrape late.
+_OVER_MEMORY_LIMIT = 1.05
 # A limit that more samples than this exceed, by less than so many times, is not enforced: it bounds nothing.
 _NOT_ENFORCED_SHARE, _NOT_ENFORCED_TIMES = 0.05, 5.0
 # Without a node's size: what is above this many cores, and this many times the level below which nine of ten samples
@@ -153,11 +155,14 @@ def cpu_ceiling(nodes: Nodes, limit: float | None, *, has_quota: bool) -> Ceilin
     return min(ceilings, key=lambda one: one.amount)
 
 
-def memory_ceiling(nodes: Nodes) -> Ceiling:
-    """The most bytes that a container can use."""
-    if nodes.mem_bytes is None:
-        return Ceiling(_MOST_BYTES, f"the {readable_bytes(_MOST_BYTES)} of the largest machines")
-    return Ceiling(nodes.mem_bytes, f"{nodes.words} {readable_bytes(nodes.mem_bytes)}")
+def memory_ceiling(nodes: Nodes, limit: float | None = None) -> Ceiling:
+    """The most bytes that a container can use. limit: the highest memory limit that it had."""
+    hard = Ceiling(_MOST_BYTES, f"the {readable_bytes(_MOST_BYTES)} of the largest machines")
+    if nodes.mem_bytes is not None:
+        hard = Ceiling(nodes.mem_bytes, f"{nodes.words} {readable_bytes(nodes.mem_bytes)}")
+    if limit is None or not math.isfinite(limit) or not 0 < limit * _OVER_MEMORY_LIMIT < hard.amount:
+        return hard
+    return Ceiling(_OVER_MEMORY_LIMIT * limit, f"the memory limit of {readable_bytes(limit)}", otherwise=hard)
 
 
 def _cores(amount: float) -> str:

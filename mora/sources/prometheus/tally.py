@@ -196,10 +196,8 @@ class Tally:
         node: Nodes | None = None,
     ) -> None:
         """A pod's CPU on some rows; what cannot be is left out. node: its own, where that tells more."""
-        highest = None if limits is None else float(np.fmax.reduce(limits.values))
-        values = self.sieves[Target.CPU].sift(
-            values, cpu_ceiling(node or self.nodes, highest, has_quota=self.has_quota)
-        )
+        ceiling = cpu_ceiling(node or self.nodes, _highest(limits), has_quota=self.has_quota)
+        values = self.sieves[Target.CPU].sift(values, ceiling)
         steady = self.cpu.add(pod, rows, values, starting, limits)
         if (part := dense(rows, steady)) is not None:
             note(self.cpu_of_pods[pod], part)
@@ -214,7 +212,7 @@ class Tally:
         node: Nodes | None = None,
     ) -> None:
         """A pod's memory on some rows; what cannot be is left out. node: its own, where that tells more."""
-        values = self.sieves[Target.MEMORY].sift(values, self._memory_ceiling(node))
+        values = self.sieves[Target.MEMORY].sift(values, self._memory_ceiling(limits, node))
         steady = self.memory.add(pod, rows, values, starting, limits)
         recent = steady[np.searchsorted(_numbers(rows), self._row_before_the_end(_WEEK)) :]
         if len(recent) and not math.isnan(peak := float(np.fmax.reduce(recent))):
@@ -223,12 +221,12 @@ class Tally:
     def add_memory_less_cache(self, pod: str, rows: Rows, values: Floats, limits: Limits | None) -> None:
         """A pod's memory without page cache on some rows, start-up included; its working set has been counted."""
         if self.less_cache is not None:
-            values = Sieve(Target.MEMORY).sift(values, self._memory_ceiling())
+            values = Sieve(Target.MEMORY).sift(values, self._memory_ceiling(limits))
             self.less_cache.add(pod, rows, values, (), limits)
 
-    def _memory_ceiling(self, node: Nodes | None = None) -> Ceiling:
-        # What is swapped out is on no node's memory.
-        return memory_ceiling(Nodes() if self.has_swap else node or self.nodes)
+    def _memory_ceiling(self, limits: Limits | None, node: Nodes | None = None) -> Ceiling:
+        # What is swapped out is on no node's memory, and no memory limit counts it.
+        return memory_ceiling(Nodes()) if self.has_swap else memory_ceiling(node or self.nodes, _highest(limits))
 
     def note_startup(self, cores: float, limit: float | None) -> None:
         """Take the CPU of a pod's first minutes into account, where it can be."""
@@ -393,3 +391,7 @@ def by_container(strips: Iterable[Strip], *more: str) -> Mapping[tuple[str, ...]
         if all(names[:3]):
             found[names].append(strip)
     return {names: of_all_cores(of_one) for names, of_one in found.items()}
+
+
+def _highest(limits: Limits | None) -> float | None:
+    return None if limits is None else float(np.fmax.reduce(limits.values))

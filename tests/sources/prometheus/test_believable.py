@@ -180,6 +180,18 @@ def test_a_limit_bounds_use_only_where_it_is_enforced() -> None:
     assert cpu_ceiling(Nodes(), 1.0, has_quota=False).amount == pytest.approx(2.2)
 
 
+def test_no_memory_above_its_limit_is_believed_unless_it_is_there_often() -> None:
+    usage = np.full(300, 300.0)
+    usage[100] = 5000.0
+    sieve = Sieve(Target.MEMORY)
+    np.testing.assert_array_equal(np.isnan(sieve.sift(usage, memory_ceiling(Nodes(), 512.0))), usage > 512.0)
+    assert sieve.dropped == {"exceed the memory limit of 512 B": 1}
+    # A tenth of the samples above it: kube-state-metrics has another limit than the kernel.
+    often = np.where(np.arange(300) % 10 == 0, 600.0, 300.0)
+    np.testing.assert_array_equal(Sieve(Target.MEMORY).sift(often, memory_ceiling(Nodes(), 512.0)), often)
+    assert memory_ceiling(Nodes(mem_bytes=400.0), 512.0).amount == 400.0
+
+
 def test_a_limit_that_many_samples_exceed_is_not_enforced_and_bounds_nothing() -> None:
     """One sample in fifteen at three times the limit: the limit is not what stops this container."""
     values = np.where(np.arange(300) % 15 == 0, 3.0, 0.5)
