@@ -1,14 +1,9 @@
-"""A number, its change and a container's name as a cell of a table."""
+"""A number and its change as a cell of a table."""
 
 from __future__ import annotations
 
-from mora.domain import Advice, ContainerAdvice, Recommendation
-from mora.outputs.changes import is_injected
-from mora.outputs.wording import clean
+from mora.domain import Advice
 from mora.quantities import KIB, MIB, format_cpu, format_memory, readable_bytes
-
-# kubectl's short names.
-_SHORT_KINDS = {"Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds", "CronJob": "cj", "Job": "job"}
 
 
 def amount(name: str, value: int | None, *, none: str | None = None) -> str:
@@ -59,19 +54,3 @@ def change(advice: Advice) -> str:
     if advice.change is None:
         return "remove" if advice.is_unset and advice.now is not None else "-"
     return "0%" if round(advice.change, 4) == 0 else f"{advice.change:+.0%}"
-
-
-def short_kind(kind: str) -> str:
-    """A kind as kubectl abbreviates it.
-
-    >>> short_kind("Deployment"), short_kind("StrimziPodSet")
-    ('deploy', 'strimzipodset')
-    """
-    return _SHORT_KINDS.get(kind, clean(kind).lower())
-
-
-def container_name(recommendation: Recommendation, container: ContainerAdvice) -> str:
-    """The container's name, and what it is where it is not the workload's own."""
-    marks = {"native-sidecar": " (sidecar)", "init": " (init)", "sidecar": " (sidecar)"}
-    mark = " (injected)" if is_injected(recommendation, container.container) else marks.get(container.role, "")
-    return clean(container.container) + mark

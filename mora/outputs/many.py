@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from mora.columns import columns
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs.changes import changes, container_numbers, has_change, is_due, numbers, to_write
-from mora.outputs.figures import change, container_name, has_goal, plain, short_kind
+from mora.outputs.figures import change, has_goal, plain
 from mora.outputs.order import is_starved
+from mora.outputs.wording import clean, container_name
 from mora.quantities import counted
 from mora.savings import Prices, savings
 
@@ -22,6 +23,8 @@ _STARVED, _DOUBTED, NO_NUMBER = "!", "~", "*"
 _DOUBTED_BELOW = 0.85
 """A cut with a lower confidence is marked; the rule covers 9 of 10 windows on most workloads (mora/bounds)."""
 
+# kubectl's short names.
+_SHORT_KINDS = {"Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds", "CronJob": "cj", "Job": "job"}
 # Longer names would push the numbers off a terminal: they get a line of their own.
 _LONGEST_NAME = 44
 _MAX_NAMED = 5
@@ -133,7 +136,7 @@ def _is_doubted(advice: Advice) -> bool:
 
 def _columns(rows: Sequence[Row]) -> list[_Column]:
     """What there is to print of these rows, from left to right."""
-    found = [_Column("KIND", lambda row: short_kind(row.recommendation.workload.kind), 1, "kind", is_right=False)]
+    found = [_Column("KIND", lambda row: _short_kind(row.recommendation.workload.kind), 1, "kind", is_right=False)]
     for name, head in (("cpu request", "CPU (m)"), ("memory request", "MEMORY (Mi)")):
         found.append(_Column(head, _cell(_step, name)))
         if any(has_goal(_number(row, name)) for row in rows):
@@ -153,6 +156,15 @@ def _columns(rows: Sequence[Row]) -> list[_Column]:
 def _cell(of: Callable[[str, Advice], str], name: str) -> Callable[[Row], str]:
     """The cell of one number of a row."""
     return lambda row: of(name, _number(row, name))
+
+
+def _short_kind(kind: str) -> str:
+    """A kind as kubectl abbreviates it.
+
+    >>> _short_kind("Deployment"), _short_kind("StrimziPodSet")
+    ('deploy', 'strimzipodset')
+    """
+    return _SHORT_KINDS.get(kind, clean(kind).lower())
 
 
 def _number(row: Row, name: str) -> Advice:
@@ -237,7 +249,6 @@ _WHY = {
     "no-number": "too little data",
     "no-history": "no samples",
     "metric-missing": "Prometheus lacks their metric",
-    "source-limit": "the store refuses to answer for them",
     "unreadable": "their object cannot be read",
     "vpa": "a VPA sets them",
     "source-limit": "limit of the metrics store",

@@ -15,9 +15,9 @@ from mora.columns import columns
 from mora.domain import Advice, ContainerAdvice, Recommendation
 from mora.outputs import DEFAULTS, OutputSettings, many
 from mora.outputs.changes import all_numbers, changes, container_numbers, numbers
-from mora.outputs.figures import amount, change, container_name, has_goal, target
+from mora.outputs.figures import amount, change, has_goal, target
 from mora.outputs.order import ordered
-from mora.outputs.wording import at_load, basis, clean, confidence, one_line, other_reasons, summary
+from mora.outputs.wording import at_load, basis, clean, confidence, container_name, one_line, other_reasons, summary
 from mora.quantities import format_moment
 from mora.savings import words as savings_words
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
-from mora.domain import Advice, Reason, Recommendation, Workload, is_written, where_set
+from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, Workload, is_written, where_set
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
+from mora.outputs.figures import amount, has_goal
 from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
 
 # Reasons of a workload that every output carries.
@@ -71,6 +72,13 @@ def header(recommendation: Recommendation) -> list[str]:
     missing = [(name, advice) for name, advice in all_numbers(recommendation) if _is_missing(advice)]
     reasons = ((name, _why_missing(advice)) for name, advice in missing)
     lines += [f"no recommendation for {names}: {why}" for names, why in _by_text(reasons)]
+    steps = [
+        f"{name} {amount(name, advice.value)}, goal {amount(name, advice.at_goal.value)}"
+        for name, advice in all_numbers(recommendation)
+        if has_goal(advice)
+    ]
+    if steps:
+        lines.append(f"the first of several steps: {'; '.join(steps)}. Run MOrA again after a day for the next")
     for container in recommendation.containers:
         name = container.container
         if is_injected(recommendation, name):
@@ -159,6 +167,13 @@ def clean(text: str) -> str:
     'a warning of?[2J it'
     """
     return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+
+
+def container_name(recommendation: Recommendation, container: ContainerAdvice) -> str:
+    """The container's name, and what it is where it is not the workload's own."""
+    marks = {"native-sidecar": " (sidecar)", "init": " (init)", "sidecar": " (sidecar)"}
+    mark = " (injected)" if is_injected(recommendation, container.container) else marks.get(container.role, "")
+    return clean(container.container) + mark
 
 
 def other_reasons(recommendation: Recommendation) -> list[Reason]:

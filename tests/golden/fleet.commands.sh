@@ -9,6 +9,8 @@ set -e
 #   --retarget-hpa)
 # no recommendation for cpu limit: unchanged, as its request is
 # no recommendation for replicas: set by the autoscaler cartservice (2 to 6 replicas)
+# the first of several steps: memory request 359Mi, goal 230Mi; memory limit 359Mi, goal 230Mi. Run MOrA again
+#   after a day for the next
 
 # StatefulSet bank/paymentservice, container payment: recommended by MOrA, from data until 2026-11-21 02:00
 #   UTC
