@@ -24,6 +24,7 @@ from mora.clusters.shapes import (
     whole,
     whole_or_percent,
 )
+from mora.quantities import parse_quantity
 
 _OWNER = fields({"apiVersion": text, "kind": text, "name": text, "controller": flag}, needed=("kind", "name"))
 _META: Mapping[str, Shape] = {
@@ -72,12 +73,22 @@ _POD_SPEC: Mapping[str, Shape] = {
     "runtimeClassName": text,
     "priorityClassName": text,
 }
-POD_SPEC = checked(
-    fields(_POD_SPEC, needed=("containers",)), lambda spec: None if spec["containers"] else "has no containers"
-)
+
+
+def _names_of_containers(spec: Mapping[str, Any]) -> str | None:
+    names = [one["name"] for part in ("containers", "initContainers") for one in spec.get(part) or []]
+    twice = sorted({name for name in names if names.count(name) > 1})
+    return f"has two containers named {twice[0][:40]!a}" if twice else None
+
+
+def _containers(spec: Mapping[str, Any]) -> str | None:
+    return _names_of_containers(spec) if spec["containers"] else "has no containers"
+
+
+POD_SPEC = checked(fields(_POD_SPEC, needed=("containers",)), _containers)
 _TEMPLATE = fields({"metadata": fields(_META), "spec": POD_SPEC}, needed=("spec",))
 # Argo writes an empty template beside a workloadRef.
-_MAYBE_TEMPLATE = fields({"metadata": fields(_META), "spec": fields(_POD_SPEC)})
+_MAYBE_TEMPLATE = fields({"metadata": fields(_META), "spec": checked(fields(_POD_SPEC), _names_of_containers)})
 _CONDITION = fields({"type": text, "status": text, "reason": text, "message": text})
 
 _ROLLING = fields({"maxSurge": whole_or_percent, "maxUnavailable": whole_or_percent})
@@ -164,7 +175,9 @@ def _target_of_metric(target: Mapping[str, Any]) -> str | None:
     wanted = {"Utilization": "averageUtilization", "AverageValue": "averageValue"}.get(target["type"])
     if wanted is None:
         return f"has the type {target['type'][:40]!a}, not Utilization or AverageValue"
-    return None if wanted in target else f"has no {wanted}"
+    if wanted not in target:
+        return f"has no {wanted}"
+    return None if parse_quantity(str(target[wanted])) > 0 else f"has an {wanted} of 0"
 
 
 def _resource_metric(amounts: Shape) -> Shape:
@@ -187,16 +200,18 @@ HPA_TARGET = fields(
 )
 """An HPA of which no more is certain than what it scales."""
 
-HPA = fields(
-    {
-        "metadata": META,
-        "spec": fields(
-            {"scaleTargetRef": _REFERENCE, "minReplicas": whole, "maxReplicas": whole, "metrics": listed(_METRIC)},
-            needed=("scaleTargetRef", "maxReplicas"),
-        ),
-    },
-    needed=("metadata", "spec"),
+_HPA_SPEC = fields(
+    {"scaleTargetRef": _REFERENCE, "minReplicas": whole, "maxReplicas": whole, "metrics": listed(_METRIC)},
+    needed=("scaleTargetRef", "maxReplicas"),
 )
+
+
+def _replicas_of_hpa(spec: Mapping[str, Any]) -> str | None:
+    least, most = spec.get("minReplicas", 1), spec["maxReplicas"]
+    return None if 1 <= most >= least else f"has a maxReplicas of {most}, below its minReplicas of {max(least, 1)}"
+
+
+HPA = fields({"metadata": META, "spec": checked(_HPA_SPEC, _replicas_of_hpa)}, needed=("metadata", "spec"))
 
 _BOUNDS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
 LIMIT_RANGE = fields(

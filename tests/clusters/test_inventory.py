@@ -500,6 +500,10 @@ def broken(name: str, change: Callable[[dict[str, Any]], None], **more: Any) -> 
         (lambda one: one["spec"].update(replicas="many"), "spec.replicas is text, not a whole number"),
         (lambda one: one["spec"].update(replicas=2.5), "spec.replicas is a number, not a whole number"),
         (lambda one: one["spec"].update(template={"spec": {}}), "spec.template.spec.containers is missing"),
+        (
+            lambda one: one["spec"]["template"]["spec"]["containers"].append(container_of(one)),
+            "spec.template.spec has two containers named 'server'",
+        ),
         (lambda one: container_of(one).pop("name"), "spec.template.spec.containers[0].name is missing"),
         (
             lambda one: container_of(one).update(resources={"limits": {"cpu": "1e50"}}),

@@ -53,6 +53,8 @@ def test_a_changed_object_is_read_or_refused(data: st.DataObject) -> None:
         ({"type": "Utilization"}, "has no averageUtilization"),
         ({"type": "AverageValue", "averageUtilization": 70}, "has no averageValue"),
         ({"type": "Value", "value": "1"}, "has the type 'Value', not Utilization or AverageValue"),
+        ({"type": "Utilization", "averageUtilization": 0}, "has an averageUtilization of 0"),
+        ({"type": "AverageValue", "averageValue": "0m"}, "has an averageValue of 0"),
         ({}, ".type is missing"),
     ],
 )
@@ -63,6 +65,14 @@ def test_an_hpas_target_has_the_field_of_its_type(target: dict[str, Any], proble
         read(kinds.HPA, item)
     assert refused.value.problem.startswith("spec.metrics[0].resource.target")
     assert refused.value.problem.endswith(problem)
+
+
+@pytest.mark.parametrize(("least", "most"), [(3, 2), (1, 0), (0, 0)])
+def test_an_hpa_has_as_many_replicas_at_most_as_at_least(least: int, most: int) -> None:
+    item = samples()["HorizontalPodAutoscaler"]
+    item["spec"] |= {"minReplicas": least, "maxReplicas": most}
+    with pytest.raises(Unreadable, match=f"spec has a maxReplicas of {most}, below its minReplicas"):
+        read(kinds.HPA, item)
 
 
 def test_what_others_wrote_into_a_status_or_a_lease_is_kept() -> None:

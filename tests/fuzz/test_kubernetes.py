@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,10 +49,14 @@ VERSIONS = {
 }
 
 
+@dataclass(repr=False)
 class OddCluster(FakeCluster):
     """A cluster whose answers are changed on their way. change: the path and the answer in, what is sent out."""
 
-    change: Callable[[str, Any], Any] = staticmethod(lambda path, answer: answer)
+    change: Callable[[str, Any], Any] = staticmethod(lambda path, answer: answer)  # noqa: RUF009
+
+    def __repr__(self) -> str:
+        return "an odd cluster"
 
     def answer(self, method: str, path: str, *rest: Any, **more: Any) -> Any:
         return self.change(path, super().answer(method, path, *rest, **more))
