@@ -213,12 +213,11 @@ def _replicas_of_hpa(spec: Mapping[str, Any]) -> str | None:
 
 HPA = fields({"metadata": META, "spec": checked(_HPA_SPEC, _replicas_of_hpa)}, needed=("metadata", "spec"))
 
-_BOUNDS = ("min", "max", "default", "defaultRequest", "maxLimitRequestRatio")
+# What is given to a pod, or asked of it, is an amount of a pod; a maximum may be as large as nothing.
+_GIVEN = dict.fromkeys(("min", "default", "defaultRequest"), _OF_A_POD)
+_BOUNDS = dict.fromkeys(("max", "maxLimitRequestRatio"), _OF_A_NAMESPACE)
 LIMIT_RANGE = fields(
-    {
-        "metadata": META,
-        "spec": fields({"limits": listed(fields({"type": text, **dict.fromkeys(_BOUNDS, _OF_A_NAMESPACE)}))}),
-    },
+    {"metadata": META, "spec": fields({"limits": listed(fields({"type": text, **_GIVEN, **_BOUNDS}))})},
     needed=("metadata", "spec"),
 )
 

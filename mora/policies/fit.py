@@ -63,7 +63,7 @@ def fit(parts: Sequence[Part], bounds: PodBounds, settings: PolicySettings) -> l
             parts = _limits_below(kind, parts, allowed, settings)
         least = bound_of(kind, None if bounds.limit_range is None else bounds.limit_range.minimum)
         if least is not None:
-            parts = _goals_above(kind, _above(kind, parts, least, settings), least, settings)
+            parts = _goals_above(kind, _above(kind, parts, least, bounds, settings), least, settings)
     return [part.advice for part in parts]
 
 
@@ -156,15 +156,18 @@ def _limits_below(kind: Kind, parts: Sequence[Part], most: int, settings: Policy
     kept: list[Part] = []
     for part in parts:
         if _limit(kind, part.advice) > _limit(kind, part.advice, is_now=True):
-            advice = _advice(kind, part.advice)
-            none = replace(advice, value=None, confidence=None, summary=one_line(f"no recommendation: {text}"))
-            part = _with(kind, part, replace(none, reasons=(*advice.reasons, why)), settings)
+            part = _withheld(kind, part, why, settings)
         kept.append(part)
     return kept
 
 
-def _above(kind: Kind, parts: Sequence[Part], least: int, settings: PolicySettings) -> Sequence[Part]:
-    """The same parts, the first that was sized with so much more that the pod asks for at least that much."""
+def _above(
+    kind: Kind, parts: Sequence[Part], least: int, bounds: PodBounds, settings: PolicySettings
+) -> Sequence[Part]:
+    """The same parts, the first that was sized with so much more that the pod asks for at least that much.
+
+    Without a number where that is more than something else allows: no pod of it can start.
+    """
     short = least - total(kind, parts)
     number = next((n for n, part in enumerate(parts) if _advice(kind, part.advice).value is not None), None)
     if short <= 0 or number is None:
@@ -173,6 +176,13 @@ def _above(kind: Kind, parts: Sequence[Part], least: int, settings: PolicySettin
     value = kind.round_up((advice.value or 0) + short)
     if advice.now and value < advice.now and round(1.0 - value / advice.now, 9) < settings.min_change:
         value = advice.now  # what is left of the cut is not worth a rollout
+    allowed = bound_of(kind, None if part.around.limit_range is None else part.around.limit_range.maximum)
+    against = [most.why for most in _mosts(kind, parts, bounds) if least > most.amount]
+    if allowed is not None and value > allowed:
+        against.append(f"the namespace's LimitRange allows a container {kind.write(allowed)}")
+    if against:
+        text = f"the namespace's LimitRange asks a pod for at least {kind.write(least)} in all, but {against[0]}"
+        return [_withheld(kind, one, Reason("bounds-contradict", text), settings) for one in parts]
     text = (
         f"raised to {kind.write(value)}: the namespace's LimitRange asks a pod for at least {kind.write(least)} in all"
     )
@@ -195,6 +205,15 @@ def _goals_above(kind: Kind, parts: Sequence[Part], least: int, settings: Policy
             goal = min(kind.round_up(advice.goal + short), advice.value)
             kept[number] = _with(kind, part, replace(advice, goal=goal if goal < advice.value else None), settings)
     return kept
+
+
+def _withheld(kind: Kind, part: Part, why: Reason, settings: PolicySettings) -> Part:
+    """The part without a number, where it has one."""
+    advice = _advice(kind, part.advice)
+    if advice.value is None:
+        return part
+    none = replace(advice, value=None, goal=None, confidence=None, summary=one_line(f"no recommendation: {why.text}"))
+    return _with(kind, part, replace(none, reasons=(*advice.reasons, why)), settings)
 
 
 def _with(kind: Kind, part: Part, request: Advice, settings: PolicySettings) -> Part:

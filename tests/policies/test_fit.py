@@ -89,6 +89,28 @@ def test_the_goal_of_a_cut_in_steps_leaves_the_pod_its_minimum_too() -> None:
     assert all(one.at_goal.memory_limit.value == one.at_goal.memory_request.value for one in advice)
 
 
+@pytest.mark.parametrize(
+    ("bounds", "why"),
+    [
+        ({}, "the namespace's LimitRange allows a container 4"),
+        ({"rooms": (on(3000, GIB),)}, "the largest node can give a pod 3"),
+        ({"resources": Resources(2000, 2000)}, "the pod itself requests 2 (resources of its template's spec)"),
+    ],
+    ids=["container", "node", "pod"],
+)
+def test_a_minimum_of_a_pod_that_something_else_forbids_gives_no_number(bounds: dict[str, object], why: str) -> None:
+    allowed = AmountRange(maximum=Resources(4000, 4000))
+    web = part(now=Resources(500, None, 512 * MIB, 512 * MIB), allowed=allowed)
+    least = AmountRange(minimum=Resources(cpu_request_millicores=1_000_000))
+    (advice,) = fitted(web, limit_range=least, **bounds)
+    assert advice.cpu_request.value is None
+    assert codes(advice.cpu_request)[-1] == "bounds-contradict"
+    assert advice.cpu_request.reasons[-1].text == (
+        f"the namespace's LimitRange asks a pod for at least 1000 in all, but {why}"
+    )
+    assert advice.memory_request.value is not None
+
+
 def test_what_is_left_of_a_cut_above_the_minimum_is_deferred_where_it_is_small() -> None:
     settings = replace(PLAIN, min_change=0.1)
     web = part(now=Resources(520, None, 512 * MIB, 512 * MIB), settings=settings)
