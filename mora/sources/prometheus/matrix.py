@@ -24,6 +24,8 @@ _RESULT = b'"result":['
 _METRIC = b'{"metric":'
 _VALUES = b',"values":[['
 _END = b"]]}"
+# A batch has some ten thousand containers, however doubled its scrapes.
+_MOST_SERIES = 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ def read(body: bytes, window: Window) -> Iterator[Strip]:
     if at < 0:
         yield from _read_any(body, window)
         return
+    if body.count(_METRIC) > _MOST_SERIES:
+        raise Misfit(f"there are more than {_MOST_SERIES:,} series")
     position = at + len(_RESULT)
     # Quotes within a label are escaped, so none of the marks can stand inside of one.
     while body.startswith(_METRIC, position):
@@ -74,6 +78,8 @@ def read(body: bytes, window: Window) -> Iterator[Strip]:
 
 def _strip(labels: Mapping[str, str], text: bytes, window: Window) -> Strip:
     """text: `1700000000,"0.1"],[1700000300,"0.2"`, that is, values between quotes and times between values."""
+    if text.count(b'"') > 2 * (window.sample_count + 1):  # one may lie before the window
+        raise Misfit(f"a series has samples outside the asked range: more than its {window.sample_count:,}")
     pieces = text.split(b'"')
     count = len(pieces) // 2
     values = np.fromiter(map(float, pieces[1::2]), dtype=np.float64, count=count)

@@ -123,7 +123,14 @@ def test_warnings_of_a_partial_answer_reach_the_observation_once(scripted: Calla
         "values": [[end.timestamp(), "2"]],
     }
     body = {"status": "success", "data": {"resultType": "matrix", "result": [series]}, "warnings": ["store-3 is down"]}
-    server = scripted((200, {}, json.dumps(body).encode()))
+    nothing: dict[str, Any] = {"status": "success", "data": {"resultType": "vector", "result": []}}
+
+    def answer() -> Answer:
+        path = server.asked[-1][0]
+        found = {**nothing, "data": []} if "/values" in path else nothing
+        return 200, {}, json.dumps(body if "/query_range" in path else found).encode()
+
+    server = scripted(answer)
     source = PrometheusSource(server.url, rate_window=timedelta(minutes=1))
     seen = source.observe(Workload("shop", "frontend"), Window(end, end, timedelta(seconds=15)))
     assert seen.warnings == ("Prometheus warns: store-3 is down",)

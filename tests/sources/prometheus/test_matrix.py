@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mora.documents import Misfit
 from mora.domain import Window
 from mora.sources.prometheus import matrix
 
@@ -77,3 +78,32 @@ def test_a_range_that_a_query_frontend_moved_back_is_read_without_the_sample_bef
     (strip,) = matrix.read(body, window)
     assert (strip.labels, strip.values.tolist()) == ({"pod": "a"}, [2.0, 3.0])
     assert np.arange(window.sample_count)[strip.rows].tolist() == [0, 19]
+
+
+def test_an_answer_with_more_than_any_has_is_refused_before_it_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    many = [({"pod": str(number)}, {0: 1.0}) for number in range(4)]
+    body = written(many, separators=(",", ":"))
+    assert len(list(matrix.read(body, WINDOW))) == 4
+    monkeypatch.setattr(matrix, "_MOST_SERIES", 3)
+    with pytest.raises(Misfit, match="more than 3 series"):
+        list(matrix.read(body, WINDOW))
+    with pytest.raises(Misfit, match="samples outside the asked range: more than its 21"):
+        list(matrix.read(written([({}, dict.fromkeys(range(23), 1.0))], separators=(",", ":")), WINDOW))
+
+
+@pytest.mark.parametrize(
+    ("metric", "values", "words"),
+    [
+        ('{"pod":7}', '[[1793491200,"1"]]', "the label 'pod' is a number, not text"),
+        ("[]", '[[1793491200,"1"]]', "the labels of a series are a list"),
+        ("{}", '[[1793491200,"1"],[1793491200,"1"]]', "do not rise"),
+        ("{}", '[[1793491260,"1"],[1793491200,"1"],[1793491320,"1"]]', "do not rise"),
+        ("{}", '[[1793491200,"1"],[NaN,"1"],[1793491500,"1"]]', "do not rise"),
+    ],
+)
+def test_series_that_no_prometheus_writes_are_no_answer(metric: str, values: str, words: str) -> None:
+    result = f'[{{"metric":{metric},"values":{values}}}]'
+    body = f'{{"status":"success","data":{{"resultType":"matrix","result":{result}}}}}'
+    for text in (body, body.replace('"result":[', '"result": [')):  # read fast, and as any JSON
+        with pytest.raises(Misfit, match="|".join({words, "moment of a sample"})):
+            list(matrix.read(text.encode(), WINDOW))
