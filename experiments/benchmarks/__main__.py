@@ -19,6 +19,7 @@ SCRIPTS = (
     "fleet",
     "prior",
     "bounds",
+    "replicas",
     "backtest",
     "forecast",
     "scale_out",
