@@ -65,13 +65,16 @@ class MemoryAgain:
         swapped = self._shown(lambda part: promql.swapped(part, self._moments())) if SWAP in known else {}
         if swapped:
             self._add_swap(swapped, parts, sent)
-        metric = next((name for name in (ACTIVE_FILE, RSS) if name in known), None)
-        asked = set() if metric is None else set(self._in_question(is_full=metric == RSS))
-        if metric is not None and asked:
-            for of in asked:
-                self.tallies[of].cache_known_by = metric
-            shown = self._shown(partial(promql.cached, moments=self._moments(), metric=metric))
-            self._leave_out_cache(asked & shown.keys(), metric, parts, sent, has_swap=bool(swapped))
+        # Nodes of several ages tell by several metrics; the better one counts where it is there.
+        for metric in (name for name in (ACTIVE_FILE, RSS) if name in known):
+            asked = {of for of in self._in_question(is_full=metric == RSS) if not self.tallies[of].cache_known_by}
+            telling = self._telling(metric) if asked else set()
+            asked = {of for of in asked if of[0] in telling}
+            if asked:
+                for of in asked:
+                    self.tallies[of].cache_known_by = metric
+                shown = self._shown(partial(promql.cached, moments=self._moments(), metric=metric))
+                self._leave_out_cache(asked & shown.keys(), metric, parts, sent, has_swap=bool(swapped))
         return sent
 
     # -- which containers --
@@ -84,6 +87,15 @@ class MemoryAgain:
         between = max((self.window.end - self.window.start) / _MOMENTS, _LEAST_BETWEEN)
         count = int((self.window.end - self.window.start) / between)
         return [number * between for number in range(count + 1)]
+
+    def _telling(self, metric: str) -> set[Workload]:
+        """The workloads of this batch that have a metric of cAdvisor; the server reads only its index."""
+
+        def ask(part: Scope) -> list[str]:
+            return self.wire.label_values("pod", promql.containers(part, metric), self.window.start, self.window.end)
+
+        names = set(in_parts(ask, self._broad()))
+        return {workload for (_, pod), workload in self.batch.pods.items() if pod in names}
 
     def _shown(self, query: Callable[[Scope], str]) -> dict[Owned, float]:
         """The containers of this batch that answer, with the largest value of their pods."""

@@ -59,7 +59,10 @@ def read(
         for name, used in (("db", memory), ("other", 300 * MIB * FLAT))
     )
     end = datetime.fromtimestamp(END, UTC)
-    quiet = {name: 0.0 * FLAT if name != RSS else 290 * MIB * FLAT for name in more}
+    # The other pod's node is a newer one.
+    quiet = {
+        name: 0.0 * FLAT if name != RSS else 290 * MIB * FLAT for name in (*more, *([ACTIVE_FILE] if more else []))
+    }
     with rig.serving(folder, More(services, END, more={"db-1aa-0": more, "other-1aa-0": quiet})) as url:
         source = PrometheusFleet(PrometheusSource(url, retries=0), now=lambda: end)
         window = Window(end - timedelta(days=3), end, timedelta(minutes=5))
