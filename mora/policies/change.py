@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 
-from mora.domain import Demand, Resources
+from mora.domain import Demand, Reason, Resources
 from mora.domain.runtimes import Runtime
 from mora.policies.proposal import CPU, MEMORY, Kind, Piece, Proposal, compose
 from mora.policies.settings import PolicySettings, Surroundings
@@ -105,22 +105,63 @@ def step(kind: Kind, now: int | None, max_cut: float, *, is_limit_bound: bool, s
     return piece
 
 
+def for_runtime(kind: Kind, now: int | None, runtime: Runtime | None) -> Piece:
+    """Memory that is not cut below what a runtime may take; and a remark that a raise alone gives it no more."""
+    least = None if runtime is None or runtime.container_bytes is None else kind.round_up(runtime.container_bytes)
+
+    def piece(proposal: Proposal) -> Proposal:
+        amount = proposal.amount or 0.0
+        if kind is not MEMORY or runtime is None or least is None:
+            return proposal
+        if now and amount > now:
+            text = f"{_may_take(runtime)}: where it needs more itself, raise both together"
+            return proposal.remarked("runtime", text)
+        if amount >= least or (now and now <= least):  # in the latter case nothing is cut (allowed)
+            return proposal
+        text = f"not below {kind.write(least)}: {_with_what_it_needs(runtime, amount)}"
+        basis = f"{runtime.name} may take {readable_bytes(runtime.most_bytes or 0)}"
+        return proposal.because("runtime", text, amount=float(least), basis=basis)
+
+    return piece
+
+
+def _may_take(runtime: Runtime) -> str:
+    return f"{runtime.told_by} lets {runtime.name} take {readable_bytes(runtime.most_bytes or 0)}"
+
+
+def _with_what_it_needs(runtime: Runtime, wanted: float) -> str:
+    needed = readable_bytes(runtime.container_bytes or 0)
+    return (
+        f"{_may_take(runtime)}, and what it needs beside that makes it {needed}. Its use would do with "
+        f"{MEMORY.write(wanted)}: to save that, lower both together, {runtime.name} to "
+        f"{readable_bytes(runtime.most_within(wanted))}"
+    )
+
+
+def _kept(kind: Kind, now: int, wanted: float, around: Surroundings) -> tuple[Reason, str] | None:
+    """Why a resource is not cut, and that in short; None where it may be."""
+    kept, runtime = around.kept(kind.target), around.runtime
+    if kept is not None:
+        return kept, kept.text
+    if kind is MEMORY and runtime is not None and now <= (runtime.container_bytes or 0):
+        return Reason("runtime", _with_what_it_needs(runtime, wanted)), _may_take(runtime)
+    return None
+
+
 def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
     """What is not up to the settings: memory that may not be cut, and what the namespace allows a container."""
     lowest = bound_of(kind, None if around.limit_range is None else around.limit_range.minimum)
     highest = bound_of(kind, None if around.limit_range is None else around.limit_range.maximum)
 
     def piece(proposal: Proposal) -> Proposal:
-        kept = around.kept(kind.target)
-        if kept is not None and now and (proposal.amount or 0.0) < now:
-            wanted = proposal.amount if proposal.goal is None else proposal.goal
+        wanted = (proposal.amount if proposal.goal is None else proposal.goal) or 0.0
+        if now and (proposal.amount or 0.0) < now and (kept := _kept(kind, now, wanted, around)) is not None:
             # How far one change would have gone says nothing any more.
             reasons = tuple(one for one in proposal.reasons if one.code != "stepped")
-            text = f"stays at {kind.write(now)}, not cut to {kind.write(wanted or 0.0)}: {kept.text}"
+            why, short = kept
+            text = f"stays at {kind.write(now)}, not cut to {kind.write(wanted)}: {why.text}"
             proposal = replace(proposal, reasons=reasons)
-            proposal = proposal.because(kept.code, text, amount=float(now), outcome=f"unchanged: {kept.text}")
-        if kind is MEMORY and around.runtime is not None:
-            proposal = _told(proposal, now, around.runtime)
+            proposal = proposal.because(why.code, text, amount=float(now), outcome=f"unchanged: {short}")
         if lowest is not None and (proposal.amount or 0.0) < lowest:
             text = f"raised to {kind.write(lowest)}, the minimum that the namespace's LimitRange allows a container"
             outcome = f"raised to the LimitRange's minimum of {kind.write(lowest)}"
@@ -141,30 +182,6 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
         return proposal.because("limit-range", text, amount=float(highest), outcome=outcome, goal=proposal.goal)
 
     return piece
-
-
-def _told(proposal: Proposal, now: int | None, runtime: Runtime) -> Proposal:
-    """Memory that is not cut below what a runtime may take; and that a raise gives it no more."""
-    least, amount = runtime.container_bytes, proposal.amount or 0.0
-    if least is None or runtime.most_bytes is None:
-        return proposal
-    told = f"{runtime.told_by} lets {runtime.name} take {readable_bytes(runtime.most_bytes)}"
-    if now and amount > now:
-        text = f"{told}: where it needs more itself, raise that together with the memory"
-        return proposal.remarked("runtime", text)
-    bound = float(min(now, MEMORY.round_up(least)) if now else MEMORY.round_up(least))
-    wanted = amount if proposal.goal is None else proposal.goal
-    if wanted >= bound:
-        return proposal
-    together = readable_bytes(runtime.most_within(wanted))
-    text = (
-        f"not below {MEMORY.write(bound)}: {told}, and with what it needs beside that {MEMORY.write(least)}. Its use "
-        f"would do with {MEMORY.write(wanted)}: to save that, lower both together, {runtime.name} to {together}"
-    )
-    if amount >= bound:
-        return replace(proposal.remarked("runtime", text), goal=None if amount == bound else bound)
-    outcome = f"{'unchanged' if bound == now else 'not below ' + MEMORY.write(bound)}: {told}"
-    return proposal.because("runtime", text, amount=bound, outcome=outcome)
 
 
 def bound_of(kind: Kind, amounts: Resources | None) -> int | None:

@@ -6,7 +6,7 @@ import math
 from dataclasses import replace
 
 from mora.domain import Advice, AmountRange, Demand, Reason
-from mora.policies.change import allowed, bound_of, is_limit_bound, step
+from mora.policies.change import allowed, bound_of, for_runtime, is_limit_bound, step
 from mora.policies.proposal import CPU, MEMORY, Kind, Piece, Proposal, compose
 from mora.policies.settings import LimitPolicy, PolicySettings, Surroundings
 from mora.quantities import MIB
@@ -36,7 +36,12 @@ def size_limit(
     max_cut = settings.max_cpu_cut if kind is CPU else settings.max_memory_cut
     stepped = step(kind, now, max_cut, is_limit_bound=is_limit_bound(kind, demand), settings=settings)
     # Its request is within the LimitRange already, so a limit that is lowered stays above it.
-    proposal = compose(stepped, allowed(kind, now, around), _within_ratio(kind, request.value, ratio))(wanted)
+    proposal = compose(
+        for_runtime(kind, now, around.runtime),
+        stepped,
+        allowed(kind, now, around),
+        _within_ratio(kind, request.value, ratio),
+    )(wanted)
     return Advice(
         now=now,
         value=int(proposal.amount or 0),

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mora.domain import Advice, Allocation, Container, ContainerAdvice, Demand, Recommendation
 from mora.errors import BadInput
 from mora.policies.cache import less_cache
-from mora.policies.change import allowed, is_limit_bound, within
+from mora.policies.change import allowed, for_runtime, is_limit_bound, within
 from mora.policies.gate import gated_request
 from mora.policies.limits import size_limit
 from mora.policies.need import cpu_need, memory_need
@@ -80,7 +80,11 @@ def _size_request(
     if target is None or need.amount is None:
         return Advice(now=now, value=None, reasons=need.reasons, summary=need.summary)
     bounded = is_limit_bound(kind, demand)
-    proposal = compose(within(kind, now, is_limit_bound=bounded, settings=settings), allowed(kind, now, around))(need)
+    proposal = compose(
+        for_runtime(kind, now, around.runtime),
+        within(kind, now, is_limit_bound=bounded, settings=settings),
+        allowed(kind, now, around),
+    )(need)
     vpa = around.ruling(kind.target, container)
     if vpa is not None:
         return left_to_vpa(kind, vpa, now, proposal.amount)

@@ -310,7 +310,7 @@ def test_memory_is_cut_down_to_what_a_runtime_may_take_and_no_further() -> None:
     java = frozenset({"server"})
     advice = advised(of_runtime(XMX, jvm=java)).main
     assert (advice.memory_request.value, advice.memory_limit.value) == (500 * MIB, 500 * MIB)
-    assert "-Xmx400m in JAVA_OPTS" in advice.memory_request.summary
+    assert advice.memory_request.summary == "Java may take 400 MiB"
     # The same from the metrics of the runtime itself.
     told = history(container_history(runtime=Runtime("Go", 500 * MIB, "go_gc_gomemlimit_bytes")))
     assert advised(of_runtime(), told).main.memory_request.value == 525 * MIB

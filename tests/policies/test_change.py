@@ -243,13 +243,14 @@ def test_the_goal_behind_a_step_is_not_below_what_a_runtime_may_take_either() ->
     now = allocation(memory_request_bytes=8 * GIB, memory_limit_bytes=8 * GIB)
     cut = recommend(demand(), now, around=told(3 * GIB)).main.memory_request
     assert (cut.value, cut.goal) == (5735 * MIB, 3840 * MIB)
+    assert cut.summary.startswith("Java may take 3 GiB; step limit: ")
 
 
 def test_a_limit_above_the_request_leaves_a_runtime_its_room() -> None:
     now = allocation(memory_request_bytes=200 * MIB, memory_limit_bytes=8 * GIB)
     advice = recommend(demand(), now, PolicySettings(allow_any_step=True), told(3 * GIB)).main
     assert (advice.memory_request.value, advice.memory_limit.value) == (230 * MIB, 3840 * MIB)
-    assert "raise that together with the memory" in next(
+    assert "raise both together" in next(
         reason.text for reason in advice.memory_request.reasons if reason.code == "runtime"
     )
 
@@ -257,3 +258,13 @@ def test_a_limit_above_the_request_leaves_a_runtime_its_room() -> None:
 def test_a_limit_that_is_added_has_room_for_what_a_runtime_may_take() -> None:
     advice = recommend(demand(), allocation(), around=told(16 * GIB)).main
     assert (advice.memory_request.value, advice.memory_limit.value) == (20 * GIB, 20 * GIB)
+
+
+def test_a_cut_down_to_what_a_runtime_may_take_is_deferred_like_others() -> None:
+    now = allocation(memory_request_bytes=4 * GIB, memory_limit_bytes=4 * GIB)
+    advice = recommend(demand(), now, around=told(3 * GIB)).main
+    assert (advice.memory_request.value, advice.memory_limit.value) == (4 * GIB, 4 * GIB)
+    assert {"runtime", "deferred"} <= set(codes(advice.memory_request))
+    # Not a byte is added where nothing may be cut, though a number to set is a whole Mi.
+    odd = allocation(memory_request_bytes=10**9, memory_limit_bytes=10**9)
+    assert recommend(demand(), odd, around=told(3 * GIB)).main.memory_request.value == 10**9
