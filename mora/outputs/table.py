@@ -197,7 +197,8 @@ def _below(
         if is_shared_only:
             break
         for heading, labelled in sections:
-            lines += [heading, *_labelled([pair for pair in labelled if pair not in shared], width)]
+            lines += textwrap.wrap(heading, width, subsequent_indent="  ")
+            lines += _labelled([pair for pair in labelled if pair not in shared], width)
         lines.append("")
     banners: dict[str, Labelled] = {}
     names = [recommendation.workload.name for recommendation in recommendations]
@@ -268,9 +269,10 @@ def _says_more(limit: Advice) -> bool:
 def _heading(recommendation: Recommendation, container: ContainerAdvice) -> str:
     if not container.is_main:
         return f"{recommendation.workload.name}, container {container_name(recommendation, container)}"
+    workload = recommendation.workload
     return (
-        f"{recommendation.workload.name}, container {clean(container.container)}{at_load(recommendation)}, "
-        f"from data until {format_moment(recommendation.as_of)}"
+        f"{workload.kind} {workload.name}, container {clean(container.container)}{at_load(recommendation)}, "
+        f"data until {format_moment(recommendation.as_of)}"
     )
 
 

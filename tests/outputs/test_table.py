@@ -49,6 +49,10 @@ def test_a_long_summary_is_cut_to_its_line() -> None:
     assert line.endswith(" ...")
 
 
+def test_the_kind_of_a_workload_stands_before_its_name() -> None:
+    assert "\nStatefulSet paymentservice, container payment, data until " in table.render([examples.payment()])
+
+
 def test_limits_that_stay_get_no_line() -> None:
     assert not [line for line in below(table.render([examples.unknown()]), "adservice, container") if "limit" in line]
 
