@@ -29,13 +29,13 @@ RESOURCE_FIELDS = {
 class Asking:
     """Instant questions to one Prometheus about one scope at one moment.
 
-    silent: a matcher of what says nothing now, and the time within which it last did; that stands in.
+    silent: matchers of what says nothing now, and the time within which it last did; that stands in.
     """
 
     wire: Wire
     scope: Scope
     at: datetime
-    silent: tuple[str, timedelta] | None = None
+    silent: tuple[tuple[str, ...], timedelta] | None = None
 
     def values(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
         """The series with their values, without those that are not known."""
@@ -44,9 +44,9 @@ class Asking:
     def all(self, metric: str, *matchers: str, over: timedelta | None = None) -> list[tuple[Labels, float]]:
         """The series with their values, whatever these are; those of what is silent first, so that others prevail."""
         if over is None and self.silent is not None:
-            matcher, over_silent = self.silent
+            more, over_silent = self.silent
             alone = replace(self, silent=None)
-            return [*alone.all(metric, *matchers, matcher, over=over_silent), *alone.all(metric, *matchers)]
+            return [*alone.all(metric, *matchers, *more, over=over_silent), *alone.all(metric, *matchers)]
 
         def ask(scope: Scope) -> list[dict[str, Any]]:
             selector = scope.select(metric, *matchers)

@@ -64,8 +64,8 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     ask = Asking(wire, scope, at)
     pod_owners = ask.labels("kube_pod_owner")
     missed = silence(ask, pod_owners)
-    if missed.instances:
-        ask = replace(ask, silent=(missed.matcher, LATELY))
+    if missed.pods:
+        ask = replace(ask, silent=(missed.matchers, LATELY))
         now = {_pod(labels) for labels in pod_owners}
         pod_owners = [one for one in ask.labels("kube_pod_owner") if _pod(one) in now | missed.pods]
     sets, jobs, controllers = (ask.labels(metric) for metric in OWNER_METRICS[1:])

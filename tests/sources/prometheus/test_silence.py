@@ -35,8 +35,18 @@ class Sharded(rig.Fleet):
     silent_scrapes: int = 8
     replaced_by: str = ""
     gone: tuple[str, ...] = ()
+    has_instances: bool = True
 
     def groups(self) -> Iterator[Group]:
+        """The series by shard, with or without the instance that each is of."""
+        for group in self.by_shard():
+            if self.has_instances:
+                yield group
+                continue
+            plain = [{name: value for name, value in of.items() if name != "instance"} for of in group.labels]
+            yield replace(group, labels=plain)
+
+    def by_shard(self) -> Iterator[Group]:
         """The shop's series by shard."""
         last = self.start + rig.DAYS * rig.DAY * EVERY
         for group in super().groups():
@@ -78,8 +88,23 @@ def test_what_a_silent_shard_said_last_stands_in_and_the_run_says_so(
     found, warnings = read(tmp_path, Sharded(FLEET.services, END))
     assert plain(found) == plain(states)
     (said,) = [one for one in warnings if "has sent nothing for" in one]
-    assert said.startswith("kube-state-metrics at 10.0.0.9:8080 has sent nothing for 8m, and ")
+    assert said.startswith("kube-state-metrics at 10.0.0.9:8080 has sent nothing for 8m of ")
     assert "what it sent last is used" in said
+
+
+def test_silence_is_known_where_series_do_not_name_their_instance(
+    states: dict[str, WorkloadState], tmp_path: Path
+) -> None:
+    found, warnings = read(tmp_path, Sharded(FLEET.services, END, has_instances=False))
+    assert plain(found) == plain(states)
+    assert any(one.startswith("kube-state-metrics has sent nothing for 8m of ") for one in warnings)
+
+
+def test_a_pod_that_was_deleted_a_moment_ago_is_no_silence(tmp_path: Path) -> None:
+    services = tuple(one for one in FLEET.services if one.workload.name in ("payment", "agent"))
+    fleet = Sharded(services, END, has_instances=False, silent_scrapes=1)
+    _, warnings = read(tmp_path, fleet)
+    assert not any("has sent nothing" in one for one in warnings)
 
 
 def test_an_instance_that_another_one_replaced_is_not_silent_and_what_it_knew_is_gone(tmp_path: Path) -> None:
