@@ -170,17 +170,18 @@ def _ids(path: Path, frame: pd.DataFrame, columns: Columns) -> tuple[list[str], 
 
 
 def _times(path: Path, column: pd.Series, ids: list[str], numbers: np.ndarray, name: str) -> np.ndarray:
-    values = _dates(column)
-    if values is None:
-        values = _numbers(path, column, name, ids, numbers)
+    dates = _dates(column)
+    values = _numbers(path, column, name, ids, numbers) if dates is None else dates
     wrong = ~np.isfinite(values) | (values < 0) | (values > 1e11)
     if wrong.any():
         row = int(np.argmax(wrong))
-        raise BadDataset(
-            f"{path}: series {ids[numbers[row]]!r} has a {name} of {values[row]:g}.",
-            hint="Times are epoch seconds in UTC"
-            + (", not milliseconds: divide by 1000." if values[row] > 1e11 else ", like 1375308300, or dates."),
-        )
+        shown = f"{values[row]:g}" if dates is None else str(column.iloc[row])
+        hint = "Times are epoch seconds in UTC, like 1375308300, or dates."
+        if dates is not None:
+            hint = "Is the clock right that wrote it?"
+        elif values[row] > 1e11:
+            hint = "Times are epoch seconds in UTC, not milliseconds: divide by 1000."
+        raise BadDataset(f"{path}: series {ids[numbers[row]]!r} has a {name} of {shown}.", hint=hint)
     return np.round(values).astype(np.int64)
 
 

@@ -36,7 +36,7 @@ def test_dates_of_a_parquet_file_are_read_as_such(tmp_path: Path) -> None:
 def test_a_date_of_the_year_9999_is_refused(tmp_path: Path) -> None:
     frame = rows(ids=("a",)).assign(timestamp="2026-01-01 00:00:00")
     frame.loc[3, "timestamp"] = "9999-12-31 23:59:59"
-    with pytest.raises(BadDataset, match=r"has a timestamp of 2\.534e\+11"):
+    with pytest.raises(BadDataset, match=r"has a timestamp of 9999-12-31 23:59:59\.(.|\n)*clock"):
         read_trace(written(tmp_path, frame, ".csv"))
 
 
