@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,9 @@ _MAX_DRIFT_CORES = 0.005
 # or a GiB, is no use of that load. Nor is what exceeds a CPU limit by more than a burst, where few samples do.
 _OUTLIER_TIMES, _USUAL = 20.0, 0.9
 _OUTLIER_FROM = {"cpu_cores_value": 1.0, "mem_bytes_value": float(GIB)}
+# Of a history: the bound that samples from a Prometheus without known nodes have, and one for memory.
+_IMPOSSIBLE_FROM = {"cpu_cores_value": 16.0, "mem_bytes_value": 64.0 * GIB}
+JUDGED = tuple(_IMPOSSIBLE_FROM)
 _OVER_LIMIT_TIMES, _FEW = 2.2, 0.05
 _REQUIRED_METRICS = ("cpu_cores_value", "mem_bytes_value", "replica_count_value")
 
@@ -60,25 +64,44 @@ def outliers(frame: pd.DataFrame) -> list[str]:
     """What among an experiment's CPU and memory cannot be use of its load, with the figures; none for a history."""
     if frame.empty or frame["scenario"].iloc[0] == OBSERVED_SCENARIO:
         return []
-    found = []
-    for column, least in _OUTLIER_FROM.items():
+    return [f"outlier_{column}: {words}" for column, (_, words) in _impossible(frame, _OUTLIER_FROM).items()]
+
+
+def without_impossible(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
+    """A history without the samples of CPU and memory that cannot be use, and what was left out, with the figures.
+
+    A history has bursts, so more is believed than in a load experiment. What came from a Prometheus was sifted there,
+    by the sizes of its nodes; this is for cells that were changed since, and files of other tools.
+    """
+    found = _impossible(frame, _IMPOSSIBLE_FROM)
+    blanked = {column: frame[column].mask(pd.Series(wrong, index=frame.index)) for column, (wrong, _) in found.items()}
+    return frame.assign(**blanked), [f"{column}: {words}" for column, (_, words) in found.items()]
+
+
+def _impossible(
+    frame: pd.DataFrame, least_of: Mapping[str, float]
+) -> dict[str, tuple[np.ndarray[Any, np.dtype[np.bool_]], str]]:
+    """Column -> which samples cannot be use, and why in words. least_of: column -> up to where everything can be."""
+    found = {}
+    for column, least in least_of.items():
         values = frame[column].to_numpy(dtype=np.float64)
         highest = float(np.fmax.reduce(values, initial=0.0))
+        few = max(_FEW * len(values), 1)
         if column == "cpu_cores_value" and "cpu_limit_cores" in frame:
             limit = float(np.fmax.reduce(frame["cpu_limit_cores"].to_numpy(dtype=np.float64), initial=0.0))
-            over = int(np.count_nonzero(values > _OVER_LIMIT_TIMES * limit)) if limit else 0
-            if 0 < over <= max(_FEW * len(values), 1):
-                found.append(f"outlier_{column}: {over} of {len(values)} samples are above twice the limit, {limit:g}")
+            over = values > _OVER_LIMIT_TIMES * limit
+            if limit and 0 < (count := int(np.count_nonzero(over))) <= few:
+                found[column] = (over, f"{count} of {len(values)} samples are above twice the limit, {limit:g}")
                 continue
         if highest <= least:
             continue
         usual = float(np.nanquantile(values, _USUAL))
-        over = int(np.count_nonzero(values > max(least, _OUTLIER_TIMES * usual)))
-        if over:
-            found.append(
-                f"outlier_{column}: {over} of {len(values)} samples, up to {highest:.4g}, are above "
-                f"{_OUTLIER_TIMES:g} times the usual {usual:.4g}"
+        over = values > max(least, _OUTLIER_TIMES * usual)
+        if count := int(np.count_nonzero(over)):
+            words = (
+                f"{count} of {len(values)} samples, up to {highest:.4g}, are above {_OUTLIER_TIMES:g} times the usual"
             )
+            found[column] = (over, f"{words} {usual:.4g}")
     return found
 
 

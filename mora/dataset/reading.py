@@ -26,7 +26,8 @@ from mora.dataset.layout import (
     list_services,
     service_folder,
 )
-from mora.dataset.quality import outliers
+from mora.dataset.quality import JUDGED, outliers, without_impossible
+from mora.domain import Reason
 from mora.errors import BadDataset, NotEnoughData
 from mora.files import read_regular
 from mora.metrics import (
@@ -34,6 +35,7 @@ from mora.metrics import (
     CORE_COLUMNS,
     EXTRA_COLUMNS,
     MOST,
+    OBSERVED_SCENARIO,
 )
 from mora.quantities import format_duration, format_moment
 
@@ -69,10 +71,28 @@ def read_dataset(
 
 @dataclass(frozen=True, slots=True)
 class Samples:
-    """The rows of read_dataset(), and the experiments that were left out of them: id -> why."""
+    """The rows of read_dataset(), and what was left out of them.
+
+    left_out: experiments that are not among the rows -> why. blanked: those of which some samples are not known any
+    more -> which and why.
+    """
 
     frame: pd.DataFrame
     left_out: Mapping[str, str]
+    blanked: Mapping[str, str]
+
+    @property
+    def reasons(self) -> tuple[Reason, ...]:
+        """What was left out, for the reasons of what is made of the rows."""
+        return (
+            *_named("experiments-left-out", "flagged experiments are not used", self.left_out),
+            *_named("samples-left-out", "histories have samples that cannot be use, left out", self.blanked),
+        )
+
+
+def _named(code: str, what: str, why: Mapping[str, str]) -> list[Reason]:
+    some = "; ".join(f"{name} ({words})" for name, words in list(why.items())[:3])
+    return [Reason(code, f"{len(why)} {what}: {some}" + ("; ..." if len(why) > 3 else ""))] if why else []
 
 
 def read_samples(
@@ -96,7 +116,16 @@ def read_samples(
             f"({name}: {why}).",
             hint="Collect again, or use them all the same with --include-flagged.",
         )
-    return Samples(_to_frame(kept), left_out)
+    frame = _to_frame(kept)
+    if include_flagged:
+        return Samples(frame, left_out, {})
+    blanked: dict[str, str] = {}
+    for name, rows in frame[frame["scenario"] == OBSERVED_SCENARIO].groupby("experiment_id", sort=False):
+        believed, changes = without_impossible(rows)
+        if changes:
+            frame.loc[rows.index, list(JUDGED)] = believed[list(JUDGED)]
+            blanked[str(name)] = "; ".join(changes)
+    return Samples(frame, left_out, blanked)
 
 
 def _flagged(parsed: Mapping[Path, Columns], cards: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -186,12 +186,12 @@ def train(
     workload: Workload,
     *,
     settings: TrainSettings | None = None,
-    left_out: Mapping[str, str] | None = None,
+    remarks: Sequence[Reason] = (),
     reporter: Reporter | None = None,
 ) -> ServiceModel:
     """Train on one service's rows (dataset.read_dataset) and cards (dataset.read_cards).
 
-    left_out: experiments that are not among the rows -> why, for the report.
+    remarks: what was left out of the rows, for the report.
 
     Driven and observed rows are never mixed in one fit: where a service has both, the experiments are used and the
     history is left out, with a reason. Raises NotEnoughData, saying how much is needed and how to get it.
@@ -202,7 +202,7 @@ def train(
             f"There are no rows of {workload.name!r} to train on.", hint="Collect some: mora collect --plan quick"
         )
     chosen, reasons = _one_kind(frame)
-    reasons += _not_used(left_out or {})
+    reasons = [*remarks, *reasons]
     reasons += _without_cards(chosen, cards)
     driven = is_driven(chosen)
     if driven:
@@ -339,14 +339,6 @@ def _with_known_load(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[Reason]]:
             hint="Fill load_users and replica_count; what no load was driven on has the scenario 'observed'.",
         )
     return frame[known], [Reason("load-unknown", text)]
-
-
-def _not_used(left_out: Mapping[str, str]) -> list[Reason]:
-    if not left_out:
-        return []
-    some = "; ".join(f"{name} ({why})" for name, why in list(left_out.items())[:3])
-    text = f"{len(left_out)} flagged experiments are not used: {some}" + ("; ..." if len(left_out) > 3 else "")
-    return [Reason("experiments-left-out", text)]
 
 
 def _without_cards(frame: pd.DataFrame, cards: Mapping[str, Mapping[str, Any]]) -> list[Reason]:

@@ -56,8 +56,10 @@ def recommend(
     if scenario is not None:
         asked = replace(asked, scenario=scenario)
     model = model if model is not None else load_model(service, models_dir=models_dir, namespace=namespace)
+    left_out: tuple[Reason, ...] = ()
     if frame is None:
-        frame = dataset.read_dataset(service, data_dir, namespace=namespace, include_flagged=include_flagged)
+        samples = dataset.read_samples(service, data_dir, namespace=namespace, include_flagged=include_flagged)
+        frame, left_out = samples.frame, samples.reasons
     if frame.empty:
         raise NotEnoughData(f"There is no usable data of {service!r} in {data_dir}.", hint="Collect some: mora collect")
     current = None if current is None else _as_measured(current, model)
@@ -76,7 +78,7 @@ def recommend(
         remarks = (*remarks, Reason("container-guessed", text))
     return replace(
         advice,
-        reasons=(*remarks, *advice.reasons),
+        reasons=(*left_out, *remarks, *advice.reasons),
         model_digest=model.digest,
         model_as_of=data_end(model),
         model_facts=model_facts(model.card),
@@ -152,10 +154,11 @@ def trained_demand(
             raise BadModel(f"The model is of a {model.workload.kind}, not of a {workload.kind}.")
         if asked.has_load and not model.is_driven:
             raise no_load_known(workload)
-        frame = dataset.read_dataset(
+        samples = dataset.read_samples(
             workload.name, data_dir, namespace=workload.namespace, include_flagged=include_flagged
         )
-        remarks = check_fresh(
+        frame = samples.frame
+        remarks = samples.reasons + check_fresh(
             model,
             state.allocation,
             now=datetime.now(UTC),

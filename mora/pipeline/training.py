@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mora.domain import Workload
+from mora.domain import Reason, Workload
 from mora.errors import MoraError
 from mora.extras import require
 from mora.model.catalogue import DEFAULT_NAMESPACE, model_folder
@@ -51,12 +51,12 @@ def train(
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a service is trained on: its samples, a card for each experiment, and the experiments that are not used."""
+    """What a service is trained on: its samples, a card for each experiment, and what was left out of them."""
 
     workload: Workload
     frame: Any
     cards: Mapping[str, Any]
-    left_out: Mapping[str, str]
+    reasons: tuple[Reason, ...]
 
 
 def read_lesson(service: str, data_dir: Path | str, namespace: str, include_flagged: bool) -> Lesson:
@@ -67,7 +67,7 @@ def read_lesson(service: str, data_dir: Path | str, namespace: str, include_flag
     cards = dataset.read_cards(service, data_dir, namespace=namespace)
     kinds = {str(card["kind"]) for card in cards.values() if card.get("kind")}
     workload = Workload(namespace, service, kinds.pop() if len(kinds) == 1 else "Deployment")
-    return Lesson(workload, samples.frame, cards, samples.left_out)
+    return Lesson(workload, samples.frame, cards, samples.reasons)
 
 
 def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Reporter | None = None) -> ServiceModel:
@@ -80,7 +80,7 @@ def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Repor
         lesson.cards,
         lesson.workload,
         settings=chosen,
-        left_out=lesson.left_out,
+        remarks=lesson.reasons,
         reporter=reporter or Silent(),
     )
 

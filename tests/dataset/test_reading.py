@@ -75,6 +75,37 @@ def test_a_run_with_one_cell_that_its_load_cannot_explain_is_left_out_and_named(
     assert set(read_dataset("frontend", tmp_path, include_flagged=True)["experiment_id"]) == {"a", "b"}
 
 
+def test_samples_of_a_history_that_cannot_be_use_are_not_known_and_named(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d"):
+        frame = make_frame(name, rows=60).assign(scenario="observed", cpu_limit_cores=float("nan"))
+        frame["replica_count"] = frame["load_users"] = float("nan")
+        write(tmp_path, frame)
+    edit(tmp_path / "frontend" / "b.csv", set_field(9, "cpu_cores_value", "1500"))
+    edit(tmp_path / "frontend" / "c.csv", set_field(9, "cpu_cores_value", "15"))
+    edit(tmp_path / "frontend" / "d.csv", set_field(9, "mem_bytes_value", str(2**40)))
+    samples = read_samples("frontend", tmp_path)
+    assert samples.left_out == {}
+    assert samples.blanked == {
+        "b": "cpu_cores_value: 1 of 60 samples, up to 1500, are above 20 times the usual 0.25",
+        "d": "mem_bytes_value: 1 of 60 samples, up to 1.1e+12, are above 20 times the usual 5.243e+07",
+    }
+    assert samples.frame["cpu_cores_value"].max() == 15
+    assert samples.frame["cpu_cores_value"].isna().sum() == samples.frame["mem_bytes_value"].isna().sum() == 1
+    (reason,) = samples.reasons
+    assert reason.code == "samples-left-out"
+    assert reason.text.startswith("2 histories have samples that cannot be use, left out: b (cpu_cores_value: 1 of 60")
+    whole = read_samples("frontend", tmp_path, include_flagged=True)
+    assert (whole.reasons, whole.frame["cpu_cores_value"].max()) == ((), 1500)
+
+
+def test_what_was_left_out_is_named_up_to_three(tmp_path: Path) -> None:
+    for name in ("a", "b", "c", "d", "e"):
+        write(tmp_path, make_frame(name), quality={"is_complete": name == "e", "flags": ["few_samples"]})
+    (reason,) = read_samples("frontend", tmp_path).reasons
+    assert reason.code == "experiments-left-out"
+    assert reason.text == ("4 flagged experiments are not used: a (few_samples); b (few_samples); c (few_samples); ...")
+
+
 def test_a_service_without_data_is_refused_with_those_that_have_some(written: Path, tmp_path: Path) -> None:
     with pytest.raises(BadDataset, match=r"no data of 'cart'(.|\n)*frontend"):
         read_dataset("cart", tmp_path)

@@ -15,7 +15,7 @@ import pytest
 from mora.domain import Question
 from mora.errors import BadInput, NotEnoughData
 from mora.model import ServiceModel, train
-from mora.model.service import _not_used, _with_known_load
+from mora.model.service import _with_known_load
 from tests import fakes_learning as fakes
 from tests.model.conftest import QUICK, Data
 
@@ -47,14 +47,6 @@ def test_experiments_of_unknown_load_are_left_out_with_a_reason(data: Data) -> N
     assert reasons[0].text.endswith(f"are left out: {name}")
     with pytest.raises(NotEnoughData, match="Fill load_users and replica_count"):
         train(frame.assign(load_users=np.nan), data[1], fakes.WORKLOAD, settings=QUICK)
-
-
-def test_experiments_that_are_not_used_are_named_in_the_report() -> None:
-    reason = _not_used({"a": "outlier_cpu_cores_value: 1 of 60 samples", "b": "few_samples", "c": "x", "d": "y"})[0]
-    assert reason.code == "experiments-left-out"
-    assert reason.text.startswith("4 flagged experiments are not used: a (outlier_cpu_cores_value: 1 of 60 samples);")
-    assert reason.text.endswith("c (x); ...")
-    assert _not_used({}) == []
 
 
 def test_no_rows_at_all_are_refused(data: Data) -> None:
