@@ -261,7 +261,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("policy.max_cpu_cut", "Largest share that one step takes off a CPU request.", values.positive_ratio),
     Setting("policy.max_memory_cut", "Largest share that one step takes off a memory request; too little memory kills.",
             values.positive_ratio),
-    Setting("policy.min_change", "Cuts below this share are not worth a rollout and are deferred; raises never are.",
+    Setting("policy.min_change", "Cuts below this share, and raises of CPU below half of it, are deferred.",
             values.ratio),
     Setting("policy.cpu_limit", "The CPU limit: unset, request (equal), keep (at least the request), ratio (as now).",
             _LIMITS),

@@ -19,19 +19,18 @@ from mora.clusters.objects import (
     choose_main,
     has_name,
     named,
-    read_autoscalers,
     read_containers,
     read_defaults,
     read_limit_range,
     read_pod_range,
     read_quota,
     read_resources,
-    read_vertical,
     replicas_of,
     template_of,
     with_defaults,
     without_odd_containers,
 )
+from mora.clusters.scalers import read_autoscalers, read_vertical
 from mora.domain import (
     JOB_KINDS,
     Allocation,
@@ -98,7 +97,7 @@ def _order(state: WorkloadState) -> tuple[str, str, str]:
 
 
 def _current_state(workload: Workload, item: Manifest, lists: Lists) -> WorkloadState:
-    template, reasons = _template(workload, item, lists)
+    template, template_in, reasons = _template(workload, item, lists)
     spec, odd = without_odd_containers(template.get("spec") or {})
     template = {**template, "spec": spec} if spec.get("containers") else {}
     pods = lists.pods.get((workload.namespace, workload.kind, workload.name), Pods())
@@ -129,6 +128,7 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
         limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
         pod_range=read_pod_range(lists.limit_ranges.get(workload.namespace, [])),
         pod_resources=_pod_resources(template),
+        template_in=template_in,
         quotas=quotas,
         jvm=frozenset({*java_containers(template.get("spec") or {}), *pods.jvm}),
         known_by="kubernetes",
@@ -180,19 +180,19 @@ def _unreadable_state(workload: Workload, why: Reason, lists: Lists) -> Workload
     return WorkloadState(workload, Allocation(), problem=why, reasons=(why, *lists.reasons_of(workload)))
 
 
-def _template(workload: Workload, item: Manifest, lists: Lists) -> tuple[Manifest, list[Reason]]:
-    """The pod template; for a Rollout that refers to a Deployment, the Deployment's."""
+def _template(workload: Workload, item: Manifest, lists: Lists) -> tuple[Manifest, Workload | None, list[Reason]]:
+    """The pod template and, for a Rollout that refers to a Deployment, that Deployment."""
     template = template_of(item, workload.kind)
     reference = item["spec"].get("workloadRef")
     if (template.get("spec") or {}).get("containers") or reference is None:
-        return template, []
+        return template, None, []
     wanted = (workload.namespace, reference["kind"], reference["name"])
     for other, manifest in lists.workloads:
         if (other.namespace, other.kind, other.name) == wanted:
             text = f"its pod template is in {named(other)}; change it there"
-            return template_of(manifest, other.kind), [Reason("template-elsewhere", text)]
+            return template_of(manifest, other.kind), other, [Reason("template-elsewhere", text)]
     text = f"its pod template is in {reference['kind']} {reference['name']!r}, which was not listed"
-    return {}, [Reason("template-unknown", text)]
+    return {}, None, [Reason("template-unknown", text)]
 
 
 def _containers(workload: Workload, template: Manifest, pods: Pods) -> tuple[tuple[Container, ...], list[Reason]]:

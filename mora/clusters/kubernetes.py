@@ -21,7 +21,6 @@ from mora.clusters.objects import (
     has_name,
     named,
     pod_complaints,
-    read_autoscalers,
     read_container,
     read_containers,
     read_resources,
@@ -30,6 +29,7 @@ from mora.clusters.objects import (
     staying,
     without_odd_containers,
 )
+from mora.clusters.scalers import read_autoscalers
 from mora.clusters.shapes import Unreadable, read
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Workload
 from mora.errors import ClusterError

@@ -12,10 +12,18 @@ from decimal import Decimal
 from typing import Any
 
 from mora.clusters import kinds
-from mora.clusters.connection import Forbidden
+from mora.clusters.connection import Forbidden, NotFound
 from mora.clusters.kubernetes import KubernetesCluster
-from mora.clusters.objects import Manifest, named, read_defaults, read_resources, rollout_report, staying
+from mora.clusters.objects import (
+    Manifest,
+    named,
+    read_defaults,
+    read_resources,
+    rollout_report,
+    staying,
+)
 from mora.clusters.rights import Right, is_allowed
+from mora.clusters.scalers import read_vertical
 from mora.clusters.shapes import Shape, Unreadable
 from mora.domain import Resources, Workload
 from mora.errors import MoraError
@@ -139,6 +147,7 @@ def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bo
             remedy="Leave it out of the plan's targets.",
         )
         return
+    yield from _vpas(cluster, workload)
     autoscaler = cluster.autoscaler(workload)
     if autoscaler is not None:
         yield Finding(
@@ -149,6 +158,29 @@ def _current_state(cluster: KubernetesCluster, workload: Workload, is_target: bo
         )
         return
     yield Finding(f"{workload.kind} {workload.name} is ready, and no autoscaler scales it")
+
+
+def _vpas(cluster: KubernetesCluster, workload: Workload) -> Iterator[Finding]:
+    """The VPAs that would change the requests of a workload's pods while it is measured."""
+    path = f"/apis/autoscaling.k8s.io/v1/namespaces/{workload.namespace}/verticalpodautoscalers"
+    try:
+        found = list(cluster.api.pages(path, shape=kinds.VPA, odd=_refuse))
+    except NotFound:
+        return  # this cluster has no VPAs
+    except (Forbidden, Unreadable) as error:
+        yield Finding(f"whether a VPA changes it is not known: {error.message.rstrip('.')}", remedy=error.hint or "")
+        return
+    for vpa in found:
+        target, one = (vpa.get("spec") or {}).get("targetRef") or {}, read_vertical(vpa)
+        if (target.get("kind"), target.get("name")) == (workload.kind, workload.name) and one.mode != "Off":
+            patch = '{"spec":{"updatePolicy":{"updateMode":"Off"}}}'
+            yield Finding(
+                f"the requests of {named(workload)} are set by the VPA {one.name} (mode {one.mode}), which would "
+                "change its pods during the run",
+                is_ok=False,
+                remedy=f"Switch it off for the run (kubectl patch vpa {one.name} -n {workload.namespace} --type merge "
+                f"-p '{patch}'), or leave the workload out.",
+            )
 
 
 # --- quota -----------------------------------------------------------------------------------------------------------
@@ -179,10 +211,11 @@ def _quota(
 
 
 def _bounds(cluster: KubernetesCluster, namespace: str, plural: str, shape: Shape) -> Iterator[Manifest]:
-    def odd(error: Unreadable) -> None:
-        raise error
+    return cluster.api.pages(f"/api/v1/namespaces/{namespace}/{plural}", shape=shape, odd=_refuse)
 
-    return cluster.api.pages(f"/api/v1/namespaces/{namespace}/{plural}", shape=shape, odd=odd)
+
+def _refuse(error: Unreadable) -> None:
+    raise error
 
 
 def _needed(manifests: Sequence[Manifest], limits: Sequence[Manifest], most_replicas: int) -> dict[str, Decimal]:

@@ -46,6 +46,7 @@ from mora.domain.workloads import (
     is_jvm_image,
     is_name,
     owned_by_keda,
+    quality_of,
     set_by_vpas,
 )
 
@@ -93,6 +94,7 @@ __all__ = [
     "is_name",
     "is_written",
     "owned_by_keda",
+    "quality_of",
     "set_by_vpas",
     "stem_of_run",
     "where_set",

@@ -164,7 +164,8 @@ class Recommendation:
     the numbers rest on, "model" (mora train), "history" (the rule of the backtest), "both", or "none" where there is no
     number. model_as_of: when the data ends that the model was trained on. autoscalers: every resource that an HPA
     scales on; current.autoscaler is the first of them. retargets: those of them that have to change together with the
-    requests, as they must become. vpas: those that target the workload. reasons: what concerns the workload as a whole.
+    requests, as they must become. vpas: those that target the workload. template_in: as in WorkloadState. reasons: what
+    concerns the workload as a whole.
     model_facts: label and text of what the model is based on; empty without one.
     """
 
@@ -183,6 +184,7 @@ class Recommendation:
     model_as_of: datetime | None = None
     autoscalers: tuple[Autoscaler, ...] = ()
     vpas: tuple[VerticalScaler, ...] = ()
+    template_in: Workload | None = None
     retargets: tuple[Autoscaler, ...] = ()
     model_facts: tuple[tuple[str, str], ...] = ()
 
@@ -190,6 +192,11 @@ class Recommendation:
         """Refuse a recommendation whose main container is not the first and only one that is marked so."""
         if [container.is_main for container in self.containers] != [True, *(False for _ in self.containers[1:])]:
             raise ValueError(f"{self.workload.name}: the first container is the main one, and no other is")
+
+    @property
+    def manifest(self) -> Workload:
+        """The workload whose manifest has the pod template: what a patch changes."""
+        return self.template_in or self.workload
 
     @property
     def main(self) -> ContainerAdvice:

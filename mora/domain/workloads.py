@@ -114,6 +114,7 @@ class Role(StrEnum):
 class Container:
     """A container of a pod template, or (is_injected) one that is injected at admission.
 
+    may_be_injected: it stands in the pods, and whether the template has it is not known without the Kubernetes API.
     resources: what its pods run with. written: what the template says, where the pods have more than that (the defaults
     of a LimitRange, a request from a limit); None where it is the same.
     runtime: what its flags and variables tell it that it may take of memory; None where they tell nothing.
@@ -126,6 +127,7 @@ class Container:
     role: Role = Role.APP
     is_injected: bool = False
     written: Resources | None = None
+    may_be_injected: bool = False
     runtime: Runtime | None = None
 
 
@@ -310,6 +312,21 @@ def _set(container: Container, amount: str) -> int:
     return value or 0
 
 
+def quality_of(containers: Sequence[Container]) -> str:
+    """The QoS class of a pod of these containers: Guaranteed, Burstable or BestEffort.
+
+    https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
+    """
+    resources = [container.resources for container in containers]
+    amounts = [(one.cpu_request_millicores, one.cpu_limit_millicores) for one in resources]
+    amounts += [(one.memory_request_bytes, one.memory_limit_bytes) for one in resources]
+    if all(request is None and limit is None for request, limit in amounts):
+        return "BestEffort"
+    # A limit without a request is a request of the same size.
+    is_guaranteed = all(limit is not None and request in (None, limit) for request, limit in amounts)
+    return "Guaranteed" if is_guaranteed else "Burstable"
+
+
 @dataclass(frozen=True, slots=True)
 class AmountRange:
     """What a LimitRange allows one container, or one pod in all: minimum and maximum, None where there is none.
@@ -341,6 +358,7 @@ class WorkloadState:
     allocation: replicas, every container (injected ones too), the first autoscaler. autoscalers: every resource that an
     HPA scales on. vpas: those that target it. limit_range, pod_range: what LimitRanges allow a container, and a pod in
     all. pod_resources: requests and limits of the pod itself (spec.resources of its template), None where it has none.
+    template_in: the workload whose pod template its pods have (a Rollout's workloadRef); None where it is its own.
     labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default container). jvm:
     names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus". reasons: what was
     unusual.
@@ -356,6 +374,7 @@ class WorkloadState:
     limit_range: AmountRange | None = None
     pod_range: AmountRange | None = None
     pod_resources: Resources | None = None
+    template_in: Workload | None = None
     quotas: tuple[Quota, ...] = ()
     jvm: frozenset[str] = frozenset()
     known_by: str = "kubernetes"

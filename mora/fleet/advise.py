@@ -7,13 +7,11 @@ has no response times, so it cannot show that fewer would do.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
 
 from mora import registry
 from mora.domain import (
-    API_VERSIONS,
     JOB_KINDS,
     Advice,
     Allocation,
@@ -25,20 +23,24 @@ from mora.domain import (
     Recommendation,
     Role,
     Target,
-    Window,
     WorkloadHistory,
     WorkloadState,
     choose_main_container,
-    where_set,
 )
 from mora.fleet.batch import Bounds, bounds_of
-from mora.fleet.evidence import evidence_of, gaps
+from mora.fleet.evidence import evidence_of
 from mora.fleet.initial import need_of_killed, with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
-from mora.fleet.pods import uneven
-from mora.fleet.retarget import unmeasured, with_retargets
+from mora.fleet.remarks import quality_change, remarks_of
+from mora.fleet.retarget import with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
-from mora.fleet.surroundings import around_of, crash_loop_of, pod_bounds, policy_of, told_above_limit, why_cpu_limits
+from mora.fleet.surroundings import (
+    around_of,
+    pod_bounds,
+    policy_of,
+    told_above_limit,
+    why_cpu_limits,
+)
 from mora.policies import (
     Autoscaling,
     Part,
@@ -51,11 +53,7 @@ from mora.policies import (
     size_autoscaling,
     size_replicas,
 )
-from mora.quantities import format_duration, format_moment
 from mora.seams import Policy
-
-# What has not been seen for a day is gone or has no replicas; there is no data on what it needs now.
-_GONE_AFTER = timedelta(days=1)
 
 
 def advise(
@@ -99,7 +97,13 @@ def advise(
     # What runs and ends is not scaled by an HPA.
     is_job = state.workload.kind in JOB_KINDS
     scaling = Autoscaling() if is_job else size_autoscaling(demand, current, advised[0].cpu_request, policy)
-    known = (*remarks, *state.reasons, *sizing.reasons, *guessed, *_remarks(state, history, settings))
+    known = (
+        *remarks,
+        *state.reasons,
+        *sizing.reasons,
+        *guessed,
+        *remarks_of(state, history, settings, [_evidence(one, history, settings) for one in current.containers]),
+    )
     advice = Recommendation(
         workload=state.workload,
         current=current,
@@ -114,8 +118,10 @@ def advise(
         basis="both" if is_modelled else "history",
         autoscalers=state.autoscalers,
         vpas=state.vpas,
+        template_in=state.template_in,
     )
     advice = with_init_remarks(advice)
+    advice = replace(advice, reasons=(*advice.reasons, *quality_change(advice)))
     return with_retargets(advice) if sizing.policy.touch_autoscaled else advice
 
 
@@ -255,6 +261,12 @@ def _unsized(container: Container, why: Reason, skipped: Reason | None) -> Conta
 
 
 def _injected(container: Container) -> tuple[Reason, ...]:
+    if container.may_be_injected:
+        text = (
+            f"{container.name} is in the pods; only the Kubernetes API knows whether the pod template has it or it is "
+            "injected at admission, so no patch names it (set $KUBECONFIG)"
+        )
+        return (Reason("may-be-injected", text),)
     if not container.is_injected:
         return ()
     text = (
@@ -312,69 +324,3 @@ def _with_containers(state: WorkloadState, history: WorkloadHistory) -> tuple[Al
     text = f"its pod template is not known: its containers are those that were scraped, the main one is {main} ({how})"
     containers = tuple(Container(name, is_main=name == main) for name in names)
     return replace(current, containers=containers, is_described=False), (Reason("containers-from-history", text),)
-
-
-def _remarks(state: WorkloadState, history: WorkloadHistory, settings: FleetSettings) -> Iterable[Reason]:
-    """What is odd about the workload as a whole."""
-    current = state.allocation
-    yield from filter(None, (unmeasured(scaler, current.containers) for scaler in state.autoscalers))
-    yield from _kind_remarks(state)
-    known = {container.name for container in current.containers}
-    gone = sorted(set(history.containers) - known)
-    if gone:
-        text = f"the history has samples of {', '.join(gone)}, which the workload no longer has; not sized"
-        yield Reason("container-gone", text)
-    yield from (one for name in sorted(known & set(history.containers)) for one in uneven(history.containers[name]))
-    if (loop := crash_loop_of(history)) is not None:
-        text = (
-            f"container {loop.container} of pod {loop.pod} crashed and restarted {loop.restarts} times in "
-            f"{format_duration(loop.span)}, not for memory: nothing is cut, and no number has a confidence. Look at "
-            f"its log: kubectl logs --previous -n {state.workload.namespace} -c {loop.container} {loop.pod}"
-        )
-        yield Reason("crash-loop", text)
-    if not any(reason.code == "owners-unknown" for reason in state.reasons):  # nothing was asked for
-        yield from (Reason("source", warning) for warning in history.warnings)
-    window = history.window
-    found = [_evidence(one, history, settings) for one in current.containers]
-    known_windows = [one for one in found if one is not None]
-    if not known_windows:
-        return
-    start, end = min(one.start for one in known_windows), max(one.end for one in known_windows)
-    is_job = state.workload.kind in JOB_KINDS
-    if not is_job:
-        here = [one for name, one in sorted(history.containers.items()) if name in known]
-        yield from gaps(here, window, settings.excluded)
-    if history.late or (start - window.start > max(window.step, timedelta(hours=1)) and not is_job):
-        yield Reason("window-short", history.late or _short_window(window, start, end))
-    if window.end - end > _GONE_AFTER and not is_job:
-        text = f"last seen {format_moment(end)}: there is no data on what it needs since then"
-        yield Reason("last-seen", text)
-
-
-def _kind_remarks(state: WorkloadState) -> Iterable[Reason]:
-    if state.workload.kind == "Job":
-        text = "the pod template of a Job cannot be changed: set the numbers where the Job is created"
-        yield Reason("job-immutable", text)
-    elif state.workload.kind not in API_VERSIONS:
-        kind = state.workload.kind
-        yield Reason("no-manifest", f"MOrA writes no patch for a {kind}: set its numbers in {where_set(kind)}")
-    if state.known_by == "prometheus":
-        text = (
-            "read from Prometheus alone: annotations, LimitRanges, VPAs and images are known only as far as "
-            "kube-state-metrics exports them"
-        )
-        yield Reason("known-by-prometheus", text)
-    on_both = {scaler.resource for scaler in state.autoscalers if scaler.is_utilisation}
-    if Target.CPU in on_both and Target.MEMORY in on_both:
-        yield Reason(
-            "autoscaler-several", "its HPA scales on CPU and on memory: the metric that asks for more pods wins"
-        )
-
-
-def _short_window(window: Window, start: datetime, end: datetime) -> str:
-    # A sample covers the step before it: a single one is a step of history.
-    asked, there = window.end - window.start, end - start + window.step
-    return (
-        f"history from {format_moment(start)} on, {format_duration(there, about=True)} of the {format_duration(asked)} "
-        "asked for: it is younger, or Prometheus keeps no more (retention)"
-    )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mora.domain import AmountRange, Container, CrashLoop, Reason, Role, WorkloadHistory, WorkloadState
+from mora.domain import AmountRange, Container, CrashLoop, Reason, Role, WorkloadHistory, WorkloadState, quality_of
 from mora.domain.runtimes import JAVA, Runtime, largest
 from mora.fleet.settings import Sizing
 from mora.policies import PodBounds, PolicySettings, Surroundings
@@ -13,6 +13,8 @@ from mora.quantities import format_duration, readable_bytes
 
 def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
     """The policy of the workload, within what its namespace's quotas and LimitRanges ask for."""
+    if with_own_cores(state):  # one container without a limit, and no pod is Guaranteed
+        return replace(sizing.policy, cpu_limit="request", memory_limit="request")
     if sizing.policy.cpu_limit == "unset" and why_cpu_limits(state) is not None:
         return replace(sizing.policy, cpu_limit="keep")
     return sizing.policy
@@ -28,6 +30,7 @@ def around_of(container: Container, state: WorkloadState, history: WorkloadHisto
         no_memory_cut=_why_no_memory_cut(container, runtime, sizing),
         no_cut=_why_no_cut(history),
         vpas=state.vpas,
+        keeps_cores=container.name in with_own_cores(state),
         runtime=runtime,
     )
 
@@ -46,6 +49,21 @@ def _container_range(state: WorkloadState) -> AmountRange | None:
 
 def _narrower(*ratios: float | None) -> float | None:
     return min((ratio for ratio in ratios if ratio is not None), default=None)
+
+
+def with_own_cores(state: WorkloadState) -> frozenset[str]:
+    """The containers to which a static CPU manager may give cores for their own: whole ones, in Guaranteed pods.
+
+    https://kubernetes.io/docs/tasks/administer-cluster/cpu-management-policies/
+    """
+    containers = state.allocation.containers
+    if quality_of(containers) != "Guaranteed":
+        return frozenset()
+    return frozenset(
+        one.name
+        for one in containers
+        if one.role is not Role.INIT and (one.resources.cpu_limit_millicores or 1) % 1000 == 0
+    )
 
 
 def pod_bounds(state: WorkloadState, history: WorkloadHistory) -> PodBounds:

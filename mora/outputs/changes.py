@@ -138,11 +138,14 @@ def is_gone(recommendation: Recommendation, name: str) -> bool:
 
 
 def in_template(recommendation: Recommendation) -> tuple[ContainerAdvice, ...]:
-    """The advice on containers of the pod template, the main container's first."""
+    """The advice on containers that are surely in the pod template, the main container's first."""
+    unsure = {container.name for container in recommendation.current.containers if container.may_be_injected}
     return tuple(
         c
         for c in recommendation.containers
-        if not is_injected(recommendation, c.container) and not is_gone(recommendation, c.container)
+        if c.container not in unsure
+        and not is_injected(recommendation, c.container)
+        and not is_gone(recommendation, c.container)
     )
 
 
@@ -159,7 +162,9 @@ def list_name(role: Role) -> str:
 def sets_replicas(recommendation: Recommendation) -> bool:
     """Whether a patch sets the replicas: there is a number, and no autoscaler would overwrite it."""
     is_scaled = recommendation.current.autoscaler is not None or bool(recommendation.autoscalers)
-    return recommendation.replicas.value is not None and not is_scaled and recommendation.workload.kind in SCALED_KINDS
+    is_elsewhere = recommendation.template_in is not None  # a patch of that would scale another workload
+    is_scalable = recommendation.workload.kind in SCALED_KINDS and not is_elsewhere
+    return recommendation.replicas.value is not None and not is_scaled and is_scalable
 
 
 def has_change(recommendation: Recommendation) -> bool:

@@ -79,7 +79,8 @@ def _of_keda(recommendation: Recommendation) -> list[str]:
 def apply_lines(recommendation: Recommendation, *, is_dry_run: bool = False) -> list[str]:
     """The commands of one workload and its autoscaler, under its name."""
     workload = recommendation.workload
-    lines = [remark(title(workload)), command(workload, patch_of(recommendation), is_dry_run=is_dry_run)]
+    patched = command(recommendation.manifest, patch_of(recommendation), is_dry_run=is_dry_run)
+    lines = [remark(title(workload)), patched]
     for scaler in _ours(recommendation):
         lines.append(_retarget(recommendation, scaler, is_dry_run=is_dry_run))
     return lines
@@ -87,7 +88,7 @@ def apply_lines(recommendation: Recommendation, *, is_dry_run: bool = False) -> 
 
 def rollback_lines(recommendation: Recommendation) -> list[str]:
     """The commands that undo apply_lines()."""
-    lines = [command(recommendation.workload, patch_of(recommendation, is_back=True))]
+    lines = [command(recommendation.manifest, patch_of(recommendation, is_back=True))]
     for scaler in _ours(recommendation):
         before = next((a for a in recommendation.autoscalers if _is_same(a, scaler)), None)
         if before is not None:

@@ -8,6 +8,7 @@ Where a recommendation retargets an HPA (`--retarget-hpa`), it is printed with i
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,7 +56,26 @@ def _on_average_value(recommendation: Recommendation) -> str:
     scaler = recommendation.current.autoscaler
     if scaler is not None:
         lines.append(remark(f"it replaces all metrics of the HPA {scaler.name}"))
+    lines += _way_back(recommendation)
     return "".join(f"{line}\n" for line in lines) + dump(_object(recommendation))
+
+
+def _way_back(recommendation: Recommendation) -> list[str]:
+    """Comment lines: how to undo it."""
+    workload, scaler = recommendation.workload, recommendation.current.autoscaler
+    place = f"-n {workload.namespace}"
+    if scaler is not None:
+        kept = f"{scaler.name}.before.yaml"
+        return [
+            remark(f"before: kubectl get hpa {shlex.quote(scaler.name)} {place} -o yaml > {shlex.quote(kept)}"),
+            remark(f"to roll back: kubectl replace --force -f {shlex.quote(kept)}"),
+        ]
+    lines = [remark(f"to roll back: kubectl delete hpa {workload.name} {place}")]
+    if recommendation.current.replicas is not None:
+        kind = "rollouts.argoproj.io" if workload.kind == "Rollout" else workload.kind.lower()
+        scale = f"kubectl scale {kind} {workload.name} {place} --replicas={recommendation.current.replicas}"
+        lines.append(remark(f"and then: {scale}"))
+    return lines
 
 
 def _retargeted(recommendation: Recommendation) -> str:

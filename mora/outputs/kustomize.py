@@ -35,22 +35,22 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
 def files(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> dict[str, str]:
     """File name -> text, kustomization.yaml first; NotEnoughData where no workload has a number."""
     major = _major(settings.kustomize_version)
-    bodies: dict[Workload, Body] = {r.workload: _body(r, major) for r in recommendations}
-    patched = [r for r in recommendations if bodies[r.workload]]
+    bodies: dict[Workload, Body] = {r.manifest: body for r in recommendations if (body := _body(r, major))}
+    patched = [r for r in recommendations if _body(r, major)]
     if not patched:
         why = {r.workload.name: why_no_patch(r) for r in recommendations}
         raise nothing_to_write("a kustomization", recommendations, why)
-    names = file_names([r.workload for r in patched], "-resources.yaml", prefix="mora-")
-    skipped = [line for r in recommendations if not bodies[r.workload] for line in _skipped_lines(r)]
+    names = file_names([r.manifest for r in patched], "-resources.yaml", prefix="mora-")
+    skipped = [line for r in recommendations if r not in patched for line in _skipped_lines(r)]
     kustomization = "".join(f"{line}\n" for line in skipped) + dump(_kustomization(names, bodies, settings))
     return {"kustomization.yaml": kustomization} | {
-        names[r.workload]: "\n".join(header(r)) + "\n" + dump(_patch_file(r.workload, bodies[r.workload], names))
+        names[r.manifest]: "\n".join(header(r)) + "\n" + dump(_patch_file(r.manifest, bodies[r.manifest], names))
         for r in patched
     }
 
 
 def _body(recommendation: Recommendation, major: int) -> Body:
-    return json_patch(recommendation) if _is_json(recommendation.workload, major) else strategic_patch(recommendation)
+    return json_patch(recommendation) if _is_json(recommendation.manifest, major) else strategic_patch(recommendation)
 
 
 def _is_json(workload: Workload, major: int) -> bool:

@@ -42,7 +42,8 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
         if not body:
             missing[workload] = why_no_patch(recommendation)
             continue
-        command = remark(f"kubectl patch {shlex.join(target(workload))}{_type(workload)} --patch-file {THIS_FILE}")
+        changed = recommendation.manifest
+        command = remark(f"kubectl patch {shlex.join(target(changed))}{_type(changed)} --patch-file {THIS_FILE}")
         lines = [*header(recommendation), *caveats(recommendation), command]
         texts[workload] = "\n".join(lines) + "\n" + dump(body)
     return checked(Parts(texts, missing), "a patch", recommendations)
@@ -50,7 +51,7 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
 
 def patch_of(recommendation: Recommendation, *, is_back: bool = False) -> Body:
     """The patch in the form that the API server takes for this kind; empty where there is nothing to write."""
-    if not takes_strategic(recommendation.workload.kind):
+    if not takes_strategic(recommendation.manifest.kind):
         return json_patch(recommendation, is_back=is_back)
     return rollback_patch(recommendation) if is_back else strategic_patch(recommendation)
 
@@ -71,7 +72,7 @@ def _type(workload: Workload) -> str:
 
 def caveats(recommendation: Recommendation) -> list[str]:
     """Comment lines on a JSON patch; none for a strategic merge."""
-    if takes_strategic(recommendation.workload.kind):
+    if takes_strategic(recommendation.manifest.kind):
         return []
     return comment(
         "a JSON patch, since an API server cannot merge lists of a custom resource: the server refuses it if the order "

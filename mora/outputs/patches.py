@@ -53,7 +53,7 @@ def rollback_patch(recommendation: Recommendation) -> dict[str, Any]:
 
 
 def _patch(recommendation: Recommendation, replicas: int | None, *, is_back: bool) -> dict[str, Any]:
-    kind = recommendation.workload.kind
+    kind = recommendation.manifest.kind
     if not is_written(kind):
         return {}
     spec: dict[str, Any] = {}
@@ -78,7 +78,7 @@ def json_patch(recommendation: Recommendation, *, is_back: bool = False) -> list
     the server refuses the patch. A section that is not set now is tested to be absent, so that nothing else in it
     (ephemeral-storage, claims) is lost. Empty for a kind whose template no patch changes.
     """
-    kind = recommendation.workload.kind
+    kind = recommendation.manifest.kind
     if not is_written(kind):
         return []
     operations: list[dict[str, Any]] = []

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from mora.domain import API_VERSIONS, Container, ContainerAdvice, Recommendation, Resources, Role
+from mora.domain import API_VERSIONS, Container, ContainerAdvice, Recommendation, Resources, Role, quality_of
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import list_name, plain_resources, to_write
 from mora.outputs.commands import command
@@ -80,7 +80,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
         template = patch_of(recommendation)
         if template:
             remarks += comment("for the next release: the same in the template (this starts a rollout)")
-            remarks.append(f"# {command(recommendation.workload, template)}")  # of one line: the patch is JSON
+            remarks.append(f"# {command(recommendation.manifest, template)}")  # of one line: the patch is JSON
     lines = [*_HEAD.splitlines(), *remarks]
     if resized:
         lines += ["", "# 1. Dry run: the server checks the resize of every pod and changes nothing"]
@@ -210,20 +210,10 @@ def _amounts(
 
 
 def _quality(recommendation: Recommendation, wanted: dict[str, Resources]) -> str:
-    """The QoS class of a pod with these resources.
-
-    https://kubernetes.io/docs/concepts/workloads/pods/pod-qos/
-    """
+    """The QoS class of a pod with these resources."""
     containers = [replace(c, resources=wanted.get(c.name, c.resources)) for c in recommendation.current.containers]
     known = containers or [Container(name, resources) for name, resources in wanted.items()]
-    amounts = [(c.resources.cpu_request_millicores, c.resources.cpu_limit_millicores) for c in known] + [
-        (c.resources.memory_request_bytes, c.resources.memory_limit_bytes) for c in known
-    ]
-    if all(request is None and limit is None for request, limit in amounts):
-        return "BestEffort"
-    # A limit without a request is a request of the same size.
-    is_guaranteed = all(limit is not None and request in (None, limit) for request, limit in amounts)
-    return "Guaranteed" if is_guaranteed else "Burstable"
+    return quality_of(known)
 
 
 def _quality_notes(recommendation: Recommendation, wanted: dict[str, Resources]) -> list[str]:

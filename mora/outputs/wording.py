@@ -86,6 +86,7 @@ def header(recommendation: Recommendation) -> list[str]:
                 f"container {name} is injected at admission, so this template cannot size it; set its resources where "
                 "it is injected"
             )
+        lines += [reason.text for reason in container.reasons if reason.code == "may-be-injected"]
         if is_gone(recommendation, name):
             lines.append(f"container {name} no longer exists in the workload: skipped")
     return [wrapped for line in lines for wrapped in comment(line)]

@@ -23,8 +23,9 @@ an Advice says in one line what decides it. The codes:
     oom-bump                an OOM kill raised the number; raised-limit-bound: limit-bound use did
     floor, cap              the settings, the pod or its nodes raised or lowered it
     cap-below-need          what settings, LimitRange, pod or nodes allow leaves no number that covers the need
-    deferred                a cut too small for a rollout
+    deferred                a cut or a raise too small for a rollout
     kept-limit-bound        a cut refused, since use is limit-bound
+    whole-cores             rounded up to whole cores, which a static CPU manager gives Guaranteed pods for their own
     stepped                 a cut made in several changes
     limit-range             the namespace's LimitRange raised or lowered it, or gives a limit where none is set
     page-cache              page cache, which the kernel gives back, is no reason to raise memory

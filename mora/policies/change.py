@@ -11,6 +11,9 @@ from mora.policies.proposal import CPU, MEMORY, Kind, Piece, Proposal, compose
 from mora.policies.settings import PolicySettings, Surroundings
 from mora.quantities import readable_bytes
 
+# The most that a raise may be and still not be worth a rollout: CPU that is a little short is a little slower.
+_SMALL_RAISE = 0.05
+
 
 def within(kind: Kind, now: int | None, *, is_limit_bound: bool, settings: PolicySettings) -> Piece:
     """From a need to a number to set: whole, within the settings, and not too far from `now` at once."""
@@ -23,6 +26,7 @@ def within(kind: Kind, now: int | None, *, is_limit_bound: bool, settings: Polic
         floor(kind, least),
         # Too little CPU is slow, too little memory is a kill; and below limit-bound use nothing is known.
         cap(kind, most, is_hard=kind is MEMORY or is_limit_bound),
+        small_raise(kind, now, is_limit_bound=is_limit_bound, settings=settings),
         step(kind, now, max_cut, is_limit_bound=is_limit_bound, settings=settings),
     )
 
@@ -67,8 +71,32 @@ def cap(kind: Kind, most: int | None, *, is_hard: bool) -> Piece:
     return piece
 
 
+def small_raise(kind: Kind, now: int | None, *, is_limit_bound: bool, settings: PolicySettings) -> Piece:
+    """A raise by a few per cent is not made: from one day to the next a need moves by as much.
+
+    Memory that must be covered is raised whatever little is missing.
+    """
+    worth = min(settings.min_change / 2, _SMALL_RAISE)
+
+    def piece(proposal: Proposal) -> Proposal:
+        amount = proposal.amount or 0.0
+        if not now or amount <= now or is_limit_bound or (kind is MEMORY and now < proposal.must):
+            return proposal
+        raised = amount / now - 1.0
+        if round(raised, 9) >= worth:
+            return proposal
+        text = (
+            f"stays at {kind.write(now)}: the raise to {kind.write(amount)} ({raised:.1%}) is deferred; raises below "
+            f"{worth:.0%} are not worth a rollout"
+        )
+        outcome = f"unchanged: a raise below {worth:.0%} is not worth a rollout"
+        return proposal.because("deferred", text, amount=float(now), outcome=outcome)
+
+    return piece
+
+
 def step(kind: Kind, now: int | None, max_cut: float, *, is_limit_bound: bool, settings: PolicySettings) -> Piece:
-    """How far to go at once from what is set: raises at once, small cuts not at all, large cuts in steps."""
+    """How far to go at once from what is set: raises in full, small cuts not at all, large cuts in steps."""
 
     def piece(proposal: Proposal) -> Proposal:
         amount = proposal.amount or 0.0
@@ -180,6 +208,25 @@ def allowed(kind: Kind, now: int | None, around: Surroundings) -> Piece:
         text = f"lowered to {kind.write(highest)}, the maximum that the namespace's LimitRange allows a container"
         outcome = f"lowered to the LimitRange's maximum of {kind.write(highest)}"
         return proposal.because("limit-range", text, amount=float(highest), outcome=outcome, goal=proposal.goal)
+
+    return piece
+
+
+def whole_cores(kind: Kind, around: Surroundings) -> Piece:
+    """Whole cores stay whole where a static CPU manager may give them to the container for its own."""
+
+    def piece(proposal: Proposal) -> Proposal:
+        amount = proposal.amount or 0.0
+        whole = math.ceil(round(amount / 1000, 6)) * 1000.0
+        goal = None if proposal.goal is None else math.ceil(round(proposal.goal / 1000, 6)) * 1000.0
+        if kind is not CPU or not around.keeps_cores or whole == amount:
+            return replace(proposal, goal=goal) if kind is CPU and around.keeps_cores else proposal
+        text = (
+            f"{kind.write(amount)} rounded up to {kind.write(whole)}: its pods are Guaranteed with whole cores, "
+            "which a static CPU manager gives them for their own"
+        )
+        outcome = f"whole cores: {kind.write(whole)}"
+        return proposal.because("whole-cores", text, amount=whole, outcome=outcome, goal=goal)
 
     return piece
 

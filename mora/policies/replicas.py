@@ -88,7 +88,9 @@ def size_autoscaling(demand: Demand, current: Allocation, cpu_request: Advice, s
     average = cores_to_millicores(max(use, least_use, 1.0) / 1000)
     needed = _needed_replicas(demand.replicas) if demand.replicas is not None else (current.replicas or 1)
     scaler = current.autoscaler
-    least = max(settings.min_replicas, scaler.min_replicas if scaler else 1)
+    # Where no HPA says how few may run, as many as run now: fewer would take away what somebody keeps in reserve.
+    running = min(needed, current.replicas or 1)
+    least = max(settings.min_replicas, scaler.min_replicas if scaler else running)
     most = max(2 * needed, least, scaler.max_replicas if scaler else 1)
     if settings.max_replicas is not None:
         most = max(min(most, settings.max_replicas), least)

@@ -33,7 +33,7 @@ class PolicySettings:
     cpu_cap_millicores: int | None = None
     memory_cap_bytes: int | None = None
     min_change: float = 0.10
-    """A smaller cut is not worth a rollout. A raise is never deferred."""
+    """A smaller cut is not worth a rollout, nor is a raise of less than half of it (5 % at most)."""
     max_cpu_cut: float = 0.50
     max_memory_cut: float = 0.30
     """The most that one change cuts."""
@@ -86,8 +86,9 @@ class Surroundings:
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
     no_cut: why nothing is cut, and no number has a confidence. largest_node: what the largest node has, as requests;
-    None where not known. vpas: those that target the workload. runtime: what runs in the container, where something
-    tells how much memory it may take.
+    None where not known. keeps_cores: whether the container has whole cores in a Guaranteed pod, which must stay so.
+    vpas: those that target the workload. runtime: what runs in the container, where something tells how much memory it
+    may take.
     """
 
     autoscalers: tuple[Autoscaler, ...] = ()
@@ -98,6 +99,7 @@ class Surroundings:
     runtime: Runtime | None = None
     largest_node: Resources | None = None
     vpas: tuple[VerticalScaler, ...] = ()
+    keeps_cores: bool = False
 
     def ruling(self, target: Target, container: str) -> VerticalScaler | None:
         """The VPA that sets this request of the container's pods; None where none does."""

@@ -7,7 +7,7 @@ from dataclasses import replace
 from mora.domain import Advice, Allocation, Container, ContainerAdvice, Demand, Recommendation
 from mora.errors import BadInput
 from mora.policies.cache import less_cache
-from mora.policies.change import allowed, for_runtime, is_limit_bound, within
+from mora.policies.change import allowed, for_runtime, is_limit_bound, whole_cores, within
 from mora.policies.gate import gated_request
 from mora.policies.limits import size_limit
 from mora.policies.need import cpu_need, memory_need
@@ -84,6 +84,7 @@ def _size_request(
         for_runtime(kind, now, around.runtime),
         within(kind, now, is_limit_bound=bounded, settings=settings),
         allowed(kind, now, around),
+        whole_cores(kind, around),
     )(need)
     vpa = around.ruling(kind.target, container)
     if vpa is not None:
@@ -106,9 +107,10 @@ def _size_request(
         proposal = proposal.remarked("no-confidence", text)
     elif around.no_cut is not None:
         proposal = proposal.remarked("no-confidence", f"no confidence: {around.no_cut.text}")
-    elif not is_tested and amount >= need.amount:
+    elif not is_tested and (amount >= need.amount or amount == now):
         usual = kind.write(tested.amount or 0.0)
-        text = f"no confidence: validation windows were scored with the usual buffer, {usual}"
+        with_buffer = "the usual buffer, " if amount >= need.amount else ""
+        text = f"no confidence: validation windows were scored with {with_buffer}{usual}"
         proposal = proposal.remarked("no-confidence", text)
     return Advice(
         now=now,

@@ -397,6 +397,7 @@ def test_a_rollout_that_refers_to_a_template_says_where_it_is(
     fake.add(rollout)
     state = the(inventory.states("shop"), "web-rollout")
     assert [container.name for container in state.allocation.containers] == ["server"]
+    assert state.template_in == Workload("shop", "web")
     assert "template-elsewhere" in codes(state)
 
 

@@ -12,7 +12,9 @@ from mora.clusters.kubernetes import KubernetesCluster
 from mora.clusters.preflight import Finding, examine
 from mora.domain import Workload
 from tests.clusters.fake_api import FakeApi, FakeCluster
+from tests.clusters.kinds import VPA
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
+from tests.clusters.test_scalers import vpa
 
 FRONTEND, CART = Workload("shop", "frontend"), Workload("shop", "cart")
 
@@ -124,6 +126,21 @@ def test_an_autoscaler_on_a_target_is_refused_and_on_the_others_is_not(
     assert "scaled by the HPA frontend, which would overwrite the plan's replicas" in finding.words
     assert "kubectl delete hpa frontend -n shop" in finding.remedy
     assert bad(cluster, CART, measured=[FRONTEND, CART]) == []
+
+
+def test_a_vpa_that_changes_the_pods_of_a_target_is_refused(fake: FakeCluster, cluster: KubernetesCluster) -> None:
+    fake.resources.append(VPA)
+    fake.add(vpa("frontend", "frontend"))
+    (finding,) = bad(cluster, FRONTEND)
+    assert "are set by the VPA frontend (mode Auto)" in finding.words
+    assert "kubectl patch vpa frontend -n shop" in finding.remedy
+    assert bad(cluster, CART) == []
+    fake.get("VerticalPodAutoscaler", "frontend")["spec"]["updatePolicy"] = {"updateMode": "Off"}
+    assert bad(cluster, FRONTEND) == []
+    fake.forbidden.add(("list", "verticalpodautoscalers"))
+    found = examine(cluster, targets=[FRONTEND], measured=[FRONTEND], most_replicas=2)
+    assert all(one.is_ok for one in found)
+    assert any("whether a VPA changes it is not known" in one.words for one in found)
 
 
 def test_a_target_that_is_absent_or_not_ready_or_a_daemon_set_is_refused(

@@ -9,12 +9,13 @@ from hypothesis import given
 
 from mora.domain import (
     Allocation,
+    Container,
     Demand,
     Reason,
     Resources,
 )
 from mora.domain.runtimes import Runtime
-from mora.policies import PolicySettings, Surroundings, cpu_need, memory_need, recommend
+from mora.policies import PolicySettings, Surroundings, cpu_need, memory_need, recommend, size
 from mora.quantities import GIB, KIB, MIB
 from tests.policies.making import (
     ANY,
@@ -31,7 +32,9 @@ from tests.policies.making import (
 
 
 @given(**ANY)
-def test_a_raise_is_never_deferred(asked: Demand, current: Allocation, settings: PolicySettings) -> None:
+def test_a_raise_is_deferred_by_a_few_per_cent_of_cpu_alone(
+    asked: Demand, current: Allocation, settings: PolicySettings
+) -> None:
     settings = replace(settings, cpu_cap_millicores=None, memory_cap_bytes=None, touch_autoscaled=True)
     advice = recommend(asked, current, settings)
     for request, need, noise in (
@@ -41,7 +44,8 @@ def test_a_raise_is_never_deferred(asked: Demand, current: Allocation, settings:
         refused = {"above-use", "above-now"} & set(codes(request))  # by the last gate (test_gate.py)
         if need.amount is not None and not refused:
             assert request.value is not None
-            assert request.value >= need.amount - noise
+            assert request.value >= (need.amount - noise) / (1 + min(settings.min_change / 2, 0.05))
+            assert request.value >= need.amount - noise or request.value == request.now
 
 
 @given(**ANY)
@@ -268,3 +272,37 @@ def test_a_cut_down_to_what_a_runtime_may_take_is_deferred_like_others() -> None
     # Not a byte is added where nothing may be cut, though a number to set is a whole Mi.
     odd = allocation(memory_request_bytes=10**9, memory_limit_bytes=10**9)
     assert recommend(demand(), odd, around=told(3 * GIB)).main.memory_request.value == 10**9
+
+
+@pytest.mark.parametrize(
+    ("now", "value"),
+    [(119, 119), (115, 115), (114, 120), (100, 120)],
+    ids=["0.8 %", "4.3 %", "5.3 %", "20 %"],
+)
+def test_a_raise_of_cpu_below_five_per_cent_is_deferred(now: int, value: int) -> None:
+    advice = recommend(demand(), allocation(cpu_request_millicores=now)).main.cpu_request  # needs 120m
+    assert advice.value == value
+    assert ("deferred" in codes(advice)) == (value == now)
+    assert (advice.confidence is None) == (value == now)
+
+
+def test_memory_that_must_be_covered_and_limit_bound_use_are_raised_however_little_is_missing() -> None:
+    needed = demand(memory=needs(200 * MIB, 210 * MIB, peak=229 * MIB))  # the mean with its buffer is 230Mi
+    kept = recommend(needed, allocation(memory_request_bytes=229 * MIB)).main.memory_request
+    assert kept.value == 229 * MIB
+    low = recommend(needed, allocation(memory_request_bytes=228 * MIB)).main.memory_request
+    assert low.value == 230 * MIB
+    bound = demand(cpu=needs(0.1, 0.1, is_limit_bound=True))
+    assert recommend(bound, allocation(cpu_request_millicores=119)).main.cpu_request.value == 120
+    at_once = PolicySettings(min_change=0.0)
+    assert recommend(demand(), allocation(cpu_request_millicores=119), at_once).main.cpu_request.value == 120
+
+
+@pytest.mark.parametrize(("now", "value"), [(4000, 2000), (3000, 2000), (2000, 2000), (1000, 2000)])
+def test_whole_cores_stay_whole(now: int, value: int) -> None:
+    asked = demand(cpu=needs(1.2, 1.3))  # 1440m with the buffer
+    container = Container("server", Resources(now, now, 512 * MIB, 512 * MIB), is_main=True)
+    settings = PolicySettings(cpu_limit="request")
+    advice = size(asked, container, settings, Surroundings(keeps_cores=True))
+    assert (advice.cpu_request.value, advice.cpu_limit.value) == (value, value)
+    assert advice.cpu_request.goal in (None, 2000)

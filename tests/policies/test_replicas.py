@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
 from hypothesis import given
 
 from mora.domain import (
@@ -123,10 +124,16 @@ def test_a_second_metric_of_the_hpa_is_seen() -> None:
 def test_the_hpa_target_is_the_use_at_which_the_driven_load_kept_its_slo() -> None:
     advice = recommend(demand(), allocation())
     assert advice.hpa_average_value_millicores == 100
-    assert (advice.hpa_min_replicas, advice.hpa_max_replicas) == (1, 4)
+    assert (advice.hpa_min_replicas, advice.hpa_max_replicas) == (2, 4)
     assert advice.reasons[-1].code == "hpa-average-value"
 
 
 def test_without_a_driven_load_the_hpa_target_is_a_share_of_the_request() -> None:
     advice = recommend(demand(load=None), allocation())
     assert advice.hpa_average_value_millicores == 84  # 70 % of 120m
+
+
+@pytest.mark.parametrize(("running", "least"), [(1, 1), (3, 3), (None, 1), (0, 1)])
+def test_an_hpa_where_there_is_none_keeps_as_many_replicas_as_run(running: int | None, least: int) -> None:
+    advice = recommend(demand(replicas=None, load=None), allocation(running))
+    assert advice.hpa_min_replicas == least

@@ -99,7 +99,13 @@ class Pods:
         main, _ = choose_main_container(own, workload.name, annotated=annotated, order="by name")
         ordered = sorted(containers.values(), key=lambda one: (one.name != main, one.role is Role.INIT, one.name))
         return Allocation(
-            containers=tuple(replace(one, is_main=True, role=Role.APP) if one.name == main else one for one in ordered),
+            containers=tuple(
+                replace(one, is_main=True, role=Role.APP)
+                if one.name == main
+                # Operators inject containers under names that no list has; only the main one is surely its own.
+                else replace(one, may_be_injected=not one.is_injected and one.role is not Role.INIT)
+                for one in ordered
+            ),
             overhead=Resources(**self._overheads.get(pods[0], {})),
         ), annotated
 

@@ -19,7 +19,7 @@ from mora.domain import (
     is_jvm_image,
     set_by_vpas,
 )
-from mora.sources.prometheus import scalers
+from mora.sources.prometheus import rollouts, scalers
 from mora.sources.prometheus.asking import LOOKED_BACK, RESOURCE_FIELDS, Asking, amount_of, is_known
 from mora.sources.prometheus.described import Pods
 from mora.sources.prometheus.fleet_promql import Scope
@@ -76,7 +76,8 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))
     replicas |= pods_of_others(owners)
     workloads = {*owners.pods.values(), *replicas, *repeated(ask)}
-    newest = by_workload(owners, _by_pod(ask.values("kube_pod_created")))
+    in_sets = rollouts.sets_of(pod_owners)
+    newest = by_workload(owners, _by_pod(ask.values("kube_pod_created")), in_sets)
     pods = Pods(ask, newest)
     idle = workloads - newest.keys()
     earlier = Pods.nothing() if not idle else _earlier(ask, idle)
@@ -98,6 +99,7 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
         own_scalers = autoscalers.get(workload, ())
         if allocation.containers and not has_requests:
             allocation = replace(allocation, is_described=False)
+        template_in = rollouts.template_in(workload, replicas, newest)
         named = {} if annotated is None else {_DEFAULT_CONTAINER: annotated}
         states.append(
             WorkloadState(
@@ -109,12 +111,14 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
                 annotations={**annotations.get(workload, {}), **named},
                 limit_range=ranges.get(workload.namespace),
                 pod_range=pod_ranges.get(workload.namespace),
+                template_in=template_in,
                 quotas=quotas.get(workload.namespace, ()),
                 jvm=frozenset(c.name for c in allocation.containers if is_jvm_image(c.image)),
                 known_by="prometheus",
                 reasons=(
                     *_reasons(workload, allocation, described, owners, is_idle=workload in idle),
                     *_lacking(workload, allocation, is_declared=workload in replicas),
+                    *rollouts.reasons(workload, owners, in_sets, template_in),
                     *scalers.keda(own_scalers),
                     *set_by_vpas(vpas.get(workload, ())),
                 ),

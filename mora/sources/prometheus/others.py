@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Mapping
 from dataclasses import replace
 
 from mora.domain import API_VERSIONS, JOB_KINDS, Workload
@@ -45,14 +46,24 @@ def repeated(ask: Asking) -> set[Workload]:
     return {workload for workload, count in names.items() if count >= _LEAST_RUNS}
 
 
-def by_workload(owners: Owners, created: dict[Pod, float]) -> dict[Workload, list[Pod]]:
+def by_workload(
+    owners: Owners, created: dict[Pod, float], sets: Mapping[Pod, str] | None = None
+) -> dict[Workload, list[Pod]]:
     """The pods that describe each workload, newest first; with equal ages the first by name.
 
-    In a rollout the newest alone counts. The pods of a custom resource need not be alike (a head and workers), so all
-    of them count.
+    In a rollout the newest alone counts; beside a canary of an Argo Rollout, which may stay for days, one of the
+    ReplicaSet with the most pods (sets: the ReplicaSet of each pod). The pods of a custom resource need not be alike (a
+    head and workers), so all of them count.
     """
     found: defaultdict[Workload, list[Pod]] = defaultdict(list)
-    for pod, workload in sorted(owners.pods.items(), key=lambda item: (-created.get(item[0], 0.0), item[0])):
+    many = Counter((pod[0], name) for pod, name in (sets or {}).items() if pod in owners.pods)
+
+    def rank(item: tuple[Pod, Workload]) -> tuple[float, float, Pod]:
+        pod, workload = item
+        of_set = many[pod[0], (sets or {}).get(pod, "")] if workload.kind == "Rollout" else 0
+        return -of_set, -created.get(pod, 0.0), pod
+
+    for pod, workload in sorted(owners.pods.items(), key=rank):
         if is_other(workload) or not found[workload]:
             found[workload].append(pod)
     return dict(found)
