@@ -20,6 +20,7 @@ from mora.clusters.shapes import (
     generation,
     listed,
     mapped,
+    name,
     text,
     whole,
     whole_or_percent,
@@ -28,8 +29,8 @@ from mora.quantities import parse_quantity
 
 _OWNER = fields({"apiVersion": text, "kind": text, "name": text, "controller": flag}, needed=("kind", "name"))
 _META: Mapping[str, Shape] = {
-    "name": text,
-    "namespace": text,
+    "name": text,  # one that Kubernetes does not allow is left out by its list, and reported
+    "namespace": name,
     "labels": mapped(text),
     "annotations": mapped(text),
     "ownerReferences": listed(_OWNER),

@@ -97,6 +97,14 @@ def text(value: object, where: str) -> str:
     return str(_text(value, where))
 
 
+def name(value: object, where: str) -> str:
+    """A name that Kubernetes allows: what enters a path, a query or a manifest."""
+    found = text(value, where)
+    if not is_name(found):
+        raise Misfit(f"{where} is {_shown(found)}, not a name that Kubernetes allows")
+    return found
+
+
 def whole_or_percent(value: object, where: str) -> int | str:
     """Kubernetes' IntOrString of a rollout: a count, or per cent as text."""
     if isinstance(value, str):

@@ -250,6 +250,8 @@ _WHY = {
     "no-history": "no samples",
     "metric-missing": "Prometheus lacks their metric",
     "unreadable": "their object cannot be read",
+    "bad-annotation": "an annotation cannot be used",
+    "bounds-contradict": "bounds contradict each other",
     "vpa": "a VPA sets them",
     "source-limit": "limit of the metrics store",
     "samples-unbelievable": "too many samples that cannot be",

@@ -535,7 +535,20 @@ def test_a_workload_that_cannot_be_read_is_a_row_with_the_reason_and_hides_no_ot
     assert the(states, "odd").allocation == Allocation()
 
 
-@pytest.mark.parametrize("item", [5, None, "text", [], {}, {"metadata": 5}, {"metadata": {"name": "x"}}, {"spec": {}}])
+@pytest.mark.parametrize(
+    "item",
+    [
+        5,
+        None,
+        "text",
+        [],
+        {},
+        {"metadata": 5},
+        {"metadata": {"name": "x"}},
+        {"metadata": {"name": "x", "namespace": "../../secrets"}, "spec": {}},
+        {"spec": {}},
+    ],
+)
 def test_an_item_without_a_readable_name_is_left_out_with_a_remark(
     item: object, fake: FakeCluster, inventory: KubernetesInventory, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -98,7 +99,7 @@ def test_the_goal_of_a_cut_in_steps_leaves_the_pod_its_minimum_too() -> None:
     ],
     ids=["container", "node", "pod"],
 )
-def test_a_minimum_of_a_pod_that_something_else_forbids_gives_no_number(bounds: dict[str, object], why: str) -> None:
+def test_a_minimum_of_a_pod_that_something_else_forbids_gives_no_number(bounds: dict[str, Any], why: str) -> None:
     allowed = AmountRange(maximum=Resources(4000, 4000))
     web = part(now=Resources(500, None, 512 * MIB, 512 * MIB), allowed=allowed)
     least = AmountRange(minimum=Resources(cpu_request_millicores=1_000_000))
