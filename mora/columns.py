@@ -1,4 +1,4 @@
-"""Rows of cells as lines of text, with the cells of a column one below the other."""
+"""Text for a terminal: rows of cells with those of a column one below the other, and nothing that it would obey."""
 
 from __future__ import annotations
 
@@ -25,3 +25,12 @@ def columns(rows: Sequence[Sequence[str]], *, is_right: Sequence[bool] | None = 
         .rstrip()
         for row in rows
     ]
+
+
+def printable(words: str) -> str:
+    """Text for a terminal: what it would obey (control and bidirectional characters of a server's names) becomes "?".
+
+    >>> printable("There is no 'a\\x1b[2J'.\\nDid you mean 'web'?")
+    "There is no 'a?[2J'.\\nDid you mean 'web'?"
+    """
+    return "".join(c if c.isprintable() or c == "\n" else "?" for c in words)

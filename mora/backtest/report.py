@@ -21,6 +21,7 @@ from mora.backtest.policy import RESOURCES, Floats, Resource, Series
 from mora.backtest.render import FOOT, HEADINGS, LAST_HEADING, WORDS, table_rows
 from mora.backtest.run import Backtest
 from mora.backtest.scoring import Score, score_series, scored_samples
+from mora.columns import printable
 from mora.errors import BadInput
 from mora.quantities import format_duration, readable_bytes
 
@@ -71,25 +72,25 @@ def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) 
     )
     sections = [_section(backtest, resource) for resource in resources]
     charts = "".join(
-        f"<figure><figcaption>{escape(one.id)}: {WORDS[resource]}</figcaption>"
+        f"<figure><figcaption>{_safe(one.id)}: {WORDS[resource]}</figcaption>"
         f"{_series_chart(backtest, number, resource)}</figure>"
         for number, one in series
         for resource in resources
         if one.use(resource) is not None and len(backtest.decisions.at[number])
     )
     buttons = "".join(
-        f'<button type="button" data-rule="{escape(name)}" aria-pressed="true">{_swatch(name, names)}{escape(name)}'
+        f'<button type="button" data-rule="{_safe(name)}" aria-pressed="true">{_swatch(name, names)}{_safe(name)}'
         "</button>"
         for name in names
     )
     page = Template(files("mora.backtest").joinpath("report.html").read_text(encoding="utf-8"))
     return page.substitute(
-        head=escape(head),
+        head=_safe(head),
         sections="".join(sections),
-        foot=escape(FOOT).replace("\n", "<br>"),
+        foot=_safe(FOOT).replace("\n", "<br>"),
         buttons=buttons,
         charts=charts or "<p>No series could be drawn.</p>",
-        about=escape(_about(backtest, series)),
+        about=_safe(_about(backtest, series)),
     )
 
 
@@ -107,10 +108,10 @@ def _section(backtest: Backtest, resource: Resource) -> str:
 
 def _table(backtest: Backtest, resource: Resource) -> str:
     names = list(backtest.scores)
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in (*HEADINGS, LAST_HEADING[resource]))
+    head = "".join(f"<th>{_safe(cell)}</th>" for cell in (*HEADINGS, LAST_HEADING[resource]))
     rows = "".join(
-        f'<tr data-of="{escape(row[0])}"><th>{_swatch(row[0], names)}{escape(row[0])}</th>'
-        + "".join(f"<td>{escape(cell)}</td>" for cell in row[1:])
+        f'<tr data-of="{_safe(row[0])}"><th>{_swatch(row[0], names)}{_safe(row[0])}</th>'
+        + "".join(f"<td>{_safe(cell)}</td>" for cell in row[1:])
         + "</tr>"
         for row in table_rows(backtest, resource)
     )
@@ -155,11 +156,11 @@ def _frontier(backtest: Backtest, resource: Resource) -> str:
         # A name that had to go further away is tied to its point.
         leader = f'<line class="leader" x1="{x:.1f}" y1="{y:.1f}" x2="{label_x:.1f}" y2="{label_y - 4:.1f}"/>'
         parts.append(
-            f'<g data-of="{escape(name)}" style="color:{_colour(name, names)}">'
-            f"<title>{escape(_spoken(name, scores[name]))}</title>"
+            f'<g data-of="{_safe(name)}" style="color:{_colour(name, names)}">'
+            f"<title>{_safe(_spoken(name, scores[name]))}</title>"
             f"{leader if abs(label_y - y) > 22 else ''}"
             f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{7 if name == "mora" else 5}" fill="currentColor"/>'
-            f'<text class="label" x="{label_x:.1f}" y="{label_y:.1f}">{escape(name)}</text></g>'
+            f'<text class="label" x="{label_x:.1f}" y="{label_y:.1f}">{_safe(name)}</text></g>'
         )
     words = f"{WORDS[resource]}: reserved per used against the share of samples above it, {len(scores)} policies"
     return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{words}">{"".join(parts)}</svg>'
@@ -218,7 +219,7 @@ def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
         y = up(tick)
         text = f"{tick:g}" if resource == "cpu" else readable_bytes(tick) if tick else "0"
         parts.append(f'<line class="grid" x1="{left}" x2="{width - right}" y1="{y:.1f}" y2="{y:.1f}"/>')
-        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{escape(text)}</text>')
+        parts.append(f'<text x="{left - 8}" y="{y + 4:.1f}" text-anchor="end">{_safe(text)}</text>')
     for sample, text in _dates(one, first, last):
         parts.append(f'<text x="{across(sample):.1f}" y="{height - 8}" text-anchor="middle">{text}</text>')
     if first < at[0]:
@@ -232,11 +233,11 @@ def _series_chart(backtest: Backtest, number: int, resource: Resource) -> str:
         dash = ' stroke-dasharray="3 3"' if name == "oracle" else ""
         thick = 2.4 if name == "mora" else 1.4
         parts.append(
-            f'<path class="reserved" data-of="{escape(name)}" style="color:{_colour(name, names)}" '
-            f'stroke-width="{thick}"{dash} d="{steps}"><title>{escape(name)}</title></path>'
+            f'<path class="reserved" data-of="{_safe(name)}" style="color:{_colour(name, names)}" '
+            f'stroke-width="{thick}"{dash} d="{steps}"><title>{_safe(name)}</title></path>'
         )
     words = f"{one.id}: {WORDS[resource]} used, and what each policy reserves"
-    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(words)}">{"".join(parts)}</svg>'
+    return f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{_safe(words)}">{"".join(parts)}</svg>'
 
 
 def _band(use: Floats, first: int, last: int, across: _Axis, up: _Axis) -> str:
@@ -369,3 +370,8 @@ def _colour(name: str, names: Sequence[str]) -> str:
 
 def _swatch(name: str, names: Sequence[str]) -> str:
     return f'<i style="color:{_colour(name, names)}"></i>'
+
+
+def _safe(text: str) -> str:
+    """Text for a page; the names of series come from a file."""
+    return escape(printable(text))

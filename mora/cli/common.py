@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mora.columns import printable
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
@@ -77,15 +78,6 @@ class Globals:
     quiet = False
     config: Path | None = None
     interrupted_at: float | None = None
-
-
-def printable(words: str) -> str:
-    """Text for a terminal: what it would obey (control and bidirectional characters of a server's names) becomes "?".
-
-    >>> printable("There is no 'a\\x1b[2J'.\\nDid you mean 'web'?")
-    "There is no 'a?[2J'.\\nDid you mean 'web'?"
-    """
-    return "".join(c if c.isprintable() or c == "\n" else "?" for c in words)
 
 
 def say(words: str) -> None:

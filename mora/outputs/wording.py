@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Iterable, Mapping, Sequence
 
+from mora.columns import printable
 from mora.domain import Advice, ContainerAdvice, Reason, Recommendation, Workload, is_written, where_set
 from mora.errors import NotEnoughData
 from mora.outputs.changes import all_numbers, in_template, is_gone, is_injected, numbers, to_write
@@ -167,7 +168,7 @@ def clean(text: str) -> str:
     >>> clean("a warning\\n of\\x1b[2J it")
     'a warning of?[2J it'
     """
-    return "".join(c if c.isprintable() else "?" for c in " ".join(text.split()))
+    return printable(" ".join(text.split()))
 
 
 def container_name(recommendation: Recommendation, container: ContainerAdvice) -> str:

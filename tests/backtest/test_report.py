@@ -96,6 +96,12 @@ def test_six_series_of_all_kinds_are_drawn_unless_some_are_named(page: str, back
         render_report(backtest, source="x", drawn="z")
 
 
+def test_a_name_from_a_file_turns_no_text_around(backtest: Backtest) -> None:
+    page = render_report(backtest, source="traces\u202e\x1b[2J.csv")
+    assert "traces??[2J.csv" in page
+    assert not [c for c in page if not c.isprintable() and c not in "\n\t"]
+
+
 def test_of_many_windows_the_last_are_drawn() -> None:
     found = run((bumpy("a"),), BacktestSettings(("last",), horizon_seconds=3600, warmup_seconds=5 * DAY))
     text = render_report(found, source="x")
