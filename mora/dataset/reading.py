@@ -120,11 +120,11 @@ def read_samples(
     if include_flagged:
         return Samples(frame, left_out, {})
     blanked: dict[str, str] = {}
-    for name, rows in frame[frame["scenario"] == OBSERVED_SCENARIO].groupby("experiment_id", sort=False):
+    for experiment, rows in frame[frame["scenario"] == OBSERVED_SCENARIO].groupby("experiment_id", sort=False):
         believed, changes = without_impossible(rows)
         if changes:
             frame.loc[rows.index, list(JUDGED)] = believed[list(JUDGED)]
-            blanked[str(name)] = "; ".join(changes)
+            blanked[str(experiment)] = "; ".join(changes)
     return Samples(frame, left_out, blanked)
 
 

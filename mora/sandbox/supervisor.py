@@ -50,7 +50,7 @@ _KILL_AFTER_SECONDS = 10.0
 _START_SECONDS = 60.0
 _MAX_REPLICAS = 20
 _CGROUPS = "cgroups"
-# What the commands may carry; how many replicas, and which amounts, is said in other words below.
+# The shape of each command; how many replicas and which amounts there may be is checked where they are set.
 _REPLICAS = documents.mapping(documents.whole(least=-(2**31), most=2**31))
 _AMOUNTS = tuple(Resources.__dataclass_fields__)
 _CHANGE = documents.fields(
