@@ -70,7 +70,12 @@ def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], t
         pod_owners = [one for one in ask.labels("kube_pod_owner") if _pod(one) in now | missed.pods]
     sets, jobs, controllers = (ask.labels(metric) for metric in OWNER_METRICS[1:])
     jobs = grouped_jobs(jobs, lambda: ask.labels(JOB_LABELS))
-    owners = without_ended(ask, resolve(pod_owners, sets, jobs, controllers))
+    owners = resolve(pod_owners, sets, jobs, controllers)
+    if owners.orphans:  # what owns a ReplicaSet never changes, so what is silent now may have told it
+        earlier_sets, earlier_jobs, earlier_ones = (ask.earlier_labels(metric) for metric in OWNER_METRICS[1:])
+        all_jobs = [*grouped_jobs(earlier_jobs, lambda: ask.earlier_labels(JOB_LABELS)), *jobs]
+        owners = resolve(pod_owners, [*earlier_sets, *sets], all_jobs, [*earlier_ones, *controllers])
+    owners = without_ended(ask, owners)
     declared = {kind: ask.all(metric) for kind, (metric, _, _) in _DECLARED.items()}
     replicas, refused = _replicas(declared)
     replicas |= _rollout_replicas(owners, ask.values("kube_replicaset_spec_replicas"))

@@ -96,6 +96,15 @@ def test_a_missing_metric_between_pods_and_workloads_is_named_with_what_to_enabl
     assert any("what owns 2 ReplicaSets with pods is not known" in warning for warning in warnings)
 
 
+def test_what_owned_a_replica_set_lately_owns_it_though_nothing_says_so_now() -> None:
+    rows = shop()
+    del rows["kube_replicaset_owner"]
+    owner = {"namespace": "shop", "replicaset": "web-1", "owner_kind": "Deployment", "owner_name": "web"}
+    states = read(rows, {"kube_replicaset_owner": [owner]})
+    assert set(states) == {"Deployment/web"}
+    assert states["Deployment/web"].allocation.replicas == 2
+
+
 def test_a_replica_set_that_nothing_owns_lacks_no_metric() -> None:
     rows = shop(**pods("ReplicaSet", "alone", ("alone-x", "api", 1.0)))
     rows["kube_replicaset_owner"].append(
