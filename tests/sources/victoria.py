@@ -17,8 +17,8 @@ from tests.fleet.rig import Fleet
 
 
 @contextmanager
-def serving(folder: Path, fleet: Fleet) -> Iterator[str]:
-    """The address of a VictoriaMetrics into which the fleet was imported."""
+def serving(folder: Path, fleet: Fleet, *flags: str) -> Iterator[str]:
+    """The address of a VictoriaMetrics into which the fleet was imported. flags: further ones of the server."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -29,6 +29,7 @@ def serving(folder: Path, fleet: Fleet) -> Iterator[str]:
         "-retentionPeriod=100y",
         "-memory.allowedBytes=200MB",
         "-loggerLevel=ERROR",
+        *flags,
     ]
     log = (folder / "victoria.log").open("w+", encoding="utf-8")
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)

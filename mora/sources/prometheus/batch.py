@@ -289,7 +289,10 @@ class Reading:
     def _count_runs(self, killed: Collection[Pod]) -> None:
         """Count the runs of jobs once it is known which of their pods failed, and which of these were OOM-killed."""
         span = max(self.window.end - self.window.start, self.window.step)
-        rows = self.wire.instant(promql.failed(self.batch.scope, span, self.window.step), self.window.end)
+        rows = in_parts(
+            lambda part: self.wire.instant(promql.failed(part, span, self.window.step), self.window.end),
+            self.batch.scope,
+        )
         failed = {(row["metric"].get("namespace", ""), row["metric"].get("pod", "")) for row in rows}
         for (workload, _), tally in self.tallies.items():
             pods = [(workload.namespace, pod) for pod in tally.pods]

@@ -96,8 +96,11 @@ class CpuAgain:
         if not pods:
             return set()
         some, window = replace(self.batch.scope, pods=tuple(sorted(pods))), self.window.end - self.window.start
-        text = promql.steps_back(some, UNSTEADY_SPAN, window, STEPS_BACK)
-        return self._owned(self.wire.instant(text, self.window.end)) & doubtful
+        rows = in_parts(
+            lambda part: self.wire.instant(promql.steps_back(part, UNSTEADY_SPAN, window, STEPS_BACK), self.window.end),
+            some,
+        )
+        return self._owned(rows) & doubtful
 
     def _owned(self, rows: Sequence[Mapping[str, Any]]) -> set[Owned]:
         keys = [tuple(row["metric"].get(name, "") for name in ("namespace", "pod", "container")) for row in rows]

@@ -17,6 +17,7 @@ from typing import Any
 from mora.domain import Container, Role, Workload, WorkloadState
 from mora.domain.runtimes import GO, JAVA, MEMCACHED, NODE, REDIS, Runtime, largest
 from mora.sources.prometheus.asked import Batch
+from mora.sources.prometheus.parts import in_parts
 from mora.sources.prometheus.tally import Tally
 from mora.sources.prometheus.wire import Wire
 
@@ -53,9 +54,10 @@ _EXPORTER = re.compile("export", re.IGNORECASE)
 
 def note_runtimes(wire: Wire, batch: Batch, tallies: Mapping[tuple[Workload, str], Tally], at: datetime) -> None:
     """Note in the tallies of a batch what the metrics of their runtimes say at a moment."""
-    selector = batch.scope.broad().select("", f'__name__=~"{"|".join(METRICS)}"')
+    names = f'__name__=~"{"|".join(METRICS)}"'
+    rows = in_parts(lambda part: wire.instant(part.select("", names), at), batch.scope.broad())
     of_batch = {state.workload: state for state in batch.states}
-    for (workload, name), runtime in _told(wire.instant(selector, at), batch, of_batch).items():
+    for (workload, name), runtime in _told(rows, batch, of_batch).items():
         if (workload, name) in tallies:
             tallies[workload, name].runtime = runtime
 

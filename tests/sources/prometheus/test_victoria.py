@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -64,3 +65,18 @@ def test_both_tell_the_same_history(both: tuple[PrometheusFleet, PrometheusFleet
             np.testing.assert_allclose(other.cpu_cores[known], one.cpu_cores[known], rtol=1e-6)
             assert (other.pods, other.restarts, other.oom_kills) == (one.pods, one.restarts, one.oom_kills)
             assert other.startup_mem_bytes == one.startup_mem_bytes
+
+
+def test_one_that_limits_series_is_read_in_parts(both: tuple[PrometheusFleet, PrometheusFleet], tmp_path: Path) -> None:
+    """Its flags maxSeries (of the index) and maxUniqueTimeseries (of queries); the shop has some hundred at once."""
+    flags = "-search.maxSeries=20", "-search.maxUniqueTimeseries=40"
+    with victoria.serving(tmp_path, FLEET, *flags) as url:
+        limited = PrometheusFleet(PrometheusSource(url, retries=1), now=lambda: END)
+        states = limited.states("shop")
+        assert states == both[1].states("shop")
+        chosen = [state for state in states if state.workload.name in ("cart", "frontend")]
+        found = {history.workload.name: history for history in limited.histories(chosen, WINDOW)}
+    for history in both[1].histories(chosen, WINDOW):
+        assert not found[history.workload.name].refusal
+        for container, one in history.containers.items():
+            np.testing.assert_array_equal(found[history.workload.name].containers[container].mem_bytes, one.mem_bytes)
