@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
+from random import Random
 
 import pytest
 from hypothesis import given
@@ -12,6 +14,7 @@ from mora.domain import (
     Allocation,
     Container,
     Resources,
+    Role,
     Workload,
     check_name,
     choose_main_container,
@@ -88,3 +91,43 @@ def test_the_container_that_is_sized_is_chosen_with_a_reason(
     names: list[str], annotated: str | None, chosen: str, why: str
 ) -> None:
     assert choose_main_container(names, "frontend", annotated=annotated) == (chosen, why)
+
+
+# --- what a pod reserves ---------------------------------------------------------------------------------------------
+
+CPU = "cpu_request_millicores"
+CONTAINERS = st.lists(
+    st.builds(
+        lambda role, millicores: Container("c", Resources(millicores), role=role),
+        st.sampled_from(Role),
+        st.one_of(st.none(), st.integers(0, 4000)),
+    ),
+    max_size=6,
+)
+
+
+@given(CONTAINERS, st.randoms(use_true_random=False))
+def test_a_pod_reserves_no_less_than_what_runs_and_than_each_init_container(
+    containers: list[Container], random: Random
+) -> None:
+    pod = Allocation(containers=tuple(containers))
+    reserved = pod.effective(CPU)
+    assert reserved >= sum(c.resources.cpu_request_millicores or 0 for c in containers if c.role is not Role.INIT)
+    assert all(reserved >= (c.resources.cpu_request_millicores or 0) for c in containers)
+    assert reserved <= sum(c.resources.cpu_request_millicores or 0 for c in containers)
+    # The order of ordinary containers, which all start together, makes no difference.
+    initial = [c for c in containers if c.role in (Role.INIT, Role.NATIVE_SIDECAR)]
+    ordinary = [c for c in containers if c not in initial]
+    random.shuffle(ordinary)
+    assert Allocation(containers=(*initial, *ordinary)).effective(CPU) == reserved
+
+
+@given(CONTAINERS, st.integers(0, 5), st.integers(0, 4000))
+def test_a_cut_frees_at_most_what_it_cuts_and_never_takes(containers: list[Container], at: int, less: int) -> None:
+    chosen = containers[at : at + 1]
+    cut = [replace(c, resources=Resources(max(0, (c.resources.cpu_request_millicores or 0) - less))) for c in chosen]
+    before, after = (
+        Allocation(containers=tuple(each)).effective(CPU)
+        for each in (containers, [*containers[:at], *cut, *containers[at + 1 :]])
+    )
+    assert 0 <= before - after <= less

@@ -274,7 +274,7 @@ def _reasons(
     days = LOOKED_BACK.days
     between = _THROUGH.get(workload.kind, "")
     if between in _RESOURCES_OF and BETWEEN[between][0] in owners.orphans and not described.knows(workload):
-        text = f"its pods are not known: {_without(between, workload.namespace)}"
+        text = _without(between, "its pods are not known")
         return (Reason("owners-unknown", text),)
     if not described.knows(workload):
         return (Reason("no-pods", f"it had no pods in the last {days} days, so its containers are unknown"),)
@@ -282,7 +282,7 @@ def _reasons(
         return (Reason("no-containers", _NO_CONTAINERS + _what_to_enable(_INFO, "pods")),)
     found = []
     if workload in owners.orphans.get(BETWEEN.get(workload.kind, ("", ""))[0], ()):
-        text = f"what owns this {workload.kind} is not known: {_without(workload.kind, workload.namespace)}"
+        text = _without(workload.kind, f"what owns this {workload.kind} is not known")
         found.append(Reason("owner-unknown", text))
     if not described.are_alike(workload):
         text = "its pods do not all have the same containers, so what it reserves in all is not counted"
@@ -307,10 +307,10 @@ def _lacking(workload: Workload, allocation: Allocation, *, is_declared: bool) -
         yield Reason("requests-unknown", text)
 
 
-def _without(kind: str, namespace: str) -> str:
-    """What kube-state-metrics lacks, and what to enable."""
+def _without(kind: str, so: str) -> str:
+    """What Prometheus lacks between pods and workloads, what is unknown so, and what to enable."""
     metric, resource = BETWEEN[kind][0], _RESOURCES_OF[kind]
-    return f"Prometheus has no {metric} in namespace {namespace}. {_what_to_enable(metric, resource)}"
+    return f"without {metric} {so}. {_what_to_enable(metric, resource)}"
 
 
 def _what_to_enable(metric: str, resource: str) -> str:

@@ -90,7 +90,7 @@ def test_a_missing_metric_between_pods_and_workloads_is_named_with_what_to_enabl
     assert set(found) == {"Deployment/web", "ReplicaSet/web-1", "ReplicaSet/api-1"}
     (why,) = found["Deployment/web"].reasons
     assert why.code == "owners-unknown"
-    assert "no kube_replicaset_owner" in why.text
+    assert why.text.startswith("without kube_replicaset_owner its pods are not known. ")
     assert "--resources" in why.text
     assert [reason.code for reason in found["ReplicaSet/web-1"].reasons] == ["owner-unknown"]
     assert any("what owns 2 ReplicaSets with pods is not known" in warning for warning in warnings)
