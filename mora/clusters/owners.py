@@ -11,6 +11,7 @@ from mora.domain.kinds import group_of_run, top_owner
 _REVISION = "deployment.kubernetes.io/revision"
 _ROLLOUT_REVISION = "rollout.argoproj.io/revision"
 
+_LONGEST_REVISION = 20
 _NOBODY = {"kind": "", "name": ""}
 
 Owner = tuple[str, str, str]
@@ -46,4 +47,6 @@ def owner_of(pod: Manifest, between: Mapping[Owner, Manifest]) -> tuple[Owner, i
 
 
 def _whole(text: str | None) -> int:
-    return int(text) if text and text.isdigit() else 0
+    """A revision; 0 for what is none: "²" is a digit, too, and no number."""
+    is_number = text is not None and text.isascii() and text.isdigit() and len(text) < _LONGEST_REVISION
+    return int(text) if text is not None and is_number else 0

@@ -45,3 +45,9 @@ def test_only_a_controller_owns() -> None:
     pod["metadata"]["ownerReferences"][0]["controller"] = False
     assert controller_of(pod) is None
     assert owner_of(pod, BETWEEN) == (("shop", "Pod", "x"), 0)
+
+
+@pytest.mark.parametrize("revision", ["²", "٣", "1" * 5000, "-1", "1.5", ""])
+def test_a_revision_that_is_no_number_counts_as_the_oldest(revision: str) -> None:
+    pod = item("x", "DaemonSet", "agent", labels={"pod-template-generation": revision})
+    assert owner_of(pod, {}) == (("shop", "DaemonSet", "agent"), 0)

@@ -30,7 +30,12 @@ from tests.fuzz.test_kubernetes import OddCluster, a_cluster
 TELLING = ("table", "wide", "json", "csv", "explain")
 QUANTITIES = ("0", "1n", "1m", "0.5", "1", "64Mi", "1e3", "100000", "1Ei", "8E")
 NUMBERS = (0, 1, 2, 100, 1000, 2**31 - 1)
-TEXTS = ("", "x", "web", "server", "db", "Deployment", "StatefulSet", "CronJob", "Always", "Utilization", "Container")
+TEXTS = (
+    *("", "x", "web", "server", "db", "-", "²", "1" * 5000, "a" * 300, "web-1\nkind: Pod", "../..", "\u202e"),
+    *("Deployment", "StatefulSet", "CronJob", "Job", "ReplicaSet", "Node", "Workflow", "Pod"),
+    *("Always", "Utilization", "AverageValue", "Container", "Off", "Auto", "Failed"),
+)
+PLACES = ("labels", "annotations", "ownerReferences")
 
 
 def nonsense(objects: dict[Any, dict[str, Any]], seed: int) -> None:
@@ -81,6 +86,17 @@ def sized(states: list[WorkloadState]) -> list[Recommendation]:
     checked = check_overrides(states, settings)
     seen = (history(container_history(), workload=one.workload) for one in checked)
     return list(stream(checked, seen, WINDOW, settings))
+
+
+@budget(80)
+@given(seed=st.integers(0, 2**32))
+def test_no_workload_is_hidden_by_the_nonsense_of_another(
+    seed: int, odd: OddCluster, inventory: KubernetesInventory
+) -> None:
+    fresh = a_cluster()
+    odd.objects, odd.resources, odd.sent = fresh.objects, fresh.resources, []
+    nonsense(odd.objects, seed)
+    assert {state.workload.name for state in inventory.states("shop")} >= {"web", "db", "agent", "nightly", "canary"}
 
 
 @budget(12)
