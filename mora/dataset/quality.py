@@ -81,7 +81,10 @@ def without_impossible(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 def _impossible(
     frame: pd.DataFrame, least_of: Mapping[str, float]
 ) -> dict[str, tuple[np.ndarray[Any, np.dtype[np.bool_]], str]]:
-    """Column -> which samples cannot be use, and why, with the figures. least_of: column -> up to where everything can be."""
+    """Column -> which samples cannot be use, and why, with the figures.
+
+    least_of: column -> up to where everything can be.
+    """
     found = {}
     for column, least in least_of.items():
         values = frame[column].to_numpy(dtype=np.float64)
