@@ -29,7 +29,9 @@ SIGNALS: tuple[Signal, ...] = (
     Signal("container_cpu_usage_seconds_total", "cAdvisor (kubelet)"),
     Signal("container_memory_working_set_bytes", "cAdvisor (kubelet)"),
     Signal("kube_pod_owner", "kube-state-metrics"),
-    Signal("kube_replicaset_owner", "kube-state-metrics", "Deployments are not found; StatefulSets and DaemonSets are"),
+    Signal(
+        "kube_replicaset_owner", "kube-state-metrics", "pods are known by their ReplicaSets, not by their Deployments"
+    ),
     Signal("kube_deployment_status_replicas_available", "kube-state-metrics", "replicas of Deployments are not known"),
     Signal("container_network_receive_bytes_total", "cAdvisor (kubelet)", "network columns stay empty"),
     Signal("container_network_transmit_bytes_total", "cAdvisor (kubelet)", "network columns stay empty"),

@@ -6,7 +6,7 @@ One file, longer than most: what is read of a batch shares its pods, its window 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -52,6 +52,9 @@ _STARTS_OF_A_WORKLOAD = 3
 _STARTS_IN_A_QUERY = 25
 # A history that begins later than this share of the window (1/50) has a warning.
 _SLACK = 50
+
+# Questions for what failed, and the label that names it in each answer.
+_FAILURES = ((promql.failed, "pod"), (promql.failed_jobs, "job_name"))
 
 
 @dataclass(slots=True)
@@ -288,15 +291,17 @@ class Reading:
 
     def _count_runs(self, killed: Collection[Pod]) -> None:
         """Count the runs of jobs once it is known which of their pods failed, and which of these were OOM-killed."""
-        span = max(self.window.end - self.window.start, self.window.step)
-        rows = in_parts(
-            lambda part: self.wire.instant(promql.failed(part, span, self.window.step), self.window.end),
-            self.batch.scope,
-        )
-        failed = {(row["metric"].get("namespace", ""), row["metric"].get("pod", "")) for row in rows}
+        failed, jobs = (self._named_by(text, label) for text, label in _FAILURES)
+        failed |= {pod for pod, run in self.batch.runs.items() if (pod[0], run) in jobs}
         for (workload, _), tally in self.tallies.items():
             pods = [(workload.namespace, pod) for pod in tally.pods]
             tally.runs, tally.failed_pods = count_runs(pods, self.batch.runs, failed, killed)
+
+    def _named_by(self, text: Callable[[Scope, timedelta, timedelta], str], label: str) -> set[tuple[str, str]]:
+        """Namespace and a label of what a question finds in the whole window."""
+        span, step = max(self.window.end - self.window.start, self.window.step), self.window.step
+        rows = in_parts(lambda part: self.wire.instant(text(part, span, step), self.window.end), self.batch.scope)
+        return {(row["metric"].get("namespace", ""), row["metric"].get(label, "")) for row in rows}
 
     def _with_throttling_counters(self) -> frozenset[str]:
         """Names of the containers that have CFS counters: of those alone, silence means that nothing was throttled."""

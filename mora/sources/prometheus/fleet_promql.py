@@ -272,6 +272,16 @@ def failed(scope: Scope, span: timedelta, every: timedelta) -> str:
     return f"max_over_time(({phases} > 0)[{duration(span)}:{duration(every)}])"
 
 
+def failed_jobs(scope: Scope, span: timedelta, every: timedelta) -> str:
+    """1 for each Job of which a pod failed and none succeeded within the span, looked at every so often."""
+    jobs = replace(scope, pods=None)
+    some, none = (
+        f"max_over_time(({jobs.select(f'kube_job_status_{end}')} > 0)[{duration(span)}:{duration(every)}])"
+        for end in ("failed", "succeeded")
+    )
+    return f"max by (namespace,job_name) ({some}) unless on (namespace,job_name) {none}"
+
+
 def restarts(scope: Scope) -> str:
     """Restarts so far of the containers, init containers too, that ever restarted."""
     return _of_both(scope, "status_restarts_total")

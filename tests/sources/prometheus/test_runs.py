@@ -68,6 +68,29 @@ class Failing(rig.Fleet):
             yield Group([{**here, **phase}], moment, 60, np.array([float(number < 2)]), samples=30)
 
 
+class FailingJobs(rig.Fleet):
+    """The nightly job, whose first three Jobs failed; the third of them succeeded at its second try."""
+
+    def groups(self) -> Iterator[Group]:
+        """The job's series, and those of its Jobs' status."""
+        yield from super().groups()
+        (service,) = self.services
+        for number, pod in enumerate(service.pods[:3]):
+            job = {"namespace": rig.NAMESPACE, "job_name": pod.name.rpartition("-")[0]}
+            at = self.start + pod.first * rig.SCRAPE_SECONDS
+            failed = {**job, "__name__": "kube_job_status_failed", "reason": "BackoffLimitExceeded"}
+            yield Group([failed], at, 60, np.array([1.0]), samples=40)
+            succeeded = {**job, "__name__": "kube_job_status_succeeded"}
+            yield Group([succeeded], at + 1200, 60, np.array([float(number == 2)]), samples=20)
+
+
+def test_a_job_without_a_success_is_no_run_where_phases_of_pods_are_not_kept(tmp_path: Path) -> None:
+    job = FailingJobs((FLEET.service("report"),), END)
+    with rig.serving(tmp_path, job) as url:
+        found = read(fleet_at(url), days(14))["report"].containers["report"]
+    assert (found.pods, found.runs, found.failed_pods) == (rig.DAYS, rig.DAYS - 2, 2)
+
+
 def test_runs_and_failed_tries_are_those_of_the_whole_window(tmp_path: Path) -> None:
     job = Failing((FLEET.service("report"),), END)
     with rig.serving(tmp_path, job) as url:
