@@ -166,7 +166,7 @@ def _state_of_pods(workload: Workload, lists: Lists) -> WorkloadState:
             overhead=pods.overhead,
         ),
         autoscalers=autoscalers,
-        annotations=lists.namespace_annotations.get(workload.namespace, {}),
+        annotations={**lists.namespace_annotations.get(workload.namespace, {}), **pods.annotations},
         limit_range=read_limit_range(lists.limit_ranges.get(workload.namespace, [])),
         pod_range=read_pod_range(lists.limit_ranges.get(workload.namespace, [])),
         quotas=quotas,

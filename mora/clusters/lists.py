@@ -55,6 +55,8 @@ class Pods:
     overhead: Resources = field(default_factory=Resources)
     odd: dict[str, None] = field(default_factory=dict)
     """Names of containers that are none in Kubernetes."""
+    annotations: dict[str, str] = field(default_factory=dict)
+    """MOrA's own on pods of what has no template here."""
     count: int = 0
     lists: set[frozenset[str]] = field(default_factory=set)
     """The names of the containers of a pod, of every pod once: more than one where the pods are not alike."""
@@ -69,6 +71,8 @@ class Pods:
         self.odd.update(dict.fromkeys(odd))
         self.overhead = read_resources({"resources": {"requests": spec.get("overhead") or {}}})
         self.count += 1
+        if not has_template:
+            self.annotations.update(own_annotations(pod))
         found = read_containers(spec, None, is_injected=has_template)
         self.lists.add(frozenset(container.name for container in found))
         for container in found:

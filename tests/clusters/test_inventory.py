@@ -160,7 +160,8 @@ def test_pods_find_their_workload_by_owners_and_never_by_name(
 def test_pods_of_any_other_owner_are_workloads_of_its_kind(fake: FakeCluster, inventory: KubernetesInventory) -> None:
     asking = {**SERVER, "resources": {"requests": {"cpu": "1500m"}}}
     for number in (0, 1):
-        fake.add(pod(f"kafka-{number}", ("StrimziPodSet", "kafka"), asking))
+        own = {"annotations": {"mora.dev/cpu-cap": "2", "other": "x"}}
+        fake.add(pod(f"kafka-{number}", ("StrimziPodSet", "kafka"), asking, **own))
     fake.add(pod("legacy-7-x", ("ReplicationController", "legacy-7"), SERVER))
     fake.add(pod("ray-head", ("RayCluster", "ray"), {"name": "head", "image": "ray:1"}))
     fake.add(pod("ray-1", ("RayCluster", "ray"), {"name": "worker", "image": "ray:1"}))
@@ -177,6 +178,7 @@ def test_pods_of_any_other_owner_are_workloads_of_its_kind(fake: FakeCluster, in
     ]
     (server,) = the(states, "kafka").allocation.containers
     assert (server.is_main, server.is_injected, server.resources) == (True, False, Resources(1500))
+    assert the(states, "kafka").annotations == {"mora.dev/cpu-cap": "2"}
     assert codes(the(states, "ray")) == ["pods-differ"]
     assert [one.name for one in the(states, "ray").allocation.containers] == ["worker", "head"]
 
