@@ -27,13 +27,14 @@ def recommend(
     """What should be set: requests, limits and replicas, each with its reasons. Pure and deterministic.
 
     demand: what the service needs at a load. current: what is set now; its main container is the one that is sized.
-    around: by default the workload's own autoscaler and nothing else.
+    around: by default the workload's own autoscaler, what runs in its main container, and nothing else.
     """
     main = current.main
     if main is None:
         raise BadInput(f"{demand.workload.name} has no container to size.")
     if around is None:
-        around = Surroundings(() if current.autoscaler is None else (current.autoscaler,))
+        scalers = () if current.autoscaler is None else (current.autoscaler,)
+        around = Surroundings(scalers, runtime=main.runtime)
     advice = replace(size(demand, main, settings, around), is_main=True)
     scaling = size_autoscaling(demand, current, advice.cpu_request, settings)
     return Recommendation(
