@@ -224,6 +224,12 @@ def memory_again(scope: Scope, span: timedelta, *, has_swap: bool, less: str | N
     return used
 
 
+def swap_of_nodes(scope: Scope, span: timedelta, every: timedelta) -> str:
+    """The most bytes of swap that a node had when looked at within the span."""
+    known = Scope(cluster=scope.cluster).select("machine_swap_bytes")
+    return f"max_over_time(max({known})[{duration(span)}:{duration(every)}])"
+
+
 def swapped(scope: Scope, moments: Sequence[timedelta]) -> str:
     """Bytes that containers had swapped out at one of the moments (before the time of the query); silent without."""
     counted = (f"({_ago(scope, SWAP, moment)} > {_LEAST_SWAPPED_BYTES})" for moment in moments)

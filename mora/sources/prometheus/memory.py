@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from mora.sources.prometheus.asked import Batch
 
 # Moments of the window that are looked at.
-_MOMENTS, _LEAST_BETWEEN = 14, timedelta(hours=1)
+_MOMENTS, _LEAST_BETWEEN = 7, timedelta(hours=1)
+_NODES_EVERY = timedelta(hours=6)
 # The upper bound lies at most so far above the peak: who requests more is not raised, whatever the cache.
 _BOUND_ABOVE_PEAK = 1.5
 # Resident memory alone tells cache from shared memory only where the limit is full and nothing was killed.
@@ -62,7 +63,8 @@ class MemoryAgain:
         """Add swap to memory, and what memory is without page cache; the queries that were sent, by workload."""
         sent: dict[Workload, dict[str, str]] = {}
         known = exposed(self.wire, self._broad(), (SWAP, ACTIVE_FILE, RSS), 'container!=""', self.window)
-        swapped = self._shown(lambda part: promql.swapped(part, self._moments())) if SWAP in known else {}
+        looks = SWAP in known and self._may_swap()
+        swapped = self._shown(lambda part: promql.swapped(part, self._moments())) if looks else {}
         if swapped:
             self._add_swap(swapped, parts, sent)
         # Nodes of several ages tell by several metrics; the better one counts where it is there.
@@ -87,6 +89,14 @@ class MemoryAgain:
         between = max((self.window.end - self.window.start) / _MOMENTS, _LEAST_BETWEEN)
         count = int((self.window.end - self.window.start) / between)
         return [number * between for number in range(count + 1)]
+
+    def _may_swap(self) -> bool:
+        """Whether a node has swap; where that is not known, one may."""
+        span = self.window.end - self.window.start
+        rows = self.wire.instant(
+            promql.swap_of_nodes(self._broad(), max(span, _NODES_EVERY), _NODES_EVERY), self.window.end
+        )
+        return not rows or any(float(row["value"][1]) > 0 for row in rows)
 
     def _telling(self, metric: str) -> set[Workload]:
         """The workloads of this batch that have a metric of cAdvisor; the server reads only its index."""

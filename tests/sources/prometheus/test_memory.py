@@ -28,10 +28,14 @@ class More(rig.Fleet):
     """A fleet with further cAdvisor gauges: pod -> metric -> values."""
 
     more: Mapping[str, Mapping[str, rig.Floats]] = field(default_factory=dict)
+    node_swap: float | None = None
 
     def groups(self) -> Iterator[Group]:
         """The fleet's series, and these."""
         yield from super().groups()
+        if self.node_swap is not None:
+            node = {"__name__": "machine_swap_bytes", "node": "node-1", "job": "kubelet"}
+            yield Group([node], self.start, rig.SCRAPE_SECONDS, np.array([self.node_swap]), samples=LAST)
         for pod, metrics in self.more.items() if any(self.more.values()) else ():
             # Of the two jobs that scrape the containers, the other drops these.
             of = {"namespace": "shop", "pod": pod, "container": "db", "job": "kubelet"}
@@ -48,6 +52,7 @@ def read(
     *,
     request: float = 1024 * MIB,
     limit: float | None = 1024 * MIB,
+    node_swap: float | None = None,
 ) -> WorkloadHistory:
     """Three days of a database with this working set, and of a second that has no swap and no cache."""
     services = tuple(
@@ -63,7 +68,9 @@ def read(
     quiet = {
         name: 0.0 * FLAT if name != RSS else 290 * MIB * FLAT for name in (*more, *([ACTIVE_FILE] if more else []))
     }
-    with rig.serving(folder, More(services, END, more={"db-1aa-0": more, "other-1aa-0": quiet})) as url:
+    with rig.serving(
+        folder, More(services, END, more={"db-1aa-0": more, "other-1aa-0": quiet}, node_swap=node_swap)
+    ) as url:
         source = PrometheusFleet(PrometheusSource(url, retries=0), now=lambda: end)
         window = Window(end - timedelta(days=3), end, timedelta(minutes=5))
         found = {one.workload.name: one for one in source.histories(source.states("shop"), window)}
@@ -125,3 +132,9 @@ def test_shared_memory_at_the_limit_is_no_cache_where_active_file_pages_are_know
 def test_without_any_metric_of_cache_nothing_is_known(tmp_path: Path) -> None:
     used = read(tmp_path, 1020 * MIB * FLAT, {}).containers["db"]
     assert (used.mem_less_cache_bytes, used.cache_known_by) == (None, "")
+
+
+@pytest.mark.parametrize(("node", "expected"), [(0.0, 300 * MIB), (2048 * MIB, 800 * MIB), (None, 800 * MIB)])
+def test_swap_is_looked_for_where_a_node_may_have_some(tmp_path: Path, node: float | None, expected: float) -> None:
+    used = read(tmp_path, 300 * MIB * FLAT, {SWAP: 500 * MIB * FLAT}, node_swap=node).containers["db"]
+    assert np.nanmax(used.mem_bytes) == expected
