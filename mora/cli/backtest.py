@@ -27,7 +27,9 @@ def backtest(
     targets: Annotated[
         list[str],
         typer.Argument(
-            metavar="FILE|SERVICE...", help="Trace files (parquet, csv), or services with history.", show_default=False
+            metavar="FILE|SERVICE...",
+            help="Trace files (parquet, csv), a folder/ of them, or services with history.",
+            show_default=False,
         ),
     ],
     policies: Annotated[
@@ -127,7 +129,7 @@ def backtest(
     mora backtest frontend                     its history in data/
     mora backtest traces.parquet --horizon 1h  many series, renewed hourly
     mora backtest traces.csv -p krr -p vpa --report out.html
-    mora backtest web.csv cart.csv --value-column cpu=usage  a series a file
+    mora backtest traces/ --value-column cpu=usage   a series a file
     """
     from mora import pipeline
     from mora.backtest.render import RENDERERS
@@ -157,7 +159,8 @@ def backtest(
             cache_dir=cache or pipeline.cache_folder("backtest"),
             reporter=reporter,
         )
-    for remark in result.remarks(are_units_sure=Path(targets[0]).suffix.lower() not in SUFFIXES):
+    are_files = "/" in targets[0] or Path(targets[0]).suffix.lower() in SUFFIXES
+    for remark in result.remarks(are_units_sure=not are_files):
         say(remark)
     if report is not None:
         pipeline.write_report(result, report, source=", ".join(Path(target).name for target in targets), drawn=draw)

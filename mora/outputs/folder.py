@@ -15,15 +15,17 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from mora import registry
+from mora import documents, registry
 from mora.domain import Recommendation
 from mora.errors import BadInput, MoraError
+from mora.files import read_regular
 from mora.outputs import DEFAULTS, OutputSettings
 
 LISTED = ".mora-files"
 # What earlier versions called it; it is read, and replaced by the next run.
 LISTED_BEFORE = ".mora-files.json"
 _SCHEMA_VERSION = 1
+_MOST_BYTES = 16 * 2**20
 # Outputs that are one text for all workloads, and the name of their file.
 _SINGLE = {
     "table": "table.txt",
@@ -132,8 +134,7 @@ def _read(folder: Path) -> dict[str, dict[str, str]]:
     if not path.exists():
         return {}
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        return _entries(document)
+        return _entries(documents.parse(read_regular(path, _MOST_BYTES, follows_links=False)))
     except (ValueError, TypeError, KeyError, AttributeError, OSError) as error:
         raise BadInput(
             f"{path} cannot be read as the list of files that MOrA wrote: {error}.",

@@ -47,10 +47,10 @@ def backtest(
 ) -> Backtest:
     """Replay what rules would have reserved, window after window, and score it (mora/backtest/scoring.py).
 
-    targets: trace files (parquet or CSV), or services with observed data. policies: by default all, and the oracle.
-    series: "20" for the first so many, or ids with commas. with_minimums, cpu_scale, mem_scale: for traces in other
-    units. time_column, series_column, value_columns: for files with other columns (traces.Columns.of). cache_dir: where
-    results are kept, so that a run that was stopped goes on.
+    targets: trace files (parquet or CSV), folders of them (named with a slash), or services with observed data.
+    policies: by default all, and the oracle. series: "20" for the first so many, or ids with commas. with_minimums,
+    cpu_scale, mem_scale: for traces in other units. time_column, series_column, value_columns: for files with other
+    columns (tables.Columns.of). cache_dir: where results are kept, so that a run that was stopped goes on.
     """
     from mora.backtest.run import ORACLE, BacktestSettings, Kept, one_by_one, run, run_task
     from mora.backtest.tables import Columns
@@ -112,6 +112,16 @@ def cache_folder(what: str) -> Path:
     return (Path(root) if root else Path("~/.cache").expanduser()) / "mora" / what
 
 
+def _files_in(name: str, suffixes: Sequence[str]) -> list[str]:
+    """The trace files of a folder, sorted; a file, or a service, itself. The name of a service has no slash."""
+    if "/" not in name or not Path(name).is_dir():
+        return [name]
+    found = sorted(str(path) for path in Path(name).iterdir() if path.suffix.lower() in suffixes)
+    if not found:
+        raise BadInput(f"{name} has no trace files.", hint=f"A trace file ends in {' or '.join(suffixes)}.")
+    return found
+
+
 def _series_of(
     names: Sequence[str],
     *,
@@ -127,6 +137,7 @@ def _series_of(
     from mora.backtest.tables import SUFFIXES
     from mora.backtest.traces import read_service, read_traces
 
+    names = [file for name in names for file in _files_in(name, SUFFIXES)]
     files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
     if files and len(files) < len(names):
         raise BadInput(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import threading
 from dataclasses import replace
 from pathlib import Path
@@ -113,11 +114,18 @@ def test_a_refused_output_writes_nothing(tmp_path: Path) -> None:
         "[]",
         '{"schema_version": 2, "files": {}}',
         json.dumps({"schema_version": 1, "files": {"../x": {"output": "patch", "sha256": "0"}}}),
+        "[" * 100_000,
     ],
 )
 def test_a_list_that_is_not_ours_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / folder.LISTED).write_text(text)
     with pytest.raises(BadInput, match="cannot be read as the list"):
+        folder.write("patch", SOME, tmp_path)
+
+
+def test_a_list_that_is_a_pipe_is_refused_at_once(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / folder.LISTED)
+    with pytest.raises(BadInput, match=r"cannot be read as the list(.|\n)*not a regular file"):
         folder.write("patch", SOME, tmp_path)
 
 

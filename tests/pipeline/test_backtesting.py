@@ -56,8 +56,19 @@ def test_a_file_a_series_and_columns_of_any_name_are_replayed(trace: Path) -> No
         [str(file) for file in files], policies=("krr",), jobs=1, time_column="time", value_columns=["usage"]
     )
     whole = pipeline.backtest(trace, policies=("krr",), jobs=1)
+    trace.unlink()
+    folder = pipeline.backtest(
+        f"{trace.parent}/", policies=("krr",), jobs=1, time_column="time", value_columns=["usage"]
+    )
+    assert folder.scores["krr"]["cpu"] == whole.scores["krr"]["cpu"]
     assert [one.id for one in result.series] == ["a-usage", "b-usage", "c-usage"]
     assert result.scores["krr"]["cpu"] == whole.scores["krr"]["cpu"]
+
+
+def test_a_folder_without_traces_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").touch()
+    with pytest.raises(BadInput, match=r"has no trace files\.(.|\n)*\.parquet or \.csv"):
+        pipeline.backtest(str(tmp_path))
 
 
 def test_a_policy_named_twice_is_replayed_once_and_all_of_them_by_default(trace: Path) -> None:
