@@ -91,7 +91,7 @@ generation = _as_it_is(documents.whole(-_MOST_OF_ALL, _MOST_OF_ALL))
 
 
 def text(value: object, where: str) -> str:
-    """A string. What is wrong with one is said without it."""
+    """A string. An error about one never quotes it."""
     if isinstance(value, str) and _SURROGATE.search(value):
         raise Misfit(f"{where} is not valid text")
     return str(_text(value, where))
