@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from mora.clusters.grants import folder_of, rule
-from mora.clusters.kubeconfig import Context, connect, read_context
+from mora.clusters.kubeconfig import Context, connect, read_context, reported
 from mora.clusters.shapes import Shape, Unreadable, identity, read
 from mora.errors import ClusterError, MoraError
 from mora.quantities import format_duration, readable_bytes
@@ -165,9 +165,12 @@ class Api:
 
         target = path + (f"?{urlencode(query)}" if query else "")
         with explained(self.host), self._in_time():
-            method, url, headers, _, _ = self.client.param_serialize(
-                method, target, header_params=headers, auth_settings=["BearerToken"]
-            )
+            with reported() as failures:
+                method, url, headers, _, _ = self.client.param_serialize(
+                    method, target, header_params=headers, auth_settings=["BearerToken"], _host=self.host
+                )
+            if failures:
+                raise _not_renewed(self.host, "; ".join(failures))
             headers = _sendable(headers)
             answer = self.client.call_api(method, url, headers, body, _request_timeout=self._timeout_seconds)
             content = self._content(answer.response)
@@ -263,10 +266,7 @@ def explained(host: str) -> Iterator[None]:
     try:
         yield
     except ConfigException as error:  # a token that is read anew, or asked of a plug-in, every few minutes
-        raise ClusterError(
-            f"The credentials for {host} cannot be renewed: {str(error)[:_LONGEST_MESSAGE].rstrip('.')}.",
-            hint="Log in again, and check: kubectl auth whoami",
-        ) from error
+        raise _not_renewed(host, str(error).partition("{")[0]) from error
     except ApiException as error:
         raise _refusal(host, error.status, error.reason, error.body) from error
     except HTTPError as error:
@@ -275,10 +275,18 @@ def explained(host: str) -> Iterator[None]:
         words = words if len(words) <= _LONGEST_MESSAGE else f"{words[:_LONGEST_MESSAGE]}..."
         if isinstance(cause, SSLError):
             raise _untrusted(host, words) from error
+        why = words.rpartition("] ")[2].rstrip(".\"')")
         raise ClusterError(
-            f"The API server {host} cannot be reached: {words.rpartition('] ')[2].rstrip('.')}.",
+            f"The API server {host} cannot be reached: {why}.",
             hint="Is the cluster up? Is the VPN connected? Try: kubectl cluster-info",
         ) from error
+
+
+def _not_renewed(host: str, why: str) -> ClusterError:
+    return ClusterError(
+        f"The credentials for {host} cannot be renewed: {why[:_LONGEST_MESSAGE].rstrip(' .')}.",
+        hint="Log in again, and check: kubectl auth whoami",
+    )
 
 
 def _untrusted(host: str, words: str) -> ClusterError:

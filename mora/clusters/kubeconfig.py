@@ -5,8 +5,11 @@ A kubeconfig holds credentials: no message shows a value of it but names and the
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Mapping
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +17,7 @@ from urllib.parse import urlsplit
 
 from mora.errors import ClusterError, MoraError
 
+_LONGEST_SHOWN = 500
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -45,10 +49,8 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
     settings.retries = retries
     try:
         file = _file(kubeconfig)
-        made = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
-            file, context, client_configuration=settings
-        )
-        _check_address(made.configuration.host)
+        made = _loaded(file, context, settings)
+        made.configuration.host = _address(made.configuration.host)
         made.rest_client.pool_manager.pool_classes_by_scheme = POOLS
         return _impersonating(made, file, context)
     except MoraError:
@@ -79,13 +81,65 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
     )
 
 
-def _check_address(server: str) -> None:
-    """The address is shown in messages and sent to Prometheus' client, so it must hold no credentials."""
-    if "@" in urlsplit(server).netloc:
+@contextmanager
+def reported() -> Iterator[list[str]]:
+    """What the client library only logs: that a program or a provider gave no credentials, after which it asks without.
+
+    Nothing of it is logged: it may quote the user's entry of the kubeconfig, token included. What follows a brace is
+    left out here.
+    """
+    found: list[str] = []
+
+    def take(record: logging.LogRecord) -> bool:
+        if record.thread != threading.get_ident():
+            return True
+        found.append(record.getMessage().partition("{")[0].rstrip(" .:"))
+        return False
+
+    root, silent = logging.getLogger(), logging.NullHandler()
+    root.addHandler(silent)  # without a handler the library's first line would install one
+    root.addFilter(take)
+    try:
+        yield found
+    finally:
+        root.removeFilter(take)
+        root.removeHandler(silent)
+
+
+def _loaded(file: str | None, context: str | None, settings: Any) -> Any:
+    """The library's client by the kubeconfig."""
+    from kubernetes import config
+
+    with reported() as failures:
+        made = config.new_client_from_config(  # type: ignore[no-untyped-call]  # the library's
+            file, context, client_configuration=settings
+        )
+    if failures:
+        raise ClusterError(
+            f"The kubeconfig's user has no credentials: {'; '.join(failures)[:_LONGEST_SHOWN]}.",
+            hint="Its exec or auth-provider has to give them. Does it work for kubectl? Try: kubectl auth whoami",
+        )
+    return made
+
+
+def _address(server: str) -> str:
+    """The server's address; http:// where it names no scheme, as with kubectl.
+
+    It is shown in messages and handed to Prometheus' client, so it must hold no credentials.
+    """
+    address = server if "://" in server or not server else f"http://{server}"
+    parts = urlsplit(address)
+    if "@" in parts.netloc:
         raise ClusterError(
             "The server's address in the kubeconfig holds a user name or a password, which no API server takes.",
             hint="Take them out of the address: kubectl config set-cluster NAME --server=https://HOST:PORT",
         )
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise ClusterError(
+            f"The server's address in the kubeconfig, {server!r}, is not an http or https URL.",
+            hint="Correct it: kubectl config set-cluster NAME --server=https://HOST:PORT",
+        )
+    return address
 
 
 def _missing(kubeconfig: Path | str | None) -> str | None:

@@ -132,3 +132,45 @@ def test_a_password_in_the_servers_address_is_never_shown(tmp_path: Path) -> Non
     with pytest.raises(ClusterError, match="holds a user name or a password") as refused:
         Api(kubeconfig=tmp_path / "config")
     assert SECRET not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("command", "problem"),
+    [
+        ({"command": "no-such-plugin", "args": [SECRET]}, "No such file or directory: 'no-such-plugin'"),
+        ({"command": "false"}, "exec: process returned 1"),
+        (
+            {"command": "echo", "args": [f'{{"token": "{SECRET}"}}']},
+            "exec: malformed response. missing key 'apiVersion'",
+        ),
+        ({"command": "echo", "env": [{"odd": SECRET}]}, "Expected key name"),
+    ],
+    ids=["missing", "fails", "another answer", "odd variables"],
+)
+def test_a_program_that_gives_no_credentials_is_an_error_and_its_log_shows_none(
+    command: dict[str, Any], problem: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    """The client library logs the failure, with the user's entry, and asks without credentials."""
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    config["users"][0]["user"] = {"note": SECRET, "exec": {"apiVersion": "client.authentication.k8s.io/v1", **command}}
+    (tmp_path / "config").write_text(yaml.safe_dump(config), encoding="utf-8")
+    with pytest.raises(ClusterError, match="has no credentials") as refused:
+        Api(kubeconfig=tmp_path / "config")
+    assert problem in refused.value.message
+    assert SECRET not in str(refused.value)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_an_address_without_a_scheme_is_http_as_with_kubectl(api: FakeApi, tmp_path: Path) -> None:
+    path = api.kubeconfig(tmp_path / "config")
+    path.write_text(path.read_text(encoding="utf-8").replace("server: http://", "server: "), encoding="utf-8")
+    assert Api(kubeconfig=path).get(PATH)["metadata"]["name"] == "frontend"
+
+
+@pytest.mark.parametrize("server", ["ftp://cluster.example", "http://:80", "", "file:///etc/passwd"])
+def test_an_address_that_is_no_url_is_refused(server: str, tmp_path: Path) -> None:
+    config = yaml.safe_load(yaml.safe_dump(CONFIG))
+    config["clusters"][0]["cluster"]["server"] = server
+    (tmp_path / "config").write_text(yaml.safe_dump(config), encoding="utf-8")
+    with pytest.raises(ClusterError, match="is not an http or https URL"):
+        Api(kubeconfig=tmp_path / "config")
