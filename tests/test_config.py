@@ -104,7 +104,7 @@ def test_dotted_keys_are_read_and_placed_too(tmp_path: Path) -> None:
         ("jobs = true", "must be a whole number of at least 1, not True", ""),
         ("seed = nan", "must be a whole number of at least 0, not nan", ""),
         ("target = 'moon'", "must be one of sandbox, kubernetes, not 'moon'", ""),
-        ("output = 'xml'", "must be one of table, json", ""),
+        ("output = 'xml'", "must be one of table, wide, json", ""),
         ("namespace = 'Not A Name'", "not a valid name", ""),
         ("slo = 3", "mora.toml line 1: 'slo' is an unknown setting", ""),
         ("[prometheus]\nurl = 'localhost:9090'", "must be a URL, not 'localhost:9090'", "http://127.0.0.1:9090"),
@@ -181,7 +181,7 @@ def test_a_response_time_of_a_second_or_more_needs_its_unit(value: object) -> No
 
 
 def test_a_misspelt_choice_gets_the_nearest_one() -> None:
-    with pytest.raises(BadInput, match=r"must be one of table, json.*\nDid you mean json\?"):
+    with pytest.raises(BadInput, match=r"must be one of table, wide, json.*\nDid you mean json\?"):
         load_settings({"output": "jsn"})
 
 

@@ -33,7 +33,20 @@ def test_an_unknown_name_is_refused_with_the_known_ones(seam: str) -> None:
 
 def test_outputs_come_in_the_order_that_the_help_shows() -> None:
     assert registry.names("outputs") == [
-        *("table", "json", "csv", "yaml", "patch", "kustomize", "helm-values", "vpa", "hpa", "commands", "resize"),
+        *(
+            "table",
+            "wide",
+            "json",
+            "csv",
+            "yaml",
+            "patch",
+            "kustomize",
+            "helm-values",
+            "vpa",
+            "hpa",
+            "commands",
+            "resize",
+        ),
         *("pr-body", "explain"),
     ]
 

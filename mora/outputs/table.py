@@ -53,8 +53,9 @@ def _render(recommendations: Sequence[Recommendation], settings: OutputSettings,
     if settings.verbose:
         lines += _below(recommendations, _reasons, settings.width)
     elif settings.verbose is None and recommendations:
-        which = _notes if is_short else _summaries
-        lines += _below(recommendations, which, settings.width, is_shared_only=is_short)
+        is_long = len(recommendations) > FEW
+        which = _notes if is_long else _summaries
+        lines += _below(recommendations, which, settings.width, is_shared_only=is_long)
         lines += [_where_reasons_are(recommendations), ""]
     return "\n".join(lines).rstrip("\n") + "\n"
 

@@ -214,7 +214,7 @@ def shop(end: float, *, since: int = 0, cluster: str | None = None) -> Fleet:
                 Box(
                     "server",
                     cpu(first, until, level * (1 + 0.2 * number), starts_at=1.5),
-                    memory(first, until, mib + 20 * number, starts_at=600),
+                    memory(first, until, mib + 20 * number, starts_at=500),
                     cpu_limit=2.0 - 0.5 * (generation == 2),
                 ),
                 Box("istio-proxy", cpu(first, until, 0.02), memory(first, until, 50), cpu_request=0.1),
@@ -227,7 +227,13 @@ def shop(end: float, *, since: int = 0, cluster: str | None = None) -> Fleet:
         for number in range(2)
     ]
     # Begins with the name of another, and uses ten times as much.
-    canary = [Pod("frontend-canary-1bb-0", 0, (Box("server", cpu(0, last, 4.0), memory(0, last, 3000.0)),))]
+    canary = [
+        Pod(
+            "frontend-canary-1bb-0",
+            0,
+            (Box("server", cpu(0, last, 4.0), memory(0, last, 3000.0), mem_limit=4096 * MIB),),
+        )
+    ]
     # Killed for memory twice in the window, restarted once for another reason; with a native sidecar and an init.
     kills = {6 * DAY + 30: True, 8 * DAY + 90: True, 10 * DAY + 7: False}
     cart = [
