@@ -60,9 +60,14 @@ _DEFAULT_CONTAINER = "kubectl.kubernetes.io/default-container"
 
 
 def read(wire: Wire, scope: Scope, at: datetime) -> tuple[list[WorkloadState], tuple[str, ...]]:
-    """Every workload in the scope at a moment, sorted, and warnings about what is skipped."""
+    """Every workload in the scope at a moment, sorted, and warnings about what is skipped.
+
+    None where the names of pods are in another label: then all of them seem to be the pod of kube-state-metrics itself.
+    """
     ask = Asking(wire, scope, at)
     pod_owners = ask.labels("kube_pod_owner")
+    if any("exported_pod" in labels for labels in pod_owners):
+        return [], ()
     missed = silence(ask, pod_owners)
     if missed.pods:
         ask = replace(ask, silent=(missed.matchers, LATELY))

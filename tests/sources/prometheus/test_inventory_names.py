@@ -134,3 +134,8 @@ def test_limit_ranges_of_pods_and_ratios_are_read_beside_those_of_containers() -
     ((state,), _) = inventory.read(wire(shop(kube_limitrange=ranges)), Scope(("shop",)), NOW)
     assert state.limit_range == AmountRange(cpu_ratio=3.0)
     assert state.pod_range == AmountRange(Resources(500, 500, 2**29, 2**29), memory_ratio=2.0)
+
+
+def test_where_names_are_in_exported_labels_no_workload_is_made_of_them() -> None:
+    owner = {"namespace": "monitoring", "pod": "ksm-0", "exported_pod": "web-1", "owner_kind": "", "owner_name": ""}
+    assert inventory.read(wire({"kube_pod_owner": [(owner, 1.0)]}), Scope(), NOW) == ([], ())
