@@ -68,7 +68,7 @@ def test_pods_that_are_gone_count_and_a_canary_with_a_similar_name_does_not(
 def test_start_up_is_kept_apart_from_steady_use(histories: dict[str, WorkloadHistory]) -> None:
     server = histories["frontend"].containers["server"]
     assert server.startup_cpu_cores == pytest.approx(1.5)
-    assert server.startup_mem_bytes == 600 * MIB
+    assert server.startup_mem_bytes == 500 * MIB
     assert np.nanmax(server.mem_bytes) < 450 * MIB
 
 
