@@ -17,7 +17,7 @@ def full(**fields: Any) -> ContainerHistory:
     return container_history(mem_bytes=limit - MIB, mem_limit_bytes=limit, **fields)
 
 
-def test_memory_that_is_full_of_cache_is_not_raised_and_says_so() -> None:
+def test_memory_that_is_full_of_cache_is_not_raised_with_a_reason() -> None:
     less = steady(200 * MIB, seed=2)
     for metric, text in (
         ("container_memory_total_active_file_bytes", "is page cache; the kernel gives it back"),

@@ -22,7 +22,7 @@ def test_a_history_is_read_on_a_round_grid_that_ends_in_the_past() -> None:
 
 
 @pytest.mark.parametrize("window_of", [pipeline.history_window, pipeline.fleet_window])
-def test_a_history_that_nobody_has_is_refused(window_of: Callable[[timedelta], Window]) -> None:
+def test_a_history_longer_than_any_is_refused(window_of: Callable[[timedelta], Window]) -> None:
     with pytest.raises(BadInput, match=r"history of 3654d .*10 years are the most"):
         window_of(timedelta(days=3654))
     assert window_of(timedelta(days=3653)).end.year > 2000

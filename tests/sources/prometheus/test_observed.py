@@ -51,7 +51,7 @@ def test_what_no_node_has_is_not_known_nor_is_the_sum_that_it_is_part_of() -> No
     assert metrics["cpu_cores_value"].iloc[3] == 900.0  # what was given stays as it was
 
 
-def test_a_limit_that_is_enforced_bounds_use_and_ordinary_use_is_left_alone() -> None:
+def test_a_limit_that_is_enforced_bounds_use_and_ordinary_use_stays() -> None:
     metrics, others = frames([*([0.5] * 19), 3.0], [0.01] * 20)
     found, _, left_out = believed(metrics, others, Nodes(8.0), has_quota=True)
     assert found["cpu_cores_value"].isna().sum() == 1
