@@ -9,9 +9,10 @@ import pytest
 from hypothesis import given
 
 from mora.domain import Allocation, Container, Demand, Resources, Target, VerticalScaler
+from mora.domain.runtimes import Runtime
 from mora.errors import BadInput
 from mora.policies import PolicySettings, Surroundings, recommend, size
-from mora.quantities import MIB
+from mora.quantities import GIB, MIB
 from tests.policies.making import (
     ANY,
     NOISE_BYTES,
@@ -156,3 +157,11 @@ def test_a_request_that_a_vpa_sets_is_left_to_it() -> None:
     assert "the VPA web sets the memory request of its pods (230Mi would do)" in advice.memory_request.summary
     off = replace(vpa, mode="Off")
     assert size(demand(), container, PolicySettings(), Surroundings(vpas=(off,))).memory_request.value is not None
+
+
+def test_what_a_runtime_may_take_bounds_a_number_of_a_model_alone_too() -> None:
+    now = allocation(memory_request_bytes=8 * GIB, memory_limit_bytes=8 * GIB)
+    java = replace(now, containers=(replace(now.containers[0], runtime=Runtime("Java", GIB, "-Xmx1g")),))
+    settings = PolicySettings(allow_any_step=True)
+    assert recommend(demand(), java, settings).main.memory_request.value == 1280 * MIB
+    assert recommend(demand(), now, settings).main.memory_request.value == 230 * MIB
