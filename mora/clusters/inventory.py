@@ -137,6 +137,7 @@ def _current_state(workload: Workload, item: Manifest, lists: Lists) -> Workload
             *main_reasons,
             *(reason for _, reasons_given in given for reason in reasons_given),
             *pod_reasons,
+            *_names_taken(workload, lists),
             *scaler_reasons,
             *quota_reasons,
             *lists.reasons_of(workload),
@@ -209,6 +210,19 @@ def _containers(workload: Workload, template: Manifest, pods: Pods) -> tuple[tup
         text = f"{', '.join(injected)}: injected at admission, so not in the template; set them where they are injected"
         reasons.append(Reason("injected-sidecars", text))
     return (*own, *injected.values()), reasons
+
+
+def _names_taken(workload: Workload, lists: Lists) -> list[Reason]:
+    """HPAs and VPAs of the workload's name that are for another workload: one printed for it would replace them."""
+    own, reasons = (workload.namespace, workload.kind, workload.name), []
+    for kind, code in (("HPA", "hpa-name-taken"), ("VPA", "vpa-name-taken")):
+        target = lists.scalers.get((kind, workload.namespace, workload.name), own)
+        if target != own:
+            text = (
+                f"the {kind} {workload.name} is for {target[1]} {target[2]}: one for this workload needs another name"
+            )
+            reasons.append(Reason(code, text))
+    return reasons
 
 
 def _as_in_pods(

@@ -92,6 +92,8 @@ class Lists:
     pods: dict[Owner, Pods] = field(default_factory=dict)
     hpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
     vpas: dict[Owner, list[dict[str, Any]]] = field(default_factory=dict)
+    scalers: dict[tuple[str, str, str], Owner] = field(default_factory=dict)
+    """HPA or VPA, its namespace and its name -> what it is for."""
     limit_ranges: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     quotas: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     namespace_annotations: dict[str, dict[str, str]] = field(default_factory=dict)
@@ -186,6 +188,7 @@ class Listing:
         for item in self._optional(path, {}, report, shape=kinds.HPA_TARGET, odd=odd):
             namespace_of, target = item["metadata"]["namespace"], item["spec"]["scaleTargetRef"]
             owner = (namespace_of, target["kind"], target["name"])
+            lists.scalers["HPA", namespace_of, item["metadata"]["name"]] = owner
             try:
                 lists.hpas.setdefault(owner, []).append(read(kinds.HPA, item))
             except Unreadable as error:
@@ -217,6 +220,7 @@ class Listing:
             target = (vpa.get("spec") or {}).get("targetRef") or {}
             owner = (vpa["metadata"]["namespace"], target.get("kind", ""), target.get("name", ""))
             lists.vpas.setdefault(owner, []).append(vpa)
+            lists.scalers["VPA", owner[0], vpa["metadata"]["name"]] = owner
 
     def _namespaces(self, namespace: str | None, report: Callable[[ClusterError], None]) -> Iterable[dict[str, Any]]:
         def odd(error: Unreadable) -> None:

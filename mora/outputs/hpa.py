@@ -138,6 +138,9 @@ def _why_not(recommendation: Recommendation) -> str | None:
         )
     if any(reason.code == "autoscalers-unknown" for reason in recommendation.reasons):
         return "whether an HPA scales it already is not known: HPAs cannot be read"
+    taken = next((reason.text for reason in recommendation.reasons if reason.code == "hpa-name-taken"), None)
+    if taken is not None and scaler is None:
+        return taken
     if recommendation.retargets:
         return None
     if recommendation.hpa_average_value_millicores is None or recommendation.hpa_max_replicas is None:

@@ -62,6 +62,9 @@ def _taken(recommendation: Recommendation) -> str | None:
     """Why there must not be another VPA; None where there is none yet, or one like this, in mode Off."""
     if any(reason.code == "vpas-unknown" for reason in recommendation.reasons):
         return "whether a VPA targets it already is not known: VPAs cannot be read"
+    taken = next((reason.text for reason in recommendation.reasons if reason.code == "vpa-name-taken"), None)
+    if taken is not None:
+        return taken
     for vpa in recommendation.vpas:
         if vpa.mode != "Off":
             return f"the VPA {vpa.name} (mode {vpa.mode}) sets its requests: a second one would conflict with it"

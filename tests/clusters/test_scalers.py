@@ -107,3 +107,15 @@ def test_an_hpa_on_cpu_and_a_queue_is_known_to_scale_on_both(fake: FakeCluster, 
     fake.add(hpa([{"type": "External", "external": queue}, cpu]))
     scalers = the(inventory.states("shop"), "frontend").autoscalers
     assert [scaler.resource for scaler in scalers] == [Target.CPU, Target.REPLICAS]
+
+
+def test_a_vpa_and_an_hpa_of_its_name_for_another_workload_are_named(
+    fake: FakeCluster, inventory: KubernetesInventory
+) -> None:
+    fake.add(only_container("web"))
+    fake.add(only_container("other"))
+    fake.add(vpa("web", target="other"))
+    fake.add(hpa([resource_metric("cpu", type="Utilization", averageUtilization=70)], name="web", target="other"))
+    states = inventory.states("shop")
+    assert {"hpa-name-taken", "vpa-name-taken"} <= set(codes(the(states, "web")))
+    assert not {"hpa-name-taken", "vpa-name-taken"} & set(codes(the(states, "other")))

@@ -51,6 +51,12 @@ def test_no_hpa_is_printed_over_one_on_another_metric_or_where_hpas_cannot_be_re
         hpa.render([replace(examples.frontend(), reasons=(UNKNOWN,))])
 
 
+def test_none_is_printed_under_a_name_that_one_for_another_workload_has() -> None:
+    for output, code in ((vpa, "vpa-name-taken"), (hpa, "hpa-name-taken")):
+        with pytest.raises(NotEnoughData, match="is for Deployment other"):
+            output.render([replace(examples.frontend(), reasons=(Reason(code, "it is for Deployment other"),))])
+
+
 @pytest.mark.parametrize(
     "render",
     [
