@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from mora.clusters import kinds
-from mora.clusters.connection import JSON, METADATA_ONLY, Api, Forbidden, NotFound
+from mora.clusters.connection import JSON, METADATA_ONLY, Api, NotFound
 from mora.clusters.objects import (
     DEFAULT_CONTAINER,
     Manifest,
@@ -211,7 +211,7 @@ class Listing:
         report = _unknown(lists, "vpas-unknown", so)
 
         def unless_missing(error: ClusterError) -> None:
-            if isinstance(error, Forbidden):  # a cluster without VPAs is nothing unusual
+            if not isinstance(error, NotFound):  # a cluster without VPAs is nothing unusual
                 report(error)
 
         odd = self._odd_in(lists, "vpas-unknown", "VPA", so)
@@ -231,10 +231,10 @@ class Listing:
             return self._optional(path, {}, report, shape=kinds.NAMESPACE, odd=odd, accept=METADATA_ONLY)
         try:
             return [read(kinds.NAMESPACE, self._api.get(f"/api/v1/namespaces/{namespace}"))]
-        except (Forbidden, NotFound) as error:
-            report(error)
         except Unreadable as error:
             odd(error)
+        except ClusterError as error:
+            report(error)
         return []
 
     def _optional(
@@ -247,11 +247,14 @@ class Listing:
         odd: Callable[[Unreadable], None],
         accept: str = JSON,
     ) -> Iterator[dict[str, Any]]:
-        """A list; where it may not be read, or the kind does not exist, nothing and a report."""
+        """A list; where it cannot be read, or the kind does not exist, nothing and a report.
+
+        The server may refuse it, or fail in it alone: where the webhook of a custom kind is down, or a proxy answers.
+        """
         try:
             items = self._api.pages(path, query, shape=shape, odd=odd, accept=accept)
             yield from self._named(items, path.rpartition("/")[2])
-        except (Forbidden, NotFound) as error:
+        except ClusterError as error:
             report(error)
 
     def _named(self, items: Iterable[dict[str, Any]], plural: str) -> Iterator[dict[str, Any]]:
@@ -283,7 +286,7 @@ class Listing:
 
     def _remark(self, what: str) -> Callable[[ClusterError], None]:
         def report(error: ClusterError) -> None:
-            if isinstance(error, Forbidden):  # a kind that does not exist is not missing
+            if not isinstance(error, NotFound):  # a kind that does not exist is not missing
                 words = f"{what} could not be read: {error.message} {error.hint or ''}".rstrip()
                 self.remarks = (*self.remarks, Reason("not-listed", words))
 

@@ -15,7 +15,7 @@ from mora.clusters.inventory import KubernetesInventory
 from mora.domain import Allocation, AmountRange, Autoscaler, Quota, Resources, Role, Target, Workload, WorkloadState
 from mora.domain.runtimes import Runtime
 from mora.errors import ClusterError
-from tests.clusters.fake_api import FakeApi, FakeCluster
+from tests.clusters.fake_api import FakeApi, FakeCluster, Refusal
 from tests.clusters.kinds import REPLICATION_CONTROLLER, ROLLOUT
 from tests.clusters.test_kubernetes import deployment, hpa, other, resource_metric
 
@@ -649,3 +649,23 @@ def test_what_a_runtime_may_take_is_read_from_its_flags_and_variables_that_have_
         "go": None,  # it follows the limit
         "cache": Runtime("Redis", 2 * 2**30, "--maxmemory 2gb in its arguments"),
     }
+
+
+def test_a_list_that_the_server_fails_in_is_unknown_and_the_others_are_read(
+    fake: FakeCluster, inventory: KubernetesInventory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A conversion webhook of Argo's Rollouts that is down is a 500 for that list alone."""
+    fake.add(only_container("frontend"))
+    answer = fake.answer
+
+    def failing(method: str, path: str, *rest: Any, **more: Any) -> Any:
+        if path.endswith(("/rollouts", "/horizontalpodautoscalers")):
+            raise Refusal(500, "conversion webhook failed")
+        return answer(method, path, *rest, **more)
+
+    monkeypatch.setattr(fake, "answer", failing)
+    (state,) = inventory.states("shop")
+    assert "autoscalers-unknown" in codes(state)
+    (remark,) = [reason.text for reason in inventory.remarks if reason.code == "not-listed"]
+    assert remark.startswith("Rollouts could not be read: The API server")
+    assert "conversion webhook failed" in remark

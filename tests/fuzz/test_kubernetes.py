@@ -35,6 +35,16 @@ from tests.clusters.odd import ODD_VALUES, changed, paths, samples
 from tests.fuzz.budget import budget
 
 WEB = Workload("shop", "web")
+# Lists without which there are workloads; what a workload's reasons say where they cannot be read.
+UNKNOWN = {
+    "replicasets": "pods-unknown",
+    "pods": "pods-unknown",
+    "horizontalpodautoscalers": "autoscalers-unknown",
+    "verticalpodautoscalers": "vpas-unknown",
+    "limitranges": "limit-range-unknown",
+    "resourcequotas": "quota-unknown",
+}
+OPTIONAL = (*UNKNOWN, "cronjobs", "jobs", "rollouts")
 VERSIONS = {
     "Deployment": "apps/v1",
     "StatefulSet": "apps/v1",
@@ -189,6 +199,22 @@ def test_an_odd_object_never_hides_the_others(seed: int, roads: Roads, odd: OddC
     states = roads.inventory()
     assert isinstance(states, list)
     assert {"db", "agent", "nightly", "import", "canary"} <= {state.workload.name for state in states}
+
+
+@budget(40)
+@given(
+    plural=st.sampled_from(OPTIONAL), answer=st.sampled_from([[], 5, {}, {"items": "x"}, {"items": [], "metadata": 5}])
+)
+def test_a_list_that_is_none_is_unknown_and_ends_no_run(
+    plural: str, answer: Any, roads: Roads, odd: OddCluster
+) -> None:
+    odd.change = lambda path, real: answer if path.endswith(f"/{plural}") else real
+    states = roads.inventory()
+    assert isinstance(states, list)
+    assert {"web", "db", "agent"} <= {state.workload.name for state in states}
+    web = next(state for state in states if state.workload.name == "web")
+    known = {reason.code for reason in web.reasons}
+    assert UNKNOWN.get(plural) is None or UNKNOWN[plural] in known
 
 
 # --- what is no JSON, or never ends ----------------------------------------------------------------------------------
