@@ -32,6 +32,8 @@ FIELD_MANAGER = "mora"
 PAGE = 500
 # A page of 500 pods is some 5 MB. JSON takes up to ten times its bytes in memory.
 _LARGEST_ANSWER_BYTES = 64 * 2**20
+# A page of 500 large pods has a million. A few bytes of JSON make an object of some hundred.
+_MOST_OBJECTS, _MOST_VALUES = 3_000_000, 8_000_000
 # A large page over a slow line takes seconds. A request_timeout bounds each wait for bytes, and this the whole answer.
 _LONGEST_ANSWER_SECONDS = 120.0
 _CHUNK_BYTES = 2**16
@@ -176,6 +178,8 @@ class Api:
             content = self._content(answer.response)
             if not 200 <= answer.status < 300:
                 raise ApiException(status=answer.status, reason=answer.reason, body=content.decode(errors="replace"))
+        if content.count(b"{") + content.count(b"[") > _MOST_OBJECTS or content.count(b",") > _MOST_VALUES:
+            raise self._not_kubernetes(f"the answer to {method} {path} has more than {_MOST_OBJECTS:,} parts")
         try:
             found = json.loads(content)
         except (ValueError, RecursionError) as error:

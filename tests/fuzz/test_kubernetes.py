@@ -311,6 +311,17 @@ def test_an_answer_without_an_end_is_left_when_it_is_too_large(tmp_path: Path, m
         Api(kubeconfig=kubeconfig(tmp_path, port), backoff=None).get("/api/v1/pods")
 
 
+@pytest.mark.parametrize("part", [b"{},", b"[],", b'"a",'])
+def test_an_answer_of_too_many_parts_is_left_before_it_takes_memory(
+    part: bytes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_MOST_OBJECTS", 1000)
+    monkeypatch.setattr(connection, "_MOST_VALUES", 1000)
+    body = whole(b'{"items": [' + part * 2000 + b"{}]}")
+    with speaking(lambda client: client.sendall(body)) as port, pytest.raises(ClusterError, match="1,000 parts"):
+        Api(kubeconfig=kubeconfig(tmp_path, port), backoff=None).get("/api/v1/pods")
+
+
 @pytest.mark.parametrize(
     "first",
     [b"", b"HTTP/1.1 200 OK\r\nX-Long: ", head(Content_Length=10**9), head(Transfer_Encoding="chunked")],
