@@ -283,6 +283,17 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def without_proxy(known: str | None) -> str:
+    """The hosts that are reached without a proxy, as in $NO_PROXY: those that are known, and this machine.
+
+    kubectl and Prometheus never ask a proxy for this machine either: it knows no port-forward and no kind cluster.
+
+    >>> without_proxy("a.example")
+    'a.example,localhost,127.0.0.1,::1'
+    """
+    return ",".join(filter(None, (known, "localhost,127.0.0.1,::1")))
+
+
 def url(value: object) -> str:
     """An HTTP address without a user name or password, and without a slash at its end."""
     text = string(value)

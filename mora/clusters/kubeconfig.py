@@ -16,6 +16,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from mora.errors import ClusterError, MoraError
+from mora.values import without_proxy
 
 _LONGEST_SHOWN = 500
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -47,6 +48,7 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
 
     settings = client.Configuration()
     settings.retries = retries
+    settings.no_proxy = without_proxy(settings.no_proxy)
     try:
         file = _file(kubeconfig)
         made = _loaded(file, context, settings)

@@ -32,7 +32,7 @@ from mora.errors import BadInput, MoraError
 from mora.extras import require
 from mora.files import locked_folder, sweep_folders
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
-from mora.values import address_parts, is_loopback
+from mora.values import address_parts, is_loopback, without_proxy
 
 # A lower priority than the exporter and Prometheus, so that they measure even when the load takes all the CPU.
 _NICENESS = 5
@@ -43,7 +43,6 @@ _PUNCTUAL_SECONDS = 0.1
 _ABORT_SPAN = timedelta(seconds=10)
 _ABORT_MIN_REQUESTS = 10
 _PR_SET_PDEATHSIG = 1
-_LOOPBACK = "localhost,127.0.0.1,::1"
 
 LOAD_COLUMNS = (
     "requests_per_second",
@@ -78,7 +77,7 @@ def environment_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     if not is_loopback(url):
         return environ
     known = environ.get("no_proxy") or environ.get("NO_PROXY")
-    direct = ",".join(filter(None, (known, _LOOPBACK)))
+    direct = without_proxy(known)
     return {**environ, "no_proxy": direct, "NO_PROXY": direct}
 
 

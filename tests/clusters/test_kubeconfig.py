@@ -174,3 +174,17 @@ def test_an_address_that_is_no_url_is_refused(server: str, tmp_path: Path) -> No
     (tmp_path / "config").write_text(yaml.safe_dump(config), encoding="utf-8")
     with pytest.raises(ClusterError, match="is not an http or https URL"):
         Api(kubeconfig=tmp_path / "config")
+
+
+def test_no_proxy_of_the_environment_stands_before_this_machine(
+    api: FakeApi, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A kind cluster and a tunnel listen on loopback; kubectl goes past the proxy, too."""
+    for name in ("http_proxy", "HTTP_PROXY", "https_proxy", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert Api(kubeconfig=api.kubeconfig(tmp_path / "config"), backoff=None).get("/version")["major"] == "1"
+    monkeypatch.setenv("no_proxy", "a.example")
+    known = Api(kubeconfig=api.kubeconfig(tmp_path / "config"), backoff=None).client.configuration.no_proxy
+    assert known == "a.example,localhost,127.0.0.1,::1"
