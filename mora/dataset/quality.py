@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from mora.dataset.layout import Columns
 from mora.domain import Quality, Window
 from mora.metrics import (
     METRIC_COLUMNS,
@@ -60,9 +61,9 @@ def assess_quality(frame: pd.DataFrame, window: Window) -> Quality:
     return Quality(expected, samples, missing, is_complete, is_steady=drift is None, flags=tuple(flags))
 
 
-def outliers(frame: pd.DataFrame) -> list[str]:
+def outliers(frame: Columns | pd.DataFrame) -> list[str]:
     """What among an experiment's CPU and memory cannot be use of its load, with the figures; none for a history."""
-    if frame.empty or frame["scenario"].iloc[0] == OBSERVED_SCENARIO:
+    if next(iter(frame["scenario"]), OBSERVED_SCENARIO) == OBSERVED_SCENARIO:
         return []
     return [f"outlier_{column}: {words}" for column, (_, words) in _impossible(frame, _OUTLIER_FROM).items()]
 
@@ -79,7 +80,7 @@ def without_impossible(frame: pd.DataFrame) -> tuple[pd.DataFrame, list[str]]:
 
 
 def _impossible(
-    frame: pd.DataFrame, least_of: Mapping[str, float]
+    frame: Columns | pd.DataFrame, least_of: Mapping[str, float]
 ) -> dict[str, tuple[np.ndarray[Any, np.dtype[np.bool_]], str]]:
     """Column -> which samples cannot be use, and why, with the figures.
 
@@ -87,11 +88,11 @@ def _impossible(
     """
     found = {}
     for column, least in least_of.items():
-        values = frame[column].to_numpy(dtype=np.float64)
+        values = np.asarray(frame[column], dtype=np.float64)
         highest = float(np.fmax.reduce(values, initial=0.0))
         few = max(_FEW * len(values), 1)
         if column == "cpu_cores_value" and "cpu_limit_cores" in frame:
-            limit = float(np.fmax.reduce(frame["cpu_limit_cores"].to_numpy(dtype=np.float64), initial=0.0))
+            limit = float(np.fmax.reduce(np.asarray(frame["cpu_limit_cores"], dtype=np.float64), initial=0.0))
             over = values > _OVER_LIMIT_TIMES * limit
             if limit and 0 < (count := int(np.count_nonzero(over))) <= few:
                 found[column] = (over, f"{count} of {len(values)} samples are above twice the limit, {limit:g}")

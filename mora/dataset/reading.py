@@ -45,7 +45,6 @@ _ODD_NUMBER = frozenset("_nN \t")
 MOST_CSV_BYTES = 300 * 2**20
 # Two years of samples every fifteen seconds.
 _MOST_STEPS = 4_200_000
-_JUDGED = ("scenario", "cpu_cores_value", "mem_bytes_value", "cpu_limit_cores")
 _COUNTS = frozenset({"replica_count", "load_users"})
 # Containers are younger than the one, and no clock of today shows the other.
 _FIRST_YEAR, _LAST_YEAR = 2000, 2100
@@ -135,7 +134,7 @@ def _flagged(parsed: Mapping[Path, Columns], cards: Mapping[str, Mapping[str, An
         quality = cards.get(path.stem, {}).get("quality") or {}
         if not quality.get("is_complete", True):
             found[path.stem] = "; ".join(quality.get("flags", ())) or "its quality check failed"
-        elif odd := outliers(pd.DataFrame({name: columns[name] for name in _JUDGED if name in columns})):
+        elif odd := outliers(columns):
             found[path.stem] = "; ".join(odd)
     return found
 
