@@ -99,7 +99,8 @@ class ContainerHistory:
     that restarts most, where its use shows a service that starts and not one that works. runs: of a job,
     how many runs ended well or were OOM-killed (the parallel pods of one are one run), None where only its pods are
     known; failed_pods: tries that failed otherwise, and show nothing of what a run needs. runtime: what its own metrics
-    tell of a runtime that may take more memory than it does; None where they tell nothing.
+    tell of a runtime that may take more memory than it does; None where they tell nothing. killed: restarts after a
+    SIGKILL (exit code 137) that nothing names an OOM kill.
     """
 
     container: str
@@ -125,6 +126,7 @@ class ContainerHistory:
     runs: int | None = None
     failed_pods: int = 0
     runtime: Runtime | None = None
+    killed: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+
 from mora.domain import AmountRange, Container, CrashLoop, Reason, Role, WorkloadHistory, WorkloadState, quality_of
 from mora.domain.runtimes import JAVA, Runtime, largest
 from mora.fleet.settings import Sizing
 from mora.policies import PodBounds, PolicySettings, Surroundings
-from mora.quantities import format_duration, readable_bytes
+from mora.quantities import counted, format_duration, readable_bytes
+
+# Memory that came so near to its limit, by samples a scrape apart, may have reached it.
+_NEAR_THE_LIMIT = 0.8
 
 
 def policy_of(state: WorkloadState, sizing: Sizing) -> PolicySettings:
@@ -27,7 +32,7 @@ def around_of(container: Container, state: WorkloadState, history: WorkloadHisto
         autoscalers=state.autoscalers,
         shares_pod=sum(one.role is not Role.INIT for one in state.allocation.containers) > 1,
         limit_range=_container_range(state),
-        no_memory_cut=_why_no_memory_cut(container, runtime, sizing),
+        no_memory_cut=_why_no_memory_cut(container, runtime, sizing) or _killed(container, history),
         no_cut=_why_no_cut(history),
         vpas=state.vpas,
         keeps_cores=container.name in with_own_cores(state),
@@ -114,6 +119,21 @@ def _why_no_memory_cut(container: Container, runtime: Runtime | None, sizing: Si
         "memory limit and not its use"
     )
     return Reason("kept-jvm", text)
+
+
+def _killed(container: Container, history: WorkloadHistory) -> Reason | None:
+    """What was killed near its memory limit may have run out of it, whatever the reason that the kubelet noted."""
+    seen, limit = history.containers.get(container.name), container.resources.memory_limit_bytes
+    if seen is None or not seen.killed or limit is None:
+        return None
+    share = float(np.fmax.reduce(seen.mem_bytes, initial=0.0)) / limit
+    if share < _NEAR_THE_LIMIT:
+        return None
+    text = (
+        f"killed {counted(seen.killed, 'time')} (exit code 137) with its memory at up to {share:.0%} of the limit, and "
+        "no reason says that it was not for memory"
+    )
+    return Reason("killed", text)
 
 
 def told_above_limit(container: Container, runtime: Runtime | None) -> tuple[Reason, ...]:

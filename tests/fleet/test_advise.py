@@ -346,3 +346,12 @@ def test_a_runtime_that_may_take_more_than_its_limit_is_named() -> None:
     assert advice.memory_request.value == 300 * MIB
     (told,) = [reason.text for reason in advice.reasons if reason.code == "runtime-above-limit"]
     assert "400 MiB, more than the memory limit of 300 MiB" in told
+
+
+@pytest.mark.parametrize(("killed", "limit", "is_kept"), [(2, 250 * MIB, True), (2, GIB, False), (0, 250 * MIB, False)])
+def test_memory_of_what_was_killed_near_its_limit_is_not_cut(killed: int, limit: int, is_kept: bool) -> None:
+    small = history(container_history(mem_bytes=steady(200 * MIB, seed=2), killed=killed))
+    now = container(cpu_request_millicores=500, memory_request_bytes=limit, memory_limit_bytes=limit)
+    request = advised(state(now), small).main.memory_request
+    assert (request.value == limit) == is_kept
+    assert ("killed" in codes(request)) == is_kept

@@ -113,7 +113,7 @@ class Reading:
                 for strip in found:
                     tally.add_throttled(key[1], strip, throttle)
         kills = Kills(self.window, self.batch.pods, self._tally, self.limits, self.first_row or 0)
-        kills.count_restarts(answers["restarts"], answers["oom"], answers["oom ends"])
+        kills.count_restarts(answers["restarts"], answers["oom"], answers["oom ends"], answers["killed"])
         kills.count_events(self.wire, self.batch.scope.broad(), self.tallies)
         if self.batch.is_jobs:
             self._count_runs(kills.killed)
@@ -139,6 +139,7 @@ class Reading:
             "restarts": promql.restarts(scope),
             "oom": promql.oom_killed(scope),
             "oom ends": promql.oom_ended(scope),
+            "killed": promql.killed(scope),
         }
 
     def _texts_of_use(self, pace: Pace) -> dict[str, str]:

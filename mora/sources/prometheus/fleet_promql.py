@@ -298,6 +298,14 @@ def oom_killed(scope: Scope) -> str:
     return _of_both(scope, "status_last_terminated_reason", _OOM)
 
 
+def killed(scope: Scope) -> str:
+    """137 for each container whose last termination was by SIGKILL, whoever sent it. It stays until the next one."""
+    parts = (
+        scope.select(f"kube_pod_{part}_status_last_terminated_exitcode") for part in ("container", "init_container")
+    )
+    return " or ".join(f"{part} == 137" for part in parts)
+
+
 def oom_ended(scope: Scope) -> str:
     """1 for each container that an OOM kill ended and nothing has started again since, such as those of a job."""
     return _of_both(scope, "status_terminated_reason", _OOM)

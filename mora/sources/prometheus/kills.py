@@ -45,9 +45,14 @@ class Kills:
         """The row from which on kills count."""
         return max(0, self.window.sample_count - 1 - round(KILLS_COUNT_FOR / self.window.step))
 
-    def count_restarts(self, restarts: Sequence[Strip], reasons: Sequence[Strip], ends: Sequence[Strip]) -> None:
-        """Count restarts, those of them that were OOM kills, and OOM kills that no restart followed."""
-        oom, counters = by_container(reasons), {}
+    def count_restarts(
+        self, restarts: Sequence[Strip], reasons: Sequence[Strip], ends: Sequence[Strip], signals: Sequence[Strip] = ()
+    ) -> None:
+        """Count restarts, those of them that were OOM kills, and OOM kills that no restart followed.
+
+        signals: where the exit code of the last end was that of a SIGKILL.
+        """
+        oom, by_signal, counters = by_container(reasons), by_container(signals), {}
         for key, found in by_container(restarts).items():
             for tally in self.tally(key):
                 counted = counters[key] = restarts_of(found, self.window, self.first_row)
@@ -56,6 +61,8 @@ class Kills:
                 crashes = counted.risen.copy()
                 crashes[killed] = 0
                 tally.note_crashes(crash_loop(key[1], key[2], crashes, self.window))
+                unexplained = np.setdiff1d(counted.kills(by_signal.get(key, ())), killed)
+                tally.killed += int(counted.risen[unexplained[unexplained >= self._since()]].sum())
                 killed = killed[killed >= self._since()]
                 if len(killed):
                     self._note(tally, key, int(counted.risen[killed].sum()), killed)

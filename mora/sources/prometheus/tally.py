@@ -173,6 +173,7 @@ class Tally:
     has_swap: bool = False
     crash_loop: CrashLoop | None = None
     runtime: Runtime | None = None
+    killed: int = 0
     sieves: dict[Target, Sieve] = field(init=False)
 
     def __post_init__(self) -> None:
@@ -340,6 +341,7 @@ class Tally:
             cache_known_by=self.cache_known_by,
             crash_loop=self.crash_loop,
             runtime=self.runtime,
+            killed=self.killed,
         )
 
 

@@ -153,7 +153,7 @@ def test_the_queries_are_kept_as_sent_and_name_no_pods_where_all_are_wanted(
         queries["cpu"]
         == 'irate(container_cpu_usage_seconds_total{namespace="shop",container!="",container!="POD"}[240s])'
     )
-    assert set(queries) == {"cpu", "memory", "limits", "starts", "throttled", "restarts", "oom", "oom ends"}
+    assert set(queries) == {"cpu", "memory", "limits", "starts", "throttled", "restarts", "oom", "oom ends", "killed"}
     assert "frontend-1aa-0" in histories["frontend"].queries["startup"]  # and of no other workload's pods
     assert "young" not in histories["frontend"].queries["startup"]
 

@@ -32,6 +32,7 @@ def texts(scope: Scope) -> dict[str, str]:
         "starts": promql.starts(scope, HOUR),
         "restarts": promql.restarts(scope),
         "oom": promql.oom_killed(scope),
+        "killed": promql.killed(scope),
         "startup": " or ".join(
             promql.startup(("shop", f"web-{n}"), scope.cluster, 2 * MINUTE, MINUTE / 2, 5 * MINUTE, "90s")
             for n in range(3)

@@ -92,3 +92,22 @@ def test_kills_of_the_last_two_weeks_count_however_long_the_history_is(tmp_path:
         )
     cache = history.containers["cache"]
     assert (cache.oom_kills, cache.restarts) == (1, 2)
+
+
+@dataclass(frozen=True)
+class Killed(rig.Fleet):
+    """A fleet whose container `web` ended by SIGKILL whenever it ended."""
+
+    def groups(self) -> Iterator[Group]:
+        """The fleet's series, and the exit code of its last end."""
+        yield from super().groups()
+        labels = {"namespace": "shop", "pod": "web-1aa-0", "container": "web"}
+        name = "kube_pod_container_status_last_terminated_exitcode"
+        yield Group([{"__name__": name, **labels}], self.start, 60, np.array([137.0]), samples=LAST)
+
+
+def test_restarts_after_a_signal_that_are_no_oom_kills_are_counted_apart(tmp_path: Path) -> None:
+    main = rig.Box("web", 0.2 * FLAT, 300 * MIB * FLAT, restarts=KILLS)
+    service = rig.Service(Workload("shop", "web"), (rig.Pod("web-1aa-0", 0, (main,)),), 1)
+    found, _ = read(tmp_path, Killed((service,), END))
+    assert (found["web"].oom_kills, found["web"].killed, found["web"].restarts) == (2, 1, 3)
