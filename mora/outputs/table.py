@@ -241,7 +241,8 @@ def _summaries(recommendation: Recommendation, width: int) -> list[Section]:
         named = numbers(recommendation) if container.is_main else container_numbers(container)
         named = tuple((name, advice) for name, advice in named if "limit" not in name or _says_more(advice))
         labelled = [(name, _cut(summary(advice), width)) for name, advice in named if summary(advice)]
-        if len(named) > 1 and len({summary(advice) for _, advice in named}) == 1:
+        is_one = recommendation.is_refused or len({summary(advice) for _, advice in named}) == 1
+        if len(named) > 1 and is_one:
             labelled = [("every number", "no recommendation: " + one_line(named[0][1].reasons))]
         remarks = [*(other_reasons(recommendation) if container.is_main else ()), *container.reasons]
         # How -o hpa would scale is that output's subject.

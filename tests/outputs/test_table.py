@@ -320,3 +320,13 @@ def test_a_note_on_a_whole_namespace_is_one_banner() -> None:
         text = table.render(those)
         assert text.count(forbidden.text) == 1
         assert f"every workload of shop\n  note            {forbidden.text}\n" in text
+
+
+def test_why_a_workload_cannot_be_read_is_printed_in_full() -> None:
+    path = "spec.template.spec.containers[0].resources.requests['memory'] is '5Kx', not a Kubernetes quantity"
+    why = Reason("unreadable", f"the Deployment cannot be read: {path}")
+    plain = examples.frontend()
+    none = Advice(250, None, reasons=(why,), summary="no recommendation: the Deployment cannot be read: ...")
+    main = replace(plain.main, cpu_request=none, cpu_limit=none, memory_request=none, memory_limit=none)
+    text = table.render([replace(plain, containers=(main, *plain.others), reasons=(why,))])
+    assert f"no recommendation: the Deployment cannot be read: {path}" in " ".join(text.split())
