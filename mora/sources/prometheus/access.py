@@ -23,7 +23,7 @@ from urllib3.util import Retry
 from mora.deadline import TakesTooLong
 from mora.documents import Misfit
 from mora.errors import BadInput, SourceUnavailable
-from mora.quantities import format_duration, readable_bytes
+from mora.quantities import format_duration
 from mora.values import address_parts, shown
 
 # Overloaded, restarting, or a proxy whose backend is: worth another try. Any other 4xx than 429 stays what it is.
@@ -154,12 +154,11 @@ def split_url(url: str, access: Access) -> tuple[str, Access]:
     return shown(url).rstrip("/"), access
 
 
-class TooLarge(Exception):
-    """An answer has more bytes than any honest one."""
+class TooLarge(SourceUnavailable):
+    """An answer is larger than what is read at once: it has no end, or is of a very large cluster."""
 
-    def __init__(self, most_bytes: int) -> None:
-        self.most_bytes = most_bytes
-        super().__init__(f"more than {most_bytes} bytes")
+    def __init__(self, message: str) -> None:
+        super().__init__(message, hint="Ask for fewer workloads (-n NAMESPACE), or for a shorter history.")
 
 
 class TooMuch(SourceUnavailable):
@@ -269,11 +268,6 @@ def explained(url: str, timeout: timedelta) -> Iterator[None]:
         raise SourceUnavailable(
             f"{url} did not finish an answer within {format_duration(PATIENCE * timeout)}.",
             hint="Is the line very slow? Raise prometheus.timeout, or ask for a shorter history.",
-        ) from error
-    except TooLarge as error:
-        raise SourceUnavailable(
-            f"An answer of {url} is larger than {readable_bytes(error.most_bytes)}.",
-            hint="Ask for fewer workloads (-n NAMESPACE), or for a shorter history.",
         ) from error
     except json.JSONDecodeError as error:
         raise SourceUnavailable(

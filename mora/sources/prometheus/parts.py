@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from mora.domain import Window
-from mora.sources.prometheus.access import TooMuch
+from mora.sources.prometheus.access import TooLarge, TooMuch
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.wire import Wire
 
@@ -19,15 +19,17 @@ Found = TypeVar("Found")
 
 
 def in_parts(ask: Callable[[Scope], Iterable[Found]], scope: Scope) -> list[Found]:
-    """What a question finds in a scope, however many parts it takes; TooMuch where no part is small enough.
+    """What a question finds in a scope, however many parts it takes; TooMuch or TooLarge where none is small enough.
 
     What carries no name that can be halved is found again in each part, so a result may repeat.
     """
     try:
         return list(ask(scope))
-    except TooMuch:
+    except (TooMuch, TooLarge) as error:
         halves = scope.halves()
-        if halves is None:
+        # An answer without an end has none in any part.
+        is_endless = isinstance(error, TooLarge) and scope.endings is not None and len(scope.endings.characters) == 1
+        if halves is None or is_endless:
             raise
         first, second = halves
     return [*in_parts(ask, first), *in_parts(ask, second)]

@@ -16,7 +16,9 @@ from urllib.parse import urljoin, urlsplit
 import requests
 
 from mora.deadline import Deadline
+from mora.documents import Misfit
 from mora.errors import SourceUnavailable
+from mora.quantities import readable_bytes
 from mora.sources.prometheus import promql
 from mora.sources.prometheus.access import PATIENCE, Access, TooLarge, check_answer, prepare
 from mora.sources.prometheus.answers import MOST_BYTES, check_size, texts
@@ -117,7 +119,7 @@ class QuerySession(requests.Session):
             try:
                 with super().request(method, url, **sent) as response:
                     started = time.monotonic()
-                    body = _whole(response)
+                    body = self._whole(response)
                     seconds = time.monotonic() - started
                     response._content = body  # `response.content` would read it in pieces of 10 KiB
             except requests.exceptions.RequestException:
@@ -126,23 +128,25 @@ class QuerySession(requests.Session):
             deadline.check()
         check_answer(response, self._url)
         if not response.url.partition("?")[0].endswith("/query_range"):  # whose samples are read without an object each
-            check_size(body)
+            try:
+                check_size(body)
+            except Misfit as error:
+                raise TooLarge(f"An answer of {self._url} is too large: {error}.") from error
         if len(body) > _TELLING_BYTES and len(body) < _SLOW_LINE_BYTES_PER_SECOND * seconds:
             self.is_compressed = True
         self.warnings.update(dict.fromkeys(_warnings(body)))
         return response
 
-
-def _whole(response: requests.Response) -> bytes:
-    """The body of an answer, read in large chunks; TooLarge where no end is in sight."""
-    parts: list[bytes] = []
-    length = 0
-    for part in response.iter_content(_CHUNK_BYTES):
-        parts.append(part)
-        length += len(part)
-        if length > MOST_BYTES:
-            raise TooLarge(MOST_BYTES)
-    return b"".join(parts)
+    def _whole(self, response: requests.Response) -> bytes:
+        """The body of an answer, read in large chunks; TooLarge where no end is in sight."""
+        parts: list[bytes] = []
+        length = 0
+        for part in response.iter_content(_CHUNK_BYTES):
+            parts.append(part)
+            length += len(part)
+            if length > MOST_BYTES:
+                raise TooLarge(f"An answer of {self._url} is larger than {readable_bytes(MOST_BYTES)}.")
+        return b"".join(parts)
 
 
 def _length(params: Mapping[str, Any]) -> int:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mora.domain import WorkloadState
 from mora.errors import SourceUnavailable
-from mora.sources.prometheus.access import TooMuch
+from mora.sources.prometheus.access import TooLarge, TooMuch
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.parts import in_parts, in_some_part
 from tests.sources.prometheus.frontend import in_front_of
@@ -48,6 +48,24 @@ def test_whatever_a_store_allows_everything_is_found_once(pods: set[tuple[str, s
             for namespace in ("data", "shop", "web")
             for tail in {pod[-5:] for _, pod in pods}
         )
+
+
+def test_an_answer_that_is_too_large_at_once_is_read_in_parts_and_one_without_an_end_is_not_read_for_ever() -> None:
+    asked: list[Scope] = []
+
+    def ask(scope: Scope, most: int) -> list[str]:
+        asked.append(scope)
+        pods = {("shop", f"web-{number}") for number in range(10)}
+        found = [pod for _, pod in found_in(scope, pods)]
+        if len(found) > most:
+            raise TooLarge("An answer is too large.")
+        return found
+
+    assert sorted(in_parts(lambda scope: ask(scope, 3), Scope(("shop",)))) == [f"web-{number}" for number in range(10)]
+    asked.clear()
+    with pytest.raises(TooLarge):
+        in_parts(lambda scope: ask(scope, -1), Scope(("shop",)))
+    assert len(asked) <= 7
 
 
 def test_a_question_that_any_part_answers_ends_with_the_first_answer() -> None:
