@@ -114,7 +114,13 @@ def read_container(
         role,
         is_injected=is_injected,
         runtime=runtime_of(container),
+        sections=_sections(container),
     )
+
+
+def _sections(container: Manifest) -> frozenset[str]:
+    resources = container.get("resources")
+    return frozenset() if resources is None else frozenset({"resources", *resources})
 
 
 def choose_main(template: Manifest, workload_name: str, *, annotated: str | None = None) -> tuple[str, str]:

@@ -112,7 +112,8 @@ class Advice:
 class ContainerAdvice:
     """The four numbers of one container, and what they rest on.
 
-    written: what its template says now, where its pods run with more than that (Container.written).
+    written, sections: what its template says now, where its pods run with more than that, and what it has of
+    `resources` (as in Container).
     """
 
     container: str
@@ -125,6 +126,7 @@ class ContainerAdvice:
     reasons: tuple[Reason, ...] = ()
     is_main: bool = False
     written: Resources | None = None
+    sections: frozenset[str] | None = None
 
     @property
     def template(self) -> Resources:

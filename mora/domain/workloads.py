@@ -114,9 +114,10 @@ class Role(StrEnum):
 class Container:
     """A container of a pod template, or (is_injected) one that is injected at admission.
 
-    may_be_injected: it stands in the pods, and whether the template has it is not known without the Kubernetes API.
     resources: what its pods run with. written: what the template says, where the pods have more than that (the defaults
-    of a LimitRange, a request from a limit); None where it is the same.
+    of a LimitRange, a request from a limit); None where it is the same. sections: what the template has, even if empty,
+    of "resources" and, in that, "requests" and "limits"; None where not known. may_be_injected: it stands in the pods,
+    and only the Kubernetes API, which was not asked, knows whether the template has it.
     runtime: what its flags and variables tell it that it may take of memory; None where they tell nothing.
     """
 
@@ -127,6 +128,7 @@ class Container:
     role: Role = Role.APP
     is_injected: bool = False
     written: Resources | None = None
+    sections: frozenset[str] | None = None
     may_be_injected: bool = False
     runtime: Runtime | None = None
 

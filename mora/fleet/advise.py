@@ -233,7 +233,7 @@ def _sized(
     policy: Policy = registry.load("policies", settings.name)
     alone = Allocation(state.allocation.replicas, (replace(container, is_main=True),))
     advice = gated(policy(demand, alone, settings).main, demand, settings, around)
-    return replace(advice, is_main=container.is_main, written=container.written)
+    return replace(advice, is_main=container.is_main, written=container.written, sections=container.sections)
 
 
 def _without_number(advice: Advice, why: Reason) -> Advice:
@@ -257,6 +257,7 @@ def _unsized(container: Container, why: Reason, skipped: Reason | None) -> Conta
         role=container.role,
         reasons=_injected(container),
         written=container.written,
+        sections=container.sections,
     )
 
 

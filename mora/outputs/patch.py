@@ -13,6 +13,7 @@ from typing import Any
 
 from mora.domain import Recommendation, Workload
 from mora.outputs import DEFAULTS, OutputSettings
+from mora.outputs.changes import in_template
 from mora.outputs.documents import dump
 from mora.outputs.parts import THIS_FILE, Parts, checked
 from mora.outputs.patches import json_patch, rollback_patch, strategic_patch, takes_strategic
@@ -74,7 +75,8 @@ def caveats(recommendation: Recommendation) -> list[str]:
     """Comment lines on a JSON patch; none for a strategic merge."""
     if takes_strategic(recommendation.manifest.kind):
         return []
+    is_known = all(container.sections is not None for container in in_template(recommendation))
     return comment(
         "a JSON patch, since an API server cannot merge lists of a custom resource: the server refuses it if the order "
-        "of the containers changed, or if the template has `resources: {}`"
+        f"of the containers changed{'' if is_known else ', or if the template has `resources: {}`'}"
     )

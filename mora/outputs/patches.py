@@ -75,8 +75,8 @@ def json_patch(recommendation: Recommendation, *, is_back: bool = False) -> list
     """The same as a JSON patch (RFC 6902), where nothing merges by name: a custom resource, an old kustomize.
 
     Containers are addressed by their index, so a `test` of the name precedes each: if the order of the list changed,
-    the server refuses the patch. A section that is not set now is tested to be absent, so that nothing else in it
-    (ephemeral-storage, claims) is lost. Empty for a kind whose template no patch changes.
+    the server refuses the patch. A section that the template has not, or is not known to have, is tested to be absent,
+    so that nothing else in it (ephemeral-storage, claims) is lost. Empty for a kind whose template no patch changes.
     """
     kind = recommendation.manifest.kind
     if not is_written(kind):
@@ -110,7 +110,7 @@ def _operations(path: str, container: ContainerAdvice, *, is_back: bool) -> Iter
     """Add and remove at the level that exists: the field, its section, or all of `resources`."""
     advised, previous = advised_resources(container), previous_resources(container)
     present = _sections_now(container)
-    if not present:
+    if "resources" not in present:
         plain = {section: dict(fields) for section, fields in advised.items()}
         yield from _whole(path, plain, is_back=is_back)
         return
@@ -135,5 +135,9 @@ def _whole(path: str, value: Mapping[str, Any], *, is_back: bool) -> Iterator[di
         yield {"op": "add", "path": path, "value": dict(value)}
 
 
-def _sections_now(container: ContainerAdvice) -> set[str]:
-    return {section for section, _, name in RESOURCE_FIELDS if in_manifest(container, name) is not None}
+def _sections_now(container: ContainerAdvice) -> frozenset[str]:
+    """What the template has of `resources` and its sections; where it is not known, what has an amount."""
+    if container.sections is not None:
+        return container.sections
+    found = {section for section, _, name in RESOURCE_FIELDS if in_manifest(container, name) is not None}
+    return frozenset({*found, *(["resources"] if found else [])})

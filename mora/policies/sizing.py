@@ -69,6 +69,7 @@ def size(
         memory_limit=size_limit(MEMORY, memory_request, now.memory_limit_bytes, demand, settings, around),
         role=container.role,
         written=container.written,
+        sections=container.sections,
     )
 
 

@@ -52,7 +52,8 @@ RATIO = {"type": "Container", "default": {"cpu": "700m"}, "maxLimitRequestRatio"
 def manifest(name: str, kind: str) -> dict[str, Any]:
     resources = RESOURCES_OF[name]
     containers = [{"name": "server", "image": "shop:1", "env": [{"name": "A", "value": "1"}], "resources": resources}]
-    containers.append({"name": "helper", "image": "helper:1"})
+    containers.append({"name": "helper", "image": "helper:1", "resources": {}})
+    containers.append({"name": "bare", "image": "bare:1"})
     return {
         "apiVersion": "argoproj.io/v1alpha1" if kind == "Rollout" else "apps/v1",
         "kind": kind,
@@ -68,18 +69,12 @@ def manifest(name: str, kind: str) -> dict[str, Any]:
 KINDS = ("Deployment", "StatefulSet", "Rollout")
 
 
-def _has(kind: str, name: str) -> bool:
-    """Whether the cluster has it. A JSON patch that adds a section tests that there is none, not even an empty one."""
-    return kind != "Rollout" or name not in ("nothing", "storage")
-
-
 @pytest.fixture(params=[DEFAULTS, RATIO], ids=["defaults", "a ratio"])
 def cluster(request: pytest.FixtureRequest) -> Iterator[tuple[FakeCluster, FakeApi]]:
     made = FakeCluster(resources=[*RESOURCES, ROLLOUT])
     for name in RESOURCES_OF:
         for kind in KINDS:
-            if _has(kind, name):
-                made.add(manifest(name, kind))
+            made.add(manifest(name, kind))
     made.add(limit_range(request.param))
     with serving(made) as api:
         yield made, api
@@ -116,7 +111,7 @@ def send(kubeconfig: Path, advice: Recommendation, *, is_back: bool = False) -> 
 
 def specs(fake: FakeCluster) -> dict[str, Any]:
     """Every workload's spec, without the empty maps that an API server does not keep."""
-    names = [(kind, f"{kind.lower()}-{name}") for kind in KINDS for name in RESOURCES_OF if _has(kind, name)]
+    names = [(kind, f"{kind.lower()}-{name}") for kind in KINDS for name in RESOURCES_OF]
     return {name: _plain(deepcopy(fake.get(kind, name)["spec"])) for kind, name in names}
 
 
