@@ -102,7 +102,7 @@ def test_use_is_that_of_single_pods_however_many_take_turns_at_a_burst() -> None
     pods = [bursting(number) for number in range(60)]
     assert float(np.quantile(np.max([one.values for one in pods], axis=0), 0.9)) == 1.0  # what no pod uses
     found = neediest(places(pods, STEP), WINDOW)
-    assert 1 <= len(found) <= 3
+    assert 1 <= len(found) <= 4
     for one in found:
         assert float(np.quantile(one.cpu_cores, 0.95)) == pytest.approx(0.1)
 
