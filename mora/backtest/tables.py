@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -189,7 +190,7 @@ def _dates(column: pd.Series) -> Floats | None:
     """Epoch seconds of a column of dates (UTC where they say no zone); None where it has something else."""
     import pandas as pd
 
-    if pd.api.types.is_numeric_dtype(column) or column.isna().any():
+    if pd.api.types.is_numeric_dtype(column) or not column.map(lambda cell: isinstance(cell, (str, date))).all():
         return None
     dates = pd.to_datetime(column, format="ISO8601", utc=True, errors="coerce")
     if dates.isna().any():

@@ -40,6 +40,13 @@ def test_a_date_of_the_year_9999_is_refused(tmp_path: Path) -> None:
         read_trace(written(tmp_path, frame, ".csv"))
 
 
+def test_a_time_of_four_hundred_digits_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "trace.csv"
+    path.write_text(f"timestamp,value\n{'1' * 400},0\n")
+    with pytest.raises(BadDataset, match="the column 'timestamp' must contain numbers"):
+        read_trace(path)
+
+
 def test_bytes_are_not_taken_for_cores(tmp_path: Path) -> None:
     path = written(tmp_path, rows(ids=("a",)).assign(value=5e7).drop(columns=["cpu", "series_id"]), ".csv")
     with pytest.raises(BadDataset, match=r"value of 5e\+07, more than anything can use \(2048\)(.|\n)*mem=value"):
