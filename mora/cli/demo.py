@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from mora.cli.common import progress, say
+from mora.cli.common import progress, say, show
 from mora.errors import MoraError
 
 
@@ -26,9 +26,6 @@ def demo(
     """
     from mora.demo import run_demo
     from mora.proof import Verdict
-
-    def show(text: str) -> None:
-        show(text)
 
     with progress() as reporter:
         proof = run_demo(folder, say=say, show=show, reporter=reporter)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,8 @@ SLOW = Figures({"frontend": (200, 2**26)}, {"frontend": 2}, 0.5, 0.0, 0.0, 0)
 def end_with(monkeypatch: pytest.MonkeyPatch, after: Figures | None, idle_cpu: tuple[float, ...]) -> None:
     proof = Proof(Load("checkout", 60), Slo(), BEFORE, after, (), idle_cpu)
 
-    def run(folder: Path, **_: Any) -> Proof:
+    def run(folder: Path, *, show: Callable[[str], None], **_: Any) -> Proof:
+        show("what the demo prints")
         return proof
 
     monkeypatch.setattr(mora.demo, "run_demo", run)
@@ -33,6 +35,14 @@ def test_recommendations_that_fall_short_are_an_error_with_what_to_do(
     end_with(monkeypatch, SLOW, (0.4,))
     with pytest.raises(MoraError, match=r"fell short: p95 500 ms is above 300 ms\.\nRun `mora demo` again\. If it"):
         demo(tmp_path)
+
+
+def test_what_the_demo_prints_is_printed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    end_with(monkeypatch, KEPT, (0.4,))
+    demo(tmp_path)
+    assert capsys.readouterr().out == "what the demo prints\n"
 
 
 @pytest.mark.parametrize(("after", "idle"), [(KEPT, 0.4), (KEPT, 0.0), (SLOW, 0.0), (None, 0.0), (None, 0.4)])
