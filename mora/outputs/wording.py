@@ -74,8 +74,10 @@ def header(recommendation: Recommendation) -> list[str]:
     reasons = ((name, _why_missing(advice)) for name, advice in missing)
     lines += [f"no recommendation for {names}: {why}" for names, why in _by_text(reasons)]
     steps = [
-        f"{name} {amount(name, advice.value)}, goal {amount(name, advice.at_goal.value)}"
+        f"{name} {amount(kind, advice.value)}, goal {amount(kind, advice.at_goal.value)}"
         for name, advice in all_numbers(recommendation)
+        # Without the name of another container, which says nothing of the unit.
+        for kind in [" ".join(name.split()[-2:])]
         if has_goal(advice)
     ]
     if steps:

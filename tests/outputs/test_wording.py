@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mora.domain import Advice, Reason
+from mora.domain import Advice, Container, Reason, Resources, Role
 from mora.outputs import wording
+from mora.quantities import MIB
 from tests.outputs import examples
 
 
@@ -55,3 +56,18 @@ def test_the_error_of_an_empty_output_names_workloads_and_reasons() -> None:
     error = wording.nothing_to_write("a patch", [examples.unknown()], {"adservice": "12 samples"})
     assert error.message == "A patch cannot be written for adservice: adservice: 12 samples"
     assert "--verbose" in str(error)
+
+
+def test_the_steps_of_every_container_have_the_units_of_their_numbers() -> None:
+    one = examples.frontend()
+    now = Resources(400, None, 256 * MIB, 256 * MIB)
+    other = examples.other("cpu-monitor", Role.APP, now, Resources(200, None, 192 * MIB, 192 * MIB))
+    stepped = replace(
+        other,
+        cpu_request=replace(other.cpu_request, goal=100),
+        memory_request=replace(other.memory_request, goal=128 * MIB),
+    )
+    current = replace(one.current, containers=(*one.current.containers, Container("cpu-monitor", now)))
+    lines = wording.header(examples.with_others(replace(one, current=current), stepped))
+    text = " ".join(line.removeprefix("#").strip() for line in lines)
+    assert "cpu-monitor cpu request 200m, goal 100m; cpu-monitor memory request 192Mi, goal 128Mi" in text
