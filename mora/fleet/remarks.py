@@ -48,7 +48,7 @@ def remarks_of(
     if (loop := crash_loop_of(history)) is not None:
         text = (
             f"container {loop.container} of pod {loop.pod} crashed and restarted {loop.restarts} times in "
-            f"{format_duration(loop.span)}, not for memory: nothing is cut, and no number has a confidence. Look at "
+            f"{format_duration(loop.span)}, none an OOM kill: nothing is cut, and no number has a confidence. Look at "
             f"its log: kubectl logs --previous -n {state.workload.namespace} -c {loop.container} {loop.pod}"
         )
         yield Reason("crash-loop", text)
