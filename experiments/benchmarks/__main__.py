@@ -16,6 +16,7 @@ SCRIPTS = (
     "recommend_latency",
     "forward_pass",
     "read_metrics",
+    "cases",
     "fleet",
     "prior",
     "bounds",
