@@ -14,6 +14,8 @@ from typing import Any, Self
 
 from urllib3 import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.response import BaseHTTPResponse
+from urllib3.util import Retry
 
 _HERE = threading.local()
 
@@ -49,6 +51,11 @@ class Deadline:
         self._timer = threading.Timer(self._seconds, self._pass)
         self._timer.daemon = True
         self._timer.start()
+
+    def rest(self) -> None:
+        """A try has failed, and the next one waits: no answer is late meanwhile."""
+        self.check()
+        self._forget()
 
     def hold(self, sock: socket.socket) -> None:
         """Know the socket of the try; a double of it, since the connection may let go of it before the answer ends."""
@@ -114,6 +121,17 @@ class _Pool(HTTPConnectionPool):
 
 class _SecurePool(HTTPSConnectionPool):
     ConnectionCls = _SecureConnection
+
+
+class Retries(Retry):
+    """Tries again as urllib3 does; what is waited between two tries does not count for the Deadline of the thread."""
+
+    def sleep(self, response: BaseHTTPResponse | None = None) -> None:
+        """Wait before the next try, with no deadline."""
+        deadline = _current()
+        if deadline is not None:
+            deadline.rest()
+        super().sleep(response)
 
 
 POOLS = {"http": _Pool, "https": _SecurePool}

@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 
 import pytest
 from urllib3 import PoolManager
-from urllib3.exceptions import HTTPError
+from urllib3.exceptions import HTTPError, MaxRetryError
 
-from mora.deadline import POOLS, Deadline, TakesTooLong
+from mora.deadline import POOLS, Deadline, Retries, TakesTooLong
 
 HEAD = b"HTTP/1.1 200 OK\r\n"
 
@@ -67,4 +67,15 @@ def test_without_a_deadline_nothing_is_watched_and_one_that_is_over_touches_noth
         assert manager.request("GET", url).data == b"ok"
         with Deadline(60) as deadline:
             assert manager.request("GET", url).data == b"ok"
+        deadline.check()
+
+
+def test_the_wait_between_two_tries_is_no_late_answer() -> None:
+    """A refused connection is reported as one, however long the waits between its tries are."""
+    retries = Retries(total=3, backoff_factor=0.2)
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}"
+    with watched() as manager, Deadline(0.15) as deadline:
+        with pytest.raises(MaxRetryError, match="refused"):
+            manager.request("GET", url, retries=retries)
         deadline.check()

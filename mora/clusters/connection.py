@@ -240,11 +240,11 @@ def _sendable(headers: Mapping[str, str]) -> dict[str, str]:
 
 
 def _retries(backoff: timedelta | None) -> Any:
-    from urllib3.util import Retry
+    from mora.deadline import Retries
 
     if backoff is None:
         return False
-    return Retry(
+    return Retries(
         total=None,
         connect=1,
         read=1,

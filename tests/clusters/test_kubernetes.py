@@ -106,15 +106,17 @@ def cluster(api: FakeApi, tmp_path: Path) -> KubernetesCluster:
 
 
 SERVER = Resources(250, 1000, 128 * MIB, 256 * MIB)
+ALL_SECTIONS = frozenset({"resources", "requests", "limits"})
 
 
 def test_an_allocation_is_the_templates(cluster: KubernetesCluster) -> None:
     assert cluster.allocation(FRONTEND) == Allocation(
         replicas=2,
         containers=(
-            Container("cache", Resources(), "redis:7"),
-            Container("server", SERVER, "shop:1", is_main=True),
-            Container("logs", Resources(), "fluent:3", role=Role.NATIVE_SIDECAR),  # migrate ends before the pod starts
+            Container("cache", Resources(), "redis:7", sections=frozenset()),
+            Container("server", SERVER, "shop:1", is_main=True, sections=ALL_SECTIONS),
+            # migrate ends before the pod starts
+            Container("logs", Resources(), "fluent:3", role=Role.NATIVE_SIDECAR, sections=frozenset()),
         ),
     )
 
@@ -188,7 +190,14 @@ def test_injected_sidecars_are_distinguished_from_the_templates_own(
     for n, app in enumerate(("frontend", "frontend", "cart")):
         fake.add(pod(f"frontend-{n}", app, pod_spec))
     assert cluster.injected_sidecars(FRONTEND) == (
-        Container("istio-proxy", Resources(cpu_request_millicores=100), "proxy:1", role=Role.SIDECAR, is_injected=True),
+        Container(
+            "istio-proxy",
+            Resources(cpu_request_millicores=100),
+            "proxy:1",
+            role=Role.SIDECAR,
+            is_injected=True,
+            sections=frozenset({"resources", "requests"}),
+        ),
     )
 
 
@@ -206,7 +215,7 @@ def test_new_resources_are_one_patch_by_container_name_in_which_null_drops_a_lim
     assert containers[1]["env"] == [{"name": "PORT", "value": "8080"}]
     assert containers[1]["resources"]["requests"]["ephemeral-storage"] == "1Gi"
     assert cluster.allocation(FRONTEND).main == Container(
-        "server", Resources(127, None, 237 * MIB, 237 * MIB), "shop:1", is_main=True
+        "server", Resources(127, None, 237 * MIB, 237 * MIB), "shop:1", is_main=True, sections=ALL_SECTIONS
     )
 
 

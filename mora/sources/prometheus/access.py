@@ -18,9 +18,8 @@ from urllib.parse import unquote
 
 import requests
 from requests.auth import AuthBase
-from urllib3.util import Retry
 
-from mora.deadline import TakesTooLong
+from mora.deadline import Retries, TakesTooLong
 from mora.documents import Misfit
 from mora.errors import BadInput, SourceUnavailable
 from mora.quantities import format_duration
@@ -121,13 +120,13 @@ def prepare(session: requests.Session, access: Access) -> None:
     session.verify = str(access.ca_file) if access.ca_file and access.verify_tls else access.verify_tls
 
 
-def retry_policy(retries: int, backoff: timedelta) -> Retry:
+def retry_policy(retries: int, backoff: timedelta) -> Retries:
     """Tries again after 0, 2, 4, ... times `backoff`, each with up to one `backoff` of jitter.
 
     Without the jitter, many clients that failed together would also come back together. GET and POST alike: a query
     changes nothing on the server.
     """
-    return Retry(
+    return Retries(
         total=retries,
         status_forcelist=RETRIED_STATUS,
         allowed_methods=None,
