@@ -33,13 +33,22 @@ def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
     for ahead, tables in (horizons or {"next steps": report["next_steps"]}).items():
         lines += [*_table(tables, ahead, card.get("forecasters", ())), ""]
         for target, table in tables.items():
-            remarks.update({f"{target}: {text}": None for _, text in table["reasons"]})
+            remarks.update({_about(target, text): None for _, text in table["reasons"]})
     for targets in report["calibrations"].values():
         for target, calibration in targets.items():
-            remarks.update({f"{target}: {text}": None for _, text in calibration["reasons"]})
+            remarks.update({_about(target, text): None for _, text in calibration["reasons"]})
     remarks.update({text: None for _, text in report["reasons"]})
     lines += [f"  - {text}" for text in remarks]
     return "\n".join(lines) + "\n"
+
+
+def _about(target: str, text: str) -> str:
+    """A reason with the target that it is about, which many name themselves.
+
+    >>> _about("cpu", "cpu: 3 validation windows are too few"), _about("cpu", "the LSTM failed")
+    ('cpu: 3 validation windows are too few', 'cpu: the LSTM failed')
+    """
+    return text if text.startswith(target) else f"{target}: {text}"
 
 
 def _table(tables: Mapping[str, Mapping[str, Any]], ahead: str, order: Sequence[str]) -> list[str]:
