@@ -81,7 +81,8 @@ def advise(
     assert main is not None  # noqa: S101  # _with_containers() always yields one
     is_modelled = model is not None and main.name in needs
     if model is not None and is_modelled:
-        needs[main.name] = with_model(model, needs[main.name])
+        seen = history.containers.get(main.name)
+        needs[main.name] = with_model(model, needs[main.name], pods=1 if seen is None or not seen.by_pod else seen.pods)
     # The main container first; the others stay in the order of the spec.
     parts = [
         _container(one, needs.get(one.name), state, history, settings, sizing)

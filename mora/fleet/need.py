@@ -294,12 +294,23 @@ def _limit_bound(history: ContainerHistory, window: Window, target: Target) -> L
 # --- with a trained model --------------------------------------------------------------------------------------------
 
 
-def with_model(model: Demand, need: Need) -> Need:
+def with_model(model: Demand, need: Need, *, pods: int = 1) -> Need:
     """A trained model's demand, never below what the cluster's history shows.
 
     The load and the replicas are the model's; limit-bound use, start-up peaks and OOM kills of the cluster count, too.
+    pods: of how many pods the history has the CPU of each. A model of history alone was trained on the pod that is
+    hottest at each moment, which is no single pod: then the history's CPU counts.
     """
     history = need.demand
+    if model.load is None and pods > 1 and model.cpu is not None and history.cpu is not None:
+        text = (
+            f"the model was trained on the hottest of {pods} pods at each moment, and predicts "
+            f"{_readable(Target.CPU, model.cpu.bound)} of CPU; what a single pod needs is known from the history"
+        )
+        reasons = (*history.cpu.reasons, Reason("model-of-hottest", text))
+        model = replace(model, cpu=None)
+        need = replace(need, demand=replace(history, cpu=replace(history.cpu, reasons=reasons)))
+        history = need.demand
     both = replace(
         model,
         workload=history.workload,

@@ -12,6 +12,7 @@ from mora.domain import (
     Demand,
     LeftOut,
     Load,
+    PodUse,
     Reason,
     Target,
     TargetDemand,
@@ -246,6 +247,19 @@ def test_a_model_never_falls_below_what_the_cluster_saw() -> None:
     assert (advice.main.cpu_request.value or 0) >= (alone.main.cpu_request.value or 0)
     assert advice.main.memory_request.value == alone.main.memory_request.value
     assert "history-above-model" in codes(advice.main.cpu_request)
+
+
+def test_the_cpu_of_a_model_of_the_hottest_pods_yields_to_what_single_pods_need() -> None:
+    """A model of 60 pods' history predicts a core, since one of them is always in a burst; none needs it."""
+    uses = tuple(PodUse(steady(0.1, seed=number)) for number in range(4))
+    seen = history(container_history(cpu_cores=steady(1.0), by_pod=uses, pods=60))
+    observed = replace(a_model(1.0, GIB), load=None)
+    alone, both = advised(seen=seen), advised(seen=seen, model=observed)
+    assert both.main.cpu_request.value == alone.main.cpu_request.value
+    assert "model-of-hottest" in codes(both.main.cpu_request)
+    assert both.main.memory_request.value == advised(seen=history(), model=observed).main.memory_request.value
+    # Load experiments tell what a load needs that the history may not have had.
+    assert advised(seen=seen, model=a_model(1.0, GIB)).main.cpu_request.value == 1200
 
 
 # --- samples that cannot be ------------------------------------------------------------------------------------------
