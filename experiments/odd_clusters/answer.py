@@ -138,7 +138,7 @@ def kept(workload: str, what: str, *, container: str | None = None) -> Check:
         number = answer.number(workload, _FIELDS[what], container)
         if number is None:
             return f"no row for {workload}"
-        same = number["value"] in (None, number["now"]) and not number["is_unset"]
+        same = number["value"] in (None, number["now"]) and not (number["is_unset"] and number["now"] is not None)
         return None if same else f"{what} changes from {number['now']} to {number['value']}: {number['summary']}"
 
     return Check(f"{what} of {workload} is not changed", wrong)

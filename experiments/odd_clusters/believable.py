@@ -113,3 +113,29 @@ def real_restarts_are_no_faults(series: Series) -> Sequence[Check]:
     series.add("container_cpu_usage_seconds_total", counter, **series.cadvisor("web-7d4b9c-x0", WEB))
     _memory(series, "web-7d4b9c-x0")
     return (_expected(series, 0.25, swing=0.4),)
+
+
+@case("grafana/alloy#2531")
+def three_collectors_on_twenty_pods(series: Series) -> Sequence[Check]:
+    """Three collectors write every pod's counter in turns, each read at another moment of the scrape."""
+    pods = {f"p{number:02d}": [WEB] for number in range(20)}
+    series.deployment("web", pods=pods)
+    for number in range(20):
+        pod = f"web-7d4b9c-p{number:02d}"
+        counter = np.cumsum(series.wave(0.2, swing=0.3, seed=number) * series.every) + 50_000
+        late = series.random(number).choice([0.0, 0.15, 0.4], series.count)
+        series.add("container_cpu_usage_seconds_total", counter - late, **series.cadvisor(pod, WEB))
+        _memory(series, pod)
+    return cpu("web", 230, 380), memory("web", 310, 420)
+
+
+@case("own")
+def a_counter_that_stands_still(series: Series) -> Sequence[Check]:
+    """The kubelet repeats its last value for an hour, then catches up at once: no sample is ten times the use."""
+    series.deployment("web", WEB)
+    counter = _counter(series, 0.3)
+    for at in range(500, series.count - 60, 1_440):
+        counter[at : at + 60] = counter[at]
+    series.add("container_cpu_usage_seconds_total", counter, **series.cadvisor("web-7d4b9c-x0", WEB))
+    _memory(series, "web-7d4b9c-x0")
+    return (_expected(series, 0.3),)

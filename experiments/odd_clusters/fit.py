@@ -211,3 +211,26 @@ def _hpa(series: Series, name: str, scaled: str, *, metric: str, kind: str, targ
                 metric_target_type=kind)  # fmt: skip
     for bound, replicas in (("min", 2.0), ("max", 10.0)):
         series.here(f"kube_horizontalpodautoscaler_spec_{bound}_replicas", replicas, **labels)
+
+
+@case("kubernetes/autoscaler#7063")
+def limit_range_with_a_default_limit(series: Series) -> Sequence[Check]:
+    """A default CPU limit of 3 cores: a container without one gets it, which its request must not exceed."""
+    _limit_range(series, "default", "cpu", 3.0)
+    _limit_range(series, "max", "cpu", 3.0)
+    series.deployment("web", Box("web", series.wave(0.2), series.steady(200 * MIB), (0.5, 512 * MIB)))
+    return cpu("web", 200, 420), kept("web", "cpu limit"), says("LimitRange", "web")
+
+
+@case("own")
+def statefulset_with_an_hpa_on_memory(series: Series) -> Sequence[Check]:
+    """An HPA on memory utilisation: a cut of the memory request would multiply the replicas."""
+    series.stateful_set("web", Box("web", series.wave(0.2), series.steady(200 * MIB), (0.4, 512 * MIB)), replicas=2)
+    labels = {"horizontalpodautoscaler": "web"}
+    series.here("kube_horizontalpodautoscaler_info", **labels, scaletargetref_kind="StatefulSet",
+                scaletargetref_name="web", scaletargetref_api_version="apps/v1")  # fmt: skip
+    series.here("kube_horizontalpodautoscaler_spec_target_metric", 70.0, **labels, metric_name="memory",
+                metric_target_type="utilization")  # fmt: skip
+    for bound, replicas in (("min", 2.0), ("max", 10.0)):
+        series.here(f"kube_horizontalpodautoscaler_spec_{bound}_replicas", replicas, **labels)
+    return kept("web", "memory"), kept("web", "replicas"), cpu("web", 200, 420)

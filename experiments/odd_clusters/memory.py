@@ -83,3 +83,27 @@ def cache_below_the_limit(series: Series) -> Sequence[Check]:
         "files", Box("files", series.wave(0.2), rss + 400 * MIB, (0.5, 2 * GIB), (None, 2 * GIB), more=more)
     )
     return (memory("files", 400, 1500),)
+
+
+@case("kubernetes/autoscaler#4150", days=14)
+def page_cache_where_only_resident_memory_is_known(series: Series) -> Sequence[Check]:
+    """An older cAdvisor: `container_memory_rss` and `container_memory_cache` alone; the limit is full of cache."""
+    limit = 2 * GIB
+    rss = series.steady(600 * MIB, wobble=0.02)
+    cache = np.minimum(limit - rss - 4 * MIB, 200 * MIB + np.arange(series.count) * 0.6 * MIB)
+    more = {"container_memory_rss": rss, "container_memory_cache": cache}
+    series.stateful_set("pg", Box("pg", series.wave(0.4), rss + cache, (1.0, limit), (None, limit), more=more))
+    return memory("pg", 600, 2048), says("cache", "pg")
+
+
+@case("own", days=14)
+def page_cache_and_an_oom_kill(series: Series) -> Sequence[Check]:
+    """Full of cache, and killed all the same two days ago: then it was not only cache, and memory is raised."""
+    limit = 1 * GIB
+    rss = series.steady(500 * MIB, wobble=0.02)
+    cache = np.full(series.count, limit - 520 * MIB)
+    more = {"container_memory_rss": rss, "container_memory_total_active_file_bytes": cache}
+    kills = [(series.days_ago(2), "OOMKilled")]
+    box = Box("pg", series.wave(0.4), rss + cache, (1.0, limit), (None, limit), more=more, restarts=kills)
+    series.stateful_set("pg", box)
+    return memory("pg", 1124, 1700), says("OOM", "pg")

@@ -111,3 +111,40 @@ def a_pod_that_just_started(series: Series) -> Sequence[Check]:
     series.pod("web-7d4b9c-new", ("ReplicaSet", "web-7d4b9c"), [late], first=first)
     need = float(np.quantile(series.wave(0.3), 0.95)) * 1000
     return (cpu("web", need * 0.97, need * 1.35),)
+
+
+@case("kubernetes/autoscaler#7942", every=120)
+def pods_of_an_hpa_that_come_and_go(series: Series) -> Sequence[Check]:
+    """An HPA runs six to twelve pods; each lives about six hours and has 2 % of its minutes at a core."""
+    series.here("kube_deployment_spec_replicas", 9.0, deployment="web")
+    series.replica_set("web-7d4b9c", "Deployment", "web", replicas=9)
+    life = 6 * 3_600 // series.every
+    for slot in range(9):
+        for number, first in enumerate(range(-slot * life // 9, series.count, life)):
+            begin, last = max(first, 0), min(first + life, series.count)
+            if last - begin < 10 or (slot > 5 and number % 3 == 0):
+                continue
+            cores = _bursty(series, 1000 * slot + number)[begin:last]
+            box = Box("web", cores, series.steady(300 * MIB)[begin:last], (0.5, 512 * MIB))
+            series.pod(f"web-7d4b9c-{slot}{number:03d}", ("ReplicaSet", "web-7d4b9c"), [box], first=begin, last=last)
+    return cpu("web", 105, 300), memory("web", 305, 420)
+
+
+@case("robusta-dev/krr#135")
+def a_leader_that_moves(series: Series) -> Sequence[Check]:
+    """One of three replicas leads and uses six times as much; each leads for a day: each must be able to."""
+    day = np.arange(series.count) * series.every // 86_400
+    pods = {
+        f"p{number}": [
+            Box(
+                "etcd",
+                np.where(day % 3 == number, 0.6, 0.1)
+                * np.exp(0.05 * series.random(number).standard_normal(series.count)),
+                series.steady(300 * MIB),
+                (1.0, 512 * MIB),
+            )
+        ]
+        for number in range(3)
+    }
+    series.deployment("etcd", pods=pods)
+    return (cpu("etcd", 570, 900),)

@@ -116,3 +116,25 @@ def per_core_counters_beside_their_total(series: Series) -> Sequence[Check]:
     series.add("container_memory_working_set_bytes", series.steady(300 * MIB), **labels)
     need = float(np.quantile(series.wave(0.5), 0.95)) * 1000
     return (cpu("web", need * 0.97, need * 1.35),)
+
+
+@case("own", every=30)
+def a_cron_job_that_retries_once(series: Series) -> Sequence[Check]:
+    """Every third run fails early and is tried again with success: sized on the runs that went well."""
+    series.here("kube_cronjob_info", cronjob="sync", schedule="0 * * * *")
+    for number in range(7 * 24 - 1):
+        first = number * 120 + 20
+        series.job(f"sync-{number}", "sync", first=first, last=first + 240)
+        if number % 3 == 0:
+            series.run(
+                f"sync-{number}-a",
+                f"sync-{number}",
+                Box("sync", np.full(4, 0.1), np.full(4, 60 * MIB), (1.0, 1 * GIB), (None, 1 * GIB)),
+                first=first,
+                scrapes=4,
+                kept=240,
+                reason="Error",
+            )
+        box = Box("sync", np.full(16, 0.4), np.full(16, 420 * MIB), (1.0, 1 * GIB), (None, 1 * GIB))
+        series.run(f"sync-{number}-b", f"sync-{number}", box, first=first + 10, scrapes=16, kept=230)
+    return memory("sync", 420, 760), cpu("sync", 380, 620)

@@ -115,3 +115,41 @@ def startup_burst_each_day(series: Series) -> Sequence[Check]:
         box = Box("api", cores, 300 * MIB, (2.0, 512 * MIB))
         series.pod(f"{name}-x", ("ReplicaSet", name), [box], first=first, last=last)
     return cpu("api", 120, 2200), memory("api", 305, 420)
+
+
+@case("thanos-io/thanos#1115", days=14, every=30, options=["--allow-any-step"])
+def interval_changed_three_times(series: Series) -> Sequence[Check]:
+    """Five minutes, then one, then two, then 30 s: the busy days are of the first ones."""
+    at = np.arange(series.count)
+    keep = np.ones(series.count, dtype=bool)
+    for begin, end, every in ((14, 9, 300), (9, 6, 60), (6, 2.5, 120)):
+        inside = (at >= series.days_ago(begin)) & (at < series.days_ago(end))
+        keep &= ~inside | (at % (every // series.every) == 0)
+    busy = _week_with_quiet_end(series, keep)
+    return cpu("web", busy * 0.7, busy * 1.4), never_says("younger", "web")
+
+
+@case("own", days=14, options=["--allow-any-step"])
+def a_gap_of_three_days_and_short_ones(series: Series) -> Sequence[Check]:
+    """Prometheus was down for three days of busy use, and for five minutes every hour."""
+    at = np.arange(series.count)
+    keep = at % 60 >= 5
+    keep[series.days_ago(6) : series.days_ago(3)] = False
+    busy = _week_with_quiet_end(series, keep)
+    return (cpu("web", busy * 0.6, busy * 1.4),)
+
+
+@case("own", days=3, every=15)
+def jittered_scrapes(series: Series) -> Sequence[Check]:
+    """A tenth of the scrapes fails, at random: neither gaps nor jumps are use."""
+    keep = series.random(9).random(series.count) > 0.1
+    cores = series.wave(0.5)
+    counter, usage = np.cumsum(cores * series.every), series.steady(300 * MIB)
+    counter[~keep], usage[~keep] = np.nan, np.nan
+    box = Box("web", None, None, (0.5, 512 * MIB))
+    series.deployment("web", box)
+    labels = series.cadvisor("web-7d4b9c-x0", box)
+    series.add("container_cpu_usage_seconds_total", counter, **labels)
+    series.add("container_memory_working_set_bytes", usage, **labels)
+    need = float(np.quantile(cores, 0.95)) * 1000
+    return cpu("web", need * 0.95, need * 1.4), memory("web", 305, 420)
