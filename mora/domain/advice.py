@@ -28,7 +28,8 @@ class TargetDemand:
     bound: the upper bound that the service's own past has calibrated; at least the point forecast. bound_label: what it
     is called in a summary.
     peak: the highest use that counts (of the last 7 days; on driven data of the runs at up to the asked load per pod).
-    peak_label: what it is called in a reason, since the highest use of a whole time range is another.
+    peak_label: what it is called in a reason, since the highest use of a whole time range is another. point_label: what
+    the point forecast is called there.
     confidence: share of validation windows that the recommendation covered, shrunk towards the prior; 0..1.
     windows: how many windows the confidence rests on. is_limit_bound: demand above a limit could not be seen, so the
     need may be higher (mora/saturation.py).
@@ -46,6 +47,7 @@ class TargetDemand:
     takes_buffer: bool = True
     bound_label: str = "upper bound"
     peak_label: str = "peak"
+    point_label: str = "mean use"
 
 
 @dataclass(frozen=True, slots=True)

@@ -261,6 +261,7 @@ def _of_runs(history: ContainerHistory, window: Window, target: Target, sizing: 
         reasons=tuple(reasons),
         takes_buffer=target is Target.MEMORY,
         bound_label=f"largest of {runs} runs",
+        point_label=f"largest of {runs} runs",
     )
 
 

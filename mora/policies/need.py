@@ -43,16 +43,16 @@ def quantile(target: TargetDemand, kind: Kind) -> Piece:
 
 
 def margin(target: TargetDemand, kind: Kind, buffer: float) -> Piece:
-    """At least the mean use with its buffer, where it takes one. A wish, not a must: a cap may eat into it."""
+    """At least the point forecast with its buffer, where it takes one. A wish, not a must: a cap may eat into it."""
     mean = kind.amount(target.point_forecast)
 
     def piece(proposal: Proposal) -> Proposal:
         if not target.takes_buffer:
             return proposal
         buffered, now = mean * buffer, proposal.amount or 0.0
-        text = f"mean use {kind.write(mean)} x {buffer:g} = {kind.write(buffered)}"
+        text = f"{target.point_label} {kind.write(mean)} x {buffer:g} = {kind.write(buffered)}"
         headroom = f" + {buffer - 1:.0%} headroom" if buffer > 1 else ""
-        basis = f"mean use {kind.write(mean)}{headroom}" if buffered > now or not proposal.basis else None
+        basis = f"{target.point_label} {kind.write(mean)}{headroom}" if buffered > now or not proposal.basis else None
         return proposal.because("part", text, amount=max(now, buffered), basis=basis)
 
     return piece

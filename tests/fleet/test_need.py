@@ -262,6 +262,13 @@ def test_the_cpu_of_a_model_of_the_hottest_pods_yields_to_what_single_pods_need(
     assert advised(seen=seen, model=a_model(1.0, GIB)).main.cpu_request.value == 1200
 
 
+def test_a_job_s_memory_is_the_largest_run_s_and_no_mean() -> None:
+    of = Workload("shop", "report", "CronJob")
+    request = advised(state(workload=of), history(container_history(runs=12, pods=12), workload=of)).main.memory_request
+    assert request.summary.startswith("largest of 12 runs ")
+    assert "mean use" not in words(request)
+
+
 # --- samples that cannot be ------------------------------------------------------------------------------------------
 
 
