@@ -8,8 +8,8 @@ SHELL := /bin/bash
 # A machine that forbids bytecode makes every start import everything from source (TensorFlow: 7.5 s in place of 2.4 s).
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 BIN := .venv/bin
-# One worker waits for real sandboxes, loads and the demo while the other one computes: tests/conftest.py says which.
-TWO_WORKERS := --numprocesses 2 --dist loadgroup
+# Half of the time tests wait, for real sandboxes, loads and the demo: another worker computes meanwhile.
+TWO_WORKERS := --numprocesses 2 --dist loadfile
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile

@@ -60,35 +60,8 @@ def leave_free(disk: Path, count: int) -> None:
         file.write(bytes(os.statvfs(disk).f_bavail * page - count // page * page))
 
 
-_HERE = Path(__file__).parent
-# Real sandboxes, loads, Dask clusters and the demo. They wait more than they compute; one at a time suits any machine.
-_WAITING = (
-    "sandbox",
-    "harness",
-    "scaleout",
-    "clusters/test_sandbox.py",
-    "cli/test_sandbox.py",
-    "test_contracts.py",
-    "test_demo.py",
-    "test_manifests.py",
-)
-
-
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Say which tests are slow beyond those that say it, and which stay together in one worker of `make test`."""
+    """A doctest that trains a model is as slow as any other test that does."""
     for item in items:
-        # A doctest that trains a model is as slow as any other test that does.
         if isinstance(item, pytest.DoctestItem) and item.name == "mora.pipeline":
             item.add_marker("slow")
-        item.add_marker(pytest.mark.xdist_group(_group(item.path)))
-
-
-def _group(path: Path) -> str:
-    """All that wait, or one room: its fixtures are then made once."""
-    if not path.is_relative_to(_HERE):
-        return "mora"
-    test = path.relative_to(_HERE)
-    if any(test.is_relative_to(waiting) for waiting in _WAITING):
-        return "waiting"
-    return test.parts[0]
