@@ -35,7 +35,7 @@ from mora.backtest.traces import read_trace_file
 from mora.bounds.cpu import cpu_bounds_many
 from mora.coverage import CPU_OVER_SHARE
 from mora.domain import Window
-from mora.sources.prometheus.generations import PodSeries, neediest, places
+from mora.sources.prometheus.generations import PodSeries, needing_most, places
 
 Floats = NDArray[np.float64]
 STEP, DAY = timedelta(minutes=5), 288
@@ -140,7 +140,7 @@ def by_pod(past: Floats) -> float:
     found = places(pods, STEP)
     if len(found) == 1:
         return by_moment(past)
-    return _largest([one.cpu_cores for one in neediest(found, window)])
+    return _largest([one.cpu_cores for one in needing_most(found, window)])
 
 
 RULES: dict[str, Callable[[Floats], float]] = {"mora": by_pod, "by moment": by_moment, "KRR": krr}

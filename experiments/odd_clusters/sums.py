@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -90,32 +90,29 @@ def one_off_jobs_of_one_stem(series: Series) -> Sequence[Check]:
     return (says("etl"), never_says("3 are the least"))
 
 
-@case("own")
-def per_core_counters_add_up(series: Series) -> Sequence[Check]:
-    """An old cAdvisor has a counter per core (`cpu="cpu00"`): their sum is the use."""
+def _per_core(series: Series, cores: float, shares: Mapping[str, float]) -> Sequence[Check]:
+    """One container whose CPU counter is split by the label `cpu`, and that its use is counted once."""
     box = Box("web", None, None, (1.0, 512 * MIB))
     series.deployment("web", box)
     labels = series.cadvisor("web-7d4b9c-x0", box)
-    for core, share in (("cpu00", 0.5), ("cpu01", 0.3), ("cpu02", 0.2)):
-        counter = np.cumsum(series.wave(0.6) * share * series.every)
+    for core, share in shares.items():
+        counter = np.cumsum(series.wave(cores) * share * series.every)
         series.add("container_cpu_usage_seconds_total", counter, **labels, cpu=core)
     series.add("container_memory_working_set_bytes", series.steady(300 * MIB), **labels)
-    need = float(np.quantile(series.wave(0.6), 0.95)) * 1000
+    need = float(np.quantile(series.wave(cores), 0.95)) * 1000
     return (cpu("web", need * 0.97, need * 1.35),)
+
+
+@case("own")
+def per_core_counters_add_up(series: Series) -> Sequence[Check]:
+    """An old cAdvisor has a counter per core (`cpu="cpu00"`): their sum is the use."""
+    return _per_core(series, 0.6, {"cpu00": 0.5, "cpu01": 0.3, "cpu02": 0.2})
 
 
 @case("own")
 def per_core_counters_beside_their_total(series: Series) -> Sequence[Check]:
     """Counters per core and their total (`cpu="total"`) side by side: counted once."""
-    box = Box("web", None, None, (1.0, 512 * MIB))
-    series.deployment("web", box)
-    labels = series.cadvisor("web-7d4b9c-x0", box)
-    for core, share in (("cpu00", 0.6), ("cpu01", 0.4), ("total", 1.0)):
-        counter = np.cumsum(series.wave(0.5) * share * series.every)
-        series.add("container_cpu_usage_seconds_total", counter, **labels, cpu=core)
-    series.add("container_memory_working_set_bytes", series.steady(300 * MIB), **labels)
-    need = float(np.quantile(series.wave(0.5), 0.95)) * 1000
-    return (cpu("web", need * 0.97, need * 1.35),)
+    return _per_core(series, 0.5, {"cpu00": 0.6, "cpu01": 0.4, "total": 1.0})
 
 
 @case("own", every=30)

@@ -51,7 +51,7 @@ _SET_IN: Mapping[str, str] = {
     "Workflow": "the templates of the Workflow, or of the WorkflowTemplate that it comes from",
 }
 
-_NOBODY = ("", "<none>")
+_NO_OWNER = ("", "<none>")
 _LONGEST_NAME = 253
 _KIND = re.compile(r"[A-Za-z][A-Za-z0-9]{0,62}", re.ASCII)
 
@@ -101,16 +101,16 @@ def top_owner(pod: str, kind: str, name: str) -> tuple[str, str]:
     >>> top_owner("etcd-node-1", "Node", "node-1"), top_owner("x-1", "Workflow", "etl-x7k2p"), top_owner("a", "", "")
     (('Pod', 'etcd'), ('Workflow', 'etl'), ('Pod', 'a'))
     """
-    if kind in _NOBODY:
+    if kind in _NO_OWNER:
         return "Pod", pod
     if kind == "Node":
         return "Pod", pod.removesuffix(f"-{name}") or pod
     return kind, stem_of_run(name) if kind in RUN_KINDS else name
 
 
-def is_nobody(kind: str) -> bool:
+def is_no_owner(kind: str) -> bool:
     """Whether an owner's kind says that there is none, as kube-state-metrics writes it."""
-    return kind in _NOBODY
+    return kind in _NO_OWNER
 
 
 def stem_of_run(name: str) -> str:

@@ -38,7 +38,7 @@ from mora.fleet.surroundings import (
     around_of,
     pod_bounds,
     policy_of,
-    told_above_limit,
+    runtime_above_limit,
     why_cpu_limits,
 )
 from mora.policies import (
@@ -216,7 +216,7 @@ def _container(
     why_kept = why_cpu_limits(state)
     if why_kept is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
-    told = (*_injected(container), *told_above_limit(container, around.runtime))
+    told = (*_injected(container), *runtime_above_limit(container, around.runtime))
     return Part(replace(advice, evidence=evidence, reasons=told), need.demand, around)
 
 

@@ -22,10 +22,7 @@ from mora.fleet.evidence import gaps
 from mora.fleet.pods import uneven
 from mora.fleet.retarget import unmeasured
 from mora.fleet.settings import FleetSettings
-from mora.fleet.surroundings import (
-    crash_loop_of,
-    with_own_cores,
-)
+from mora.fleet.surroundings import crash_loop_of, with_own_cores
 from mora.quantities import format_duration, format_moment
 
 # What has not been seen for a day is gone or has no replicas; there is no data on what it needs now.

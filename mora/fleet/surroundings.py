@@ -136,7 +136,7 @@ def _killed(container: Container, history: WorkloadHistory) -> Reason | None:
     return Reason("killed", text)
 
 
-def told_above_limit(container: Container, runtime: Runtime | None) -> tuple[Reason, ...]:
+def runtime_above_limit(container: Container, runtime: Runtime | None) -> tuple[Reason, ...]:
     """A reason where a runtime may take more memory than its container has."""
     limit = container.resources.memory_limit_bytes
     if runtime is None or runtime.most_bytes is None or limit is None or runtime.most_bytes <= limit:

@@ -67,7 +67,12 @@ def printable_json(text: str) -> str:
     >>> printable_json('{"name": "caf\u00e9 \u202e"}')
     '{"name": "caf\u00e9 \\\\u202e"}'
     """
-    return "".join(c if c.isprintable() or c == "\n" else json.dumps(c)[1:-1].replace("\x7f", "\\u007f") for c in text)
+    # Nearly all lines are printable, and asking that of a line at once is a tenth of the work of asking each character.
+    return "\n".join(line if line.isprintable() else _escaped(line) for line in text.split("\n"))
+
+
+def _escaped(line: str) -> str:
+    return "".join(c if c.isprintable() else json.dumps(c)[1:-1].replace("\x7f", "\\u007f") for c in line)
 
 
 def documents(parts: Sequence[str]) -> str:

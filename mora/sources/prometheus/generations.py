@@ -154,7 +154,7 @@ def _level(one: PodSeries) -> float | None:
     return float(np.median(known)) or None
 
 
-def neediest(
+def needing_most(
     found: Sequence[Sequence[PodSeries]], window: Window, throttled: Mapping[str, Floats] | None = None
 ) -> tuple[PodUse, ...]:
     """Of several places, the use of those whose pods need most by one level or another.

@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from mora.domain import RUN_KINDS, Workload
-from mora.domain.kinds import group_of_run, is_kind, is_nobody, top_owner
+from mora.domain.kinds import group_of_run, is_kind, is_no_owner, top_owner
 from mora.errors import BadInput
 from mora.sources.prometheus.labels import label_named
 
@@ -53,7 +53,7 @@ def grouped_jobs(jobs: Sequence[Labels], labels_of_jobs: Callable[[], Iterable[L
 
     labels_of_jobs: asks for kube_job_labels; only where there is such a Job.
     """
-    if not any(is_nobody(labels.get("owner_kind") or "") for labels in jobs):
+    if not any(is_no_owner(labels.get("owner_kind") or "") for labels in jobs):
         return list(jobs)
     known = {(row.get("namespace", ""), row.get("job_name", "")): row for row in labels_of_jobs()}
     found: list[Labels] = []
@@ -61,7 +61,7 @@ def grouped_jobs(jobs: Sequence[Labels], labels_of_jobs: Callable[[], Iterable[L
         exported = known.get((row.get("namespace", ""), row.get("job_name", "")), {})
         labels = {named: value for name, value in exported.items() if (named := label_named(name)) is not None}
         work = group_of_run(row.get("job_name", ""), labels)
-        found.append({**row, GROUP: work} if is_nobody(row.get("owner_kind") or "") else row)
+        found.append({**row, GROUP: work} if is_no_owner(row.get("owner_kind") or "") else row)
     return found
 
 
@@ -86,7 +86,7 @@ def resolve(
         for labels in rows:
             namespace, name = labels.get("namespace", ""), labels.get(label, "")
             owner = labels.get("owner_kind") or "", labels.get("owner_name") or ""
-            if is_nobody(owner[0]):
+            if is_no_owner(owner[0]):
                 owner = (kind, labels[GROUP]) if GROUP in labels else top_owner(name, kind, name)
             else:
                 owner = top_owner(name, *owner)

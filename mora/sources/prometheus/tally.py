@@ -18,7 +18,7 @@ from mora.domain import ContainerHistory, CrashLoop, PodSpread, PodUse, Target, 
 from mora.domain.runtimes import Runtime
 from mora.sources.prometheus.believable import Ceiling, Nodes, Sieve, cpu_ceiling, memory_ceiling
 from mora.sources.prometheus.cores import of_all_cores
-from mora.sources.prometheus.generations import PodSeries, Small, dense, neediest, note, places, spread
+from mora.sources.prometheus.generations import PodSeries, Small, dense, needing_most, note, places, spread
 from mora.sources.prometheus.matrix import Strip
 
 Floats = NDArray[np.float64]
@@ -283,7 +283,7 @@ class Tally:
             return ()
         is_known = throttling_is_known and self.cpu.limits is not None
         shares = {pod: spans[self.throttled_spans] for pod, spans in self.throttled_of_pods.items()}
-        return neediest(found, self.window, shares if is_known or shares else None)
+        return needing_most(found, self.window, shares if is_known or shares else None)
 
     def _spread(self, pods: Sequence[PodSeries]) -> dict[Target, PodSpread]:
         """How unevenly the pods that run now use what is sized."""

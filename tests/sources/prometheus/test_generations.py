@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mora.domain import Window
-from mora.sources.prometheus.generations import Floats, PodSeries, dense, neediest, note, places, spread
+from mora.sources.prometheus.generations import Floats, PodSeries, dense, needing_most, note, places, spread
 
 STEP = timedelta(minutes=5)
 DAY = 288
@@ -90,7 +90,9 @@ def test_the_order_of_pods_changes_nothing_and_each_is_in_one_place(
     found = places(pods, STEP)
     assert names(found) == names(places(mixed, STEP))
     assert sorted(name for chain in names(found) for name in chain) == sorted(one.pod for one in pods)
-    for one, other in zip(neediest(found, WINDOW, None), neediest(places(mixed, STEP), WINDOW, None), strict=True):
+    for one, other in zip(
+        needing_most(found, WINDOW, None), needing_most(places(mixed, STEP), WINDOW, None), strict=True
+    ):
         np.testing.assert_array_equal(one.cpu_cores, other.cpu_cores)
 
 
@@ -101,7 +103,7 @@ def test_use_is_that_of_single_pods_however_many_take_turns_at_a_burst() -> None
 
     pods = [bursting(number) for number in range(60)]
     assert float(np.quantile(np.max([one.values for one in pods], axis=0), 0.9)) == 1.0  # what no pod uses
-    found = neediest(places(pods, STEP), WINDOW)
+    found = needing_most(places(pods, STEP), WINDOW)
     assert 1 <= len(found) <= 4
     for one in found:
         assert float(np.quantile(one.cpu_cores, 0.95)) == pytest.approx(0.1)
@@ -109,12 +111,12 @@ def test_use_is_that_of_single_pods_however_many_take_turns_at_a_burst() -> None
 
 def test_the_hot_shard_is_found_among_many_quiet_ones() -> None:
     pods = [pod(str(number), 0, 3.0 if number == 4 else 0.1, COUNT, seed=number) for number in range(10)]
-    assert all(np.nanmin(one.cpu_cores) > 2 for one in neediest(places(pods, STEP), WINDOW))
+    assert all(np.nanmin(one.cpu_cores) > 2 for one in needing_most(places(pods, STEP), WINDOW))
 
 
 def test_a_pod_that_became_hot_today_counts_with_its_siblings_past() -> None:
     pods = [pod("old", 0, 0.1, COUNT), pod("older", 0, 0.1, COUNT, seed=3), pod("new", COUNT - 60, 3.0, 60)]
-    (found, *others) = neediest(places(pods, STEP), WINDOW)
+    (found, *others) = needing_most(places(pods, STEP), WINDOW)
     assert not others
     assert not np.isnan(found.cpu_cores).any()
     assert np.nanmin(found.cpu_cores[-60:]) > 2
@@ -124,13 +126,13 @@ def test_a_pod_that_became_hot_today_counts_with_its_siblings_past() -> None:
 def test_throttling_is_of_the_pod_and_not_of_the_worst_one() -> None:
     pods = [pod("hot", 0, 1.0, COUNT), pod("quiet", 0, 0.1, COUNT)]
     worst: Floats = np.full(COUNT, 0.5)
-    (found,) = neediest(places(pods, STEP), WINDOW, {"quiet": worst})
+    (found,) = needing_most(places(pods, STEP), WINDOW, {"quiet": worst})
     assert found.throttled is not None
     assert found.throttled.max() == 0.0
-    (found,) = neediest(places(pods, STEP), WINDOW, {"hot": worst})
+    (found,) = needing_most(places(pods, STEP), WINDOW, {"hot": worst})
     assert found.throttled is not None
     assert found.throttled.min() == 0.5
-    (found,) = neediest(places(pods, STEP), WINDOW, None)
+    (found,) = needing_most(places(pods, STEP), WINDOW, None)
     assert found.throttled is None
 
 
