@@ -8,8 +8,9 @@ reads and sizes all of them: usage, throttling, restarts, limits, start-ups, own
 workload that KRR sends (FIELD.md 1.1), with its ten workers, and nothing else of KRR. Each runs twice, in turns, and
 the better wall time and CPU time count. Prometheus' CPU seconds are the kernel's, of its process.
 
-The error is against what was put in. KRR takes each pod's p95 and of these the highest; MOrA sizes by the pod that is
-hottest at each moment, which is never lower. Each is compared with its own truth, and MOrA's p95 by pod with KRR's.
+The error is against what was put in. KRR takes each pod's p95 and of these the highest; MOrA sizes by
+single pods, too, and knows besides the pod that is hottest at each moment, which is never lower. Each is compared with
+its own truth.
 """
 
 from __future__ import annotations

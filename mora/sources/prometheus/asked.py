@@ -15,6 +15,9 @@ from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.grid import cut
 from mora.sources.prometheus.ownership import Pod
 
+Owned = tuple[Workload, str]
+"""A workload and the name of a container."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pace:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mora.domain import MOST_LEFT_OUT, Target, Window, Workload
 from mora.sources.prometheus import fleet_promql as promql
-from mora.sources.prometheus.asked import Batch, Pace
+from mora.sources.prometheus.asked import Batch, Owned, Pace
 from mora.sources.prometheus.believable import Nodes, rising
 from mora.sources.prometheus.grid import row_of
 from mora.sources.prometheus.ownership import Pod
@@ -29,8 +29,6 @@ from mora.sources.prometheus.wire import Wire
 UNSTEADY_SPAN = timedelta(hours=1)
 STEPS_BACK = 3
 
-Owned = tuple[Workload, str]
-"""A workload and the name of a container."""
 OwnNode = Callable[[Pod, Target, NDArray[np.float64]], Nodes | None]
 
 

@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from functools import partial
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from mora.domain import Window, Workload
 from mora.quantities import readable_bytes
 from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.asked import Batch, Owned
 from mora.sources.prometheus.fleet_promql import ACTIVE_FILE, RSS, SWAP, Scope
 from mora.sources.prometheus.grid import row_of
 from mora.sources.prometheus.matrix import Strip
@@ -29,9 +29,6 @@ from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.parts import exposed, in_parts
 from mora.sources.prometheus.tally import Limits, Tally, Track, by_container, moved
 from mora.sources.prometheus.wire import Wire
-
-if TYPE_CHECKING:
-    from mora.sources.prometheus.asked import Batch
 
 # Moments of the window that are looked at.
 _MOMENTS, _LEAST_BETWEEN = 7, timedelta(hours=1)
@@ -42,9 +39,6 @@ _BOUND_ABOVE_PEAK = 1.5
 _AT_LIMIT = 0.95
 # Where so many pods of a batch are meant, their names are left out of the query.
 _SHARE_TO_ASK_FOR_ALL = 0.5
-
-Owned = tuple[Workload, str]
-"""A workload and the name of a container."""
 
 
 @dataclass(frozen=True, slots=True)
