@@ -19,6 +19,8 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "collect": {"locust": "locust"},
         "sandbox": {"psutil": "psutil"},
         "parquet": {"pyarrow": "pyarrow"},
+        "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
+        "mcp": {"mcp": "mcp"},
         "dask": {"distributed": "distributed"},
     }
 )
