@@ -4,32 +4,29 @@ One experiment: scale the targets, replace every replica, wait until all are rea
 and one rate window, measure for a window, then read the metrics of every service from Prometheus. An error, Ctrl-C or
 a killed process loses at most the experiment that was running.
 
-One file, longer than most: the steps of an experiment share its clock, its load and its progress, and what each of them
-does alone is in a module of its own (load, restore, ledger, preview, card).
+What the steps do alone is in modules of their own (drive, load, restore, ledger, preview, card).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Protocol
 
 import pandas as pd
 
 from mora.dataset import assess_quality, unify, write_experiment
-from mora.domain import Allocation, Observation, Quality, Window, Workload
+from mora.domain import Allocation, Observation, Quality, Workload
 from mora.errors import BadInput, MoraError
 from mora.harness.card import observation_card, startup_peaks
 from mora.harness.clock import Clock, SystemClock
+from mora.harness.drive import Driven, Load, Moment, Offer, Site, StartLoad, Times, Watcher, drive
 from mora.harness.ledger import Ledger, latest_run_id, locked
-from mora.harness.load import LoadFigures, LoadRecord, LocustRun
+from mora.harness.load import LocustRun
 from mora.harness.plan import Cell, Plan
-from mora.harness.preview import check_load, experiment_duration, target_workloads, whole_second
+from mora.harness.preview import check_load, experiment_duration, target_workloads
 from mora.harness.restore import (
     Place,
     RestorePoint,
@@ -43,35 +40,11 @@ from mora.quantities import format_duration, format_moment
 from mora.seams import Cluster, MetricSource, Reporter, Silent
 from mora.values import is_loopback
 
-# Locust writes the record of a second a few milliseconds after it.
-_RECORD_SECONDS = 0.3
 # A record that ends earlier before the end of the window does not cover it: Locust itself had too little CPU.
 _MAX_LAG_SECONDS = 2.0
-_SPAWN_TIMEOUT = timedelta(seconds=60)
 _READY_TIMEOUT = timedelta(minutes=5)
 # Load columns cover the same time range as the CPU rates; where a source does not report it, that of the sandbox.
 _DEFAULT_RATE_WINDOW = timedelta(seconds=10)
-_MAX_READERS = 4
-
-
-class Load(Protocol):
-    """A running load; see load.LocustRun."""
-
-    def record(self) -> LoadRecord:
-        """Every second recorded so far."""
-
-    def spawned_at(self) -> datetime | None:
-        """The first recorded second at which all users ran; None before it."""
-
-    def check_running(self) -> None:
-        """Raise MoraError if the load has ended."""
-
-    def recent_error_ratio(self, now: datetime) -> float:
-        """The share of failed requests in the last seconds."""
-
-
-StartLoad = Callable[..., AbstractContextManager[Load]]
-"""Starts a load with the arguments of load.LocustRun; it ends with the block."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,16 +59,6 @@ class RunReport:
     written: tuple[str, ...]
     skipped: tuple[str, ...]
     incomplete: Mapping[str, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """The times and the load of one experiment, before the metrics are read."""
-
-    ready: datetime
-    window: Window
-    record: LoadRecord
-    figures: LoadFigures
 
 
 def run_plan(
@@ -247,73 +210,48 @@ class _Runner:
 
     def _run_cell(self, cell: Cell, order: int, began: datetime) -> dict[str, tuple[str, ...]]:
         """Run one experiment and write it; experiment id -> flags of the services whose samples are incomplete."""
-        self._report(cell, "fresh replicas", began)
         for workload in self.targets:
             self.cluster.apply(workload, Allocation(replicas=cell.replicas))
-        self.cluster.restart(self.workloads, self.ready_timeout)
-        allocations = {workload: self.cluster.allocation(workload) for workload in self.workloads}
-        measured = self._measure(cell, began)
-        self._report(cell, "reading metrics", began)
-        # Prometheus stores a scrape when it is complete, and none takes longer than its interval.
-        self._sleep_until(measured.window.end + self.plan.sample_interval)
-        observations = self._observe(measured)
+        driven = drive(
+            self._site(), [self._offer(cell)], self._times(cell), fresh=True, watch=self._watcher(cell, began)
+        )
         incomplete: dict[str, tuple[str, ...]] = {}
         for workload in self.workloads:
-            quality = self._write(cell, order, measured, observations[workload], allocations[workload])
+            quality = self._write(cell, order, driven, workload)
             if not quality.is_complete:
                 incomplete[cell.experiment(workload.name).id] = quality.flags
         return incomplete
 
-    def _measure(self, cell: Cell, began: datetime) -> _Measured:
-        """Drive the load: ramp, settling, window."""
-        plan, ready = self.plan, self.clock.now()
-        with self.start_load(
-            plan.scenario_files[cell.scenario],
-            self.load_url,
-            users=cell.users,
-            ramp=plan.ramp,
-            longest=2 * experiment_duration(plan, cell) + _SPAWN_TIMEOUT,
-            options=plan.locust,
+    def _site(self) -> Site:
+        return Site(
+            cluster=self.cluster,
+            source=self.source,
+            workloads=self.workloads,
+            load_url=self.load_url,
             allow_remote=self.allow_remote,
-        ) as load:
-            spawned = self._await_users(load, cell, began)
-            start = whole_second(spawned + plan.settle)
-            window = Window(start, start + plan.duration_of(cell) - plan.sample_interval, plan.sample_interval)
-            self._watch(load, cell, until=window.start, note="settling", began=began)
-            self._watch(load, cell, until=window.end, note="measuring", began=began)
-            self._sleep_until(window.end + timedelta(seconds=_RECORD_SECONDS))
-            record = load.record()
-        figures = record.figures(window.start, window.end)
-        if figures is None:
-            raise MoraError(
-                f"Locust recorded nothing between {window.start:%H:%M:%S} and {window.end:%H:%M:%S} UTC.",
-                hint="Check that the folder of temporary files has space, and that this machine has idle CPU.",
-            )
-        return _Measured(ready, window, record, figures)
+            options=self.plan.locust,
+            ready_timeout=self.ready_timeout,
+            clock=self.clock,
+            start_load=self.start_load,
+        )
 
-    def _await_users(self, load: Load, cell: Cell, began: datetime) -> datetime:
-        """When all users run; MoraError where they do not in time."""
-        patience = self.plan.ramp + _SPAWN_TIMEOUT
-        deadline = self.clock.now() + patience
-        while (spawned := load.spawned_at()) is None:
-            if self.clock.now() > deadline:
-                raise MoraError(
-                    f"Locust did not start its {cell.users} users in {patience.total_seconds():.0f} s.",
-                    hint="Start the workers if the plan asks for some. Otherwise this machine cannot drive the load: "
-                    "use fewer users.",
-                )
-            self._check_limits(load)
-            self._report(cell, "starting the load", began)
-            self.clock.sleep(0.1)
-        return spawned
+    def _offer(self, cell: Cell) -> Offer:
+        return Offer(cell.scenario, self.plan.scenario_files[cell.scenario], cell.users)
 
-    def _watch(self, load: Load, cell: Cell, *, until: datetime, note: str, began: datetime) -> None:
-        """Wait until a moment, and check the load every second."""
-        while (now := self.clock.now()) < until:
-            load.check_running()
-            self._check_limits(load)
-            self._report(cell, note, began)
-            self.clock.sleep(min(1.0, (until - now).total_seconds()))
+    def _times(self, cell: Cell) -> Times:
+        plan = self.plan
+        return Times(plan.duration_of(cell), plan.settle, plan.ramp, plan.sample_interval)
+
+    def _watcher(self, cell: Cell, began: datetime) -> Watcher:
+        """Reports the progress of an experiment, and ends the run at the plan's limits."""
+
+        def watch(moment: Moment) -> bool:
+            for load in moment.loads:
+                self._check_limits(load)
+            self._report(cell, moment.note, began)
+            return False
+
+        return watch
 
     def _check_limits(self, load: Load) -> None:
         """End a run beyond loopback at the plan's limits; on this machine an overloaded service is data."""
@@ -334,25 +272,15 @@ class _Runner:
                 hint="Finished experiments are kept. Lower the plan's users, or raise its limit.",
             )
 
-    def _observe(self, measured: _Measured) -> dict[Workload, Observation]:
-        """The metrics of every service, from the moment it was ready to the end of the window."""
-        step = measured.window.step
-        before = math.floor((measured.window.start - measured.ready) / step)
-        span = Window(measured.window.start - before * step, measured.window.end, step)
-        with ThreadPoolExecutor(min(_MAX_READERS, len(self.workloads))) as readers:
-            observations = list(readers.map(lambda workload: self.source.observe(workload, span), self.workloads))
-        return dict(zip(self.workloads, observations, strict=True))
-
-    def _write(
-        self, cell: Cell, order: int, measured: _Measured, observation: Observation, allocation: Allocation
-    ) -> Quality:
-        workload, window = observation.workload, measured.window
+    def _write(self, cell: Cell, order: int, driven: Driven, workload: Workload) -> Quality:
+        window, (load,) = driven.window, driven.loads
+        observation, allocation = driven.observations[workload], driven.allocations[workload]
         experiment = cell.experiment(workload.name)
         start = pd.Timestamp(window.start)
         metrics = observation.metrics.loc[observation.metrics.index >= start]
         if workload.name == self.entry_service:
             span = observation.rate_window or _DEFAULT_RATE_WINDOW
-            loaded = measured.record.columns([time.to_pydatetime() for time in metrics.index], span)
+            loaded = load.record.columns([time.to_pydatetime() for time in metrics.index], span)
             metrics = metrics.drop(columns=list(loaded.columns), errors="ignore").join(loaded)
         # A service that is not a target keeps its own replicas; its id still names the experiment it was part of.
         is_target = workload in self.targets
@@ -372,24 +300,24 @@ class _Runner:
             "plan": self.plan.name,
             "order": order,
             "seed": self.plan.seed,
-            "load_test": {"users": cell.users, **asdict(measured.figures)},
+            "load_test": {"users": cell.users, **asdict(load.figures)},
             "entry_service": self.entry_service,
             "startup": startup_peaks(observation.metrics.loc[observation.metrics.index < start]),
             "resources": asdict(allocation.main.resources) if allocation.main else None,
             # The replicas before the run: the current state for a recommendation that has no cluster to ask.
             "standing_replicas": self.ledger.run.original_replicas.get(workload.name, allocation.replicas),
         }
-        card["warnings"] += self._warnings(measured, observation)
+        card["warnings"] += self._warnings(load.record.lag_seconds(window.end), observation)
         containers = observation.containers
         if len(containers):
             containers = containers[containers["timestamp"] >= start]
         write_experiment(self.data_dir, frame, card, containers, namespace=workload.namespace)
         return quality
 
-    def _warnings(self, measured: _Measured, observation: Observation) -> list[str]:
+    def _warnings(self, lag_seconds: float, observation: Observation) -> list[str]:
         """What a reader of the figures must know about the load."""
         warnings: list[str] = []
-        rate_window, lag_seconds = observation.rate_window, measured.record.lag_seconds(measured.window.end)
+        rate_window = observation.rate_window
         if rate_window is not None and rate_window > self.plan.settle:
             warnings.append(
                 f"The first rates include part of the ramp: the rate window is {format_duration(rate_window)}, "
@@ -401,9 +329,6 @@ class _Runner:
                 "the machine was too busy for it."
             )
         return warnings
-
-    def _sleep_until(self, moment: datetime) -> None:
-        self.clock.sleep(max(0.0, (moment - self.clock.now()).total_seconds()))
 
     def _report(self, cell: Cell, note: str, began: datetime) -> None:
         expected = [experiment_duration(self.plan, one).total_seconds() for one in self.cells]
