@@ -15,6 +15,7 @@ SCRIPTS = (
     "train",
     "recommend_latency",
     "forward_pass",
+    "sandbox_meter",
     "read_metrics",
     "cases",
     "fleet",

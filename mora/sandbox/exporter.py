@@ -1,22 +1,24 @@
 """The metrics of the sandbox, with the names and labels that they have on a cluster.
 
-They are those of cAdvisor, kube-state-metrics and node-exporter under kube-prometheus-stack, so that the same PromQL
-works on both. Like cAdvisor, it also exports the pod's own group (container=""), and the network per pod without a
-container.
+They are those of cAdvisor, kube-state-metrics, node-exporter and Istio under kube-prometheus-stack, so that the same
+PromQL works on both. Like cAdvisor, it also exports the pod's own group (container=""), and the network per pod without
+a container.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 
 import psutil
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector, CollectorRegistry
 
 from mora.domain import Resources
 from mora.sandbox.cgroups import Usage
+from mora.sandbox.shop.calls import BUCKET_MILLISECONDS, CallCounts, ParallelCounts
 from mora.sandbox.spec import CONTAINER, NAMESPACE
 
 
@@ -39,6 +41,8 @@ class PodView:
     restarts: int
     last_terminated_reason: str | None
     created_at: float
+    calls: Sequence[CallCounts] = ()
+    parallel_calls: Sequence[ParallelCounts] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +70,11 @@ def render_kube_state(deployments: Sequence[DeploymentView], node: str) -> bytes
 def render_node(node: str) -> bytes:
     """The page of node-exporter: CPU time and memory of this machine."""
     return _render(_node_metrics(node))
+
+
+def render_mesh(deployments: Iterable[DeploymentView]) -> bytes:
+    """The page of a service mesh: requests between services, with Istio's names, and which calls overlap."""
+    return _render(_mesh([pod for deployment in deployments for pod in deployment.pods]))
 
 
 class _Once(Collector):
@@ -124,6 +133,38 @@ def _cadvisor(pods: Sequence[PodView]) -> Iterator[Metric]:
         received.add_metric([NAMESPACE, pod.name, "eth0"], pod.received_bytes)
         sent.add_metric([NAMESPACE, pod.name, "eth0"], pod.sent_bytes)
     yield from (cpu, periods, throttled, working_set, rss, ooms, received, sent)
+
+
+def _mesh(pods: Sequence[PodView]) -> Iterator[Metric]:
+    labels = (
+        *("namespace", "pod", "reporter", "source_workload", "source_workload_namespace"),
+        *("destination_workload", "destination_workload_namespace", "response_code"),
+    )
+    requests = _counter("istio_requests", "Requests, as their caller saw them (reporter=source).", labels)
+    durations = HistogramMetricFamily(
+        "istio_request_duration_milliseconds", "How long requests took, as their caller saw it.", labels=labels
+    )
+    # Of the sandbox alone: a mesh does not tell whether a service waits for two others at once or in turn.
+    parallel = _counter(
+        "mora_sandbox_parallel_calls",
+        "Calls to a workload while the same request had a call to another (parallel_to) under way.",
+        ("namespace", "pod", "source_workload", "destination_workload", "parallel_to"),
+    )
+    edges = [*map(str, BUCKET_MILLISECONDS), "+Inf"]
+    for pod in pods:
+        for calls in pod.calls:
+            # Only the entry service counts what comes from outside; every other request is counted by its caller.
+            source = (
+                ("destination", "unknown", "unknown") if calls.source is None else ("source", calls.source, NAMESPACE)
+            )
+            code = "503" if calls.is_failure else "200"
+            key = [NAMESPACE, pod.name, *source, calls.destination, NAMESPACE, code]
+            up_to = list(accumulate(calls.buckets))
+            requests.add_metric(key, up_to[-1])
+            durations.add_metric(key, list(zip(edges, map(float, up_to), strict=True)), calls.sum_milliseconds)
+        for both in pod.parallel_calls:
+            parallel.add_metric([NAMESPACE, pod.name, both.source, both.destination, both.other], both.count)
+    yield from (requests, durations, parallel)
 
 
 def _deployment_metrics(deployments: Sequence[DeploymentView]) -> Iterator[Metric]:

@@ -22,6 +22,8 @@ SCRAPE_SECONDS = 1
 # Paths as in kube-prometheus-stack.
 CADVISOR_PATH = "/metrics/cadvisor"
 KUBE_STATE_PATH = "/metrics/kube-state-metrics"
+# As Istio's proxies.
+MESH_PATH = "/stats/prometheus"
 NODE_PATH = "/metrics/node"
 _START_ATTEMPTS = 5
 _START_SECONDS = 20.0
@@ -138,6 +140,7 @@ def _configuration(exporter_port: int, node: str) -> dict[str, object]:
         "scrape_configs": [
             job("kubelet", CADVISOR_PATH, {"metrics_path": CADVISOR_PATH, "node": node}),
             job("kube-state-metrics", KUBE_STATE_PATH, {}),
+            job("envoy-stats", MESH_PATH, {}),
             job("node-exporter", NODE_PATH, {}),
         ],
     }

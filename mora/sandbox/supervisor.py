@@ -29,11 +29,12 @@ from mora.errors import BadInput, ClusterError
 from mora.quantities import format_duration
 from mora.sandbox.control import ControlServer
 from mora.sandbox.enforcement import open_enforcer
-from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_node
+from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_mesh, render_node
 from mora.sandbox.launch import command, package_root, python_command
 from mora.sandbox.pods import Deployment, Phase, Pod, check_resources
-from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, NODE_PATH, PrometheusServer
+from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, MESH_PATH, NODE_PATH, PrometheusServer
 from mora.sandbox.proxy import EntryProxy
+from mora.sandbox.shop.calls import read_calls
 from mora.sandbox.shop.traffic import read_traffic
 from mora.sandbox.spec import ENTRY_SERVICE, NAMESPACE, SERVICES
 from mora.sandbox.state import remove_lock, sandbox_folder, take_lock, write_private, write_state
@@ -266,6 +267,7 @@ class Supervisor:
         return {
             CADVISOR_PATH: lambda: render_cadvisor(self._views()),
             KUBE_STATE_PATH: lambda: render_kube_state(self._views(), self._node),
+            MESH_PATH: lambda: render_mesh(self._views()),
             NODE_PATH: lambda: render_node(self._node),
         }
 
@@ -285,6 +287,7 @@ class Supervisor:
 
     def _view(self, pod: Pod) -> PodView:
         received, sent = read_traffic(self._traffic_file(pod))
+        calls, parallel_calls = read_calls(pod.service, self._calls_file(pod))
         return PodView(
             name=pod.name,
             uid=pod.uid,
@@ -301,6 +304,8 @@ class Supervisor:
             restarts=pod.restarts,
             last_terminated_reason=pod.last_terminated_reason,
             created_at=pod.created_at,
+            calls=calls,
+            parallel_calls=parallel_calls,
         )
 
     # --- the loop ---
@@ -346,6 +351,7 @@ class Supervisor:
             pod.is_admitted = True
         program = [*python_command("mora.sandbox.shop"), pod.service]
         program += ["--endpoints", str(self.folder / "endpoints.json"), "--traffic", str(self._traffic_file(pod))]
+        program += ["--calls", str(self._calls_file(pod))]
         entry_sockets = [_open_entry_socket(pod)] if pod.service == ENTRY_SERVICE else []
         program += [word for entry_socket in entry_sockets for word in ("--entry-socket", str(entry_socket.fileno()))]
         with (self.folder / "logs" / f"{pod.name}.log").open("ab") as log:
@@ -376,6 +382,7 @@ class Supervisor:
             if pod.is_admitted:
                 self._enforcer.release(pod.uid)
             self._traffic_file(pod).unlink(missing_ok=True)
+            self._calls_file(pod).unlink(missing_ok=True)
         elif waited > _KILL_AFTER_SECONDS:
             pod.process.kill()
         elif waited > _LEAVE_SECONDS and not pod.is_signalled:
@@ -397,6 +404,9 @@ class Supervisor:
 
     def _traffic_file(self, pod: Pod) -> Path:
         return self.folder / "traffic" / pod.uid
+
+    def _calls_file(self, pod: Pod) -> Path:
+        return self.folder / "traffic" / f"{pod.uid}.calls"
 
 
 def _read_port(process: subprocess.Popen[bytes]) -> int | None:

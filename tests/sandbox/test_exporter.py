@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -12,9 +13,17 @@ from mora.domain import Resources
 from mora.quantities import MIB
 from mora.sandbox import SandboxHandle
 from mora.sandbox.cgroups import Usage
-from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_node
+from mora.sandbox.exporter import (
+    DeploymentView,
+    PodView,
+    render_cadvisor,
+    render_kube_state,
+    render_mesh,
+    render_node,
+)
+from mora.sandbox.shop.calls import BUCKET_MILLISECONDS, CallCounts, ParallelCounts
 from mora.sandbox.spec import SERVICES
-from tests.sandbox.shopper import query, value
+from tests.sandbox.shopper import CARD, Shopper, query, value
 
 SERVICE_NAMES = sorted(spec.name for spec in SERVICES)
 SHIPPED = {spec.name: spec.resources for spec in SERVICES}
@@ -113,6 +122,39 @@ def test_the_node_has_idle_cpu_time_and_memory() -> None:
     assert 0 < available <= total
 
 
+def test_requests_between_services_have_the_names_of_a_service_mesh() -> None:
+    edge = BUCKET_MILLISECONDS.index(25)
+    buckets = tuple(3 if place == edge else 1 if place == 0 else 0 for place in range(len(BUCKET_MILLISECONDS) + 1))
+    calls = (
+        CallCounts("frontend", "cartservice", False, buckets, 61.5),
+        CallCounts(None, "frontend", True, buckets, 70.0),
+    )
+    page = render_mesh([view(calls=calls, parallel_calls=(ParallelCounts("frontend", "cartservice", "payment", 9),))])
+    served, failed = samples(page, "istio_requests_total")
+    labels, requests = served
+    assert requests == 4
+    assert dict(labels) == {
+        "namespace": "default",
+        "pod": "frontend-1",
+        "reporter": "source",
+        "source_workload": "frontend",
+        "source_workload_namespace": "default",
+        "destination_workload": "cartservice",
+        "destination_workload_namespace": "default",
+        "response_code": "200",
+    }
+    assert (failed[0]["reporter"], failed[0]["source_workload"], failed[0]["response_code"]) == (
+        "destination",
+        "unknown",
+        "503",
+    )
+    series = "istio_request_duration_milliseconds"
+    up_to = {labels["le"]: n for labels, n in samples(page, f"{series}_bucket") if labels["reporter"] == "source"}
+    assert (up_to["10"], up_to["25"], up_to["+Inf"]) == (1, 4, 4)
+    assert [total for _, total in samples(page, f"{series}_sum")] == [61.5, 70.0]
+    assert samples(page, "mora_sandbox_parallel_calls_total")[0][1] == 9
+
+
 # --- in the Prometheus of the running sandbox ------------------------------------------------------------------------
 
 
@@ -162,6 +204,28 @@ def test_a_series_has_the_job_and_the_labels_of_a_cluster(
     assert labels <= found.keys()
     assert found.get("namespace", "default") == "default"
     assert found.get("metrics_path") == ("/metrics/cadvisor" if job == "kubelet" else None)
+
+
+@pytest.mark.slow
+def test_the_mesh_counts_the_requests_that_passed_and_which_calls_ran_at_once(sandbox: SandboxHandle) -> None:
+    """A page waits for the catalogue and the cart at once; an order asks for the cart, prices and payment in turn."""
+    shopper = Shopper(sandbox.shop_url)
+    edges: set[tuple[str, str]] = set()
+    at_once: set[str] = set()
+    deadline = time.monotonic() + 60
+    while ("checkoutservice", "paymentservice") not in edges or "frontend" not in at_once:
+        assert time.monotonic() < deadline, f"Prometheus has only {edges} and {at_once}"
+        shopper.get("/product/OLJCESPC7Z")
+        shopper.add("OLJCESPC7Z")
+        shopper.post("/cart/checkout", CARD)
+        edges = {
+            (row["metric"]["source_workload"], row["metric"]["destination_workload"])
+            for row in query(sandbox, "istio_requests_total")
+        }
+        at_once = {row["metric"]["source_workload"] for row in query(sandbox, "mora_sandbox_parallel_calls_total")}
+    assert edges >= {("unknown", "frontend"), ("frontend", "cartservice"), ("frontend", "checkoutservice")}
+    assert ("paymentservice", "cartservice") not in edges
+    assert at_once == {"frontend"}
 
 
 @pytest.mark.slow

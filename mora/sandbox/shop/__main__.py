@@ -8,4 +8,4 @@ from importlib import import_module
 from mora.sandbox.shop.serving import serve
 
 if __name__ == "__main__":
-    serve(import_module(f"mora.sandbox.shop.{sys.argv[1]}").build, sys.argv[2:])
+    serve(sys.argv[1], import_module(f"mora.sandbox.shop.{sys.argv[1]}").build, sys.argv[2:])

@@ -14,6 +14,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
+from mora.sandbox.shop.calls import CallMeter
 from mora.sandbox.shop.wire import Client, HttpFailure, Response
 
 _LOOK_AGAIN_SECONDS = 0.1
@@ -50,15 +51,23 @@ def owner(session: str, ports: list[int]) -> int | None:
 
 
 class Services:
-    """Calls to the other services of the shop."""
+    """Calls to the other services of the shop, each counted by the meter."""
 
-    def __init__(self, endpoints: Endpoints, client: Client) -> None:
+    def __init__(self, endpoints: Endpoints, client: Client, meter: CallMeter) -> None:
         self._endpoints = endpoints
         self._client = client
+        self._meter = meter
         self._turn = count()
 
     async def call(self, service: str, method: str, path: str, value: Any = None) -> Response:
         """Call the ready replicas in turn; where one cannot be reached, the next."""
+        return await self._meter.call(service, lambda: self._call_in_turn(service, method, path, value))
+
+    async def call_owner(self, service: str, session: str, method: str, path: str, value: Any = None) -> Response:
+        """Call the replica that has the session."""
+        return await self._meter.call(service, lambda: self._call_owner(service, session, method, path, value))
+
+    async def _call_in_turn(self, service: str, method: str, path: str, value: Any) -> Response:
         ports = self._endpoints.ports(service)
         if not ports:
             raise HttpFailure(f"{service} has no ready replica")
@@ -73,8 +82,7 @@ class Services:
                 failure = error
         raise failure or HttpFailure(f"{service} does not answer")
 
-    async def call_owner(self, service: str, session: str, method: str, path: str, value: Any = None) -> Response:
-        """Call the replica that has the session."""
+    async def _call_owner(self, service: str, session: str, method: str, path: str, value: Any) -> Response:
         port = owner(session, self._endpoints.ports(service))
         if port is None:
             raise HttpFailure(f"{service} has no ready replica")

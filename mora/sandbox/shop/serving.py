@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from mora.sandbox.shop.calls import CallMeter
 from mora.sandbox.shop.endpoints import Endpoints, Services
 from mora.sandbox.shop.traffic import TrafficCounter
 from mora.sandbox.shop.wire import Client, Handler, Request, Response, Server, answer_json
@@ -41,27 +42,32 @@ class Service:
 Build = Callable[[Surroundings], Service]
 
 
-def serve(build: Build, arguments: list[str]) -> None:
-    """Run one replica until SIGTERM."""
+def serve(name: str, build: Build, arguments: list[str]) -> None:
+    """Run one replica of the service `name` until SIGTERM."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--endpoints", type=Path, required=True)
     parser.add_argument("--traffic", type=Path, required=True)
+    parser.add_argument("--calls", type=Path, required=True)
     parser.add_argument(
         "--entry-socket", type=int, help="descriptor of the socket by which the proxy passes connections"
     )
     options = parser.parse_args(arguments)
-    asyncio.run(_serve(build, options.endpoints, options.traffic, options.entry_socket))
+    meter = CallMeter(name, options.calls)
+    asyncio.run(_serve(build, meter, options.endpoints, options.traffic, options.entry_socket))
 
 
-async def _serve(build: Build, endpoints_path: Path, traffic_path: Path, entry_socket: int | None) -> None:
+async def _serve(
+    build: Build, meter: CallMeter, endpoints_path: Path, traffic_path: Path, entry_socket: int | None
+) -> None:
     traffic = TrafficCounter(traffic_path)
     endpoints = Endpoints(endpoints_path)
     client = Client(traffic)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     port: int = listener.getsockname()[1]
-    service = build(Surroundings(Services(endpoints, client), endpoints, client, port))
-    server = Server(_with_health(service.handler), traffic, None if entry_socket is None else _REQUESTS_PER_CONNECTION)
+    service = build(Surroundings(Services(endpoints, client, meter), endpoints, client, port))
+    handler = _with_health(meter.watch(service.handler, is_entry=entry_socket is not None))
+    server = Server(handler, traffic, None if entry_socket is None else _REQUESTS_PER_CONNECTION)
 
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)

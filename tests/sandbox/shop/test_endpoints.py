@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mora.sandbox.shop.calls import CallMeter
 from mora.sandbox.shop.endpoints import Endpoints, Services, owner
 from mora.sandbox.shop.wire import Client, HttpFailure, Server
 from tests.sandbox.shop.exchange import exchange
@@ -32,7 +33,7 @@ def test_a_failure_has_the_status_and_the_text_of_the_response(tmp_path: Path) -
     async def run(client: Client, port: int, server: Server) -> None:
         endpoints = tmp_path / "endpoints.json"
         endpoints.write_text(json.dumps({"shop": [port]}))
-        services = Services(Endpoints(endpoints), client)
+        services = Services(Endpoints(endpoints), client, CallMeter("frontend", tmp_path / "calls"))
         with pytest.raises(HttpFailure, match="on purpose") as caught:
             await services.call("shop", "GET", "/fails")
         assert caught.value.status == 409
@@ -48,7 +49,7 @@ def test_a_call_goes_to_the_next_replica_where_one_has_ended(tmp_path: Path) -> 
             dead = closed.getsockname()[1]
         endpoints = tmp_path / "endpoints.json"
         endpoints.write_text(json.dumps({"shop": [dead, port]}))
-        services = Services(Endpoints(endpoints), client)
+        services = Services(Endpoints(endpoints), client, CallMeter("frontend", tmp_path / "calls"))
         for _ in range(4):
             assert (await services.call("shop", "GET", "/x")).json()[1] == "/x"
 
