@@ -1,0 +1,127 @@
+"""What a chart shows, as data: the browser draws it (static/charts.js), so that a page of many charts stays small.
+
+Amounts are in base units (cores, bytes, seconds, shares of 1), moments in seconds since 1970 (UTC).
+
+>>> Chart("p95", [10, 20, 40], [Line("measured", [0.1, 0.12, None], "c1")], unit="seconds").document()["lines"]
+[{'name': 'measured', 'values': [0.1, 0.12, None], 'colour': 'c1'}]
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    Values = Sequence[float | None] | NDArray[np.float64]
+
+Unit = Literal["cores", "bytes", "seconds", "ratio", "number"]
+Scale = Literal["linear", "log", "sqrt"]
+Style = Literal["line", "steps", "points", "area"]
+# The names of colours that page.css defines, for light and dark alike.
+Colour = Literal["use", "request", "limit", "target", "bound", "bad", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One value for each x of the chart; None or NaN leaves a gap.
+
+    group: lines, bands and levels of one name are hidden and shown together, in every chart of the page. label: text
+    beside the last point, for charts of single points.
+    """
+
+    name: str
+    values: Values
+    colour: Colour
+    style: Style = "line"
+    is_dashed: bool = False
+    group: str = ""
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Band:
+    """The area between two values for each x, such as an interval or the range of samples in a column."""
+
+    name: str
+    low: Values
+    high: Values
+    colour: Colour
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Level:
+    """One value over the whole chart, such as a request or an SLO."""
+
+    name: str
+    value: float
+    colour: Colour
+    is_dashed: bool = False
+    group: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """A place on the x axis with its text, such as an OOM kill or the knee of a curve."""
+
+    at: float
+    text: str
+    colour: Colour = "bad"
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A part of the x axis that is shaded, such as a warm-up."""
+
+    begin: float
+    end: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart: a title, what it says in a sentence for who cannot see it, an x axis, and what is drawn over it.
+
+    x: increasing; seconds since 1970 where `is_time`. Every line and band has a value for each.
+    """
+
+    title: str
+    x: Sequence[float] | NDArray[np.float64]
+    lines: Sequence[Line] = ()
+    bands: Sequence[Band] = ()
+    levels: Sequence[Level] = ()
+    marks: Sequence[Mark] = ()
+    spans: Sequence[Span] = ()
+    unit: Unit = "number"
+    x_label: str = ""
+    y_label: str = ""
+    is_time: bool = False
+    x_scale: Scale = "linear"
+    y_scale: Scale = "linear"
+    text: str = ""
+
+    def document(self) -> dict[str, Any]:
+        """The chart as JSON for static/charts.js: what has its default is not in it, and a gap is null."""
+        document: dict[str, Any] = _plain(self)
+        return document
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float):
+        # Six digits are more than a screen shows.
+        return float(f"{value:.6g}") if math.isfinite(value) else None
+    if isinstance(value, (str, int, type(None))):
+        return value
+    if is_dataclass(value):
+        given = ((one, getattr(value, one.name)) for one in fields(value))
+        return {one.name: _plain(what) for one, what in given if not _is_default(what, one.default)}
+    return [_plain(float(one) if hasattr(one, "dtype") else one) for one in value]
+
+
+def _is_default(value: Any, default: Any) -> bool:
+    return len(value) == 0 if isinstance(default, tuple) else default is not MISSING and value == default

@@ -1,0 +1,49 @@
+"""Charts as data for the browser."""
+
+from __future__ import annotations
+
+import json
+import math
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mora.pages.charts import Band, Chart, Level, Line, Mark, Span
+
+
+def test_a_gap_is_null_and_amounts_keep_six_digits() -> None:
+    line = Line("use", [0.123456789, math.nan, None, math.inf], "use")
+    (found,) = Chart("x", [1, 2, 3, 4], [line]).document()["lines"]
+    assert found["values"] == [0.123457, None, None, None]
+
+
+def test_what_has_its_default_is_not_in_the_document() -> None:
+    found = Chart(
+        "t",
+        np.arange(2.0),
+        [Line("a", np.array([1.0, 2.0]), "c1", is_dashed=True)],
+        [Band("b", [0, 1], [1, 2], "c2", group="g")],
+        [Level("c", 3, "target")],
+        [Mark(1, "OOM kill")],
+        [Span(0, 1, "warm-up")],
+        unit="cores",
+        is_time=True,
+    ).document()
+    assert found == {
+        "title": "t",
+        "x": [0.0, 1.0],
+        "lines": [{"name": "a", "values": [1.0, 2.0], "colour": "c1", "is_dashed": True}],
+        "bands": [{"name": "b", "low": [0, 1], "high": [1, 2], "colour": "c2", "group": "g"}],
+        "levels": [{"name": "c", "value": 3, "colour": "target"}],
+        "marks": [{"at": 1, "text": "OOM kill"}],
+        "spans": [{"begin": 0, "end": 1, "text": "warm-up"}],
+        "unit": "cores",
+        "is_time": True,
+    }
+
+
+@given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-(2**53), 2**53)), max_size=20), st.text(max_size=20))
+def test_every_chart_is_json_that_a_browser_reads(values: list[float | None], name: str) -> None:
+    chart = Chart(name, list(range(len(values))), [Line(name, values, "c1")])
+    json.loads(json.dumps(chart.document(), allow_nan=False))
