@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -40,12 +41,25 @@ def trained_home(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def tiny_disk(tmp_path: Path) -> Iterator[Path]:
     """A file system of 64 KiB, to be filled; skipped where none can be mounted."""
+    with _disk(tmp_path, "64k") as folder:
+        yield folder
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 512 KiB, for what needs some space before it is filled; skipped where none can be mounted."""
+    with _disk(tmp_path, "512k") as folder:
+        yield folder
+
+
+@contextmanager
+def _disk(tmp_path: Path, size: str) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mounted = os.geteuid() == 0 and shutil.which("mount") is not None
     if mounted:
         mounted = not subprocess.run(
-            ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(folder)], check=False, capture_output=True
+            ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)], check=False, capture_output=True
         ).returncode
     if not mounted:
         pytest.skip("a tmpfs cannot be mounted here: not root")
