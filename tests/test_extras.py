@@ -20,6 +20,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["
 OPTIONAL = PROJECT["optional-dependencies"]
 # The light ones. Before a name is added here: how many MB does it bring, and can it be an extra?
 BASE = {
+    "jinja2",
     "joblib",
     "kubernetes",
     "numpy",
@@ -30,6 +31,7 @@ BASE = {
     "pyyaml",
     "requests",
     "rich",
+    "ruamel.yaml",
     "typer",
 }
 HIDE = """

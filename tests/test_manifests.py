@@ -26,6 +26,7 @@ from mora.config import load_settings
 from mora.errors import ToolMissing
 from mora.extras import EXTRAS
 from mora.tools import find_tool
+from tests import charts
 from tests.outputs.kubectl import found
 from tests.running import mora
 from tests.test_extras import BASE
@@ -77,6 +78,20 @@ def rules(folder: str) -> dict[tuple[str, str], set[str]]:
                 for resource in rule["resources"]:
                     given.setdefault((group, resource), set()).update(rule["verbs"])
     return given
+
+
+@pytest.mark.parametrize("folder", charts.FOLDERS)
+def test_a_folder_is_what_the_chart_renders_to(folder: str) -> None:
+    place, wanted = ROOT / "manifests" / folder, charts.FOLDERS[folder].texts()
+    if os.environ.get("MORA_WRITE_GOLDEN"):
+        for name, text in wanted.items():
+            (place / name).write_text(text, encoding="utf-8")
+    how = "the chart and its manifests differ; if that is meant: MORA_WRITE_GOLDEN=1 pytest tests/test_manifests.py"
+    assert {name: (place / name).read_text(encoding="utf-8") for name in wanted} == wanted, how
+    there = {path.name for path in place.iterdir()}
+    assert there == {*wanted, *charts.FOLDERS[folder].by_hand}
+    resources = yaml.safe_load((place / "kustomization.yaml").read_text(encoding="utf-8"))["resources"]
+    assert sorted(resources) == sorted(there - {"kustomization.yaml"})
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
@@ -255,7 +270,9 @@ def test_services_beside_mora_set_none_of_its_variables(folder: str, name: str) 
 
 @pytest.mark.parametrize(("folder", "name"), ALL_PODS)
 def test_every_image_is_the_version_of_this_checkout(folder: str, name: str) -> None:
-    assert {container["image"] for container in containers(pod(folder, name))} == {f"mora:{__version__}"}
+    # What trains or drives load is in the full image; all else runs in the slim one.
+    image = f"mora:{__version__}" if folder in ("cronjob", "load") else f"mora:{__version__}-slim"
+    assert {container["image"] for container in containers(pod(folder, name))} == {image}
 
 
 @pytest.mark.parametrize(("folder", "name"), ALL_PODS)
@@ -394,7 +411,7 @@ def test_the_overlay_of_the_docs_builds_and_sets_what_it_says(tmp_path: Path) ->
     }
     assert {document["metadata"]["namespace"] for document in documents.values()} == {"shop"}
     pod = documents["Deployment", "mora-recommender"]["spec"]["template"]["spec"]
-    assert pod["containers"][0]["image"] == f"images.example/platform/mora:{__version__}"
+    assert pod["containers"][0]["image"] == f"images.example/platform/mora:{__version__}-slim"
     settings = documents["ConfigMap", "mora-recommender-settings"]["data"]
     assert settings == {"MORA_PROMETHEUS_URL": "http://prometheus.metrics:9090"}
 
@@ -411,17 +428,39 @@ def instructions() -> list[tuple[str, str]]:
     return [(name, rest.strip()) for name, _, rest in (line.partition(" ") for line in joined if line.strip())]
 
 
-def test_the_image_is_built_in_two_stages_and_runs_as_a_number_that_is_not_root() -> None:
-    found = instructions()
-    stages = [rest for name, rest in found if name == "FROM"]
-    assert [stage.split()[0] for stage in stages] == ["python:3.11-slim-bookworm"] * 2
-    last = found[max(index for index, (name, _) in enumerate(found) if name == "FROM") :]
-    users = [rest for name, rest in last if name == "USER"]
-    assert users == ["65532:65532"]
+def stages() -> dict[str, tuple[str, list[tuple[str, str]]]]:
+    """Stage -> what it is built from, and its instructions."""
+    found: dict[str, tuple[str, list[tuple[str, str]]]] = {}
+    for name, rest in instructions():
+        if name == "FROM":
+            base, _, stage = rest.partition(" AS ")
+            found[stage] = (base, [])
+        else:
+            found[stage][1].append((name, rest))
+    return found
+
+
+def line_of(target: str) -> list[str]:
+    """A target and the stages that it stands on, down to the base image."""
+    known, names = stages(), [target]
+    while (base := known[names[-1]][0]) in known:
+        names.append(base)
+    return [*names, base]
+
+
+def test_two_targets_run_as_a_number_that_is_not_root_and_the_full_one_is_the_default() -> None:
+    known = stages()
+    assert list(known)[-1] == "full"
+    for target in ("slim", "full"):
+        assert line_of(target) == [target, "runtime", "python:3.11-slim-bookworm"]
+        # What is shipped is copied from a stage that was built; nothing is installed or run in it.
+        shipped = [*known["runtime"][1], *known[target][1]]
+        assert "RUN" not in [name for name, _ in shipped]
+        assert [rest for name, rest in shipped if name == "COPY"] == [f"--from=build-{target} /opt/mora /opt/mora"]
+        assert [rest for name, rest in shipped if name == "USER"] == ["65532:65532"]
+        assert json.loads(dict(shipped)["ENTRYPOINT"]) == ["mora"]
+        assert line_of(f"build-{target}")[-1] == "python:3.11-slim-bookworm"
     assert {spec["securityContext"]["runAsUser"] for folder, _ in ALL_PODS for _, spec in pods(folder)} == {65532}
-    # Nothing is installed or run in the image that is shipped.
-    assert "RUN" not in [name for name, _ in last]
-    assert json.loads(dict(last)["ENTRYPOINT"]) == ["mora"]
 
 
 def test_the_image_installs_what_the_lock_pins_and_fetches_nothing_else() -> None:
@@ -439,29 +478,40 @@ def test_the_image_installs_what_the_lock_pins_and_fetches_nothing_else() -> Non
         "CMD",
     }
     runs = " ; ".join(rest for name, rest in found if name == "RUN")
-    installs = re.findall(r"pip install ([^&;]+)", runs)
+    installs = re.findall(r"pip (?:install|wheel) ([^&;]+)", runs)
     assert all("--constraint requirements.lock" in one or "--no-deps" in one for one in installs)
     assert not re.search(r"curl|wget|apt-get|http", runs)
     assert f'image.version="{__version__}"' in dict(found)["LABEL"]
 
 
-@pytest.mark.parametrize("extras", [None, "", "train parquet"])
-def test_the_image_has_the_extras_that_its_build_names(extras: str | None, tmp_path: Path) -> None:
-    """None: every extra, the Dockerfile's own choice."""
-    (asking,) = [rest.partition(" && ")[0] for _, rest in instructions() if "> asked.txt" in rest]
-    (default,) = [rest.removeprefix("EXTRAS=").strip('"') for name, rest in instructions() if name == "ARG"]
-    shutil.copy(ROOT / "pyproject.toml", tmp_path)
-    subprocess.run(
-        ["bash", "-c", asking.replace("/opt/mora/bin/python", sys.executable)],
-        cwd=tmp_path,
-        env={**os.environ, "EXTRAS": default if extras is None else extras},
-        check=True,
-    )
-    asked = (tmp_path / "asked.txt").read_text(encoding="utf-8").split("\n")[:-1]
-    names = {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in asked}
-    chosen = EXTRAS if extras is None else extras.split()
-    assert names - {package for extra in EXTRAS for package in EXTRAS[extra].values()} == BASE
-    assert names - BASE == {package for extra in chosen for package in EXTRAS[extra].values()}
+def packages(*extras: str) -> set[str]:
+    """The names that scripts/packages.py prints."""
+    command = [sys.executable, "scripts/packages.py", *extras]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    return {re.split(r"[^\w.-]", line, maxsplit=1)[0] for line in told.splitlines()}
+
+
+def test_slim_has_the_base_and_its_extras_and_full_has_all() -> None:
+    chosen = {
+        name: words.strip('"').split()
+        for rest in (rest for name, rest in instructions() if name == "ARG")
+        for name, _, words in [rest.partition("=")]
+    }
+    assert packages() == BASE
+    for extras in (chosen["SLIM"], chosen["FULL"]):
+        assert packages(*extras) == {package for extra in extras for package in EXTRAS[extra].values()}
+    assert sorted(chosen["SLIM"] + chosen["FULL"]) == sorted(EXTRAS)
+    assert not {"train", "collect", "sandbox"} & set(chosen["SLIM"])
+    runs = {stage: " ".join(rest for name, rest in inside if name == "RUN") for stage, (_, inside) in stages().items()}
+    assert "packages.py > base.txt && python packages.py $SLIM > slim.txt" in runs["packages-slim"]
+    assert "packages.py $FULL > full.txt" in runs["packages-full"]
+
+
+def test_an_extra_that_is_not_there_stops_the_build_of_the_image() -> None:
+    command = [sys.executable, "scripts/packages.py", "trian"]
+    told = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.returncode == 1
+    assert told.stderr.startswith("pyproject.toml has no extra 'trian'; it has: train, ")
 
 
 def test_everything_that_is_copied_into_the_image_is_there_and_let_through() -> None:
