@@ -15,6 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mora.demo.scaling import measure_scaling, with_users
 from mora.domain import Allocation, Load, Recommendation, Slo, Workload
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.extras import require
@@ -55,6 +56,12 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     say("1/6  Start the shop: five services as processes, with requests and limits that are wrong on purpose")
     with pipeline.sandbox_place(f"demo-{os.getpid()}") as place:
         shipped = {workload: place.cluster.allocation(workload) for workload in place.workloads}
+        say("     Drive a few users for a moment, to fit the load to the speed of this machine")
+        scaling = measure_scaling(
+            plan, _proven_cell(plan, shipped), place, data_dir=folder / "probe", reporter=reporter
+        )
+        say(f"     {scaling}")
+        plan = with_users(plan, scaling.users)
         proven = _proven_cell(plan, shipped)
         load = Load(proven.scenario, proven.users)
         say(f"2/6  Run {len(plan.cells)} load experiments with Locust and collect the metrics of every service")

@@ -1,0 +1,109 @@
+"""The load of the demo, fitted to the speed of this machine.
+
+CPU limits are the same on every machine, and a slower one needs more CPU for the same page. So a few users are driven
+first, and the plan gets as many users as bring the busiest service to a chosen share of its CPU limit on the most
+replicas of the plan. Then one replica is too few, and the most are enough, however fast the machine is.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mora.errors import MoraError
+from mora.seams import Reporter
+
+if TYPE_CHECKING:
+    from mora.harness.plan import Cell, Plan
+    from mora.pipeline import Place
+
+# Between what keeps 70 % of the limit on three replicas and what breaks it on two, as far from both: 0.7 / sqrt(1.5).
+_UTILISATION = 0.57
+_PROBE_USERS = (12, 4)
+_PROBE_SECONDS = 10
+# The rate window of the sandbox is 10 s: the last samples of the probe cover it after the ramp.
+_PROBE_SETTLE = timedelta(seconds=6)
+_LAST_SAMPLES = 3
+# Nearer to its limit than this, a pod may have wanted more CPU than it got.
+_CAPPED = 0.9
+_FEWEST_USERS, _MOST_USERS = 6, 150
+
+
+@dataclass(frozen=True, slots=True)
+class Scaling:
+    """How many users fit this machine, and why.
+
+    limit_share_per_user: share of its CPU limit that the busiest service needs for one user on one replica.
+    service: that service.
+    """
+
+    users: int
+    service: str
+    limit_share_per_user: float
+
+    def __str__(self) -> str:
+        """For people: what was measured, and what follows."""
+        return (
+            f"On this machine a user takes {self.limit_share_per_user:.1%} of the CPU limit of one pod of "
+            f"{self.service}, so the load is {self.users} users"
+        )
+
+
+def fitting_users(limit_share_per_user: float, most_replicas: int) -> int:
+    """The users with whom the busiest service runs at the chosen share of its CPU limit on the most replicas.
+
+    >>> fitting_users(0.0385, 3), fitting_users(0.077, 3), fitting_users(0.0, 3)
+    (44, 22, 150)
+    """
+    if limit_share_per_user <= 0:
+        return _MOST_USERS
+    return min(max(round(_UTILISATION * most_replicas / limit_share_per_user), _FEWEST_USERS), _MOST_USERS)
+
+
+def with_users(plan: Plan, users: int) -> Plan:
+    """The plan with so many users in every cell."""
+    return replace(plan, cells=tuple(replace(cell, users=users) for cell in plan.cells))
+
+
+def measure_scaling(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Reporter) -> Scaling:
+    """Drive a few users of a cell's scenario on its replicas, and say how many users the plan should have here."""
+    shares: Mapping[str, float] = {}
+    for users in _PROBE_USERS:
+        shares = _probe(plan, replace(cell, users=users), place, data_dir=data_dir / str(users), reporter=reporter)
+        if max(shares.values()) < _CAPPED:
+            break
+    service = max(shares, key=lambda name: shares[name])
+    each = shares[service] * cell.replicas / users
+    return Scaling(fitting_users(each, max(one.replicas for one in plan.cells)), service, each)
+
+
+def _probe(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Reporter) -> dict[str, float]:
+    """Service -> share of its CPU limit that its hottest pod used at the end of a short run of the cell."""
+    from mora import pipeline
+    from mora.dataset import read_dataset
+
+    few = replace(
+        plan,
+        name=f"{plan.name}-probe",
+        cells=(replace(cell, duration=timedelta(seconds=_PROBE_SECONDS)),),
+        scenario_files={cell.scenario: plan.scenario_files[cell.scenario]},
+        settle=_PROBE_SETTLE,
+        targets=(place.entry_service,),
+        repeats=1,
+    )
+    pipeline.collect(few, place, data_dir=data_dir, reporter=reporter)
+    shares: dict[str, float] = {}
+    for workload in place.workloads:
+        last = read_dataset(workload.name, data_dir, include_flagged=True).tail(_LAST_SAMPLES)
+        share = float((last["cpu_cores_value"] / last["cpu_limit_cores"]).mean())
+        if share == share:  # no limit, or no sample: no share
+            shares[workload.name] = share
+    if not shares:
+        raise MoraError(
+            f"The shop's CPU use was not measured while {cell.users} users of {cell.scenario} were driven.",
+            hint="Check that this machine has idle CPU, and run `mora demo` again.",
+        )
+    return shares
