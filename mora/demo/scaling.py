@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 _UTILISATION = 0.57
 _PROBE_USERS = (12, 4)
 _PROBE_SECONDS = 10
-# The rate window of the sandbox is 10 s: the last samples of the probe cover it after the ramp.
-_PROBE_SETTLE = timedelta(seconds=6)
-_LAST_SAMPLES = 3
+# The rate window of the sandbox is 10 s: the last samples cover what follows the ramp.
+_PROBE_SETTLE = timedelta(seconds=3)
+_LAST_SAMPLES = 2
 # Nearer to its limit than this, a pod may have wanted more CPU than it got.
 _CAPPED = 0.9
 _FEWEST_USERS, _MOST_USERS = 6, 150

@@ -49,7 +49,7 @@ def place_of(monkeypatch: pytest.MonkeyPatch, cost: dict[str, float], driven: li
         for workload in place.workloads:
             seen = FakeSource().observe(workload, window)
             # The first samples still contain the start of the users.
-            used = [0.0] * 7 + [min(cost[workload.name] * cell.users / cell.replicas, 1.0) * 0.18] * 3
+            used = [0.0] * 8 + [min(cost[workload.name] * cell.users / cell.replicas, 1.0) * 0.18] * 2
             name = cell.experiment(workload.name).id
             frame = unify(
                 seen.metrics.assign(cpu_cores_value=used, cpu_limit_cores=0.18),
