@@ -46,6 +46,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     what is being done. show: prints results.
     """
     from mora import pipeline
+    from mora.harness.drive import Site
     from mora.harness.plan import Plan
     from mora.tools import find_tool
 
@@ -60,9 +61,8 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     with pipeline.sandbox_place(f"demo-{os.getpid()}") as place:
         shipped = {workload: place.cluster.allocation(workload) for workload in place.workloads}
         say("     Drive a few users for a moment, to fit the load to the speed of this machine")
-        scaling = measure_scaling(
-            plan, _proven_cell(plan, shipped), place, data_dir=folder / "probe", reporter=reporter
-        )
+        site = Site(place.cluster, place.source, place.workloads, place.load_url)
+        scaling = measure_scaling(plan, _proven_cell(plan, shipped), site, reporter=reporter)
         say(f"     {scaling}")
         plan = with_users(plan, scaling.users)
         proven = _proven_cell(plan, shipped)

@@ -7,26 +7,21 @@ replicas of the plan. Then one replica is too few, and the most are enough, howe
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import timedelta
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mora.errors import MoraError
 from mora.seams import Reporter
 
 if TYPE_CHECKING:
+    from mora.harness.drive import Site
     from mora.harness.plan import Cell, Plan
-    from mora.pipeline import Place
 
 # Between what keeps 70 % of the limit on three replicas and what breaks it on two, as far from both: 0.7 / sqrt(1.5).
 _UTILISATION = 0.57
 _PROBE_USERS = (12, 4)
-_PROBE_SECONDS = 10
-# The rate window of the sandbox is 10 s: the last samples cover what follows the ramp.
-_PROBE_SETTLE = timedelta(seconds=3)
-_LAST_SAMPLES = 2
 # Nearer to its limit than this, a pod may have wanted more CPU than it got.
 _CAPPED = 0.9
 _FEWEST_USERS, _MOST_USERS = 6, 150
@@ -68,11 +63,14 @@ def with_users(plan: Plan, users: int) -> Plan:
     return replace(plan, cells=tuple(replace(cell, users=users) for cell in plan.cells))
 
 
-def measure_scaling(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Reporter) -> Scaling:
-    """Drive a few users of a cell's scenario on its replicas, and say how many users the plan should have here."""
+def measure_scaling(plan: Plan, cell: Cell, site: Site, *, reporter: Reporter) -> Scaling:
+    """Drive a few users of a cell's scenario on the replicas of now, and say how many users the plan should have here.
+
+    cell: its replicas are those of now.
+    """
     shares: Mapping[str, float] = {}
     for users in _PROBE_USERS:
-        shares = _probe(plan, replace(cell, users=users), place, data_dir=data_dir / str(users), reporter=reporter)
+        shares = _limit_shares(plan, cell.scenario, users, site, reporter)
         if max(shares.values()) < _CAPPED:
             break
     service = max(shares, key=lambda name: shares[name])
@@ -80,30 +78,28 @@ def measure_scaling(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, rep
     return Scaling(fitting_users(each, max(one.replicas for one in plan.cells)), service, each)
 
 
-def _probe(plan: Plan, cell: Cell, place: Place, *, data_dir: Path, reporter: Reporter) -> dict[str, float]:
-    """Service -> share of its CPU limit that its hottest pod used at the end of a short run of the cell."""
-    from mora import pipeline
-    from mora.dataset import read_dataset
+def _limit_shares(plan: Plan, scenario: str, users: int, site: Site, reporter: Reporter) -> dict[str, float]:
+    """Service -> share of its CPU limit that its hottest pod uses while so many users are driven."""
+    from mora.harness.drive import Moment, Offer, Times, drive
 
-    few = replace(
-        plan,
-        name=f"{plan.name}-probe",
-        cells=(replace(cell, duration=timedelta(seconds=_PROBE_SECONDS)),),
-        scenario_files={cell.scenario: plan.scenario_files[cell.scenario]},
-        settle=_PROBE_SETTLE,
-        targets=(place.entry_service,),
-        repeats=1,
-    )
-    pipeline.collect(few, place, data_dir=data_dir, reporter=reporter)
+    # Rates cover the settling, so two samples say what it took.
+    times = Times(2 * plan.sample_interval, plan.settle, plan.ramp, plan.sample_interval)
+
+    def watch(moment: Moment) -> bool:
+        reporter.advance("measure", 0, 1, f"{scenario}, {users} users: {moment.note}")
+        return False
+
+    driven = drive(site, [Offer(scenario, plan.scenario_files[scenario], users)], times, watch=watch)
     shares: dict[str, float] = {}
-    for workload in place.workloads:
-        last = read_dataset(workload.name, data_dir, include_flagged=True).tail(_LAST_SAMPLES)
+    for workload, seen in driven.observations.items():
+        last = seen.metrics.tail(driven.window.sample_count)
         share = float((last["cpu_cores_value"] / last["cpu_limit_cores"]).mean())
-        if share == share:  # no limit, or no sample: no share
+        if not math.isnan(share):
             shares[workload.name] = share
     if not shares:
         raise MoraError(
-            f"The shop's CPU use was not measured while {cell.users} users of {cell.scenario} were driven.",
+            f"The shop's CPU use was not measured while {users} users of {scenario} were driven.",
             hint="Check that this machine has idle CPU, and run `mora demo` again.",
         )
+    reporter.advance("measure", 1, 1, f"{scenario}, {users} users")
     return shares

@@ -17,8 +17,9 @@ import yaml
 
 from mora import pipeline, tools
 from mora.dataset import assess_quality, read_dataset, unify, write_experiment
+from mora.demo import run as demo_run
 from mora.demo.run import deployment_manifest, drive, figures, idle_cpu, prove, run_demo, why_not_applied
-from mora.demo.scaling import measure_scaling
+from mora.demo.scaling import Scaling, measure_scaling
 from mora.domain import (
     Advice,
     Allocation,
@@ -34,6 +35,7 @@ from mora.domain import (
 )
 from mora.errors import BadInput, MoraError, NotEnoughData, ToolMissing
 from mora.harness.card import observation_card
+from mora.harness.drive import Site
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
 from mora.proof import Proof, Verdict, describe_proof
@@ -115,6 +117,7 @@ def busy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster
 
     monkeypatch.setattr(pipeline, "sandbox_place", place)
     monkeypatch.setattr(pipeline, "collect", collect)
+    monkeypatch.setattr(demo_run, "measure_scaling", lambda *_, **__: Scaling(60, "frontend", 0.03))
     return cluster
 
 
@@ -210,7 +213,8 @@ def test_recommendations_from_the_committed_data_keep_the_slo_on_the_real_sandbo
             for workload in place.workloads
         ]
         # The data say what 60 users need on the machine that collected them: as much as fewer users on a slower one.
-        scaling = measure_scaling(plan, cell, place, data_dir=tmp_path / "probe", reporter=Silent())
+        site = Site(place.cluster, place.source, place.workloads, place.load_url)
+        scaling = measure_scaling(plan, cell, site, reporter=Silent())
         users = min(cell.users, round(cell.users * committed_share_per_user() / scaling.limit_share_per_user))
         cell = replace(cell, users=users)
         before, idle = drive(plan, cell, place, data_dir=tmp_path / "before", reporter=Silent())
