@@ -17,7 +17,7 @@ import pandas as pd
 
 from mora.domain import Allocation, Container, Observation, Resources, Window, Workload
 from mora.errors import ClusterError, MoraError
-from mora.harness.load import LOAD_COLUMNS, LoadRecord, Second
+from mora.harness.record import LOAD_COLUMNS, LoadRecord, Second
 from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
 from mora.quantities import MIB
 

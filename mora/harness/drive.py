@@ -18,9 +18,10 @@ from typing import Protocol
 from mora.domain import Allocation, Observation, Window, Workload
 from mora.errors import MoraError
 from mora.harness.clock import Clock, SystemClock
-from mora.harness.load import LoadFigures, LoadRecord, LocustRun
+from mora.harness.load import LocustRun
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions
 from mora.harness.preview import whole_second
+from mora.harness.record import LoadFigures, LoadRecord
 from mora.seams import Cluster, MetricSource
 
 # Locust writes the record of a second a few milliseconds after it.

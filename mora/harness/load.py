@@ -8,8 +8,8 @@ response times to two digits and count percentiles from the start of the ramp.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
-import json
 import math
 import os
 import shutil
@@ -17,40 +17,25 @@ import signal
 import subprocess
 import sys
 import tempfile
-from bisect import bisect_right
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
-
-import pandas as pd
+from typing import Self
 
 from mora.errors import BadInput, MoraError
 from mora.extras import require
 from mora.files import locked_folder, sweep_folders
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+from mora.harness.record import LoadRecord
 from mora.values import address_parts, is_loopback, without_proxy
 
 # A lower priority than the exporter and Prometheus, so that they measure even when the load takes all the CPU.
 _NICENESS = 5
 _STOP_SECONDS = 5.0
-# The recorder writes at whole seconds, a few milliseconds late; a line belongs to the nearest second.
-_LATENESS_SECONDS = 0.5
-_PUNCTUAL_SECONDS = 0.1
 _ABORT_SPAN = timedelta(seconds=10)
 _ABORT_MIN_REQUESTS = 10
 _PR_SET_PDEATHSIG = 1
-
-LOAD_COLUMNS = (
-    "requests_per_second",
-    "latency_p50_seconds",
-    "latency_p95_seconds",
-    "latency_p99_seconds",
-    "error_ratio",
-)
 
 
 def check_url(url: str, *, allow_remote: bool = False) -> None:
@@ -81,115 +66,6 @@ def environment_for(url: str, environ: Mapping[str, str]) -> dict[str, str]:
     return {**environ, "no_proxy": direct, "NO_PROXY": direct}
 
 
-# --- what was recorded -----------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Second:
-    """One line of the recorder: totals since the start, and the response times of this second (value -> count)."""
-
-    time: float
-    users: int
-    requests: int
-    failures: int
-    milliseconds: Counter[float]
-
-
-@dataclass(frozen=True, slots=True)
-class LoadFigures:
-    """Requests, latencies and errors in a time range; latencies and error ratio are None without a request."""
-
-    requests: int
-    failures: int
-    requests_per_second: float | None
-    latency_p50_seconds: float | None
-    latency_p95_seconds: float | None
-    latency_p99_seconds: float | None
-    error_ratio: float | None
-
-
-class LoadRecord:
-    """The recorded seconds of one load, and figures over any time range of them."""
-
-    def __init__(self, seconds: Sequence[Second]) -> None:
-        self.seconds = list(seconds)
-        self._times = [second.time - _LATENESS_SECONDS for second in seconds]
-
-    @classmethod
-    def read(cls, path: Path) -> LoadRecord:
-        """What is recorded so far, without a last line that is still being written."""
-        text = path.read_text(encoding="utf-8") if path.exists() else ""
-        lines = text.split("\n")[:-1]
-        return cls([_parse_second(json.loads(line)) for line in lines])
-
-    def figures(self, start: datetime, end: datetime) -> LoadFigures | None:
-        """The figures of a time range; None where the record starts after it does."""
-        first, last = (bisect_right(self._times, moment.timestamp()) - 1 for moment in (start, end))
-        if first < 0 or last <= first:
-            return None
-        begin, finish = self.seconds[first], self.seconds[last]
-        requests, failures = finish.requests - begin.requests, finish.failures - begin.failures
-        times: Counter[float] = Counter()
-        for second in self.seconds[first + 1 : last + 1]:
-            times.update(second.milliseconds)
-        p50, p95, p99 = (percentile_seconds(times, level) for level in (0.5, 0.95, 0.99))
-        return LoadFigures(
-            requests=requests,
-            failures=failures,
-            requests_per_second=requests / (finish.time - begin.time),
-            latency_p50_seconds=p50,
-            latency_p95_seconds=p95,
-            latency_p99_seconds=p99,
-            error_ratio=failures / requests if requests else None,
-        )
-
-    def reached(self, users: int) -> datetime | None:
-        """The first second at which so many users ran; None before it.
-
-        The recorder is a few milliseconds late. That is ignored; a line that is later counts for the next second.
-        """
-        times = (second.time for second in self.seconds if second.users >= users)
-        first = next(times, None)
-        return None if first is None else datetime.fromtimestamp(math.ceil(first - _PUNCTUAL_SECONDS), UTC)
-
-    def lag_seconds(self, end: datetime) -> float:
-        """Seconds from the end of the record to `end`; infinite without a record."""
-        return max(0.0, end.timestamp() - self.seconds[-1].time) if self.seconds else math.inf
-
-    def columns(self, times: Sequence[datetime], span: timedelta) -> pd.DataFrame:
-        """LOAD_COLUMNS at each time, over the `span` before it: the rate window of the CPU sample at that time."""
-        rows = [self.figures(moment - span, moment) for moment in times]
-        values = {
-            name: [math.nan if row is None or getattr(row, name) is None else getattr(row, name) for row in rows]
-            for name in LOAD_COLUMNS
-        }
-        return pd.DataFrame(values, index=pd.DatetimeIndex(list(times)), dtype="float64")
-
-
-def percentile_seconds(milliseconds: Counter[float], level: float) -> float | None:
-    """The nearest-rank percentile of counted response times; None without any.
-
-    >>> percentile_seconds(Counter({10.0: 94, 200.0: 6}), 0.95), percentile_seconds(Counter({10.0: 95, 200.0: 5}), 0.95)
-    (0.2, 0.01)
-    """
-    rank = math.ceil(round(level * milliseconds.total(), 9))
-    for value, count in sorted(milliseconds.items()):
-        rank -= count
-        if count and rank <= 0:
-            return round(value / 1000, 9)
-    return None
-
-
-def _parse_second(line: dict[str, Any]) -> Second:
-    return Second(
-        time=line["time"],
-        users=line["users"],
-        requests=line["requests"],
-        failures=line["failures"],
-        milliseconds=Counter({float(key): count for key, count in line["milliseconds"].items()}),
-    )
-
-
 # --- the process -----------------------------------------------------------------------------------------------------
 
 
@@ -209,8 +85,12 @@ class LocustRun:
         longest: timedelta,
         options: LocustOptions = PLAIN_LOCUST,
         allow_remote: bool = False,
+        process_files: Sequence[Path] = (),
     ) -> None:
-        """Start `users` of a scenario against `url` within `ramp`; Locust ends by itself after `longest`."""
+        """Start `users` of a scenario against `url` within `ramp`; Locust ends by itself after `longest`.
+
+        process_files: files of cgroups that Locust joins, where it gets CPU before what else the machine does.
+        """
         require("collect", by="Driving load")
         check_url(url, allow_remote=allow_remote)
         self._users = users
@@ -236,7 +116,7 @@ class LocustRun:
                     cwd=self._folder,
                     env={**environment_for(url, os.environ), "MORA_LOAD_RECORD": str(self._record)},
                     start_new_session=True,
-                    preexec_fn=_dying_with_parent(),
+                    preexec_fn=_prepared(process_files),
                 )
         except OSError as error:
             self._remove_folder()
@@ -320,13 +200,16 @@ def locust_command(
     return [*command, *options.arguments]
 
 
-def _dying_with_parent() -> Callable[[], None]:
-    """Runs in the child before it becomes Locust: lowers its priority, and ends it when its parent ends."""
+def _prepared(process_files: Sequence[Path]) -> Callable[[], None]:
+    """Runs in the child before it becomes Locust: lowers its priority, joins cgroups, ends it when its parent ends."""
     parent = os.getpid()
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # on Linux; elsewhere only the recorder watches its parent
 
     def prepare() -> None:
         os.nice(_NICENESS)
+        for file in process_files:
+            with contextlib.suppress(OSError):  # the sandbox may just end; then Locust ends with its first request
+                file.write_text("0")
         if prctl is not None:
             prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
             if os.getppid() != parent:  # the parent ended before the line above

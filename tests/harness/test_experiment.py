@@ -16,8 +16,8 @@ from mora.dataset import list_services, read_cards, read_dataset
 from mora.domain import Allocation, Autoscaler, Target, Workload
 from mora.errors import BadConfig, BadInput, MoraError, SourceUnavailable
 from mora.harness.experiment import RunReport, run_plan
-from mora.harness.load import LoadRecord
 from mora.harness.plan import Plan
+from mora.harness.record import LoadRecord
 from tests.fakes import SHOP, FakeClock, FakeCluster, FakeLoad, FakeSource
 
 URL = "http://127.0.0.1:8080"

@@ -1,4 +1,4 @@
-"""The load: figures from what was recorded, and a real Locust against a real server on loopback."""
+"""The load: addresses, the command, and a real Locust against a real server on loopback."""
 
 from __future__ import annotations
 
@@ -8,31 +8,25 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import Counter
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from mora.errors import BadInput, MoraError
 from mora.harness.load import (
-    LoadRecord,
     LocustRun,
-    Second,
     check_url,
     environment_for,
     locust_command,
-    percentile_seconds,
 )
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
+from mora.harness.record import LoadRecord
 from mora.values import is_loopback
 from tests.running import until
 
-START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 SCENARIO = """
 from locust import FastHttpUser, constant, task
 
@@ -48,81 +42,6 @@ class Visitor(FastHttpUser):
     def bad(self):
         self.client.get("/bad")
 """
-
-
-def at(seconds: float) -> datetime:
-    return START + timedelta(seconds=seconds)
-
-
-def record(requests: list[int], *, milliseconds: float = 20.0, late: float = 0.003, failures: int = 0) -> LoadRecord:
-    """A record with so many requests in each second; in the n-th line, those between n - 1 and n."""
-    totals = [sum(requests[: n + 1]) for n in range(len(requests))]
-    return LoadRecord(
-        [
-            Second(at(n + late).timestamp(), 5, total, failures * n, Counter({milliseconds: requests[n]}))
-            for n, total in enumerate(totals)
-        ]
-    )
-
-
-# --- figures ---------------------------------------------------------------------------------------------------------
-
-
-def test_figures_cover_exactly_the_seconds_of_the_time_range() -> None:
-    seconds = record([1000, 1000, 10, 20, 30, 1000])
-    figures = seconds.figures(at(1), at(4))
-    assert figures is not None
-    assert figures.requests == 60
-    assert figures.requests_per_second == pytest.approx(20)
-    assert figures.latency_p95_seconds == 0.02
-
-
-@pytest.mark.parametrize("late", [0.0, 0.003, 0.3, -0.01])
-def test_a_line_belongs_to_the_nearest_second(late: float) -> None:
-    figures = record([0, 10, 20, 40], late=late).figures(at(1), at(3))
-    assert figures is not None
-    assert figures.requests == 60
-
-
-def test_a_time_range_before_the_record_has_no_figures() -> None:
-    assert record([0, 10, 20]).figures(at(-5), at(2)) is None
-    assert LoadRecord([]).figures(at(0), at(1)) is None
-
-
-def test_a_load_that_got_no_answer_has_no_latency_and_no_error_ratio() -> None:
-    figures = record([0, 0, 0, 0]).figures(at(0), at(3))
-    assert figures is not None
-    assert figures.requests_per_second == 0
-    assert figures.latency_p99_seconds is None
-    assert figures.error_ratio is None
-
-
-@pytest.mark.parametrize(("late", "second"), [(0.0, 2), (0.02, 2), (0.3, 3)])
-def test_all_users_run_from_the_first_second_that_says_so(late: float, second: int) -> None:
-    lines = [Second(at(n + late).timestamp(), users, 0, 0, Counter()) for n, users in enumerate((0, 3, 5, 5))]
-    assert LoadRecord(lines).reached(5) == at(second)
-    assert LoadRecord(lines).reached(6) is None
-
-
-def test_columns_cover_the_rate_window_before_each_sample() -> None:
-    columns = record([0, 10, 10, 10, 40, 40], failures=1).columns([at(3), at(5)], timedelta(seconds=2))
-    assert columns["requests_per_second"].tolist() == pytest.approx([10, 40])
-    assert columns["error_ratio"].tolist() == pytest.approx([0.1, 0.025])
-    assert columns.index[0] == at(3)
-    before = record([0, 10]).columns([at(0)], timedelta(seconds=2))
-    assert before.isna().all(axis=None)
-
-
-@given(st.dictionaries(st.floats(0.1, 1e5), st.integers(1, 50), min_size=1), st.floats(0.01, 1.0))
-def test_a_percentile_is_the_smallest_time_that_covers_its_share(times: dict[float, int], level: float) -> None:
-    counts = Counter(times)
-    value = percentile_seconds(counts, level)
-    assert value is not None
-    everyone = sorted(counts.elements())
-    covered = sum(t <= value * 1000 + 1e-6 for t in everyone)
-    below = sum(t < value * 1000 - 1e-6 for t in everyone)
-    assert covered >= level * len(everyone) - 1e-6 > below - 1e-3
-    assert percentile_seconds(Counter(), level) is None
 
 
 # --- addresses -------------------------------------------------------------------------------------------------------
@@ -247,6 +166,13 @@ def test_a_real_locust_is_recorded_every_second_and_leaves_no_process(
     )
     assert whole is not None
     assert whole.error_ratio == pytest.approx(0.25, abs=0.15)
+    loop = LoadRecord(seconds).loop(
+        datetime.fromtimestamp(seconds[0].time, UTC), datetime.fromtimestamp(seconds[-1].time, UTC)
+    )
+    assert loop is not None
+    assert loop.late_p95_seconds is not None
+    assert loop.cpu_cores is not None
+    assert 0 < loop.cpu_cores < 2 * processes + 1
     assert whole.latency_p50_seconds is not None
     assert 0 < whole.latency_p50_seconds < 1
 
