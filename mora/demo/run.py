@@ -16,7 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mora.demo.scaling import measure_scaling, with_users
+from mora.demo.scaling import collect_scaled, measure_scaling, with_users
 from mora.domain import Allocation, Load, Recommendation, Slo, Workload
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.extras import require
@@ -64,11 +64,11 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
         site = Site(place.cluster, place.source, place.workloads, place.load_url)
         scaling = measure_scaling(plan, _proven_cell(plan, shipped), site, reporter=reporter)
         say(f"     {scaling}")
+        say(f"2/6  Run {len(plan.cells)} load experiments with Locust and collect the metrics of every service")
         plan = with_users(plan, scaling.users)
+        plan = collect_scaled(plan, place, data_dir=data_dir, reporter=reporter, say=say)
         proven = _proven_cell(plan, shipped)
         load = Load(proven.scenario, proven.users)
-        say(f"2/6  Run {len(plan.cells)} load experiments with Locust and collect the metrics of every service")
-        pipeline.collect(plan, place, data_dir=data_dir, reporter=reporter)
         before = figures(shipped, data_dir, proven, place.entry_service)
         proof = Proof(load, Slo(), before, None, (), idle_cpu(data_dir, place.entry_service))
         say("3/6  Train Prophet, the LSTM and the load response of every service")

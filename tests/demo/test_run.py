@@ -8,7 +8,7 @@ import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from mora import pipeline, tools
-from mora.dataset import assess_quality, read_dataset, unify, write_experiment
+from mora.dataset import read_dataset
 from mora.demo import run as demo_run
 from mora.demo.run import deployment_manifest, drive, figures, idle_cpu, prove, run_demo, why_not_applied
 from mora.demo.scaling import Scaling, measure_scaling
@@ -30,11 +30,9 @@ from mora.domain import (
     Recommendation,
     Resources,
     Slo,
-    Window,
     Workload,
 )
 from mora.errors import BadInput, MoraError, NotEnoughData, ToolMissing
-from mora.harness.card import observation_card
 from mora.harness.drive import Site
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
@@ -43,6 +41,7 @@ from mora.quantities import MIB
 from mora.seams import Silent
 from mora.tools import find_tool
 from tests.conftest import leave_free
+from tests.demo.runs import write_run
 from tests.fakes import FakeCluster, FakeSource
 from tests.running import command, mora
 
@@ -146,24 +145,6 @@ def test_too_little_data_from_a_busy_machine_is_no_verdict(
     proof = run_demo(tmp_path / "demo", say=print, show=print, reporter=Silent())
     assert (proof.verdict, busy_machine.calls) == (Verdict.NONE, [])
     assert "No verdict: the recommendations were not applied. Not enough experiments" in capsys.readouterr().out
-
-
-def write_run(data_dir: Path, cell: Cell, node_cpu: list[float], *, p95_seconds: float | None = 1.5) -> None:
-    """The files of one load experiment of the frontend, on a node that is so busy."""
-    start = datetime(2026, 11, 1, tzinfo=UTC)
-    window = Window(start, start + timedelta(seconds=len(node_cpu) - 1), timedelta(seconds=1))
-    observation = FakeSource().observe(Workload("default", "frontend"), window)
-    frame = unify(
-        observation.metrics.assign(node_cpu_util_value=node_cpu),
-        experiment_id=cell.experiment("frontend").id,
-        service="frontend",
-        scenario=cell.scenario,
-        replica_count=cell.replicas,
-        load_users=cell.users,
-    )
-    card = observation_card(observation, frame, assess_quality(frame, window), window)
-    card["load_test"] = {"latency_p95_seconds": p95_seconds, "error_ratio": 0.0}
-    write_experiment(data_dir, frame, card, observation.containers)
 
 
 def test_a_shop_that_answers_nothing_is_an_error_with_what_to_do(tmp_path: Path) -> None:
