@@ -67,6 +67,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "pr-body": "mora.outputs.pr_body:render",
         "explain": "mora.outputs.explain:render",
     },
+    "repo_forms": {
+        "manifests": "mora.repo.manifests:sites",
+    },
 }
 
 
