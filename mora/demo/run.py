@@ -46,7 +46,6 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     what is being done. show: prints results.
     """
     from mora import pipeline
-    from mora.harness.drive import Site
     from mora.harness.plan import Plan
     from mora.tools import find_tool
 
@@ -61,8 +60,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     with pipeline.sandbox_place(f"demo-{os.getpid()}") as place:
         shipped = {workload: place.cluster.allocation(workload) for workload in place.workloads}
         say("     Drive a few users for a moment, to fit the load to the speed of this machine")
-        site = Site(place.cluster, place.source, place.workloads, place.load_url)
-        scaling = measure_scaling(plan, _proven_cell(plan, shipped), site, reporter=reporter)
+        scaling = measure_scaling(plan, _proven_cell(plan, shipped), place.site(), reporter=reporter)
         say(f"     {scaling}")
         say(f"2/6  Run {len(plan.cells)} load experiments with Locust and collect the metrics of every service")
         plan = with_users(plan, scaling.users)

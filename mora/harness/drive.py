@@ -18,10 +18,11 @@ from typing import Protocol
 from mora.domain import Allocation, Observation, Window, Workload
 from mora.errors import MoraError
 from mora.harness.clock import Clock, SystemClock
+from mora.harness.host import Host, HostUse, HostWatch, UnknownHost
 from mora.harness.load import LocustRun
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions
 from mora.harness.preview import whole_second
-from mora.harness.record import LoadFigures, LoadRecord
+from mora.harness.record import LoadFigures, LoadRecord, LoopFigures
 from mora.seams import Cluster, MetricSource
 
 # Locust writes the record of a second a few milliseconds after it.
@@ -82,6 +83,7 @@ class Site:
     """Where a load is driven and what is measured there.
 
     load_url: where Locust sends the load. allow_remote: that may be another machine. options: those of Locust.
+    host: the machines of the services.
     """
 
     cluster: Cluster
@@ -93,6 +95,7 @@ class Site:
     ready_timeout: timedelta = _READY_TIMEOUT
     clock: Clock = field(default_factory=SystemClock)
     start_load: StartLoad = LocustRun
+    host: Host = field(default_factory=UnknownHost)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +114,12 @@ Watcher = Callable[[Moment], bool]
 
 @dataclass(frozen=True, slots=True)
 class DrivenLoad:
-    """One load of a drive: what Locust recorded, and the figures of the measured window."""
+    """One load of a drive: what Locust recorded, the figures of the measured window, and how Locust itself did."""
 
     offer: Offer
     record: LoadRecord
     figures: LoadFigures
+    loop: LoopFigures | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,7 +128,8 @@ class Driven:
 
     ready: when the replicas were. window: the measured samples. loads: one for each offer, in their order.
     observations: the metrics of every service from `ready` to the end of the window. allocations: how the services
-    stood. was_cut: a watcher ended the window early.
+    stood. was_cut: a watcher ended the window early. host: what the machines of the services did in the window; None
+    where it is not known.
     """
 
     ready: datetime
@@ -133,6 +138,7 @@ class Driven:
     observations: Mapping[Workload, Observation]
     allocations: Mapping[Workload, Allocation]
     was_cut: bool
+    host: HostUse | None = None
 
 
 def drive(
@@ -162,26 +168,29 @@ class _Drive:
         if fresh:
             site.cluster.restart(site.workloads, site.ready_timeout)
         allocations = {workload: site.cluster.allocation(workload) for workload in site.workloads}
-        ready, window, loads, was_cut = self._measure()
+        ready, window, loads, was_cut, host = self._measure()
         self._tell("reading metrics")
         # Prometheus stores a scrape when it is complete, and none takes longer than its interval.
         self._sleep_until(window.end + self.times.sample_interval)
-        return Driven(ready, window, loads, self._observe(ready, window), allocations, was_cut)
+        observations = self._observe(ready, window)
+        return Driven(ready, window, loads, observations, allocations, was_cut, host.use(window))
 
-    def _measure(self) -> tuple[datetime, Window, tuple[DrivenLoad, ...], bool]:
-        """Ramp, settling, window: when it began, the window, the loads, and whether it was ended early."""
+    def _measure(self) -> tuple[datetime, Window, tuple[DrivenLoad, ...], bool, HostWatch]:
+        """Ramp, settling, window: when it began, the window, the loads, whether it was ended early, and its watch."""
         times, ready = self.times, self.site.clock.now()
         with ExitStack() as stack:
             self.loads += [stack.enter_context(self._start(offer)) for offer in self.offers]
             start = whole_second(self._await_users() + times.settle)
             window = Window(start, start + times.duration - times.sample_interval, times.sample_interval)
             self._wait(window, until=window.start, note="settling")
-            cut_at = self._wait(window, until=window.end, note="measuring")
+            host = self.site.host.watch()
+            cut_at = self._wait(window, until=window.end, note="measuring", host=host)
+            host.end()
             if cut_at is not None:
                 window = Window(start, cut_at, times.sample_interval)
             self._sleep_until(window.end + timedelta(seconds=_RECORD_SECONDS))
             loads = tuple(_driven(*one, window) for one in zip(self.offers, self.loads, strict=True))
-        return ready, window, loads, cut_at is not None
+        return ready, window, loads, cut_at is not None, host
 
     def _start(self, offer: Offer) -> AbstractContextManager[Load]:
         site, times = self.site, self.times
@@ -214,12 +223,14 @@ class _Drive:
             self._tell("starting the load")
             clock.sleep(0.1)
 
-    def _wait(self, window: Window, *, until: datetime, note: str) -> datetime | None:
+    def _wait(self, window: Window, *, until: datetime, note: str, host: HostWatch | None = None) -> datetime | None:
         """Wait until a moment and check the loads every second; the last sample of the window where it ends early."""
         clock, step = self.site.clock, window.step
         while (now := clock.now()) < until:
             for load in self.loads:
                 load.check_running()
+            if host is not None:
+                host.tick()
             is_enough = self._tell(note, window)
             last = window.start + math.floor((now - window.start) / step) * step
             if is_enough and note == "measuring" and last >= window.start + (MIN_SAMPLES_CUT - 1) * step:
@@ -252,4 +263,4 @@ def _driven(offer: Offer, load: Load, window: Window) -> DrivenLoad:
             f"Locust recorded nothing between {window.start:%H:%M:%S} and {window.end:%H:%M:%S} UTC.",
             hint="Check that the folder of temporary files has space, and that this machine has idle CPU.",
         )
-    return DrivenLoad(offer, record, figures)
+    return DrivenLoad(offer, record, figures, record.loop(window.start, window.end))

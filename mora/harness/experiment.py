@@ -23,6 +23,7 @@ from mora.errors import BadInput, MoraError
 from mora.harness.card import observation_card, startup_peaks
 from mora.harness.clock import Clock, SystemClock
 from mora.harness.drive import Driven, Load, Moment, Offer, Site, StartLoad, Times, Watcher, drive
+from mora.harness.host import Host, UnknownHost
 from mora.harness.ledger import Ledger, latest_run_id, locked
 from mora.harness.load import LocustRun
 from mora.harness.plan import Cell, Plan
@@ -76,12 +77,14 @@ def run_plan(
     reporter: Reporter | None = None,
     clock: Clock | None = None,
     start_load: StartLoad = LocustRun,
+    host: Host | None = None,
     place: Place | None = None,
 ) -> RunReport:
     """Run every experiment of a plan that is not finished yet, and write each as it ends.
 
     workloads: the measured services; the plan's targets among them are scaled. entry_service: the service that Locust
-    sends requests to, at `load_url`. allow_remote: drive load beyond loopback, within the plan's [remote] limits.
+    sends requests to, at `load_url`. host: the machines of the services, where they are known. allow_remote: drive load
+    beyond loopback, within the plan's [remote] limits.
     place: a cluster that outlives the run; its replicas are then written to disk before the first change, and a run is
     refused until the changes of an earlier killed one are restored (restore.py).
     However the run ends, it restores the replicas; after a complete run it also waits until they are ready.
@@ -116,6 +119,7 @@ def run_plan(
             reporter=reporter or Silent(),
             clock=clock,
             start_load=start_load,
+            host=host or UnknownHost(),
             ledger=ledger,
             started=clock.now(),
             place=place,
@@ -161,6 +165,7 @@ class _Runner:
     reporter: Reporter
     clock: Clock
     start_load: StartLoad
+    host: Host
     ledger: Ledger
     started: datetime
     place: Place | None = None
@@ -233,6 +238,7 @@ class _Runner:
             ready_timeout=self.ready_timeout,
             clock=self.clock,
             start_load=self.start_load,
+            host=self.host,
         )
 
     def _offer(self, cell: Cell) -> Offer:

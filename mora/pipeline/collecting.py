@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,10 @@ from mora.domain import Workload
 from mora.seams import Cluster, MetricSource, Reporter
 
 if TYPE_CHECKING:
+    from mora.harness.drive import Site
     from mora.harness.experiment import RunReport
-    from mora.harness.plan import Plan
+    from mora.harness.host import Host
+    from mora.harness.plan import LocustOptions, Plan
     from mora.harness.restore import Place as LastingPlace
 
 
@@ -23,7 +26,8 @@ if TYPE_CHECKING:
 class Place:
     """Where experiments run: what is scaled, what is measured, and where the load goes.
 
-    lasting: where that is a cluster that outlives the run; how it stood is then written down first.
+    lasting: where that is a cluster that outlives the run; how it stood is then written down first. host: the machines
+    of the services. load_files: files of cgroups that Locust joins, where it gets CPU before what else runs there.
     """
 
     cluster: Cluster
@@ -32,6 +36,26 @@ class Place:
     entry_service: str
     load_url: str
     lasting: LastingPlace | None = None
+    host: Host | None = None
+    load_files: tuple[Path, ...] = ()
+
+    def site(self, *, options: LocustOptions | None = None, allow_remote: bool = False) -> Site:
+        """The place as a load is driven on it."""
+        from mora.harness.drive import Site
+        from mora.harness.host import UnknownHost
+        from mora.harness.load import LocustRun
+        from mora.harness.plan import PLAIN_LOCUST
+
+        return Site(
+            self.cluster,
+            self.source,
+            self.workloads,
+            self.load_url,
+            allow_remote=allow_remote,
+            options=options or PLAIN_LOCUST,
+            start_load=partial(LocustRun, process_files=self.load_files),
+            host=self.host or UnknownHost(),
+        )
 
 
 def open_cluster(target: str, *, sandbox: str = "default") -> Cluster:
@@ -46,6 +70,7 @@ def sandbox_place(name: str = "default", *, say: Callable[[str], None] = lambda 
     """The sandbox of that name; where none is running, one is started, and goes down with this process or before."""
     from mora import sandbox
     from mora.clusters.sandbox import SandboxCluster
+    from mora.harness.host import LocalHost
     from mora.sandbox.state import list_sandboxes
     from mora.sources.prometheus.observe import PrometheusSource
 
@@ -63,6 +88,8 @@ def sandbox_place(name: str = "default", *, say: Callable[[str], None] = lambda 
             workloads=tuple(Workload(handle.namespace, service) for service in handle.services),
             entry_service=handle.entry_service,
             load_url=handle.shop_url,
+            host=LocalHost(lambda: handle.processes()[0], lambda: [os.getpid(), *handle.processes()[1]]),
+            load_files=handle.load_files,
         )
     finally:
         if not is_running:
@@ -91,6 +118,7 @@ def collect(
     from mora.harness.experiment import run_plan
     from mora.harness.plan import Plan
 
+    site = place.site()
     return run_plan(
         plan if isinstance(plan, Plan) else Plan.load(plan),
         place.cluster,
@@ -102,5 +130,7 @@ def collect(
         resume=resume,
         allow_remote=allow_remote,
         reporter=reporter,
+        start_load=site.start_load,
+        host=site.host,
         place=place.lasting,
     )

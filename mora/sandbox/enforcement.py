@@ -20,6 +20,9 @@ from mora.domain import Resources
 from mora.sandbox.cgroups import PERIOD_MICROSECONDS, GroupTree, NoCgroups, Usage, open_tree
 
 _CONTAINER_GROUP = "server"
+# What drives the load measures response times, so it must not wait behind what else the machine does, nor behind the
+# shop: it takes a fraction of a core, and outweighs a few pods on it.
+_LOAD_GROUP, _LOAD_WEIGHT = "load", Resources(1000, None, None, None)
 _TICK_SECONDS = 0.01
 _PERIOD_SECONDS = PERIOD_MICROSECONDS / 1e6
 _TICKS_PER_MEMORY_CHECK = 5
@@ -36,6 +39,9 @@ class Enforcer(Protocol):
 
     def process_files(self, pod: str) -> list[Path]:
         """The cgroup files to which the pod's process writes its id, if any."""
+
+    def load_files(self) -> list[Path]:
+        """The cgroup files to which a load generator writes its id, if any."""
 
     def attach(self, pod: str, pid: int) -> None:
         """Record that the pod's container now runs as this process."""
@@ -63,6 +69,8 @@ class KernelEnforcer:
         self._tree = tree
         self.name = f"cgroups {tree.version}"
         self.reason = "limits are enforced and usage is measured by the kernel"
+        tree.create(_LOAD_GROUP)
+        tree.limit(_LOAD_GROUP, _LOAD_WEIGHT)
 
     def admit(self, pod: str, resources: Resources) -> None:
         """Prepare a pod with these requests and limits."""
@@ -73,6 +81,10 @@ class KernelEnforcer:
     def process_files(self, pod: str) -> list[Path]:
         """The cgroup files to which the pod's process writes its id, if any."""
         return self._tree.process_files(_container(pod))
+
+    def load_files(self) -> list[Path]:
+        """The cgroup files to which a load generator writes its id, if any."""
+        return self._tree.process_files(_LOAD_GROUP)
 
     def attach(self, pod: str, pid: int) -> None:
         """Record that the pod's container now runs as this process."""
@@ -158,6 +170,10 @@ class SupervisorEnforcer:
 
     def process_files(self, pod: str) -> list[Path]:
         """The cgroup files to which the pod's process writes its id, if any."""
+        return []
+
+    def load_files(self) -> list[Path]:
+        """The cgroup files to which a load generator writes its id, if any."""
         return []
 
     def attach(self, pod: str, pid: int) -> None:

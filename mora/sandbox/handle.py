@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 from mora import errors
@@ -153,6 +154,7 @@ class SandboxHandle:
         self.enforcement: str = state["enforcement"]
         self.enforcement_reason: str = state["enforcement_reason"]
         self.pid: int = state["pid"]
+        self.load_files: tuple[Path, ...] = tuple(map(Path, state["load_files"]))
 
     @property
     def services(self) -> list[str]:
@@ -167,6 +169,13 @@ class SandboxHandle:
         """
         status: dict[str, Any] = self._command("/status")
         return {key: value for key, value in status.items() if key != "token"}
+
+    def processes(self) -> tuple[list[int], list[int]]:
+        """The processes of the shop's pods, and those that run and measure it."""
+        status = self.status()
+        pods = [pod["pid"] for service in status["services"].values() for pod in service["pods"]]
+        helpers = [status[name] for name in ("pid", "watchdog_pid", "prometheus_pid")]
+        return [pid for pid in pods if pid], [pid for pid in helpers if pid]
 
     def scale(self, replicas: Mapping[str, int]) -> None:
         """Set the desired replicas of services; wait_ready() waits for them."""

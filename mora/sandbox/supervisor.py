@@ -259,6 +259,7 @@ class Supervisor:
             "entry_service": ENTRY_SERVICE,
             "enforcement": self._enforcer.name,
             "enforcement_reason": self._enforcer.reason,
+            "load_files": [str(path) for path in self._enforcer.load_files()],
             "cgroup_folders": [str(path) for path in self._enforcer.folders()],
             "folder": str(self.folder),
         }

@@ -33,7 +33,6 @@ from mora.domain import (
     Workload,
 )
 from mora.errors import BadInput, MoraError, NotEnoughData, ToolMissing
-from mora.harness.drive import Site
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
 from mora.proof import Proof, Verdict, describe_proof
@@ -194,8 +193,7 @@ def test_recommendations_from_the_committed_data_keep_the_slo_on_the_real_sandbo
             for workload in place.workloads
         ]
         # The data say what 60 users need on the machine that collected them: as much as fewer users on a slower one.
-        site = Site(place.cluster, place.source, place.workloads, place.load_url)
-        scaling = measure_scaling(plan, cell, site, reporter=Silent())
+        scaling = measure_scaling(plan, cell, place.site(), reporter=Silent())
         users = min(cell.users, round(cell.users * committed_share_per_user() / scaling.limit_share_per_user))
         cell = replace(cell, users=users)
         before, idle = drive(plan, cell, place, data_dir=tmp_path / "before", reporter=Silent())
