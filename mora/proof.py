@@ -10,10 +10,6 @@ from mora.columns import columns
 from mora.domain import Load, Recommendation, Slo
 from mora.quantities import readable_bytes
 
-# With less idle CPU than this in the busiest seconds, other programs may have slowed down the slowest requests.
-# A quiet machine with two cores keeps about 30 % idle there, one with two other busy programs 1 to 4 %.
-_LEAST_IDLE_CPU = 0.10
-
 
 class Verdict(StrEnum):
     """What the demo may claim after the second run of the load."""
@@ -21,7 +17,7 @@ class Verdict(StrEnum):
     KEPT = "kept"
     """The recommendations kept the SLO, without OOM kills, and reserve less."""
     MISSED = "missed"
-    """They did not, on a machine with idle CPU."""
+    """They did not, and nothing else that this machine did explains it."""
     NONE = "no verdict"
     """Nothing was proven: the recommendations were not applied, or the machine was too busy to judge them."""
 
@@ -56,8 +52,8 @@ class Figures:
 class Proof:
     """The same load on the shop as shipped and as recommended.
 
-    after: None where the recommendations were not applied; `not_applied` then says why. idle_cpu: for every run of the
-    load, the share of this machine's CPU that was idle in the busiest seconds.
+    after: None where the recommendations were not applied; `not_applied` then says why. contention: for every run of
+    the load, what else this machine did that could have changed its figures, in words; empty where nothing could.
     """
 
     load: Load
@@ -65,7 +61,7 @@ class Proof:
     before: Figures
     after: Figures | None
     recommendations: tuple[Recommendation, ...]
-    idle_cpu: tuple[float, ...] = ()
+    contention: tuple[tuple[str, ...], ...] = ()
     not_applied: str | None = None
 
     @property
@@ -85,9 +81,9 @@ class Proof:
         return tuple(failed)
 
     @property
-    def busy(self) -> tuple[float, ...]:
-        """Idle CPU of the runs during which this machine was too busy to judge response times."""
-        return tuple(idle for idle in self.idle_cpu if idle < _LEAST_IDLE_CPU)
+    def busy(self) -> tuple[str, ...]:
+        """For every run during which this machine was too busy to judge response times, how that shows."""
+        return tuple(reasons[0] for reasons in self.contention if reasons)
 
     @property
     def verdict(self) -> Verdict:
@@ -140,7 +136,7 @@ def describe_verdict(proof: Proof) -> list[str]:
             f"No verdict: the recommendations were not applied. {_sentence(proof.not_applied or '')}",
             f"The likely cause: {busy}. Stop them and run `mora demo` again."
             if busy
-            else f"This machine had idle CPU, but the shop is too slow on it for {proof.load.users} users.",
+            else f"This machine was not busy, but the shop is too slow on it for {proof.load.users} users.",
         ]
     if proof.verdict is Verdict.KEPT:
         kept = (
@@ -162,9 +158,10 @@ def _busy(proof: Proof) -> str:
     """How busy other programs kept this machine; empty where they did not."""
     if not proof.busy:
         return ""
-    most = f"{max(proof.busy):.0%}"
-    idle = "no idle CPU" if most == "0%" else f"at most {most} idle CPU"
-    return f"other programs left this machine {idle} in {len(proof.busy)} of {len(proof.idle_cpu)} runs"
+    return (
+        f"this machine was busy with other programs in {len(proof.busy)} of {len(proof.contention)} runs "
+        f"({proof.busy[-1]})"
+    )
 
 
 def _sentence(text: str) -> str:

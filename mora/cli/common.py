@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 EXIT_ERROR = 1
 EXIT_CHANGE_DUE = 3
+EXIT_CONTENDED = 4
 EXIT_INTERRUPTED = 130
 
 # --- options that several commands share -----------------------------------------------------------------------------

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
-from mora.cli.common import progress, say, show
-from mora.quantities import format_duration
+import typer
+
+from mora.cli.common import EXIT_CONTENDED, progress, say, show
+from mora.quantities import counted, format_duration
 
 if TYPE_CHECKING:
     from mora.domain import Workload
+    from mora.harness.experiment import RunReport
     from mora.pipeline import Place
     from mora.seams import MetricSource
     from mora.settings import Settings
@@ -45,6 +48,22 @@ def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) ->
         say(f"  {name} is flagged and not used in training: {'; '.join(flags)}")
     for experiment_id in report.written:
         show(experiment_id)
+    _tell_contention(report, len(report.written))
+
+
+def _tell_contention(report: RunReport, windows: int) -> None:
+    """Say which windows something else disturbed; a distinct exit code where some stayed so."""
+    if report.repeated:
+        say(f"{counted(report.repeated, 'window')} driven again, because this machine was busy with other programs.")
+    if not report.contended:
+        return
+    for name, reasons in report.contended.items():
+        say(f"  {name} is contended and not used in training: {'; '.join(reasons)}")
+    say(
+        f"{len(report.contended)} of {windows} windows are no measurement: the machines were busy with other programs. "
+        "Stop those, and drive these windows again with --resume."
+    )
+    raise typer.Exit(EXIT_CONTENDED)
 
 
 def print_queries(service: str, queries: Mapping[str, str]) -> None:

@@ -44,6 +44,7 @@ def observation_card(observation: Observation, frame: pd.DataFrame, quality: Qua
         "queries": dict(observation.queries),
         "warnings": list(observation.warnings),
         "load_test": None,
+        "contention": None,
         "entry_service": None,
         "startup": None,
         "quality": asdict(quality),

@@ -18,7 +18,8 @@ from typing import Protocol
 from mora.domain import Allocation, Observation, Window, Workload
 from mora.errors import MoraError
 from mora.harness.clock import Clock, SystemClock
-from mora.harness.host import Host, HostUse, HostWatch, UnknownHost
+from mora.harness.contention import Contention, judge
+from mora.harness.host import Host, HostWatch, UnknownHost
 from mora.harness.load import LocustRun
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions
 from mora.harness.preview import whole_second
@@ -128,8 +129,8 @@ class Driven:
 
     ready: when the replicas were. window: the measured samples. loads: one for each offer, in their order.
     observations: the metrics of every service from `ready` to the end of the window. allocations: how the services
-    stood. was_cut: a watcher ended the window early. host: what the machines of the services did in the window; None
-    where it is not known.
+    stood. was_cut: a watcher ended the window early. contention: what else the machines did in the window, and whether
+    it could have changed what was measured.
     """
 
     ready: datetime
@@ -138,7 +139,7 @@ class Driven:
     observations: Mapping[Workload, Observation]
     allocations: Mapping[Workload, Allocation]
     was_cut: bool
-    host: HostUse | None = None
+    contention: Contention = field(default_factory=Contention)
 
 
 def drive(
@@ -173,7 +174,8 @@ class _Drive:
         # Prometheus stores a scrape when it is complete, and none takes longer than its interval.
         self._sleep_until(window.end + self.times.sample_interval)
         observations = self._observe(ready, window)
-        return Driven(ready, window, loads, observations, allocations, was_cut, host.use(window))
+        contention = judge(host.use(window), [(load.figures, load.loop) for load in loads])
+        return Driven(ready, window, loads, observations, allocations, was_cut, contention)
 
     def _measure(self) -> tuple[datetime, Window, tuple[DrivenLoad, ...], bool, HostWatch]:
         """Ramp, settling, window: when it began, the window, the loads, whether it was ended early, and its watch."""

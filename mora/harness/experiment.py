@@ -11,17 +11,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 
 import pandas as pd
 
-from mora.dataset import assess_quality, unify, write_experiment
+from mora.dataset import assess_quality, read_cards, unify, write_experiment
 from mora.domain import Allocation, Observation, Quality, Workload
 from mora.errors import BadInput, MoraError
 from mora.harness.card import observation_card, startup_peaks
 from mora.harness.clock import Clock, SystemClock
+from mora.harness.contention import Contention
 from mora.harness.drive import Driven, Load, Moment, Offer, Site, StartLoad, Times, Watcher, drive
 from mora.harness.host import Host, UnknownHost
 from mora.harness.ledger import Ledger, latest_run_id, locked
@@ -44,6 +45,9 @@ from mora.values import is_loopback
 # A record that ends earlier before the end of the window does not cover it: Locust itself had too little CPU.
 _MAX_LAG_SECONDS = 2.0
 _READY_TIMEOUT = timedelta(minutes=5)
+# A contended window is driven again after these pauses, for this share of the plan's time.
+_FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=1)
+_PATIENCE = 0.5
 # Load columns cover the same time range as the CPU rates; where a source does not report it, that of the sandbox.
 _DEFAULT_RATE_WINDOW = timedelta(seconds=10)
 
@@ -53,13 +57,17 @@ class RunReport:
     """What a run did.
 
     written, skipped: experiment ids of the entry service. incomplete: experiment id -> quality flags, for every service
-    whose samples failed the quality check.
+    whose samples failed the quality check. contended: experiment id of the entry service -> what else the machines did
+    that could have changed what was measured; training leaves these out. repeated: how many windows were driven again
+    because of that.
     """
 
     run_id: str
     written: tuple[str, ...]
     skipped: tuple[str, ...]
     incomplete: Mapping[str, tuple[str, ...]]
+    contended: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    repeated: int = 0
 
 
 def run_plan(
@@ -78,13 +86,15 @@ def run_plan(
     clock: Clock | None = None,
     start_load: StartLoad = LocustRun,
     host: Host | None = None,
+    patience: timedelta | None = None,
     place: Place | None = None,
 ) -> RunReport:
     """Run every experiment of a plan that is not finished yet, and write each as it ends.
 
     workloads: the measured services; the plan's targets among them are scaled. entry_service: the service that Locust
     sends requests to, at `load_url`. host: the machines of the services, where they are known. allow_remote: drive load
-    beyond loopback, within the plan's [remote] limits.
+    beyond loopback, within the plan's [remote] limits. patience: the time for driving contended windows again (see
+    contention.py); half of what the plan takes where it is None. One that stays contended is kept and flagged.
     place: a cluster that outlives the run; its replicas are then written to disk before the first change, and a run is
     refused until the changes of an earlier killed one are restored (restore.py).
     However the run ends, it restores the replicas; after a complete run it also waits until they are ready.
@@ -123,8 +133,15 @@ def run_plan(
             ledger=ledger,
             started=clock.now(),
             place=place,
+            patience=_patience(plan) if patience is None else patience,
         )
         return runner.run()
+
+
+def _patience(plan: Plan) -> timedelta:
+    """The time for driving contended windows again: half of what the plan takes, at least two of them."""
+    expected = [experiment_duration(plan, cell) for cell in plan.experiments()]
+    return max(_PATIENCE * sum(expected, timedelta()), 2 * max(expected))
 
 
 def _replicas(cluster: Cluster, targets: Sequence[Workload]) -> dict[str, int]:
@@ -146,6 +163,14 @@ def _replicas(cluster: Cluster, targets: Sequence[Workload]) -> dict[str, int]:
             )
         replicas[workload.name] = allocation.replicas
     return replicas
+
+
+def _with_contention(quality: Quality, contention: Contention) -> Quality:
+    """The quality report of a window in which something else could have changed the figures: training leaves it out."""
+    if not contention.is_contended:
+        return quality
+    flag = f"contended: {'; '.join(contention.reasons)}"
+    return replace(quality, is_complete=False, flags=(*quality.flags, flag))
 
 
 @dataclass(slots=True)
@@ -175,10 +200,16 @@ class _Runner:
     """How many of them are written."""
     seconds: float = 0.0
     """What the finished ones took."""
+    patience: timedelta = timedelta()
+    """What is left of the time for driving contended windows again."""
+    contended: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    repeated: int = 0
 
     def run(self) -> RunReport:
         ordered = self.plan.experiments()
-        skipped = [cell for cell in ordered if self.ledger.is_done(cell)]
+        done = [cell for cell in ordered if self.ledger.is_done(cell)]
+        contended = self._contended(done)
+        skipped = [cell for cell in done if cell not in contended]
         self.cells = [cell for cell in ordered if cell not in skipped]
         incomplete: dict[str, tuple[str, ...]] = {}
         if self.cells:
@@ -196,7 +227,17 @@ class _Runner:
         written, before = (
             tuple(cell.experiment(self.entry_service).id for cell in cells) for cells in (self.cells, skipped)
         )
-        return RunReport(self.ledger.run.run_id, written, before, incomplete)
+        return RunReport(self.ledger.run.run_id, written, before, incomplete, self.contended, self.repeated)
+
+    def _contended(self, done: Sequence[Cell]) -> list[Cell]:
+        """Of the experiments that are written, those that are no measurement: they are driven again."""
+        if not done:
+            return []
+        entry = next(workload for workload in self.workloads if workload.name == self.entry_service)
+        cards = read_cards(entry.name, self.data_dir, namespace=entry.namespace)
+        contention = {name: card.get("contention") or {} for name, card in cards.items()}
+        names = {name for name, found in contention.items() if found.get("is_contended")}
+        return [cell for cell in done if cell.experiment(entry.name).id in names]
 
     def _remember(self) -> dict[Workload, int]:
         """The replicas to restore; on a cluster that outlives the run, written to disk before the first change."""
@@ -217,15 +258,32 @@ class _Runner:
         """Run one experiment and write it; experiment id -> flags of the services whose samples are incomplete."""
         for workload in self.targets:
             self.cluster.apply(workload, Allocation(replicas=cell.replicas))
-        driven = drive(
-            self._site(), [self._offer(cell)], self._times(cell), fresh=True, watch=self._watcher(cell, began)
-        )
+        driven = self._drive(cell, began)
+        if driven.contention.is_contended:
+            self.contended[cell.experiment(self.entry_service).id] = driven.contention.reasons
         incomplete: dict[str, tuple[str, ...]] = {}
         for workload in self.workloads:
             quality = self._write(cell, order, driven, workload)
-            if not quality.is_complete:
+            if not quality.is_complete and not driven.contention.is_contended:
                 incomplete[cell.experiment(workload.name).id] = quality.flags
         return incomplete
+
+    def _drive(self, cell: Cell, began: datetime) -> Driven:
+        """Drive a cell, and again while its window is contended, after pauses, as long as patience lasts."""
+        pause = _FIRST_PAUSE
+        while True:
+            since = self.clock.now()
+            driven = drive(
+                self._site(), [self._offer(cell)], self._times(cell), fresh=True, watch=self._watcher(cell, began)
+            )
+            again = pause + experiment_duration(self.plan, cell)
+            if not driven.contention.is_contended or again > self.patience:
+                return driven
+            self.repeated += 1
+            self._report(cell, f"contended ({driven.contention.reasons[0]}), again in {format_duration(pause)}", began)
+            self.clock.sleep(pause.total_seconds())
+            self.patience -= pause + (self.clock.now() - since)
+            pause = min(2 * pause, _LONGEST_PAUSE)
 
     def _site(self) -> Site:
         return Site(
@@ -298,7 +356,7 @@ class _Runner:
             replica_count=cell.replicas if is_target else allocation.replicas,
             load_users=cell.users,
         )
-        quality = assess_quality(frame, window)
+        quality = _with_contention(assess_quality(frame, window), driven.contention)
         card = observation_card(observation, frame, quality, window) | {
             "run_id": self.ledger.run.run_id,
             "repeat": cell.repeat,
@@ -307,6 +365,7 @@ class _Runner:
             "order": order,
             "seed": self.plan.seed,
             "load_test": {"users": cell.users, **asdict(load.figures)},
+            "contention": driven.contention.to_dict(),
             "entry_service": self.entry_service,
             "startup": startup_peaks(observation.metrics.loc[observation.metrics.index < start]),
             "resources": asdict(allocation.main.resources) if allocation.main else None,

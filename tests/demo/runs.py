@@ -13,14 +13,14 @@ from tests.fakes import FakeSource
 
 
 def write_run(
-    data_dir: Path, cell: Cell, node_cpu: list[float], *, p95_seconds: float | None = 1.5, **columns: float
+    data_dir: Path, cell: Cell, *, p95_seconds: float | None = 1.5, contended: str = "", **columns: float
 ) -> None:
-    """The files of one load experiment of the frontend, on a node that is so busy; columns: other values of it."""
+    """The files of one load experiment of the frontend. contended: how that shows. columns: other values of it."""
     start = datetime(2026, 11, 1, tzinfo=UTC)
-    window = Window(start, start + timedelta(seconds=len(node_cpu) - 1), timedelta(seconds=1))
+    window = Window(start, start + timedelta(seconds=39), timedelta(seconds=1))
     observation = FakeSource().observe(Workload("default", "frontend"), window)
     frame = unify(
-        observation.metrics.assign(node_cpu_util_value=node_cpu, **columns),
+        observation.metrics.assign(**columns),
         experiment_id=cell.experiment("frontend").id,
         service="frontend",
         scenario=cell.scenario,
@@ -29,4 +29,5 @@ def write_run(
     )
     card = observation_card(observation, frame, assess_quality(frame, window), window)
     card["load_test"] = {"latency_p95_seconds": p95_seconds, "error_ratio": 0.0}
+    card["contention"] = {"is_contended": bool(contended), "reasons": [contended] if contended else []}
     write_experiment(data_dir, frame, card, observation.containers)

@@ -18,7 +18,7 @@ import yaml
 from mora import pipeline, tools
 from mora.dataset import read_dataset
 from mora.demo import run as demo_run
-from mora.demo.run import deployment_manifest, drive, figures, idle_cpu, prove, run_demo, why_not_applied
+from mora.demo.run import contention, deployment_manifest, drive, figures, prove, run_demo, why_not_applied
 from mora.demo.scaling import Scaling, measure_scaling
 from mora.domain import (
     Advice,
@@ -35,7 +35,7 @@ from mora.domain import (
 from mora.errors import BadInput, MoraError, NotEnoughData, ToolMissing
 from mora.harness.plan import Cell, Plan
 from mora.policies import PolicySettings
-from mora.proof import Proof, Verdict, describe_proof
+from mora.proof import Figures, Proof, Verdict, describe_proof
 from mora.quantities import MIB
 from mora.seams import Silent
 from mora.tools import find_tool
@@ -102,7 +102,7 @@ def test_recommendations_are_applied_only_where_all_have_replicas_that_keep_the_
 
 @pytest.fixture
 def busy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster:
-    """A shop of one service whose load experiments find no idle CPU; nothing is started."""
+    """A shop of one service whose load experiments are all contended; nothing is started."""
     cluster, frontend = FakeCluster({"frontend": 1}), Workload("default", "frontend")
 
     @contextmanager
@@ -111,7 +111,7 @@ def busy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster
 
     def collect(plan: Plan, place: pipeline.Place, *, data_dir: Path, **_: Any) -> None:
         for cell in plan.cells:
-            write_run(data_dir, cell, [0.99] * 40)
+            write_run(data_dir, cell, contended="Locust was 90 ms late, of a p95 of 100 ms")
 
     monkeypatch.setattr(pipeline, "sandbox_place", place)
     monkeypatch.setattr(pipeline, "collect", collect)
@@ -131,7 +131,7 @@ def test_what_cannot_keep_the_slo_is_not_applied_and_there_is_no_verdict(
     printed = capsys.readouterr().out
     assert "6/6  Skipped: no recommendation here keeps the SLO, so none is applied" in printed
     assert "No verdict: the recommendations were not applied. 1 to 3 replicas cannot keep p95 300 ms." in printed
-    assert "at most 1% idle CPU in 3 of 3 runs. Stop them and run `mora demo` again." in printed
+    assert "busy with other programs in 3 of 3 runs (Locust was 90 ms late, of a p95 of 100 ms). Stop them" in printed
     assert "$ mora recommend frontend -u 60 --scenario checkout --allow-any-step -o patch > frontend" in printed
     assert f"cd {tmp_path / 'demo'}, then mora explain frontend" in printed
 
@@ -148,16 +148,38 @@ def test_too_little_data_from_a_busy_machine_is_no_verdict(
 
 def test_a_shop_that_answers_nothing_is_an_error_with_what_to_do(tmp_path: Path) -> None:
     cell, frontend = Cell("checkout", 1, 60), Workload("default", "frontend")
-    write_run(tmp_path, cell, [0.5] * 40, p95_seconds=None)
+    write_run(tmp_path, cell, p95_seconds=None)
     shipped = {frontend: FakeCluster().allocation(frontend)}
     with pytest.raises(MoraError, match=r"answered no request of 60 users(.|\n)*idle CPU"):
         figures(shipped, tmp_path, cell, "frontend")
 
 
-def test_idle_cpu_is_that_of_the_busiest_seconds_of_each_run(tmp_path: Path) -> None:
-    for users, busy in ((10, 0), (20, 10), (30, 1)):
-        write_run(tmp_path, Cell("checkout", 1, users), [0.5] * (40 - busy) + [0.99] * busy)
-    assert idle_cpu(tmp_path, "frontend") == pytest.approx((0.5, 0.01, 0.5))
+def test_the_contention_of_every_run_is_that_of_its_card(tmp_path: Path) -> None:
+    for users, how in ((10, ""), (20, "the hypervisor took 9% of the CPU"), (30, "")):
+        write_run(tmp_path, Cell("checkout", 1, users), contended=how)
+    assert contention(tmp_path, "frontend") == ((), ("the hypervisor took 9% of the CPU",), ())
+
+
+def test_what_falls_short_is_driven_once_more_before_it_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One window can have bad luck; where the second keeps the SLO, it was that."""
+    cluster, cell = FakeCluster({"frontend": 1}), Cell("checkout", 1, 60)
+    place = pipeline.Place(cluster, FakeSource(), (Workload("default", "frontend"),), "frontend", "http://127.0.0.1:1")
+    before = Figures({"frontend": (10**6, 2**40)}, {"frontend": 1}, 1.2, 0.0, 0.9, 0)
+    begun = Proof(Load("checkout", 60), Slo(), before, None, ())
+    kept, missed = Verdict.KEPT, Verdict.MISSED
+    for p95, verdict, tries in (([0.5, 0.1], kept, 2), ([0.5, 0.6], missed, 2), ([0.1], kept, 1)):
+        left = list(p95)
+
+        def collect(plan: Plan, place: pipeline.Place, *, data_dir: Path, left: list[float] = left, **_: Any) -> None:
+            for one in plan.cells:
+                write_run(data_dir, one, p95_seconds=left.pop(0), oom_kills=0.0)
+
+        monkeypatch.setattr(pipeline, "collect", collect)
+        folder = tmp_path / str(p95)
+        result = prove([recommendation(1)], begun, place, Plan.load("demo"), cell, data_dir=folder, reporter=Silent())
+        assert (result.verdict, left, len(list(folder.iterdir()))) == (verdict, [], tries)
 
 
 def committed_share_per_user() -> float:
@@ -196,11 +218,11 @@ def test_recommendations_from_the_committed_data_keep_the_slo_on_the_real_sandbo
         scaling = measure_scaling(plan, cell, place.site(), reporter=Silent())
         users = min(cell.users, round(cell.users * committed_share_per_user() / scaling.limit_share_per_user))
         cell = replace(cell, users=users)
-        before, idle = drive(plan, cell, place, data_dir=tmp_path / "before", reporter=Silent())
-        begun = Proof(Load(cell.scenario, cell.users), Slo(), before, None, (), idle)
+        before, busy = drive(plan, cell, place, data_dir=tmp_path / "before", reporter=Silent())
+        begun = Proof(Load(cell.scenario, cell.users), Slo(), before, None, (), busy)
         result = prove(advice, begun, place, plan, cell, data_dir=tmp_path / "after", reporter=Silent())
     print(describe_proof(result))
-    assert len(result.idle_cpu) == 2
+    assert len(result.contention) >= 2
     assert result.after is not None
     assert result.after.reserved_bytes < result.before.reserved_bytes
     for service in ("checkoutservice", "paymentservice"):

@@ -97,7 +97,7 @@ def collecting(monkeypatch: pytest.MonkeyPatch, share_per_user: float) -> list[C
         for cell in plan.cells:
             driven.append(cell)
             used = share_per_user * cell.users / cell.replicas * 0.18
-            write_run(data_dir, cell, [0.5] * 40, cpu_cores_value=used, cpu_limit_cores=0.18)
+            write_run(data_dir, cell, cpu_cores_value=used, cpu_limit_cores=0.18)
 
     monkeypatch.setattr(pipeline, "collect", collect)
     return driven

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 import shutil
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from mora.harness.experiment import RunReport, run_plan
 from mora.harness.plan import Plan
 from mora.harness.record import LoadRecord
 from tests.fakes import SHOP, FakeClock, FakeCluster, FakeLoad, FakeSource
+from tests.fakes_host import FakeHost
 
 URL = "http://127.0.0.1:8080"
 PLAN = """
@@ -386,3 +387,70 @@ def test_a_ledger_that_was_edited_is_refused(plan: Plan, tmp_path: Path) -> None
     ledger.write_text(json.dumps(json.loads(ledger.read_text()) | {"surprise": 1}))
     with pytest.raises(MoraError, match="is not the ledger of a run"):
         run(plan, tmp_path / "data", resume=True)
+
+
+# --- contended windows -----------------------------------------------------------------------------------------------
+
+
+def test_a_contended_window_is_driven_again_and_the_quiet_one_is_written(plan: Plan, tmp_path: Path) -> None:
+    notes, host = Notes(), FakeHost(2, 3)
+    report = run(plan, tmp_path / "data", host=host, reporter=notes)
+    assert (report.repeated, report.contended, report.incomplete) == (2, {}, {})
+    assert host.windows == 8 + 2
+    assert len(report.written) == 8
+    cards = read_cards("frontend", tmp_path / "data").values()
+    assert not any(card["contention"]["is_contended"] for card in cards)
+    pauses = [note for _, _, note in notes.lines if "contended (the hypervisor took 50% of the CPU)" in note]
+    assert ["again in 5s" in pauses[0], "again in 10s" in pauses[1]] == [True, True]
+
+
+def test_what_stays_contended_is_kept_and_flagged_with_the_figures_and_no_model_learns_from_it(
+    plan: Plan, tmp_path: Path
+) -> None:
+    report = run(plan, tmp_path / "data", host=FakeHost(1, 2), patience=timedelta())
+    first, second = report.written[:2]
+    assert report.repeated == 0
+    assert report.contended == dict.fromkeys((first, second), ("the hypervisor took 50% of the CPU",))
+    assert report.incomplete == {}
+    for service in ("cartservice", "frontend"):
+        card = read_cards(service, tmp_path / "data")[first.replace("frontend", service)]
+        assert card["quality"]["flags"] == ["contended: the hypervisor took 50% of the CPU"]
+        assert card["contention"]["steal_cores"] == 1.0
+        frame = read_dataset(service, tmp_path / "data")
+        assert frame["experiment_id"].nunique() == 6
+        assert read_dataset(service, tmp_path / "data", include_flagged=True)["experiment_id"].nunique() == 8
+
+
+def test_patience_ends(plan: Plan, tmp_path: Path) -> None:
+    clock = FakeClock()
+    began = clock.now()
+    host = FakeHost(*range(1, 1000))
+    report = run(plan, tmp_path / "data", host=host, clock=clock, patience=timedelta(minutes=3))
+    assert len(report.contended) == 8
+    assert report.repeated == host.windows - 8 >= 3
+    # The plan itself takes 8 x 36 s at most.
+    assert (clock.now() - began) < timedelta(minutes=3) + 8 * timedelta(seconds=36)
+
+
+def test_replicas_are_restored_where_a_run_is_stopped_between_two_tries(plan: Plan, tmp_path: Path) -> None:
+    class Stopped(FakeClock):
+        def sleep(self, seconds: float) -> None:
+            if seconds == 5:  # the first pause
+                raise KeyboardInterrupt
+            super().sleep(seconds)
+
+    cluster = FakeCluster()
+    with pytest.raises(KeyboardInterrupt):
+        run(plan, tmp_path / "data", cluster=cluster, clock=Stopped(), host=FakeHost(1))
+    assert cluster.replicas == FakeCluster().replicas
+    assert list_services(tmp_path / "data") == []
+    assert len(run(plan, tmp_path / "data", resume=True).written) == 8
+
+
+def test_resume_drives_what_was_contended_again(plan: Plan, tmp_path: Path) -> None:
+    first = run(plan, tmp_path / "data", host=FakeHost(1, 5), patience=timedelta())
+    assert len(first.contended) == 2
+    again = run(plan, tmp_path / "data", host=FakeHost(), resume=True)
+    assert set(again.written) == set(first.contended)
+    assert (len(again.skipped), again.contended) == (6, {})
+    assert read_dataset("frontend", tmp_path / "data")["experiment_id"].nunique() == 8
