@@ -1,7 +1,7 @@
 """Whether a window is contended: what else the machines did could have changed what it measured.
 
 Three things are asked, in the units of what they change. Each is a sum over threads that were ready to run and got no
-CPU, as the kernel counts it, so that use by others which hurts nobody is no contention:
+CPU, as the kernel counts it, so use by others that makes no thread wait is no contention:
 
 - how late Locust started what was due: a response time includes it, so it is compared with the window's p95;
 - how long the target's threads waited, for each request: a response takes that much longer;

@@ -13,7 +13,7 @@ from mora.harness.contention import judge
 from mora.harness.host import HostUse
 from mora.harness.record import LoadFigures, LoopFigures
 
-# 50 requests a second at a p95 of 100 ms; two cores, on which another program takes what is idle and nobody waits.
+# 50 requests a second at a p95 of 100 ms; two cores, on which another program takes what is idle and no thread waits.
 FIGURES = LoadFigures(3000, 0, 50.0, 0.04, 0.1, 0.2, 0.0)
 LOOP = LoopFigures(late_p95_seconds=0.002, cpu_cores=0.2, waited_cores=0.01)
 HOST = HostUse(
