@@ -69,6 +69,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "repo_forms": {
         "manifests": "mora.repo.manifests:sites",
+        "helm": "mora.repo.helm:sites",
     },
 }
 

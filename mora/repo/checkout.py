@@ -38,6 +38,13 @@ _MOST_BYTES = 8 * 2**20
 _NOT_SEARCHED = frozenset({".git", "node_modules", ".terraform", ".venv", "__pycache__"})
 # What SOPS writes in the place of a value.
 _ENCRYPTED = re.compile(r"\bENC\[AES256_GCM,")
+# Objects that hold text for templates that are not theirs, and where; Flux and Argo CD hand it on as it is.
+_HOLDERS: dict[str, tuple[Key, ...]] = {
+    "HelmRelease": ("spec", "values"),
+    "Application": ("spec",),
+    "ApplicationSet": (),
+}
+_VALUES_FILE = re.compile(r"(?:[a-z0-9-]+[-._])?values(?:[-._][a-z0-9-]+)*\.ya?ml", re.IGNORECASE)
 _OBJECT = re.compile(r"""^\s*["']?kind["']?\s*:""", re.MULTILINE)
 
 
@@ -191,7 +198,8 @@ class Checkout:
             why = "it is a template ({{ }}), and never parsed as YAML" if "{{" in text else error.message
             self.skip(path, why)
             return []
-        if "{{" in text and is_template(text, documents):
+        holds_others = _VALUES_FILE.fullmatch(posixpath.basename(path)) is not None
+        if "{{" in text and is_template(text, documents, holds_others=holds_others):
             self.skip(path, "it is a template ({{ }}), and never parsed as YAML")
             return []
         if any(at(document.root, "sops", "mac") is not None for document in documents):
@@ -240,18 +248,25 @@ def objects_in(node: Node, file: str, document: int, path: tuple[Key, ...] = ())
     yield Object(file, document, path, version, kind, name, namespace, node)
 
 
-def is_template(text: str, documents: list[Document]) -> bool:
+def is_template(text: str, documents: list[Document], *, holds_others: bool = False) -> bool:
     """Whether `{{` stands anywhere but in a quoted value, in a block of text or in a comment.
+
+    holds_others: it holds text for the templates of others, as the values of a chart do. There `{{` may stand within a
+    plain value, too; at the beginning of one it is a template all the same, since that is no text in YAML.
 
     >>> text = "a: '{{ b }}'\\nc: d  # {{ e }}\\n"
     >>> is_template(text, parse(text)), is_template("a: b-{{ c }}", parse("a: b-{{ c }}"))
     (False, True)
+    >>> is_template("a: b-{{ c }}", parse("a: b-{{ c }}"), holds_others=True)
+    False
     """
     quoted: list[tuple[int, int]] = []
     bare: list[tuple[int, int]] = []
     for document in documents:
+        first, last = (0, len(text)) if holds_others else _held(document)
         for node in _scalars(document.root):
-            (quoted if node.style else bare).append((node.start, node.end))
+            is_text = bool(node.style) or first <= node.start < last
+            (quoted if is_text else bare).append((node.start, node.end))
     spans = sorted(quoted)
     plain = sorted(bare)
     offset = text.find("{{")
@@ -260,6 +275,13 @@ def is_template(text: str, documents: list[Document]) -> bool:
             return True
         offset = text.find("{{", offset + 2)
     return False
+
+
+def _held(document: Document) -> tuple[int, int]:
+    """Where an object holds text for the templates of others: values for a chart, an application for a generator."""
+    way = _HOLDERS.get(text_at(document.root, "kind") or "")
+    node = None if way is None else at(document.root, *way)
+    return (0, 0) if node is None else (node.start, node.end)
 
 
 def _within(spans: list[tuple[int, int]], offset: int) -> bool:

@@ -6,7 +6,6 @@ the place, if it leads clearly; where two fit equally, neither is, and both are 
 
 from __future__ import annotations
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,13 +13,14 @@ from dataclasses import dataclass, field, replace
 from mora.domain import Container, Recommendation, Resources, Role, Workload, WorkloadState
 from mora.errors import BadInput
 from mora.quantities import parse_cpu, parse_memory
+from mora.repo.affinity import affinity, chart_of, named
 from mora.repo.sites import FIELDS, Claim, Field, Site
 
 # Points of evidence. Only their order and their sums matter: an object's own kind and name is enough alone; so is a
 # Helm release with one word or image beside it; today's values alone never are.
 _KIND_AND_NAME, _RELEASE, _SOURCE, _NAMESPACE, _CONTAINER = 40, 25, 15, 15, 15
 _IMAGE, _TAG, _OTHER_IMAGE, _LABEL, _OTHER_LABEL = 20, 6, -15, 4, -12
-_WORD, _VALUE, _OTHER_VALUE = 10, 4, -3
+_CHART, _NAMED_LIKE_CHART, _ENVIRONMENT, _VALUE, _OTHER_VALUE = 25, 15, 8, 4, -3
 _ENOUGH = 40
 # By how much a place must lead: more than one number that happens to be the same.
 _LEAD = 6
@@ -32,7 +32,6 @@ _AMOUNTS: Mapping[Field, str] = {
     ("requests", "memory"): "memory_request_bytes",
     ("limits", "memory"): "memory_limit_bytes",
 }
-_WORD_PARTS = re.compile(r"[a-z0-9]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,12 +117,12 @@ def place(live: Iterable[Live], sites: Sequence[Site]) -> list[Placement]:
     by_name: dict[tuple[str | None, str | None], list[Site]] = defaultdict(list)
     for site in sites:
         by_name[site.claim.kind, site.claim.name].append(site)
-    found = []
+    found: list[tuple[Live, Placement]] = []
     for one in live:
         keys = {(kind, name) for kind in (one.workload.kind, None) for name in (one.workload.name, None)}
         near = [site for key in sorted(keys, key=str) for site in by_name.get(key, ())]
-        found += [_placed(one, container, near) for container in one.containers]
-    return _once_each(found)
+        found += [(one, _placed(one, container, near)) for container in one.containers]
+    return _once_each(_without_doubles(found))
 
 
 def _placed(live: Live, container: Container, sites: Sequence[Site]) -> Placement:
@@ -155,6 +154,32 @@ def _why_none(
     return f"no file of the repository has a {live.workload.kind} {live.workload.name}, or values that lead to it"
 
 
+def _without_doubles(placements: Sequence[tuple[Live, Placement]]) -> list[Placement]:
+    """Take sites away that only keys lead to, where another container without a place has the very numbers of it.
+
+    A chart may set both by one value, and nothing but its templates says so.
+    """
+    homeless = [(live, one) for live, one in placements if one.site is None and one.container.resources != Resources()]
+    found = []
+    for live, one in placements:
+        site = one.site
+        if site is None or not site.claim.is_of_chart or site.claim.container is not None:
+            found.append(one)
+            continue
+        doubles = [
+            other
+            for near, other in homeless
+            if near.release == live.release and near.workload.namespace == live.workload.namespace
+            if evidence(near, other.container, site) is not None
+        ]
+        if doubles:
+            names = ", ".join(sorted({_who(other) for other in (one, *doubles)}))
+            reason = f"{site.where} may set the resources of several containers alike: {names}"
+            one = replace(one, site=None, reason=reason, others=(site,))
+        found.append(one)
+    return found
+
+
 def _once_each(placements: Sequence[Placement]) -> list[Placement]:
     """Take a site away from containers of several workloads: one number cannot be right for all of them."""
     owners: dict[tuple[str, object], list[Placement]] = defaultdict(list)
@@ -184,7 +209,7 @@ def _who(placement: Placement) -> str:
 def evidence(live: Live, container: Container, site: Site) -> tuple[int, tuple[str, ...]] | None:
     """Points and words for a site as the place of a live container; None where something rules it out."""
     claim = site.claim
-    if _differs(live, container, claim) is not None:
+    if _differs(live, container, claim) is not None or _contradicts(container, site) is not None:
         return None
     points, words = 0, []
     for worth, text in (
@@ -226,6 +251,18 @@ def _differs(live: Live, container: Container, claim: Claim) -> str | None:
     return None
 
 
+def _contradicts(container: Container, site: Site) -> str | None:
+    """What rules out a site whose container is only guessed from keys: a number that is not today's, as text."""
+    if not site.claim.is_of_chart or site.claim.container is not None:
+        return None
+    live = container.resources if container.written is None else container.written
+    for name, text in site.written.items():
+        amount = millis(name, text)
+        if amount is not None and amount != getattr(live, _AMOUNTS[name]):
+            return f"its {name[1]} {name[0].removesuffix('s')} is {text}, which the container does not have today"
+    return None
+
+
 Points = list[tuple[int, str]]
 
 
@@ -249,8 +286,9 @@ def _image(container: Container, claim: Claim) -> Points:
         return []
     (mine, tag), (live, live_tag) = split_image(claim.image), split_image(container.image)
     # A mirror changes the registry, and not the last part.
-    if mine.rpartition("/")[2] != live.rpartition("/")[2]:
-        return [(_OTHER_IMAGE, "")]
+    own, other = mine.rpartition("/")[2], live.rpartition("/")[2]
+    if own != other:  # templates of charts add to what values say (operator-generic)
+        return [] if own in other or other in own else [(_OTHER_IMAGE, "")]
     is_same_tag = tag is not None and tag == live_tag
     return [(_IMAGE, f"image {live}"), (_TAG if is_same_tag else 0, f"image tag {tag}")]
 
@@ -277,33 +315,29 @@ def _labels(live: Live, claim: Claim) -> Points:
 
 
 def _named(live: Live, container: Container, claim: Claim) -> Points:
-    """Keys above the site that name the container or the component."""
-    if not claim.words:
+    """The chart, the environment, and keys above the site that name the container or the component."""
+    if not claim.is_of_chart:
         return []
-    keys = {_folded(word) for word in claim.words}
     found: Points = []
-    if _folded(container.name) in keys:
-        found.append((_WORD, f"key {container.name}"))
-    for name in component_names(live):
-        if _folded(name) in keys:
-            found.append((_WORD, f"key {name}"))
-            break
-    return found
-
-
-def component_names(live: Live) -> list[str]:
-    """What keys of values may call a workload: its component, its name without the release's, its name."""
-    name = live.workload.name
-    names = [live.labels.get("app.kubernetes.io/component"), live.labels.get("app.kubernetes.io/controller")]
-    if live.release is not None and name.startswith(f"{live.release[0]}-"):
-        names.append(name.removeprefix(f"{live.release[0]}-"))
-    names += [live.labels.get("app.kubernetes.io/name"), name]
-    return list(dict.fromkeys(one for one in names if one))
-
-
-def _folded(word: str) -> str:
-    """A word without its case and signs: nodeExporter, node-exporter and node_exporter are one."""
-    return "".join(_WORD_PARTS.findall(word.lower()))
+    chart = chart_of(live.labels)
+    if claim.chart is not None and claim.chart == chart:
+        found.append((_CHART if claim.release is None else 0, f"chart {chart}"))
+    elif (
+        claim.release is None
+        and claim.chart is not None
+        and live.release is not None
+        and claim.chart == live.release[0]
+    ):
+        found.append((_NAMED_LIKE_CHART, f"Helm release {claim.chart}, named like the chart"))
+    where = (live.workload.namespace, *((live.release[0],) if live.release else ()))
+    if claim.environment is not None and any(claim.environment in name.split("-") for name in where):
+        found.append((_ENVIRONMENT, f"environment {claim.environment}"))
+    release = None if live.release is None else live.release[0]
+    image = None if container.image is None else split_image(container.image)[0]
+    workload = live.workload
+    name = named(container, workload.name, workload.kind, live.labels, release, image)
+    points, keys = affinity(name, claim.words)
+    return [*found, (points, f"keys {'.'.join(keys)}" if keys else "the chart's own resources")]
 
 
 def _amounts(container: Container, written: Mapping[Field, str]) -> Points:

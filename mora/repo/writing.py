@@ -85,7 +85,9 @@ def _without(document: Any, address: Address) -> Any:
             return _pruned(document, way[:-1])
     last = address.path[-1]
     if address.inner is not None and isinstance(node, dict | list):
-        inner = [plain(one.root) for one in parse(node[last])]  # type: ignore[index]
+        text = node[last]  # type: ignore[index]
+        # Another address of the same text has parsed it before.
+        inner = text if isinstance(text, list) else [plain(one.root) for one in parse(text)]
         inner[address.inner.document] = _without(inner[address.inner.document], address.inner)
         node[last] = inner  # type: ignore[index]
         return document
