@@ -64,6 +64,7 @@ COMMANDS = {
     "collect": (["collect", "--plan", "quick", "--target", "sandbox"], "mora collect --plan needs a package"),
     "sandbox": (["sandbox", "up", "--name", "extras"], "mora sandbox up needs a package"),
     "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),
+    "serve": (["serve", "--prometheus", "http://127.0.0.1:1"], "mora serve needs packages"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",
@@ -89,12 +90,14 @@ def mora_without(hidden: set[str], *arguments: str, cwd: Path) -> subprocess.Com
 
 
 ALL_HIDDEN = {module for modules in EXTRAS.values() for module in modules} | {"dask", "scipy", "cmdstanpy", "gevent"}
-# The only modules that need an extra to be imported: processes of the sandbox, and what scaleout opens with Dask.
+# The only modules that need an extra to be imported: processes of the sandbox, Dask's side of scaleout, the server's.
 NEED_AN_EXTRA = {
     "mora.sandbox.exporter": "psutil",
     "mora.sandbox.process": "psutil",
     "mora.sandbox.supervisor": "psutil",
     "mora.scaleout.backend": "distributed",
+    "mora.web.app": "fastapi",
+    "mora.web.service": "fastapi",
 }
 
 
@@ -191,7 +194,8 @@ def test_where_a_package_of_an_extra_is_imported_it_is_asked_for_first(extra: st
         for path in importers
         if f'require("{extra}"' not in path.read_text(encoding="utf-8") and path.parent.name != "sandbox"
     ]
-    assert unguarded in ([], ["mora/scaleout/backend.py"])  # imported by scaleout alone, behind its door
+    # Each is imported behind a door that asks: mora/scaleout, and the command serve.
+    assert unguarded in ([], ["mora/scaleout/backend.py"], ["mora/web/app.py"])
 
 
 def test_only_what_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from mora.domain import WorkloadState
     from mora.outputs import OutputSettings
-    from mora.pipeline import Advised
+    from mora.pipeline import Advised, Request
     from mora.settings import Settings
 
 WHAT, LOAD, POLICY, SOURCES, OUTPUT = "What", "Load and SLO", "Policy", "Sources", "Output"
@@ -219,11 +219,11 @@ class Asked:
             train_scheduler=self.scheduler,
         )
 
-    def answer(self, settings: Settings) -> Advised:
-        """What is recommended, with progress on stderr."""
+    def request(self, settings: Settings) -> Request:
+        """What is asked for, without the settings."""
         from mora import pipeline
 
-        request = pipeline.Request(
+        return pipeline.Request(
             names=tuple(dict.fromkeys(self.workloads or ())),
             everything=self.everything,
             all_namespaces=self.all_namespaces,
@@ -239,6 +239,12 @@ class Asked:
             stale_ok=self.stale_ok,
             include_flagged=self.include_flagged,
         )
+
+    def answer(self, settings: Settings) -> Advised:
+        """What is recommended, with progress on stderr."""
+        from mora import pipeline
+
+        request = self.request(settings)
         with progress() as reporter:
             return pipeline.recommend_workloads(request, settings, say=say, reporter=reporter)
 

@@ -102,6 +102,16 @@ def show(words: object = "") -> None:
     print(printable(str(words)), flush=True)
 
 
+def log(level: str, message: str, **about: object) -> None:
+    """Write a log line of a long-running command on stderr; with --quiet, warnings and errors alone."""
+    from datetime import UTC, datetime
+
+    from mora.serving.logs import log_line
+
+    if level != "info" or not Globals.quiet:
+        print(log_line(level, message, about, now=datetime.now(UTC)), file=sys.stderr, flush=True)
+
+
 def current_name(name: str, value: str | None, old_name: str, old_value: str | None) -> str | None:
     """The value of an option that had another name, which still works for one release and is noted."""
     if old_value is None:

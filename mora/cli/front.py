@@ -13,7 +13,7 @@ from typing import Annotated
 
 import typer
 
-from mora.cli import backtest, collect, demo, explain, misc, publish, recommend, sandbox, train, vpa_recommender
+from mora.cli import backtest, collect, demo, explain, misc, publish, recommend, sandbox, serve, train, vpa_recommender
 from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, complain, say, show
 from mora.errors import MoraError
 
@@ -36,6 +36,7 @@ for _name, _command, _panel in (
     ("backtest", backtest.backtest, _SIZE),
     ("collect", collect.collect, _LEARN),
     ("train", train.train, _LEARN),
+    ("serve", serve.serve, _RUN),
     ("vpa-recommender", vpa_recommender.vpa_recommender, _RUN),
     ("publish", publish.publish, _RUN),
     ("doctor", misc.doctor, _LOOK),

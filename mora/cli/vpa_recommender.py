@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from mora.cli.common import Globals, ModelsDir, PrometheusUrl, settings_of
+from mora.cli.common import ModelsDir, PrometheusUrl, log, settings_of
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def vpa_recommender(
         KubernetesVpas(),
         adviser,
         ServiceSettings(recommender_name, namespace, pause, address, terms),
-        log=_log,
+        log=log,
         leases=KubernetesLease(place, lease_name, request_timeout=terms.retry) if leader_elect else None,
         leave=_leave,
     )
@@ -140,13 +140,13 @@ def _adviser(settings: Settings, *, history: timedelta, refresh: timedelta) -> A
     from mora.vpa.history import from_history
 
     advise = from_history(
-        pipeline.open_fleet(settings, discover=True, say=lambda words: _log("info", words)),
+        pipeline.open_fleet(settings, discover=True, say=lambda words: log("info", words)),
         history=history,
         settings=pipeline.fleet_settings(settings),
         models_dir=settings.models_dir,
         data_dir=settings.data_dir,
         slo=settings.slo,
-        remark=lambda words: _log("warning", words),
+        remark=lambda words: log("warning", words),
     )
     return Adviser(advise, refresh=refresh)
 
@@ -161,7 +161,7 @@ def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, dry_run: bo
         adviser,
         name=name,
         namespace=namespace,
-        log=_log,
+        log=log,
         observer=Telemetry(),
         on_write=_print_status if dry_run else None,
     )
@@ -190,10 +190,3 @@ def _print_status(vpa: Vpa, patch: dict[str, Any]) -> None:
         "status": patch,
     }
     print("---\n" + yaml.safe_dump(document, sort_keys=False, allow_unicode=True, width=120), end="")
-
-
-def _log(level: str, message: str, **about: object) -> None:
-    from mora.serving.logs import log_line
-
-    if level != "info" or not Globals.quiet:
-        print(log_line(level, message, about, now=datetime.now(UTC)), file=sys.stderr, flush=True)

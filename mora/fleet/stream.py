@@ -32,6 +32,14 @@ class Modelled:
 Ask = Callable[[WorkloadState], Modelled]
 
 
+Look = Callable[[WorkloadHistory], None]
+"""Gets every history that is sized, once, without the excluded time ranges; it must not keep many."""
+
+
+def no_look(history: WorkloadHistory) -> None:
+    """Look at nothing."""
+
+
 def no_models(state: WorkloadState) -> Modelled:
     """The answer where no model is at hand."""
     return Modelled()
@@ -43,12 +51,15 @@ class _Run:
 
     settings: FleetSettings
     ask: Ask
+    look: Look
     waiting: dict[Workload, WorkloadState]
     batch: list[WorkloadHistory] = field(default_factory=list)
     sized: dict[str, list[tuple[WorkloadState, Recommendation]]] = field(default_factory=dict)
 
     def take(self, history: WorkloadHistory) -> None:
-        self.batch.append(without(history, self.settings.excluded))
+        history = without(history, self.settings.excluded)
+        self.look(history)
+        self.batch.append(history)
         if sum(len(one.containers) for one in self.batch) >= AT_ONCE:
             self.size()
 
@@ -85,13 +96,14 @@ def stream(
     settings: FleetSettings,
     *,
     ask: Ask = no_models,
+    look: Look = no_look,
     reporter: Reporter | None = None,
 ) -> Iterator[Recommendation]:
     """One recommendation for every workload, namespace by namespace.
 
     histories: one per workload, in any order; a workload without one gets a recommendation that says so.
     """
-    run = _Run(settings, ask, {state.workload: state for state in states})
+    run = _Run(settings, ask, look, {state.workload: state for state in states})
     reporter, total = reporter or Silent(), len(run.waiting)
     given = 0
     for history in histories:

@@ -24,15 +24,19 @@ SCHEMA_VERSION = 2
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
     """One JSON object; amounts are integers, absent ones null, and never NaN."""
-    document = {
+    whole = {
         "schema_version": SCHEMA_VERSION,
-        "recommendations": [_recommendation(recommendation) for recommendation in recommendations],
-        "savings": _savings(recommendations, settings),
+        "recommendations": [document(recommendation) for recommendation in recommendations],
+        "savings": savings_document(
+            savings(recommendations, settings.prices),
+            savings([one.at_goal for one in recommendations], settings.prices),
+        ),
     }
-    return printable_json(json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
+    return printable_json(json.dumps(whole, indent=2, allow_nan=False, ensure_ascii=False)) + "\n"
 
 
-def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
+def document(recommendation: Recommendation) -> dict[str, Any]:
+    """One recommendation, as it stands in the list of `-o json`."""
     workload = recommendation.workload
     return {
         "namespace": workload.namespace,
@@ -64,12 +68,10 @@ def _recommendation(recommendation: Recommendation) -> dict[str, Any]:
     }
 
 
-def _savings(recommendations: Sequence[Recommendation], settings: OutputSettings) -> dict[str, Any]:
+def savings_document(step: Savings, goal: Savings) -> dict[str, Any]:
     """What this step frees and, under `goal`, what all steps together free."""
-    step, goal = (
-        _freed(savings(which, settings.prices)) for which in (recommendations, [r.at_goal for r in recommendations])
-    )
-    return {**step, "prices": asdict(settings.prices) if settings.prices else None, "goal": goal}
+    prices = asdict(step.prices) if step.prices else None
+    return {**_freed(step), "prices": prices, "goal": _freed(goal)}
 
 
 def _freed(freed: Savings) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from mora.seams import FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
-    from mora.fleet.stream import Ask
+    from mora.fleet.stream import Ask, Look
     from mora.settings import Settings
 
 NO_KUBECONFIG = Reason("no-kubeconfig", "there is no kubeconfig, so the Kubernetes API was not asked")
@@ -118,17 +118,19 @@ def recommend_fleet(
     slo: Slo | None = None,
     stale_ok: bool = False,
     ask: Ask | None = None,
+    look: Look | None = None,
     reporter: Reporter | None = None,
 ) -> Iterator[Recommendation]:
     """One recommendation for every workload, for every container of its, from what Prometheus knows of the window.
 
     They come namespace by namespace, as histories are read; no more than a few histories are in memory at a time.
-    models_dir: where trained models are looked for; None uses none. ask: what answers in their place.
+    models_dir: where trained models are looked for; None uses none. ask: what answers in their place. look: gets every
+    history that is sized.
     A workload that vanishes in between, of which nothing is known, or whose annotations cannot be used, gets one
     without numbers, and the reason. Raises BadInput where the overrides of mora.toml cannot be meant.
     """
     from mora.fleet.settings import FleetSettings, check_overrides
-    from mora.fleet.stream import no_models, stream
+    from mora.fleet.stream import no_look, no_models, stream
 
     settings = settings if settings is not None else FleetSettings()
     states = check_overrides(states, settings)
@@ -143,7 +145,7 @@ def recommend_fleet(
         if models_dir is not None:
             ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
     histories = source.histories(states, window, reporter=reporter)
-    return stream(states, histories, window, settings, ask=ask, reporter=reporter)
+    return stream(states, histories, window, settings, ask=ask, look=look or no_look, reporter=reporter)
 
 
 def recommend_fleet_on_cluster(

@@ -34,7 +34,7 @@ from mora.pipeline.windows import fleet_window
 from mora.seams import FleetSource, Reporter
 
 if TYPE_CHECKING:
-    from mora.fleet.stream import Ask, Modelled
+    from mora.fleet.stream import Ask, Look, Modelled
     from mora.model import ServiceModel
     from mora.settings import Settings
 
@@ -135,11 +135,12 @@ def recommend_workloads(
     *,
     say: Callable[[str], None] = lambda words: None,
     reporter: Reporter | None = None,
+    look: Look | None = None,
 ) -> Advised:
     """One recommendation for each workload that is asked for, from all that is known of it.
 
-    say: gets what concerns no single workload. A workload that cannot be answered raises where it is the only one;
-    among several it is a row without numbers, with the reason.
+    say: gets what concerns no single workload. look: gets every history that is sized on this machine. A workload that
+    cannot be answered raises where it is the only one; among several it is a row without numbers, with the reason.
     Raises BadInput, NotEnoughData where nothing is known, SourceUnavailable, ClusterError, StaleAnswer.
     """
     request.check(settings)
@@ -151,7 +152,7 @@ def recommend_workloads(
             )
         return _from_models(request, settings, _known_models(request, settings))
     try:
-        return _from_all(request, settings, say, reporter)
+        return _from_all(request, settings, say, reporter, look)
     except (SourceUnavailable, ClusterError) as error:
         is_modelled = bool(request.names) and all(_models_of(text, settings) for text in request.names)
         if not request.use_model or not is_modelled:
@@ -281,7 +282,13 @@ def _without_numbers(workload: Workload, current: Allocation | None, error: Mora
 # --- from history and models -----------------------------------------------------------------------------------------
 
 
-def _from_all(request: Request, settings: Settings, say: Callable[[str], None], reporter: Reporter | None) -> Advised:
+def _from_all(
+    request: Request,
+    settings: Settings,
+    say: Callable[[str], None],
+    reporter: Reporter | None,
+    look: Look | None,
+) -> Advised:
     from mora.fleet.names import choose, parse_name
     from mora.fleet.stream import no_models
 
@@ -324,7 +331,8 @@ def _from_all(request: Request, settings: Settings, say: Callable[[str], None], 
     refused: list[Recommendation] = []
     if question.has_load:
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)
-    advice = [*refused, *_sized(states, source, window, settings, ask=ask, say=say, reporter=reporter, request=request)]
+    sized = _sized(states, source, window, settings, ask=ask, say=say, reporter=reporter, request=request, look=look)
+    advice = [*refused, *sized]
     if is_prometheus_alone:
         advice = [replace(one, reasons=(*one.reasons, NO_KUBECONFIG)) for one in advice]
     if measured_only:
@@ -389,6 +397,7 @@ def _sized(
     say: Callable[[str], None],
     reporter: Reporter | None,
     request: Request,
+    look: Look | None,
 ) -> list[Recommendation]:
     fleet = fleet_settings(settings, excluded=request.excluded)
     scheduler = settings.train.scheduler
@@ -396,7 +405,7 @@ def _sized(
         say("All workloads are in one namespace, which one worker would size: this machine does it.")
         scheduler = None
     if scheduler is None:
-        return list(recommend_fleet(states, source, window, settings=fleet, ask=ask, reporter=reporter))
+        return list(recommend_fleet(states, source, window, settings=fleet, ask=ask, look=look, reporter=reporter))
     say(f"Namespaces are sized by the workers of {scheduler}, from history alone: no trained model is asked.")
     return list(recommend_fleet_on_cluster(states, settings, window, scheduler, fleet=fleet, reporter=reporter))
 

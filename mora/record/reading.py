@@ -116,18 +116,23 @@ class Reading:
         return [one for one in found if one.is_change]
 
     def moved_since(self, since: float, *, cluster: str | None = None, namespace: str | None = None) -> list[Moved]:
-        """Open recommendations that are new since a moment, or differ by a tenth from what they were then."""
+        """Open recommendations that are new since a moment, or differ by a tenth from what they were then.
+
+        Where the record of a cluster begins later, they are compared with its first answer.
+        """
         rows = self._rows(
-            f"SELECT {_KEY}, before, value, first_at, "  # noqa: S608  # the columns are ours
-            "(SELECT point.value FROM point WHERE point.episode = episode.id AND point.at <= ? "
+            f"SELECT {_KEY}, before, value, first_at, begin, "  # noqa: S608  # the columns are ours
+            "(SELECT point.value FROM point WHERE point.episode = episode.id AND point.at <= begin "
             " ORDER BY point.at DESC LIMIT 1) "
-            "FROM episode WHERE outcome = 'open' AND (? IS NULL OR cluster = ?) AND (? IS NULL OR namespace = ?) "
+            "FROM episode JOIN (SELECT cluster AS whose, max(min(at), ?) AS begin FROM refresh WHERE problem IS NULL "
+            " GROUP BY cluster) ON whose = cluster "
+            "WHERE outcome = 'open' AND (? IS NULL OR cluster = ?) AND (? IS NULL OR namespace = ?) "
             f"ORDER BY {_KEY}",
             (since, cluster, cluster, namespace, namespace),
         )
         found = []
-        for *key, before, value, first_at, then in rows:
-            is_new = first_at > since and value != before
+        for *key, before, value, first_at, begin, then in rows:
+            is_new = first_at > begin and value != before
             is_moved = then is not None and abs(value - then) > CHANGED_BY * then
             if is_new or is_moved:
                 found.append(Moved(Key(*key), before, then, value))

@@ -77,7 +77,7 @@ def open_to_read(path: Path) -> sqlite3.Connection:
     if not path.exists():
         raise MoraError(
             f"There is no record of recommendations in {path}.",
-            hint="mora serve writes one, and mora serve --once, as a nightly job. Name its file: --state FILE",
+            hint="mora serve writes one, and mora serve --once, as a nightly job. Name its file: --record FILE",
         )
     with said_clearly(path):
         connection = sqlite3.connect(
@@ -100,7 +100,7 @@ def _check_filled(connection: sqlite3.Connection, path: Path) -> None:
         raise MoraError(f"{path} has no record of recommendations yet.", hint="Fill it: mora serve --once")
 
 
-_ANOTHER = "Name another file: --state FILE, or MORA_SERVE_STATE."
+_ANOTHER = "Name another file: --record FILE"
 
 
 @contextmanager
@@ -117,7 +117,7 @@ def problem_of(path: Path, error: sqlite3.Error) -> MoraError:
     name = getattr(error, "sqlite_errorname", "")
     cures = {
         "SQLITE_FULL": "Free some space on that disk. What was recorded before is kept.",
-        "SQLITE_BUSY": "Another process is writing to it: wait until it ends, or name another file (--state).",
+        "SQLITE_BUSY": "Another process is writing to it: wait until it ends, or name another file (--record).",
         "SQLITE_READONLY": f"It cannot be written to. {_ANOTHER}",
         "SQLITE_CANTOPEN": f"It cannot be opened, or its folder cannot be written to. {_ANOTHER}",
         "SQLITE_NOTADB": f"It is another program's file, so it stays as it is. {_ANOTHER}",

@@ -25,12 +25,17 @@ _GONE_AFTER_DAYS = 2
 
 @dataclass(frozen=True, slots=True)
 class InForce:
-    """A recommendation that was applied and is still set: since when (unix seconds), and to what amount."""
+    """A recommendation that was applied and is still set: since when (unix seconds), and to what amount.
+
+    covered: whether it has covered the use since, None where that is not known yet. oom_kills: those since.
+    """
 
     episode: int
     key: Key
     since: float
     amount: int
+    covered: bool | None = None
+    oom_kills: int | None = None
 
 
 class Record:
@@ -109,13 +114,17 @@ class Record:
         """The recommendations that were applied and whose setting has not changed since: what to check the use of."""
         with self._lock, said_clearly(self.path):
             rows = self._connection.execute(
-                f"SELECT past.id, past.ended_at, past.after, {_KEY_COLUMNS} FROM episode AS now "  # noqa: S608  # ours
+                "SELECT past.id, past.ended_at, past.after, past.covered, past.oom_kills, "  # noqa: S608  # the columns are ours
+                f"{_KEY_COLUMNS} FROM episode AS now "
                 "JOIN episode AS past ON past.id = now.follows "
                 "WHERE now.outcome = 'open' AND now.cluster = ? AND past.outcome IN ('applied', 'partly') "
                 "AND now.number IN ('cpu_request', 'memory_request')",
                 (cluster,),
             ).fetchall()
-        return [InForce(episode, Key(*key), since, amount) for episode, since, amount, *key in rows]
+        return [
+            InForce(episode, Key(*key), since, amount, None if covered is None else bool(covered), kills)
+            for episode, since, amount, covered, kills, *key in rows
+        ]
 
     def last_answer(self, cluster: str) -> tuple[float, bytes] | None:
         """The last answer of a cluster and its moment (unix seconds); None where there is none that can be read."""

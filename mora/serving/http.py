@@ -40,6 +40,13 @@ def parse_address(text: str) -> tuple[str, int]:
     return host, int(port)
 
 
+def cannot_listen(host: str, port: int, error: OSError) -> MoraError:
+    """The MoraError of an address that cannot be listened on, such as a port that is in use."""
+    return MoraError(
+        f"Cannot listen on {host}:{port}: {error.strerror or error}.", hint="Choose another address with --listen."
+    )
+
+
 class Endpoints:
     """Serves handlers by their path, as a context manager. Any other path is a 404 that lists them.
 
@@ -52,10 +59,7 @@ class Endpoints:
         try:
             self._server = kind((host, port), handlers)
         except OSError as error:
-            raise MoraError(
-                f"Cannot listen on {host}:{port}: {error.strerror or error}.",
-                hint="Choose another address with --listen.",
-            ) from error
+            raise cannot_listen(host, port, error) from error
         self.port = int(self._server.server_address[1])
         self._thread = threading.Thread(
             target=self._server.serve_forever, kwargs={"poll_interval": 0.1}, name="mora-endpoints", daemon=True

@@ -25,6 +25,15 @@ def test_what_moved_since_yesterday_is_what_is_new_and_what_differs_by_a_tenth(p
     assert moved == {"much": (100, 140), "new": (None, 70)}
 
 
+def test_the_first_answer_of_a_record_is_no_news(path: Path) -> None:
+    with Record(path) as record:
+        record.take("", START, [seen(500, 100)], [])
+        record.take("", START + 900, [seen(500, 150), seen(300, 100, workload="new")], [])
+    with reading(path) as read:
+        moved = [(one.key.workload, one.before, one.value) for one in read.moved_since(START - DAY)]
+    assert moved == [("new", None, 100), ("web", 100, 150)]
+
+
 def test_the_trend_keeps_the_figures_of_a_cluster_that_is_away(path: Path) -> None:
     with Record(path) as record:
         record.take("a", START, [], [total(cluster="a", waste_cores=5.0), total("bank", cluster="a", waste_cores=1.0)])

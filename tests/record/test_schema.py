@@ -32,7 +32,7 @@ def test_a_file_that_is_no_database_is_not_written_to(tmp_path: Path, text: str)
     for opens in (Record, lambda path: reading(path).__enter__()):
         with pytest.raises(MoraError, match="cannot be used") as refused:
             opens(path)
-        assert "--state" in (refused.value.hint or "")
+        assert "--record" in (refused.value.hint or "")
     assert path.read_text() == text
 
 
