@@ -222,6 +222,7 @@ class Asked:
     def request(self, settings: Settings) -> Request:
         """What is asked for, without the settings."""
         from mora import pipeline
+        from mora.outputs import DRAWS_HISTORY
 
         return pipeline.Request(
             names=tuple(dict.fromkeys(self.workloads or ())),
@@ -238,6 +239,7 @@ class Asked:
             excluded=tuple(self.exclude or ()),
             stale_ok=self.stale_ok,
             include_flagged=self.include_flagged,
+            keeps_past=settings.output in DRAWS_HISTORY,
         )
 
     def answer(self, settings: Settings) -> Advised:

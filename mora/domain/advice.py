@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from mora.domain.observations import Evidence, Load
+from mora.domain.observations import Evidence, Load, Past
 from mora.domain.workloads import (
     Allocation,
     Autoscaler,
@@ -115,7 +115,7 @@ class ContainerAdvice:
     """The four numbers of one container, and what they rest on.
 
     written, sections: what its template says now, where its pods run with more than that, and what it has of
-    `resources` (as in Container).
+    `resources` (as in Container). past: its history as a chart shows it, where that was asked for.
     """
 
     container: str
@@ -129,6 +129,7 @@ class ContainerAdvice:
     is_main: bool = False
     written: Resources | None = None
     sections: frozenset[str] | None = None
+    past: Past | None = field(default=None, compare=False)
 
     @property
     def template(self) -> Resources:

@@ -100,7 +100,8 @@ class ContainerHistory:
     how many runs ended well or were OOM-killed (the parallel pods of one are one run), None where only its pods are
     known; failed_pods: tries that failed otherwise, and show nothing of what a run needs. runtime: what its own metrics
     tell of a runtime that may take more memory than it does; None where they tell nothing. killed: restarts after a
-    SIGKILL (exit code 137) that nothing names an OOM kill.
+    SIGKILL (exit code 137) that nothing names an OOM kill. oom_rows: the samples at which OOM kills are known to have
+    happened; fewer than the kills where only their number is known.
     """
 
     container: str
@@ -127,6 +128,7 @@ class ContainerHistory:
     failed_pods: int = 0
     runtime: Runtime | None = None
     killed: int = 0
+    oom_rows: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +185,24 @@ class Evidence:
     mem_samples: int | None = None
     left_out: tuple[str, ...] = ()
     queries: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What a container used, in columns of time that a chart has room for: only kept where it is asked for.
+
+    start: of the first column. step: of a column. highest, mean: of the samples of each column, cores or bytes of the
+    pod that needs most, NaN where there is none. throttled: the highest share of CFS periods, of the same shape; None
+    where nothing was throttled, or it is not known. oom_kills: when. bounds: the upper bound that the request rests on.
+    """
+
+    start: datetime
+    step: timedelta
+    highest: Mapping[Target, NDArray[np.float32]]
+    mean: Mapping[Target, NDArray[np.float32]]
+    throttled: NDArray[np.float32] | None = None
+    oom_kills: tuple[datetime, ...] = ()
+    bounds: Mapping[Target, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

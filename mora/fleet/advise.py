@@ -31,6 +31,7 @@ from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of
 from mora.fleet.initial import need_of_killed, with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
+from mora.fleet.past import past_of
 from mora.fleet.remarks import quality_change, remarks_of
 from mora.fleet.retarget import with_retargets
 from mora.fleet.settings import FleetSettings, Sizing, sizing_of
@@ -195,11 +196,14 @@ def _container(
     sizing: Sizing,
 ) -> Part:
     evidence = _evidence(container, history, settings)
+    past = None
+    if settings.keeps_past and container.name in history.containers:
+        past = past_of(history.containers[container.name], history.window, None if need is None else need.demand)
     if need is None:
         skipped = why_skipped(container, sizing) if state.problem is None else None
         why = state.problem or skipped or _unseen(container, state, history)
         unsized = _unsized(container, why, skipped)
-        return Part(replace(unsized, evidence=evidence))
+        return Part(replace(unsized, evidence=evidence, past=past))
     around = replace(
         around_of(container, state, history, sizing),
         # What nodes can give is known more exactly than what they have: the whole pod is checked against it (fit).
@@ -217,7 +221,7 @@ def _container(
     if why_kept is not None and sizing.policy.cpu_limit == "unset" and advice.cpu_limit.value is not None:
         advice = replace(advice, cpu_limit=replace(advice.cpu_limit, reasons=(*advice.cpu_limit.reasons, why_kept)))
     told = (*_injected(container), *runtime_above_limit(container, around.runtime))
-    return Part(replace(advice, evidence=evidence, reasons=told), need.demand, around)
+    return Part(replace(advice, evidence=evidence, reasons=told, past=past), need.demand, around)
 
 
 def _sized(

@@ -31,7 +31,8 @@ class FleetSettings:
     """How a run sizes. horizon: how far ahead a number must be right. excluded: time ranges left out of every history.
 
     include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
-    namespaces, workloads ("namespace/name"): overrides from mora.toml.
+    namespaces, workloads ("namespace/name"): overrides from mora.toml. keeps_past: keep of each history what a
+    chart shows.
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
@@ -39,6 +40,7 @@ class FleetSettings:
     excluded: tuple[Span, ...] = ()
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
+    keeps_past: bool = False
     namespaces: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))
     workloads: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))
 

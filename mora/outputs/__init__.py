@@ -41,3 +41,6 @@ class OutputSettings:
 
 
 DEFAULTS = OutputSettings()
+
+# Outputs that draw what containers used, so that it has to be kept (mora/fleet/past.py).
+DRAWS_HISTORY = frozenset({"html"})

@@ -48,7 +48,7 @@ class Request:
 
     names: NAME, KIND/NAME or NAMESPACE/NAME. everything: all of the namespace. selector: labels, as kubectl's -l.
     target: "sandbox" or "kubernetes", whose current state the advice is compared with. excluded: START/END of time
-    ranges that are left out of the history.
+    ranges that are left out of the history. keeps_past: keep what charts show of each history (-o html).
     """
 
     names: tuple[str, ...] = ()
@@ -65,6 +65,7 @@ class Request:
     excluded: tuple[str, ...] = ()
     stale_ok: bool = False
     include_flagged: bool = False
+    keeps_past: bool = False
 
     def check(self, settings: Settings) -> None:
         """Refuse what contradicts itself; BadInput says what to give instead."""
@@ -292,7 +293,7 @@ def _from_all(
     from mora.fleet.names import choose, parse_name
     from mora.fleet.stream import no_models
 
-    fleet = fleet_settings(settings, excluded=request.excluded)
+    fleet = fleet_settings(settings, excluded=request.excluded, keeps_past=request.keeps_past)
     uses_kubernetes = request.use_kubernetes and request.target != "sandbox"
     is_prometheus_alone = uses_kubernetes and lacks_kubeconfig(settings, request.target)
     if is_prometheus_alone:
@@ -399,7 +400,7 @@ def _sized(
     request: Request,
     look: Look | None,
 ) -> list[Recommendation]:
-    fleet = fleet_settings(settings, excluded=request.excluded)
+    fleet = fleet_settings(settings, excluded=request.excluded, keeps_past=request.keeps_past)
     scheduler = settings.train.scheduler
     if scheduler is not None and len({state.workload.namespace for state in states}) < 2:
         say("All workloads are in one namespace, which one worker would size: this machine does it.")

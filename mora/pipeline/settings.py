@@ -11,8 +11,11 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 
-def fleet_settings(settings: Settings, *, excluded: Sequence[str] = ()) -> FleetSettings:
-    """The settings of a run over many workloads. excluded: START/END of time ranges that are left out of histories."""
+def fleet_settings(settings: Settings, *, excluded: Sequence[str] = (), keeps_past: bool = False) -> FleetSettings:
+    """The settings of a run over many workloads. excluded: START/END of time ranges that are left out of histories.
+
+    keeps_past: keep what charts show of each history.
+    """
     from mora.fleet.settings import FleetSettings
     from mora.fleet.spans import parse_span
 
@@ -22,6 +25,7 @@ def fleet_settings(settings: Settings, *, excluded: Sequence[str] = ()) -> Fleet
         excluded=tuple(parse_span(text) for text in excluded),
         include_sidecars=settings.fleet.include_sidecars,
         allow_jvm_cut=settings.fleet.allow_jvm_cut,
+        keeps_past=keeps_past,
         namespaces=settings.fleet.namespaces,
         workloads=settings.fleet.workloads,
     )

@@ -92,6 +92,8 @@ class Kills:
 
     def _note(self, tally: Tally, key: tuple[str, ...], kills: int, rows: NDArray[np.intp]) -> None:
         tally.oom_kills += kills
+        if kills:
+            tally.oom_rows.update(int(row) for row in rows)
         self.killed.add((key[0], key[1]))
         limits = self.limits.get((*key, "memory"))
         if limits is not None:

@@ -162,6 +162,7 @@ class Tally:
     throttled_spans: NDArray[np.intp] | None = None
     restarts: int = 0
     oom_kills: int = 0
+    oom_rows: set[int] = field(default_factory=set)
     oom_limit_bytes: float | None = None
     pods: set[str] = field(default_factory=set)
     runs: int | None = None
@@ -315,8 +316,7 @@ class Tally:
             throttled = np.zeros(self.window.sample_count)
         if throttled is not None:
             throttled = np.where(np.isnan(self.cpu.values), np.nan, np.nan_to_num(throttled, nan=0.0))
-        peaks = ((Target.CPU, self.cpu), (Target.MEMORY, self.memory))
-        pods = self._pods()
+        tracks, pods = {Target.CPU: self.cpu, Target.MEMORY: self.memory}, self._pods()
         return ContainerHistory(
             container=name,
             cpu_cores=self.cpu.values,
@@ -335,13 +335,14 @@ class Tally:
             pod_p95_cores=max((level for one in pods if (level := _p95(one.values)) is not None), default=None),
             by_pod=self._by_pod(pods, throttling_is_known=throttling_is_known),
             spread=self._spread(pods),
-            peak_pods={target: track.peak_pod for target, track in peaks if track.peak_pod},
+            peak_pods={target: track.peak_pod for target, track in tracks.items() if track.peak_pod},
             left_out={target: one for target, sieve in self.sieves.items() if (one := sieve.left_out()) is not None},
             mem_less_cache_bytes=None if self.less_cache is None else self.less_cache.values,
             cache_known_by=self.cache_known_by,
             crash_loop=self.crash_loop,
             runtime=self.runtime,
             killed=self.killed,
+            oom_rows=tuple(sorted(self.oom_rows)),
         )
 
 

@@ -60,6 +60,13 @@ def test_kills_of_init_containers_and_native_sidecars_count_like_those_of_others
         "shipper": (2, 3),
     }
     assert (roles["migrate"], roles["shipper"]) == (Role.INIT, Role.NATIVE_SIDECAR)
+    # When, too: rows are of five minutes of the last three days, kills are by the minute.
+    began = LAST - 3 * rig.DAY
+    kills = [minute - began for minute, is_kill in sorted(KILLS.items()) if is_kill]
+    assert found["web"].oom_rows == ()
+    assert found["migrate"].oom_rows == found["shipper"].oom_rows
+    late = [5 * row - minute for row, minute in zip(found["shipper"].oom_rows, kills, strict=True)]
+    assert all(0 <= minutes <= 5 for minutes in late)
 
 
 def test_an_init_container_that_was_killed_and_never_started_again_counts(tmp_path: Path) -> None:
