@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help install demo test quick fuzz check format bench dataset lock clean distclean
+.PHONY: help install demo test quick fuzz check format bench pictures dataset lock clean distclean
 
 # A machine that forbids bytecode makes every start import everything from source (TensorFlow: 7.5 s in place of 2.4 s).
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
@@ -41,6 +41,9 @@ format: install ## rewrite the code as `make check` wants it
 
 bench: install ## the benchmarks, each figure beside its reference (experiments/benchmarks)
 	@$(BIN)/python -m experiments.benchmarks
+
+pictures: install ## the pictures of docs/pictures again, of real pages in Debian's chromium
+	@$(BIN)/python -m experiments.pictures
 
 dataset: install ## collect the committed dataset again from the sandbox (about 46 minutes); resumes where it stopped
 	@# The committed files are of a run that is over. Without an unfinished run to resume, they are replaced.

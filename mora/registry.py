@@ -66,6 +66,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "resize": "mora.outputs.resize:render",
         "pr-body": "mora.outputs.pr_body:render",
         "explain": "mora.outputs.explain:render",
+        "html": "mora.outputs.html:render",
     },
     "repo_forms": {
         "manifests": "mora.repo.manifests:sites",

@@ -47,7 +47,7 @@ def test_outputs_come_in_the_order_that_the_help_shows() -> None:
             "commands",
             "resize",
         ),
-        *("pr-body", "explain"),
+        *("pr-body", "explain", "html"),
     ]
 
 

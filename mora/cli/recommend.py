@@ -137,6 +137,7 @@ def recommend(
     mora recommend frontend -o patch > p.yaml
     kubectl patch deployment frontend --patch-file p.yaml
     mora recommend -A -o kustomize --out overlays/mora
+    mora recommend -A -o html > report.html     a page for the team
     """
     from mora.errors import NotEnoughData
     from mora.outputs.changes import has_number, is_due
@@ -175,7 +176,13 @@ def _print(
     advice: Sequence[Recommendation], output: str, shown: OutputSettings, *, out: Path | None, overwrite: bool
 ) -> None:
     from mora import pipeline
+    from mora.errors import BadInput
 
+    if out is None and output == "html" and sys.stdout.isatty():
+        raise BadInput(
+            "-o html is a page for a browser, and a terminal would print its source.",
+            hint="Write it to a file: mora recommend ... -o html > report.html, or with --out FOLDER.",
+        )
     if out is None:
         sys.stdout.write(pipeline.render(advice, output, shown))
         return

@@ -47,12 +47,9 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     for label, text in recommendation.model_facts:
         lines += _field("" if label == last else label, text, width)
         last = label
-    lines += _field("replicas", _outcome("replicas", recommendation.replicas), width)
+    lines += _field("replicas", outcome("replicas", recommendation.replicas), width)
     lines += _texts(recommendation.replicas.reasons, width)
-    for scaler in recommendation.autoscalers or filter(None, (recommendation.current.autoscaler,)):
-        of = f"{scaler.target}% of the {scaler.resource} request" if scaler.is_utilisation else "an average value"
-        whose = f" of container {scaler.container}" if scaler.container else ""
-        words = f"HPA {scaler.name} scales on {of}{whose}, {scaler.min_replicas} to {scaler.max_replicas} replicas"
+    for words in autoscalers(recommendation):
         lines += _field("autoscaler", words, width)
     for reason in other_reasons(recommendation):
         lines += _field("note", reason.text, width)
@@ -63,13 +60,21 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     return [*lines, "", *_queries(asked)]
 
 
+def autoscalers(recommendation: Recommendation) -> Iterator[str]:
+    """What each HPA of the workload scales on, and between how many replicas."""
+    for scaler in recommendation.autoscalers or filter(None, (recommendation.current.autoscaler,)):
+        of = f"{scaler.target}% of the {scaler.resource} request" if scaler.is_utilisation else "an average value"
+        whose = f" of container {scaler.container}" if scaler.container else ""
+        yield f"HPA {scaler.name} scales on {of}{whose}, {scaler.min_replicas} to {scaler.max_replicas} replicas"
+
+
 def _container(recommendation: Recommendation, container: ContainerAdvice, width: int) -> list[str]:
     role = "" if container.role == Role.APP else container.role.replace("-", " ")
     marks = ("main" if container.is_main else "", _injected(recommendation, container) or role)
     mark = ", ".join(filter(None, marks))
     lines = [clean(f"container {container.container}") + (f" ({mark})" if mark else "")]
     for name, advice in container_numbers(container):
-        lines += _field(name, _outcome(name, advice), width)
+        lines += _field(name, outcome(name, advice), width)
         lines += _texts(advice.reasons, width)
     for reason in container.reasons:
         lines += _field("note", reason.text, width)
@@ -77,7 +82,7 @@ def _container(recommendation: Recommendation, container: ContainerAdvice, width
     if evidence is None:
         lines += _field("measured", _BY_RUNS if recommendation.model_facts else _NOTHING_KEPT, width)
         return lines
-    for label, text in _seen(evidence):
+    for label, text in seen(evidence):
         lines += _field(label, text, width)
     return lines
 
@@ -86,7 +91,7 @@ def _injected(recommendation: Recommendation, container: ContainerAdvice) -> str
     return "injected at admission" if is_injected(recommendation, container.container) else ""
 
 
-def _outcome(name: str, advice: Advice) -> str:
+def outcome(name: str, advice: Advice) -> str:
     """The current value, the recommended one, the change and the confidence."""
     if advice.value is None and not (advice.is_unset and advice.now is not None):
         return f"unchanged ({amount(name, advice.now)})"
@@ -101,7 +106,7 @@ def _outcome(name: str, advice: Advice) -> str:
     return text
 
 
-def _seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
+def seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
     """What was measured."""
     span = format_duration(evidence.end - evidence.start)
     share = f" ({evidence.samples / evidence.expected:.0%})" if evidence.expected else ""

@@ -33,6 +33,7 @@ _SINGLE = {
     "json": "recommendations.json",
     "csv": "recommendations.csv",
     "explain": "explain.txt",
+    "html": "recommendations.html",
 }
 
 

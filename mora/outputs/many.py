@@ -16,7 +16,7 @@ from mora.outputs.figures import change, has_goal, plain
 from mora.outputs.order import is_starved
 from mora.outputs.wording import clean, container_name
 from mora.quantities import counted
-from mora.savings import Prices, savings
+from mora.savings import Prices, Savings, savings
 
 # In front of a row, and behind an amount that stays because there is no recommendation.
 _STARVED, _DOUBTED, NO_NUMBER = "!", "~", "*"
@@ -306,25 +306,50 @@ def limits(recommendations: Sequence[Recommendation]) -> str:
     return f"Limits: {text}." if text else ""
 
 
-def by_namespace(recommendations: Sequence[Recommendation], prices: Prices | None) -> list[str]:
-    """A line a namespace, what frees most first; none where there is only one."""
+@dataclass(frozen=True, slots=True)
+class NamespaceSum:
+    """What the workloads of a namespace add up to. step: what this change frees. goal: what all steps free."""
+
+    name: str
+    recommendations: Sequence[Recommendation]
+    step: Savings
+    goal: Savings
+
+    @property
+    def to_change(self) -> int:
+        """How many workloads have something to change."""
+        return sum(map(has_change, self.recommendations))
+
+    @property
+    def lacking(self) -> int:
+        """How many workloads lack memory or CPU now."""
+        return sum(any(map(is_starved, one.containers)) for one in self.recommendations)
+
+
+def of_namespaces(recommendations: Sequence[Recommendation], prices: Prices | None) -> list[NamespaceSum]:
+    """Each namespace, the one that frees most first. Without prices the goal has those of OpenCost, to compare by."""
     found: dict[str, list[Recommendation]] = {}
     for recommendation in recommendations:
         found.setdefault(recommendation.workload.namespace, []).append(recommendation)
-    if len(found) < 2:
-        return []
     summed = [
-        (name, those, savings(those, prices), savings([r.at_goal for r in those], prices or Prices()))
+        NamespaceSum(name, those, savings(those, prices), savings([one.at_goal for one in those], prices or Prices()))
         for name, those in found.items()
     ]
-    has_goals = any((step.cores, step.memory_gib) != (goal.cores, goal.memory_gib) for _, _, step, goal in summed)
+    return sorted(summed, key=lambda one: (-(one.goal.money_per_month or 0), one.name))
+
+
+def by_namespace(recommendations: Sequence[Recommendation], prices: Prices | None) -> list[str]:
+    """A line a namespace, what frees most first; none where there is only one."""
+    summed = of_namespaces(recommendations, prices)
+    if len(summed) < 2:
+        return []
+    has_goals = any((one.step.cores, one.step.memory_gib) != (one.goal.cores, one.goal.memory_gib) for one in summed)
     of_goal = ["GOAL"] if has_goals else []
     head = ["NAMESPACE", "WORKLOADS", "TO CHANGE", "LACKING", "CORES", "FREED", *of_goal, "GiB", "FREED", *of_goal]
     lines = [head + ([f"{prices.currency}/MONTH"] if prices else [])]
-    summed.sort(key=lambda one: (-(one[3].money_per_month or 0), one[0]))
-    for name, those, step, goal in summed[:_MAX_NAMESPACES]:
-        cells = [name, str(len(those)), str(sum(map(has_change, those)))]
-        cells.append(str(sum(any(map(is_starved, one.containers)) for one in those)))
+    for one in summed[:_MAX_NAMESPACES]:
+        step, goal = one.step, one.goal
+        cells = [one.name, str(len(one.recommendations)), str(one.to_change), str(one.lacking)]
         for now, freed, last in (
             (step.cores_now, step.cores, goal.cores),
             (step.memory_gib_now, step.memory_gib, goal.memory_gib),

@@ -45,6 +45,16 @@ def is_starved(container: ContainerAdvice) -> bool:
     return bool(_codes(container.memory_request, container.cpu_request) & (_KILLED | _AT_LIMIT))
 
 
+def was_killed(container: ContainerAdvice) -> bool:
+    """Whether a container was OOM-killed at a limit that is too low."""
+    return bool(_codes(container.memory_request) & _KILLED)
+
+
+def grows(advice: Advice) -> bool:
+    """Whether more is recommended than is set now."""
+    return advice.value is not None and advice.now is not None and advice.value > advice.now
+
+
 def _by_need(urgency: int, freed: float) -> tuple[int, float]:
     """What lacks most first, then what frees most."""
     return urgency, freed if urgency < _CUTS else -freed
@@ -56,21 +66,17 @@ _CUTS = 4
 
 def _urgency(recommendation: Recommendation) -> int:
     containers = recommendation.containers
-    if any(_codes(one.memory_request) & _KILLED for one in containers):
+    if any(map(was_killed, containers)):
         return 0
     if any(map(is_starved, containers)):
         return 1
-    if any(_grows(one.memory_request) for one in containers):
+    if any(grows(one.memory_request) for one in containers):
         return 2
-    if any(_grows(one.cpu_request) for one in containers) or _grows(recommendation.replicas):
+    if any(grows(one.cpu_request) for one in containers) or grows(recommendation.replicas):
         return 3
     if has_change(recommendation):
         return _CUTS
     return _CUTS + 1 if any(advice.value is not None for _, advice in numbers(recommendation)) else _CUTS + 2
-
-
-def _grows(advice: Advice) -> bool:
-    return advice.value is not None and advice.now is not None and advice.value > advice.now
 
 
 def _freed(recommendation: Recommendation, prices: Prices | None) -> float:

@@ -39,15 +39,20 @@ def _parts(recommendations: Sequence[Recommendation]) -> Parts:
     texts: dict[Workload, str] = {}
     missing: dict[Workload, str] = {}
     for recommendation in recommendations:
-        workload, body = recommendation.workload, patch_of(recommendation)
-        if not body:
-            missing[workload] = why_no_patch(recommendation)
-            continue
-        changed = recommendation.manifest
-        command = remark(f"kubectl patch {shlex.join(target(changed))}{_type(changed)} --patch-file {THIS_FILE}")
-        lines = [*header(recommendation), *caveats(recommendation), command]
-        texts[workload] = "\n".join(lines) + "\n" + dump(body)
+        if (text := text_of(recommendation)) is None:
+            missing[recommendation.workload] = why_no_patch(recommendation)
+        else:
+            texts[recommendation.workload] = text
     return checked(Parts(texts, missing), "a patch", recommendations)
+
+
+def text_of(recommendation: Recommendation) -> str | None:
+    """The patch with the comments before it, THIS_FILE where its own name stands; None where there is none."""
+    body, changed = patch_of(recommendation), recommendation.manifest
+    if not body:
+        return None
+    command = remark(f"kubectl patch {shlex.join(target(changed))}{_type(changed)} --patch-file {THIS_FILE}")
+    return "\n".join([*header(recommendation), *caveats(recommendation), command]) + "\n" + dump(body)
 
 
 def patch_of(recommendation: Recommendation, *, is_back: bool = False) -> Body:

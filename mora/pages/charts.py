@@ -23,7 +23,25 @@ Unit = Literal["cores", "bytes", "seconds", "ratio", "number"]
 Scale = Literal["linear", "log", "sqrt"]
 Style = Literal["line", "steps", "points", "area"]
 # The names of colours that page.css defines, for light and dark alike.
-Colour = Literal["use", "request", "limit", "target", "bound", "bad", "c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8"]
+Colour = Literal[
+    "use",
+    "request",
+    "limit",
+    "target",
+    "bound",
+    "bad",
+    "ink",
+    "dim",
+    "warn",
+    "c1",
+    "c2",
+    "c3",
+    "c4",
+    "c5",
+    "c6",
+    "c7",
+    "c8",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,13 +74,17 @@ class Band:
 
 @dataclass(frozen=True, slots=True)
 class Level:
-    """One value over the whole chart, such as a request or an SLO."""
+    """One value over the whole chart, such as a request or an SLO.
+
+    is_outside: named with its value and not drawn, since it lies far above everything else.
+    """
 
     name: str
     value: float
     colour: Colour
     is_dashed: bool = False
     group: str = ""
+    is_outside: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,11 +98,12 @@ class Mark:
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """A part of the x axis that is shaded, such as a warm-up."""
+    """A part of the x axis that is shaded, such as a warm-up or a time of throttling."""
 
     begin: float
     end: float
     text: str
+    colour: Colour = "dim"
 
 
 @dataclass(frozen=True, slots=True)

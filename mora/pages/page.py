@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from mora.columns import printable
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
     from markupsafe import Markup
 
     from mora.pages.charts import Chart
@@ -34,22 +34,19 @@ def render(template: str, *, title: str, scripts: Sequence[str] = (), **context:
     All text of the context is escaped; control and bidirectional characters become "?". Data for scripts goes through
     `json_block` of parts.html. Raises jinja2's errors for a template that does not exist or misses a value.
     """
-    style = "\n".join(map(_text, _STYLES))
-    texts = [*map(_text, _SCRIPTS), *(_text(f"static/{name}") for name in scripts)]
     from markupsafe import Markup
 
-    return (
-        _environment()
-        .get_template(template)
-        .render(
-            title=title,
-            policy=policy(style, texts),
-            # These are MOrA's own files, which no name from outside has entered.
-            style=Markup(style),  # noqa: S704
-            scripts=[Markup(text) for text in texts],  # noqa: S704
-            **context,
-        )
+    style = "\n".join(map(_text, _STYLES))
+    texts = [*map(_text, _SCRIPTS), *(_text(f"static/{name}") for name in scripts)]
+    text = _template(template).render(
+        title=title,
+        policy=policy(style, texts),
+        # These are MOrA's own files, which no name from outside has entered.
+        style=Markup(style),  # noqa: S704
+        scripts=[Markup(text) for text in texts],  # noqa: S704
+        **context,
     )
+    return text + "\n"
 
 
 def policy(style: str, scripts: Iterable[str]) -> str:
@@ -65,9 +62,13 @@ def section(
     heading: str, paragraphs: Sequence[str] = (), charts: Sequence[Chart] = (), table: Table | None = None
 ) -> Markup:
     """A part of a page: a heading, sentences, charts and a table; each may be missing but the heading."""
-    module = _environment().get_template("parts.html").module
+    module = _template("parts.html").module
     made: Markup = module.section(heading, paragraphs, charts, table)  # type: ignore[attr-defined]  # a macro
     return made
+
+
+def _template(name: str) -> Template:
+    return _environment().get_template(name)
 
 
 @cache

@@ -57,6 +57,7 @@ const mora = window.mora = {};
 
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(`--${name}`).trim();
   const faded = (name, share) => `color-mix(in srgb, ${colour(name)} ${share * 100}%, transparent)`;
+  const levelsIn = (chart) => (chart.levels || []).filter((level) => !level.is_outside);
   const groupOf = (one) => one.group || one.name;
 
   // Each thing that is drawn as uPlot's series, with what it is drawn from. A band is two series and the area between.
@@ -79,7 +80,7 @@ const mora = window.mora = {};
         points: { show: isPoints, size: 9, fill: colour(line.colour), stroke: colour(line.colour) },
       });
     }
-    for (const level of chart.levels || []) {
+    for (const level of levelsIn(chart)) {
       parts.push({
         of: level,
         data: chart.x.map(() => level.value),
@@ -184,8 +185,8 @@ const mora = window.mora = {};
   const drawSpans = (plot, chart) => {
     const { ctx, bbox } = plot;
     ctx.save();
-    ctx.fillStyle = faded("dim", 0.14);
     for (const span of chart.spans || []) {
+      ctx.fillStyle = faded(span.colour || "dim", 0.16);
       const [left, right] = [span.begin, span.end].map((at) => plot.valToPos(at, "x", true));
       const from = Math.max(left, bbox.left);
       const width = Math.min(right, bbox.left + bbox.width) - from;
@@ -258,8 +259,7 @@ const mora = window.mora = {};
 
   const legendOf = (chart) => {
     const list = element("ul", { class: "legend" });
-    const things = [...(chart.bands || []), ...(chart.lines || []), ...(chart.levels || [])];
-    for (const one of things) {
+    for (const one of [...(chart.bands || []), ...(chart.lines || []), ...levelsIn(chart)]) {
       const swatch = element("i", { class: "high" in one ? "band" : one.is_dashed ? "dashed" : one.style || "line" });
       swatch.style.setProperty("--swatch", `var(--${one.colour})`);
       const value = element("span", { class: "value" }, levelText(one, chart));
@@ -268,6 +268,8 @@ const mora = window.mora = {};
       button.addEventListener("click", () => mora.show(groupOf(one), hidden.has(groupOf(one))));
       list.append(element("li", {}, button));
     }
+    for (const one of (chart.levels || []).filter((level) => level.is_outside))
+      list.append(element("li", { class: "marked" }, `${one.name} ${levelText(one, chart)} (above the chart)`));
     const marked = new Map();
     for (const one of [...(chart.marks || []), ...(chart.spans || [])])
       marked.set(one.text, { colour: one.colour || ("begin" in one ? "dim" : "bad"), count: (marked.get(one.text)?.count || 0) + 1 });
@@ -285,7 +287,7 @@ const mora = window.mora = {};
     const { box, legend } = plots.get(figure);
     const parts = partsOf(chart);
     const values = [...legend.querySelectorAll("button .value")];
-    const things = [...(chart.bands || []), ...(chart.lines || []), ...(chart.levels || [])];
+    const things = [...(chart.bands || []), ...(chart.lines || []), ...levelsIn(chart)];
     const follow = (plot) => {
       const row = plot.cursor.idx;
       things.forEach((one, number) => {

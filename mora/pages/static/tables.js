@@ -4,7 +4,7 @@
 (() => {
   const keyOf = (row, column) => {
     const cell = row.cells[column];
-    if (cell.dataset.v !== undefined) return Number(cell.dataset.v);
+    if (cell.dataset.v !== undefined) return cell.dataset.v === "" ? null : Number(cell.dataset.v);
     const text = cell.textContent.trim();
     if (text === "" || text === "-") return null;
     const number = Number(text.replace(/[,%x]/g, ""));

@@ -1,0 +1,75 @@
+"""The pictures of docs/pictures, taken of real pages in Debian's chromium: python -m experiments.pictures [FOLDER]
+
+The fleet is made up (experiments/example_fleet.py), its numbers are what MOrA recommends for it, and the pages are
+those of `mora recommend -o html`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from experiments.example_fleet import recommended
+from mora.outputs.html import render
+
+ROOT = Path(__file__).resolve().parent.parent
+COUNT = 80
+OF = "#search/deployment/sessions"
+
+
+@dataclass(frozen=True, slots=True)
+class Shot:
+    """A picture: its file, the size of the window, the workload that is open (a fragment), light or dark."""
+
+    file: str
+    width: int
+    height: int
+    fragment: str = ""
+    scheme: str = "light"
+
+
+SHOTS = (
+    Shot("page.png", 1280, 860),
+    Shot("page-dark.png", 1280, 860, scheme="dark"),
+    Shot("workload.png", 1280, 1150, OF),
+    Shot("phone.png", 390, 844, scheme="dark"),
+)
+
+
+def main(arguments: list[str]) -> int:
+    """Takes all pictures into a folder, docs/pictures by default."""
+    folder = Path(arguments[0]) if arguments else ROOT / "docs" / "pictures"
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    if chromium is None:
+        print("There is no chromium here. Install it (apt-get install chromium), then run this again.", file=sys.stderr)
+        return 1
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
+        page = Path(scratch) / "report.html"
+        page.write_text(render(recommended(COUNT)), encoding="utf-8")
+        browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
+        for shot in SHOTS:
+            size = {"width": shot.width, "height": shot.height}
+            context = browser.new_context(viewport=size, color_scheme=shot.scheme)  # type: ignore[arg-type]  # a literal
+            take(context.new_page(), page.as_uri() + shot.fragment, folder / shot.file)
+            context.close()
+        browser.close()
+    return 0
+
+
+def take(tab: Page, address: str, path: Path) -> None:
+    """One picture of what a window shows of a page."""
+    tab.goto(address)
+    tab.wait_for_selector("html[data-ready=yes]")
+    tab.evaluate("document.activeElement.blur()")
+    tab.screenshot(path=path)
+    print(path)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
