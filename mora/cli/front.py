@@ -13,7 +13,21 @@ from typing import Annotated
 
 import typer
 
-from mora.cli import backtest, collect, demo, explain, misc, publish, recommend, sandbox, serve, train, vpa_recommender
+from mora.cli import (
+    backtest,
+    collect,
+    completion,
+    demo,
+    explain,
+    manual,
+    misc,
+    publish,
+    recommend,
+    sandbox,
+    serve,
+    train,
+    vpa_recommender,
+)
 from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, complain, say, show
 from mora.errors import MoraError
 
@@ -42,6 +56,8 @@ for _name, _command, _panel in (
     ("doctor", misc.doctor, _LOOK),
     ("list", misc.list_known, _LOOK),
     ("demo", demo.demo, _LOOK),
+    ("completion", completion.completion, _LOOK),
+    ("man", manual.man, _LOOK),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_LOOK)
@@ -102,6 +118,25 @@ def main() -> None:
         complain(f"mora: this is a bug in MOrA: {type(error).__name__}: {error}")
         complain("      Run it again with `mora --debug ...` and report what it prints.")
         sys.exit(EXIT_ERROR)
+
+
+def complete_for_kubectl() -> None:
+    """Print the completions of `kubectl mora WORDS`, one a line, and how kubectl is to treat them.
+
+    kubectl runs `kubectl_complete-mora` with the words after `kubectl mora`; the last one is incomplete, maybe empty.
+    """
+    from typer._completion_classes import BashComplete
+    from typer.completion import completion_init
+    from typer.main import get_command
+
+    completion_init()
+    words = sys.argv[1:] or [""]
+    found = BashComplete(get_command(app), {}, "mora", "_MORA_COMPLETE").get_completions(words[:-1], words[-1])
+    for one in found:
+        about = " ".join((one.help or "").split())
+        print(f"{one.value}\t{about}" if about else one.value)  # kubectl splits at the tab
+    # cobra's directives: no file names beside these; or, where there are none, file names.
+    print(":4" if found else ":0")
 
 
 def _leave_readers_behind() -> None:

@@ -28,6 +28,7 @@ def recommend(
             "-o",
             help=", ".join(registry.names("outputs")) + ".",
             show_default="table",
+            autocompletion=lambda: registry.names("outputs"),
             rich_help_panel=OUTPUT,
         ),
     ] = None,
