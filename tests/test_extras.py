@@ -65,6 +65,7 @@ COMMANDS = {
     "sandbox": (["sandbox", "up", "--name", "extras"], "mora sandbox up needs a package"),
     "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),
     "serve": (["serve", "--prometheus", "http://127.0.0.1:1"], "mora serve needs packages"),
+    "mcp": (["mcp"], "mora mcp needs a package"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",

@@ -136,7 +136,7 @@ def _is_doubted(advice: Advice) -> bool:
 
 def _columns(rows: Sequence[Row]) -> list[_Column]:
     """What there is to print of these rows, from left to right."""
-    found = [_Column("KIND", lambda row: _short_kind(row.recommendation.workload.kind), 1, "kind", is_right=False)]
+    found = [_Column("KIND", lambda row: short_kind(row.recommendation.workload.kind), 1, "kind", is_right=False)]
     for name, head in (("cpu request", "CPU (m)"), ("memory request", "MEMORY (Mi)")):
         found.append(_Column(head, _cell(_step, name)))
         if any(has_goal(_number(row, name)) for row in rows):
@@ -158,10 +158,10 @@ def _cell(of: Callable[[str, Advice], str], name: str) -> Callable[[Row], str]:
     return lambda row: of(name, _number(row, name))
 
 
-def _short_kind(kind: str) -> str:
+def short_kind(kind: str) -> str:
     """A kind as kubectl abbreviates it.
 
-    >>> _short_kind("Deployment"), _short_kind("StrimziPodSet")
+    >>> short_kind("Deployment"), short_kind("StrimziPodSet")
     ('deploy', 'strimzipodset')
     """
     return _SHORT_KINDS.get(kind, clean(kind).lower())
