@@ -39,6 +39,6 @@ def completion(
 
 def script(shell: str) -> str:
     """The completion script of a shell; it asks mora itself at each press of the key."""
-    from typer.completion import get_completion_script
+    from typer._completion_shared import get_completion_script
 
     return get_completion_script(prog_name="mora", complete_var=_VARIABLE, shell=shell)

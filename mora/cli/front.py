@@ -127,8 +127,7 @@ def complete_for_kubectl() -> None:
 
     kubectl runs `kubectl_complete-mora` with the words after `kubectl mora`; the last one is incomplete, maybe empty.
     """
-    from typer._completion_classes import BashComplete
-    from typer.completion import completion_init
+    from typer._completion_classes import BashComplete, completion_init
     from typer.main import get_command
 
     completion_init()

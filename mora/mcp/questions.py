@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 Ask = Callable[[Request, "Settings", Callable[[str], None]], Advised]
 LONGEST = 6_000
-"""Tokens of an explanation; what is longer is cut, and says so."""
+"""Tokens of an explanation; a longer one is cut, with a last line that says where to read on."""
 _REMARKS, _LONGEST_REMARK = 3, 240  # lines below an answer, and characters of each
 
 
