@@ -53,7 +53,7 @@ class Proof:
     """The same load on the shop as shipped and as recommended.
 
     after: None where the recommendations were not applied; `not_applied` then says why. contention: for every run of
-    the load, what else this machine did that could have changed its figures, in words; empty where nothing could.
+    the load, what else this machine did that could have changed its figures; empty where nothing could.
     """
 
     load: Load

@@ -255,7 +255,7 @@ def figures(allocations: Mapping[Workload, Allocation], data_dir: Path, cell: Ce
 
 
 def contention(data_dir: Path, service: str) -> tuple[tuple[str, ...], ...]:
-    """For every experiment of a service: what else this machine did that could have changed its figures, in words."""
+    """For every experiment of a service: what else this machine did that could have changed its figures."""
     from mora.dataset import read_cards
 
     found = [card.get("contention") or {} for _, card in sorted(read_cards(service, data_dir).items())]

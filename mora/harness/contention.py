@@ -35,7 +35,7 @@ _LEAST_OTHERS_RATIO = 0.10
 class Contention:
     """What else was done in a window, and whether it could have changed the figures.
 
-    reasons: what could, in words, with the figure; none where nothing could. late_p95_seconds, load_cpu_cores,
+    reasons: what could, with the figure; none where nothing could. late_p95_seconds, load_cpu_cores,
     load_waited_cores: of Locust. None: not known.
     """
 

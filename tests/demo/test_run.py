@@ -160,9 +160,7 @@ def test_the_contention_of_every_run_is_that_of_its_card(tmp_path: Path) -> None
     assert contention(tmp_path, "frontend") == ((), ("the hypervisor took 9% of the CPU",), ())
 
 
-def test_what_falls_short_is_driven_once_more_before_it_is_said(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_what_falls_short_is_driven_once_more(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One window can have bad luck; where the second keeps the SLO, it was that."""
     cluster, cell = FakeCluster({"frontend": 1}), Cell("checkout", 1, 60)
     place = pipeline.Place(cluster, FakeSource(), (Workload("default", "frontend"),), "frontend", "http://127.0.0.1:1")
