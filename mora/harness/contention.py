@@ -7,7 +7,7 @@ CPU, as the kernel counts it, so use by others that makes no thread wait is no c
 - how long the target's threads waited, for each request: a response takes that much longer;
 - how long Locust's own threads waited, for each request.
 
-A window is contended where one of them is a tenth of its p95, and at least a few milliseconds. Where the machine's
+A window is contended where one of them is a tenth of its p95, and at least ten milliseconds. Where the machine's
 /proc cannot be read (a cluster), the CPU that was idle on the target's nodes decides. The limits are calibrated: the
 same load was driven beside 0, 1, 2 and 4 busy programs (experiments/benchmarks/contention.py).
 """
@@ -15,16 +15,16 @@ same load was driven beside 0, 1, 2 and 4 busy programs (experiments/benchmarks/
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from mora.domain import Quality
 from mora.harness.host import HostUse
 from mora.harness.record import LoadFigures, LoopFigures
 
-# A tenth of the p95; below a few milliseconds it is what a timer and a context switch take on a quiet machine.
+# A tenth of the p95; below ten milliseconds it is what a timer and context switches take on a machine with idle CPU.
 _SHARE_OF_P95 = 0.10
-_LEAST_LATE_SECONDS = 0.010
-_LEAST_WAITED_SECONDS = 0.003
+_LEAST_SECONDS = 0.010
 # A hypervisor that takes this share of the cores, or nodes that are as full as this, can have changed anything.
 _MOST_STEAL_RATIO = 0.03
 _LEAST_IDLE_RATIO = 0.05
@@ -57,6 +57,12 @@ class Contention:
             return None
         return max(0.0, self.host.others_cores - (self.load_cpu_cores or 0.0))
 
+    def mark(self, quality: Quality) -> Quality:
+        """The quality report of the window; one that something else could have changed is left out of training."""
+        if not self.is_contended:
+            return quality
+        return replace(quality, is_complete=False, flags=(*quality.flags, f"contended: {'; '.join(self.reasons)}"))
+
     def to_dict(self) -> dict[str, Any]:
         """For the JSON beside an experiment: every figure by its name, and the verdict."""
         figures = {
@@ -80,14 +86,14 @@ def judge(host: HostUse | None, loads: Sequence[tuple[LoadFigures, LoopFigures |
     # Of several loads the fastest is changed first.
     p95 = min((figures.latency_p95_seconds for figures, _ in loads if figures.latency_p95_seconds), default=None)
     reasons: list[str] = []
-    if late is not None and late > _allowed(p95, _LEAST_LATE_SECONDS):
+    if late is not None and late > _allowed(p95):
         reasons.append(f"Locust was {_milliseconds(late)} late{_of(p95)}")
     target_waited = None if host is None else host.target_waited_cores
     for who, cores in (("the services", target_waited), ("Locust", waited)):
         if cores is None or not requests_per_second:
             continue
         each = cores / requests_per_second
-        if each > _allowed(p95, _LEAST_WAITED_SECONDS):
+        if each > _allowed(p95):
             reasons.append(f"{who} waited {_milliseconds(each)} for a CPU in each request{_of(p95)}")
     found = Contention((), late, used, waited, host)
     if host is not None:
@@ -106,8 +112,8 @@ def _of_the_machine(host: HostUse, others: float | None) -> list[str]:
     return reasons
 
 
-def _allowed(p95: float | None, least: float) -> float:
-    return max(least, _SHARE_OF_P95 * (p95 or 0.0))
+def _allowed(p95: float | None) -> float:
+    return max(_LEAST_SECONDS, _SHARE_OF_P95 * (p95 or 0.0))
 
 
 def _of(p95: float | None) -> str:

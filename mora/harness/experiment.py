@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -22,13 +22,12 @@ from mora.domain import Allocation, Observation, Quality, Workload
 from mora.errors import BadInput, MoraError
 from mora.harness.card import observation_card, startup_peaks
 from mora.harness.clock import Clock, SystemClock
-from mora.harness.contention import Contention
 from mora.harness.drive import Driven, Load, Moment, Offer, Site, StartLoad, Times, Watcher, drive
 from mora.harness.host import Host, UnknownHost
 from mora.harness.ledger import Ledger, latest_run_id, locked
 from mora.harness.load import LocustRun
 from mora.harness.plan import Cell, Plan
-from mora.harness.preview import check_load, experiment_duration, target_workloads
+from mora.harness.preview import check_load, experiment_duration, target_workloads, usual_patience
 from mora.harness.restore import (
     Place,
     RestorePoint,
@@ -45,9 +44,8 @@ from mora.values import is_loopback
 # A record that ends earlier before the end of the window does not cover it: Locust itself had too little CPU.
 _MAX_LAG_SECONDS = 2.0
 _READY_TIMEOUT = timedelta(minutes=5)
-# A contended window is driven again after these pauses, for this share of the plan's time.
+# A contended window is driven again after these pauses.
 _FIRST_PAUSE, _LONGEST_PAUSE = timedelta(seconds=5), timedelta(minutes=1)
-_PATIENCE = 0.5
 # Load columns cover the same time range as the CPU rates; where a source does not report it, that of the sandbox.
 _DEFAULT_RATE_WINDOW = timedelta(seconds=10)
 
@@ -133,15 +131,9 @@ def run_plan(
             ledger=ledger,
             started=clock.now(),
             place=place,
-            patience=_patience(plan) if patience is None else patience,
+            patience=usual_patience(plan) if patience is None else patience,
         )
         return runner.run()
-
-
-def _patience(plan: Plan) -> timedelta:
-    """The time for driving contended windows again: half of what the plan takes, at least two of them."""
-    expected = [experiment_duration(plan, cell) for cell in plan.experiments()]
-    return max(_PATIENCE * sum(expected, timedelta()), 2 * max(expected))
 
 
 def _replicas(cluster: Cluster, targets: Sequence[Workload]) -> dict[str, int]:
@@ -163,14 +155,6 @@ def _replicas(cluster: Cluster, targets: Sequence[Workload]) -> dict[str, int]:
             )
         replicas[workload.name] = allocation.replicas
     return replicas
-
-
-def _with_contention(quality: Quality, contention: Contention) -> Quality:
-    """The quality report of a window in which something else could have changed the figures: training leaves it out."""
-    if not contention.is_contended:
-        return quality
-    flag = f"contended: {'; '.join(contention.reasons)}"
-    return replace(quality, is_complete=False, flags=(*quality.flags, flag))
 
 
 @dataclass(slots=True)
@@ -356,7 +340,7 @@ class _Runner:
             replica_count=cell.replicas if is_target else allocation.replicas,
             load_users=cell.users,
         )
-        quality = _with_contention(assess_quality(frame, window), driven.contention)
+        quality = driven.contention.mark(assess_quality(frame, window))
         card = observation_card(observation, frame, quality, window) | {
             "run_id": self.ledger.run.run_id,
             "repeat": cell.repeat,

@@ -16,6 +16,7 @@ from mora.values import is_loopback
 
 # First guess of what an experiment takes beside ramp, settling and window: fresh replicas, start of Locust, reading.
 _OVERHEAD = timedelta(seconds=4)
+_PATIENCE = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,12 @@ class DryRun:
 def experiment_duration(plan: Plan, cell: Cell) -> timedelta:
     """How long one experiment of a plan is expected to take, from scaling to writing."""
     return plan.ramp + plan.settle + plan.duration_of(cell) + _OVERHEAD
+
+
+def usual_patience(plan: Plan) -> timedelta:
+    """The time for driving contended windows again: half of what the plan takes, at least two windows."""
+    expected = [experiment_duration(plan, cell) for cell in plan.experiments()]
+    return max(_PATIENCE * sum(expected, timedelta()), 2 * max(expected))
 
 
 def dry_run(plan: Plan, source: MetricSource, workloads: Sequence[Workload], *, clock: Clock | None = None) -> DryRun:
