@@ -32,8 +32,8 @@ def write_files(files: Iterable[tuple[Path, str]]) -> None:
 
     Each goes to a temporary file in its folder, of a random name, is flushed to the disk and then
     renamed, so that a reader, or a crash, finds the old file or the new one, and two writers of one file never mix. A
-    symbolic link is replaced, never followed. A temporary file that a crash left is deleted by the next try.
-    Raises MoraError where the disk is full or refuses.
+    file keeps its mode. A symbolic link is replaced, never followed. A temporary file that a crash left is deleted by
+    the next try. Raises MoraError where the disk is full or refuses.
     """
     pending: list[tuple[Path, Path, int]] = []
     path = Path()
@@ -43,6 +43,7 @@ def write_files(files: Iterable[tuple[Path, str]]) -> None:
             _sweep(path)
             temporary, descriptor = _temporary(path)
             pending.append((temporary, path, descriptor))
+            _keep_mode(path, descriptor)
             _write_all(descriptor, text.encode())
             os.fsync(descriptor)
         for temporary, path, _ in pending:
@@ -68,6 +69,14 @@ def _temporary(path: Path) -> tuple[Path, int]:
         if os.fstat(descriptor).st_nlink:
             return temporary, descriptor
         os.close(descriptor)  # swept before it was locked
+
+
+def _keep_mode(path: Path, descriptor: int) -> None:
+    """Give a temporary file the mode of the file that it replaces; the usual one where there is none."""
+    with contextlib.suppress(OSError):
+        before = path.lstat()
+        if stat.S_ISREG(before.st_mode):
+            os.fchmod(descriptor, stat.S_IMODE(before.st_mode))
 
 
 def _prefix(path: Path) -> str:

@@ -201,3 +201,10 @@ def test_a_run_has_a_temporary_folder_of_its_own_and_gives_it_back(
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "absent"))
     with pytest.raises(MoraError, match=r"temporary folder cannot be created(.|\n)*TMPDIR"), scratch_folder("run"):
         pass
+
+
+def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
+    (tmp_path / "a.sh").write_text("old")
+    (tmp_path / "a.sh").chmod(0o750)
+    write_files([(tmp_path / "a.sh", "new")])
+    assert ((tmp_path / "a.sh").stat().st_mode & 0o777, (tmp_path / "a.sh").read_text()) == (0o750, "new")

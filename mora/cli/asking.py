@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 WHAT, LOAD, POLICY, SOURCES, OUTPUT = "What", "Load and SLO", "Policy", "Sources", "Output"
+REPOSITORY = "Into a Git checkout"
 
 
 def _flag(*names: str, panel: str, help: str) -> Any:  # typer's own word

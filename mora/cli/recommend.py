@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mora import registry
-from mora.cli.asking import OUTPUT, Asked, output_settings, takes
+from mora.cli.asking import OUTPUT, REPOSITORY, Asked, output_settings, takes
 from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say, show
+from mora.cli.repository import change, repository_of
 
 if TYPE_CHECKING:
     from mora.domain import Recommendation
@@ -119,6 +120,67 @@ def recommend(
             "--vpa-cpu", help="With -o vpa: CPU as well; not together with an HPA on CPU.", rich_help_panel=OUTPUT
         ),
     ] = False,
+    repo: Annotated[
+        Path | None,
+        typer.Option(
+            "--repo",
+            help="Find where this Git checkout sets the resources, and print the diff. Nothing is written.",
+            show_default=False,
+            rich_help_panel=REPOSITORY,
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the diff alone: the default.", rich_help_panel=REPOSITORY)
+    ] = False,
+    write: Annotated[
+        bool, typer.Option("--write", help="Change the files, only lines of resources.", rich_help_panel=REPOSITORY)
+    ] = False,
+    commit: Annotated[
+        bool,
+        typer.Option(
+            "--commit",
+            help="Commit on a new branch, one commit for each workload, each with its reasons.",
+            rich_help_panel=REPOSITORY,
+        ),
+    ] = False,
+    commit_per: Annotated[
+        str | None,
+        typer.Option(
+            "--commit-per",
+            help="With --commit: a commit for each workload or each namespace.",
+            show_default="workload",
+            rich_help_panel=REPOSITORY,
+        ),
+    ] = None,
+    branch: Annotated[
+        str | None,
+        typer.Option(
+            "--branch",
+            help="With --commit: the name of the branch.",
+            show_default="mora/rightsize-DATE",
+            rich_help_panel=REPOSITORY,
+        ),
+    ] = None,
+    in_base: Annotated[
+        bool,
+        typer.Option("--in-base", help="Change a base that several overlays share, too.", rich_help_panel=REPOSITORY),
+    ] = False,
+    split_anchors: Annotated[
+        bool,
+        typer.Option(
+            "--split-anchors",
+            help="Copy what a YAML anchor shares with other workloads, to change it for one.",
+            rich_help_panel=REPOSITORY,
+        ),
+    ] = False,
+    allow_dirty: Annotated[
+        bool,
+        typer.Option(
+            "--allow-dirty",
+            help="Write into a checkout that has changes of your own.",
+            rich_help_panel=REPOSITORY,
+        ),
+    ] = False,
 ) -> None:
     """Recommend requests, limits and replicas, each with its confidence and its reason.
 
@@ -139,6 +201,8 @@ def recommend(
     kubectl patch deployment frontend --patch-file p.yaml
     mora recommend -A -o kustomize --out overlays/mora
     mora recommend -A -o html > report.html     a page for the team
+    mora recommend -A --repo ~/src/clusters             the diff of its files
+    mora recommend -A --repo ~/src/clusters --commit    a branch to push
     """
     from mora.errors import NotEnoughData
     from mora.outputs.changes import has_number, is_due
@@ -146,6 +210,19 @@ def recommend(
 
     if sort is not None:
         check_order(sort)
+    repository = repository_of(
+        repo,
+        writes=write,
+        commits=commit,
+        per=commit_per,
+        branch=branch,
+        in_base=in_base,
+        split_anchors=split_anchors,
+        allow_dirty=allow_dirty,
+        is_dry=dry_run,
+        also=[name for name, one in (("-o", output), ("--out", out)) if one is not None],
+    )
+    checkout = None if repository is None else repository.open()
     settings = asked.settings(output=output, prices_cpu=cpu_price, prices_memory=memory_price)
     advised = asked.answer(settings)
     shown = output_settings(
@@ -158,7 +235,11 @@ def recommend(
         kustomize_version=kustomize_version,
         sort=sort,
     )
-    _print(advised.recommendations, settings.output, shown, out=out, overwrite=overwrite)
+    is_change_due = any(map(is_due, advised.recommendations))
+    if repository is not None and checkout is not None:
+        is_change_due = change(repository, checkout, advised, shown)
+    else:
+        _print(advised.recommendations, settings.output, shown, out=out, overwrite=overwrite)
     refused = [f"{one.workload.namespace}/{one.workload.name}" for one in advised.recommendations if one.is_refused]
     if refused:
         say(f"Not sized, since something is wrong with the object itself: {', '.join(refused)}. See the reasons.")
@@ -169,7 +250,7 @@ def recommend(
             f"There is no number for {names} at this load; the output above has the reason.",
             hint="Ask for a load near those that were driven, or drive a higher one (mora collect, mora train).",
         )
-    if fail_on_change and any(is_due(one) for one in advised.recommendations):
+    if fail_on_change and is_change_due:
         raise typer.Exit(EXIT_CHANGE_DUE)
 
 

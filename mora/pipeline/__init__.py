@@ -44,6 +44,7 @@ from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend
 from mora.pipeline.modelled import question_of, recommend, trained_demand
 from mora.pipeline.recommending import Advised, Request, recommend_workloads
 from mora.pipeline.rendering import render, write_output
+from mora.pipeline.repository import Changed, Repository, change_repository
 from mora.pipeline.settings import fleet_settings, train_settings
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
 from mora.pipeline.windows import fleet_window, history_window
@@ -52,13 +53,16 @@ __all__ = [
     "DEFAULT_NAMESPACE",
     "STALE_AFTER",
     "Advised",
+    "Changed",
     "Lesson",
     "Place",
+    "Repository",
     "Request",
     "Trained",
     "access_of",
     "backtest",
     "cache_folder",
+    "change_repository",
     "check_fresh",
     "collect",
     "describe_training",

@@ -35,6 +35,7 @@ from mora.repo.tree import (
 _YAML = (".yaml", ".yml", ".json")
 _KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MOST_BYTES = 8 * 2**20
+_CHECKED = 256 * 2**10
 _NOT_SEARCHED = frozenset({".git", "node_modules", ".terraform", ".venv", "__pycache__"})
 # What SOPS writes in the place of a value.
 _ENCRYPTED = re.compile(r"\bENC\[AES256_GCM,")
@@ -224,8 +225,8 @@ class Checkout:
 
     def _objects_of(self, path: str) -> Iterator[Object]:
         text = self.text(path)
-        if text is None or not _OBJECT.search(text):
-            return
+        if text is None or (not _OBJECT.search(text) and (len(text) > _CHECKED or path.endswith(".json"))):
+            return  # nothing in it; a short file is parsed all the same, so that it is named where it is no YAML
         for number, document in enumerate(self.documents(path)):
             yield from objects_in(document.root, path, number)
 

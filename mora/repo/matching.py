@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 
 from mora.domain import Container, Recommendation, Resources, Role, Workload, WorkloadState
 from mora.errors import BadInput
+from mora.outputs.changes import quantity
 from mora.quantities import parse_cpu, parse_memory
 from mora.repo.affinity import affinity, chart_of, named
 from mora.repo.sites import FIELDS, Claim, Field, Site
@@ -347,8 +348,28 @@ def _amounts(container: Container, written: Mapping[Field, str]) -> Points:
         mine, other = millis(name, written.get(name)), getattr(live, _AMOUNTS[name])
         if mine is None and other is None:
             continue
-        found.append((_VALUE, "today's values") if mine == other else (_OTHER_VALUE, ""))
+        found.append((_VALUE, "") if mine == other else (_OTHER_VALUE, ""))
+    if found and all(points == _VALUE for points, _ in found):
+        found[0] = (_VALUE, "today's values")
     return found
+
+
+def drift(placement: Placement) -> str:
+    """How the repository's numbers differ from what the cluster has now, as text; nothing where they do not.
+
+    The repository may be ahead of the cluster, or the cluster was changed by hand.
+    """
+    site, container = placement.site, placement.container
+    if site is None:
+        return ""
+    live = container.resources if container.written is None else container.written
+    parts = []
+    for name in FIELDS:
+        mine, other = millis(name, site.written.get(name)), getattr(live, _AMOUNTS[name])
+        if mine != other and (mine is not None or site.written.get(name) is None):
+            now = "nothing" if other is None else quantity(name[1], other)
+            parts.append(f"{name[1]} {name[0].removesuffix('s')} {site.written.get(name, 'nothing')}, not {now}")
+    return "; ".join(parts)
 
 
 def millis(name: Field, text: str | None) -> int | None:

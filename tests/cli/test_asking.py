@@ -69,7 +69,7 @@ def test_every_option_of_the_help_page_is_in_a_panel(name: str) -> None:
     shown = [one for one in parameters(name).values() if one.param_type_name == "option" and not one.hidden]
     panels = {str(one.name): getattr(one, "rich_help_panel", None) for one in shown if one.name != "help"}
     assert {key for key, panel in panels.items() if panel is None} == set()
-    assert set(panels.values()) <= {"What", "Load and SLO", "Policy", "Sources", "Output"}
+    assert set(panels.values()) <= {"What", "Load and SLO", "Policy", "Sources", "Output", "Into a Git checkout"}
 
 
 @pytest.mark.parametrize("name", ["hold", "why"])

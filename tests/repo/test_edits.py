@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mora.repo.addresses import Refusal, Shared, read_text
@@ -158,7 +158,7 @@ def written(value: Any, style: str) -> str:
     return str(text).replace("\n", "\r\n") if style == "mixed" else str(text)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(
     value=st.dictionaries(st.text("abcd-. :#", min_size=1, max_size=5), _documents, min_size=1, max_size=4),
     path=_paths,

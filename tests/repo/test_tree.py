@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mora.errors import BadInput
@@ -62,7 +62,7 @@ _values = st.recursive(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow])
 @given(value=_values, style=st.sampled_from(["block", "flow", "mixed", "json"]))
 def test_what_is_read_is_what_the_library_reads_and_every_scalar_is_where_it_stands(value: Any, style: str) -> None:
     text = written(value, style)
