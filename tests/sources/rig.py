@@ -8,7 +8,7 @@ import socket
 import subprocess
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -55,16 +55,16 @@ def backfill(series: list[Series], folder: Path) -> Path:
 
 
 @contextmanager
-def serve(tsdb: Path, *flags: str) -> Iterator[str]:
-    """The address of a Prometheus with a TSDB folder that scrapes nothing."""
-    config = tsdb.parent / "prometheus.yml"
-    config.write_text("{}\n", encoding="utf-8")
+def serve(tsdb: Path, *flags: str, config: Mapping[str, object] | None = None) -> Iterator[str]:
+    """The address of a Prometheus with a TSDB folder. config: its configuration; by default it scrapes nothing."""
+    configured = tsdb.parent / "prometheus.yml"
+    configured.write_text(json.dumps(config or {}) + "\n", encoding="utf-8")
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     command = [
         str(find_tool("prometheus")),
-        f"--config.file={config}",
+        f"--config.file={configured}",
         f"--storage.tsdb.path={tsdb}",
         "--storage.tsdb.retention.time=10y",
         f"--web.listen-address=127.0.0.1:{port}",
