@@ -273,7 +273,8 @@ def test_the_wheel_carries_scenarios_plans_and_types_and_nothing_of_the_tests(tm
         assert f"mora/_experiments/plans/{carried.name}" in names
     for carried in (ROOT / "experiments" / "scenarios").glob("*.py"):
         assert f"mora/_experiments/scenarios/{carried.name}" in names
-    assert {"mora/py.typed", "mora/backtest/report.html"} <= names
+    assert {"mora/py.typed", "mora/pages/templates/base.html", "mora/pages/static/page.css"} <= names
+    assert {"mora/pages/vendor/uplot/uPlot.iife.min.js", "mora/pages/vendor/uplot/LICENSE"} <= names
     assert not [name for name in names if name.startswith(("tests/", "data/", "experiments/"))]
 
 

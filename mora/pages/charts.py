@@ -134,16 +134,23 @@ class Chart:
         return document
 
 
-def _plain(value: Any) -> Any:
+# Six digits of an amount are more than a screen shows; a moment in seconds has ten before its point.
+_DIGITS = {"x": 12, "at": 12, "begin": 12, "end": 12}
+
+
+def _plain(value: Any, digits: int = 6) -> Any:
     if isinstance(value, float):
-        # Six digits are more than a screen shows.
-        return float(f"{value:.6g}") if math.isfinite(value) else None
+        return float(f"{value:.{digits}g}") if math.isfinite(value) else None
     if isinstance(value, (str, int, type(None))):
         return value
     if is_dataclass(value):
         given = ((one, getattr(value, one.name)) for one in fields(value))
-        return {one.name: _plain(what) for one, what in given if not _is_default(what, one.default)}
-    return [_plain(float(one) if hasattr(one, "dtype") else one) for one in value]
+        return {
+            one.name: _plain(what, _DIGITS.get(one.name, 6))
+            for one, what in given
+            if not _is_default(what, one.default)
+        }
+    return [_plain(float(one) if hasattr(one, "dtype") else one, digits) for one in value]
 
 
 def _is_default(value: Any, default: Any) -> bool:

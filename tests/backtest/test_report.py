@@ -2,54 +2,37 @@
 
 from __future__ import annotations
 
+import json
+import math
 import re
-import shutil
-import subprocess
 from dataclasses import replace
-from html.parser import HTMLParser
+from html import unescape
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from mora import pipeline
 from mora.backtest.policy import Series
-from mora.backtest.report import _label_places, _overlap, render_report
+from mora.backtest.report import render_report
 from mora.backtest.run import ORACLE, Backtest, BacktestSettings, run
 from mora.errors import BadInput
 from tests.backtest.making import START, bumpy
+from tests.browsing import browsing, tab, written
 
 DAY = 86400
 POLICIES = ("mora", "krr", "vpa", "peak", ORACLE)
-VOID = {"meta", "br"}
 
 
-class Elements(HTMLParser):
-    """Every element in order, and whether all that were opened were closed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.found: list[tuple[str, dict[str, str | None]]] = []
-        self.open: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.found.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
+def charts(page: str) -> list[dict[str, Any]]:
+    """What the page draws: the frontiers of CPU and memory, then the series."""
+    found = re.findall(r'<script type="application/json">(.*?)</script>', page, flags=re.DOTALL)
+    return [json.loads(one) for one in found]
 
 
-def elements(page: str) -> list[tuple[str, dict[str, str | None]]]:
-    parser = Elements()
-    parser.feed(page)
-    parser.close()
-    assert parser.open == []
-    return parser.found
+def drawn(page: str) -> list[str]:
+    return [one["title"] for one in charts(page)[2:]]
 
 
 @pytest.fixture(scope="module")
@@ -67,37 +50,52 @@ def page(backtest: Backtest) -> str:
     return render_report(backtest, source="<traces>.csv")
 
 
-def test_the_page_is_well_formed_and_needs_no_network(page: str) -> None:
-    found = elements(page)
-    assert {"svg", "table", "script", "style"} <= {tag for tag, _ in found}
-    assert not re.search(r"https?:|src=|href=|@import|url\(", page)
-    assert "default-src 'none'" in page
-    assert "&lt;traces&gt;.csv" in page
-    assert "nan" not in page.lower().replace("tenan", "")
+def test_the_page_says_what_was_replayed_and_has_no_value_that_is_none(page: str) -> None:
+    assert "8 series of &lt;traces&gt;.csv" in page
+    assert "NaN" not in json.dumps(charts(page))
+    assert "<td>nan" not in page
 
 
 def test_every_policy_is_on_the_frontier_in_the_table_and_over_every_series(page: str, backtest: Backtest) -> None:
-    found = elements(page)
+    for chart in charts(page):
+        assert [line["group"] for line in chart["lines"]] == list(POLICIES)
+    cpu, _ = charts(page)[:2]
+    for line in cpu["lines"]:
+        score = backtest.scores[line["name"]]["cpu"]
+        at = [x for x, value in zip(cpu["x"], line["values"], strict=True) if value is not None]
+        assert at == [pytest.approx(score.samples_exceeded, rel=1e-5)]
+        assert f"{line['name']}: {score.reserved_per_used:.3f} times the use reserved" in cpu["text"]
     for policy in POLICIES:
-        marks = [tag for tag, attributes in found if attributes.get("data-of") == policy]
-        assert marks.count("g") == 2  # CPU and memory
-        assert marks.count("tr") == 2
-        assert marks.count("path") == page.count('class="use"')
-    scores = backtest.scores["krr"]["cpu"]
-    assert f"<td>{scores.cost:.3f}</td>" in page
+        assert page.count(f'<tr class="stays" data-of="{policy}">') == 2  # CPU and memory
+    assert f"<td>{backtest.scores['krr']['cpu'].cost:.3f}</td>" in page
+
+
+def test_a_reservation_is_in_force_in_its_window_and_not_in_the_warm_up(page: str, backtest: Backtest) -> None:
+    chart = next(one for one in charts(page) if one["title"] == "s4: CPU")
+    number = [one.id for one in backtest.series].index("s4")
+    at = backtest.decisions.at[number]
+    step = backtest.series[number].step_seconds
+    begins = backtest.series[number].start + int(at[0]) * step
+    assert chart["spans"] == [{"begin": backtest.series[number].start, "end": begins, "text": "warm-up"}]
+    (krr,) = [line["values"] for line in chart["lines"] if line["name"] == "krr"]
+    reserved = backtest.reservations["krr"]["cpu"][number]
+    for x, value in zip(chart["x"], krr, strict=True):
+        window = int(np.searchsorted(at, (x - backtest.series[number].start) / step, side="right")) - 1
+        expected = None if window < 0 else float(reserved[window])
+        assert value == (None if expected is None or math.isnan(expected) else pytest.approx(expected, rel=1e-5))
 
 
 def test_six_series_of_all_kinds_are_drawn_unless_some_are_named(page: str, backtest: Backtest) -> None:
-    drawn = re.findall(r"<figcaption>(\S+): CPU</figcaption>", page)
-    assert len(drawn) == 6
+    assert sum(one.endswith(": CPU") for one in drawn(page)) == 6
     named = render_report(backtest, source="x", drawn="s4,<b>&")
-    assert re.findall(r"<figcaption>(\S+): (?:CPU|memory)</figcaption>", named) == ["s4", "s4", "&lt;b&gt;&amp;"]
+    assert drawn(named) == ["s4: CPU", "s4: memory", "<b>&: CPU"]
+    assert "&lt;b&gt;&amp;: CPU" in named
     with pytest.raises(BadInput, match="no series 'z' to draw"):
         render_report(backtest, source="x", drawn="z")
 
 
 def test_a_name_from_a_file_turns_no_text_around(backtest: Backtest) -> None:
-    page = render_report(backtest, source="traces\u202e\x1b[2J.csv")
+    page = unescape(render_report(backtest, source="traces\u202e\x1b[2J.csv"))
     assert "traces??[2J.csv" in page
     assert not [c for c in page if not c.isprintable() and c not in "\n\t"]
 
@@ -106,18 +104,7 @@ def test_of_many_windows_the_last_are_drawn() -> None:
     found = run((bumpy("a"),), BacktestSettings(("last",), horizon_seconds=3600, warmup_seconds=5 * DAY))
     text = render_report(found, source="x")
     assert "the last 240 of 360 windows" in text
-    assert 'class="warmup"' not in text
-
-
-def test_names_lie_on_neither_points_nor_names() -> None:
-    rng = np.random.default_rng(3)
-    for _ in range(50):
-        points = {f"policy{n}": (float(x), float(y)) for n, (x, y) in enumerate(rng.uniform(100, 300, (7, 2)))}
-        places = _label_places(points, (50.0, 550.0), (10.0, 400.0))
-        boxes = [(x, y - 12, x + 7.8 * len(name), y + 2) for name, (x, y) in places.items()]
-        dots = [(x - 7, y - 7, x + 7, y + 7) for x, y in points.values()]
-        assert not any(_overlap(one, dot) for one in boxes for dot in dots)
-        assert not any(_overlap(one, other) for n, one in enumerate(boxes) for other in boxes[:n])
+    assert all("spans" not in one for one in charts(text))
 
 
 def test_gaps_leave_gaps() -> None:
@@ -126,8 +113,8 @@ def test_gaps_leave_gaps() -> None:
     text = render_report(
         run((Series("a", 3600, START, use, None),), BacktestSettings(("last",), warmup_seconds=5 * DAY)), source="x"
     )
-    (band,) = re.findall(r'class="use" d="([^"]+)"', text)
-    assert band.count("M") == 2
+    (band,) = charts(text)[-1]["bands"]
+    assert [number for number, value in enumerate(band["high"]) if value is None] == list(range(300, 340))
 
 
 def test_a_rule_without_a_colour_gets_one(backtest: Backtest) -> None:
@@ -136,7 +123,9 @@ def test_a_rule_without_a_colour_gets_one(backtest: Backtest) -> None:
         scores={"mine": backtest.scores["krr"]},
         reservations={"mine": backtest.reservations["krr"]},
     )
-    assert "color:#7b5ea7" in render_report(renamed, source="x")
+    page = render_report(renamed, source="x")
+    assert {line["colour"] for chart in charts(page) for line in chart["lines"]} == {"c7"}
+    assert 'class="of-c7"' in page
 
 
 def test_the_page_is_written_completely(tmp_path: Path, backtest: Backtest, page: str) -> None:
@@ -145,44 +134,17 @@ def test_the_page_is_written_completely(tmp_path: Path, backtest: Backtest, page
     assert [path.name for path in (tmp_path / "out").iterdir()] == ["page.html"]
 
 
-CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
-
-
-def browse(page: Path, fragment: str, folder: Path) -> tuple[str, str]:
-    """The page as a real browser leaves it after its script has run, and what the browser says of it."""
-    seen = subprocess.run(
-        [
-            str(CHROMIUM),
-            "--headless",
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-background-networking",
-            "--enable-logging=stderr",
-            f"--user-data-dir={folder}",
-            "--virtual-time-budget=2000",
-            "--dump-dom",
-            f"{page.as_uri()}{fragment}",
-        ],
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=True,
-    )
-    return seen.stdout, "\n".join(line for line in seen.stderr.splitlines() if "CONSOLE" in line)
-
-
-@pytest.mark.skipif(CHROMIUM is None, reason="no chromium here: apt-get install chromium")
 def test_a_real_browser_draws_it_and_hides_what_is_asked(tmp_path: Path, page: str) -> None:
-    path = tmp_path / "page.html"
-    path.write_text(page, encoding="utf-8")
-    dom, console = browse(path, "#hide=krr,vpa", tmp_path / "profile")
-    assert console == ""
-    assert 'data-ready="yes"' in dom
-    hidden = {
-        attributes["data-of"]
-        for _, attributes in elements(dom)
-        if "data-of" in attributes and "off" in str(attributes.get("class"))
-    }
-    assert hidden == {"krr", "vpa"}
-    pressed = {a["data-rule"]: a["aria-pressed"] for _, a in elements(dom) if "data-rule" in a}
-    assert pressed == {name: str(name not in ("krr", "vpa")).lower() for name in POLICIES}
+    with browsing() as browser, tab(browser, written(tmp_path, page) + "#hide=krr,vpa", bypass_csp=True) as seen:
+        assert len(seen.page.query_selector_all("figure[data-drawn=yes] canvas")) == len(charts(page))
+        pressed = {
+            one.get_attribute("data-group"): one.get_attribute("aria-pressed")
+            for one in seen.page.query_selector_all(".groups button")
+        }
+        assert pressed == {name: str(name not in ("krr", "vpa")).lower() for name in POLICIES}
+        hidden = {one.get_attribute("data-of") for one in seen.page.query_selector_all("tr.off")}
+        assert hidden == {"krr", "vpa"}
+        before = seen.page.locator("canvas").first.evaluate("(one) => one.toDataURL()")
+        seen.page.locator(".groups button[data-group=krr]").click()
+        assert seen.page.locator("canvas").first.evaluate("(one) => one.toDataURL()") != before
+        assert seen.faults() == []

@@ -43,6 +43,13 @@ def test_what_has_its_default_is_not_in_the_document() -> None:
     }
 
 
+def test_moments_are_exact_to_the_second() -> None:
+    at = 1_764_136_805.0
+    found = Chart("t", [at, at + 1], marks=[Mark(at + 2, "x")], spans=[Span(at, at + 3, "y")], is_time=True).document()
+    assert (found["x"], found["marks"][0]["at"]) == ([at, at + 1], at + 2)
+    assert (found["spans"][0]["begin"], found["spans"][0]["end"]) == (at, at + 3)
+
+
 @given(st.lists(st.one_of(st.none(), st.floats(), st.integers(-(2**53), 2**53)), max_size=20), st.text(max_size=20))
 def test_every_chart_is_json_that_a_browser_reads(values: list[float | None], name: str) -> None:
     chart = Chart(name, list(range(len(values))), [Line(name, values, "c1")])

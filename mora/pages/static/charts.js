@@ -218,29 +218,39 @@ const mora = window.mora = {};
     ctx.restore();
   };
 
-  // The labels of single points, each moved down until it lies on no other.
+  // The labels of single points: beside them, on neither a point nor another label, within the chart.
   const drawLabels = (plot, chart) => {
     const { ctx, bbox } = plot;
     const ratio = window.devicePixelRatio || 1;
-    const taken = [];
+    const shown = (chart.lines || []).filter((line) => line.label && !hidden.has(groupOf(line)));
+    const points = shown.flatMap((line) => {
+      const last = line.values.findLastIndex((value) => value !== null);
+      if (last < 0) return [];
+      return [{ line, x: plot.valToPos(chart.x[last], "x", true), y: plot.valToPos(line.values[last], "y", true) }];
+    });
+    const around = (x, y, width, height) => [x, y - height / 2, x + width, y + height / 2];
+    const meet = (one, other) => one[0] < other[2] && other[0] < one[2] && one[1] < other[3] && other[1] < one[3];
+    const taken = points.map(({ x, y }) => around(x - 7 * ratio, y, 14 * ratio, 14 * ratio));
     ctx.save();
     ctx.font = `600 ${12 * ratio}px system-ui, sans-serif`;
     ctx.textBaseline = "middle";
     ctx.textAlign = "left";
-    for (const line of chart.lines || []) {
-      if (!line.label || hidden.has(groupOf(line))) continue;
-      const last = line.values.findLastIndex((value) => value !== null);
-      if (last < 0) continue;
+    for (const { line, x, y } of points.sort((one, other) => one.y - other.y)) {
       const width = ctx.measureText(line.label).width;
-      let x = plot.valToPos(chart.x[last], "x", true) + 9 * ratio;
-      if (x + width > bbox.left + bbox.width + plot.axes.length * 30 * ratio) x -= width + 18 * ratio;
-      let y = plot.valToPos(line.values[last], "y", true);
-      while (taken.some((box) => x < box.right && x + width > box.left && Math.abs(y - box.y) < 14 * ratio)) {
-        y += 3 * ratio;
-      }
-      taken.push({ left: x, right: x + width, y });
+      const right = x + 10 * ratio;
+      const places = [
+        [right, y], [x - 10 * ratio - width, y], [x - width / 2, y - 15 * ratio], [x - width / 2, y + 15 * ratio],
+        ...[-14, 14, -28, 28, -42, 42, -56, 56].map((step) => [right, y + step * ratio]),
+      ];
+      const isFree = ([left, middle]) => {
+        const box = around(left, middle, width, 14 * ratio);
+        const isInside = left >= bbox.left && box[2] <= ctx.canvas.width && box[1] >= 0 && box[3] <= bbox.top + bbox.height;
+        return isInside && !taken.some((other) => meet(box, other));
+      };
+      const [left, middle] = places.find(isFree) || places[0];
+      taken.push(around(left, middle, width, 14 * ratio));
       ctx.fillStyle = colour(line.colour);
-      ctx.fillText(line.label, x, y);
+      ctx.fillText(line.label, left, middle);
     }
     ctx.restore();
   };
