@@ -22,7 +22,7 @@ import difflib
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import fields, replace
 from operator import attrgetter
 from pathlib import Path
 from types import MappingProxyType
@@ -30,7 +30,17 @@ from typing import Any
 
 from mora.errors import BadConfig, BadInput, MoraError
 from mora.quantities import format_memory
-from mora.settings import BY_KEY, BY_NAME, OLD_KEYS, SETTINGS, Setting, Settings, variable_of
+from mora.settings import (
+    BY_KEY,
+    BY_NAME,
+    OLD_KEYS,
+    SETTINGS,
+    ClusterOptions,
+    Setting,
+    Settings,
+    password_variable,
+    variable_of,
+)
 
 __all__ = ["CONFIG_NAME", "Settings", "load_settings"]
 
@@ -41,6 +51,10 @@ CONFIG_NAME = "mora.toml"
 _NOT_SETTINGS = re.compile(
     r"MORA_(CONFIG|TOOLS|PYTHON|SANDBOX_\w+|LOAD_\w+|SERVICE_(HOST|PORT\w*)|PORT(_\w+)?)", re.ASCII
 )
+
+
+# Of clusters that mora.toml names; _with_passwords() looks for them.
+_OF_A_CLUSTER = re.compile(r"MORA_CLUSTERS_\w+_PROMETHEUS_PASSWORD", re.ASCII)
 
 
 def load_settings(
@@ -73,7 +87,22 @@ def load_settings(
     for group in {field.partition(".")[0] for field in fields if "." in field}:
         inner = {field.partition(".")[2]: fields[field] for field in fields if field.startswith(f"{group}.")}
         settings = replace(settings, **{group: replace(getattr(settings, group), **inner)})
-    return replace(settings, **{field: value for field, value in fields.items() if "." not in field})
+    settings = replace(settings, **{field: value for field, value in fields.items() if "." not in field})
+    return replace(settings, clusters=_with_passwords(settings.clusters, environ))
+
+
+def _with_passwords(clusters: Mapping[str, ClusterOptions], environ: Mapping[str, str]) -> Mapping[str, ClusterOptions]:
+    """The clusters with the passwords of the environment; one of a cluster that is not there is an error."""
+    found = dict(clusters)
+    variables = {password_variable(name): name for name in clusters}
+    for variable in filter(_OF_A_CLUSTER.fullmatch, environ):
+        if variable not in variables:
+            known = f"mora.toml has these: {', '.join(clusters)}." if clusters else "mora.toml has no [clusters.NAME]."
+            raise BadConfig(f"The environment sets {variable}, and there is no such cluster.", hint=known)
+        one = found[variables[variable]]
+        password = _parsed(BY_KEY["prometheus.password"], environ[variable], variable, BadConfig)
+        found[variables[variable]] = replace(one, prometheus=MappingProxyType({**one.prometheus, "password": password}))
+    return MappingProxyType(found)
 
 
 _Layer = dict[str, tuple[Any, str]]
@@ -107,7 +136,7 @@ def _from_environ(environ: Mapping[str, str], notes: list[str]) -> _Layer:
     by_variable = {one.variable: one for one in SETTINGS}
     layer: _Layer = {}
     for name, value in environ.items():
-        if not name.startswith("MORA_") or _NOT_SETTINGS.fullmatch(name):
+        if not name.startswith("MORA_") or _NOT_SETTINGS.fullmatch(name) or _OF_A_CLUSTER.fullmatch(name):
             continue
         old = next((one for one in OLD_KEYS.values() if variable_of(one.old) == name), None)
         if old is not None:
@@ -151,9 +180,19 @@ def _from_file(path: Path | None, start_dir: Path, notes: list[str]) -> _Layer:
                 f"{place}: {found!r} does not belong in a file.", hint=f"Set {setting.variable} in the environment."
             )
         parsed = _parsed(setting, value, f"{place}: {found}", BadConfig)
-        is_relative = isinstance(parsed, Path) and path.parent != start_dir
-        layer[setting.name] = (path.parent / parsed if is_relative else parsed, place)
+        layer[setting.name] = (parsed if path.parent == start_dir else _below(path.parent, parsed), place)
     return layer
+
+
+def _below(folder: Path, value: Any) -> Any:
+    """Paths of a value as seen from the folder of its mora.toml."""
+    if isinstance(value, Path):
+        return folder / value
+    if isinstance(value, Mapping):
+        return MappingProxyType({name: _below(folder, one) for name, one in value.items()})
+    if isinstance(value, ClusterOptions):
+        return ClusterOptions(**{one.name: _below(folder, getattr(value, one.name)) for one in fields(value)})
+    return value
 
 
 def _flattened(tables: Mapping[str, object]) -> list[tuple[str, object]]:

@@ -6,8 +6,9 @@ A key's variable and its name as a keyword are derived from it: `slo.p95` is MOR
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -15,6 +16,7 @@ from typing import Any
 
 from mora import registry, values
 from mora.domain import Slo
+from mora.errors import BadInput, MoraError
 from mora.policies import PolicySettings
 from mora.quantities import parse_cpu, parse_memory
 from mora.savings import Prices
@@ -46,6 +48,27 @@ class PrometheusSettings:
     client_key: Path | None = None
     ca_file: Path | None = None
     cluster: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesAccess:
+    """Which cluster is asked. cluster: its name, empty for the one that the kubeconfig's current context leads to.
+
+    kubeconfig: None for $KUBECONFIG or ~/.kube/config. context: None for the current one.
+    """
+
+    cluster: str = ""
+    kubeconfig: Path | None = None
+    context: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ClusterOptions:
+    """One cluster of [clusters.NAME]. prometheus: what differs from [prometheus], by the names of its fields."""
+
+    kubeconfig: Path | None = None
+    context: str | None = None
+    prometheus: Mapping[str, Any] = field(default_factory=_nothing, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,6 +138,8 @@ class Settings:
     fleet: FleetOptions = field(default_factory=FleetOptions)
     prices: PriceOptions = field(default_factory=PriceOptions)
     helm_paths: Mapping[str, str] = field(default_factory=_nothing)
+    clusters: Mapping[str, ClusterOptions] = field(default_factory=_nothing)
+    kubernetes: KubernetesAccess = field(default_factory=KubernetesAccess)
     origins: Mapping[str, str] = field(default_factory=_nothing)
     notes: tuple[str, ...] = ()
 
@@ -127,6 +152,17 @@ class Settings:
         if name not in BY_NAME:
             raise KeyError(name)
         return self.origins.get(name, "default")
+
+    def of_cluster(self, name: str) -> Settings:
+        """The settings for one cluster: [clusters.NAME], or the kubeconfig's context of that name."""
+        chosen = self.clusters.get(name, ClusterOptions())
+        # Without a place of its own in mora.toml, a name is that of a context.
+        context = chosen.context or (None if chosen.kubeconfig else name)
+        return replace(
+            self,
+            kubernetes=KubernetesAccess(name, chosen.kubeconfig, context),
+            prometheus=replace(self.prometheus, **chosen.prometheus),
+        )
 
     def is_flag(self, name: str) -> bool:
         """Whether a setting was given on the command line."""
@@ -191,6 +227,64 @@ def _overrides(section: str) -> Callable[[object], object]:
         return parse_table(value, section)
 
     return parse
+
+
+def _clusters(value: object) -> object:
+    """[clusters.NAME]: context, kubeconfig, and a table `prometheus` with the keys of [prometheus]."""
+    if not isinstance(value, Mapping):
+        raise BadInput("It must be a table for each cluster, like [clusters.prod].")
+    return MappingProxyType({name: _cluster(name, table) for name, table in value.items()})
+
+
+def _cluster(name: str, table: object) -> ClusterOptions:
+    values.context(name)
+    if not isinstance(table, Mapping):
+        raise BadInput(f"{name}: it must be a table, like [clusters.{name}].")
+    parsers = {"context": values.context, "kubeconfig": values.path}
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key == "prometheus":
+            found[key] = _prometheus_of(name, value)
+        elif key in parsers:
+            found[key] = _parsed_in(f"{name}.{key}", parsers[key], value)
+        else:
+            raise BadInput(f"{name}.{key} is an unknown setting.", hint="Known: context, kubeconfig, prometheus.")
+    return ClusterOptions(**found)
+
+
+def _prometheus_of(name: str, table: object) -> Mapping[str, Any]:
+    if not isinstance(table, Mapping):
+        raise BadInput(f"{name}.prometheus must be a table, like [clusters.{name}.prometheus].")
+    known = {key.partition(".")[2]: one for key, one in BY_KEY.items() if key.startswith("prometheus.")}
+    found: dict[str, Any] = {}
+    for key, value in table.items():
+        if key not in known:
+            raise BadInput(
+                f"{name}.prometheus.{key} is an unknown setting.", hint=f"Known: {', '.join(sorted(known))}."
+            )
+        if known[key].secret:
+            raise BadInput(
+                f"{name}.prometheus.{key} does not belong in a file.",
+                hint=f"Set {password_variable(name)} in the environment.",
+            )
+        found[key] = _parsed_in(f"{name}.prometheus.{key}", known[key].parse, value)
+    return MappingProxyType(found)
+
+
+def _parsed_in(place: str, parse: Callable[[object], object], value: object) -> Any:
+    try:
+        return parse(value)
+    except MoraError as error:
+        raise BadInput(f"{place}: {error.message}", hint=error.hint) from error
+
+
+def password_variable(cluster: str) -> str:
+    """The environment variable with the password for the Prometheus of a cluster.
+
+    >>> password_variable("eu-west.prod")
+    'MORA_CLUSTERS_EU_WEST_PROD_PROMETHEUS_PASSWORD'
+    """
+    return f"MORA_CLUSTERS_{re.sub(r'[^A-Z0-9]', '_', cluster.upper())}_PROMETHEUS_PASSWORD"
 
 
 # fmt: off
@@ -285,6 +379,8 @@ SETTINGS: tuple[Setting, ...] = (
             _overrides("namespaces"), "fleet.namespaces"),
     Setting("workloads", "Overrides for a workload: [workloads.\"shop/frontend\"]; these win over its annotations.",
             _overrides("workloads"), "fleet.workloads"),
+    Setting("clusters", "Clusters to choose from: [clusters.prod], with context, kubeconfig and a table prometheus.",
+            _clusters),
 )
 # fmt: on
 

@@ -46,6 +46,14 @@ def name(value: object) -> str:
     return check_name(string(value))
 
 
+def context(value: object) -> str:
+    """The name of a cluster or of a kubeconfig's context: any printable text, as `kubectl config` allows it."""
+    text = string(value)
+    if not text.isprintable() or text != text.strip() or text.startswith("-") or len(text) > 253:
+        raise BadInput(f"{text[:60]!r} is no name of a context.", hint="List them: kubectl config get-contexts")
+    return text
+
+
 def path(value: object) -> Path:
     """A file or a folder; ~ is the home folder."""
     return Path(value if isinstance(value, Path) else string(value)).expanduser()

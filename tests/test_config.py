@@ -295,3 +295,55 @@ def test_the_new_name_wins_over_the_old_one(tmp_path: Path) -> None:
     environ = {"MORA_HOLD": "3h", "MORA_HORIZON": "4h"}
     assert load_settings({}, environ, tmp_path).horizon == timedelta(hours=4)
     assert load_settings({}, dict(reversed(environ.items())), tmp_path).horizon == timedelta(hours=4)
+
+
+CLUSTERS = """
+[clusters.prod]
+context = "prod-eu"
+[clusters.prod.prometheus]
+url = "http://127.0.0.1:1"
+token_file = "secrets/token"
+[clusters."eu/staging"]
+kubeconfig = "kube/staging.yaml"
+"""
+
+
+def test_each_cluster_has_its_own_context_and_prometheus_and_the_rest_in_common(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere" / "mora.toml").write_text(f'prometheus.username = "ada"\n{CLUSTERS}')
+    password = {"MORA_CLUSTERS_EU_STAGING_PROMETHEUS_PASSWORD": "sesame"}
+    settings = load_settings({}, password, tmp_path, config_file=Path("elsewhere/mora.toml"))
+    prod, staging, other = (settings.of_cluster(name) for name in ("prod", "eu/staging", "some-context"))
+    assert (prod.kubernetes.cluster, prod.kubernetes.context, prod.kubernetes.kubeconfig) == ("prod", "prod-eu", None)
+    assert (prod.prometheus.url, prod.prometheus.username) == ("http://127.0.0.1:1", "ada")
+    assert prod.prometheus.token_file == tmp_path / "elsewhere" / "secrets" / "token"
+    assert staging.kubernetes.kubeconfig == tmp_path / "elsewhere" / "kube" / "staging.yaml"
+    assert (staging.kubernetes.context, staging.prometheus.url, staging.prometheus.password) == (None, None, "sesame")
+    assert (other.kubernetes.context, other.prometheus.url) == ("some-context", None)
+    assert "sesame" not in repr(settings) + repr(staging)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            '[clusters.prod]\ncontxt = "a"\n',
+            "prod.contxt is an unknown setting. Known: context, kubeconfig, prometheus",
+        ),
+        ('[clusters.prod.prometheus]\nurl = "nowhere"\n', "prod.prometheus.url"),
+        ('[clusters.prod.prometheus]\npassword = "x"\n', "Set MORA_CLUSTERS_PROD_PROMETHEUS_PASSWORD"),
+        ('clusters = "prod"\n', "table for each cluster"),
+        ("[clusters]\nprod = 3\n", "prod: it must be a table"),
+        ('[clusters."a\\u001b"]\n', "no name of a context"),
+    ],
+)
+def test_what_cannot_be_meant_of_a_cluster_is_refused_by_name(tmp_path: Path, text: str, words: str) -> None:
+    (tmp_path / "mora.toml").write_text(text)
+    with pytest.raises(BadConfig) as refused:
+        load_settings({}, {}, tmp_path)
+    assert words in " ".join(str(refused.value).split())
+
+
+def test_a_password_of_a_cluster_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(BadConfig, match="there is no such cluster"):
+        load_settings({}, {"MORA_CLUSTERS_PRD_PROMETHEUS_PASSWORD": "sesame"}, tmp_path)

@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
 import typer
 from typer.models import ArgumentInfo
 
+from mora import values
 from mora.cli.common import (
+    EXIT_ERROR,
     Backend,
     DataDir,
     IncludeFlagged,
@@ -28,6 +30,7 @@ from mora.cli.common import (
     say,
     settings_of,
 )
+from mora.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -152,6 +155,19 @@ class Asked:
             help="Leave a time range out of the history: 2026-11-01T00:00/2026-11-01T06:00 (UTC). Repeatable.",
         ),
     ] = None
+    context: Annotated[
+        list[str] | None,
+        _option(
+            "--context",
+            panel=SOURCES,
+            help="Cluster: a [clusters.NAME] of mora.toml, or a context of the kubeconfig. Repeat it for one table of "
+            "several clusters.",
+            default="the current context",
+        ),
+    ] = None
+    all_clusters: Annotated[
+        bool, _flag("--all-clusters", panel=SOURCES, help="All clusters of mora.toml ([clusters.NAME]).")
+    ] = False
     cluster: Annotated[
         str | None,
         _option("--cluster", panel=SOURCES, help="Value of the label `cluster`, where one Prometheus has several."),
@@ -248,8 +264,32 @@ class Asked:
         from mora import pipeline
 
         request = self.request(settings)
+        clusters = self.clusters(settings)
         with progress() as reporter:
-            return pipeline.recommend_workloads(request, settings, say=say, reporter=reporter)
+            if not clusters:
+                return pipeline.recommend_workloads(request, settings, say=say, reporter=reporter)
+            return pipeline.recommend_in_clusters(request, settings, clusters, say=say, reporter=reporter)
+
+    def clusters(self, settings: Settings) -> Sequence[str]:
+        """The clusters that are named; none where it is the current context's."""
+        if not self.all_clusters:
+            return [values.context(name) for name in self.context or ()]
+        if self.context:
+            raise BadInput("--all-clusters is every cluster of mora.toml, and --context names some.", hint="Give one.")
+        if not settings.clusters:
+            raise BadInput(
+                "--all-clusters needs clusters in mora.toml, and there is none.",
+                hint='Add some, like [clusters.prod] with context = "prod"; or name contexts: --context a --context b',
+            )
+        return list(settings.clusters)
+
+
+def end_of(advised: Advised) -> None:
+    """Say which clusters gave no answer, and end with an error where there is any."""
+    for name, error in advised.failed:
+        say(f"{name}: no answer. {error.message}" + (f" {error.hint}" if error.hint else ""))
+    if advised.failed:
+        raise typer.Exit(EXIT_ERROR)
 
 
 def _in_panel(hint: Any, panel: str) -> Any:

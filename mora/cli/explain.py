@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from mora.cli.asking import Asked, output_settings, takes
+from mora.cli.asking import Asked, end_of, output_settings, takes
 
 
 @takes(Asked)
@@ -26,3 +26,4 @@ def explain(asked: Asked) -> None:
     advised = asked.answer(settings)
     shown = output_settings(settings, advised.states, asked=advised.asked, verbose=True)
     sys.stdout.write(pipeline.render(advised.recommendations, "explain", shown))
+    end_of(advised)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mora import registry
-from mora.cli.asking import OUTPUT, REPOSITORY, Asked, output_settings, takes
+from mora.cli.asking import OUTPUT, REPOSITORY, Asked, end_of, output_settings, takes
 from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say, show
 from mora.cli.repository import change, repository_of
 
@@ -204,7 +204,7 @@ def recommend(
     mora recommend -A --repo ~/src/clusters             the diff of its files
     mora recommend -A --repo ~/src/clusters --commit    a branch to push
     """
-    from mora.errors import NotEnoughData
+    from mora.errors import BadInput, NotEnoughData
     from mora.outputs.changes import has_number, is_due
     from mora.outputs.order import check_order
 
@@ -224,6 +224,8 @@ def recommend(
     )
     checkout = None if repository is None else repository.open()
     settings = asked.settings(output=output, prices_cpu=cpu_price, prices_memory=memory_price)
+    if repository is not None and len(asked.clusters(settings)) > 1:
+        raise BadInput("--repo takes the workloads of one cluster at a time.", hint="Name one: --context NAME")
     advised = asked.answer(settings)
     shown = output_settings(
         settings,
@@ -240,6 +242,7 @@ def recommend(
         is_change_due = change(repository, checkout, advised, shown)
     else:
         _print(advised.recommendations, settings.output, shown, out=out, overwrite=overwrite)
+    end_of(advised)
     refused = [f"{one.workload.namespace}/{one.workload.name}" for one in advised.recommendations if one.is_refused]
     if refused:
         say(f"Not sized, since something is wrong with the object itself: {', '.join(refused)}. See the reasons.")

@@ -171,7 +171,8 @@ class Recommendation:
     scales on; current.autoscaler is the first of them. retargets: those of them that have to change together with the
     requests, as they must become. vpas: those that target the workload. template_in: as in WorkloadState. reasons: what
     concerns the workload as a whole.
-    model_facts: label and text of what the model is based on; empty without one.
+    model_facts: label and text of what the model is based on; empty without one. cluster: the name of its cluster where
+    several were asked, or one was named; else empty. context: the kubeconfig's context that leads there, if any.
     """
 
     workload: Workload
@@ -192,6 +193,8 @@ class Recommendation:
     template_in: Workload | None = None
     retargets: tuple[Autoscaler, ...] = ()
     model_facts: tuple[tuple[str, str], ...] = ()
+    cluster: str = ""
+    context: str = ""
 
     def __post_init__(self) -> None:
         """Refuse a recommendation whose main container is not the first and only one that is marked so."""

@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 
 from mora.savings import Prices
 
+OF_SEVERAL_CLUSTERS = frozenset({"table", "wide", "json", "csv", "explain"})
+"""Outputs that say of each row which cluster it is of. What is applied is written for one cluster at a time."""
+
 
 @dataclass(frozen=True, slots=True)
 class OutputSettings:

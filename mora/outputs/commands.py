@@ -79,7 +79,8 @@ def _of_keda(recommendation: Recommendation) -> list[str]:
 def apply_lines(recommendation: Recommendation, *, is_dry_run: bool = False) -> list[str]:
     """The commands of one workload and its autoscaler, under its name."""
     workload = recommendation.workload
-    patched = command(recommendation.manifest, patch_of(recommendation), is_dry_run=is_dry_run)
+    context = recommendation.context
+    patched = command(recommendation.manifest, patch_of(recommendation), is_dry_run=is_dry_run, context=context)
     lines = [remark(title(workload)), patched]
     for scaler in _ours(recommendation):
         lines.append(_retarget(recommendation, scaler, is_dry_run=is_dry_run))
@@ -88,7 +89,8 @@ def apply_lines(recommendation: Recommendation, *, is_dry_run: bool = False) -> 
 
 def rollback_lines(recommendation: Recommendation) -> list[str]:
     """The commands that undo apply_lines()."""
-    lines = [command(recommendation.manifest, patch_of(recommendation, is_back=True))]
+    back = patch_of(recommendation, is_back=True)
+    lines = [command(recommendation.manifest, back, context=recommendation.context)]
     for scaler in _ours(recommendation):
         before = next((a for a in recommendation.autoscalers if _is_same(a, scaler)), None)
         if before is not None:
@@ -129,18 +131,20 @@ def _retarget(recommendation: Recommendation, scaler: Autoscaler, *, is_dry_run:
         {"op": "replace", "path": f"{path}/target/averageUtilization", "value": scaler.target},
     ]
     what = ["hpa", scaler.name, "-n", recommendation.workload.namespace]
-    return _kubectl(what, "json", operations, is_dry_run)
+    return _kubectl(what, "json", operations, is_dry_run, recommendation.context)
 
 
-def command(workload: Workload, patch: Body, *, is_dry_run: bool = False) -> str:
-    """One shell-quoted `kubectl patch`.
+def command(workload: Workload, patch: Body, *, is_dry_run: bool = False, context: str = "") -> str:
+    """One shell-quoted `kubectl patch`. context: of the kubeconfig, where the current one is not meant.
 
     >>> command(Workload("shop", "cart"), {"spec": {"replicas": 2}}, is_dry_run=True)
     'kubectl patch deployment cart -n shop --type strategic --dry-run=server -p \\'{"spec":{"replicas":2}}\\''
     """
-    return _kubectl(target(workload), "strategic" if takes_strategic(workload.kind) else "json", patch, is_dry_run)
+    patch_type = "strategic" if takes_strategic(workload.kind) else "json"
+    return _kubectl(target(workload), patch_type, patch, is_dry_run, context)
 
 
-def _kubectl(what: Sequence[str], patch_type: str, patch: object, is_dry_run: bool) -> str:
+def _kubectl(what: Sequence[str], patch_type: str, patch: object, is_dry_run: bool, context: str) -> str:
+    where = [f"--context={context}"] if context else []
     dry_run = ["--dry-run=server"] if is_dry_run else []
-    return shlex.join(["kubectl", "patch", *what, "--type", patch_type, *dry_run, "-p", json_argument(patch)])
+    return shlex.join(["kubectl", *where, "patch", *what, "--type", patch_type, *dry_run, "-p", json_argument(patch)])

@@ -24,7 +24,7 @@ _AMOUNTS = {
 }
 # The last four are the full-width forms, which some spreadsheets take as well.
 _FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20")
-_NAMES = ("namespace", "workload", "kind", "container", "role", "is_main", "is_injected", "basis")
+_NAMES = ("cluster", "namespace", "workload", "kind", "container", "role", "is_main", "is_injected", "basis")
 COLUMNS = (
     *_NAMES,
     *(f"{name}_{side}" for name in _AMOUNTS.values() for side in ("now", "target", "goal")),
@@ -62,6 +62,7 @@ def _row(recommendation: Recommendation, container: ContainerAdvice) -> dict[str
     workload = recommendation.workload
     is_main = container.is_main
     row: dict[str, Any] = {
+        "cluster": recommendation.cluster,
         "namespace": workload.namespace,
         "workload": workload.name,
         "kind": workload.kind,

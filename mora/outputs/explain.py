@@ -39,6 +39,7 @@ def _chapter(recommendation: Recommendation, width: int) -> list[str]:
     load = recommendation.load
     lines = [title(recommendation.workload), "=" * len(title(recommendation.workload))]
     digest = f" ({recommendation.model_digest[:12]})" if recommendation.model_digest else ""
+    lines += _field("cluster", recommendation.cluster, width) if recommendation.cluster else []
     lines += _field("sized by", sized_by(recommendation) + digest, width)
     lines += _field("data until", format_moment(recommendation.as_of), width)
     if load:

@@ -39,6 +39,7 @@ def document(recommendation: Recommendation) -> dict[str, Any]:
     """One recommendation, as it stands in the list of `-o json`."""
     workload = recommendation.workload
     return {
+        "cluster": recommendation.cluster or None,
         "namespace": workload.namespace,
         "service": workload.name,
         "kind": workload.kind,

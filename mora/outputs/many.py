@@ -104,16 +104,18 @@ def _beside(names: Sequence[str], lines: Sequence[str], room: int) -> Iterator[s
 
 def _names(rows: Sequence[Row]) -> list[str]:
     """The head and the name of each row, with the namespace where there are several, behind its mark where any has."""
-    has_namespaces = len({row.recommendation.workload.namespace for row in rows}) > 1
+    has_clusters = len({row.recommendation.cluster for row in rows}) > 1
+    has_namespaces = has_clusters or len({row.recommendation.workload.namespace for row in rows}) > 1
     marks = ["", *map(_mark, rows)]
-    names = ["WORKLOAD", *(_name(row, has_namespaces) for row in rows)]
+    names = ["WORKLOAD", *(_name(row, has_namespaces, has_clusters) for row in rows)]
     return [f"{mark:<2}{name}" for mark, name in zip(marks, names, strict=True)] if any(marks) else names
 
 
-def _name(row: Row, has_namespaces: bool) -> str:
+def _name(row: Row, has_namespaces: bool, has_clusters: bool) -> str:
     recommendation, container = row.recommendation, row.container
     name, workload = container_name(recommendation, container), recommendation.workload
     full = f"{workload.namespace}/{workload.name}" if has_namespaces else workload.name
+    full = f"{clean(recommendation.cluster)}/{full}" if has_clusters else full
     has_others = not all(map(is_skipped, recommendation.others))
     return f"{full} {name}" if not container.is_main or (has_others and name != workload.name) else full
 
@@ -327,10 +329,12 @@ class NamespaceSum:
 
 
 def of_namespaces(recommendations: Sequence[Recommendation], prices: Prices | None) -> list[NamespaceSum]:
-    """Each namespace, the one that frees most first. Without prices the goal has those of OpenCost, to compare by."""
+    """Each namespace of each cluster, the one that frees most first. Without prices the goal has those of OpenCost, to compare by."""
     found: dict[str, list[Recommendation]] = {}
+    has_clusters = len({recommendation.cluster for recommendation in recommendations}) > 1
     for recommendation in recommendations:
-        found.setdefault(recommendation.workload.namespace, []).append(recommendation)
+        where = f"{clean(recommendation.cluster)}/" if has_clusters else ""
+        found.setdefault(f"{where}{recommendation.workload.namespace}", []).append(recommendation)
     summed = [
         NamespaceSum(name, those, savings(those, prices), savings([one.at_goal for one in those], prices or Prices()))
         for name, those in found.items()

@@ -21,7 +21,7 @@ def ordered(
 ) -> list[Recommendation]:
     """The recommendations in one of ORDERS; equal ones by name. BadInput where there is no such order."""
     check_order(order)
-    by_name = sorted(recommendations, key=lambda one: one.workload)
+    by_name = sorted(recommendations, key=lambda one: (one.cluster, one.workload))
     if order == "name":
         return by_name
     if order == "change":

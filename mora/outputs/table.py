@@ -75,15 +75,22 @@ def _long(recommendations: Sequence[Recommendation], width: int, *, is_basis_ful
     """
     has_basis = any(r.basis != "model" for r in recommendations)
     has_others = any(r.others for r in recommendations)
-    has_namespaces = _has_namespaces(recommendations)
-    heads = [*(["NAMESPACE"] if has_namespaces else []), "WORKLOAD", *(["CONTAINER"] if has_others else [])]
+    has_clusters = len({r.cluster for r in recommendations}) > 1
+    has_namespaces = has_clusters or _has_namespaces(recommendations)
+    heads = [
+        *(["CLUSTER"] if has_clusters else []),
+        *(["NAMESPACE"] if has_namespaces else []),
+        "WORKLOAD",
+        *(["CONTAINER"] if has_others else []),
+    ]
     has_goals = any(has_goal(advice) for r in recommendations for _, advice in all_numbers(r))
     of_goal = ["GOAL"] if has_goals else []
     names: list[list[str]] = []
     blocks: list[list[tuple[str, ...]]] = []
     for recommendation in recommendations:
         for container in recommendation.containers:
-            names.append(_names(recommendation, container, has_namespaces, has_others))
+            cluster = [clean(recommendation.cluster) if container.is_main else ""] if has_clusters else []
+            names.append([*cluster, *_names(recommendation, container, has_namespaces, has_others)])
             rests_on = basis(recommendation) if is_basis_full else recommendation.basis
             blocks.append(_rows(recommendation, container, rests_on if has_basis else None, has_goals=has_goals))
     titles = [*heads, "RESOURCE", "NOW", "TARGET", *of_goal, "CHANGE", "CONFIDENCE"]
@@ -191,7 +198,7 @@ def _below(
     is_shared_only: that alone, where it is of all workloads of a namespace or of half of all.
     """
     found = [sections_of(recommendation, width) for recommendation in recommendations]
-    namespaces = [recommendation.workload.namespace for recommendation in recommendations]
+    namespaces = [" ".join(filter(None, (clean(one.cluster), one.workload.namespace))) for one in recommendations]
     shared = _shared(found)
     lines: list[str] = []
     for sections in found:
@@ -272,8 +279,9 @@ def _heading(recommendation: Recommendation, container: ContainerAdvice) -> str:
     if not container.is_main:
         return f"{recommendation.workload.name}, container {container_name(recommendation, container)}"
     workload = recommendation.workload
+    where = f"{clean(recommendation.cluster)}: " if recommendation.cluster else ""
     return (
-        f"{workload.kind} {workload.name}, container {clean(container.container)}{at_load(recommendation)}, "
+        f"{where}{workload.kind} {workload.name}, container {clean(container.container)}{at_load(recommendation)}, "
         f"data until {format_moment(recommendation.as_of)}"
     )
 

@@ -46,6 +46,7 @@ from mora.pipeline.recommending import Advised, Request, recommend_workloads
 from mora.pipeline.rendering import render, write_output
 from mora.pipeline.repository import Changed, Repository, change_repository
 from mora.pipeline.settings import fleet_settings, train_settings
+from mora.pipeline.several import recommend_in_clusters
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
 from mora.pipeline.windows import fleet_window, history_window
 
@@ -84,6 +85,7 @@ __all__ = [
     "recommend",
     "recommend_fleet",
     "recommend_fleet_on_cluster",
+    "recommend_in_clusters",
     "recommend_workloads",
     "render",
     "sandbox_place",

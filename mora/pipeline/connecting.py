@@ -48,7 +48,7 @@ def open_prometheus(
     if url is None and discover:
         from mora.clusters.discovery import find_prometheus
 
-        found = find_prometheus()
+        found = find_prometheus(settings.kubernetes.kubeconfig, settings.kubernetes.context)
         say(f"Prometheus: {found}.")
         url, access = found.url, _through(found, access)
     if url is None:

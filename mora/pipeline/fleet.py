@@ -17,7 +17,7 @@ from mora.seams import FleetSource, Reporter, Silent
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
     from mora.fleet.stream import Ask, Look
-    from mora.settings import Settings
+    from mora.settings import KubernetesAccess, Settings
 
 NO_KUBECONFIG = Reason("no-kubeconfig", "there is no kubeconfig, so the Kubernetes API was not asked")
 NO_KUBECONFIG_NOTE = (
@@ -33,7 +33,8 @@ def lacks_kubeconfig(settings: Settings, target: str | None) -> bool:
     """
     from mora.clusters.kubeconfig import is_configured
 
-    return settings.prometheus.url is not None and target is None and not is_configured()
+    is_named = settings.kubernetes.context is not None or settings.kubernetes.kubeconfig is not None
+    return settings.prometheus.url is not None and target is None and not is_named and not is_configured()
 
 
 def find_workload_states(
@@ -43,12 +44,14 @@ def find_workload_states(
     selector: str | None = None,
     names: Sequence[str] = (),
     kubernetes: bool = True,
+    access: KubernetesAccess | None = None,
     remark: Callable[[str], None] = lambda words: None,
 ) -> list[WorkloadState]:
     """The workloads that are meant, as the Kubernetes API knows them, or (kubernetes=False) Prometheus alone.
 
     namespace: None for all. selector: labels, as kubectl's -l. names: "frontend", "deployment/frontend",
-    "shop/frontend"; without any, all. remark: gets what concerns no single workload.
+    "shop/frontend"; without any, all. access: which cluster, if not the current one. remark: gets what concerns no
+    single workload.
     Raises BadInput for a name that is not there, NotEnoughData where there is no workload at all.
     """
     from mora.fleet.names import choose, labelled
@@ -57,7 +60,7 @@ def find_workload_states(
         from mora.clusters.inventory import KubernetesInventory
 
         try:
-            inventory = KubernetesInventory()
+            inventory = KubernetesInventory(*((access.kubeconfig, access.context) if access else ()))
             found = inventory.states(namespace, selector)
         except ClusterError as error:
             also = "Or find the workloads in Prometheus alone: --no-kubernetes"

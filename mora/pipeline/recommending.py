@@ -104,7 +104,7 @@ class Request:
         """Whether a Prometheus is read: it is configured, or the question needs the cluster's own."""
         if not self.use_history:
             return False
-        if settings.prometheus.url is not None:
+        if settings.prometheus.url is not None or settings.kubernetes.cluster:
             return True
         needs_cluster = not self.use_model or self.all_namespaces or self.selector is not None or bool(self.excluded)
         if needs_cluster or settings.is_flag("history") or settings.is_flag("prometheus_cluster"):
@@ -122,12 +122,14 @@ class Request:
 class Advised:
     """The answer to a request. states: the workloads as they run now, where a cluster or a Prometheus knows them.
 
-    asked: what was sent to the Prometheus, as (the API's path, the query or selector).
+    asked: what was sent to the Prometheus, as (the API's path, the query or selector). failed: the clusters without an
+    answer, and why.
     """
 
     recommendations: tuple[Recommendation, ...]
     states: tuple[WorkloadState, ...] = ()
     asked: tuple[tuple[str, str], ...] = ()
+    failed: tuple[tuple[str, MoraError], ...] = ()
 
 
 def recommend_workloads(
@@ -302,7 +304,12 @@ def _from_all(
     source = _open(request, settings, say)
     namespace = request.namespace(settings)
     found = find_workload_states(
-        source, namespace=namespace, selector=request.selector, kubernetes=uses_kubernetes, remark=say
+        source,
+        namespace=namespace,
+        selector=request.selector,
+        kubernetes=uses_kubernetes,
+        access=settings.kubernetes,
+        remark=say,
     )
     # What runs nowhere may still have been measured.
     measured_only = [

@@ -99,6 +99,7 @@ SCHEMA = {
                 "type": "object",
                 "properties": {
                     **{name: {"type": "string"} for name in ("namespace", "service", "kind", "container")},
+                    "cluster": {"type": ["string", "null"]},
                     "as_of": {"type": "string", "pattern": r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$"},
                     "load": {"type": ["object", "null"], "required": ["scenario", "users"]},
                     "model_digest": {"type": ["string", "null"]},
