@@ -65,6 +65,6 @@ def mcp(
         return settings_of(**{**given, **more, "namespace": place})
 
     usual = namespace
-    settings(namespace=None, all_namespaces=False)  # what is set wrongly is told now, and not to the assistant
+    settings(namespace=None, all_namespaces=False)  # a wrong setting ends the command now, before the assistant asks
     asked = Request(use_kubernetes=not no_kubernetes)
     serve(Questions(settings, asked, keep=parse_duration(keep), clock=time.monotonic))

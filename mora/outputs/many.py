@@ -329,7 +329,10 @@ class NamespaceSum:
 
 
 def of_namespaces(recommendations: Sequence[Recommendation], prices: Prices | None) -> list[NamespaceSum]:
-    """Each namespace of each cluster, the one that frees most first. Without prices the goal has those of OpenCost, to compare by."""
+    """Each namespace of each cluster, the one that frees most first.
+
+    Without prices the goal has those of OpenCost, to compare by.
+    """
     found: dict[str, list[Recommendation]] = {}
     has_clusters = len({recommendation.cluster for recommendation in recommendations}) > 1
     for recommendation in recommendations:

@@ -99,7 +99,7 @@ def _cpu_seconds(pid: int) -> float:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_on_this_machine_the_target_and_the_others_are_told_apart(watched: HostUse) -> None:
+def test_on_this_machine_the_target_and_the_others_are_counted_apart(watched: HostUse) -> None:
     assert watched.target_cores is not None
     assert watched.others_cores is not None
     assert 0 < watched.target_cores <= 1.05
