@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from mora.savings import Prices
 
-OF_SEVERAL_CLUSTERS = frozenset({"table", "wide", "json", "csv", "explain"})
+OF_SEVERAL_CLUSTERS = frozenset({"table", "wide", "json", "csv", "explain", "html"})
 """Outputs that say of each row which cluster it is of. What is applied is written for one cluster at a time."""
 
 

@@ -41,7 +41,7 @@ def details(recommendation: Recommendation) -> dict[str, Any]:
     facts += [("autoscaler", words) for words in autoscalers(recommendation)]
     return {
         "id": key(recommendation),
-        "title": f"{workload.namespace}/{workload.name}",
+        "title": "/".join(filter(None, (recommendation.cluster, workload.namespace, workload.name))),
         "kind": workload.kind,
         "facts": _cleaned(facts),
         "notes": [clean(reason.text) for reason in other_reasons(recommendation)],
@@ -51,9 +51,9 @@ def details(recommendation: Recommendation) -> dict[str, Any]:
 
 
 def key(recommendation: Recommendation) -> str:
-    """The workload in the page's address: shop/deployment/web."""
+    """The workload in the page's address: shop/deployment/web, behind the name of its cluster where it has one."""
     workload = recommendation.workload
-    return f"{workload.namespace}/{workload.kind.lower()}/{workload.name}"
+    return "/".join(filter(None, (recommendation.cluster, workload.namespace, workload.kind.lower(), workload.name)))
 
 
 def _patch(recommendation: Recommendation) -> dict[str, str]:

@@ -15,7 +15,15 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, has_change
 from mora.outputs.details import details, key
 from mora.outputs.figures import amount, change, has_goal
-from mora.outputs.many import NamespaceSum, Row, counts, of_namespaces, rows_of
+from mora.outputs.many import (
+    NamespaceSum,
+    Row,
+    counts,
+    has_several_clusters,
+    namespace_of,
+    of_namespaces,
+    rows_of,
+)
 from mora.outputs.order import grows, is_starved, ordered, was_killed
 from mora.outputs.wording import container_name
 from mora.pages.tables import Cell, Table
@@ -55,7 +63,7 @@ def page(
 
     shown = ordered(recommendations, settings.sort, settings.prices)
     prices = settings.prices or Prices()
-    summed = of_namespaces(shown, prices)
+    summed, has_clusters = of_namespaces(shown, prices), has_several_clusters(shown)
     return render_page(
         "recommendations.html",
         title=title,
@@ -69,7 +77,7 @@ def page(
         kinds=sorted({one.workload.kind for one in shown}),
         states=list(STATES.items()),
         currency=prices.currency,
-        rows=[_line(row, number, prices) for row, number in _numbered(shown)],
+        rows=[_line(row, number, prices, has_clusters) for row, number in _numbered(shown)],
         details=[details(one) for one in shown],
     )
 
@@ -214,22 +222,23 @@ class Line:
     money: Cell | None
 
 
-def _line(row: Row, place: int, prices: Prices) -> Line:
+def _line(row: Row, place: int, prices: Prices, has_clusters: bool) -> Line:
     recommendation, container = row.recommendation, row.container
     workload = recommendation.workload
     state = state_of(recommendation, container)
     name = container_name(recommendation, container)
     replicas = recommendation.replicas
+    namespace = namespace_of(recommendation, has_clusters=has_clusters)
     return Line(
         place=place,
         key=key(recommendation),
         name=workload.name,
-        namespace=workload.namespace,
+        namespace=namespace,
         kind=workload.kind,
         container=name,
         state=state,
         words=STATES[state],
-        find=f"{workload.namespace}/{workload.name} {name} {workload.kind} {STATES[state]}".lower(),
+        find=f"{namespace}/{workload.name} {name} {workload.kind} {STATES[state]}".lower(),
         replicas=_amount("replicas", replicas) if container.is_main else None,
         cpu=_amount("cpu request", container.cpu_request),
         cpu_change=_change(container.cpu_request),

@@ -328,16 +328,27 @@ class NamespaceSum:
         return sum(any(map(is_starved, one.containers)) for one in self.recommendations)
 
 
+def has_several_clusters(recommendations: Sequence[Recommendation]) -> bool:
+    """Whether the recommendations are of more than one cluster."""
+    return len({recommendation.cluster for recommendation in recommendations}) > 1
+
+
+def namespace_of(recommendation: Recommendation, *, has_clusters: bool) -> str:
+    """The namespace of a workload, behind its cluster where there are several: prod/shop."""
+    namespace = recommendation.workload.namespace
+    return f"{clean(recommendation.cluster)}/{namespace}" if has_clusters else namespace
+
+
 def of_namespaces(recommendations: Sequence[Recommendation], prices: Prices | None) -> list[NamespaceSum]:
     """Each namespace of each cluster, the one that frees most first.
 
     Without prices the goal has those of OpenCost, to compare by.
     """
     found: dict[str, list[Recommendation]] = {}
-    has_clusters = len({recommendation.cluster for recommendation in recommendations}) > 1
+    has_clusters = has_several_clusters(recommendations)
     for recommendation in recommendations:
-        where = f"{clean(recommendation.cluster)}/" if has_clusters else ""
-        found.setdefault(f"{where}{recommendation.workload.namespace}", []).append(recommendation)
+        name = namespace_of(recommendation, has_clusters=has_clusters)
+        found.setdefault(name, []).append(recommendation)
     summed = [
         NamespaceSum(name, those, savings(those, prices), savings([one.at_goal for one in those], prices or Prices()))
         for name, those in found.items()

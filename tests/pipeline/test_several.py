@@ -86,6 +86,11 @@ def test_one_table_has_the_rows_of_every_cluster(home: Path, fleet: Fleet) -> No
     assert {f"{cluster} team-000 {name}" for cluster in ("prod", "test") for name in fleet.truths} <= set(blocks)
     wide = run(home, "--all-clusters", "-o", "wide").stdout
     assert all(f"{cluster}/team-000/{name} " in wide for cluster in ("prod", "test") for name in fleet.truths)
+    page = run(home, "--all-clusters", "-o", "html").stdout
+    assert all(
+        f'"{cluster}/team-000/deployment/{name}"' in page for cluster in ("prod", "test") for name in fleet.truths
+    )
+    assert "<option>prod/team-000</option><option>test/team-000</option>" in page
     rows = list(csv.DictReader(io.StringIO(run(home, "--all-clusters", "-o", "csv").stdout)))
     assert {row["cluster"] for row in rows} == {"prod", "test"}
 
