@@ -7,10 +7,10 @@ from mora.harness.host import HostUse
 
 
 class FakeHost:
-    """Machines of which a hypervisor takes half in the windows whose numbers (from 1) are named."""
+    """Machines of which a hypervisor takes half in the windows whose numbers (from 1) are named; or with a use."""
 
-    def __init__(self, *contended: int) -> None:
-        self.contended, self.windows = contended, 0
+    def __init__(self, *contended: int, use: HostUse | None = None) -> None:
+        self.contended, self.windows, self.always = contended, 0, use
 
     def watch(self) -> FakeHost:
         self.windows += 1
@@ -23,4 +23,6 @@ class FakeHost:
         return None
 
     def use(self, window: Window) -> HostUse:
+        if self.always is not None:
+            return self.always
         return HostUse(cores=2, steal_cores=1.0 if self.windows in self.contended else 0.0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import typer
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 
+# How long a run waits for a quieter moment before it starts.
+_PATIENCE = timedelta(minutes=2)
 # The kinds that an experiment can scale, and history is collected of.
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
@@ -39,6 +42,7 @@ def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) ->
     """Run the plan's experiments, and print the ids of those that were written."""
     from mora import pipeline
 
+    pipeline.await_quiet(place, limit=_PATIENCE, say=say)
     with progress() as reporter:
         report = pipeline.collect(
             settings.plan, place, data_dir=settings.data_dir, resume=resume, allow_remote=agreed, reporter=reporter

@@ -34,6 +34,8 @@ _KUBECTL_SECONDS = 20
 # Nothing is trained on the second run: about 1500 requests say what their p95 is.
 _PROOF_DURATION = timedelta(seconds=32)
 _PROOFS = 2
+# How long it waits for a quieter moment before it starts.
+_PATIENCE = timedelta(minutes=1)
 # The service that the demo shows in detail; the others get recommendations as well.
 _SUBJECT = "frontend"
 
@@ -58,6 +60,7 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
     say("1/6  Start the shop: five services as processes, with requests and limits that are wrong on purpose")
     with pipeline.sandbox_place(f"demo-{os.getpid()}") as place:
         shipped = {workload: place.cluster.allocation(workload) for workload in place.workloads}
+        pipeline.await_quiet(place, limit=_PATIENCE, say=say)
         say("     Drive a few users for a moment, to fit the load to the speed of this machine")
         scaling = measure_scaling(plan, _proven_cell(plan, shipped), place.site(), reporter=reporter)
         say(f"     {scaling}")

@@ -10,7 +10,7 @@ with fewer users where it took too much.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,7 +19,8 @@ from mora.errors import MoraError
 from mora.seams import Reporter
 
 if TYPE_CHECKING:
-    from mora.harness.drive import Site
+    from mora.harness.contention import Contention
+    from mora.harness.drive import Driven, Site
     from mora.harness.plan import Cell, Plan
     from mora.pipeline import Place
 
@@ -28,9 +29,12 @@ _UTILISATION = 0.52
 _TOO_MUCH = 0.65
 _TRIES = 3
 _PROBE_USERS = (12, 4)
+_PROBE_SAMPLES = 3
 # Nearer to its limit than this, a pod may have wanted more CPU than it got.
 _CAPPED = 0.9
 _FEWEST_USERS, _MOST_USERS = 6, 150
+# The shop and Locust together are to use no more than this of the machine, or of what is idle where others compete.
+_MOST_OF_MACHINE = 0.8
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,38 +108,53 @@ def measure_scaling(plan: Plan, cell: Cell, site: Site, *, reporter: Reporter) -
 
     cell: its replicas are those of now.
     """
-    shares: Mapping[str, float] = {}
     for users in _PROBE_USERS:
-        shares = _limit_shares(plan, cell.scenario, users, site, reporter)
+        driven = _drive_few(plan, cell.scenario, users, site, reporter)
+        shares = _limit_shares(driven)
+        if not shares:
+            raise MoraError(
+                f"The shop's CPU use was not measured while {users} users of {cell.scenario} were driven.",
+                hint="Check that this machine has idle CPU, and run `mora demo` again.",
+            )
         if max(shares.values()) < _CAPPED:
             break
     service = max(shares, key=lambda name: shares[name])
     each = shares[service] * cell.replicas / users
-    return Scaling(fitting_users(each, max(one.replicas for one in plan.cells)), service, each)
+    fitting = fitting_users(each, max(one.replicas for one in plan.cells))
+    return Scaling(max(min(fitting, _users_within(driven.contention, users)), _FEWEST_USERS), service, each)
 
 
-def _limit_shares(plan: Plan, scenario: str, users: int, site: Site, reporter: Reporter) -> dict[str, float]:
-    """Service -> share of its CPU limit that its hottest pod uses while so many users are driven."""
+def _users_within(contention: Contention, users: int) -> int:
+    """The most users that this machine has CPU for; where other programs compete for it, what they leave idle."""
+    host = contention.host
+    if host is None or not host.target_cores:
+        return _MOST_USERS
+    used = host.target_cores + (contention.load_cpu_cores or 0.0)
+    room = used + (host.idle_cores or 0.0) if contention.is_contended else float(host.cores)
+    return int(_MOST_OF_MACHINE * room * users / used)
+
+
+def _drive_few(plan: Plan, scenario: str, users: int, site: Site, reporter: Reporter) -> Driven:
     from mora.harness.drive import Moment, Offer, Times, drive
 
-    # Rates cover the settling, so two samples say what it took.
-    times = Times(2 * plan.sample_interval, plan.settle, plan.ramp, plan.sample_interval)
+    # Rates cover the settling, so a few samples say what it took.
+    times = Times(_PROBE_SAMPLES * plan.sample_interval, plan.settle, plan.ramp, plan.sample_interval)
 
     def watch(moment: Moment) -> bool:
         reporter.advance("measure", 0, 1, f"{scenario}, {users} users: {moment.note}")
         return False
 
     driven = drive(site, [Offer(scenario, plan.scenario_files[scenario], users)], times, watch=watch)
+    reporter.advance("measure", 1, 1, f"{scenario}, {users} users")
+    return driven
+
+
+def _limit_shares(driven: Driven) -> dict[str, float]:
+    """Service -> share of its CPU limit that its hottest pod used; without one that is not known."""
     shares: dict[str, float] = {}
     for workload, seen in driven.observations.items():
         last = seen.metrics.tail(driven.window.sample_count)
         share = float((last["cpu_cores_value"] / last["cpu_limit_cores"]).mean())
         if not math.isnan(share):
             shares[workload.name] = share
-    if not shares:
-        raise MoraError(
-            f"The shop's CPU use was not measured while {users} users of {scenario} were driven.",
-            hint="Check that this machine has idle CPU, and run `mora demo` again.",
-        )
-    reporter.advance("measure", 1, 1, f"{scenario}, {users} users")
     return shares

@@ -116,7 +116,7 @@ class LocustRun:
                     cwd=self._folder,
                     env={**environment_for(url, os.environ), "MORA_LOAD_RECORD": str(self._record)},
                     start_new_session=True,
-                    preexec_fn=_prepared(process_files),
+                    preexec_fn=prepared(process_files),
                 )
         except OSError as error:
             self._remove_folder()
@@ -200,7 +200,7 @@ def locust_command(
     return [*command, *options.arguments]
 
 
-def _prepared(process_files: Sequence[Path]) -> Callable[[], None]:
+def prepared(process_files: Sequence[Path]) -> Callable[[], None]:
     """Runs in the child before it becomes Locust: lowers its priority, joins cgroups, ends it when its parent ends."""
     parent = os.getpid()
     prctl = getattr(ctypes.CDLL(None), "prctl", None)  # on Linux; elsewhere only the recorder watches its parent

@@ -38,7 +38,7 @@ from __future__ import annotations
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, model_folder
 from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
 from mora.pipeline.backtesting import backtest, cache_folder, write_report
-from mora.pipeline.collecting import Place, collect, open_cluster, sandbox_place, sandbox_preview
+from mora.pipeline.collecting import Place, await_quiet, collect, open_cluster, sandbox_place, sandbox_preview
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
 from mora.pipeline.modelled import question_of, recommend, trained_demand
@@ -61,6 +61,7 @@ __all__ = [
     "Request",
     "Trained",
     "access_of",
+    "await_quiet",
     "backtest",
     "cache_folder",
     "change_repository",

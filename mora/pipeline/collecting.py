@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -103,6 +104,15 @@ def sandbox_preview() -> tuple[MetricSource, tuple[Workload, ...]]:
 
     workloads = tuple(sorted(Workload(spec.NAMESPACE, service.name) for service in spec.SERVICES))
     return PrometheusSource("http://127.0.0.1:9090"), workloads
+
+
+def await_quiet(place: Place, *, limit: timedelta, say: Callable[[str], None]) -> bool:
+    """Say where the machines are too busy to measure, and wait for a quieter moment; whether one came in time."""
+    from mora.harness.host import UnknownHost
+    from mora.harness.survey import await_quiet, survey
+
+    host = place.host or UnknownHost()
+    return await_quiet(lambda: survey(host, process_files=place.load_files), limit=limit, say=say)
 
 
 def collect(

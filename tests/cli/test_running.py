@@ -15,6 +15,12 @@ from mora.harness.experiment import RunReport
 from mora.settings import Settings
 from tests.fakes import SHOP, FakeCluster, FakeSource
 
+
+@pytest.fixture(autouse=True)
+def quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pipeline, "await_quiet", lambda *_, **__: True)
+
+
 PLACE = pipeline.Place(FakeCluster(), FakeSource(), SHOP, "frontend", "http://127.0.0.1:1")
 
 

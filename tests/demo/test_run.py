@@ -114,6 +114,7 @@ def busy_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeCluster
             write_run(data_dir, cell, contended="Locust was 90 ms late, of a p95 of 100 ms")
 
     monkeypatch.setattr(pipeline, "sandbox_place", place)
+    monkeypatch.setattr(pipeline, "await_quiet", lambda *_, **__: True)
     monkeypatch.setattr(pipeline, "collect", collect)
     monkeypatch.setattr(demo_run, "measure_scaling", lambda *_, **__: Scaling(60, "frontend", 0.03))
     return cluster

@@ -16,10 +16,12 @@ from mora.demo.scaling import collect_scaled, fitting_users, measure_scaling, wi
 from mora.domain import Observation, Window, Workload
 from mora.errors import MoraError
 from mora.harness.drive import Site
+from mora.harness.host import HostUse
 from mora.harness.plan import Cell, Plan
 from mora.seams import Silent
 from tests.demo.runs import write_run
 from tests.fakes import FakeClock, FakeCluster, FakeLoad, FakeSource
+from tests.fakes_host import FakeHost
 
 CELL = Cell("checkout", 1, 60)
 
@@ -47,8 +49,10 @@ class Shop(FakeSource):
         seen = super().observe(workload, window)
         used = min(self.cost[workload.name] * self.driven[-1], 1.0) * 0.18
         # The first rates still contain the start of the users.
-        early = [0.0] * (len(seen.metrics) - 2)
-        return replace(seen, metrics=seen.metrics.assign(cpu_limit_cores=0.18, cpu_cores_value=[*early, used, used]))
+        early = [0.0] * (len(seen.metrics) - 3)
+        return replace(
+            seen, metrics=seen.metrics.assign(cpu_limit_cores=0.18, cpu_cores_value=[*early, used, used, used])
+        )
 
     def start(self, *arguments: Any, **options: Any) -> FakeLoad:
         self.driven.append(options["users"])
@@ -124,3 +128,21 @@ def test_a_load_that_is_too_much_for_the_most_replicas_is_lowered_before_the_oth
     collect_scaled(with_users(Plan.load("demo"), 80), PLACE, data_dir=tmp_path, reporter=Silent(), say=print)
     assert [(cell.replicas, cell.users) for cell in driven] == [(3, 80), (3, 52), (1, 52), (2, 52)]
     assert "80 users took 80% of a CPU limit on 3 replicas: again with 52" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("use", "users"),
+    [
+        # 12 users take 0.3 cores: at most 0.8 x 1 core is 32 users, at most 0.8 x 2 cores more than the limits carry.
+        (HostUse(cores=1, idle_cores=0.0, target_cores=0.3), 32),
+        (HostUse(cores=2, idle_cores=0.0, target_cores=0.3), 52),
+        # Where the hypervisor takes what it wants, what was idle is what there is.
+        (HostUse(cores=2, idle_cores=0.4, target_cores=0.3, steal_cores=1.0), 22),
+        (HostUse(cores=2, idle_cores=0.0, target_cores=0.3, steal_cores=1.7), 9),
+        (HostUse(cores=2), 52),
+    ],
+)
+def test_the_load_is_no_more_than_this_machine_has_cpu_for(use: HostUse, users: int) -> None:
+    shop = Shop({"frontend": 0.03})
+    site = replace(shop.site, host=FakeHost(use=use))
+    assert measure_scaling(Plan.load("demo"), CELL, site, reporter=Silent()).users == users
