@@ -76,6 +76,7 @@ def serve(
     \b
     mora serve --prometheus http://127.0.0.1:9090      then open http://127.0.0.1:8943/
     mora serve -n shop --all --refresh 1h --cpu-price 0.03
+    mora serve --all-clusters                          one page of all [clusters.NAME] of mora.toml
     mora serve --once --record night.sqlite            a nightly job, then mora digest
     curl http://127.0.0.1:8943/api/v1/recommendations?namespace=shop
     """
@@ -100,6 +101,11 @@ def serve(
     request.check(settings)
     how = ServeSettings(address, record, pause.total_seconds(), kept.total_seconds() / 86_400)
     computes = {settings.prometheus.cluster or "": _computing(request, settings)}
+    if clusters := asked.clusters(settings):
+        from mora.pipeline import for_each
+
+        request, of = for_each(request, settings, clusters, say=lambda words: log("info", words))
+        computes = {name: _computing(request, of[name]) for name in of}
     (refresh_once if once else run_server)(computes, how, log=log)
 
 

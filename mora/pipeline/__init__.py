@@ -46,7 +46,7 @@ from mora.pipeline.recommending import Advised, Request, recommend_workloads
 from mora.pipeline.rendering import render, write_output
 from mora.pipeline.repository import Changed, Repository, change_repository
 from mora.pipeline.settings import fleet_settings, train_settings
-from mora.pipeline.several import recommend_in_clusters
+from mora.pipeline.several import for_each, recommend_in_clusters
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
 from mora.pipeline.windows import fleet_window, history_window
 
@@ -71,6 +71,7 @@ __all__ = [
     "find_workload_states",
     "fleet_settings",
     "fleet_window",
+    "for_each",
     "history_window",
     "learn",
     "list_models",

@@ -30,17 +30,11 @@ def recommend_in_clusters(
     A cluster without an answer is listed under `failed`, with the error; where none has one, MoraError has the causes.
     Recommendations come cluster by cluster, in the order of the names.
     """
-    clusters = tuple(dict.fromkeys(clusters))
-    request.check(settings)
-    of = {name: settings.of_cluster(name) for name in clusters}
-    _check(request, of)
-    is_one = len(clusters) == 1
-    if not is_one and request.use_model:
-        request = replace(request, use_model=False)
-        say(_MODELS_LEFT_OUT)
+    request, of = for_each(request, settings, clusters, say=say)
+    is_one = len(of) == 1
     advised: list[Advised] = []
     failed: list[tuple[str, MoraError]] = []
-    for name in clusters:
+    for name in of:
         try:
             found = recommend_workloads(
                 request, of[name], say=say if is_one else _with_name(name, say), reporter=reporter
@@ -66,6 +60,22 @@ def recommend_in_clusters(
         tuple(dict.fromkeys(asked for found in advised for asked in found.asked)),
         tuple(failed),
     )
+
+
+def for_each(
+    request: Request, settings: Settings, clusters: Sequence[str], *, say: Callable[[str], None] = lambda words: None
+) -> tuple[Request, dict[str, Settings]]:
+    """The request as each of some clusters is asked, and the settings of each by its name.
+
+    Raises BadInput where two of them would be read from the same Prometheus without a label that tells them apart.
+    """
+    request.check(settings)
+    of = {name: settings.of_cluster(name) for name in dict.fromkeys(clusters)}
+    _check(request, of)
+    if len(of) > 1 and request.use_model:
+        request = replace(request, use_model=False)
+        say(_MODELS_LEFT_OUT)
+    return request, of
 
 
 def _with_name(name: str, say: Callable[[str], None]) -> Callable[[str], None]:

@@ -138,7 +138,8 @@ def entry_document(recommendation: Recommendation, settings: OutputSettings) -> 
         "namespace": workload.namespace,
         "kind": workload.kind,
         "workload": workload.name,
-        "document": document(recommendation),
+        # Whose answer it is, the server knows: its clusters have names of their own.
+        "document": {name: value for name, value in document(recommendation).items() if name != "cluster"},
         "explained": explain([recommendation], settings),
         "step": step,
         "goal": goal,

@@ -161,3 +161,20 @@ def test_a_port_in_use_is_refused_at_once(tmp_path: Path) -> None:
     assert told.returncode == 1
     assert "Cannot listen on 127.0.0.1" in told.stderr
     assert "--listen" in told.stderr
+
+
+def test_several_clusters_are_served_on_one_page_and_one_that_is_away_says_so(
+    history: tuple[Path, list[Truth]], tmp_path: Path
+) -> None:
+    with socket.socket() as taken, serve_prometheus(history[0]) as url:
+        taken.bind(("127.0.0.1", 0))  # nobody listens there
+        (tmp_path / "mora.toml").write_text(
+            f'[clusters.prod.prometheus]\nurl = "{url}"\n[clusters.test.prometheus]\n'
+            f'url = "http://127.0.0.1:{taken.getsockname()[1]}"\n'
+        )
+        with started(tmp_path, url, "--all-clusters", "-A") as server:
+            until(lambda: server.json("/api/v1/status")["clusters"][0]["age_seconds"] is not None, "an answer of prod")
+            until(lambda: server.json("/api/v1/status")["clusters"][1]["problem"], "what is wrong with test")
+            found = server.json("/api/v1/recommendations")["recommendations"]
+            assert [(one["cluster"], one["service"]) for one in found] == [("prod", one.name) for one in history[1]]
+            assert "test" in server.get("/")[1].decode()
