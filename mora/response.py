@@ -47,7 +47,8 @@ class Run:
     """One driven experiment of one service, in the figures that the response is made of.
 
     CPU and memory are of the hottest pod's main container. A limit-bound level is "at least".
-    latency_p95_seconds, error_ratio: of the run's load test, None where it has none.
+    latency_p95_seconds, error_ratio, requests_per_second: of the run's load test, None where it has none.
+    latency_p95_interval: the 95 % confidence interval of its p95, where it was recorded.
     """
 
     experiment_id: str
@@ -65,6 +66,8 @@ class Run:
     oom_kills: int
     latency_p95_seconds: float | None
     error_ratio: float | None
+    requests_per_second: float | None = None
+    latency_p95_interval: tuple[float, float] | None = None
 
     @property
     def users_per_pod(self) -> float:
@@ -148,7 +151,7 @@ class LoadResponse:
         runs = tuple(
             run
             for name, rows in driven.groupby("experiment_id", sort=True)
-            if (run := _run(str(name), rows, cards.get(str(name), {}))) is not None
+            if (run := run_of(str(name), rows, cards.get(str(name), {}))) is not None
         )
         return cls._of(runs, experiments=frame["experiment_id"].nunique())
 
@@ -287,7 +290,7 @@ class LoadResponse:
             return Curve(tuple(fields["users_per_pod"]), tuple(fields["level"]), fields["slope"], limit_bound_from)
 
         return cls(
-            tuple(Run(**{_RENAMED.get(name, name): value for name, value in run.items()}) for run in plain["runs"]),
+            tuple(_run_from(run) for run in plain["runs"]),
             {s: {name: curve(fields) for name, fields in of.items()} for s, of in plain["curves"].items()},
         )
 
@@ -426,8 +429,11 @@ class LoadResponse:
 # --- fitting ---------------------------------------------------------------------------------------------------------
 
 
-def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run | None:
-    """One experiment's figures; None where it has no CPU or no memory samples."""
+def run_of(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run | None:
+    """One experiment's figures; None where it has no CPU or no memory samples.
+
+    rows: those of the experiment, of dataset.read_dataset. card: the JSON beside it.
+    """
     cpu, memory = rows["cpu_cores_value"].dropna(), rows["mem_bytes_value"].dropna()
     if cpu.empty or memory.empty:
         return None
@@ -438,8 +444,9 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
     ordered = rows.sort_values("timestamp", kind="stable")
     # The card's figures are of the whole window; the entry service's own columns are taken where there is no card.
     load_test = card.get("load_test") or {
-        column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio")
+        column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio", "requests_per_second")
     }
+    interval = load_test.get("latency_p95_interval_seconds")
     return Run(
         experiment_id=experiment_id,
         scenario=str(rows["scenario"].iloc[0]),
@@ -456,6 +463,8 @@ def _run(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run
         oom_kills=oom_kills,
         latency_p95_seconds=_known(load_test.get("latency_p95_seconds")),
         error_ratio=_known(load_test.get("error_ratio")),
+        requests_per_second=_known(load_test.get("requests_per_second")),
+        latency_p95_interval=(float(interval[0]), float(interval[1])) if interval else None,
     )
 
 
@@ -587,6 +596,13 @@ def _cells(runs: Sequence[Run]) -> list[_Cell]:
         )
         for (users, replicas), of in sorted(cells.items())
     ]
+
+
+def _run_from(plain: Mapping[str, Any]) -> Run:
+    """A run of to_dict(); models of before have fewer figures."""
+    fields = {_RENAMED.get(name, name): value for name, value in plain.items()}
+    interval = fields.get("latency_p95_interval")
+    return Run(**{**fields, "latency_p95_interval": None if interval is None else (interval[0], interval[1])})
 
 
 # --- small things ----------------------------------------------------------------------------------------------------

@@ -22,6 +22,8 @@ from mora.errors import BadInput
 from mora.quantities import LONGEST_SPAN, parse_duration, parse_memory, parse_ratio
 
 _Parsed = TypeVar("_Parsed")
+# What Locust sends from one core is some thousand requests a second; no plan of one machine asks for more than this.
+_MOST_RATE = 1e6
 _LONGEST_RESPONSE = timedelta(seconds=60)
 
 
@@ -128,6 +130,14 @@ def positive_ratio(value: object) -> float:
     parsed = ratio(value)
     if parsed == 0:
         raise BadInput(f"must be more than 0, not {value!r}.", hint="Write it like 0.99, or 99%.")
+    return parsed
+
+
+def rate(value: object) -> float:
+    """A number of requests per second, above 0."""
+    parsed = number(value)
+    if not 0 < parsed <= _MOST_RATE:
+        raise BadInput(f"must be above 0 and at most {_MOST_RATE:g} requests per second, not {value!r}.")
     return parsed
 
 

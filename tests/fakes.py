@@ -17,6 +17,7 @@ import pandas as pd
 
 from mora.domain import Allocation, Container, Observation, Resources, Window, Workload
 from mora.errors import ClusterError, MoraError
+from mora.harness.arrivals import Offered
 from mora.harness.record import LOAD_COLUMNS, LoadRecord, Second
 from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
 from mora.quantities import MIB
@@ -153,3 +154,6 @@ class FakeLoad(AbstractContextManager["FakeLoad"]):
 
     def recent_error_ratio(self, now: datetime) -> float:
         return 1 / self.fails if self.fails else 0.0
+
+    def offered(self, start: datetime, end: datetime) -> Offered | None:
+        return None

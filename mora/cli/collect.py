@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 def collect(
     plan: Annotated[
         str | None,
-        typer.Option("--plan", "-p", help="quick, standard, thorough, or a TOML file.", show_default="quick"),
+        typer.Option("--plan", "-p", help="adaptive, quick, standard, thorough, or a TOML file.", show_default="quick"),
     ] = None,
     target: Annotated[
         str | None,
@@ -53,6 +53,18 @@ def collect(
         str | None,
         typer.Option("--step", help="With --history: time between samples.", show_default="15s, more for long spans"),
     ] = None,
+    slo_p95: Annotated[
+        str | None,
+        typer.Option(
+            "--slo-p95",
+            help="With an adaptive plan: response time that 95 % of requests must stay below.",
+            show_default="300ms",
+        ),
+    ] = None,
+    slo_errors: Annotated[
+        str | None,
+        typer.Option("--slo-errors", help="With an adaptive plan: share of requests that may fail.", show_default="1%"),
+    ] = None,
     prometheus: PrometheusUrl = None,
     namespace: Namespace = None,
     data: DataDir = None,
@@ -76,7 +88,7 @@ def collect(
     Ctrl-C loses at most the experiment that is running.
 
     \b
-    mora collect --plan quick               on the sandbox; starts one
+    mora collect --plan adaptive            on the sandbox; starts one
     mora collect --plan standard --resume   continues a killed run
     mora collect --target kubernetes -n lab --url http://shop.lab/ --dry-run
                                             preflight; --yes runs it
@@ -84,7 +96,15 @@ def collect(
     mora collect --history 2h --prometheus URL -n shop -s frontend,cart
                                             run it again to add what is new
     """
-    settings = settings_of(plan=plan, target=target, prometheus_url=prometheus, namespace=namespace, data_dir=data)
+    settings = settings_of(
+        plan=plan,
+        target=target,
+        prometheus_url=prometheus,
+        namespace=namespace,
+        data_dir=data,
+        slo_p95=slo_p95,
+        slo_errors=slo_errors,
+    )
     names = [name.strip() for name in (services or "").split(",") if name.strip()]
     if restore:
         collect_kubernetes.restore(settings, dry_run=dry_run)

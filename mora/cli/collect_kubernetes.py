@@ -40,9 +40,7 @@ def preflight(cluster: KubernetesCluster, plan: Plan, workloads: Sequence[Worklo
     from mora.harness.preview import target_workloads
 
     targets = target_workloads(plan, workloads)
-    return examine(
-        cluster, targets=targets, measured=workloads, most_replicas=max(cell.replicas for cell in plan.cells)
-    )
+    return examine(cluster, targets=targets, measured=workloads, most_replicas=plan.most_replicas)
 
 
 def check_target_of_load(plan: Plan, workloads: Sequence[Workload], entry: str, url: str | None) -> Finding:

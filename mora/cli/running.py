@@ -27,11 +27,19 @@ KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
 def preview(source: MetricSource, workloads: Sequence[Workload], settings: Settings) -> None:
     """Print the experiments of the plan and the queries of every service."""
+    from mora.harness.adaptive import USUAL_KNEE
     from mora.harness.plan import Plan
     from mora.harness.preview import dry_run
 
-    preview = dry_run(Plan.load(settings.plan), source, workloads)
-    show(f"{len(preview.cells)} experiments, about {format_duration(preview.duration, about=True)}, in this order:")
+    plan = Plan.load(settings.plan).looking_for(settings.slo, settings.policy.target_utilisation)
+    preview = dry_run(plan, source, workloads)
+    duration = format_duration(preview.duration, about=True)
+    if plan.adaptive is None:
+        show(f"{len(preview.cells)} experiments, about {duration}, in this order:")
+    else:
+        most, often, count = plan.adaptive.max_runs, round(USUAL_KNEE), len(preview.cells)
+        show(f"Each experiment is chosen by what those before it measured, at most {most} a scenario.")
+        show(f"If a pod carries {often} times the first load: {count} experiments, about {duration}:")
     for number, cell in enumerate(preview.cells, start=1):
         show(f"{number:4d}  {cell}")
     for service, queries in preview.queries.items():
@@ -41,17 +49,30 @@ def preview(source: MetricSource, workloads: Sequence[Workload], settings: Setti
 def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) -> None:
     """Run the plan's experiments, and print the ids of those that were written."""
     from mora import pipeline
+    from mora.capacity import describe
 
     pipeline.await_quiet(place, limit=_PATIENCE, say=say)
     with progress() as reporter:
         report = pipeline.collect(
-            settings.plan, place, data_dir=settings.data_dir, resume=resume, allow_remote=agreed, reporter=reporter
+            settings.plan,
+            place,
+            data_dir=settings.data_dir,
+            resume=resume,
+            allow_remote=agreed,
+            slo=settings.slo,
+            target_utilisation=settings.policy.target_utilisation,
+            reporter=reporter,
         )
     say(f"Run {report.run_id}: {len(report.written)} experiments written, {len(report.skipped)} existed already.")
     for name, flags in report.incomplete.items():
         say(f"  {name} is flagged and not used in training: {'; '.join(flags)}")
+    for remark in report.remarks:
+        say(f"  {remark}")
     for experiment_id in report.written:
         show(experiment_id)
+    for found in report.capacities:
+        for line in describe(found):
+            show(line)
     _tell_contention(report, len(report.written))
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from mora.documents import fields, flag, items, moment, number, optional, text, whole
+from mora.documents import fields, flag, items, moment, number, optional, pair, text, whole
 from mora.metrics import MOST
 
 MOST_CARD_BYTES = 16 * 2**20
@@ -16,6 +16,7 @@ _LOAD_TEST = {
         "error_ratio",
     )
 }
+_SECONDS = number(0, MOST["latency_p95_seconds"])
 _RESOURCES = {
     "cpu_request_millicores": optional(whole(0, int(MOST["cpu_request_cores"]) * 1000)),
     "cpu_limit_millicores": optional(whole(0, int(MOST["cpu_limit_cores"]) * 1000)),
@@ -40,7 +41,9 @@ CARD = fields(
         "container_chosen_by": optional(text),
         "image": optional(text),
         "quality": optional(fields(_QUALITY, needed=("is_complete",))),
-        "load_test": optional(fields(_LOAD_TEST, needed=())),
+        "load_test": optional(
+            fields({**_LOAD_TEST, "latency_p95_interval_seconds": optional(pair(_SECONDS, _SECONDS))}, needed=())
+        ),
         "resources": optional(fields(_RESOURCES, needed=())),
         "startup": optional(fields(_STARTUP, needed=())),
         "standing_replicas": optional(whole(0, int(MOST["replica_count"]))),

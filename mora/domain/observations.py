@@ -229,6 +229,10 @@ class Experiment:
     'frontend_browsing_replicas_2_users_40'
     >>> Experiment("frontend", "browsing", 2, 40, repeat=3).id
     'frontend_browsing_replicas_2_users_40_run_3'
+    >>> Experiment("frontend", "browsing", 2, 0, requests_per_second=40.0).id
+    'frontend_browsing_replicas_2_rps_40'
+
+    requests_per_second: the rate at which requests arrive, in place of users; 0 for a load in users.
     """
 
     service: str
@@ -236,12 +240,14 @@ class Experiment:
     replicas: int
     users: int
     repeat: int = 1
+    requests_per_second: float = 0.0
 
     @property
     def id(self) -> str:
         """The name of the experiment, and of its file."""
         suffix = "" if self.repeat == 1 else f"_run_{self.repeat}"
-        return f"{self.service}_{self.scenario}_replicas_{self.replicas}_users_{self.users}{suffix}"
+        load = f"rps_{self.requests_per_second:g}" if self.requests_per_second else f"users_{self.users}"
+        return f"{self.service}_{self.scenario}_replicas_{self.replicas}_{load}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from typing import Protocol
 
 from mora.domain import Allocation, Observation, Window, Workload
 from mora.errors import MoraError
+from mora.harness.arrivals import Offered, users_for
 from mora.harness.clock import Clock, SystemClock
 from mora.harness.contention import Contention, judge
 from mora.harness.host import Host, HostWatch, UnknownHost
@@ -52,6 +53,9 @@ class Load(Protocol):
     def recent_error_ratio(self, now: datetime) -> float:
         """The share of failed requests in the last seconds."""
 
+    def offered(self, start: datetime, end: datetime) -> Offered | None:
+        """What was offered of a rate; None for a load in users."""
+
 
 StartLoad = Callable[..., AbstractContextManager[Load]]
 """Starts a load with the arguments of load.LocustRun; it ends with the block."""
@@ -59,11 +63,21 @@ StartLoad = Callable[..., AbstractContextManager[Load]]
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """A load to drive: so many users of a scenario, whose locustfile is `scenario_file`."""
+    """A load to drive, of a scenario whose locustfile is `scenario_file`.
+
+    users: those who send, wait for the answer and pause. requests_per_second: in their place, the rate at which
+    requests arrive, however late the answers are; `users` is then how many there are to wait for them.
+    """
 
     scenario: str
     scenario_file: Path
     users: int
+    requests_per_second: float | None = None
+
+    @classmethod
+    def at_rate(cls, scenario: str, scenario_file: Path, requests_per_second: float) -> Offer:
+        """A load in requests per second, with as many users as it may need."""
+        return cls(scenario, scenario_file, users_for(requests_per_second), requests_per_second)
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +129,27 @@ Watcher = Callable[[Moment], bool]
 
 @dataclass(frozen=True, slots=True)
 class DrivenLoad:
-    """One load of a drive: what Locust recorded, the figures of the measured window, and how Locust itself did."""
+    """One load of a drive: what Locust recorded, the figures of the measured window, and how Locust itself did.
+
+    offered: what was offered of a rate; None for a load in users.
+    """
 
     offer: Offer
     record: LoadRecord
     figures: LoadFigures
     loop: LoopFigures | None = None
+    offered: Offered | None = None
+
+    def remarks(self) -> list[str]:
+        """What a reader of the figures must know: that the load was not offered as asked."""
+        if self.offer.requests_per_second is None:
+            return []
+        return ["What was offered of the rate is not recorded."] if self.offered is None else self.offered.warnings()
+
+    @property
+    def busy_users(self) -> int:
+        """The users who sent; for a rate, those that would send as much in a closed loop. At least 1."""
+        return self.offer.users if self.offered is None else max(1, round(self.offered.busy_users))
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,6 +233,7 @@ class _Drive:
             longest=2 * (times.ramp + times.settle + times.duration) + _SLACK,
             options=site.options,
             allow_remote=site.allow_remote,
+            **({} if offer.requests_per_second is None else {"requests_per_second": offer.requests_per_second}),
         )
 
     def _await_users(self) -> datetime:
@@ -265,4 +295,5 @@ def _driven(offer: Offer, load: Load, window: Window) -> DrivenLoad:
             f"Locust recorded nothing between {window.start:%H:%M:%S} and {window.end:%H:%M:%S} UTC.",
             hint="Check that the folder of temporary files has space, and that this machine has idle CPU.",
         )
-    return DrivenLoad(offer, record, figures, record.loop(window.start, window.end))
+    offered = None if offer.requests_per_second is None else load.offered(window.start, window.end)
+    return DrivenLoad(offer, record, figures, record.loop(window.start, window.end), offered)

@@ -17,17 +17,19 @@ from pathlib import Path
 
 import pandas as pd
 
-from mora.dataset import assess_quality, read_cards, unify, write_experiment
+from mora.capacity import Capacity
+from mora.dataset import assess_quality, unify, write_experiment
 from mora.domain import Allocation, Observation, Quality, Workload
-from mora.errors import BadInput, MoraError
+from mora.errors import MoraError
 from mora.harness.card import observation_card, startup_peaks
+from mora.harness.choosing import Choosing, choosing_of
 from mora.harness.clock import Clock, SystemClock
 from mora.harness.drive import Driven, Load, Moment, Offer, Site, StartLoad, Times, Watcher, drive
 from mora.harness.host import Host, UnknownHost
 from mora.harness.ledger import Ledger, latest_run_id, locked
 from mora.harness.load import LocustRun
 from mora.harness.plan import Cell, Plan
-from mora.harness.preview import check_load, experiment_duration, target_workloads, usual_patience
+from mora.harness.preview import check_load, current_replicas, experiment_duration, target_workloads, usual_patience
 from mora.harness.restore import (
     Place,
     RestorePoint,
@@ -37,6 +39,7 @@ from mora.harness.restore import (
     refuse_unrestored,
     restore_replicas,
 )
+from mora.harness.sequential import p95_interval
 from mora.quantities import format_duration, format_moment
 from mora.seams import Cluster, MetricSource, Reporter, Silent
 from mora.values import is_loopback
@@ -57,7 +60,8 @@ class RunReport:
     written, skipped: experiment ids of the entry service. incomplete: experiment id -> quality flags, for every service
     whose samples failed the quality check. contended: experiment id of the entry service -> what else the machines did
     that could have changed what was measured; training leaves these out. repeated: how many windows were driven again
-    because of that.
+    because of that. capacities: what one pod carries, per scenario of an adaptive plan. remarks: loads that were not
+    offered as asked.
     """
 
     run_id: str
@@ -66,6 +70,8 @@ class RunReport:
     incomplete: Mapping[str, tuple[str, ...]]
     contended: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     repeated: int = 0
+    capacities: tuple[Capacity, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 def run_plan(
@@ -109,7 +115,7 @@ def run_plan(
             plan,
             workloads,
             entry_service=entry_service,
-            original_replicas=_replicas(cluster, targets),
+            original_replicas=current_replicas(cluster, targets),
             now=clock.now(),
             resume=resume,
         )
@@ -136,27 +142,6 @@ def run_plan(
         return runner.run()
 
 
-def _replicas(cluster: Cluster, targets: Sequence[Workload]) -> dict[str, int]:
-    """Target -> current replicas; BadInput where an autoscaler would undo what the plan sets."""
-    replicas: dict[str, int] = {}
-    for workload in targets:
-        allocation = cluster.allocation(workload)
-        if allocation.autoscaler is not None:
-            raise BadInput(
-                f"The autoscaler {allocation.autoscaler.name} scales {workload.name} and would undo the plan's "
-                "replicas.",
-                hint=f"Delete it for the run (kubectl delete hpa {allocation.autoscaler.name}), "
-                "or leave the service out of the plan's targets.",
-            )
-        if allocation.replicas is None:
-            raise BadInput(
-                f"{workload.name} ({workload.kind}) has no replicas to set.",
-                hint="Leave it out of the plan's targets.",
-            )
-        replicas[workload.name] = allocation.replicas
-    return replicas
-
-
 @dataclass(slots=True)
 class _Runner:
     """One run of a plan, and its progress."""
@@ -178,50 +163,59 @@ class _Runner:
     ledger: Ledger
     started: datetime
     place: Place | None = None
-    cells: list[Cell] = field(default_factory=list)
-    """The experiments of this process, in order: those that an earlier one had finished are not among them."""
-    finished: int = 0
-    """How many of them are written."""
+    skipped: list[Cell] = field(default_factory=list)
+    """The experiments that an earlier process of this run had finished."""
+    written: list[Cell] = field(default_factory=list)
+    """Those that this one has finished, in order."""
+    coming: list[Cell] = field(default_factory=list)
+    """Those that are expected: the one that runs, and what follows."""
     seconds: float = 0.0
-    """What the finished ones took."""
+    """What the written ones took."""
     patience: timedelta = timedelta()
     """What is left of the time for driving contended windows again."""
     contended: dict[str, tuple[str, ...]] = field(default_factory=dict)
     repeated: int = 0
+    remarks: list[str] = field(default_factory=list)
 
     def run(self) -> RunReport:
-        ordered = self.plan.experiments()
-        done = [cell for cell in ordered if self.ledger.is_done(cell)]
-        contended = self._contended(done)
-        skipped = [cell for cell in done if cell not in contended]
-        self.cells = [cell for cell in ordered if cell not in skipped]
+        choosing = choosing_of(
+            self.plan,
+            self.ledger,
+            data_dir=self.data_dir,
+            targets=self.targets,
+            workloads=self.workloads,
+            entry_service=self.entry_service,
+        )
         incomplete: dict[str, tuple[str, ...]] = {}
-        if self.cells:
+        self.skipped = choosing.finished()
+        self.coming = choosing.coming()
+        if self.coming:
             originals = self._remember()
             try:
-                for cell in self.cells:
+                while self.coming:
+                    cell = self.coming[0]
                     self.ledger.discard(cell)
                     began = self.clock.now()
-                    incomplete |= self._run_cell(cell, ordered.index(cell) + 1, began)
+                    incomplete |= self._run_cell(cell, choosing, began)
                     self.seconds += (self.clock.now() - began).total_seconds()
-                    self.finished += 1
+                    self.written.append(cell)
+                    self.coming = choosing.coming()
             finally:
                 self._restore(originals)
             self.cluster.wait_ready(self.targets, self.ready_timeout)
         written, before = (
-            tuple(cell.experiment(self.entry_service).id for cell in cells) for cells in (self.cells, skipped)
+            tuple(cell.experiment(self.entry_service).id for cell in cells) for cells in (self.written, self.skipped)
         )
-        return RunReport(self.ledger.run.run_id, written, before, incomplete, self.contended, self.repeated)
-
-    def _contended(self, done: Sequence[Cell]) -> list[Cell]:
-        """Of the experiments that are written, those that are no measurement: they are driven again."""
-        if not done:
-            return []
-        entry = next(workload for workload in self.workloads if workload.name == self.entry_service)
-        cards = read_cards(entry.name, self.data_dir, namespace=entry.namespace)
-        contention = {name: card.get("contention") or {} for name, card in cards.items()}
-        names = {name for name, found in contention.items() if found.get("is_contended")}
-        return [cell for cell in done if cell.experiment(entry.name).id in names]
+        return RunReport(
+            self.ledger.run.run_id,
+            written,
+            before,
+            incomplete,
+            self.contended,
+            self.repeated,
+            choosing.capacities(),
+            tuple(self.remarks),
+        )
 
     def _remember(self) -> dict[Workload, int]:
         """The replicas to restore; on a cluster that outlives the run, written to disk before the first change."""
@@ -238,11 +232,14 @@ class _Runner:
         if self.place is not None:
             mark_restored(self.data_dir, self.ledger.run.run_id, now=self.clock.now())
 
-    def _run_cell(self, cell: Cell, order: int, began: datetime) -> dict[str, tuple[str, ...]]:
+    def _run_cell(self, cell: Cell, choosing: Choosing, began: datetime) -> dict[str, tuple[str, ...]]:
         """Run one experiment and write it; experiment id -> flags of the services whose samples are incomplete."""
         for workload in self.targets:
             self.cluster.apply(workload, Allocation(replicas=cell.replicas))
-        driven = self._drive(cell, began)
+        order = choosing.order(cell)
+        driven = self._drive(cell, choosing, began)
+        choosing.check(cell, driven)
+        self.remarks += [f"{cell}: {text}" for load in driven.loads for text in load.remarks()]
         if driven.contention.is_contended:
             self.contended[cell.experiment(self.entry_service).id] = driven.contention.reasons
         incomplete: dict[str, tuple[str, ...]] = {}
@@ -252,14 +249,13 @@ class _Runner:
                 incomplete[cell.experiment(workload.name).id] = quality.flags
         return incomplete
 
-    def _drive(self, cell: Cell, began: datetime) -> Driven:
+    def _drive(self, cell: Cell, choosing: Choosing, began: datetime) -> Driven:
         """Drive a cell, and again while its window is contended, after pauses, as long as patience lasts."""
         pause = _FIRST_PAUSE
         while True:
             since = self.clock.now()
-            driven = drive(
-                self._site(), [self._offer(cell)], self._times(cell), fresh=True, watch=self._watcher(cell, began)
-            )
+            watch = self._watcher(cell, choosing, began)
+            driven = drive(self._site(), [self._offer(cell)], self._times(cell), fresh=True, watch=watch)
             again = pause + experiment_duration(self.plan, cell)
             if not driven.contention.is_contended or again > self.patience:
                 return driven
@@ -284,20 +280,23 @@ class _Runner:
         )
 
     def _offer(self, cell: Cell) -> Offer:
-        return Offer(cell.scenario, self.plan.scenario_files[cell.scenario], cell.users)
+        file = self.plan.scenario_files[cell.scenario]
+        if cell.requests_per_second:
+            return Offer.at_rate(cell.scenario, file, cell.requests_per_second)
+        return Offer(cell.scenario, file, cell.users)
 
     def _times(self, cell: Cell) -> Times:
         plan = self.plan
         return Times(plan.duration_of(cell), plan.settle, plan.ramp, plan.sample_interval)
 
-    def _watcher(self, cell: Cell, began: datetime) -> Watcher:
-        """Reports the progress of an experiment, and ends the run at the plan's limits."""
+    def _watcher(self, cell: Cell, choosing: Choosing, began: datetime) -> Watcher:
+        """Reports the progress of an experiment, ends it where it has shown enough, and the run at its limits."""
 
         def watch(moment: Moment) -> bool:
             for load in moment.loads:
                 self._check_limits(load)
             self._report(cell, moment.note, began)
-            return False
+            return choosing.is_enough(cell, moment)
 
         return watch
 
@@ -338,7 +337,7 @@ class _Runner:
             service=workload.name,
             scenario=cell.scenario,
             replica_count=cell.replicas if is_target else allocation.replicas,
-            load_users=cell.users,
+            load_users=load.busy_users,
         )
         quality = driven.contention.mark(assess_quality(frame, window))
         card = observation_card(observation, frame, quality, window) | {
@@ -348,7 +347,13 @@ class _Runner:
             "plan": self.plan.name,
             "order": order,
             "seed": self.plan.seed,
-            "load_test": {"users": cell.users, **asdict(load.figures)},
+            "load_test": {
+                "users": load.busy_users,
+                **asdict(load.figures),
+                "latency_p95_interval_seconds": p95_interval(load.record.between(window.start, window.end)),
+            },
+            "ended_early": driven.was_cut,
+            "offered": None if load.offered is None else asdict(load.offered),
             "contention": driven.contention.to_dict(),
             "entry_service": self.entry_service,
             "startup": startup_peaks(observation.metrics.loc[observation.metrics.index < start]),
@@ -357,6 +362,7 @@ class _Runner:
             "standing_replicas": self.ledger.run.original_replicas.get(workload.name, allocation.replicas),
         }
         card["warnings"] += self._warnings(load.record.lag_seconds(window.end), observation)
+        card["warnings"] += load.remarks()
         containers = observation.containers
         if len(containers):
             containers = containers[containers["timestamp"] >= start]
@@ -380,12 +386,12 @@ class _Runner:
         return warnings
 
     def _report(self, cell: Cell, note: str, began: datetime) -> None:
-        expected = [experiment_duration(self.plan, one).total_seconds() for one in self.cells]
-        before, current = sum(expected[: self.finished]), expected[self.finished]
+        current, *others = (experiment_duration(self.plan, one).total_seconds() for one in self.coming)
+        before = sum(experiment_duration(self.plan, one).total_seconds() for one in self.written)
         # Experiments that took longer than expected lengthen the estimate of the others.
         pace = self.seconds / before if before else 1.0
         passed = min((self.clock.now() - began).total_seconds() / (current * pace), 1.0)
-        left = 60 * math.ceil((sum(expected) - before - passed * current) * pace / 60)
-        total = len(self.plan.cells) * self.plan.repeats
-        done = total - len(self.cells) + self.finished + passed
+        left = 60 * math.ceil((sum(others) + (1 - passed) * current) * pace / 60)
+        done = len(self.skipped) + len(self.written) + passed
+        total = len(self.skipped) + len(self.written) + len(self.coming)
         self.reporter.advance("collect", done, total, f"{cell}: {note}, {format_duration(left, about=True)} left")

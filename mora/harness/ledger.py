@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from mora import documents
-from mora.dataset import discard_experiment, is_finished
+from mora.dataset import discard_experiment, is_finished, list_services, read_cards
 from mora.domain import Workload
 from mora.errors import BadInput, MoraError
 from mora.files import json_text, open_lock, read_regular, write_files
@@ -125,7 +125,9 @@ class Ledger:
                 original_replicas=dict(original_replicas),
             )
             ledger = cls(data_dir, run, workloads)
-            ledger._refuse_existing(plan.experiments(), resume=resume)
+            ledger._refuse_existing(
+                plan.experiments() if plan.adaptive is None else ledger._driven(plan), resume=resume
+            )
             ledger._write()
         return ledger
 
@@ -140,6 +142,17 @@ class Ledger:
         """Delete what a killed run left of an experiment, so that the files of its services are all of one run."""
         for w in self._workloads:
             discard_experiment(self._data_dir, w.name, cell.experiment(w.name).id, namespace=w.namespace)
+
+    def _driven(self, plan: Plan) -> list[Cell]:
+        """The cells of a plan's scenarios that the folder has, of whatever run: an adaptive plan may choose any."""
+        found: dict[Cell, None] = {}
+        for w in self._workloads:
+            is_known = w.name in list_services(self._data_dir, namespace=w.namespace)
+            for name in read_cards(w.name, self._data_dir, namespace=w.namespace) if is_known else ():
+                cell = Cell.named(name, w.name)
+                if cell is not None and cell.scenario in plan.scenario_files:
+                    found.setdefault(cell)
+        return list(found)
 
     def _refuse_existing(self, cells: Sequence[Cell], *, resume: bool) -> None:
         there = [cell for cell in cells if self._exists(cell)]

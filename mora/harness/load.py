@@ -26,6 +26,7 @@ from typing import Self
 from mora.errors import BadInput, MoraError
 from mora.extras import require
 from mora.files import locked_folder, sweep_folders
+from mora.harness.arrivals import Offered, read_offered
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
 from mora.harness.record import LoadRecord
 from mora.values import address_parts, is_loopback, without_proxy
@@ -86,14 +87,22 @@ class LocustRun:
         options: LocustOptions = PLAIN_LOCUST,
         allow_remote: bool = False,
         process_files: Sequence[Path] = (),
+        requests_per_second: float | None = None,
     ) -> None:
         """Start `users` of a scenario against `url` within `ramp`; Locust ends by itself after `longest`.
 
+        requests_per_second: the rate at which requests arrive, in place of users who send the next one after their
+        pause; there must be enough users to wait for the answers (arrivals.users_for).
         process_files: files of cgroups that Locust joins, where it gets CPU before what else the machine does.
         """
         require("collect", by="Driving load")
         check_url(url, allow_remote=allow_remote)
-        self._users = users
+        self._users, self._rate, self._processes = users, requests_per_second, options.processes
+        if requests_per_second is not None and options.workers:
+            raise BadInput(
+                "A load in requests per second is driven from this machine, and the plan waits for workers on others.",
+                hint="Use `processes` in the plan's [locust] in place of `workers`, or a load in users.",
+            )
         try:
             sweep_folders(Path(tempfile.gettempdir()), "mora-load-*")
             self._folder, lock = locked_folder(Path(tempfile.gettempdir()), "mora-load-")
@@ -105,7 +114,15 @@ class LocustRun:
             ) from error
         self._record = self._folder / "record.jsonl"
         self._errors = self._folder / "errors.txt"
-        command = locust_command(scenario_file, users=users, ramp=ramp, longest=longest, options=options)
+        command = locust_command(
+            scenario_file, users=users, ramp=ramp, longest=longest, options=options, is_open=self._rate is not None
+        )
+        variables = {**environment_for(url, os.environ), "MORA_LOAD_RECORD": str(self._record)}
+        if self._rate is not None:
+            variables |= {
+                "MORA_LOAD_RATE": repr(self._rate / self._processes),
+                "MORA_LOAD_ARRIVALS": str(self._folder),
+            }
         try:
             with self._errors.open("wb") as errors:
                 self._process = subprocess.Popen(
@@ -114,7 +131,7 @@ class LocustRun:
                     stdout=subprocess.DEVNULL,
                     stderr=errors,
                     cwd=self._folder,
-                    env={**environment_for(url, os.environ), "MORA_LOAD_RECORD": str(self._record)},
+                    env=variables,
                     start_new_session=True,
                     preexec_fn=prepared(process_files),
                 )
@@ -140,6 +157,12 @@ class LocustRun:
                 f"Locust ended by itself (exit status {status}). Its last output:\n" + "\n".join(words or ["(none)"]),
                 hint="Try the scenario alone: locust -f LOCUSTFILE --headless -u 1 -t 10s -H URL",
             )
+
+    def offered(self, start: datetime, end: datetime) -> Offered | None:
+        """What was offered of the rate in a time range; None for a load in users, or where nothing is recorded."""
+        if self._rate is None:
+            return None
+        return read_offered(self._folder, self._rate, self._users, start, end, processes=self._processes)
 
     def recent_error_ratio(self, now: datetime) -> float:
         """The share of failed requests in the last ten seconds; 0 with fewer than ten requests, too few to judge."""
@@ -184,11 +207,21 @@ class LocustRun:
 
 
 def locust_command(
-    scenario_file: Path, *, users: int, ramp: timedelta, longest: timedelta, options: LocustOptions
+    scenario_file: Path,
+    *,
+    users: int,
+    ramp: timedelta,
+    longest: timedelta,
+    options: LocustOptions,
+    is_open: bool = False,
 ) -> list[str]:
-    """The command line that starts Locust; the URL, which may hold a password, is in its environment."""
-    recorder = experiments_folder() / "scenarios" / "_recorder.py"
-    command = [sys.executable, "-m", "locust", "-f", f"{scenario_file},{recorder}", "--headless"]
+    """The command line that starts Locust; the URL, which may hold a password, is in its environment.
+
+    is_open: requests arrive at a rate.
+    """
+    own = experiments_folder() / "scenarios"
+    files = [scenario_file, own / "_recorder.py", *([own / "_arrivals.py"] if is_open else [])]
+    command = [sys.executable, "-m", "locust", "-f", ",".join(map(str, files)), "--headless"]
     command += ["-u", str(users), "-r", f"{users / ramp.total_seconds():g}"]
     command += ["-t", f"{math.ceil(longest.total_seconds())}s", "--exit-code-on-error", "0"]
     command += ["--only-summary", "--loglevel", "WARNING"]

@@ -11,48 +11,58 @@ import json
 import random
 import re
 import tomllib
-from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
-from itertools import product
 from pathlib import Path
-from typing import Any
 
-from mora import values
-from mora.domain import Experiment, check_name
+from mora.domain import Experiment, Slo
 from mora.errors import BadConfig, BadInput
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import format_duration
 
 # Steadiness compares thirds of a window; fewer samples are too few for that, and for training.
-# A year of the shortest ones.
-_MOST_EXPERIMENTS = 500_000
 MIN_SAMPLES = 10
 # The name is a part of experiment ids, between underscores.
 _SCENARIO = re.compile(r"[a-z0-9][a-z0-9_-]*", re.ASCII)
-_WHOLE_SECOND = timedelta(seconds=1)
-_count, _count_or_none = values.whole(1, is_text_read=False), values.whole(0, is_text_read=False)
+_EXPERIMENT = re.compile(r"([a-z0-9][a-z0-9_-]*)_replicas_(\d+)_(?:users_(\d+)|rps_([0-9.]+))(?:_run_(\d+))?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class Cell:
-    """One experiment of the plan, for all services at once."""
+    """One experiment of the plan, for all services at once.
+
+    requests_per_second: the rate at which requests arrive; `users` is then 0.
+    """
 
     scenario: str
     replicas: int
     users: int
     repeat: int = 1
+    requests_per_second: float = 0.0
     duration: timedelta | None = field(default=None, compare=False)
     """Its own measured window; None for that of the plan."""
 
+    @classmethod
+    def named(cls, experiment_id: str, service: str) -> Cell | None:
+        """The cell that a service's experiment is of; None where the id has another form.
+
+        >>> Cell.named("frontend_browsing_replicas_2_users_40_run_3", "frontend")
+        Cell(scenario='browsing', replicas=2, users=40, repeat=3, requests_per_second=0.0, duration=None)
+        """
+        match = _EXPERIMENT.fullmatch(experiment_id.removeprefix(f"{service}_"))
+        if match is None:
+            return None
+        scenario, replicas, users, rate, repeat = match.groups()
+        return cls(scenario, int(replicas), int(users or 0), int(repeat or 1), float(rate or 0.0))
+
     def experiment(self, service: str) -> Experiment:
         """The experiment that this cell is for one service."""
-        return Experiment(service, self.scenario, self.replicas, self.users, self.repeat)
+        return Experiment(service, self.scenario, self.replicas, self.users, self.repeat, self.requests_per_second)
 
     def __str__(self) -> str:
         """For people: "checkout, 2 replicas, 60 users, run 2"."""
-        text = f"{self.scenario}, {self.replicas} replica{'s' * (self.replicas != 1)}, {self.users} users"
+        load = f"{self.requests_per_second:g} requests/s" if self.requests_per_second else f"{self.users} users"
+        text = f"{self.scenario}, {self.replicas} replica{'s' * (self.replicas != 1)}, {load}"
         return text if self.repeat == 1 else f"{text}, run {self.repeat}"
 
 
@@ -86,13 +96,37 @@ class RemoteLimits:
 
 
 @dataclass(frozen=True)
+class Adaptive:
+    """How an adaptive plan looks for the knee of every scenario (harness/adaptive.py)."""
+
+    first_users: int = 10
+    """The load of the first run: low, so that its CPU per user is that of a pod without queues."""
+    within: float = 0.10
+    """How close the highest load that kept the SLO and the lowest that broke it must be: a share of the former."""
+    max_runs: int = 8
+    """The most runs of a scenario."""
+    max_users: int = 1000
+    """The most users of a run."""
+    below: timedelta = timedelta(seconds=40)
+    """The measured window of a run below the expected knee: training needs 40 samples. The first run has the plan's."""
+    short: timedelta = timedelta(seconds=30)
+    """The measured window of the others, which only decide between the loads around the knee."""
+    check_replicas: int = 2
+    """The replicas of the last run, which must carry as many users a pod as one; 1: no such run."""
+    slo: Slo = field(default_factory=Slo)
+    """What a load has to keep; that of the settings."""
+    target_utilisation: float = 0.7
+    """The share of a pod's CPU limit that replicas are sized by; that of the settings."""
+
+
+@dataclass(frozen=True)
 class Plan:
     """The experiments of a run, their order and their duration."""
 
     name: str
     path: Path
     cells: tuple[Cell, ...]
-    """Scenario, replicas and users of every experiment, without repeats."""
+    """Scenario, replicas and users of every experiment, without repeats; none where the plan is adaptive."""
     scenario_files: Mapping[str, Path]
     """Scenario -> its locustfile."""
     repeats: int = 1
@@ -109,6 +143,15 @@ class Plan:
     description: str = ""
     locust: LocustOptions = PLAIN_LOCUST
     remote: RemoteLimits | None = None
+    adaptive: Adaptive | None = None
+    """How the experiments are chosen while they run; None where they are listed."""
+
+    @property
+    def most_replicas(self) -> int:
+        """The most replicas that an experiment sets."""
+        if self.adaptive is not None:
+            return max(1, self.adaptive.check_replicas)
+        return max(cell.replicas for cell in self.cells)
 
     @classmethod
     def load(cls, name_or_path: str | Path) -> Plan:
@@ -122,7 +165,18 @@ class Plan:
             raise BadConfig(f"The plan {path} is not UTF-8.") from error
         except (tomllib.TOMLDecodeError, RecursionError) as error:
             raise BadConfig(f"The plan {path} is not TOML: {error}.") from error
-        return _parse(path, table)
+        from mora.harness.planfile import parse_plan
+
+        return parse_plan(path, table)
+
+    def looking_for(self, slo: Slo | None, target_utilisation: float | None) -> Plan:
+        """The plan with another SLO and target utilisation to look for; one that is not adaptive has neither."""
+        if self.adaptive is None:
+            return self
+        aim = self.adaptive
+        aim = aim if slo is None else replace(aim, slo=slo)
+        aim = aim if target_utilisation is None else replace(aim, target_utilisation=target_utilisation)
+        return replace(self, adaptive=aim)
 
     @property
     def sample_count(self) -> int:
@@ -151,7 +205,13 @@ class Plan:
         """A hash of all that the numbers depend on: cells, times, seed, targets and the text of the scenarios."""
         content = {
             "cells": [
-                [cell.scenario, cell.replicas, cell.users, *([cell.duration.total_seconds()] if cell.duration else [])]
+                [
+                    cell.scenario,
+                    cell.replicas,
+                    cell.users,
+                    *([cell.duration.total_seconds()] if cell.duration else []),
+                    *([{"rps": cell.requests_per_second}] if cell.requests_per_second else []),
+                ]
                 for cell in sorted(self.cells)
             ],
             "repeats": self.repeats,
@@ -162,6 +222,12 @@ class Plan:
                 name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in self.scenario_files.items()
             },
         }
+        if self.adaptive is not None:
+            content["adaptive"] = {
+                **asdict(self.adaptive),
+                "below": self.adaptive.below.total_seconds(),
+                "short": self.adaptive.short.total_seconds(),
+            }
         return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -218,155 +284,3 @@ def find_scenario(name_or_path: str, base: Path) -> tuple[str, Path]:
             hint=f"Rename the locustfile with a-z, 0-9, '-' and '_', and not {OBSERVED_SCENARIO!r}.",
         )
     return name, path.resolve()
-
-
-# --- reading ---------------------------------------------------------------------------------------------------------
-
-
-class _Table:
-    """A TOML table that names its place in every error, and records which keys were read."""
-
-    def __init__(self, path: Path, table: Mapping[str, Any], place: str = "") -> None:
-        self._path, self._table, self._place = path, table, place
-        self._known: list[str] = []
-
-    def fail(self, key: str, why: str, hint: str | None = None) -> BadConfig:
-        return BadConfig(f"{self._path}: {self._place}{key}: {why}", hint=hint)
-
-    def get(self, key: str, parse: Callable[[Any], Any], default: Any = None, *, is_required: bool = False) -> Any:
-        self._known.append(key)
-        if key not in self._table:
-            if is_required:
-                raise self.fail(key, "is required.")
-            return default
-        try:
-            return parse(self._table[key])
-        except BadInput as error:
-            raise self.fail(key, error.message, error.hint) from error
-
-    def table(self, key: str) -> _Table | None:
-        value = self.get(key, values.table)
-        return None if value is None else _Table(self._path, value, f"{self._place}{key}.")
-
-    def tables(self, key: str) -> list[_Table]:
-        found = self.get(key, values.list_of(values.table), ())
-        return [_Table(self._path, value, f"{self._place}{key}[{n}].") for n, value in enumerate(found)]
-
-    def check_all_known(self) -> None:
-        for key in self._table:
-            if key not in self._known:
-                raise self.fail(key, "unknown key.", hint=f"Known keys: {', '.join(self._known)}.")
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._table
-
-
-def _parse(path: Path, content: Mapping[str, Any]) -> Plan:
-    table = _Table(path, content)
-    cells, files = _parse_cells(path, table)
-    locust, remote = table.table("locust"), table.table("remote")
-    plan = Plan(
-        name=path.stem,
-        path=path,
-        cells=cells,
-        scenario_files=files,
-        repeats=table.get("repeats", _count, Plan.repeats),
-        duration=table.get("duration", values.written_span, Plan.duration),
-        settle=table.get("settle", values.written_span, Plan.settle),
-        ramp=table.get("ramp", values.written_span, Plan.ramp),
-        sample_interval=table.get("sample_interval", values.written_span, Plan.sample_interval),
-        seed=table.get("seed", _count_or_none, Plan.seed),
-        targets=table.get("targets", _service_names, ()),
-        description=table.get("description", values.string, ""),
-        locust=_parse_locust(locust) if locust else PLAIN_LOCUST,
-        remote=_parse_remote(remote) if remote else None,
-    )
-    table.check_all_known()
-    if len(plan.cells) * plan.repeats > _MOST_EXPERIMENTS:
-        raise table.fail(
-            "repeats",
-            f"{len(plan.cells)} cells, each {plan.repeats} times, are {len(plan.cells) * plan.repeats:,} experiments; "
-            f"a plan has at most {_MOST_EXPERIMENTS:,}.",
-        )
-    _check_window(table, plan)
-    return plan
-
-
-def _parse_cells(path: Path, table: _Table) -> tuple[tuple[Cell, ...], dict[str, Path]]:
-    """The product of scenarios, replicas and users, or the cells that are listed one by one."""
-    files: dict[str, Path] = {}
-
-    def scenario(value: Any) -> str:
-        name, file = find_scenario(values.string(value), path.parent)
-        if files.setdefault(name, file) != file:
-            raise BadInput(f"two scenarios are named {name!r}.", hint="Rename one of the locustfiles.")
-        return name
-
-    listed = table.tables("cells")
-    if listed:
-        for key in ("scenarios", "replicas", "users"):
-            if key in table:
-                raise table.fail(key, "a plan has [[cells]], or scenarios, replicas and users; not both.")
-        cells = [
-            Cell(
-                scenario=cell.get("scenario", scenario, is_required=True),
-                replicas=cell.get("replicas", _count, is_required=True),
-                users=cell.get("users", _count, is_required=True),
-                duration=cell.get("duration", values.written_span),
-            )
-            for cell in listed
-        ]
-        for cell in listed:
-            cell.check_all_known()
-    else:
-        names = table.get("scenarios", values.list_of(scenario), is_required=True)
-        replicas = table.get("replicas", values.list_of(_count), is_required=True)
-        users = table.get("users", values.list_of(_count), is_required=True)
-        cells = [Cell(*values) for values in product(names, replicas, users)]
-    twice = sorted(cell for cell, times in Counter(cells).items() if times > 1)
-    if twice:
-        raise table.fail("cells", f"{twice[0]} is listed twice.", hint="Repeat experiments with the key `repeats`.")
-    return tuple(cells), files
-
-
-def _parse_locust(table: _Table) -> LocustOptions:
-    options = LocustOptions(
-        processes=table.get("processes", _count, LocustOptions.processes),
-        workers=table.get("workers", _count_or_none, LocustOptions.workers),
-        master_bind_host=table.get("master_bind_host", values.string, LocustOptions.master_bind_host),
-        master_bind_port=table.get("master_bind_port", _count, LocustOptions.master_bind_port),
-        arguments=table.get("arguments", lambda value: tuple(values.list_of(values.string)(value)), ()),
-    )
-    table.check_all_known()
-    if options.processes > 1 and options.workers:
-        raise table.fail("workers", "set processes on this machine, or workers on others; not both.")
-    return options
-
-
-def _parse_remote(table: _Table) -> RemoteLimits:
-    limits = RemoteLimits(
-        abort_error_ratio=table.get("abort_error_ratio", values.ratio, is_required=True),
-        max_duration=table.get("max_duration", values.written_span, is_required=True),
-    )
-    table.check_all_known()
-    return limits
-
-
-def _check_window(table: _Table, plan: Plan) -> None:
-    spans = {"duration": plan.duration, "sample_interval": plan.sample_interval}
-    spans |= {f"cells[{n}].duration": cell.duration for n, cell in enumerate(plan.cells) if cell.duration is not None}
-    for key, span in spans.items():
-        if span % _WHOLE_SECOND:
-            raise table.fail(key, "queries go to Prometheus at whole seconds; give a whole number of seconds.")
-        samples = span // plan.sample_interval
-        if key != "sample_interval" and samples < MIN_SAMPLES:
-            raise table.fail(
-                key,
-                f"{format_duration(span)} every {format_duration(plan.sample_interval)} are {samples} samples; "
-                f"a window needs at least {MIN_SAMPLES}.",
-                hint="The models learn from windows of 60 samples and more.",
-            )
-
-
-def _service_names(value: object) -> tuple[str, ...]:
-    return tuple(values.list_of(lambda one: check_name(values.string(one), "service name"))(value))

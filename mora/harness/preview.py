@@ -8,10 +8,11 @@ from datetime import datetime, timedelta
 
 from mora.domain import Window, Workload
 from mora.errors import BadConfig, BadInput
+from mora.harness.adaptive import expected_cells
 from mora.harness.clock import Clock, SystemClock
 from mora.harness.load import check_url
 from mora.harness.plan import Cell, Plan
-from mora.seams import MetricSource
+from mora.seams import Cluster, MetricSource
 from mora.values import is_loopback
 
 # First guess of what an experiment takes beside ramp, settling and window: fresh replicas, start of Locust, reading.
@@ -35,7 +36,7 @@ def experiment_duration(plan: Plan, cell: Cell) -> timedelta:
 
 def usual_patience(plan: Plan) -> timedelta:
     """The time for driving contended windows again: half of what the plan takes, at least two windows."""
-    expected = [experiment_duration(plan, cell) for cell in plan.experiments()]
+    expected = [experiment_duration(plan, cell) for cell in expected_of(plan)]
     return max(_PATIENCE * sum(expected, timedelta()), 2 * max(expected))
 
 
@@ -44,10 +45,17 @@ def dry_run(plan: Plan, source: MetricSource, workloads: Sequence[Workload], *, 
     target_workloads(plan, workloads)
     start = whole_second((clock or SystemClock()).now())
     window = Window(start, start + plan.duration - plan.sample_interval, plan.sample_interval)
-    cells = plan.experiments()
+    cells = expected_of(plan)
     queries = {workload.name: source.queries(workload, window) for workload in workloads}
     duration = sum((experiment_duration(plan, cell) for cell in cells), timedelta())
     return DryRun(tuple(cells), duration, queries)
+
+
+def expected_of(plan: Plan) -> list[Cell]:
+    """The experiments of a plan; of an adaptive one, those it would choose if every knee lay where knees often do."""
+    if plan.adaptive is None:
+        return plan.experiments()
+    return [cell for scenario in plan.scenario_files for cell in expected_cells(plan.adaptive, scenario, ())]
 
 
 def target_workloads(plan: Plan, workloads: Sequence[Workload]) -> list[Workload]:
@@ -79,6 +87,27 @@ def check_load(
             f"The load goes to {entry_service!r}, which is not one of the measured services.",
             hint=f"Name the service that receives it: --entry NAME. Measured services: {names or 'none'}.",
         )
+
+
+def current_replicas(cluster: Cluster, targets: Sequence[Workload]) -> dict[str, int]:
+    """Target -> current replicas; BadInput where an autoscaler would undo what the plan sets."""
+    replicas: dict[str, int] = {}
+    for workload in targets:
+        allocation = cluster.allocation(workload)
+        if allocation.autoscaler is not None:
+            raise BadInput(
+                f"The autoscaler {allocation.autoscaler.name} scales {workload.name} and would undo the plan's "
+                "replicas.",
+                hint=f"Delete it for the run (kubectl delete hpa {allocation.autoscaler.name}), "
+                "or leave the service out of the plan's targets.",
+            )
+        if allocation.replicas is None:
+            raise BadInput(
+                f"{workload.name} ({workload.kind}) has no replicas to set.",
+                hint="Leave it out of the plan's targets.",
+            )
+        replicas[workload.name] = allocation.replicas
+    return replicas
 
 
 def whole_second(moment: datetime) -> datetime:

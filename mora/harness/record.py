@@ -137,6 +137,11 @@ class LoadRecord:
             waited_cores=each(begin.waited_seconds, finish.waited_seconds),
         )
 
+    def between(self, start: datetime, end: datetime) -> list[Second]:
+        """The seconds of a time range, in order; those recorded so far where it lasts still."""
+        first, last = (bisect_right(self._times, moment.timestamp()) - 1 for moment in (start, end))
+        return self.seconds[max(first, -1) + 1 : last + 1]
+
     def reached(self, users: int) -> datetime | None:
         """The first second at which so many users ran; None before it.
 

@@ -138,23 +138,27 @@ _CARD = fields(
     ),
 )
 _CORES, _BYTES = number(0, MOST_CORES), number(0, MOST_BYTES)
-_RUN = fields(
-    {
-        "experiment_id": text,
-        "scenario": text,
-        "users": whole(1, int(MOST["load_users"])),
-        "replicas": whole(1, int(MOST["replica_count"])),
-        "cpu_mean_cores": _CORES,
-        "cpu_p95_cores": _CORES,
-        "cpu_limit_cores": optional(number(0, MOST["cpu_limit_cores"])),
-        "memory_mean_bytes": _BYTES,
-        "memory_peak_bytes": _BYTES,
-        "memory_limit_bytes": optional(number(0, MOST["mem_limit_bytes"])),
-        "oom_kills": whole(0, int(MOST["oom_kills"])),
-        "latency_p95_seconds": optional(number(0)),
-        "error_ratio": optional(number(0)),
-    }
-)
+_RUN_FIELDS = {
+    "experiment_id": text,
+    "scenario": text,
+    "users": whole(1, int(MOST["load_users"])),
+    "replicas": whole(1, int(MOST["replica_count"])),
+    "cpu_mean_cores": _CORES,
+    "cpu_p95_cores": _CORES,
+    "cpu_limit_cores": optional(number(0, MOST["cpu_limit_cores"])),
+    "memory_mean_bytes": _BYTES,
+    "memory_peak_bytes": _BYTES,
+    "memory_limit_bytes": optional(number(0, MOST["mem_limit_bytes"])),
+    "oom_kills": whole(0, int(MOST["oom_kills"])),
+    "latency_p95_seconds": optional(number(0)),
+    "error_ratio": optional(number(0)),
+}
+# Models of before have neither.
+_RUN_LATER_FIELDS = {
+    "requests_per_second": optional(number(0)),
+    "latency_p95_interval": optional(pair(number(0), number(0))),
+}
+_RUN = fields({**_RUN_FIELDS, **_RUN_LATER_FIELDS}, needed=tuple(_RUN_FIELDS))
 _CURVE = fields(
     {"users_per_pod": items(number(0), least=1), "level": items(number(0), least=1), "slope": number(0)},
 )

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mora import registry
-from mora.domain import Workload
+from mora.domain import Slo, Workload
 from mora.seams import Cluster, MetricSource, Reporter
 
 if TYPE_CHECKING:
@@ -123,15 +123,20 @@ def collect(
     data_dir: Path | str = "data",
     resume: bool = False,
     allow_remote: bool = False,
+    slo: Slo | None = None,
+    target_utilisation: float | None = None,
     reporter: Reporter | None = None,
 ) -> RunReport:
-    """Run a plan's experiments at a place and write the CSV and JSON of every service; see harness.run_plan."""
+    """Run a plan's experiments at a place and write the CSV and JSON of every service; see harness.run_plan.
+
+    slo, target_utilisation: what an adaptive plan looks for; those of the plan where they are None.
+    """
     from mora.harness.experiment import run_plan
     from mora.harness.plan import Plan
 
     site = place.site()
     return run_plan(
-        plan if isinstance(plan, Plan) else Plan.load(plan),
+        (plan if isinstance(plan, Plan) else Plan.load(plan)).looking_for(slo, target_utilisation),
         place.cluster,
         place.source,
         workloads=place.workloads,

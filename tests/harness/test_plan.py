@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import mora
+from mora.domain import Slo
 from mora.errors import BadConfig
 from mora.harness.plan import (
     Cell,
@@ -35,7 +36,7 @@ def load(folder: Path, text: str) -> Plan:
 
 
 def test_the_plans_that_come_with_mora_can_be_loaded_by_name() -> None:
-    assert plan_names() == ["demo", "quick", "standard", "thorough"]
+    assert plan_names() == ["adaptive", "demo", "quick", "standard", "thorough"]
     for name in plan_names():
         plan = Plan.load(name)
         assert plan.name == name
@@ -53,6 +54,32 @@ def test_the_standard_plan_is_the_committed_datasets() -> None:
     assert len({cell.users for cell in plan.cells}) == 3
     assert plan.repeats == 2
     assert len(plan.experiments()) * plan.sample_count >= 2000
+
+
+def test_an_adaptive_plan_lists_no_cells_and_looks_for_the_slo_of_the_settings(tmp_path: Path) -> None:
+    plan = load(tmp_path, 'scenarios = ["browsing", "checkout"]\n[adaptive]\nfirst_users = 5\nwithin = "5%"')
+    assert plan.experiments() == []
+    assert plan.adaptive is not None
+    assert (plan.adaptive.first_users, plan.adaptive.within, plan.most_replicas) == (5, 0.05, 2)
+    sought = plan.looking_for(Slo(0.2, 0.0), 0.5)
+    assert sought.adaptive is not None
+    assert (sought.adaptive.slo.p95_seconds, sought.adaptive.target_utilisation) == (0.2, 0.5)
+    assert sought.digest() != plan.digest()
+    assert Plan.load("quick").looking_for(Slo(0.2, 0.0), 0.5) == Plan.load("quick")
+
+
+def test_a_load_in_requests_per_second_is_a_cell_of_its_own(tmp_path: Path) -> None:
+    plan = load(tmp_path, 'scenarios = ["browsing"]\nreplicas = [1, 2]\nrps = [20, 2.5]')
+    ids = sorted(cell.experiment("frontend").id for cell in plan.experiments())
+    assert ids == [
+        "frontend_browsing_replicas_1_rps_2.5",
+        "frontend_browsing_replicas_1_rps_20",
+        "frontend_browsing_replicas_2_rps_2.5",
+        "frontend_browsing_replicas_2_rps_20",
+    ]
+    assert {Cell.named(name, "frontend") for name in ids} == set(plan.cells)
+    assert str(plan.cells[0]) == "browsing, 1 replica, 20 requests/s"
+    assert Cell.named("frontend_observed_20261101T000000Z", "frontend") is None
 
 
 def test_scenarios_are_the_locustfiles_and_not_the_recorder() -> None:
@@ -192,7 +219,7 @@ def test_an_invalid_plan_is_an_error_with_file_and_key(tmp_path: Path, text: str
 
 def test_a_plan_that_does_not_exist_is_refused_with_those_that_do(tmp_path: Path) -> None:
     for name in ("quik", "../plans/quick", "", str(tmp_path / "none.toml")):
-        with pytest.raises(BadConfig, match=r"There is no plan(.|\n)*demo, quick, standard, thorough"):
+        with pytest.raises(BadConfig, match=r"There is no plan(.|\n)*adaptive, demo, quick, standard, thorough"):
             Plan.load(name)
 
 
