@@ -51,7 +51,7 @@ def recommendations(shown: Shown, found: Sequence[tuple[Cluster, Entry]]) -> byt
     )
     parts = []
     for cluster, entry in found:
-        named = f'{{"cluster":{_text(cluster.name)},'.encode() if cluster.name else b"{"
+        named = f'{{"cluster":{_text(cluster.name or None)},'.encode()
         parts.append(named + entry.encoded[1:])
     head = f'{{"schema_version":{SCHEMA_VERSION},"clusters":{_text([_cluster(one) for one in shown.clusters])},'
     return b"".join(

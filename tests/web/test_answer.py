@@ -18,7 +18,7 @@ def test_an_answer_has_the_documents_of_the_json_output() -> None:
     made = answer()
     # The server names the cluster itself, where it has several.
     assert [{"cluster": None, **entry.document} for entry in made.entries] == printed["recommendations"]
-    assert [json.loads(entry.encoded) for entry in made.entries] == printed["recommendations"]
+    assert [json.loads(entry.encoded) for entry in made.entries] == [entry.document for entry in made.entries]
     assert made.notes == ("A note.",)
 
 
