@@ -14,7 +14,8 @@ from tests import helm
 
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "mora"
-_OFF = {part: {"enabled": False} for part in ("account", "nightly", "recommender", "experiments")}
+OPERATOR_API = "monitoring.coreos.com/v1"  # of Prometheus' operator: Kubernetes has no schema of its kinds
+_OFF = {part: {"enabled": False} for part in ("account", "serve", "nightly", "recommender", "experiments")}
 _ON = {"enabled": True}
 
 
@@ -48,6 +49,13 @@ FOLDERS = {
         {**_OFF, "nightly": _ON}, same("nightly", "rbac", "settings", "configmap", "cronjob", "networkpolicy")
     ),
     "recommender": Folder({**_OFF, "recommender": _ON}, same("recommender", *_RECOMMENDER, "rbac")),
+    "serve": Folder(
+        {**_OFF, "serve": _ON}, same("serve", "rbac", "settings", "volume", "deployment", "service", "networkpolicy")
+    ),
+    "monitoring": Folder(
+        {**_OFF, "serve": _ON, "monitoring": dict.fromkeys(("serviceMonitor", "rules", "dashboard"), _ON)},
+        same("monitoring", "scrape", "rules", "dashboard"),
+    ),
     "cluster-wide": Folder(
         {**_OFF, "recommender": _ON, "scope": "cluster"},
         {**same("recommender", *_RECOMMENDER), "rbac.yaml": ("base/reader.yaml", "recommender/rbac.yaml")},
@@ -62,4 +70,4 @@ def without_helm(text: str) -> str:
     names = r"helm\.sh/chart|app\.kubernetes\.io/(?:instance|managed-by|version)"
     text = re.sub(rf"^ +(?:{names}): .*\n", "", text, flags=re.MULTILINE)
     text = re.sub(r"^ +annotations:\n +checksum/\w+: \w+\n", "", text, flags=re.MULTILINE)
-    return text.strip("\n") + "\n"
+    return text.strip().removeprefix("---\n") + "\n"

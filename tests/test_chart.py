@@ -28,7 +28,6 @@ VALUES = {
         for path in sorted((CHART / "ci").glob("*-values.yaml"))
     },
 }
-OWN_KINDS = ("ServiceMonitor", "PodMonitor", "PrometheusRule")  # of Prometheus' operator: no schema of Kubernetes
 
 
 def merged(values: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
@@ -73,7 +72,7 @@ def test_every_object_holds_to_the_schema_of_kubernetes(values: str) -> None:
     documents = helm.documents(CHART, VALUES[values])
     assert documents
     for document in documents:
-        if document["kind"] not in OWN_KINDS:
+        if document["apiVersion"] != charts.OPERATOR_API:
             for version in ("1.25", "1.37"):
                 kubernetes_validate.validate(document, version, strict=True)
 
@@ -89,7 +88,7 @@ def test_every_pod_holds_to_the_restricted_pod_security_standard(values: str) ->
         assert spec["enableServiceLinks"] is False
         assert not {"hostNetwork", "hostPID", "hostIPC"} & set(spec)
         allowed = {"emptyDir", "configMap", "secret", "persistentVolumeClaim"}
-        assert all(set(volume) <= {"name", *allowed} for volume in spec["volumes"])
+        assert all(set(volume) <= {"name", *allowed} for volume in spec.get("volumes", []))
         for container in containers(template):
             assert container["securityContext"] == {
                 "allowPrivilegeEscalation": False,
@@ -112,8 +111,9 @@ def test_openshift_chooses_the_user() -> None:
 def test_selectors_match_their_own_pods_and_no_others(values: str) -> None:
     documents = helm.documents(CHART, VALUES[values])
     labels = {document["metadata"]["name"]: template["metadata"]["labels"] for document, template in pods(documents)}
+    assert labels.pop("sizes-serve-test" if values == "everything" else "mora-serve-test")
     policies = by_kind(documents, "NetworkPolicy")
-    for document in by_kind(documents, "Deployment", "Service", "NetworkPolicy"):
+    for document in by_kind(documents, "Deployment", "Service", "NetworkPolicy", "ServiceMonitor", "PodMonitor"):
         spec = document["spec"]
         selector = spec["podSelector"] if document["kind"] == "NetworkPolicy" else spec["selector"]
         selector = selector.get("matchLabels", selector)
@@ -127,14 +127,17 @@ def test_everything_that_a_pod_takes_from_the_chart_is_in_it(values: str) -> Non
     documents = helm.documents(CHART, VALUES[values])
     known = {(document["kind"], document["metadata"]["name"]) for document in documents}
     own = {"authority"}  # of everything-values.yaml: there already
+    claims = {document["metadata"]["name"] for document in by_kind(documents, "PersistentVolumeClaim")}
     for _, template in pods(documents):
         assert ("ServiceAccount", template["spec"]["serviceAccountName"]) in known
         for container in containers(template):
             for source in container.get("envFrom", []):
                 assert ("ConfigMap", source["configMapRef"]["name"]) in known
-            mounted = {mount["name"] for mount in container["volumeMounts"]}
-            assert mounted <= {volume["name"] for volume in template["spec"]["volumes"]}
-        for volume in template["spec"]["volumes"]:
+            mounted = {mount["name"] for mount in container.get("volumeMounts", [])}
+            assert mounted <= {volume["name"] for volume in template["spec"].get("volumes", [])}
+        for volume in template["spec"].get("volumes", []):
+            if "persistentVolumeClaim" in volume:
+                assert volume["persistentVolumeClaim"]["claimName"] in {*claims, "mora-record"}
             if "configMap" in volume and volume["configMap"]["name"] not in own:
                 assert ("ConfigMap", volume["configMap"]["name"]) in known
     for binding in by_kind(documents, "RoleBinding", "ClusterRoleBinding"):
@@ -256,7 +259,9 @@ def test_the_settings_reach_mora_and_secrets_stay_in_their_secrets(tmp_path: Pat
     (tmp_path / "mora.toml").write_text(config["data"]["mora.toml"], encoding="utf-8")
     found = pods(documents)
     assert len(found) >= 2
-    for _, template in found:
+    for document, template in found:
+        if document["kind"] == "Pod":  # of `helm test`
+            continue
         environment = variables(template, documents)
         assert environment["MORA_CONFIG"] == "/etc/mora/mora.toml"
         assert environment["MORA_PROMETHEUS_PASSWORD"] == "<metrics>"
@@ -273,7 +278,9 @@ def test_the_settings_reach_mora_and_secrets_stay_in_their_secrets(tmp_path: Pat
 
 
 def test_each_pod_gets_what_is_set_for_all() -> None:
-    for _, template in pods(helm.documents(CHART, VALUES["everything"])):
+    for document, template in pods(helm.documents(CHART, VALUES["everything"])):
+        if document["kind"] == "Pod":  # of `helm test`
+            continue
         spec = template["spec"]
         assert template["metadata"]["labels"]["team"] == "platform"
         assert template["metadata"]["annotations"]["example.com/reviewed"] == "yes"
@@ -312,6 +319,61 @@ def test_pods_restart_when_their_settings_change() -> None:
     assert len({checksum(values) for values in changes}) == len(changes)
 
 
+def test_one_server_writes_the_record_and_the_record_outlives_it() -> None:
+    (server,) = [d for d in by_kind(helm.documents(CHART), "Deployment") if d["metadata"]["name"] == "mora-serve"]
+    assert server["spec"]["replicas"] == 1
+    assert server["spec"]["strategy"] == {"type": "Recreate"}
+    (container,) = server["spec"]["template"]["spec"]["containers"]
+    (record,) = [word.partition("=")[2] for word in container["args"] if word.startswith("--record=")]
+    mounts = {mount["mountPath"]: mount["name"] for mount in container["volumeMounts"]}
+    volumes = {volume["name"]: volume for volume in server["spec"]["template"]["spec"]["volumes"]}
+    assert volumes[mounts[str(Path(record).parent)]]["persistentVolumeClaim"] == {"claimName": "mora-serve"}
+
+
+def test_who_may_reach_the_page_is_prometheus_and_who_is_named() -> None:
+    def sources(values: str) -> Any:
+        policies = by_kind(helm.documents(CHART, VALUES[values]), "NetworkPolicy")
+        (policy,) = [one for one in policies if one["metadata"]["name"].endswith("-serve")]
+        (rule,) = policy["spec"]["ingress"]
+        *others, tester = rule["from"]
+        (pod,) = [t for document, t in pods(helm.documents(CHART, VALUES[values])) if document["kind"] == "Pod"]
+        assert tester["podSelector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
+        return [one["namespaceSelector"] for one in others]
+
+    assert sources("default") == [{}]
+    named = [{"matchLabels": {"kubernetes.io/metadata.name": name}} for name in ("metrics", "ingress")]
+    assert sources("everything") == named
+
+
+def test_an_ingress_needs_the_name_of_its_host() -> None:
+    with pytest.raises(helm.Refused, match=r"serve\.ingress\.host"):
+        helm.render(CHART, {"serve": {"ingress": {"enabled": True}}})
+
+
+@pytest.mark.parametrize(("values", "kind"), [("everything", "ServiceMonitor"), ("cluster", "PodMonitor")])
+def test_monitors_find_the_port_of_what_they_scrape_and_keep_its_labels(values: str, kind: str) -> None:
+    documents = helm.documents(CHART, VALUES[values])
+    monitors = by_kind(documents, kind)
+    assert len(monitors) == 2
+    for monitor in monitors:
+        (endpoint,) = monitor["spec"]["endpoints" if kind == "ServiceMonitor" else "podMetricsEndpoints"]
+        assert endpoint["honorLabels"] is True
+        for service in by_kind(documents, "Service"):
+            if service["metadata"]["name"] == monitor["metadata"]["name"]:
+                assert endpoint["port"] in [port["name"] for port in service["spec"]["ports"]]
+                assert monitor["spec"]["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+
+
+def test_rules_and_dashboard_are_those_that_are_tested_with_the_server() -> None:
+    documents = helm.documents(CHART, VALUES["everything"])
+    (rules,) = by_kind(documents, "PrometheusRule")
+    assert rules["spec"] == yaml.safe_load((CHART / "files" / "alerts.yaml").read_text(encoding="utf-8"))
+    assert rules["metadata"]["labels"]["release"] == "prometheus"
+    (dashboard,) = [d for d in by_kind(documents, "ConfigMap") if "grafana_dashboard" in d["metadata"]["labels"]]
+    kept = json.loads((CHART / "files" / "dashboard.json").read_text(encoding="utf-8"))
+    assert json.loads(dashboard["data"]["mora.json"]) == kept
+
+
 # --- values ----------------------------------------------------------------------------------------------------------
 
 
@@ -331,6 +393,8 @@ def test_pods_restart_when_their_settings_change() -> None:
         ({"prometheus": {"url": "https://ada:secret@metrics.example"}}, "url"),
         ({"settings": {"MORA_PROMETHEUS_PASSWORD": "secret"}}, "MORA_PROMETHEUS_PASSWORD"),
         ({"settings": {"cpu_buffer": "1.3"}}, "cpu_buffer"),
+        ({"monitoring": {"serviceMonitor": {"enabled": True}, "podMonitor": {"enabled": True}}}, "monitoring"),
+        ({"serve": {"record": {"size": "1 GB"}}}, "size"),
         ({"podSecurityContext": {"runAsNonRoot": False}}, "runAsNonRoot"),
     ],
 )
