@@ -117,6 +117,7 @@ def collect(
     """Check, then run where `yes` confirms it; with `dry_run` print what would be done."""
     from mora import pipeline
     from mora.clusters.kubernetes import KubernetesCluster
+    from mora.harness.nodes import NodeHost
     from mora.harness.plan import Plan
     from mora.harness.preview import target_workloads
     from mora.harness.restore import refuse_unrestored
@@ -147,5 +148,5 @@ def collect(
             f"This scales {targets} in namespace {settings.namespace!r} of {cluster.context}, and loads {shown(url)}.",
             hint="See it first with --dry-run; confirm with --yes.",
         )
-    place = pipeline.Place(cluster, source, workloads, entry, url)
+    place = pipeline.Place(cluster, source, workloads, entry, url, host=NodeHost(source, settings.namespace))
     run_plan(replace(place, lasting=lasting_place(cluster)), settings, resume=resume, agreed=True)

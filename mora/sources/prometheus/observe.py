@@ -26,6 +26,7 @@ from mora.sources.prometheus.frames import (
 )
 from mora.sources.prometheus.freshness import Silence, before
 from mora.sources.prometheus.grid import LONGEST_PIECE_POINTS, check_grid, coarse, cut, index_of, shortened
+from mora.sources.prometheus.node_use import NodeUse, fullest_node
 from mora.sources.prometheus.nodes import hosts
 from mora.sources.prometheus.observed import WORDS, believed
 from mora.sources.prometheus.rates import RateWindows, find_rate_windows, paces_of
@@ -83,6 +84,12 @@ class PrometheusSource:
         As long as the scrape interval of the namespace is not known, the rate windows read $__rate_window.
         """
         return _texts(workload, self._given or self._found.get(workload.namespace))
+
+    def node_use(self, namespace: str, window: Window) -> NodeUse | None:
+        """What the fullest node of the namespace's pods did in a window; None where the metrics do not say."""
+        with self.wire() as wire:
+            least = self._rate_windows(wire, namespace, window).node
+            return fullest_node(wire, namespace, window, least=least)
 
     def observe(self, workload: Workload, window: Window) -> Observation:
         """All measured metrics of a workload, the derived ones computed from them, and its other containers.
