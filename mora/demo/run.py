@@ -16,9 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mora.demo.manifest import deployment_manifest
 from mora.demo.scaling import collect_scaled, measure_scaling, with_users
 from mora.domain import Allocation, Load, Recommendation, Slo, Workload
-from mora.errors import BadInput, MoraError, NotEnoughData
+from mora.errors import BadInput, MoraError, NotEnoughData, ToolMissing
 from mora.extras import require
 from mora.proof import Figures, Proof, Verdict, describe_proof
 from mora.seams import Reporter
@@ -90,7 +91,28 @@ def run_demo(folder: Path, *, say: Callable[[str], None], show: Callable[[str], 
             return _ended(proof, folder, say, show)
         say("6/6  Apply the recommendations to the shop and run the same load again")
         after = prove(advice, proof, place, plan, proven, data_dir=folder / "after", reporter=reporter)
+    _show_repository(folder / "repository", shipped, advice, say, show)
     return _ended(after, folder, say, show)
+
+
+def _show_repository(
+    folder: Path,
+    shipped: Mapping[Workload, Allocation],
+    advice: Sequence[Recommendation],
+    say: Callable[[str], None],
+    show: Callable[[str], None],
+) -> None:
+    """The recommendations in a Git repository, as a diff; left out, with a notice, where there is no git."""
+    from mora.demo.repository import diff_of, make_repository
+
+    say("     Write the recommendations into a Git repository with the manifests of the shop")
+    try:
+        make_repository(folder, shipped)
+        diff = diff_of(folder, advice)
+    except ToolMissing as error:
+        say(f"     Skipped: {error.message}")
+        return
+    show(f"$ mora recommend --all --repo {folder.name} --write\n{diff}")
 
 
 def _ended(proof: Proof, folder: Path, say: Callable[[str], None], show: Callable[[str], None]) -> Proof:
@@ -274,32 +296,6 @@ def _reserved(allocation: Allocation, replicas: int) -> tuple[int, int]:
 
 
 # --- the patch -------------------------------------------------------------------------------------------------------
-
-
-def deployment_manifest(workload: Workload, allocation: Allocation) -> dict[str, object]:
-    """The Deployment of a sandbox service as a repository would contain it; the patch is applied to it."""
-    from mora.outputs.changes import plain_resources
-
-    labels = {"app": workload.name}
-    containers = [
-        {
-            "name": container.name,
-            "image": container.image,
-            "env": [{"name": "PORT", "value": "8080"}],
-            "resources": plain_resources(container.resources),
-        }
-        for container in allocation.containers
-    ]
-    return {
-        "apiVersion": "apps/v1",
-        "kind": workload.kind,
-        "metadata": {"name": workload.name, "namespace": workload.namespace},
-        "spec": {
-            "replicas": allocation.replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": containers}},
-        },
-    }
 
 
 def _patched_by_kubectl(kubectl: Path, recommendation: Recommendation, folder: Path) -> str:

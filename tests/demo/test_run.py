@@ -18,7 +18,8 @@ import yaml
 from mora import pipeline, tools
 from mora.dataset import read_dataset
 from mora.demo import run as demo_run
-from mora.demo.run import contention, deployment_manifest, drive, figures, prove, run_demo, why_not_applied
+from mora.demo.manifest import deployment_manifest
+from mora.demo.run import contention, drive, figures, prove, run_demo, why_not_applied
 from mora.demo.scaling import Scaling, measure_scaling
 from mora.domain import (
     Advice,
