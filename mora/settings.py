@@ -140,6 +140,7 @@ class Settings:
     helm_paths: Mapping[str, str] = field(default_factory=_nothing)
     clusters: Mapping[str, ClusterOptions] = field(default_factory=_nothing)
     kubernetes: KubernetesAccess = field(default_factory=KubernetesAccess)
+    digest_webhook: str | None = field(default=None, repr=False)
     origins: Mapping[str, str] = field(default_factory=_nothing)
     notes: tuple[str, ...] = ()
 
@@ -374,6 +375,8 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("prices.memory", "Cost per GiB-hour of memory; OpenCost's default where only the other price is set.",
             values.price, flag="--memory-price"),
     Setting("prices.currency", "The currency of the prices; a word that is printed.", values.string),
+    Setting("digest.webhook", "Where mora digest --webhook env posts to; environment only, the address is a secret.",
+            values.string, "digest_webhook", secret=True),
     Setting("helm_paths", "Where a chart's values hold the resources of a container.", values.helm_paths),
     Setting("namespaces", "Overrides for a namespace: [namespaces.shop], with the keys of the mora.dev/ annotations.",
             _overrides("namespaces"), "fleet.namespaces"),

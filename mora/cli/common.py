@@ -70,6 +70,8 @@ IncludeFlagged = Annotated[
     bool,
     typer.Option("--include-flagged", help="Also use experiments that failed the quality check."),
 ]
+RECORD = "mora-record.sqlite"
+Record = Annotated[Path, typer.Option("--record", help="SQLite file with the history of recommendations.")]
 
 
 class Globals:

@@ -11,20 +11,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mora.cli.asking import OUTPUT, Asked, takes
-from mora.cli.common import log
+from mora.cli.common import RECORD, Record, log
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
     from mora.pipeline import Request
     from mora.settings import Settings
     from mora.web.refresh import Compute
-
-RECORD = "mora-record.sqlite"
-
-Record = Annotated[
-    Path,
-    typer.Option("--record", help="SQLite file with the history of recommendations.", rich_help_panel=OUTPUT),
-]
 
 
 @takes(Asked)

@@ -24,7 +24,8 @@ class Key:
 class Seen:
     """A number in an answer: what is set now, what is recommended, and what the last of several steps would set.
 
-    Millicores, bytes or replicas. goal: the value itself where one step is enough. confidence: 0..1.
+    Millicores, bytes or replicas. goal: the value itself where one step is enough. confidence: 0..1. replicas: how many
+    pods have it, None where they do not run all the time, or their number is not known.
     """
 
     key: Key
@@ -32,6 +33,7 @@ class Seen:
     value: int
     goal: int
     confidence: float | None = None
+    replicas: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ class Episode:
     before: the setting that it was about; None where not set. points: (moment, recommended amount), oldest first.
     after, ended_at: what the setting became, and when MOrA saw it; None while it is open. covered: whether the new
     setting has covered the use since, None where that is not known; needed: what would have; samples: of how many.
+    replicas: as in Seen, when it was last recommended.
     """
 
     key: Key
@@ -40,6 +41,7 @@ class Episode:
     samples: int | None = None
     oom_kills: int | None = None
     checked_at: float | None = None
+    replicas: int | None = None
     points: tuple[tuple[float, int], ...] = ()
 
     @property
@@ -115,6 +117,15 @@ class Reading:
         )
         return [one for one in found if one.is_change]
 
+    def in_force(self, *, cluster: str | None = None, namespace: str | None = None) -> list[Episode]:
+        """Recommendations of requests that were applied, whenever, and whose setting has not changed since."""
+        return self._episodes(
+            "outcome IN ('applied', 'partly') AND number IN ('cpu_request', 'memory_request') "
+            "AND id IN (SELECT follows FROM episode WHERE outcome = 'open') "
+            "AND (? IS NULL OR cluster = ?) AND (? IS NULL OR namespace = ?)",
+            (cluster, cluster, namespace, namespace),
+        )
+
     def moved_since(self, since: float, *, cluster: str | None = None, namespace: str | None = None) -> list[Moved]:
         """Open recommendations that are new since a moment, or differ by a tenth from what they were then.
 
@@ -164,13 +175,13 @@ class Reading:
     def _episodes(self, where: str, values: Sequence[object], *, with_points: bool = False) -> list[Episode]:
         rows = self._rows(
             f"SELECT {_KEY}, id, before, value, confidence, first_at, last_at, outcome, after, ended_at, covered, "  # noqa: S608
-            f"needed, samples, oom_kills, checked_at FROM episode WHERE {where} ORDER BY {_KEY}, first_at",
+            f"needed, samples, oom_kills, checked_at, replicas FROM episode WHERE {where} ORDER BY {_KEY}, first_at",
             values,
         )
         found = []
         for row in rows:
             key, (episode, before, value, confidence, first, last, outcome, *rest) = row[:6], row[6:]
-            after, ended, covered, needed, samples, kills, checked = rest
+            after, ended, covered, needed, samples, kills, checked, replicas = rest
             points = ()
             if with_points:
                 points = tuple(self._rows("SELECT at, value FROM point WHERE episode = ? ORDER BY at", (episode,)))
@@ -190,6 +201,7 @@ class Reading:
                     samples=samples,
                     oom_kills=kills,
                     checked_at=checked,
+                    replicas=replicas,
                     points=points,
                 )
             )

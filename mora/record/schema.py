@@ -29,6 +29,7 @@ CREATE TABLE episode (
     cluster TEXT NOT NULL, namespace TEXT NOT NULL, kind TEXT NOT NULL, workload TEXT NOT NULL,
     container TEXT NOT NULL, number TEXT NOT NULL,
     before INTEGER, low INTEGER NOT NULL, high INTEGER NOT NULL, value INTEGER NOT NULL, confidence REAL,
+    replicas INTEGER,
     first_at REAL NOT NULL, last_at REAL NOT NULL,
     outcome TEXT NOT NULL, after INTEGER, ended_at REAL,
     follows INTEGER,

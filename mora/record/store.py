@@ -157,8 +157,9 @@ class Record:
             if outcome is Outcome.OPEN:
                 now = recommended.widened(one.value, one.goal)
                 self._connection.execute(
-                    "UPDATE episode SET low = ?, high = ?, value = ?, confidence = ?, last_at = ? WHERE id = ?",
-                    (now.low, now.high, one.value, one.confidence, at, episode),
+                    "UPDATE episode SET low = ?, high = ?, value = ?, confidence = ?, replicas = ?, last_at = ? "
+                    "WHERE id = ?",
+                    (now.low, now.high, one.value, one.confidence, one.replicas, at, episode),
                 )
                 if abs(one.value - noted) > _MOVED_BY * noted:
                     self._add_point(episode, at, one.value)
@@ -172,9 +173,9 @@ class Record:
         key = one.key
         made = self._connection.execute(
             "INSERT INTO episode (cluster, namespace, kind, workload, container, number, before, low, high, value, "
-            "confidence, first_at, last_at, outcome, follows) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?)",
-            (*astuple(key), one.now, low, high, one.value, one.confidence, at, at, follows),
+            "confidence, replicas, first_at, last_at, outcome, follows) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 'open', ?)",
+            (*astuple(key), one.now, low, high, one.value, one.confidence, one.replicas, at, at, follows),
         )
         self._add_point(int(made.lastrowid or 0), at, one.value)
 

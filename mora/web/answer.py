@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from typing import Any
 
-from mora.domain import Recommendation
+from mora.domain import JOB_KINDS, Recommendation
 from mora.outputs import OutputSettings
 from mora.outputs.documents import printable_json
 from mora.outputs.explain import render as explain
@@ -75,11 +75,12 @@ class Answer:
         """Its numbers, for the record; injected containers are in no template, so no one can apply theirs."""
         for entry in self.entries:
             place = (cluster, entry.namespace, entry.kind, entry.workload)
+            replicas = None if entry.kind in JOB_KINDS else entry.document["replicas"]["now"]
             for container in entry.containers:
                 if not container["is_injected"]:
                     for name, field in FIELDS.items():
-                        yield from _seen(Key(*place, container["name"], name), container[field])
-            yield from _seen(Key(*place, "", "replicas"), entry.document["replicas"])
+                        yield from _seen(Key(*place, container["name"], name), container[field], replicas)
+            yield from _seen(Key(*place, "", "replicas"), entry.document["replicas"], replicas)
 
     def totals(self, cluster: str) -> list[Total]:
         """What each namespace reserves, wastes and lacks."""
@@ -94,11 +95,11 @@ class Answer:
         return tuple(sorted({entry.namespace for entry in self.entries}))
 
 
-def _seen(key: Key, advice: Mapping[str, Any]) -> Iterable[Seen]:
+def _seen(key: Key, advice: Mapping[str, Any], replicas: int | None) -> Iterable[Seen]:
     value = advice["value"]
     if value is not None:
         goal = advice["goal"]
-        yield Seen(key, advice["now"], value, value if goal is None else goal, advice["confidence"])
+        yield Seen(key, advice["now"], value, value if goal is None else goal, advice["confidence"], replicas)
 
 
 def _total(cluster: str, namespace: str, entries: Sequence[Entry]) -> Total:
