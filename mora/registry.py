@@ -70,6 +70,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "repo_forms": {
         "manifests": "mora.repo.manifests:sites",
+        "kustomize": "mora.repo.overlays:sites",
         "helm": "mora.repo.helm:sites",
     },
 }

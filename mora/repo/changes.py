@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from mora import registry
 from mora.domain import ContainerAdvice, Recommendation, Workload, WorkloadState
@@ -127,35 +127,37 @@ def _changed(
     if not wanted and replicas is None:
         return [], []
     trial = dict(texts)
-    done, problems = [], []
+    done: list[Placement] = []
+    problems: list[Unchanged] = []
     try:
-        for scaler in recommendation.retargets:
-            if scaler not in recommendation.autoscalers:
-                trial |= retarget(checkout, trial, recommendation.workload, scaler)
+        retargeted = [scaler for scaler in recommendation.retargets if scaler not in recommendation.autoscalers]
+        for scaler in retargeted:
+            trial |= retarget(checkout, trial, recommendation.workload, scaler)
     except Refusal as refusal:
         return [], [Unchanged(workload, None, refusal.message)]
     names = list(dict.fromkeys([*wanted, *([recommendation.main.container] if replicas is not None else [])]))
     for name in names:
         found = by_container.get(name)
-        is_main = name == recommendation.main.container
-        fields = Wanted(wanted.get(name, {}), replicas if is_main else None)
         if found is None or found.site is None:
             problems.append(Unchanged(workload, name, found.reason if found else "the cluster does not show it"))
             continue
-        site = found.site
-        if fields.replicas is not None and site.replicas is None:
-            problems.append(
-                Unchanged(workload, None, f"its replicas are not set where its resources are ({site.where})")
-            )
-            fields = replace(fields, replicas=None)
-        try:
-            trial |= write_at(checkout, trial, site, fields, options)
-            done.append(found)
-        except Refusal as refusal:
-            problems.append(Unchanged(workload, name, f"{site.where} is not changed, since {refusal.message}"))
+        parts = [Wanted(wanted.get(name, {}))]
+        if replicas is not None and name == recommendation.main.container:
+            parts.append(Wanted({}, replicas))
+        for part in parts:
+            try:
+                trial |= write_at(checkout, trial, found.site, part, options)
+                done.append(found)
+            except Refusal as refusal:
+                what = "the number of replicas in " if part.replicas is not None else ""
+                reason = f"{what}{found.site.where} is not changed, since {refusal.message}"
+                problems.append(Unchanged(workload, None if what else name, reason))
+    if problems and retargeted:
+        # An HPA whose target changed without the requests, or the other way round, would scale to other replicas.
+        return [], problems
     if done:
         texts |= trial
-    return done, problems
+    return [one for number, one in enumerate(done) if one not in done[:number]], problems
 
 
 def write_at(checkout: Checkout, texts: Texts, site: Site, wanted: Wanted, options: WriteOptions) -> Texts:
@@ -171,6 +173,8 @@ def write_at(checkout: Checkout, texts: Texts, site: Site, wanted: Wanted, optio
         return {}
     if site.refusal is not None:
         raise Refusal(site.refusal)
+    if replicas is not None and site.replicas is None:
+        raise Refusal("they are not set where its resources are")
     if site.shared is not None and not options.in_base:
         raise Refusal(f"{site.shared}; --in-base changes it there")
     writer = site.writer or write_resources

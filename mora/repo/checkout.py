@@ -33,7 +33,7 @@ from mora.repo.tree import (
 )
 
 _YAML = (".yaml", ".yml", ".json")
-_KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
+KUSTOMIZATIONS = ("kustomization.yaml", "kustomization.yml", "Kustomization")
 _MOST_BYTES = 8 * 2**20
 _CHECKED = 256 * 2**10
 _NOT_SEARCHED = frozenset({".git", "node_modules", ".terraform", ".venv", "__pycache__"})
@@ -70,7 +70,7 @@ class Checkout:
     """The files of a folder in a Git checkout, or of a plain folder, read once.
 
     top: the top of the checkout; every path here is relative to it, with "/". skipped: path -> why it is not read;
-    templates, links and encrypted files among them. Nothing outside of `top` is read.
+    templates, links and encrypted files among them. Nothing outside of `top` is read. memo: what forms found out once.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -86,6 +86,7 @@ class Checkout:
         self._texts: dict[str, str | None] = {}
         self._documents: dict[str, list[Document]] = {}
         self._objects: list[Object] | None = None
+        self.memo: dict[str, object] = {}
         self._paths = self._listed()
         self._known = frozenset(self._paths)
 
@@ -105,7 +106,7 @@ class Checkout:
         found = []
         for path in everything:
             is_inside = within == "./" or path.startswith(within)
-            if not is_inside or not (path.endswith(_YAML) or posixpath.basename(path) in _KUSTOMIZATIONS):
+            if not is_inside or not (path.endswith(_YAML) or posixpath.basename(path) in KUSTOMIZATIONS):
                 continue
             if self._is_linked(path):
                 continue

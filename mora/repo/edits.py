@@ -262,7 +262,12 @@ def _append(text: str, address: Address, lines: AbstractSequence[str]) -> str:
         column = column_of(text, node.start)
         return _put_lines(text, end_of_entry(text, node.items[-1]), _item(lines, column))
     if isinstance(node, Sequence) and node.items:
-        raise Refusal(f"{name} is a list in brackets; write it as a block")
+        if any(line.endswith("|") for line in lines):
+            raise Refusal(f"{name} is a list in brackets; write it as a block")
+        end = node.items[-1].end
+        rest = re.match(r"[ \t]*,", text[end:])
+        end += rest.end() if rest else 0
+        return text[:end] + ("" if rest else ",") + " " + _braced(lines) + text[end:]
     if there is None:
         indent = list_indent(text, document)
         return insert_lines(text, parent, [f"{name}:", *_item(lines, indent)])
@@ -274,6 +279,20 @@ def _append(text: str, address: Address, lines: AbstractSequence[str]) -> str:
     while first < there[1].end and text[first - 1] in " \t":
         first -= 1
     return changed[:first] + changed[there[1].end :]
+
+
+def _braced(lines: AbstractSequence[str]) -> str:
+    """An item of block style in braces: of scalars, and of mappings of scalars."""
+    text, is_inside = "", False
+    for line in lines:
+        is_below = line.startswith(" ")
+        if is_inside and not is_below:
+            text += "}"
+        text += ("" if not text or text.endswith("{") else ", ") + line.strip()
+        is_inside = is_below
+        if line.endswith(":"):
+            text += " {"
+    return "{" + text + ("}" if is_inside else "") + "}"
 
 
 def _item(lines: AbstractSequence[str], column: int) -> list[str]:

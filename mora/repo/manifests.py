@@ -17,8 +17,12 @@ _VARIABLES = ("{{", "${", "$(")
 
 def sites(checkout: Checkout) -> Iterator[Site]:
     """Every container of every workload that is written as a manifest."""
+    from mora.repo.overlays import files_of  # it is built on this module
+
+    elsewhere = files_of(checkout)
     for one in checkout.objects(*API_VERSIONS):
-        yield from sites_of(checkout, one)
+        if one.file not in elsewhere:
+            yield from sites_of(checkout, one)
 
 
 def sites_of(checkout: Checkout, one: Object) -> Iterator[Site]:

@@ -127,12 +127,20 @@ def test_a_text_of_folded_or_escaped_lines_is_refused() -> None:
     [
         ("p:\n  - path: a\nz: 1\n", "p:\n  - path: a\n  - path: b\n    target: x\nz: 1\n"),
         ("p:\n- path: a\n", "p:\n- path: a\n- path: b\n  target: x\n"),
+        ("p: [{path: a}]\nz: 1\n", "p: [{path: a}, {path: b, target: x}]\nz: 1\n"),
         ("r:\n- a\n", "r:\n- a\np:\n- path: b\n  target: x\n"),
         ("r:\n  - a\np: []\nz: 1\n", "r:\n  - a\np:\n  - path: b\n    target: x\nz: 1\n"),
     ],
 )
 def test_an_item_is_added_as_the_lists_there_are_indented(before: str, after: str) -> None:
     assert append_item(before, Address(0, ("p",)), ["path: b", "target: x"]) == after
+
+
+def test_an_item_with_a_mapping_in_it_goes_into_brackets_as_well() -> None:
+    lines = ["path: b", "target:", "  kind: Deployment", "  name: web"]
+    assert append_item("p: [1,]\n", Address(0, ("p",)), lines) == (
+        "p: [1, {path: b, target: {kind: Deployment, name: web}},]\n".replace("},]", "}]")
+    )
 
 
 # --- what must always hold -------------------------------------------------------------------------------------------
