@@ -85,7 +85,8 @@ def collect(
     Each experiment scales the services, starts fresh replicas, drives
     Locust and writes the twelve metrics of every service to data/SERVICE,
     with a JSON beside each CSV that records how it was measured.
-    Ctrl-C loses at most the experiment that is running.
+    Ctrl-C loses at most the experiment that is running. A window that
+    other programs changed is driven again, or flagged: exit code 4.
 
     \b
     mora collect --plan adaptive            on the sandbox; starts one

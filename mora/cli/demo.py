@@ -22,7 +22,9 @@ def demo(
     Starts a small shop on this machine, drives load experiments with
     Locust, collects metrics, trains models, recommends, and lets kubectl
     apply a patch. Then it applies the recommendations to the shop, drives
-    the same load again, and prints before and after side by side.
+    the same load again, and prints before and after side by side. The load
+    fits the speed of this machine. Where other programs are in the way of
+    a measurement, it says so and gives no verdict.
     """
     from mora.demo import run_demo
     from mora.proof import Verdict
