@@ -59,13 +59,14 @@ _OF_KIND: Mapping[str, frozenset[str]] = {
     "DaemonSet": frozenset({"daemonset", "node"}),
     "StatefulSet": frozenset({"statefulset"}),
     "Deployment": frozenset({"deployment"}),
-    "CronJob": frozenset({"cronjob", "cron"}),
+    "CronJob": frozenset({"cronjob", "cron", "job"}),
+    "Job": frozenset({"job"}),
 }
 _COMPONENTS = ("app.kubernetes.io/component", "app.kubernetes.io/controller", "component", "app.kubernetes.io/name")
 
 # Points: a key that is the name itself, one whose words are in the name, one whose words are known otherwise, one that
 # names something else. _REST: per word of the container's name that no key has.
-_EXACT, _NAMED, _KNOWN, _PARTLY, _FOREIGN = 14, 10, 4, 2, -10
+_EXACT, _NAMED, _KNOWN, _TWICE, _PARTLY, _FOREIGN = 14, 10, 4, 2, -3, -10
 _REST, _MOST_REST = -5, -15
 _INIT, _NOT_INIT, _NO_INIT_KEY = 8, -15, -3
 # No key names anything: the resources of the whole chart, which are those of its main container.
@@ -79,6 +80,7 @@ class Named:
 
     strong: frozenset[str]
     weak: frozenset[str]
+    kind: frozenset[str]
     own: frozenset[str]
     exact: frozenset[str]
     text: str
@@ -96,8 +98,9 @@ def named(
     prefix = "" if release is None else f"{release}-"
     return Named(
         strong=frozenset(_tokens(*names)),
-        weak=frozenset(_tokens((image or "").rpartition("/")[2])) | _OF_KIND.get(kind, frozenset()),
-        own=frozenset(_tokens(release or "", chart)),
+        weak=frozenset(_tokens((image or "").rpartition("/")[2])),
+        kind=_OF_KIND.get(kind, frozenset()),
+        own=frozenset((*_tokens(release or "", chart), folded(release or ""), folded(chart))),
         exact=frozenset(folded(name) for name in (container.name, workload.removeprefix(prefix), *components)),
         text=f"{folded(workload)}|{folded(container.name)}",
         is_init=is_init,
@@ -120,18 +123,20 @@ def affinity(name: Named, words: Iterable[str]) -> tuple[int, tuple[str, ...]]:
     >>> affinity(relay, ("hubble", "relay")), affinity(relay, ("hubble", "ui")), affinity(relay, ())
     ((20, ('hubble', 'relay')), (-5, ('hubble',)), (-5, ()))
     """
+    words = tuple(words)
+    text = "|".join(folded(word) for word in words)
     points, seen, why, count = 0, set[str](), [], 0
     for word in words:
         tokens = _tokens(word)
         worth, is_name = _worth(name, word, tokens)
         if worth == _NAMED and seen.issuperset(token for token in tokens if token not in _STRUCTURE):
-            worth = _PARTLY  # prometheus.prometheusSpec says it once
+            worth = _TWICE  # prometheus.prometheusSpec names it once
         seen |= set(tokens)
         points += worth
         count += is_name
         if worth >= _NAMED and is_name:
             why.append(word)
-    rest = len(name.strong - seen - name.own - _LOOSE)
+    rest = sum(token not in text for token in name.strong - seen - name.own - _LOOSE)
     if count == 0:
         points += max(_OF_THE_CHART + _REST_OF_CHART * rest, _MOST_REST)
     else:
@@ -151,13 +156,22 @@ def _worth(name: Named, word: str, tokens: list[str]) -> tuple[int, bool]:
         return (_KNOWN if is_told else 0), False
     if folded(word) in name.exact:
         return _EXACT, True
-    if all(token in name.strong for token in telling):
+    if all(token in name.strong | name.kind for token in telling) and not name.strong.isdisjoint(telling):
         return (_KNOWN if all(token in name.own for token in telling) else _NAMED), True
     if len(folded(word)) >= _LONG_ENOUGH and folded(word) in name.text:
         return _NAMED, True
-    if all(token in name.strong | name.weak | name.own for token in telling):
+    if all(token in name.strong | name.weak | name.kind | name.own for token in telling):
         return _KNOWN, True
     return (_PARTLY if any(token in name.strong - name.own for token in telling) else _FOREIGN), True
+
+
+def names_one(words: Iterable[str]) -> bool:
+    """Whether keys name any container, and are not those of the chart as a whole.
+
+    >>> names_one(("controllers", "web")), names_one(("controller",))
+    (True, False)
+    """
+    return any(token not in _STRUCTURE for token in _tokens(*words))
 
 
 def folded(word: str) -> str:

@@ -14,7 +14,7 @@ from mora.domain import Container, Recommendation, Resources, Role, Workload, Wo
 from mora.errors import BadInput
 from mora.outputs.changes import quantity
 from mora.quantities import parse_cpu, parse_memory
-from mora.repo.affinity import affinity, chart_of, named
+from mora.repo.affinity import affinity, chart_of, named, names_one
 from mora.repo.sites import FIELDS, Claim, Field, Site
 
 # Points of evidence. Only their order and their sums matter: an object's own kind and name is enough alone; so is a
@@ -172,6 +172,7 @@ def _without_doubles(placements: Sequence[tuple[Live, Placement]]) -> list[Place
             for near, other in homeless
             if near.release == live.release and near.workload.namespace == live.workload.namespace
             if evidence(near, other.container, site) is not None
+            if not names_one(site.claim.words) or keys_of(near, other.container, site.claim)[0] > 0
         ]
         if doubles:
             names = ", ".join(sorted({_who(other) for other in (one, *doubles)}))
@@ -333,12 +334,17 @@ def _named(live: Live, container: Container, claim: Claim) -> Points:
     where = (live.workload.namespace, *((live.release[0],) if live.release else ()))
     if claim.environment is not None and any(claim.environment in name.split("-") for name in where):
         found.append((_ENVIRONMENT, f"environment {claim.environment}"))
+    points, keys = keys_of(live, container, claim)
+    return [*found, (points, f"keys {'.'.join(keys)}" if keys else "the chart's own resources")]
+
+
+def keys_of(live: Live, container: Container, claim: Claim) -> tuple[int, tuple[str, ...]]:
+    """Points for the keys above a site as those of a container, and the keys that name it."""
     release = None if live.release is None else live.release[0]
     image = None if container.image is None else split_image(container.image)[0]
     workload = live.workload
     name = named(container, workload.name, workload.kind, live.labels, release, image)
-    points, keys = affinity(name, claim.words)
-    return [*found, (points, f"keys {'.'.join(keys)}" if keys else "the chart's own resources")]
+    return affinity(name, claim.words)
 
 
 def _amounts(container: Container, written: Mapping[Field, str]) -> Points:
