@@ -18,14 +18,18 @@ _FORM = "helmCharts of Kustomize"
 
 def sites(checkout: Checkout) -> Iterator[Site]:
     """Every place in values of Helm that sets the resources of a container."""
+    yield from sites_of(checkout, releases(checkout))
+
+
+def releases(checkout: Checkout) -> list[Release]:
+    """Every release that the repository declares, and one for each chart in it that nothing installs."""
     found: list[Release] = []
     used: set[str] = set()
     for release, folder in (*flux.releases(checkout), *argo.releases(checkout), *helmfile.releases(checkout)):
         found.append(release)
         used |= set() if folder is None else {folder}
     found += _of_kustomize(checkout)
-    found += charts.releases(checkout, used)
-    yield from sites_of(checkout, found)
+    return [*found, *charts.releases(checkout, used)]
 
 
 def _of_kustomize(checkout: Checkout) -> Iterator[Release]:

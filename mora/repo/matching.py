@@ -240,6 +240,9 @@ def _differs(live: Live, container: Container, claim: Claim) -> str | None:
             return f"its {word} is {mine}, not {other}"
     if claim.is_init is not None and claim.is_init != (container.role in (Role.INIT, Role.NATIVE_SIDECAR)):
         return "one is an init container, and the other is not"
+    if live.release is not None and live.release[1] is not None and not claim.is_of_chart:
+        # By its own annotation, which nothing but Helm writes.
+        return f"Helm installed it, as the release {live.release[0]}"
     if claim.release is not None and live.release is not None:
         name, namespace = live.release
         if claim.release != name:
@@ -322,15 +325,10 @@ def _named(live: Live, container: Container, claim: Claim) -> Points:
         return []
     found: Points = []
     chart = chart_of(live.labels)
-    if claim.chart is not None and claim.chart == chart:
-        found.append((_CHART if claim.release is None else 0, f"chart {chart}"))
-    elif (
-        claim.release is None
-        and claim.chart is not None
-        and live.release is not None
-        and claim.chart == live.release[0]
-    ):
-        found.append((_NAMED_LIKE_CHART, f"Helm release {claim.chart}, named like the chart"))
+    if claim.release is None and chart in claim.charts:
+        found.append((_CHART, f"chart {chart}"))
+    if claim.release is None and live.release is not None and live.release[0] in claim.charts:
+        found.append((_NAMED_LIKE_CHART, f"Helm release {live.release[0]}, named like the chart"))
     where = (live.workload.namespace, *((live.release[0],) if live.release else ()))
     if claim.environment is not None and any(claim.environment in name.split("-") for name in where):
         found.append((_ENVIRONMENT, f"environment {claim.environment}"))

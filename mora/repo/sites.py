@@ -63,8 +63,8 @@ class Claim:
     repository leaves it to whoever applies it. container: its name. image: as the site's own layers have it. labels: of
     the object. release: name of the Helm release; release_namespace: the namespace that it installs into. source: the
     objects of GitOps tools that deploy it, as (kind, namespace or "", name). words: keys above the site, which
-    often are the names of components and containers (("controllers", "web", "containers", "app")). chart: whose values
-    these are. environment: what the file of values is named after (values-prod.yaml).
+    often are the names of components and containers (("controllers", "web", "containers", "app")). charts: whose values
+    these are, the outermost first. environment: what the file of values is named after (values-prod.yaml).
     """
 
     kind: str | None = None
@@ -78,13 +78,13 @@ class Claim:
     release_namespace: str | None = None
     source: tuple[tuple[str, str, str], ...] = ()
     words: tuple[str, ...] = ()
-    chart: str | None = None
+    charts: tuple[str, ...] = ()
     environment: str | None = None
 
     @property
     def is_of_chart(self) -> bool:
         """Whether it is of values of Helm, whose keys are all that names a container."""
-        return bool(self.words) or self.release is not None or self.chart is not None
+        return bool(self.words or self.charts) or self.release is not None
 
 
 @dataclass(frozen=True, slots=True)

@@ -223,7 +223,7 @@ class _Values:
             release_namespace=known(release.namespace),
             source=release.source,
             words=tuple(key for key in keys if isinstance(key, str)),
-            chart=self._chart(keys),
+            charts=tuple(dict.fromkeys(name for name in (self._release.chart, self._chart(keys)) if name is not None)),
             environment=release.environment,
         )
         schema = _schema(keys)
