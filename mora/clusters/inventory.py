@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 
 from mora.clusters.connection import Api
-from mora.clusters.lists import Listing, Lists, Pods, java_containers, own_annotations
+from mora.clusters.lists import DEPLOYED_BY, Listing, Lists, Pods, java_containers, own_annotations
 from mora.clusters.objects import (
     DEFAULT_CONTAINER,
     Manifest,
@@ -292,7 +292,9 @@ def _quotas(objects: Sequence[Manifest]) -> tuple[tuple[Quota, ...], list[Reason
 
 
 def _annotations(workload: Workload, item: Manifest, template: Manifest, lists: Lists) -> dict[str, str]:
-    """MOrA's annotations: the namespace's, overridden by the workload's; and the template's default container."""
+    """MOrA's annotations: the namespace's, overridden by the workload's; its deployer's; and the default container."""
     found = {**lists.namespace_annotations.get(workload.namespace, {}), **own_annotations(item)}
+    written = item["metadata"].get("annotations") or {}
+    found |= {name: written[name] for name in DEPLOYED_BY if name in written}
     named_container = ((template.get("metadata") or {}).get("annotations") or {}).get(DEFAULT_CONTAINER)
     return found if named_container is None else {**found, DEFAULT_CONTAINER: named_container}

@@ -27,6 +27,8 @@ from mora.domain.kinds import group_of_run, is_kind
 from mora.errors import ClusterError
 
 ANNOTATIONS = "mora.dev/"
+# Written by what deployed an object: evidence for the place in a repository that it comes from.
+DEPLOYED_BY = ("meta.helm.sh/release-name", "meta.helm.sh/release-namespace", "argocd.argoproj.io/tracking-id")
 _PLURALS = {
     "Deployment": "deployments",
     "StatefulSet": "statefulsets",

@@ -361,9 +361,9 @@ class WorkloadState:
     HPA scales on. vpas: those that target it. limit_range, pod_range: what LimitRanges allow a container, and a pod in
     all. pod_resources: requests and limits of the pod itself (spec.resources of its template), None where it has none.
     template_in: the workload whose pod template its pods have (a Rollout's workloadRef); None where it is its own.
-    labels, annotations: the workload's own (annotations: those under mora.dev/ and kubectl's default container). jvm:
-    names of the containers that run a Java virtual machine. known_by: "kubernetes" or "prometheus". reasons: what was
-    unusual.
+    labels, annotations: the workload's own (annotations: those under mora.dev/, of Helm's and Argo CD's, and kubectl's
+    default container). jvm: names of the containers that run a Java virtual machine. known_by: "kubernetes" or
+    "prometheus". reasons: what was unusual.
     problem: why the workload gets no numbers, whatever its history shows; None where it may.
     """
 

@@ -167,7 +167,9 @@ def write_at(checkout: Checkout, texts: Texts, site: Site, wanted: Wanted, optio
         for name, value in wanted.fields.items()
         if value is None or millis(name, site.written.get(name)) != millis(name, value)
     }
-    fields = {name: value for name, value in fields.items() if value is not None or name in site.written}
+    # Values of a chart that is not here may hide a limit of its own, which nothing but null removes.
+    hides = site.drops_by == "null" and site.claim.is_of_chart
+    fields = {name: value for name, value in fields.items() if value is not None or name in site.written or hides}
     replicas = wanted.replicas if site.written_replicas != str(wanted.replicas) else None
     if not fields and replicas is None:
         return {}

@@ -339,6 +339,19 @@ def test_annotations_of_the_namespace_apply_where_the_workload_has_none(
     assert state.labels == {"tier": "web"}
 
 
+def test_annotations_of_what_deployed_a_workload_are_kept(fake: FakeCluster, inventory: KubernetesInventory) -> None:
+    manifest = only_container("frontend")
+    deployed = {
+        "meta.helm.sh/release-name": "shop",
+        "meta.helm.sh/release-namespace": "shop",
+        "argocd.argoproj.io/tracking-id": "shop:apps/Deployment:shop/frontend",
+    }
+    manifest["metadata"] |= {"annotations": {**deployed, "meta.helm.sh/other": "x"}}
+    fake.add(manifest)
+    (state,) = inventory.states("shop")
+    assert state.annotations == deployed
+
+
 @pytest.mark.parametrize(
     ("container", "is_java"),
     [

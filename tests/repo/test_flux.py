@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from mora.domain import WorkloadState
+from mora.repo.changes import plan
+from mora.repo.checkout import Checkout
+from tests.repo.advice import advised
 from tests.repo.conftest import MakeRepo
-from tests.repo.placing import changed, container, live, placed, site_of
+from tests.repo.placing import changed, container, fields, live, placed, site_of
 
 APP_TEMPLATE = """\
 # yaml-language-server: $schema=https://example.org/helmrelease.json
@@ -172,8 +176,6 @@ def test_one_value_that_may_set_two_containers_is_changed_for_neither(make_repo:
 
 
 def test_a_limit_that_only_the_chart_sets_is_removed_by_null(make_repo: MakeRepo) -> None:
-    from tests.repo.placing import fields
-
     top = make_repo({"release.yaml": CHART + "  values:\n" + indented(VALUES, 4)})
     lines = changed(top, site_of(top, WEBHOOK), fields(limits_memory=None))
     assert lines == {"release.yaml": ["+        limits:", "+          memory: null"]}
@@ -254,3 +256,16 @@ def test_a_base_that_two_overlays_patch_is_left_and_the_overlay_is_changed(make_
         ]
     }
     assert list(changed(top, site, in_base=True)) == ["base/release.yaml"]
+
+
+def test_a_recommendation_removes_a_limit_that_only_the_chart_sets(make_repo: MakeRepo) -> None:
+    release = CHART.replace("cert-manager", "web").replace("certs", "shop")
+    release += "  values:\n    resources: {requests: {cpu: 500m, memory: 64Mi}, limits: {memory: 128Mi}}\n"
+    top = make_repo({"release.yaml": release})
+    recommendation = advised()
+    labels = {"app.kubernetes.io/managed-by": "Helm", "app.kubernetes.io/instance": "web"}
+    state = WorkloadState(recommendation.workload, recommendation.current, labels=labels)
+    found = plan(Checkout(top), [recommendation], [state])
+    assert found.texts["release.yaml"].splitlines()[-1].strip() == (
+        "resources: {requests: {cpu: 254m, memory: 228Mi}, limits: {memory: 228Mi, cpu: null}}"
+    )

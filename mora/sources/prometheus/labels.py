@@ -32,6 +32,9 @@ _ANNOTATION, _HELM_PATH = "annotation_mora_dev_", "helm_path_"
 _LABEL_PREFIXES = {
     "label_app_kubernetes_io_": "app.kubernetes.io/",
     "label_helm_sh_": "helm.sh/",
+    "label_helm_toolkit_fluxcd_io_": "helm.toolkit.fluxcd.io/",
+    "label_kustomize_toolkit_fluxcd_io_": "kustomize.toolkit.fluxcd.io/",
+    "label_argocd_argoproj_io_": "argocd.argoproj.io/",
     "label_mora_dev_": "mora.dev/",
 }
 Row = TypeVar("Row")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from mora.sources.prometheus.labels import Names, is_image, is_label_value
+from mora.sources.prometheus.labels import Names, is_image, is_label_value, label_named
 
 
 @pytest.mark.parametrize("label", ["container", "pod", "horizontalpodautoscaler", "resourcequota"])
@@ -30,6 +30,18 @@ def test_values_of_workload_labels_are_names_and_others_stay() -> None:
     names = Names()
     assert names.values("deployment", ["web", "a\nb"]) == ["web"]
     assert names.values("cluster", ["Prod Europe"]) == ["Prod Europe"]
+
+
+@pytest.mark.parametrize(
+    ("exported", "label"),
+    [
+        ("label_helm_toolkit_fluxcd_io_name", "helm.toolkit.fluxcd.io/name"),
+        ("label_argocd_argoproj_io_instance", "argocd.argoproj.io/instance"),
+        ("label_app_kubernetes_io_managed_by", "app.kubernetes.io/managed-by"),
+    ],
+)
+def test_labels_of_gitops_tools_get_their_names_back(exported: str, label: str) -> None:
+    assert label_named(exported) == label
 
 
 @pytest.mark.parametrize("text", ["x\n", "-", "a b", "\u202e", "a" * 64])
