@@ -10,7 +10,7 @@ numbers than its own, or any other difference, is a wrong edit. So is a value th
 
 Counted are containers with `requests` that the repository sets; those that only a chart's own defaults give are named
 apart, since no file has them. At least 95 % have to be found, with no wrong edit, and with no changed line but those of
-resources. A place that an anchor shares with others is found, and left as it is.
+resources. A place that an anchor shares with others is found, and unchanged.
 """
 
 from __future__ import annotations
@@ -127,7 +127,7 @@ def measure(folder: Path, charts: Path, copy: Path, *, verbose: bool) -> Count:
     if count.of_charts:
         print(f"  not counted: {count.of_charts} x set by nothing but the chart's own defaults")
     for why, number in count.left.most_common():
-        print(f"  left as it is: {number} x {why}")
+        print(f"  found, unchanged: {number} x {why}")
     for why, number in count.missed.most_common():
         print(f"  not found: {number} x {why}")
     for one in [*count.wrong, *count.foreign_lines]:
@@ -139,7 +139,7 @@ def judge(
     unit: Unit, checkout: Checkout, sites: list[Site], copy: Path, charts: Path, count: Count, *, verbose: bool
 ) -> None:
     """Everything for one unit: find, change, render again, compare."""
-    live = [one for item in unit.objects if (one := live_of(item)) is not None]
+    live = [known for item in unit.objects if (known := live_of(item)) is not None]
     placements = place(live, sites)
     asked = [one for one in placements if _has_requests(one.container.resources)]
     defaults = None if all(one.site is not None for one in asked) else defaults_of(unit, checkout, charts)
