@@ -9,7 +9,6 @@ from mora.errors import MoraError
 from mora.repo.layout import end_of_line, newline_of
 from mora.repo.sites import Address
 from mora.repo.tree import (
-    Alias,
     Document,
     Key,
     Mapping,
@@ -18,10 +17,14 @@ from mora.repo.tree import (
     child,
     entry,
     is_null,
+    key_text,
     merged,
     parse,
     resolved,
 )
+
+# How keys begin that only keep what is referred to.
+KEPT = ("x-", ".", "_")
 
 
 class Refusal(MoraError):
@@ -77,14 +80,31 @@ def shared_anchor(document: Document, path: tuple[Key, ...]) -> str | None:
             if found is None:
                 return None
             if isinstance(parent, Mapping) and isinstance(step, str) and entry(parent, step) is None:
-                return _merged_name(parent)
+                shared = [one for one in merged(parent) if is_shared(document, resolved(one))]
+                if shared:
+                    return resolved(shared[0]).anchor
             node = found
-        if isinstance(node, Alias):
-            target = resolved(node)
-            return target.anchor or "?"
-        if node.anchor is not None and document.users(node):
-            return node.anchor
+        if is_shared(document, resolved(node)):
+            return resolved(node).anchor
     return None
+
+
+def is_shared(document: Document, node: Node) -> bool:
+    """Whether what an anchor marks stands in more than one place that means something.
+
+    What is only kept to be referred to (below a key such as `x-small` or `.anchors`) means nothing where it stands.
+    """
+    users = document.users(node)
+    return len(users) > (1 if users and is_definition(document, node) else 0)
+
+
+def is_definition(document: Document, node: Node) -> bool:
+    """Whether a node stands below a key of the document that only keeps what is referred to."""
+    root = resolved(document.root)
+    entries = root.entries if isinstance(root, Mapping) else []
+    return any(
+        value.whole <= node.whole <= value.end and (key_text(key) or "").startswith(KEPT) for key, value in entries
+    )
 
 
 def check_not_shared(document: Document, path: tuple[Key, ...]) -> None:
@@ -92,10 +112,6 @@ def check_not_shared(document: Document, path: tuple[Key, ...]) -> None:
     anchor = shared_anchor(document, path)
     if anchor is not None:
         raise Shared(anchor)
-
-
-def _merged_name(mapping: Mapping) -> str:
-    return next((resolved(one).anchor or "<<" for one in merged(mapping)), "<<")
 
 
 # --- texts within texts ----------------------------------------------------------------------------------------------

@@ -87,12 +87,10 @@ def _set(text: str, address: Address, value: str | int | None) -> str:
     found = child(parent, last)
     if found is None:
         return _insert(text, document, path[:-1], parent, path[-1:], value)
-    return _replace(text, parent, last, found, value)
+    return _replace(text, parent, last, resolved(found), value)
 
 
 def _replace(text: str, parent: Node, key: Key, node: Node, value: str | int | None) -> str:
-    if isinstance(node, Alias):
-        raise Refusal(f"it is an alias of &{text[node.start + 1 : node.end]}")
     if not isinstance(node, Scalar):
         raise Refusal(f"{key} is not a single value")
     if node.style in ("|", ">"):

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from mora.outputs.documents import dump
 from mora.outputs.patches import template_path
 from mora.repo.addresses import Refusal, node_at, read_text
+from mora.repo.anchors import unshare
 from mora.repo.checkout import Checkout, Object
 from mora.repo.edits import append_item, remove_value, set_value
 from mora.repo.kustomizations import Kustomization
@@ -108,7 +109,7 @@ class PatchWriter:
             if layer is None:
                 left[name] = value
             else:
-                changed |= self._set(checkout, texts | changed, layer, name, value)
+                changed |= self._set(checkout, texts | changed, layer, name, value, options)
         replicas = wanted.replicas
         if replicas is not None and (count := self._count_layer(options)) is not None and count.replicas is not None:
             text = current_text(checkout, texts | changed, count.file)
@@ -126,13 +127,16 @@ class PatchWriter:
             return self.counts[-1]
         return self.replicas_layer()
 
-    def _set(self, checkout: Checkout, texts: Texts, layer: Layer, name: Field, value: str | None) -> Texts:
+    def _set(
+        self, checkout: Checkout, texts: Texts, layer: Layer, name: Field, value: str | None, options: WriteOptions
+    ) -> Texts:
         text = current_text(checkout, texts, layer.file)
         there = layer.values.get(name)
         address = there[1] if there is not None else layer.base.below(*name) if layer.base is not None else None
         if address is None:
             raise Refusal("it is set by an operation on another number")
         self._check_base(checkout, text, layer, address)
+        before_split, text = text, unshare(text, address) if options.split_anchors else text
         if value is not None:
             before = read_text(text, address)
             is_same = before is not None and millis(name, before) == millis(name, value)
@@ -144,7 +148,7 @@ class PatchWriter:
             after = text if node is not None and is_null(node) else set_value(text, address, None)
         else:
             after = remove_value(text, address, keep=kept(layer.base)) if node_at(text, address) is not None else text
-        check_rest(text, after, [address])
+        check_rest(before_split, after, [address])
         return {layer.file: after}
 
     def _check_base(self, checkout: Checkout, text: str, layer: Layer, address: Address) -> None:

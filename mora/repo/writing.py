@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from copy import deepcopy
 from typing import Any
 
-from mora.repo.addresses import Refusal, node_at, read_text
+from mora.repo.addresses import KEPT, Refusal, node_at, read_text
+from mora.repo.anchors import unshare
 from mora.repo.checkout import Checkout
 from mora.repo.edits import remove_value, set_value
 from mora.repo.matching import millis
@@ -26,8 +27,13 @@ def current_text(checkout: Checkout, texts: Texts, path: str) -> str:
 def write_resources(checkout: Checkout, texts: Texts, site: Site, wanted: Wanted, options: WriteOptions) -> Texts:
     """Set the numbers below `site.address`, or at the addresses of `site.fields`."""
     text = current_text(checkout, texts, site.file)
-    changed = text
     addresses: list[Address] = []
+    if options.split_anchors:
+        for name in wanted.fields:
+            text = unshare(text, site.fields.get(name, site.address.below(*name)))
+        if wanted.replicas is not None and site.replicas is not None:
+            text = unshare(text, site.replicas)
+    before, changed = current_text(checkout, texts, site.file), text
     # What is set comes first, so that a section that loses a limit is not dropped and made again.
     for name, value in sorted(wanted.fields.items(), key=lambda one: one[1] is None):
         address = site.fields.get(name, site.address.below(*name))
@@ -38,7 +44,7 @@ def write_resources(checkout: Checkout, texts: Texts, site: Site, wanted: Wanted
         if read_text(changed, site.replicas) != str(wanted.replicas):
             changed = set_value(changed, site.replicas, wanted.replicas)
     check_rest(text, changed, addresses)
-    return {site.file: changed} if changed != text else {}
+    return {site.file: changed} if changed != before else {}
 
 
 def _set(text: str, address: Address, name: Field, value: str | None, site: Site) -> str:
@@ -64,6 +70,10 @@ def check_rest(before: str, after: str, addresses: Iterable[Address]) -> None:
     if before == after:
         return
     old, new = [plain(one.root) for one in parse(before)], [plain(one.root) for one in parse(after)]
+    for documents in (old, new):
+        for number, document in enumerate(documents):
+            if isinstance(document, dict):
+                documents[number] = {key: one for key, one in document.items() if not str(key).startswith(KEPT)}
     if len(old) == len(new):
         for address in addresses:
             for documents in (old, new):
