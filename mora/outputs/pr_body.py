@@ -13,6 +13,7 @@ from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import changes, container_numbers, is_injected, sets_replicas, to_write
 from mora.outputs.commands import apply_lines, rollback_lines
 from mora.outputs.figures import amount, change, has_goal
+from mora.outputs.markdown import plain
 from mora.outputs.patch import patch_of
 from mora.outputs.wording import (
     at_load,
@@ -33,8 +34,6 @@ LONGEST = 65_000
 _TABLE_HEAD = 2
 _MAX_LISTED = 30
 _MAX_NAMED = 5
-# What GitHub and GitLab make a link of without any brackets: https://..., www...., somebody@..., @somebody.
-_LINKED = re.compile(r"(\b[A-Za-z]+(?=://)|\bwww(?=\.)|(?=@))([:.@])")
 Row = tuple[Recommendation, ContainerAdvice | None, str, Advice]
 
 
@@ -126,7 +125,7 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
     for text, named in texts.items():
         some = ", ".join(map(_code, named[:_MAX_NAMED]))
         items.append(
-            f"{some}{f' and {len(named) - _MAX_NAMED} more' if len(named) > _MAX_NAMED else ''}: {_plain(text)}"
+            f"{some}{f' and {len(named) - _MAX_NAMED} more' if len(named) > _MAX_NAMED else ''}: {plain(text)}"
         )
     return [f"- {item}" for item in items]
 
@@ -218,7 +217,7 @@ def _by_hand(changed: Sequence[Recommendation]) -> list[str]:
 
 def _listed(recommendations: Sequence[Recommendation]) -> list[str]:
     """The first workloads and why nothing is written for them, and how many more there are."""
-    lines = [f"- {title(r.workload)}: {_plain(why_no_patch(r))}" for r in recommendations[:_MAX_LISTED]]
+    lines = [f"- {title(r.workload)}: {plain(why_no_patch(r))}" for r in recommendations[:_MAX_LISTED]]
     more = len(recommendations) - len(lines)
     return [*lines, f"- and {more} more"] if more else lines
 
@@ -278,7 +277,7 @@ def _why(recommendation: Recommendation, of_the_whole: Sequence[str]) -> str:
     ]
     for container in recommendation.containers:
         for names, text in grouped((n, a) for n, a in container_numbers(container) if a.reasons):
-            lines.append(f"- {_code(container.container)} {names}: {_plain(text)}")
+            lines.append(f"- {_code(container.container)} {names}: {plain(text)}")
         if is_injected(recommendation, container.container):
             lines.append(f"- {_code(container.container)} is injected at admission and not changed")
         lines += _reasons(_code(container.container), container.reasons)
@@ -287,11 +286,11 @@ def _why(recommendation: Recommendation, of_the_whole: Sequence[str]) -> str:
 
 def _at(recommendation: Recommendation) -> str:
     words = at_load(recommendation)
-    return f" {_plain(words)}" if words else ""
+    return f" {plain(words)}" if words else ""
 
 
 def _reasons(name: str, reasons: Sequence[Reason]) -> list[str]:
-    return [f"- {name}: {_plain(reason.text)}" for reason in reasons]
+    return [f"- {name}: {plain(reason.text)}" for reason in reasons]
 
 
 def _code(name: str) -> str:
@@ -301,17 +300,6 @@ def _code(name: str) -> str:
     ('`server`', 'a&#96;&#124;b')
     """
     return f"`{name}`" if is_name(name) else re.sub(r"[^\w ]", lambda found: f"&#{ord(found[0])};", clean(name))
-
-
-def _plain(text: str) -> str:
-    """Text that Markdown and HTML take literally; nothing in it becomes a link or mentions somebody.
-
-    >>> _plain("at p95 < 300 ms | *now*")
-    'at p95 &lt; 300 ms \\\\| \\\\*now\\\\*'
-    """
-    escaped = clean(text).replace("&", "&amp;").replace("<", "&lt;")
-    escaped = re.sub(r"([\\`*_\[\]|~])", r"\\\1", escaped)
-    return _LINKED.sub(lambda found: f"{found[1]}&#{ord(found[2])};", escaped)
 
 
 def _commands(recommendations: Sequence[Recommendation]) -> list[str]:

@@ -45,6 +45,7 @@ from mora.pipeline.modelled import question_of, recommend, trained_demand
 from mora.pipeline.recommending import Advised, Request, recommend_workloads
 from mora.pipeline.rendering import render, write_output
 from mora.pipeline.repository import Changed, Repository, change_repository
+from mora.pipeline.reviewing import Branch, edited_in, review_branch
 from mora.pipeline.settings import fleet_settings, train_settings
 from mora.pipeline.several import for_each, recommend_in_clusters
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
@@ -54,6 +55,7 @@ __all__ = [
     "DEFAULT_NAMESPACE",
     "STALE_AFTER",
     "Advised",
+    "Branch",
     "Changed",
     "Lesson",
     "Place",
@@ -68,6 +70,7 @@ __all__ = [
     "check_fresh",
     "collect",
     "describe_training",
+    "edited_in",
     "find_workload_states",
     "fleet_settings",
     "fleet_window",
@@ -90,6 +93,7 @@ __all__ = [
     "recommend_in_clusters",
     "recommend_workloads",
     "render",
+    "review_branch",
     "sandbox_place",
     "sandbox_preview",
     "train",
