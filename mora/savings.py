@@ -8,7 +8,7 @@ that then x replicas then. The length of the history plays no part in it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 
 from mora.domain import JOB_KINDS, Allocation, Recommendation, Resources, Role
 from mora.errors import BadInput
@@ -103,6 +103,16 @@ def savings(recommendations: Sequence[Recommendation], prices: Prices | None = N
     return Savings(
         cores, memory, cores_now, memory_now, new_cores, new_memory, without_request, without_replicas, prices, held
     )
+
+
+def summed(parts: Sequence[Savings], prices: Prices | None) -> Savings:
+    """The savings of several workloads together.
+
+    >>> summed([Savings(1, 2, 3, 4, 0, 0, 1, 0), Savings(1, 0, 1, 1, 0, 0, 0, 1)], None).cores_now
+    4
+    """
+    names = [field.name for field in fields(Savings) if field.name != "prices"]
+    return Savings(**{name: sum(getattr(part, name) for part in parts) for name in names}, prices=prices)
 
 
 _REQUESTS = ("cpu_request_millicores", "memory_request_bytes")

@@ -7,42 +7,24 @@ for who serves it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import astuple, dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
 
-from mora.domain import Advice, ContainerAdvice, Recommendation
+from mora.domain import Recommendation
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.changes import changes, has_change
-from mora.outputs.details import details, key
-from mora.outputs.figures import amount, change, has_goal
-from mora.outputs.many import (
-    NamespaceSum,
-    Row,
-    counts,
-    has_several_clusters,
-    namespace_of,
-    of_namespaces,
-    rows_of,
-)
-from mora.outputs.order import grows, is_starved, ordered, was_killed
-from mora.outputs.wording import container_name
+from mora.outputs.order import ordered
+from mora.outputs.pieces import STATES, Line, Piece, money_cell, piece_of
+from mora.outputs.tally import Tally, tally_words
+from mora.outputs.wording import clean
 from mora.pages.tables import Cell, Table
 from mora.quantities import counted, format_moment
-from mora.savings import Prices, Savings, savings
+from mora.savings import Prices, Savings, summed
 
 if TYPE_CHECKING:
     from markupsafe import Markup
 
 TITLE = "MOrA recommendations"
-# What a container needs, the most urgent first: the class of page.css, and the words of the table and the filter.
-STATES = {
-    "killed": "OOM-killed",
-    "lacking": "limit-bound",
-    "more": "needs more",
-    "less": "requests too much",
-    "right": "right-sized",
-    "unknown": "no number",
-}
 
 
 def render(recommendations: Sequence[Recommendation], settings: OutputSettings = DEFAULTS) -> str:
@@ -59,32 +41,80 @@ def page(
     sections: Sequence[Markup] = (),
 ) -> str:
     """The page. lead: sentences below the title. sections: made by mora.pages.page.section, put below the totals."""
+    shown, prices = ordered(recommendations, settings.sort, settings.prices), settings.prices or Prices()
+    pieces = [piece_of(one, prices) for one in shown]
+    return page_of(pieces, settings.prices, title=title, lead=lead, sections=sections)
+
+
+def page_of(
+    pieces: Sequence[Piece],
+    given: Prices | None,
+    *,
+    title: str = TITLE,
+    lead: Sequence[str] = (),
+    sections: Sequence[Markup] = (),
+    template: str = "recommendations.html",
+    **context: Any,
+) -> str:
+    """The page of some pieces in their order, made at the prices that were given, or else at OpenCost's.
+
+    template: one that extends recommendations.html. context: what it needs in addition.
+    """
     from mora.pages.page import render as render_page
 
-    shown = ordered(recommendations, settings.sort, settings.prices)
-    prices = settings.prices or Prices()
-    summed, has_clusters = of_namespaces(shown, prices), has_several_clusters(shown)
+    prices = given or Prices()
+    has_clusters = len({piece.cluster for piece in pieces}) > 1
+    spaces = {id(piece): _space(piece, has_clusters=has_clusters) for piece in pieces}
+    sums = _of_namespaces([(spaces[id(piece)], piece) for piece in pieces], prices)
     return render_page(
-        "recommendations.html",
+        template,
         title=title,
         scripts=("recommendations.js",),
-        lead=(*lead, _lead(shown, summed)),
-        tiles=_tiles(shown, prices) if shown else (),
-        price_note=_price_note(prices, is_given=settings.prices is not None),
+        lead=(*lead, _lead(pieces, sums)),
+        tiles=_tiles(pieces, prices) if pieces else (),
+        price_note=_price_note(prices, is_given=given is not None),
         sections=sections,
-        namespaces=_namespace_table(summed, prices) if len(summed) > 1 else None,
-        names=[one.name for one in sorted(summed, key=lambda one: one.name)],
-        kinds=sorted({one.workload.kind for one in shown}),
+        namespaces=_namespace_table(sums, prices) if len(sums) > 1 else None,
+        names=sorted(one.name for one in sums),
+        kinds=sorted({piece.kind for piece in pieces}),
         states=list(STATES.items()),
         currency=prices.currency,
-        rows=[_line(row, number, prices, has_clusters) for row, number in _numbered(shown)],
-        details=[details(one) for one in shown],
+        rows=[_placed(line, place, spaces[id(piece)]) for place, piece in enumerate(pieces) for line in piece.lines],
+        details=[piece.details for piece in pieces],
+        **context,
     )
 
 
-def _numbered(recommendations: Sequence[Recommendation]) -> list[tuple[Row, int]]:
-    """The rows of the table, each with the place of its workload."""
-    return [(row, number) for number, one in enumerate(recommendations) for row in rows_of([one])]
+def _space(piece: Piece, *, has_clusters: bool) -> str:
+    """The namespace, behind its cluster where there are several: prod/shop."""
+    return f"{clean(piece.cluster)}/{piece.namespace}" if has_clusters else piece.namespace
+
+
+def _placed(line: Line, place: int, space: str) -> Line:
+    find = f"{space}/{line.name} {line.container} {line.kind} {line.words}".lower()
+    return replace(line, place=place, namespace=space, find=find)
+
+
+@dataclass(frozen=True, slots=True)
+class _Sum:
+    """What the workloads of a namespace add up to."""
+
+    name: str
+    pieces: Sequence[Piece]
+    step: Savings
+    goal: Savings
+
+
+def _of_namespaces(pieces: Sequence[tuple[str, Piece]], prices: Prices) -> list[_Sum]:
+    """Each namespace, the one that frees most first."""
+    found: dict[str, list[Piece]] = {}
+    for space, piece in pieces:
+        found.setdefault(space, []).append(piece)
+    sums = [
+        _Sum(name, those, summed([one.step for one in those], prices), summed([one.goal for one in those], prices))
+        for name, those in found.items()
+    ]
+    return sorted(sums, key=lambda one: (-(one.goal.money_per_month or 0), one.name))
 
 
 # --- above the table -------------------------------------------------------------------------------------------------
@@ -100,16 +130,17 @@ class Tile:
     percent: int | None = None
 
 
-def _lead(recommendations: Sequence[Recommendation], summed: Sequence[NamespaceSum]) -> str:
-    if not recommendations:
+def _lead(pieces: Sequence[Piece], spaces: Sequence[_Sum]) -> str:
+    if not pieces:
         return "There is no workload to show."
-    until = format_moment(max(one.as_of for one in recommendations))
-    where = f"namespace {summed[0].name}" if len(summed) == 1 else f"{len(summed)} namespaces"
-    return f"{counted(len(recommendations), 'workload')} of {where}, from data until {until}."
+    until = format_moment(datetime.fromtimestamp(max(one.until for one in pieces), UTC))
+    where = f"namespace {spaces[0].name}" if len(spaces) == 1 else f"{len(spaces)} namespaces"
+    return f"{counted(len(pieces), 'workload')} of {where}, from data until {until}."
 
 
-def _tiles(recommendations: Sequence[Recommendation], prices: Prices) -> list[Tile]:
-    step, goal = (savings(which, prices) for which in (recommendations, [one.at_goal for one in recommendations]))
+def _tiles(pieces: Sequence[Piece], prices: Prices) -> list[Tile]:
+    step, goal = summed([one.step for one in pieces], prices), summed([one.goal for one in pieces], prices)
+    tally = Tally(*(sum(each) for each in zip(*(astuple(one.tally) for one in pieces), strict=True)))
     money, money_goal = step.money_per_month or 0.0, goal.money_per_month or 0.0
     return [
         _freed("CPU", step.cores, goal.cores, step.cores_now, "cores"),
@@ -119,7 +150,7 @@ def _tiles(recommendations: Sequence[Recommendation], prices: Prices) -> list[Ti
             f"{abs(money):,.0f} {prices.currency} a month {'less' if money >= 0 else 'more'}",
             _step_note(money, money_goal, f"{prices.currency} a month").rstrip("; ") or "for what requests reserve",
         ),
-        Tile("Workloads", f"{sum(map(has_change, recommendations))} to change", counts(recommendations)),
+        Tile("Workloads", f"{sum(one.is_to_change for one in pieces)} to change", tally_words(tally)),
     ]
 
 
@@ -147,7 +178,7 @@ def _price_note(prices: Prices, *, is_given: bool) -> str:
     return f"Money at OpenCost's default prices, {at}. Yours: --cpu-price and --memory-price, or [prices] in mora.toml."
 
 
-def _namespace_table(summed: Sequence[NamespaceSum], prices: Prices) -> Table:
+def _namespace_table(sums: Sequence[_Sum], prices: Prices) -> Table:
     head = (
         "Namespace",
         "Workloads",
@@ -162,12 +193,19 @@ def _namespace_table(summed: Sequence[NamespaceSum], prices: Prices) -> Table:
     rows = [
         (
             Cell(one.name),
-            *(Cell(str(count), count) for count in (len(one.recommendations), one.to_change, one.lacking)),
+            *(
+                Cell(str(count), count)
+                for count in (
+                    len(one.pieces),
+                    sum(piece.is_to_change for piece in one.pieces),
+                    sum(piece.is_lacking for piece in one.pieces),
+                )
+            ),
             *_pair(one.step.cores_now, one.step.cores),
             *_pair(one.step.memory_gib_now, one.step.memory_gib),
-            _money(one.step),
+            money_cell(one.step),
         )
-        for one in summed
+        for one in sums
     ]
     return Table("What each namespace requests and frees", head, rows)
 
@@ -177,110 +215,6 @@ def _pair(now: float, freed: float) -> tuple[Cell, Cell]:
     return Cell(_figure(now), round(now, 6)), Cell(_figure(freed), round(freed, 6), kind)
 
 
-def _money(freed: Savings) -> Cell:
-    money = freed.money_per_month or 0.0
-    return Cell(f"{money:,.2f}", money, "less" if money > 0 else "more" if money < 0 else "")
-
-
 def _figure(value: float) -> str:
     text = f"{value:,.2f}" if abs(value) < 100 else f"{value:,.0f}"
     return text.rstrip("0").rstrip(".") if "." in text else text
-
-
-# --- the table -------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Amount:
-    """What is set now and what should be; then: empty where there is nothing to change. goal: after all steps."""
-
-    now: str
-    then: str
-    goal: str
-    value: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Line:
-    """A row of the table. place: of its workload among the details. find: what a search looks in, in lower case."""
-
-    place: int
-    key: str
-    name: str
-    namespace: str
-    kind: str
-    container: str
-    state: str
-    words: str
-    find: str
-    replicas: Amount | None
-    cpu: Amount
-    cpu_change: Cell
-    memory: Amount
-    memory_change: Cell
-    confidence: Cell
-    money: Cell | None
-
-
-def _line(row: Row, place: int, prices: Prices, has_clusters: bool) -> Line:
-    recommendation, container = row.recommendation, row.container
-    workload = recommendation.workload
-    state = state_of(recommendation, container)
-    name = container_name(recommendation, container)
-    replicas = recommendation.replicas
-    namespace = namespace_of(recommendation, has_clusters=has_clusters)
-    return Line(
-        place=place,
-        key=key(recommendation),
-        name=workload.name,
-        namespace=namespace,
-        kind=workload.kind,
-        container=name,
-        state=state,
-        words=STATES[state],
-        find=f"{namespace}/{workload.name} {name} {workload.kind} {STATES[state]}".lower(),
-        replicas=_amount("replicas", replicas) if container.is_main else None,
-        cpu=_amount("cpu request", container.cpu_request),
-        cpu_change=_change(container.cpu_request),
-        memory=_amount("memory request", container.memory_request),
-        memory_change=_change(container.memory_request),
-        confidence=_confidence(container),
-        money=_money(savings([recommendation], prices)) if container.is_main else None,
-    )
-
-
-def state_of(recommendation: Recommendation, container: ContainerAdvice) -> str:
-    """The most urgent of STATES that is true of a container; replicas count for the main one."""
-    numbers = [container.cpu_request, container.memory_request]
-    if container.is_main and recommendation.replicas.value is not None:
-        numbers.append(recommendation.replicas)
-    if was_killed(container):
-        return "killed"
-    if is_starved(container):
-        return "lacking"
-    if any(map(grows, numbers)) or any(one.now is None and one.value is not None for one in numbers):
-        return "more"
-    if any(map(changes, numbers)):
-        return "less"
-    return "unknown" if all(one.value is None for one in numbers) else "right"
-
-
-def _amount(name: str, advice: Advice) -> Amount:
-    then = "" if advice.value is None or advice.value == advice.now else amount(name, advice.value)
-    goal = amount(name, advice.at_goal.value) if has_goal(advice) else ""
-    return Amount(amount(name, advice.now), then, goal, advice.now)
-
-
-def _change(advice: Advice) -> Cell:
-    if advice.value is None or advice.value == advice.now or advice.change is None:
-        return Cell("", None)
-    return Cell(change(advice), round(advice.change, 4), "less" if advice.change < 0 else "more")
-
-
-def _confidence(container: ContainerAdvice) -> Cell:
-    """The lower confidence of the two requests: a row is as sure as its weaker number."""
-    found = [one.confidence for one in (container.cpu_request, container.memory_request) if one.value is not None]
-    known = [one for one in found if one is not None]
-    if not known or len(known) < len(found):
-        return Cell("unknown" if found else "")
-    return Cell(f"{round(min(known) * 100)} %", round(min(known), 4))

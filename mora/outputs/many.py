@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from mora.columns import columns
 from mora.domain import Advice, ContainerAdvice, Recommendation
-from mora.outputs.changes import changes, container_numbers, has_change, is_due, numbers, to_write
+from mora.outputs.changes import changes, container_numbers, has_change, to_write
 from mora.outputs.figures import change, has_goal, plain
 from mora.outputs.order import is_starved
 from mora.outputs.wording import clean, container_name
@@ -213,23 +213,6 @@ def is_skipped(container: ContainerAdvice) -> bool:
 
 
 # --- what the rows add up to -----------------------------------------------------------------------------------------
-
-
-def counts(recommendations: Sequence[Recommendation]) -> str:
-    """How many workloads change, stay, or have no recommendation."""
-    due = sum(map(is_due, recommendations))
-    jobs = sum(has_change(r) and r.workload.kind == "Job" for r in recommendations)
-    others = sum(has_change(r) and not is_due(r) for r in recommendations) - jobs
-    unknown = sum(all(a.value is None for _, a in numbers(r)) and not has_change(r) for r in recommendations)
-    starved = sum(any(map(is_starved, r.containers)) for r in recommendations)
-    right = len(recommendations) - due - jobs - others - unknown
-    text = f"{counted(len(recommendations), 'workload')}: {due} to change, {right} already right-sized"
-    text += f", {counted(jobs, 'Job')} to create again" if jobs else ""
-    text += f", {others} to change by hand (no patch is written for their kind)" if others else ""
-    text += f", {unknown} without a recommendation."
-    text += f" {starved} of all lack{'s' if starved == 1 else ''} memory or CPU now." if starved else ""
-    skipped = sum(is_skipped(other) for r in recommendations for other in r.others)
-    return f"{text} {counted(skipped, 'sidecar or init container')} skipped." if skipped else text
 
 
 def marks(rows: Sequence[Row]) -> list[str]:

@@ -28,10 +28,14 @@ def ordered(
         return sorted(by_name, key=lambda one: -_largest_change(one))
     if order == "confidence":
         return sorted(by_name, key=_lowest_confidence)
-    freed = {id(one): _freed(one, prices) for one in by_name}
     if order == "saving":
-        return sorted(by_name, key=lambda one: -freed[id(one)])
-    return sorted(by_name, key=lambda one: _by_need(_urgency(one), freed[id(one)]))
+        return sorted(by_name, key=lambda one: -_freed(one, prices))
+    return sorted(by_name, key=lambda one: place_by_need(one, prices))
+
+
+def place_by_need(recommendation: Recommendation, prices: Prices | None) -> tuple[int, float]:
+    """What sorts recommendations by need: what lacks most first, then what frees most."""
+    return _by_need(_urgency(recommendation), _freed(recommendation, prices))
 
 
 def check_order(order: str) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 
 from mora.columns import columns
 from mora.domain import Advice, ContainerAdvice, Recommendation
-from mora.outputs import DEFAULTS, OutputSettings, many
+from mora.outputs import DEFAULTS, OutputSettings, many, tally
 from mora.outputs.changes import all_numbers, changes, container_numbers, numbers
 from mora.outputs.figures import amount, change, has_goal, target
 from mora.outputs.order import ordered
@@ -47,7 +47,7 @@ def _render(recommendations: Sequence[Recommendation], settings: OutputSettings,
     if is_short and recommendations:
         lines += many.by_namespace(recommendations, settings.prices)
         marks = many.marks(rows)
-        for text in (many.counts(recommendations), many.limits(recommendations), many.missing(rows)):
+        for text in (tally.counts(recommendations), many.limits(recommendations), many.missing(rows)):
             lines += [*textwrap.wrap(text, settings.width), ""] if text else []
         lines += [*marks, ""] if marks else []
     if settings.verbose:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -17,6 +17,7 @@ from mora.outputs import OutputSettings
 from mora.outputs.documents import printable_json
 from mora.outputs.explain import render as explain
 from mora.outputs.json import document
+from mora.outputs.pieces import Piece, piece_document, piece_of, read_piece
 from mora.quantities import GIB
 from mora.record.numbers import Key, Seen, Total
 from mora.savings import Prices, Savings, savings
@@ -34,7 +35,10 @@ FIELDS = {
 
 @dataclass(frozen=True)
 class Entry:
-    """One workload. document: as in `-o json`; explained: the text of `mora explain`; step, goal: what it frees."""
+    """One workload. document: as in `-o json`; explained: the text of `mora explain`; step, goal: what it frees.
+
+    piece: what the page shows of it.
+    """
 
     namespace: str
     kind: str
@@ -43,6 +47,7 @@ class Entry:
     explained: str
     step: Savings
     goal: Savings
+    piece: Piece
 
     @cached_property
     def encoded(self) -> bytes:
@@ -118,16 +123,6 @@ def _total(cluster: str, namespace: str, entries: Sequence[Entry]) -> Total:
     )
 
 
-def summed(parts: Sequence[Savings], prices: Prices | None) -> Savings:
-    """The savings of several workloads together.
-
-    >>> summed([Savings(1, 2, 3, 4, 0, 0, 1, 0), Savings(1, 0, 1, 1, 0, 0, 0, 1)], None).cores_now
-    4
-    """
-    names = [field.name for field in fields(Savings) if field.name != "prices"]
-    return Savings(**{name: sum(getattr(part, name) for part in parts) for name in names}, prices=prices)
-
-
 # --- to and from JSON ------------------------------------------------------------------------------------------------
 
 
@@ -144,6 +139,7 @@ def entry_document(recommendation: Recommendation, settings: OutputSettings) -> 
         "explained": explain([recommendation], settings),
         "step": step,
         "goal": goal,
+        "piece": piece_document(piece_of(replace(recommendation, cluster=""), settings.prices or Prices())),
     }
 
 
@@ -180,6 +176,7 @@ def read_answer(found: Mapping[str, Any]) -> Answer | None:
                 one["explained"],
                 savings_of(one["step"]),
                 savings_of(one["goal"]),
+                read_piece(one["piece"], prices or Prices()),
             )
             for one in found["entries"]
         ]

@@ -10,7 +10,7 @@ import json
 import signal
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from multiprocessing.reduction import ForkingPickler
@@ -61,7 +61,8 @@ def compute(task: Task) -> dict[str, Any]:
     settings, notes = task.settings, list[str]()
     watch = Watch(task.applied)
     made_at = time.time()
-    advised = pipeline.recommend_workloads(task.request, settings, say=notes.append, look=watch.look)
+    request = replace(task.request, keeps_past=True)
+    advised = pipeline.recommend_workloads(request, settings, say=notes.append, look=watch.look)
     shown = OutputSettings(prices=settings.prices.prices, min_change=settings.policy.min_change, verbose=True)
     entries = [entry_document(one, shown) for one in advised.recommendations]
     uses = {str(episode): asdict(use) for episode, use in watch.found.items()}

@@ -14,7 +14,8 @@ from mora.outputs.json import SCHEMA_VERSION, savings_document
 from mora.quantities import format_moment
 from mora.record.numbers import Key
 from mora.record.reading import Episode, Moment, Moved
-from mora.web.answer import Entry, summed
+from mora.savings import summed
+from mora.web.answer import Entry
 from mora.web.live import Cluster, Problem, Shown
 
 _KEPT = 64

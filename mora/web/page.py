@@ -1,23 +1,25 @@
-"""The live page: how old the answer is, what changed since yesterday, the trend of waste, every workload."""
+"""The live page: that of `-o html`, with the age of the answer, what changed since yesterday, the trend of waste."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
 from mora.errors import MoraError
+from mora.outputs.html import TITLE, page_of
+from mora.outputs.pieces import Piece, by_need
 from mora.pages.charts import Chart, Line, Unit
-from mora.pages.page import render, section
+from mora.pages.page import section
 from mora.pages.tables import Cell, Table
 from mora.quantities import counted, format_cpu, format_memory, format_moment, readable_bytes, readable_cores
 from mora.record.numbers import Key
 from mora.record.outcomes import Outcome
 from mora.record.reading import Episode, Moment, Moved, Reading, reading
-from mora.savings import line
-from mora.web.answer import Entry, summed
+from mora.web.answer import Entry
 from mora.web.live import Cluster, Shown
 
 _DAY = 86_400.0
@@ -48,16 +50,26 @@ def page(shown: Shown, record: Path, cluster: str | None, namespace: str | None,
             sections = [_since_yesterday(read, cluster, namespace, now), _trend(read, cluster, namespace, now)]
     except MoraError as error:
         alerts.append(f"{error.message} {error.hint or ''}".rstrip())
-    where = " / ".join(filter(None, (cluster, namespace))) or "all namespaces"
-    return render(
-        "live.html",
-        title=f"Rightsizing: {where}",
+    where = " / ".join(filter(None, (cluster, namespace)))
+    prices = next((one.answer.prices for one in shown.clusters if one.answer is not None), None)
+    return page_of(
+        by_need([_piece(its, entry) for its, entry in found]),
+        prices,
+        template="live.html",
+        title=f"{TITLE}: {where}" if where else TITLE,
+        lead=_lead(shown),
+        sections=sections,
         alerts=alerts,
         navigation=_navigation(shown, cluster, namespace),
-        lead=_lead(shown, found, now),
-        sections=[*sections, _workloads(found)],
-        foot=["Served by mora serve, which changes nothing. Numbers for programs: /api/v1/recommendations, /metrics."],
     )
+
+
+def _piece(cluster: Cluster, entry: Entry) -> Piece:
+    """A workload on the page; its name, too, begins with that of its cluster."""
+    if not cluster.name:
+        return entry.piece
+    named = {name: f"{cluster.name}/{entry.piece.details[name]}" for name in ("id", "title")}
+    return replace(entry.piece, cluster=cluster.name, details={**entry.piece.details, **named})
 
 
 def _alerts(shown: Shown, now: float) -> list[str]:
@@ -75,15 +87,11 @@ def _alerts(shown: Shown, now: float) -> list[str]:
     return told
 
 
-def _lead(shown: Shown, found: Sequence[tuple[Cluster, Entry]], now: float) -> list[str]:
+def _lead(shown: Shown) -> list[str]:
     made = [one.answer.made_at for one in shown.clusters if one.answer is not None]
     if not made:
         return ["The first refresh has not ended: reload this page in a minute."]
-    lines = [f"As of {_moment(min(made))}. {counted(len(found), 'workload')}."]
-    if found:
-        prices = next((one.answer.prices for one, _ in found if one.answer is not None), None)
-        lines.append(line(summed([entry.step for _, entry in found], prices)))
-    return lines
+    return [f"As of {_moment(min(made))}."]
 
 
 def _navigation(
@@ -147,7 +155,9 @@ def _trend(read: Reading, cluster: str | None, namespace: str | None, now: float
     moments = read.trend(since=now - _TREND_DAYS * _DAY, cluster=cluster, namespace=namespace)
     if not moments:
         return section("Trend", ["There is no record yet."])
-    return section("Are you getting better?", [_trend_words(moments)], _trend_charts(moments))
+    # One moment is no line.
+    charts = _trend_charts(moments) if len(moments) > 1 else []
+    return section("Are you getting better?", [_trend_words(moments)], charts)
 
 
 def _trend_words(moments: Sequence[Moment]) -> str:
@@ -187,42 +197,6 @@ def _trend_charts(moments: Sequence[Moment]) -> list[Chart]:
         )
         for what, field, unit in resources
     ]
-
-
-# --- workloads -------------------------------------------------------------------------------------------------------
-
-
-def _workloads(found: Sequence[tuple[Cluster, Entry]]) -> Any:
-    rows = []
-    for cluster, entry in found:
-        for one in entry.containers:
-            cpu, memory = one["cpu_request_millicores"], one["memory_request_bytes"]
-            rows.append(
-                [
-                    Cell(_name(cluster.name, entry.namespace, entry.workload)),
-                    Cell(one["name"]),
-                    _amount("cpu_request", cpu["now"]),
-                    _amount("cpu_request", cpu["value"]),
-                    _amount("memory_request", memory["now"]),
-                    _amount("memory_request", memory["value"]),
-                    _confidence(cpu, memory),
-                    Cell(_why(cpu, memory)),
-                ]
-            )
-    head = ("Workload", "Container", "CPU now", "CPU", "Memory now", "Memory", "Confidence", "Why")
-    return (
-        section("Workloads", [], (), Table("Every container", head, rows)) if rows else section("Workloads", ["None."])
-    )
-
-
-def _why(cpu: dict[str, Any], memory: dict[str, Any]) -> str:
-    summaries = dict.fromkeys(filter(None, (cpu["summary"], memory["summary"])))
-    return "; ".join(summaries)
-
-
-def _confidence(cpu: dict[str, Any], memory: dict[str, Any]) -> Cell:
-    known = [one["confidence"] for one in (cpu, memory) if one["confidence"] is not None]
-    return Cell("-") if not known else Cell(f"{min(known):.0%}", min(known))
 
 
 def _amount(number: str, amount: int | None) -> Cell:

@@ -48,7 +48,8 @@ def use_since(history: ContainerHistory, number: str, first: int, *, since: floa
     # The kernel gives page cache back before it kills.
     series = history.mem_bytes if history.mem_less_cache_bytes is None else history.mem_less_cache_bytes
     known = _known(series[first:])
-    return Use(since, until, len(known), needed_memory_bytes(known) if len(known) else None)
+    kills = sum(row >= first for row in history.oom_rows)
+    return Use(since, until, len(known), needed_memory_bytes(known) if len(known) else None, oom_kills=kills)
 
 
 def _step(history: WorkloadHistory) -> float:

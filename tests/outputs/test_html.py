@@ -13,7 +13,8 @@ from mora import pipeline
 from mora.domain import Reason, Recommendation
 from mora.outputs import OutputSettings
 from mora.outputs.folder import files
-from mora.outputs.html import page, render, state_of
+from mora.outputs.html import page, render
+from mora.outputs.pieces import state_of
 from mora.pages.page import section
 from mora.savings import Prices
 from tests.outputs import examples

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from mora.outputs import many
+from mora.outputs import many, tally
 from tests.outputs import examples
 
 
@@ -17,7 +17,7 @@ def test_the_rows_are_of_main_containers_and_of_others_with_a_number() -> None:
 
 def test_the_counts_are_of_all_workloads() -> None:
     fleet = [examples.cart(), examples.payment(), examples.unknown(), examples.migration()]
-    text = many.counts(fleet)
+    text = tally.counts(fleet)
     assert text.startswith("4 workloads: ")
     assert "1 without a recommendation" in text
     assert "1 Job to create again" in text

@@ -7,8 +7,8 @@ import pytest
 from mora import pipeline
 from mora.quantities import GIB
 from mora.record.numbers import NUMBERS, Key
-from mora.savings import savings
-from mora.web.answer import FIELDS, answer_document, read_answer, summed
+from mora.savings import savings, summed
+from mora.web.answer import FIELDS, answer_document, read_answer
 from tests.outputs.examples import everything
 from tests.web.making import MADE_AT, SETTINGS, answer, found
 

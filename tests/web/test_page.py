@@ -1,17 +1,19 @@
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+from mora import pipeline
 from mora.errors import MoraError, SourceUnavailable
 from mora.record.store import Record
 from mora.web.live import Live
 from mora.web.page import page
-from tests.outputs.examples import frontend
+from tests.outputs.examples import everything, frontend
 from tests.record.making import seen, total
-from tests.web.making import MADE_AT, answer
+from tests.web.making import MADE_AT, SETTINGS, answer
 
 DAY = 86_400.0
 HOSTILE = "</script><script>alert(1)</script><img src=x onerror=alert(2)>\u202e"
@@ -40,16 +42,32 @@ class Tags(HTMLParser):
         self.found.append((tag, dict(attrs)))
 
 
+def titles(html: str) -> set[str]:
+    """The workloads whose details are on a page."""
+    found = re.search(r'<script type="application/json" id="details">(.*?)</script>', html, re.DOTALL)
+    return set() if found is None else {one["title"] for one in json.loads(found[1])}
+
+
 def test_every_workload_is_on_the_page_and_a_namespace_has_its_own(tmp_path: Path) -> None:
     path = tmp_path / "record.sqlite"
     with Record(path) as record:
         record.take("", MADE_AT, answer().seen(""), answer().totals(""))
-    whole = text(served(), path)
     names = {f"{one.namespace}/{one.workload}" for one in answer().entries}
-    assert all(name in whole for name in names)
+    assert titles(text(served(), path)) == names
     some = answer().namespaces[0]
-    part = text(served(), path, namespace=some)
-    assert {name for name in names if f">{name}<" in part} == {name for name in names if name.startswith(f"{some}/")}
+    assert titles(text(served(), path, namespace=some)) == {name for name in names if name.startswith(f"{some}/")}
+    assert titles(text(served("a", "b"), path, cluster="b")) == {f"b/{name}" for name in names}
+    assert len(titles(text(served("a", "b"), path))) == 2 * len(names)
+
+
+def test_the_page_has_the_rows_of_the_html_output(tmp_path: Path) -> None:
+    printed = pipeline.render(everything(), "html", SETTINGS)
+    live = text(served(), tmp_path / "none")
+
+    def rows(html: str) -> list[str]:
+        return re.findall(r"<tr data-namespace=.*?</tr>", html, re.DOTALL)
+
+    assert rows(live) == rows(printed) != []
 
 
 def test_the_links_lead_to_clusters_and_namespaces(tmp_path: Path) -> None:
@@ -70,7 +88,10 @@ def test_names_of_a_cluster_cannot_inject(tmp_path: Path) -> None:
     entry = replace(made.entries[0], namespace=HOSTILE, workload=HOSTILE)
     container = {**entry.document["containers"][0], "name": HOSTILE}
     container["cpu_request_millicores"] = {**container["cpu_request_millicores"], "summary": HOSTILE}
-    entry = replace(entry, document={**entry.document, "containers": [container]})
+    line = replace(entry.piece.lines[0], name=HOSTILE, container=HOSTILE, kind=HOSTILE)
+    details = {**entry.piece.details, "title": HOSTILE, "id": HOSTILE, "notes": [HOSTILE]}
+    piece = replace(entry.piece, namespace=HOSTILE, lines=(line,), details=details)
+    entry = replace(entry, document={**entry.document, "containers": [container]}, piece=piece)
     live.answered(HOSTILE, replace(made, entries=(entry, replace(entry, namespace="shop"))))
     live.failed(HOSTILE, SourceUnavailable(HOSTILE, hint=HOSTILE))
     live.unrecorded(HOSTILE, MoraError(HOSTILE, hint=HOSTILE))
@@ -82,8 +103,11 @@ def test_names_of_a_cluster_cannot_inject(tmp_path: Path) -> None:
     for namespace in (None, HOSTILE):
         html = text(live, path, namespace=namespace)
         found = Tags(html).found
-        own = Tags(text(served(), tmp_path / "none")).found
-        assert {tag for tag, _ in found} <= {tag for tag, _ in own} | {"figure", "figcaption", "td"}
+        with Record(tmp_path / "own.sqlite") as record:
+            for at, value in ((MADE_AT - 2 * DAY, 100), (MADE_AT, 200)):
+                record.take("", at, [seen(500, value)], [total()])
+        own = Tags(text(served(), tmp_path / "own.sqlite")).found
+        assert {tag for tag, _ in found} <= {tag for tag, _ in own}
         assert not any(name.startswith("on") for _, attributes in found for name in attributes)
         assert "\u202e" not in html
         assert [tag for tag, _ in found].count("script") == html.count("<script")

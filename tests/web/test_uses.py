@@ -55,6 +55,12 @@ def test_page_cache_that_the_kernel_gives_back_is_no_need() -> None:
     assert use_since(one, "memory_request", 0, since=0.0, until=1.0).needed == 2e8
 
 
+def test_oom_kills_before_the_change_are_not_counted() -> None:
+    one = container_history(oom_rows=(3, HALF - 1, HALF, HALF + 9), oom_kills=4)
+    assert use_since(one, "memory_request", HALF, since=0.0, until=1.0).oom_kills == 2
+    assert use_since(one, "cpu_request", HALF, since=0.0, until=1.0).oom_kills is None
+
+
 def test_without_samples_nothing_is_known() -> None:
     one = container_history(cpu_cores=stepped(1.0, np.nan), mem_bytes=stepped(1.0, np.nan))
     for number in ("cpu_request", "memory_request"):
