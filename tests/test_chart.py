@@ -345,6 +345,39 @@ def test_who_may_reach_the_page_is_prometheus_and_who_is_named() -> None:
     assert sources("everything") == named
 
 
+def test_the_digest_reads_the_record_where_the_server_writes_it_and_its_address_is_a_secret_s() -> None:
+    documents = helm.documents(CHART, VALUES["everything"])
+    server, digest = (
+        template
+        for name in ("sizes-serve", "sizes-digest")
+        for document, template in pods(documents)
+        if document["metadata"]["name"] == name
+    )
+    for template in (server, digest):
+        (container,) = template["spec"]["containers"]
+        assert "--record=/record/mora.sqlite" in container["args"]
+        volumes = {volume["name"]: volume for volume in template["spec"]["volumes"]}
+        assert volumes["record"]["persistentVolumeClaim"] == {"claimName": "sizes-serve"}
+    (rule,) = digest["spec"]["affinity"]["podAffinity"]["requiredDuringSchedulingIgnoredDuringExecution"]
+    assert rule["topologyKey"] == "kubernetes.io/hostname"
+    assert rule["labelSelector"]["matchLabels"].items() <= server["metadata"]["labels"].items()
+    (address,) = [e for e in digest["spec"]["containers"][0]["env"] if e["name"] == "MORA_DIGEST_WEBHOOK"]
+    assert address["valueFrom"]["secretKeyRef"] == {"name": "channel", "key": "address"}
+    assert digest["spec"]["automountServiceAccountToken"] is False
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"digest": {"enabled": True}}, r"digest\.webhook\.secret"),
+        ({"digest": {"enabled": True}, "serve": {"record": {"persistent": False}}}, r"serve\.record\.persistent"),
+    ],
+)
+def test_a_digest_without_an_address_or_a_record_is_refused(values: dict[str, Any], words: str) -> None:
+    with pytest.raises(helm.Refused, match=words):
+        helm.render(CHART, values)
+
+
 def test_an_ingress_needs_the_name_of_its_host() -> None:
     with pytest.raises(helm.Refused, match=r"serve\.ingress\.host"):
         helm.render(CHART, {"serve": {"ingress": {"enabled": True}}})

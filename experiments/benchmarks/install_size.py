@@ -1,6 +1,6 @@
 """What an install brings: packages, megabytes with bytecode, and how fast the first commands start in it.
 
-    python experiments/benchmarks/install_size.py [base train all ...]
+    python experiments/benchmarks/install_size.py [base slim train all ...]
 
 Each is a virtual environment of its own in a temporary folder, without pip: a wheel of this checkout with the extra,
 its packages as requirements.lock pins them, from the package index that pip is configured with. `mora recommend --all`
@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import re
 import resource
 import statistics
 import subprocess
@@ -26,14 +27,20 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 from tests.fleet import rig
 
 ROOT = Path(__file__).resolve().parents[2]
-INSTALLS = ("base", "train", "all")
+# The extras of the image's target slim; those of its target full are all.
+SLIM = ",".join(
+    re.findall(r'^ARG SLIM="(.+)"$', (ROOT / "Dockerfile").read_text(encoding="utf-8"), re.MULTILINE)[0].split()
+)
+INSTALLS = ("base", "slim", "train", "all")
 ROUNDS = 5
 MB = 1e6
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("installs", nargs="*", default=INSTALLS, help="base, or an extra; by default base, train, all")
+    parser.add_argument(
+        "installs", nargs="*", default=INSTALLS, help="base, slim, or an extra; by default base, slim, train, all"
+    )
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
@@ -73,9 +80,9 @@ def make_wheel(folder: Path) -> Path:
 
 
 def make_environment(folder: Path, wheel: Path, name: str) -> Path:
-    """A virtual environment with MOrA and one extra ("base": none)."""
+    """A virtual environment with MOrA and one extra ("base": none; "slim": those of the slim image)."""
     subprocess.run([sys.executable, "-m", "venv", "--without-pip", str(folder)], check=True)
-    what = str(wheel) if name == "base" else f"{wheel}[{name}]"
+    what = str(wheel) if name == "base" else f"{wheel}[{SLIM if name == 'slim' else name}]"
     pip("--python", str(folder / "bin" / "python"), "install", "--constraint", str(ROOT / "requirements.lock"), what)
     return folder
 
