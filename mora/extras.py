@@ -16,7 +16,7 @@ from mora.errors import ToolMissing
 EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "train": {"tensorflow": "tensorflow", "keras": "keras", "prophet": "prophet", "sklearn": "scikit-learn"},
-        "collect": {"locust": "locust"},
+        "collect": {"locust": "locust", "scipy": "scipy"},
         "sandbox": {"psutil": "psutil"},
         "parquet": {"pyarrow": "pyarrow"},
         "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},

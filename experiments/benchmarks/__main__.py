@@ -9,13 +9,14 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# demo.py is last: it takes minutes, the others seconds. install_size.py is run alone: it downloads three installs.
+# demo.py is last: it takes minutes, the others seconds. install_size.py and optimize_sandbox.py are run alone.
 SCRIPTS = (
     "cli_startup",
     "train",
     "recommend_latency",
     "forward_pass",
     "sandbox_meter",
+    "optimize_solver",
     "read_metrics",
     "cases",
     "fleet",

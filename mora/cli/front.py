@@ -23,6 +23,7 @@ from mora.cli import (
     manual,
     mcp,
     misc,
+    optimize,
     publish,
     recommend,
     review,
@@ -50,6 +51,7 @@ _SIZE, _LEARN, _RUN, _LOOK = "Size workloads", "Measure and train", "Run in a cl
 for _name, _command, _panel in (
     ("recommend", recommend.recommend, _SIZE),
     ("explain", explain.explain, _SIZE),
+    ("optimize", optimize.optimize, _SIZE),
     ("backtest", backtest.backtest, _SIZE),
     ("review", review.review, _SIZE),
     ("collect", collect.collect, _LEARN),

@@ -1,9 +1,9 @@
 """Restore points: the replicas before a run, written to disk before its first change, so that it can be undone.
 
 `data/.runs/<run_id>/restore.json` is written whole or not at all. A run restores the replicas itself, however it ends,
-and marks the file; after a kill -9, `mora collect --restore` does it. A run changes only the replicas of a workload,
-and the annotation that restarts its pods, which stays: removing it would restart the pods again. Requests and limits
-are recorded to report what others changed since.
+and marks the file; after a kill -9, `mora collect --restore` does it. A run of a plan changes only the replicas of a
+workload, and the annotation that restarts its pods, which stays: removing it would restart the pods again. Its requests
+and limits are recorded to report what others changed since; a run that changes them, too, says so (with_resources).
 """
 
 from __future__ import annotations
@@ -54,7 +54,9 @@ _POINT = documents.fields(
             )
         ),
         "restored": documents.optional(documents.text),
+        "with_resources": documents.flag,
     },
+    needed=("run_id", "written", "place", "targets", "restored"),
     only=True,
 )
 RESTORE = "mora collect --restore"
@@ -76,16 +78,30 @@ class Original:
     replicas: int
     resources: Mapping[str, Resources]
 
+    def restored(self, now: Allocation) -> Allocation:
+        """The replicas that it had, and of the containers that it has now those whose requests or limits were others.
+
+        What did not change is not set again: a patch of a container without any would leave empty ones behind.
+        """
+        before = self.resources
+        containers = tuple(
+            replace(one, resources=before[one.name])
+            for one in now.containers
+            if one.name in before and before[one.name] != one.resources
+        )
+        return Allocation(self.replicas, containers)
+
 
 @dataclass(frozen=True, slots=True)
 class RestorePoint:
-    """What a run has to restore. restored: when that was done; None until then."""
+    """What a run has to restore. restored: when that was done; None until then. with_resources: not replicas alone."""
 
     run_id: str
     written: str
     place: Place
     targets: tuple[Original, ...]
     restored: str | None = None
+    with_resources: bool = False
 
 
 def read_originals(cluster: Cluster, targets: Sequence[Workload]) -> tuple[Original, ...]:
@@ -162,7 +178,9 @@ def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dr
                 continue
             done.add(original.workload)
             try:
-                yield f"{point.run_id}: {_restore_one(cluster, original, dry_run=dry_run)}"
+                is_both = point.with_resources
+                line = _restore_one(cluster, original, dry_run=dry_run, with_resources=is_both)
+                yield f"{point.run_id}: {line}"
             except MoraError as error:
                 failed.append(f"{original.workload.name}: {error.message}")
         if not dry_run and len(failed) == before:
@@ -194,8 +212,8 @@ def restore_replicas(cluster: Cluster, originals: Mapping[Workload, int]) -> Non
         )
 
 
-def _restore_one(cluster: Cluster, original: Original, *, dry_run: bool) -> str:
-    """Set the replicas of one workload; a line about it."""
+def _restore_one(cluster: Cluster, original: Original, *, dry_run: bool, with_resources: bool) -> str:
+    """Set the replicas of one workload, and its requests and limits where the run changed them; a line about it."""
     from mora.clusters.connection import NotFound
 
     workload = original.workload
@@ -206,6 +224,11 @@ def _restore_one(cluster: Cluster, original: Original, *, dry_run: bool) -> str:
         return f"{name} no longer exists; nothing to restore"
     state = _original(workload, now)
     changed = [one for one, was in original.resources.items() if state.resources.get(one, was) != was]
+    if with_resources and changed:
+        if not dry_run:
+            cluster.apply(workload, original.restored(now))
+        verb = "would get" if dry_run else "gets"
+        return f"{name} {verb} back {original.replicas} replicas, and the requests and limits of {', '.join(changed)}"
     aside = (
         f" (not changed: requests or limits of {', '.join(changed)}, which others have set since)" if changed else ""
     )

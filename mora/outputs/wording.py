@@ -55,6 +55,7 @@ def sized_by(recommendation: Recommendation) -> str:
         "model": "a trained model",
         "history": f"{span}, without a trained model",
         "both": f"a trained model and {span}",
+        "experiments": "load experiments",
     }.get(recommendation.basis, "nothing: no number is recommended")
 
 

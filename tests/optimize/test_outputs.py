@@ -1,0 +1,118 @@
+"""The answer as text, and as recommendations in every output."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+import yaml
+
+from mora import registry
+from mora.domain import Allocation, Container, Resources, Slo, Workload
+from mora.optimize.advice import recommendations
+from mora.optimize.journal import Measured
+from mora.optimize.prices import sensitivity
+from mora.optimize.prove import Proof, best, corrected
+from mora.optimize.report import describe
+from mora.optimize.solve import LoadClass, Solution, Terms, solve
+from mora.pipeline import render
+from mora.policies import PolicySettings
+from mora.quantities import MIB
+from tests.optimize.test_solve import classes, learned
+
+AS_OF = datetime(2026, 11, 26, tzinfo=UTC)
+KNOWN = learned(5, 2)
+TERMS = Terms()
+
+
+def now(name: str) -> Allocation:
+    return Allocation(2, (Container("server", Resources(400, 500, 64 * MIB, 128 * MIB), "shop:1", is_main=True),))
+
+
+STANDS = {Workload("shop", name): now(name) for name in ("svc-0", "svc-1")}
+BY_NAME = {workload.name: allocation for workload, allocation in STANDS.items()}
+
+
+def proof_of(solution: Solution, factor: float = 1.0, *, errors: float = 0.0) -> Proof:
+    pairs = list(zip(solution.classes, solution.p95_seconds, strict=True))
+    p95 = {one.scenario: seconds * factor for one, seconds in pairs}
+    ratios = {one.scenario: errors for one, _ in pairs}
+    measured = Measured({}, dict(p95), dict(p95), dict(ratios), {}, {}, {}, {})
+    kept = all(p95[one.scenario] <= one.slo.p95_seconds for one, _ in pairs)
+    return Proof(solution, measured, kept)
+
+
+def test_the_text_has_the_sizes_the_proof_the_binding_constraint_and_the_price() -> None:
+    asked = classes(40, 30)
+    solution = solve(KNOWN, asked, TERMS)
+    proof = proof_of(solution, 0.9)
+    text = describe(solution, [proof], sensitivity(KNOWN, asked, TERMS, solution), now=BY_NAME, runs=13)
+    for words in ("svc-0", "SLO OF CHECKOUT", "Reserves", "now it is 1.60", "The price of the SLO:"):
+        assert words in text
+    assert "Binding constraint: nothing is known of svc-0, svc-1 beyond" in text
+    assert "Based on 13 experiments." in text
+    assert "Confirmed:" in text
+    assert "predicted\nwithin 11%" in text
+
+
+def test_what_is_not_served_and_the_missing_cores_are_named() -> None:
+    asked = classes(70, 60)
+    terms = Terms(millicores=350, cap_name="80% of the cluster")
+    solution = solve(KNOWN, asked, terms)
+    text = describe(solution, [], sensitivity(KNOWN, asked, terms, solution), now=BY_NAME, runs=9)
+    assert not solution.is_whole
+    assert "Not served:" in text
+    assert "cores are missing" in text
+    assert "80% of the cluster; a tenth more of it lets more users be served" in text
+    assert "Not confirmed: the load was not driven" in text
+    whole = solve(KNOWN, asked, Terms())
+    assert f"{(whole.millicores - 350) / 1000:.2f} cores are missing" in text
+
+
+def test_a_broken_slo_is_said_and_not_to_be_applied() -> None:
+    asked = classes(40)
+    solution = solve(KNOWN, asked, TERMS)
+    proof = proof_of(solution, 3.0)
+    assert not proof.kept
+    assert best([proof]) is None
+    text = describe(solution, [proof], sensitivity(KNOWN, asked, TERMS, solution), now=BY_NAME, runs=9)
+    assert "NOT confirmed" in text
+    assert "Do not apply it" in text
+
+
+def test_the_cheapest_that_kept_its_slo_is_the_answer() -> None:
+    cheap, dear = solve(KNOWN, classes(40), TERMS), solve(KNOWN, classes(60), TERMS)
+    assert best([proof_of(dear), proof_of(cheap), proof_of(replace(cheap, cost=0.0), 9.0)]) == proof_of(cheap)
+
+
+def test_a_correction_makes_the_next_prediction_what_was_measured() -> None:
+    asked = (LoadClass("checkout", 40, Slo(0.3)),)
+    solution = solve(KNOWN, asked, TERMS)
+    again = corrected(KNOWN, proof_of(solution, 1.3))
+    added = solution.p95_seconds[0] - KNOWN.baseline_p95["checkout"]
+    factor = (1.3 * solution.p95_seconds[0] - KNOWN.baseline_p95["checkout"]) / added
+    assert again.correction["checkout"] == pytest.approx(factor)
+    assert solve(again, asked, TERMS).cost >= solution.cost
+
+
+@pytest.mark.parametrize("output", registry.names("outputs"))
+def test_every_output_of_recommend_writes_the_answer(output: str) -> None:
+    solution = solve(KNOWN, classes(40, 30), TERMS)
+    advice = recommendations(solution, STANDS, as_of=AS_OF, policy=PolicySettings(), proven="confirmed: driven")
+    text = render(advice, output)
+    assert text.endswith("\n")
+    for one in advice:
+        assert one.workload.name in text
+
+
+def test_a_patch_has_the_replicas_and_requests_that_were_driven() -> None:
+    solution = solve(KNOWN, classes(40), TERMS)
+    policy = PolicySettings(cpu_limit="request")
+    advice = recommendations(solution, STANDS, as_of=AS_OF, policy=policy, proven="confirmed: driven")
+    patches = list(yaml.safe_load_all(render(advice, "patch")))
+    for chosen, patch in zip(solution.chosen, patches, strict=True):
+        assert patch["spec"]["replicas"] == chosen.option.replicas
+        resources = patch["spec"]["template"]["spec"]["containers"][0]["resources"]
+        assert resources["requests"]["cpu"] == resources["limits"]["cpu"] == f"{chosen.option.millicores}m"
+        assert resources["requests"]["memory"] == resources["limits"]["memory"]
