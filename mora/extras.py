@@ -16,7 +16,8 @@ from mora.errors import ToolMissing
 EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
     {
         "train": {"tensorflow": "tensorflow", "keras": "keras", "prophet": "prophet", "sklearn": "scikit-learn"},
-        "collect": {"locust": "locust", "scipy": "scipy"},
+        "collect": {"locust": "locust"},
+        "optimize": {"scipy": "scipy"},
         "sandbox": {"psutil": "psutil"},
         "parquet": {"pyarrow": "pyarrow"},
         "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
@@ -26,7 +27,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
 )
 """Extra -> what it adds to the base install: name of the module -> name of the package."""
 
-INCLUDED: Mapping[str, tuple[str, ...]] = MappingProxyType({"sandbox": ("train", "collect")})
+INCLUDED: Mapping[str, tuple[str, ...]] = MappingProxyType({"sandbox": ("train", "collect"), "optimize": ("collect",)})
 """Extra -> the extras that it also installs."""
 
 

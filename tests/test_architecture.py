@@ -180,6 +180,14 @@ TESTED_ELSEWHERE = {
     "mora/doctor/__init__.py": "tests/doctor/test_doctor.py",
     "mora/outputs/__init__.py": "OutputSettings alone, which every test in tests/outputs uses",
     "mora/scaleout/__init__.py": "tests/scaleout/test_scaleout.py",
+    "mora/optimize/problem.py": "tests/optimize/test_exact.py, beside every choice tried one by one",
+    "mora/optimize/prove.py": "confirmations: tests/optimize/test_learn.py, whole runs, and test_outputs.py",
+    "mora/optimize/readings.py": "tests/optimize/test_learn.py: steps that break, are cut, are contended",
+    "mora/cli/optimizing.py": "tests/cli/test_optimize.py, and test_restoring.py in tests/optimize",
+    "mora/optimize/prices.py": "tests/optimize/test_outputs.py, with the text that it is for",
+    "mora/optimize/report.py": "tests/optimize/test_outputs.py",
+    "mora/optimize/advice.py": "tests/optimize/test_outputs.py, in every output",
+    "mora/pipeline/optimising.py": "whole runs: tests/optimize/test_learn.py, and test_restoring.py on a cluster",
 }
 
 

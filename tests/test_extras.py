@@ -61,6 +61,7 @@ for name in sys.argv[2:]:
 # Commands of an extra, and what they say without it.
 COMMANDS = {
     "train": (["train", "frontend"], "mora train needs packages"),
+    "optimize": (["optimize", "--load", "checkout=5"], "mora optimize needs a package"),
     "collect": (["collect", "--plan", "quick", "--target", "sandbox"], "mora collect --plan needs a package"),
     "sandbox": (["sandbox", "up", "--name", "extras"], "mora sandbox up needs a package"),
     "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),

@@ -16,7 +16,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from mora.harness.load import percentile_seconds
+from mora.extras import require
+from mora.harness.record import percentile_seconds
 
 # One-sided 95 %.
 _DEVIATIONS = 1.645
@@ -90,6 +91,7 @@ def fit(points: Sequence[tuple[float, float]]) -> Curve:
     >>> fit([(0.2, 0.0), (0.5, 3.0), (0.7, 1.0)]).level
     (0.0, 2.0, 2.0)
     """
+    require("optimize", by="mora optimize")
     from scipy.optimize import isotonic_regression
 
     places = sorted({utilisation for utilisation, _ in points})

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from mora.extras import require
 from mora.optimize.problem import Choice, Limits, NoChoice, Option, Options
 
 _MOST_SECONDS = 20.0
@@ -25,6 +26,7 @@ def cheapest(options: Options, limits: Limits, *, excluded: Sequence[Choice] = (
     excluded: choices that do not fit on the nodes. One that is as large or larger in every service does not either
     (up to the quirks of first-fit decreasing), and is left out with it.
     """
+    require("optimize", by="mora optimize")
     import numpy as np
     from scipy.optimize import Bounds, LinearConstraint, milp
     from scipy.sparse import csr_array

@@ -37,6 +37,7 @@ _STEP = documents.fields(
         "was_cut": documents.flag,
         "setting": documents.mapping(documents.pair(documents.whole(), documents.whole())),
         "together": documents.items(documents.items(documents.text)),
+        "contended": documents.items(documents.text),
     },
     only=True,
 )
@@ -50,6 +51,7 @@ class Measured:
     """What one run showed: classes by scenario, services by name.
 
     setting: service -> replicas, and the millicores that each pod might take. together: see Learned.
+    contended: what else the machines did that could have changed these figures; empty where nothing.
     """
 
     users: Mapping[str, int]
@@ -63,6 +65,7 @@ class Measured:
     was_cut: bool = False
     setting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     together: tuple[frozenset[str], ...] = ()
+    contended: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -116,6 +119,7 @@ def read_journal(path: Path) -> Journal:
                 **one,
                 "setting": {service: (replicas, size) for service, (replicas, size) in one["setting"].items()},
                 "together": tuple(frozenset(group) for group in one["together"]),
+                "contended": tuple(one["contended"]),
             }
         )
         for name, one in content["steps"].items()

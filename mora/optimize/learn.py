@@ -14,13 +14,21 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from statistics import median
 
-import pandas as pd
-
 from mora.domain import Allocation, Resources, Workload
 from mora.errors import BadInput, MoraError
-from mora.harness.drive import Driven, Moment, Offer, Site, Times, drive
-from mora.optimize.attribution import Step, fit_service, p95_bounds, split_use
+from mora.harness.drive import Moment, Offer, Site, Times, drive
+from mora.optimize.attribution import Step, fit_service, split_use
 from mora.optimize.journal import Journal, Measured
+from mora.optimize.readings import (
+    BROKEN_ERRORS,
+    is_beyond_doubt,
+    is_broken,
+    quiet,
+    quiet_steps,
+    read_driven,
+    size_of,
+    step_name,
+)
 from mora.optimize.solve import Learned, LoadClass, Terms
 from mora.seams import Reporter
 
@@ -34,7 +42,6 @@ _MOST_STEPS, _MOST_STEPS_LARGE = 3, 4
 # Pods that use more than this of what they may take are not ample.
 _AMPLE_UTILISATION = 0.5
 _LEAST_MILLICORES = 25
-_BROKEN_ERRORS = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +117,7 @@ class Learner:
 
     def _squeeze_all(self, replicas: Mapping[Workload, int], ample: int, whole: Mapping[str, int]) -> None:
         """Squeeze each service alone; the one with most use last, when its use is known from many runs."""
-        if any(_is_broken(self.journal.steps["baseline"], one) for one in self.classes):
+        if any(is_broken(self.journal.steps["baseline"], one) for one in self.classes):
             return  # the SLO is below the latency at no squeeze: solve.check_baseline says so
         by_use = sorted(self.targets, key=lambda workload: (self._use(workload), workload.name))
         for place, workload in enumerate(by_use):
@@ -125,7 +132,7 @@ class Learner:
                 setting = {**self._all(replicas, ample), workload: (replicas[workload], size)}
                 name = step_name(workload.name, size)
                 step = self._run(name, whole, setting, self.pace.squeeze, may_break=True)
-                if any(_is_broken(step, one) for one in self.classes):
+                if any(is_broken(step, one) for one in self.classes):
                     broken = size
                 else:
                     kept = size
@@ -153,11 +160,12 @@ class Learner:
         """
         steps = self.journal.steps
         if "baseline" in steps:
-            return median(
-                one.cores.get(workload.name, 0.0)
+            whole = [
+                one
                 for name, one in steps.items()
                 if not name.startswith("probe") and size_of(name, workload.name) is None
-            )
+            ]
+            return median(one.cores.get(workload.name, 0.0) for one in quiet(whole))
         return sum(
             steps[f"probe {one.scenario}"].cores.get(workload.name, 0.0) * one.users / max(one.users // _PROBE_SHARE, 1)
             for one in self.classes
@@ -192,10 +200,12 @@ class Learner:
             if moment.window is not None and moment.note == "measuring":
                 passed = (moment.now - moment.window.start) / times.duration
                 self.reporter.advance("learn", done + min(max(passed, 0.0), 0.99), total, name)
-                return may_break and _is_beyond_doubt(moment, offers, slos)
+                return may_break and is_beyond_doubt(moment, offers, slos)
             return False
 
         driven = drive(self.site, offers, times, watch=watch)
+        if driven.contention.is_contended:
+            driven = drive(self.site, offers, times, watch=watch)
         measured = replace(read_driven(driven), setting={workload.name: wanted for workload, wanted in setting.items()})
         if name.startswith("probe"):
             measured = replace(measured, together=self.calls(driven.window.start, driven.window.end))
@@ -246,9 +256,9 @@ class Learner:
                     p95_seconds=one.p95_seconds,
                     p95_upper_seconds=one.p95_upper_seconds,
                     error_ratio=one.error_ratio,
-                    is_broken=any(_is_broken(one, of) for of in self.classes),
+                    is_broken=any(is_broken(one, of) for of in self.classes),
                 )
-                for name, one in steps.items()
+                for name, one in quiet_steps(steps, workload.name)
                 if (size := size_of(name, workload.name)) is not None
             ]
             services.append(
@@ -284,91 +294,6 @@ class Learner:
         return min(own, median(mildest)) if mildest else own
 
 
-def step_name(service: str, millicores: int) -> str:
-    """The name of a squeezed step in the journal."""
-    return f"{service} at {millicores}m"
-
-
-def size_of(name: str, service: str) -> int | None:
-    """The millicores of a squeezed step of this service; None for any other step.
-
-    >>> size_of(step_name("cart", 40), "cart"), size_of("baseline", "cart"), size_of(step_name("cart", 40), "web")
-    (40, None, None)
-    """
-    prefix = f"{service} at "
-    rest = name.removeprefix(prefix)
-    return int(rest[:-1]) if name.startswith(prefix) and rest[:-1].isdigit() else None
-
-
-def read_driven(driven: Driven) -> Measured:
-    """What a drive says of every class and service."""
-    p95, upper, errors = {}, {}, {}
-    for load in driven.loads:
-        times = [
-            second.milliseconds
-            for second in load.record.seconds
-            if driven.window.start.timestamp() < second.time - 0.5 <= driven.window.end.timestamp()
-        ]
-        counted = type(times[0])() if times else None
-        for one in times:
-            assert counted is not None  # noqa: S101  (times is not empty)
-            counted.update(one)
-        bounds = None if counted is None else p95_bounds(counted)
-        scenario = load.offer.scenario
-        p95[scenario] = load.figures.latency_p95_seconds
-        upper[scenario] = None if bounds is None else bounds[2]
-        errors[scenario] = load.figures.error_ratio
-    start = pd.Timestamp(driven.window.start)
-    cores, memory, throttled = {}, {}, {}
-    for workload, observation in driven.observations.items():
-        metrics = observation.metrics.loc[observation.metrics.index >= start]
-        used = metrics["cpu_cores_total"] if "cpu_cores_total" in metrics else metrics["cpu_cores_value"]
-        cores[workload.name] = _mean(used)
-        memory[workload.name] = int(metrics["mem_bytes_value"].fillna(0.0).max()) if len(metrics) else 0
-        throttled[workload.name] = _mean(metrics["throttled_ratio"]) if "throttled_ratio" in metrics else 0.0
-    return Measured(
-        users={load.offer.scenario: load.offer.users for load in driven.loads},
-        p95_seconds=p95,
-        p95_upper_seconds=upper,
-        error_ratio=errors,
-        requests_per_second={load.offer.scenario: load.figures.requests_per_second or 0.0 for load in driven.loads},
-        cores=cores,
-        memory_bytes=memory,
-        throttled_ratio=throttled,
-        was_cut=driven.was_cut,
-    )
-
-
-def _mean(values: pd.Series) -> float:
-    known = values.dropna()
-    return float(known.mean()) if len(known) else 0.0
-
-
-def _is_broken(measured: Measured, one: LoadClass) -> bool:
-    """Whether a class missed its SLO in a run; a run without any answer did."""
-    p95, errors = measured.p95_seconds.get(one.scenario), measured.error_ratio.get(one.scenario)
-    return p95 is None or errors is None or p95 > one.slo.p95_seconds or errors > one.slo.error_ratio
-
-
-def _is_beyond_doubt(moment: Moment, offers: Sequence[Offer], slos: Mapping[str, float]) -> bool:
-    """Whether a class's p95 so far lies above its SLO even at its lower bound, or most of its requests fail."""
-    assert moment.window is not None  # noqa: S101  (asked by the caller)
-    begin = moment.window.start.timestamp()
-    for offer, load in zip(offers, moment.loads, strict=True):
-        seconds = [second for second in load.record().seconds if second.time - 0.5 > begin]
-        if len(seconds) < 2:
-            continue
-        counted = sum((second.milliseconds for second in seconds[1:]), start=seconds[0].milliseconds.copy())
-        bounds = p95_bounds(counted)
-        requests = seconds[-1].requests - seconds[0].requests
-        failures = seconds[-1].failures - seconds[0].failures
-        if bounds is not None and bounds[0] > slos[offer.scenario]:
-            return True
-        if requests >= 20 and failures > _BROKEN_ERRORS * requests:
-            return True
-    return False
-
-
 def _check_answered(base: Measured, classes: Sequence[LoadClass]) -> None:
     """Raise MoraError where a class sent nothing, or got nothing but errors."""
     for one in classes:
@@ -377,7 +302,7 @@ def _check_answered(base: Measured, classes: Sequence[LoadClass]) -> None:
                 f"No request of {one.scenario} was answered in the baseline, with {one.users} users.",
                 hint="Run the scenario by itself against the service, and look at what it sends.",
             )
-        if (base.error_ratio.get(one.scenario) or 0.0) > _BROKEN_ERRORS:
+        if (base.error_ratio.get(one.scenario) or 0.0) > BROKEN_ERRORS:
             raise MoraError(
                 f"{base.error_ratio[one.scenario]:.0%} of the requests of {one.scenario} fail, with ample resources "
                 "for every service.",

@@ -1,7 +1,7 @@
 """The proof: the answer is applied, its load driven, and what services add is corrected by what was measured.
 
-Pods reserve what they are said to need and may take no more (limit = request): what other pods leave idle is not
-counted on. At most two corrections; the answer is the cheapest that kept every SLO when it was driven.
+Pods may take no more than they reserve (limit = request): what other pods leave idle is not counted on. At most two
+corrections; the answer is the cheapest that kept every SLO when it was driven.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from pathlib import Path
 from mora.domain import Allocation, Workload
 from mora.harness.drive import Moment, Offer, Site, Times, drive
 from mora.optimize.journal import Measured
-from mora.optimize.learn import only_main, read_driven, resources_of
+from mora.optimize.learn import only_main, resources_of
 from mora.optimize.problem import NoChoice
+from mora.optimize.readings import read_driven
 from mora.optimize.solve import Learned, LoadClass, Solution, Terms, solve
 from mora.seams import Reporter
 
@@ -33,6 +34,11 @@ class Proof:
     solution: Solution
     measured: Measured
     kept: bool
+
+    @property
+    def is_without_verdict(self) -> bool:
+        """Whether an SLO broke while other work on the machines could have been why."""
+        return not self.kept and bool(self.measured.contended)
 
     def error(self, number: int) -> float | None:
         """The predicted p95 of a class over the measured one, less 1; None where it was not driven."""
@@ -68,6 +74,8 @@ class Prover:
             errors = [proof.error(number) for number in range(len(classes)) if solution.shares[number]]
             if proof.kept and all(error is not None and abs(error) <= CLOSE for error in errors):
                 break
+            if proof.is_without_verdict:
+                break  # what was measured is not what the answer does
             learned = corrected(learned, proof)
         return proofs, learned
 
@@ -93,6 +101,8 @@ class Prover:
             return False
 
         measured = read_driven(drive(self.site, offers, self.times, watch=watch))
+        if measured.contended and not keeps_slos(solution, measured):
+            measured = read_driven(drive(self.site, offers, self.times, watch=watch))
         self.reporter.advance("confirm", attempt + 1, MOST_CORRECTIONS + 1, "measured")
         return Proof(solution, measured, keeps_slos(solution, measured))
 

@@ -152,6 +152,9 @@ def _proof(solution: Solution, proofs: Sequence[Proof], runs: int) -> list[str]:
         return [rests, "Not confirmed: the load was not driven on this allocation (--no-confirm)."]
     proof = _proof_of(solution, proofs)
     tried = counted(len(proofs), "confirmation")
+    if proof is not None and proof.is_without_verdict:
+        why = "; ".join(proof.measured.contended)
+        return [rests, f"No verdict: the machine was busy while the load was driven on this allocation ({why})."]
     if proof is None or not proof.kept:
         return [
             rests,

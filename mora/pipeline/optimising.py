@@ -67,6 +67,11 @@ class Optimised:
         """Whether a confirmation of the answer kept every SLO."""
         return any(proof.kept and proof.solution is self.solution for proof in self.proofs)
 
+    @property
+    def is_contended(self) -> bool:
+        """Whether the last confirmation has no verdict, since the machines were busy."""
+        return bool(self.proofs) and self.proofs[-1].is_without_verdict
+
 
 def optimize(question: Question, place: Place, *, reporter: Reporter | None = None) -> Optimised:
     """Learn at a place, solve, and prove the answer there; replicas, requests and limits are restored however it ends.
@@ -116,9 +121,7 @@ def optimize(question: Question, place: Place, *, reporter: Reporter | None = No
 
 
 def _site_of(place: Place, question: Question) -> Site:
-    from mora.harness.drive import Site
-
-    return Site(place.cluster, place.source, place.workloads, place.load_url, allow_remote=question.allow_remote)
+    return place.site(allow_remote=question.allow_remote)
 
 
 def _originals(place: Place) -> dict[Workload, Allocation]:

@@ -17,7 +17,8 @@ import pandas as pd
 from mora.domain import Allocation, Autoscaler, Container, Observation, Resources, Target, Window, Workload
 from mora.errors import MoraError
 from mora.harness.drive import Site
-from mora.harness.load import LoadRecord, Second
+from mora.harness.host import HostUse
+from mora.harness.record import LoadRecord, Second
 from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
 from mora.pipeline.collecting import Place
 from mora.quantities import MIB
@@ -45,8 +46,9 @@ WEB = {
 class FakeShop:
     """Cluster, source and load in one. web: its services. base_seconds: p95 of every class when nothing is squeezed.
 
-    fails: share of requests that fail. dies_at: the drive (counted from 1) at which the load ends by itself. together:
-    what several services add beyond the sum of what each adds alone, as a share; 0 where delays are additive.
+    fails: share of requests that fail. dies_at: the drive (counted from 1) at which the load ends by itself. busy_at:
+    drives in which other work takes the CPU, and answers are ten times as late. together: what several services add
+    beyond the sum of what each adds alone, as a share; 0 where delays are additive.
     """
 
     web: Mapping[str, FakeService] = field(default_factory=lambda: WEB)
@@ -55,6 +57,7 @@ class FakeShop:
     silent: frozenset[str] = frozenset()
     dies_at: int | None = None
     together: float = 0.0
+    busy_at: frozenset[int] = frozenset()
     has_autoscaler: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     drives: int = 0
@@ -78,7 +81,15 @@ class FakeShop:
 
     @property
     def site(self) -> Site:
-        return Site(self, self, self.workloads, "http://127.0.0.1:8080", clock=self.clock, start_load=self.start)
+        return Site(
+            self,
+            self,
+            self.workloads,
+            "http://127.0.0.1:8080",
+            clock=self.clock,
+            start_load=self.start,
+            host=BusyHost(self),
+        )
 
     # --- the cluster ---
 
@@ -127,7 +138,8 @@ class FakeShop:
 
     def p95(self, scenario: str) -> float:
         delays = [self.delay(name, scenario) for name in self.web]
-        return self.base_seconds + sum(delays) + self.together * (sum(delays) - max(delays))
+        quiet = self.base_seconds + sum(delays) + self.together * (sum(delays) - max(delays))
+        return quiet * (10 if self.drives in self.busy_at else 1)
 
     # --- the source ---
 
@@ -150,6 +162,25 @@ class FakeShop:
 
     def start(self, scenario_file: Path, url: str, *, users: int, **_: Any) -> FakeShopLoad:
         return FakeShopLoad(self, scenario_file.stem, users)
+
+
+class BusyHost:
+    """A machine whose hypervisor takes half of it in the drives in which the shop is busy."""
+
+    def __init__(self, shop: FakeShop) -> None:
+        self._shop = shop
+
+    def watch(self) -> BusyHost:
+        return self
+
+    def tick(self) -> None:
+        return None
+
+    def end(self) -> None:
+        return None
+
+    def use(self, window: Window) -> HostUse:
+        return HostUse(cores=2, steal_cores=1.0 if self._shop.drives in self._shop.busy_at else 0.0)
 
 
 class FakeShopLoad(AbstractContextManager["FakeShopLoad"]):

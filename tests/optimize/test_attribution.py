@@ -88,7 +88,7 @@ def test_a_step_that_no_class_was_answered_in_is_no_point_of_a_curve() -> None:
 
 
 @given(st.floats(0.001, 0.02), st.floats(0.001, 0.02), st.floats(0.0, 0.01), st.integers(1, 3))
-def test_users_and_idle_pods_are_told_apart(one: float, other: float, idle: float, replicas: int) -> None:
+def test_the_use_of_users_and_of_idle_pods_is_split(one: float, other: float, idle: float, replicas: int) -> None:
     runs = [
         (users, users.get("a", 0) * one + users.get("b", 0) * other + idle * replicas)
         for users in ({"a": 10}, {"b": 15}, {"a": 30, "b": 45})

@@ -10,8 +10,10 @@ import pytest
 
 from mora.domain import Slo
 from mora.errors import BadInput, MoraError
-from mora.optimize.learn import MOST_RUNS, Pace, size_of
+from mora.optimize.journal import read_journal
+from mora.optimize.learn import MOST_RUNS, Pace
 from mora.optimize.prices import sensitivity
+from mora.optimize.readings import size_of
 from mora.optimize.solve import LoadClass, Terms
 from mora.pipeline import optimising
 from mora.pipeline.optimising import Optimised, Question, optimize
@@ -51,8 +53,6 @@ def test_each_service_is_squeezed_alone_from_half_use_to_where_it_breaks(ask: An
     shop = FakeShop()
     answer = ask(shop)
     names = list(answer.learned.baseline_p95)
-    from mora.optimize.journal import read_journal
-
     steps = read_journal(answer.journal).steps
     assert list(steps)[:3] == ["probe checkout", "probe browsing", "baseline"]
     assert names == ["checkout", "browsing"]
@@ -72,8 +72,6 @@ def test_each_service_is_squeezed_alone_from_half_use_to_where_it_breaks(ask: An
 def test_a_step_that_breaks_the_slo_beyond_doubt_ends_early(ask: Any) -> None:
     slow = {**WEB, "payment": FakeService({"browsing": 0.0, "checkout": 0.002}, 0.03)}
     answer = ask(FakeShop(slow))
-    from mora.optimize.journal import read_journal
-
     steps = read_journal(answer.journal).steps
     squeezed = [step for name, step in steps.items() if size_of(name, "payment") is not None]
     broken = [step for step in squeezed if (step.p95_seconds["checkout"] or 0.0) > 0.3]
@@ -170,3 +168,28 @@ def test_runs_are_long_enough_for_the_samples_they_need(seconds: int) -> None:
     for times in (pace.probe, pace.baseline):
         assert times.settle >= 4 * times.sample_interval
         assert times.duration / times.sample_interval >= 12
+
+
+def test_a_contended_run_is_driven_again_and_not_used_where_others_are_left(ask: Any) -> None:
+    """Busy while the frontend is squeezed for the first time: its times are ten times those of a quiet machine."""
+    calm, busy = ask(FakeShop()), FakeShop(busy_at=frozenset({4, 5}))
+    answer = ask(busy)
+    steps = read_journal(answer.journal).steps
+    contended = [name for name, one in steps.items() if one.contended]
+    assert len(contended) == 1
+    assert busy.drives == len(steps) + 1 + len(answer.proofs)
+    assert answer.is_kept
+    assert answer.solution.millicores <= calm.solution.millicores * 1.2
+
+
+def test_a_confirmation_on_a_busy_machine_that_breaks_the_slo_is_no_verdict(ask: Any) -> None:
+    first = ask(FakeShop())
+    answer = ask(FakeShop(busy_at=frozenset(range(1, 9))), reuse=first.journal)
+    assert answer.is_contended
+    assert not answer.is_kept
+    assert len(answer.proofs) == 1
+    from mora.pipeline.optimising import describe_answer
+
+    text = describe_answer(answer)
+    assert "No verdict: the machine was busy" in text
+    assert "NOT confirmed" not in text

@@ -70,7 +70,7 @@ def test_what_is_not_served_and_the_missing_cores_are_named() -> None:
     assert f"{(whole.millicores - 350) / 1000:.2f} cores are missing" in text
 
 
-def test_a_broken_slo_is_said_and_not_to_be_applied() -> None:
+def test_an_answer_that_broke_its_slo_is_not_to_be_applied() -> None:
     asked = classes(40)
     solution = solve(KNOWN, asked, TERMS)
     proof = proof_of(solution, 3.0)
