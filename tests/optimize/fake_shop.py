@@ -18,7 +18,7 @@ from mora.domain import Allocation, Autoscaler, Container, Observation, Resource
 from mora.errors import MoraError
 from mora.harness.drive import Site
 from mora.harness.host import HostUse
-from mora.harness.record import LoadRecord, Second
+from mora.harness.record import LoadRecord, Offered, Second
 from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
 from mora.pipeline.collecting import Place
 from mora.quantities import MIB
@@ -227,3 +227,6 @@ class FakeShopLoad(AbstractContextManager["FakeShopLoad"]):
 
     def recent_error_ratio(self, now: datetime) -> float:
         return self.shop.fails
+
+    def offered(self, start: datetime, end: datetime) -> Offered | None:
+        return None
