@@ -72,6 +72,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "manifests": "mora.repo.manifests:sites",
         "kustomize": "mora.repo.overlays:sites",
         "helm": "mora.repo.helm:sites",
+        "operators": "mora.repo.operators:sites",
     },
 }
 
