@@ -6,6 +6,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import cast
 
 from mora.repo.checkout import Checkout
 from mora.repo.layers import Layer, Release, layer_of_file
@@ -32,6 +33,13 @@ class Chart:
 
 def chart_at(checkout: Checkout, folder: str) -> Chart | None:
     """The chart in a folder; None where there is none."""
+    known = cast("dict[str, Chart | None]", checkout.memo.setdefault("charts", {}))
+    if folder not in known:
+        known[folder] = _read(checkout, folder)
+    return known[folder]
+
+
+def _read(checkout: Checkout, folder: str) -> Chart | None:
     path = posixpath.join(folder, "Chart.yaml")
     documents = checkout.documents(path) if checkout.is_file(path) else []
     name = text_at(documents[0].root, "name") if documents else None
@@ -49,10 +57,8 @@ def chart_at(checkout: Checkout, folder: str) -> Chart | None:
             found[text_at(one, "alias") or dependency] = (dependency, own if is_there else None)
     listed = {inner for _, inner in found.values()}
     below = posixpath.join(folder, "charts")
-    for path in checkout.paths:
-        inner = posixpath.dirname(path)
-        is_chart = posixpath.basename(path) == "Chart.yaml" and posixpath.dirname(inner) == below
-        if is_chart and inner not in listed:
+    for inner in _folders(checkout):
+        if posixpath.dirname(inner) == below and inner not in listed:
             found.setdefault(posixpath.basename(inner), (posixpath.basename(inner), inner))
     return Chart(folder, name, found)
 
@@ -80,11 +86,18 @@ def chart_uses(checkout: Checkout, folder: str, under: tuple[str, ...] = ()) -> 
     for key, (_, inner) in chart.dependencies.items():
         if inner is not None:
             found += chart_uses(checkout, inner, (*under, key))
-    below = posixpath.join(folder, "templates", "")
-    for path in checkout.paths:
-        if path.startswith(below):
-            found += uses_in(checkout.text(path) or "", under)
+    for path in checkout.paths_below(posixpath.join(folder, "templates")):
+        found += uses_in(checkout.text(path) or "", under)
     return found
+
+
+def _folders(checkout: Checkout) -> list[str]:
+    """The folder of every chart."""
+    known = checkout.memo.get("folders of charts")
+    if known is None:
+        known = [posixpath.dirname(path) for path in checkout.paths if posixpath.basename(path) == "Chart.yaml"]
+        checkout.memo["folders of charts"] = known
+    return cast("list[str]", known)
 
 
 def releases(checkout: Checkout, used: set[str]) -> Iterator[Release]:
@@ -92,8 +105,7 @@ def releases(checkout: Checkout, used: set[str]) -> Iterator[Release]:
 
     used: the folders of charts that are installed. A file of values for an environment makes a release of its own.
     """
-    folders = [posixpath.dirname(path) for path in checkout.paths if posixpath.basename(path) == "Chart.yaml"]
-    found = [chart for folder in folders if (chart := chart_at(checkout, folder)) is not None]
+    found = [chart for folder in _folders(checkout) if (chart := chart_at(checkout, folder)) is not None]
     within = {inner for one in found for _, inner in one.dependencies.values() if inner is not None}
     for chart in found:
         if chart.folder in used | within:
@@ -101,7 +113,8 @@ def releases(checkout: Checkout, used: set[str]) -> Iterator[Release]:
         layers = chart_layers(checkout, chart.folder)
         uses = tuple(chart_uses(checkout, chart.folder))
         environments: list[tuple[str | None, str]] = [*_environments(checkout, chart.folder)]
-        for environment, path in environments or [(None, "")]:
+        # The chart without any of them, too: their number is who else builds on its own values.
+        for environment, path in [(None, ""), *environments]:
             layer = layer_of_file(checkout, path) if path else None
             yield Release(
                 form=_FORM,
@@ -119,9 +132,8 @@ def releases(checkout: Checkout, used: set[str]) -> Iterator[Release]:
 def _environments(checkout: Checkout, folder: str) -> Iterator[tuple[str, str]]:
     """Name and path of the files of values for environments, beside the chart's own."""
     below = posixpath.join(folder, "") if folder else ""
-    for path in checkout.paths:
+    for path in checkout.paths_below(folder):
         inner = path.removeprefix(below)
-        if path.startswith(below):
-            match = _BESIDE.fullmatch(inner) or _FOLDERS.fullmatch(inner)
-            if match is not None:
-                yield next(text for text in match.groupdict().values() if text is not None), path
+        match = _BESIDE.fullmatch(inner) or _FOLDERS.fullmatch(inner)
+        if match is not None:
+            yield next(text for text in match.groupdict().values() if text is not None), path

@@ -9,9 +9,10 @@ from __future__ import annotations
 import os
 import posixpath
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice, takewhile
 from pathlib import Path
 
 from mora.errors import BadInput
@@ -100,6 +101,13 @@ class Checkout:
         """Files that may hold YAML, sorted; links are not among them."""
         return self._paths
 
+    def paths_below(self, folder: str) -> list[str]:
+        """Those of a folder and of the folders in it."""
+        below = posixpath.join(folder, "") if folder else ""
+        first = bisect_left(self._paths, below)
+        # The paths are sorted, so those that begin alike stand together.
+        return list(takewhile(lambda path: path.startswith(below), islice(self._paths, first, None)))
+
     def _listed(self) -> list[str]:
         everything = git.known_files(self.top) if self.is_git else sorted(_walk(self.top))
         within = posixpath.join(_relative(self.top, self.folder), "")
@@ -112,7 +120,7 @@ class Checkout:
                 continue
             if (self.top / path).is_file():  # one that was deleted is still tracked
                 found.append(path)
-        return found
+        return sorted(found)
 
     def _is_linked(self, path: str) -> bool:
         """Whether a path goes through a link; one that leads out of the checkout is in `skipped`."""

@@ -21,7 +21,7 @@ from mora.repo.sites import FIELDS, Claim, Field, Site
 # Helm release with one word or image beside it; today's values alone never are.
 _KIND_AND_NAME, _RELEASE, _SOURCE, _NAMESPACE, _CONTAINER = 40, 25, 15, 15, 15
 _IMAGE, _TAG, _OTHER_IMAGE, _LABEL, _OTHER_LABEL = 20, 6, -15, 4, -12
-_CHART, _NAMED_LIKE_CHART, _ENVIRONMENT, _VALUE, _OTHER_VALUE = 25, 15, 8, 4, -3
+_CHART, _NAMED_LIKE_CHART, _ENVIRONMENT, _OTHER_ENVIRONMENT, _VALUE, _OTHER_VALUE = 25, 15, 8, -8, 4, -3
 _ENOUGH = 40
 # By how much a place must lead: more than one number that happens to be the same.
 _LEAD = 6
@@ -214,6 +214,8 @@ def evidence(live: Live, container: Container, site: Site) -> tuple[int, tuple[s
     if _differs(live, container, claim) is not None or _contradicts(container, site) is not None:
         return None
     points, words = 0, []
+    if claim.environment is not None and not site.sets and not _is_of_environment(live, claim.environment):
+        points += _OTHER_ENVIRONMENT
     for worth, text in (
         *_identity(live, container, claim),
         *_image(container, claim),
@@ -329,11 +331,16 @@ def _named(live: Live, container: Container, claim: Claim) -> Points:
         found.append((_CHART, f"chart {chart}"))
     if claim.release is None and live.release is not None and live.release[0] in claim.charts:
         found.append((_NAMED_LIKE_CHART, f"Helm release {live.release[0]}, named like the chart"))
-    where = (live.workload.namespace, *((live.release[0],) if live.release else ()))
-    if claim.environment is not None and any(claim.environment in name.split("-") for name in where):
+    if claim.environment is not None and _is_of_environment(live, claim.environment):
         found.append((_ENVIRONMENT, f"environment {claim.environment}"))
     points, keys = keys_of(live, container, claim)
     return [*found, (points, f"keys {'.'.join(keys)}" if keys else "the chart's own resources")]
+
+
+def _is_of_environment(live: Live, environment: str) -> bool:
+    """Whether the namespace or the release is named after an environment."""
+    names = (live.workload.namespace, *((live.release[0],) if live.release else ()))
+    return any(environment in name.split("-") for name in names)
 
 
 def keys_of(live: Live, container: Container, claim: Claim) -> tuple[int, tuple[str, ...]]:

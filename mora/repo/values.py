@@ -80,6 +80,11 @@ class _Values:
             below = here.below(name)
             if _RESOURCES.search(name) and _is_resources(below):
                 yield from self._site(here, name, below)
+            elif _RESOURCES.search(name) and isinstance(below.top, Mapping):
+                # Some charts have the components below: resources.operator.requests
+                for inner in below.names:
+                    if inner not in ("requests", "limits") and _sets_amounts(below.below(inner)):
+                        yield from self._site(below, inner, below.below(inner))
             elif isinstance(below.top, Mapping | Deeper) and not _STORAGE.search(name):
                 yield from self._walk(below)
             elif isinstance(below.top, Sequence):
@@ -132,7 +137,7 @@ class _Values:
             drops_by=drops_by,
             replicas=replicas,
             written_replicas=count,
-            shared=f"{self._users[layer.key]} releases have these values" if is_shared else None,
+            shared=f"{self._users[layer.key]} releases build on these values" if is_shared else None,
             line=self._line(layer, keys),
             writer=writer,
         )
@@ -295,6 +300,10 @@ def _is_resources(here: Merged) -> bool:
         if not isinstance(node, Mapping) and not is_null(node):
             return False
     return bool(here.parts)
+
+
+def _sets_amounts(here: Merged) -> bool:
+    return any(part.layer.node is not None and written_in(resolved(part.node)) for part in here.parts)
 
 
 def _schema(keys: tuple[Key, ...]) -> int | None:

@@ -132,9 +132,17 @@ def test_of_files_for_environments_that_of_the_namespace_is_changed(make_repo: M
     assert list(changed(top, site, in_base=True)) == ["web/values.yaml"]
 
 
-def test_of_files_for_environments_that_fit_equally_none_is_changed(make_repo: MakeRepo) -> None:
+def test_without_a_file_for_its_environment_the_chart_s_own_values_are_the_place(make_repo: MakeRepo) -> None:
     extra = {f"web/values-{name}.yaml": f"replicas: {name!r}\n" for name in ("prod", "dev")}
+    web = live("web", container("web", "20m 24Mi"), release="web", labels={"helm.sh/chart": "web-1.0.0"})
+    site = site_of(make_repo(WEB | extra), web)
+    assert (site.file, site.shared) == ("web/values.yaml", "3 releases build on these values")
+
+
+def test_of_files_for_environments_that_set_the_same_none_is_changed(make_repo: MakeRepo) -> None:
+    same = "resources:\n  requests: {cpu: 20m, memory: 24Mi}\n"
+    extra = {f"web/values-{name}.yaml": same for name in ("prod", "dev")}
     web = live("web", container("web", "20m 24Mi"), release="web", labels={"helm.sh/chart": "web-1.0.0"})
     found = placed(make_repo(WEB | extra), web)[0]
     assert found.site is None
-    assert "2 places fit equally: web/values-dev.yaml" in found.reason
+    assert "places fit equally: web/values-dev.yaml" in found.reason

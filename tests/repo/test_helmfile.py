@@ -43,7 +43,7 @@ def test_a_file_that_two_releases_have_is_left_and_another_of_the_release_is_cha
 def test_a_file_that_two_releases_have_and_no_other_is_shared(make_repo: MakeRepo) -> None:
     both = HELMFILE.replace("[bank.yaml]", "[both.yaml]") + "    values: [both.yaml]\n"
     site = site_of(make_repo({"helmfile.yaml": both, "both.yaml": VALUES}), WEB)
-    assert (site.file, site.shared) == ("both.yaml", "2 releases have these values")
+    assert (site.file, site.shared) == ("both.yaml", "2 releases build on these values")
 
 
 def test_values_within_the_helmfile_win(make_repo: MakeRepo) -> None:

@@ -35,8 +35,10 @@ persistence: {resources: {requests: {storage: 1Gi}}}
 disk: {resources: {requests: {storage: 1Gi}}}
 labels: {kubernetesResources: {team: a}}
 rules: {resources: [pods]}
+resources: {operator: {requests: {cpu: 1}}, webhooks: {limits: {memory: 1Gi}}, other: {a: b}}
 """
-    assert list(values(make_repo, text)) == ["web.resources", "empty.resources", "initResources"]
+    found = ["web.resources", "empty.resources", "initResources", "resources.operator", "resources.webhooks"]
+    assert list(values(make_repo, text)) == found
 
 
 def test_containers_in_lists_are_known_by_their_names(make_repo: MakeRepo) -> None:
