@@ -16,9 +16,10 @@ import pandas as pd
 
 from mora.domain import Allocation, Autoscaler, Container, Observation, Resources, Target, Window, Workload
 from mora.errors import MoraError
+from mora.harness.arrivals import Offered
 from mora.harness.drive import Site
 from mora.harness.host import HostUse
-from mora.harness.record import LoadRecord, Offered, Second
+from mora.harness.record import LoadRecord, Second
 from mora.metrics import EXTRA_COLUMNS, METRIC_COLUMNS
 from mora.pipeline.collecting import Place
 from mora.quantities import MIB
