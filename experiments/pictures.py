@@ -1,7 +1,7 @@
 """The pictures of docs/pictures, taken of real pages in Debian's chromium: python -m experiments.pictures [FOLDER]
 
 The fleet is made up (experiments/example_fleet.py), its numbers are what MOrA recommends for it, and the pages are
-those of `mora recommend -o html`.
+those of `mora recommend -o html` and, with a month before it (experiments/example_server.py), of `mora serve`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,10 @@ from pathlib import Path
 from playwright.sync_api import Page, sync_playwright
 
 from experiments.example_fleet import recommended
+from experiments.example_server import NOW, answer, month
 from mora.outputs.html import render
+from mora.web.live import Live
+from mora.web.page import page
 
 ROOT = Path(__file__).resolve().parent.parent
 COUNT = 80
@@ -24,13 +27,14 @@ OF = "#search/deployment/sessions"
 
 @dataclass(frozen=True, slots=True)
 class Shot:
-    """A picture: its file, the size of the window, the workload that is open (a fragment), light or dark."""
+    """A picture: its file, the size of the window, the workload that is open (a fragment), light or dark, the page."""
 
     file: str
     width: int
     height: int
     fragment: str = ""
     scheme: str = "light"
+    page: str = "report.html"
 
 
 SHOTS = (
@@ -38,6 +42,7 @@ SHOTS = (
     Shot("page-dark.png", 1280, 860, scheme="dark"),
     Shot("workload.png", 1280, 1150, OF),
     Shot("phone.png", 390, 844, scheme="dark"),
+    Shot("serve.png", 1280, 1150, page="live.html"),
 )
 
 
@@ -50,16 +55,26 @@ def main(arguments: list[str]) -> int:
         return 1
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch, sync_playwright() as playwright:
-        page = Path(scratch) / "report.html"
-        page.write_text(render(recommended(COUNT)), encoding="utf-8")
+        pages = Path(scratch)
+        (pages / "report.html").write_text(render(recommended(COUNT)), encoding="utf-8")
+        (pages / "live.html").write_text(live_page(pages / "record.sqlite"), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for shot in SHOTS:
             size = {"width": shot.width, "height": shot.height}
             context = browser.new_context(viewport=size, color_scheme=shot.scheme)  # type: ignore[arg-type]  # a literal
-            take(context.new_page(), page.as_uri() + shot.fragment, folder / shot.file)
+            take(context.new_page(), (pages / shot.page).as_uri() + shot.fragment, folder / shot.file)
             context.close()
         browser.close()
     return 0
+
+
+def live_page(record: Path) -> str:
+    """The page of a server of the same fleet."""
+    made = answer(COUNT)
+    month(record, made)
+    live = Live(("",), 900.0)
+    live.answered("", made)
+    return page(live.shown(), record, None, None, now=NOW)
 
 
 def take(tab: Page, address: str, path: Path) -> None:

@@ -64,6 +64,8 @@ def open_to_write(path: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
         try:
             connection.execute("PRAGMA foreign_keys = ON")
+            # A pod's root file system is read-only: no other folder than the record's can be relied on.
+            connection.execute("PRAGMA temp_store = MEMORY")
             if _version(connection, path) == 0:
                 _create(connection, path)
         except BaseException:
