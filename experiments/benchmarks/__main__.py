@@ -26,6 +26,7 @@ SCRIPTS = (
     "backtest",
     "forecast",
     "scale_out",
+    "page",
     "demo",
 )
 

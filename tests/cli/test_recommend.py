@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import pty
 import re
+import subprocess
+import sys
+import time
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 
 from mora import pipeline
 from mora.cli.recommend import recommend
+from mora.domain import Workload
 from tests.conftest import leave_free
+from tests.fleet import rig
 from tests.running import mora, start
 from tests.sources.prometheus.scripted import failing, serving
 
@@ -179,3 +188,57 @@ def test_help_names_everything_that_makes_the_command_search_for_the_clusters_pr
     flags = {"-A", "-l", "--history", "--exclude", "--cluster", "--no-model"}
     assert set(re.findall(r"(?<!\w)-[-\w]+", searched)) == flags
     assert searched.endswith("or a KIND/NAME or NAMESPACE/NAME without a model")
+
+
+def page_of(text: str) -> list[dict[str, Any]]:
+    """What the page's script knows of each workload."""
+    found = re.search(r'<script type="application/json" id="details">(.*?)</script>', text, flags=re.DOTALL)
+    assert found is not None
+    details: list[dict[str, Any]] = json.loads(found[1])
+    return details
+
+
+def test_a_page_shows_what_a_real_prometheus_knows_with_the_numbers_of_the_other_outputs(tmp_path: Path) -> None:
+    end = int(time.time()) // rig.SCRAPE_SECONDS * rig.SCRAPE_SECONDS
+    last = rig.DAYS * rig.DAY + 1
+    flat = np.random.default_rng(1).uniform(0.9, 1.1, last)
+    box = rig.Box(
+        "web", 0.2 * flat, 300 * rig.MIB * flat, cpu_limit=0.4, throttled=0.3, restarts={last - rig.DAY: True}
+    )
+    pods = (rig.Pod("web-1aa-0", 0, (box,)),)
+    with rig.serving(tmp_path / "prometheus", rig.Fleet((rig.Service(Workload("shop", "web"), pods, 1),), end)) as url:
+        asked = ("recommend", "web", "-n", "shop", "--prometheus", url, "--no-kubernetes", "--no-model", "-o")
+        page = mora(*asked, "html", cwd=tmp_path)
+        numbers = mora(*asked, "json", cwd=tmp_path)
+        written = mora(*asked, "html", "--out", "report", cwd=tmp_path)
+    assert (page.returncode, written.returncode) == (0, 0), page.stderr
+    assert page.stdout.startswith("<!doctype html>")
+    assert written.stdout.split() == ["report/recommendations.html"]
+    (web,) = page_of(page.stdout)
+    (container,) = web["containers"]
+    past = container["past"]
+    assert len(past["cpu"]["highest"]) == len(past["memory"]["mean"]) > 300  # two signs a column
+    assert past["cpu"]["levels"]["limit"] == 0.4
+    assert past["throttled"]
+    (killed,) = past["oom_kills"]
+    assert abs(killed - (end - rig.DAY * rig.SCRAPE_SECONDS)) <= 600
+    (advice,) = json.loads(numbers.stdout)["recommendations"]
+    assert past["memory"]["levels"]["target"] == pytest.approx(advice["memory_request_bytes"]["value"], rel=1e-5)
+    texts = [reason["text"] for reason in advice["memory_request_bytes"]["reasons"]]
+    assert container["numbers"][2][6] == texts
+
+
+def test_a_page_from_load_experiments_says_why_no_history_is_drawn(home: Path) -> None:
+    (frontend,) = page_of(mora("recommend", "frontend", "-o", "html", cwd=home).stdout)
+    assert frontend["containers"][0]["no_past"].startswith("Its numbers rest on load experiments")
+    assert frontend["patch"].startswith("# Deployment")
+
+
+def test_a_terminal_is_not_given_the_source_of_a_page(home: Path) -> None:
+    ours, theirs = pty.openpty()
+    command = [sys.executable, "-m", "mora", "recommend", "frontend", "-o", "html"]
+    done = subprocess.run(command, cwd=home, stdout=theirs, stderr=subprocess.PIPE, text=True, check=False)
+    os.close(theirs)
+    os.close(ours)
+    assert done.returncode == 1
+    assert "-o html > report.html" in done.stderr
