@@ -273,6 +273,16 @@ class LoadResponse:
         best = max(kept, key=lambda cell: (cell.users, cell.cpu_cores, cell.scenario))
         return Load(best.scenario, best.users)
 
+    def requests_of_a_user(self, scenario: str, slo: Slo) -> float | None:
+        """The requests per second that a user sends where the SLO is kept: the median of those runs, else of all.
+
+        A user waits for the answer, so in runs that break the SLO each sends less. None where no run shows it.
+        """
+        runs = [run for run in self.runs_of(scenario) if run.requests_per_second]
+        kept = [run for run in runs if keeps(run.latency_p95_seconds, run.error_ratio, slo)]
+        rates = [(run.requests_per_second or 0.0) / run.users for run in kept or runs if run.users]
+        return float(np.median(rates)) if rates else None
+
     def to_dict(self) -> dict[str, Any]:
         """Plain JSON; from_dict() gives the same answers to the last digit."""
         return {

@@ -119,6 +119,7 @@ def _run(
         "load_users": cell.users,
         "load_test": {
             "users": cell.users,
+            "requests_per_second": 1.5 * cell.users,
             "latency_p95_seconds": latency,
             "error_ratio": errors,
         },

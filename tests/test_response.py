@@ -539,3 +539,16 @@ def test_answering_needs_no_scikit_learn() -> None:
 
 def test_a_curve_is_flat_before_its_first_knot() -> None:
     assert Curve((10.0,), (1.0,), slope=0.1, limit_bound_from=None).at(0) == 1.0
+
+
+def test_a_user_sends_what_those_of_runs_within_the_slo_sent() -> None:
+    def rated(users: int, rate: float | None, latency: float) -> tuple[pd.DataFrame, dict[str, Any]]:
+        frame, card = run(users, 1, cpu=0.004 * users, latency=latency)
+        card["load_test"]["requests_per_second"] = rate
+        return frame, card
+
+    runs = [rated(10, 10.0, 0.1), rated(20, 19.0, 0.1), rated(60, 30.0, 0.9), rated(5, None, 0.1)]
+    response = fit(*runs)
+    assert response.requests_of_a_user("browsing", SLO) == pytest.approx(0.975)
+    assert response.requests_of_a_user("browsing", Slo(0.01, 0.0)) == pytest.approx(0.95)
+    assert fit(rated(5, None, 0.1)).requests_of_a_user("browsing", SLO) is None

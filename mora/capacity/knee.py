@@ -259,15 +259,16 @@ def capacity_of(tried: Sequence[Trial], scenario: str, slo: Slo, *, target_utili
 
 
 def _at_slo(found: Bracket, slo: Slo) -> float | None:
-    """Users per pod at which the p95 crosses the SLO, on the line between the two loads; the kept ones at least."""
+    """Users per pod at which the p95 or the errors cross the SLO, on the line between the two loads."""
     kept, broken = found.kept, found.broken
-    if kept is None:
-        return None
-    low = kept.users_per_pod
-    if broken is None or broken.p95_seconds <= slo.p95_seconds:
-        return low
-    part = (slo.p95_seconds - kept.p95_seconds) / (broken.p95_seconds - kept.p95_seconds)
-    return low + part * (broken.users_per_pod - low)
+    if kept is None or broken is None:
+        return None if kept is None else kept.users_per_pod
+    levels = (
+        (kept.p95_seconds, broken.p95_seconds, slo.p95_seconds),
+        (kept.error_ratio, broken.error_ratio, slo.error_ratio),
+    )
+    part = min((most - low) / (high - low) for low, high, most in levels if high > most)
+    return kept.users_per_pod + part * (broken.users_per_pod - kept.users_per_pod)
 
 
 def rate_at(tried: Sequence[Trial], users_per_pod: float) -> float | None:
@@ -307,7 +308,10 @@ def describe(found: Capacity) -> list[str]:
             + ("" if at is None else f" ({at:.3g} requests/s)")
             + f": there {found.full.service} uses {found.target_utilisation:.0%} of its CPU limit."
         )
-    lines += [_on_several(found, trial) for trial in found.several]
+    # Of the loads on several replicas that kept the SLO the highest says all; one below the knee that broke it is news.
+    checked = {trial.replicas: trial for trial in found.several if trial.keeps(found.slo)}
+    failed = [trial for trial in found.several if not trial.keeps(slo) and trial.users_per_pod <= found.users]
+    lines += [_on_several(found, trial) for trial in sorted([*checked.values(), *failed], key=lambda t: t.replicas)]
     return lines
 
 

@@ -85,6 +85,15 @@ class Asked:
             default="highest load that met the SLO",
         ),
     ] = None
+    rps: Annotated[
+        float | None,
+        _option(
+            "--rps",
+            panel=LOAD,
+            help="Requests per second to size for, in place of --users.",
+            default="highest load that met the SLO",
+        ),
+    ] = None
     scenario: Annotated[
         str | None,
         _option(
@@ -207,10 +216,18 @@ class Asked:
     backend: Backend = None
     scheduler: Scheduler = None
 
+    def _rate(self) -> float | None:
+        from mora import values
+
+        try:
+            return None if self.rps is None else values.rate(self.rps)
+        except BadInput as error:
+            raise BadInput(f"--rps: {error.message}", hint="For example: --rps 50.") from error
+
     @property
     def has_load(self) -> bool:
         """Whether a load is asked for, which load experiments alone can answer."""
-        return self.users is not None or self.scenario is not None
+        return self.users is not None or self.rps is not None or self.scenario is not None
 
     def settings(self, **more: Any) -> Settings:
         """The settings of this call. more: those of the command's own flags, by their names."""
@@ -247,6 +264,7 @@ class Asked:
             all_namespaces=self.all_namespaces,
             selector=self.selector,
             users=self.users,
+            requests_per_second=self._rate(),
             scenario=self.scenario,
             use_model=not self.no_model,
             use_history=not self.no_history,

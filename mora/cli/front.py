@@ -26,6 +26,7 @@ from mora.cli import (
     optimize,
     publish,
     recommend,
+    report,
     review,
     sandbox,
     serve,
@@ -68,6 +69,7 @@ for _name, _command, _panel in (
     ("man", manual.man, _LOOK),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_LOOK)
 
 

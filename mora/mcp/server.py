@@ -78,6 +78,7 @@ def build(questions: Questions) -> "MCPServer":
         workload: name,
         namespace: place = None,
         users: Annotated[int | None, Field(description="concurrent users; needs a model of load experiments")] = None,
+        requests_per_second: Annotated[float | None, Field(description="a load in place of users", gt=0)] = None,
         scenario: Annotated[str | None, Field(description="what the users do, such as checkout")] = None,
         horizon: Annotated[str | None, Field(description="how far ahead the number must be right: 1h or 24h")] = None,
         history: Annotated[str | None, Field(description="how far back Prometheus is read, such as 7d")] = None,
@@ -89,7 +90,11 @@ def build(questions: Questions) -> "MCPServer":
         allow_any_step: Annotated[bool | None, Field(description="cut in one step to the goal")] = None,
     ) -> str:
         """Recommend under other conditions: each number now, as recommended usually, and as recommended if so."""
-        conditions: dict[str, object] = {"users": users, "scenario": scenario}
+        conditions: dict[str, object] = {
+            "users": users,
+            "requests_per_second": requests_per_second,
+            "scenario": scenario,
+        }
         return told(
             lambda: questions.what_if(
                 workload,

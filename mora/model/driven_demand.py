@@ -6,6 +6,7 @@ bits between machines and advice must not.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -53,6 +54,8 @@ class DrivenAnswer:
         users, scenario, replicas = question.users, question.scenario, question.replicas
         if users is not None and users < 1:
             raise BadInput(f"A load needs at least 1 user, not {users}.", hint="For example: --users 50.")
+        if users is not None and question.requests_per_second is not None:
+            raise BadInput("A load is in users, or in requests per second; not both.")
         if replicas is not None and replicas < 1:
             raise BadInput(f"A pod is sized at 1 replica or more, not {replicas}.")
         if scenario is not None and scenario not in self.response.scenarios:
@@ -60,7 +63,10 @@ class DrivenAnswer:
             raise BadInput(
                 f"No run of {self.workload.name!r} drove the scenario {scenario!r}.", hint=f"Driven: {known}."
             )
-        loads, reasons = self._loads(users, scenario, question.slo)
+        if question.requests_per_second is None:
+            loads, reasons = self._loads(users, scenario, question.slo)
+        else:
+            loads, reasons = self._loads_at(question.requests_per_second, scenario, question.slo)
         # At one user a pod only the load itself can be refused, not how it is spread.
         refusals = [why for load in loads for why in self._refusals(load)]
         if refusals:
@@ -95,6 +101,24 @@ class DrivenAnswer:
             oom_peak_bytes=max((max(r.memory_peak_bytes, r.memory_limit_bytes or 0.0) for r in killed), default=None),
             reasons=(*reasons, *sized[Target.CPU][2], *sized[Target.MEMORY][2]),
         )
+
+    def _loads_at(self, rate: float, scenario: str | None, slo: Slo) -> tuple[list[Load], list[Reason]]:
+        """The loads in users that send so many requests per second, one a scenario; and how they were found."""
+        loads, reasons = [], []
+        for name in (scenario,) if scenario is not None else self.response.scenarios:
+            found = self.response.requests_of_a_user(name, slo)
+            if found is None:
+                raise NotEnoughData(
+                    f"The runs of {name} have no requests per second, so {rate:g} of them are no number of users.",
+                    hint=f"Train again (mora train {self.workload.name}); or ask with --users.",
+                )
+            load = Load(name, max(1, math.ceil(round(rate / found, 6))))
+            loads.append(load)
+            text = (
+                f"{rate:g} requests/s of {name} are those of {load.users} users, who sent {found:.3g} requests/s each"
+            )
+            reasons.append(Reason("rate-as-users", text))
+        return loads, reasons
 
     def _loads(self, users: int | None, scenario: str | None, slo: Slo) -> tuple[list[Load], list[Reason]]:
         """The loads to size for, one a scenario; and why these."""

@@ -38,6 +38,7 @@ from __future__ import annotations
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, model_folder
 from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
 from mora.pipeline.backtesting import backtest, cache_folder, write_report
+from mora.pipeline.capacity import read_capacities, write_capacity_page
 from mora.pipeline.collecting import Place, await_quiet, collect, open_cluster, sandbox_place, sandbox_preview
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
@@ -86,6 +87,7 @@ __all__ = [
     "open_prometheus",
     "open_source",
     "question_of",
+    "read_capacities",
     "read_lesson",
     "recommend",
     "recommend_fleet",
@@ -100,6 +102,7 @@ __all__ = [
     "train_all",
     "train_settings",
     "trained_demand",
+    "write_capacity_page",
     "write_output",
     "write_report",
 ]

@@ -176,8 +176,8 @@ def no_load_known(workload: Workload) -> BadInput:
     """Why a load cannot be asked of a workload whose load experiments are not known."""
     name = workload.name
     return BadInput(
-        f"--users and --scenario need load experiments, and there is no model of {name!r} that has any.",
-        hint=f"Drive some (mora collect --plan quick, mora train {name}), or leave out --users and --scenario.",
+        f"--users, --rps and --scenario need load experiments, and there is no model of {name!r} that has any.",
+        hint=f"Drive some (mora collect --plan quick, mora train {name}), or leave out --users, --rps and --scenario.",
     )
 
 

@@ -57,6 +57,7 @@ class Request:
     selector: str | None = None
     users: int | None = None
     scenario: str | None = None
+    requests_per_second: float | None = None
     use_model: bool = True
     use_history: bool = True
     use_kubernetes: bool = True
@@ -84,8 +85,11 @@ class Request:
             raise BadInput("Without models and history nothing is left to answer from.", hint="Drop one of them.")
         if not self.use_history and self.excluded:
             raise BadInput("--exclude leaves a time range out of the history, and there is none with --no-history.")
-        if not self.use_model and (self.users is not None or self.scenario is not None):
-            raise BadInput("--users and --scenario are answered by models alone.", hint="Leave out --no-model.")
+        if self.users is not None and self.requests_per_second is not None:
+            raise BadInput("A load is in users, or in requests per second; --users and --rps are both given.")
+        has_load = self.scenario is not None or self.users is not None or self.requests_per_second is not None
+        if not self.use_model and has_load:
+            raise BadInput("--users, --rps and --scenario are answered by models alone.", hint="Leave out --no-model.")
         if self.target == "kubernetes" and not self.use_kubernetes:
             raise BadInput("--target kubernetes compares with the cluster, and --no-kubernetes leaves it out.")
 
@@ -115,7 +119,7 @@ class Request:
     def question(self, settings: Settings) -> Question:
         """What each workload is sized for."""
         question = question_of(settings.policy, slo=settings.slo)
-        return replace(question, users=self.users, scenario=self.scenario)
+        return replace(question, users=self.users, scenario=self.scenario, requests_per_second=self.requests_per_second)
 
 
 @dataclass(frozen=True, slots=True)

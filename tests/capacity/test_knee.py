@@ -78,9 +78,10 @@ def test_a_pod_serves_what_lies_on_the_line_between_both_and_says_it_in_both_uni
     )
 
 
-def test_errors_that_break_the_slo_move_nothing_beyond_the_load_that_kept_it() -> None:
+def test_errors_that_break_the_slo_end_it_before_the_p95_does() -> None:
     capacity = found([trial(10, 0.02), trial(50, 0.2), trial(54, 0.1, errors=0.2)])
-    assert capacity.users == 50
+    assert capacity.users == pytest.approx(50.2)
+    assert found([trial(50, 0.2), trial(54, 0.4, errors=0.2)]).users == pytest.approx(50.2)
     assert "20.00% errors are over 1.00%" in describe(capacity)[0]
 
 

@@ -202,3 +202,23 @@ def test_a_service_without_load_tests_is_sized_without_replicas(data: Data) -> N
     assert demand.replicas is None
     assert demand.cpu is not None
     assert demand.reasons[0].code == "no-load-test"
+
+
+def test_a_rate_is_the_load_of_the_users_who_send_it(model: ServiceModel, data: Data) -> None:
+    asked = model.demand(data[0], Question(requests_per_second=60.0, scenario="checkout"))
+    users = model.demand(data[0], Question(users=40, scenario="checkout"))
+    assert asked.load == users.load
+    assert (asked.cpu, asked.memory, asked.replicas) == (users.cpu, users.memory, users.replicas)
+    (reason,) = (reason for reason in asked.reasons if reason.code == "rate-as-users")
+    assert reason.text == "60 requests/s of checkout are those of 40 users, who sent 1.5 requests/s each"
+
+
+def test_a_rate_between_two_users_counts_for_the_next(model: ServiceModel, data: Data) -> None:
+    demand = model.demand(data[0], Question(requests_per_second=46.0, scenario="checkout"))
+    assert demand.load is not None
+    assert demand.load.users == 31
+
+
+def test_users_and_a_rate_are_not_asked_together(model: ServiceModel, data: Data) -> None:
+    with pytest.raises(BadInput, match="in users, or in requests per second"):
+        model.demand(data[0], Question(users=40, requests_per_second=40.0))
