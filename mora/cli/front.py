@@ -26,6 +26,7 @@ from mora.cli import (
     optimize,
     publish,
     recommend,
+    repo,
     report,
     review,
     sandbox,
@@ -70,6 +71,7 @@ for _name, _command, _panel in (
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
 app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
+app.add_typer(repo.app, name="repo", rich_help_panel=_LOOK)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_LOOK)
 
 

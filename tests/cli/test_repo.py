@@ -1,0 +1,41 @@
+"""mora repo check, as CI runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.repo.conftest import committed
+from tests.repo.test_check import BARE
+from tests.repo.test_review import WEB
+from tests.running import mora
+
+FOUND = "apps/bare.yaml:8: Deployment shop/bare, container server: no cpu and no memory request\n"
+
+
+@pytest.fixture
+def top(tmp_path: Path) -> Path:
+    files = {"apps/web.yaml": WEB, "apps/bare.yaml": BARE.replace("web", "bare"), "bad.yaml": "a:\n\tb: 1\n"}
+    return committed(tmp_path / "clusters", files)
+
+
+def test_containers_without_requests_are_named_and_exit_with_3(top: Path) -> None:
+    done = mora("repo", "check", cwd=top)
+    assert (done.returncode, done.stdout) == (3, FOUND), done.stderr
+    assert "1 container without a request." in done.stderr
+    assert "Skipped: bad.yaml: it is not valid YAML in line 2" in done.stderr
+    assert mora("--quiet", "repo", "check", str(top / "apps"), cwd=top.parent).stdout == FOUND
+
+
+def test_files_alone_are_checked_where_they_are_named(top: Path) -> None:
+    assert mora("repo", "check", "apps/web.yaml", cwd=top).returncode == 0
+    assert mora("repo", "check", "apps/web.yaml", "apps/bare.yaml", cwd=top).stdout == FOUND
+    assert mora("repo", "check", "bare.yaml", cwd=top / "apps").stdout == FOUND
+
+
+@pytest.mark.parametrize(("path", "words"), [("nowhere", "nowhere does not exist"), ("/", "is not in the checkout")])
+def test_what_is_not_in_the_checkout_is_refused(path: str, words: str, top: Path) -> None:
+    done = mora("repo", "check", ".", path, cwd=top)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
