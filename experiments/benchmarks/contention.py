@@ -1,6 +1,6 @@
 """Whether a window is called contended where busy programs changed what it measured, and only there.
 
-    python experiments/benchmarks/contention.py [--repeats 3] [--enforcement supervisor] [--rows FILE]
+    python experiments/benchmarks/contention.py [--repeats 3] [--loops 0,1,2,4] [--enforcement supervisor] [--rows FILE]
 
 Drives the same load on the sandbox's shop beside 0, 1, 2 and 4 busy loops, in turns, and prints for every window its
 p95, the shop's CPU for each request, what the machine did, and MOrA's verdict. A window has changed where its p95 or
@@ -37,7 +37,6 @@ from mora.harness.host import HostUse
 from mora.harness.plan import Plan
 from mora.harness.record import LoadFigures, LoopFigures
 
-LOOPS = (0, 1, 2, 4)
 REPLICAS, USERS = 2, 30
 TIMES = Times(timedelta(seconds=16), timedelta(seconds=3), timedelta(seconds=1), timedelta(seconds=1))
 BUSY = [sys.executable, "-c", "while True: pass"]
@@ -145,6 +144,7 @@ def table(rows: Sequence[Row]) -> int:
 def main(arguments: list[str]) -> int:
     parser = argparse.ArgumentParser()
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--loops", default="0,1,2,4", help="busy loops beside the windows; 0 among them")
     parser.add_argument("--enforcement", choices=["supervisor"])
     parser.add_argument("--rows", type=Path)
     asked = parser.parse_args(arguments)
@@ -155,7 +155,7 @@ def main(arguments: list[str]) -> int:
         with place(asked.enforcement) as shop:
             measure(shop, 0)  # the first window warms caches up
             for _ in range(asked.repeats):
-                for loops in LOOPS:
+                for loops in map(int, asked.loops.split(",")):
                     rows.append(measure(shop, loops))
                     if asked.rows is not None:
                         with asked.rows.open("a") as stream:

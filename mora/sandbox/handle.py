@@ -154,7 +154,7 @@ class SandboxHandle:
         self.enforcement: str = state["enforcement"]
         self.enforcement_reason: str = state["enforcement_reason"]
         self.pid: int = state["pid"]
-        self.load_files: tuple[Path, ...] = tuple(map(Path, state["load_files"]))
+        self.load_files: tuple[Path, ...] = tuple(map(Path, state.get("load_files", ())))
 
     @property
     def services(self) -> list[str]:
