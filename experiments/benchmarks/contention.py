@@ -8,7 +8,7 @@ its CPU for each request is outside the range of the windows without a busy loop
 themselves. At least 9 of 10 changed windows must be flagged, and at most 1 of 10 of the others.
 
 With cgroups the shop and Locust get CPU before other programs, so busy loops change little. `--enforcement supervisor`
-is a machine without: there they compete as equals. --rows: rows are added to this file, and those of earlier calls are
+is a machine without: there they compete as equals, and with `--urgent` the busy loops go first. --rows: rows are added to this file, and those of earlier calls are
 judged too, so that a long calibration can be made in pieces; `--repeats 0` only prints the table again.
 """
 
@@ -40,6 +40,7 @@ from mora.harness.record import LoadFigures, LoopFigures
 REPLICAS, USERS = 2, 30
 TIMES = Times(timedelta(seconds=16), timedelta(seconds=3), timedelta(seconds=1), timedelta(seconds=1))
 BUSY = [sys.executable, "-c", "while True: pass"]
+URGENT = -15
 # How far the p95 of two quiet windows may lie apart (users behave at random), and their CPU for each request.
 P95_TIMES, P95_SECONDS, CPU_TIMES = 1.25, 0.010, 1.15
 LEAST_FLAGGED, MOST_FALSE = 0.9, 0.1
@@ -61,9 +62,11 @@ def place(enforcement: str | None) -> Iterator[pipeline.Place]:
         handle.down()
 
 
-def measure(shop: pipeline.Place, loops: int) -> Row:
-    """One window beside so many busy loops."""
+def measure(shop: pipeline.Place, loops: int, nice: int = 0) -> Row:
+    """One window beside so many busy loops of this priority."""
     others = [subprocess.Popen(BUSY) for _ in range(loops)]
+    for other in others if nice else []:
+        os.setpriority(os.PRIO_PROCESS, other.pid, nice)
     try:
         offer = Offer("checkout", Plan.load("demo").scenario_files["checkout"], USERS)
         driven = drive(shop.site(), [offer], TIMES)
@@ -146,6 +149,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--loops", default="0,1,2,4", help="busy loops beside the windows; 0 among them")
     parser.add_argument("--enforcement", choices=["supervisor"])
+    parser.add_argument("--urgent", action="store_true", help="busy loops of a priority above the shop's (needs root)")
     parser.add_argument("--rows", type=Path)
     asked = parser.parse_args(arguments)
     rows: list[Row] = []
@@ -156,7 +160,7 @@ def main(arguments: list[str]) -> int:
             measure(shop, 0)  # the first window warms caches up
             for _ in range(asked.repeats):
                 for loops in map(int, asked.loops.split(",")):
-                    rows.append(measure(shop, loops))
+                    rows.append(measure(shop, loops, URGENT if asked.urgent else 0))
                     if asked.rows is not None:
                         with asked.rows.open("a") as stream:
                             stream.write(json.dumps(rows[-1]) + "\n")

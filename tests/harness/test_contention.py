@@ -38,8 +38,18 @@ def test_a_program_that_takes_only_what_is_idle_is_no_contention() -> None:
 def test_what_locust_started_late_is_compared_with_the_p95_that_contains_it() -> None:
     late = replace(LOOP, late_p95_seconds=0.03)
     assert judge(HOST, [(FIGURES, late)]).reasons == ("Locust was 30 ms late, of a p95 of 100 ms",)
-    slow = replace(FIGURES, latency_p95_seconds=1.5)
-    assert not judge(HOST, [(slow, late)]).is_contended
+    slow = replace(FIGURES, latency_p95_seconds=0.29)
+    assert not judge(HOST, [(slow, replace(LOOP, late_p95_seconds=0.028))]).is_contended
+
+
+def test_a_p95_of_seconds_excuses_no_waiting_that_can_have_made_it() -> None:
+    """Measured on a machine whose CPU others took: a p95 of 20 s, and 0.96 s of waiting in each request."""
+    slow = replace(FIGURES, latency_p95_seconds=20.0, requests_per_second=2.0)
+    host = replace(HOST, target_waited_cores=1.926)
+    assert judge(host, [(slow, replace(LOOP, late_p95_seconds=0.66))]).reasons == (
+        "Locust was 660 ms late, of a p95 of 20000 ms",
+        "the services waited 963 ms for a CPU in each request, of a p95 of 20000 ms",
+    )
 
 
 def test_what_the_services_waited_counts_by_request() -> None:
