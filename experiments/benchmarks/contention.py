@@ -8,8 +8,9 @@ its CPU for each request is outside the range of the windows without a busy loop
 themselves. At least 9 of 10 changed windows must be flagged, and at most 1 of 10 of the others.
 
 With cgroups the shop and Locust get CPU before other programs, so busy loops change little. `--enforcement supervisor`
-is a machine without: there they compete as equals, and with `--urgent` the busy loops go first. --rows: rows are added to this file, and those of earlier calls are
-judged too, so that a long calibration can be made in pieces; `--repeats 0` only prints the table again.
+is a machine without: there they compete as equals, and with `--urgent` the busy loops go first. --rows: rows are added
+to this file, and those of earlier calls are judged too, so that a long calibration can be made in pieces; `--repeats 0`
+only prints the table again.
 """
 
 from __future__ import annotations
