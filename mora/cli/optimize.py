@@ -35,8 +35,8 @@ def optimize(
         typer.Option(
             "--load",
             "-l",
-            help="Users of a scenario, checkout=60. Repeatable, the most important first: where there is no room for "
-            "all, it is served first.",
+            help="Users of a scenario, checkout=60, or requests per second, checkout=12rps. Repeatable, the most "
+            "important first: where there is no room for all, it is served first.",
             show_default=False,
             rich_help_panel=_LOAD,
         ),
@@ -249,13 +249,16 @@ def _question(load: list[str], slo: list[str], terms: Terms, settings: Settings)
         name, file = find_scenario(named, Path.cwd())
         if name in files:
             raise BadInput(f"--load {name} is given twice.", hint="Add up its users.")
-        if not (value.isascii() and value.isdigit() and 0 < int(value) < 10**6):
+        number = value.removesuffix("rps")
+        if not (number.isascii() and number.isdigit() and 0 < int(number) < 10**6):
             raise BadInput(
-                f"--load {text!r}: {value!r} is no number of users.", hint="Write it like --load checkout=60"
+                f"--load {text!r}: {value!r} is no number of users.",
+                hint="Write it like --load checkout=60, or as requests per second: --load checkout=12rps",
             )
         bound = values.response_time(p95.pop(named)) if named in p95 else settings.slo.p95_seconds
         files[name] = file
-        classes.append(LoadClass(name, int(value), Slo(bound, settings.slo.error_ratio)))
+        slo_of = Slo(bound, settings.slo.error_ratio)
+        classes.append(LoadClass(name, int(number), slo_of, is_rate=number != value))
     if p95:
         raise BadInput(f"--slo names {', '.join(p95)}, which no --load does.", hint="Add its load, or leave it out.")
     return Question(tuple(classes), files, terms, settings.data_dir)

@@ -28,8 +28,8 @@ def preview(question: Question) -> None:
     pace = Pace.of(question.interval)
     show("Experiments, in this order:")
     for one in question.classes:
-        show(f"  {one.scenario} alone, {max(one.users // 3, 1)} users, every service ample")
-    together = " and ".join(f"{one.users} users of {one.scenario}" for one in question.classes)
+        show(f"  {one.words(max(one.users // 3, 1))} alone, every service ample")
+    together = " and ".join(one.words() for one in question.classes)
     show(f"  {together}, every service ample: the latency that no squeezing can go below")
     show("  the same load, each service alone squeezed in up to 4 steps, until an SLO breaks")
     show(f"  at most {MOST_RUNS} in all")

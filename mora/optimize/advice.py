@@ -19,9 +19,9 @@ def recommendations(
     found: list[Recommendation] = []
     chosen = {one.service: one for one in solution.chosen}
     served = [(one, round(one.users * share)) for one, share in zip(solution.classes, solution.shares, strict=True)]
-    load = " and ".join(f"{users} users of {one.scenario}" for one, users in served)
+    load = " and ".join(one.words(users) for one, users in served)
     # An output names one load; where there are several, each reason does.
-    single = Load(served[0][0].scenario, served[0][1]) if len(served) == 1 else None
+    single = Load(served[0][0].scenario, served[0][1]) if len(served) == 1 and not served[0][0].is_rate else None
     for workload, allocation in now.items():
         one, main = chosen[workload.name], allocation.main
         if main is None:

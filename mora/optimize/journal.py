@@ -38,6 +38,7 @@ _STEP = documents.fields(
         "setting": documents.mapping(documents.pair(documents.whole(), documents.whole())),
         "together": documents.items(documents.items(documents.text)),
         "contended": documents.items(documents.text),
+        "remarks": documents.items(documents.text),
     },
     only=True,
 )
@@ -52,6 +53,7 @@ class Measured:
 
     setting: service -> replicas, and the millicores that each pod might take. together: see Learned.
     contended: what else the machines did that could have changed these figures; empty where nothing.
+    remarks: that a load was not offered as asked, and why.
     """
 
     users: Mapping[str, int]
@@ -66,6 +68,7 @@ class Measured:
     setting: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     together: tuple[frozenset[str], ...] = ()
     contended: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(slots=True)
@@ -120,6 +123,7 @@ def read_journal(path: Path) -> Journal:
                 "setting": {service: (replicas, size) for service, (replicas, size) in one["setting"].items()},
                 "together": tuple(frozenset(group) for group in one["together"]),
                 "contended": tuple(one["contended"]),
+                "remarks": tuple(one["remarks"]),
             }
         )
         for name, one in content["steps"].items()

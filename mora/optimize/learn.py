@@ -16,13 +16,14 @@ from statistics import median
 
 from mora.domain import Allocation, Resources, Workload
 from mora.errors import BadInput, MoraError
-from mora.harness.drive import Moment, Offer, Site, Times, drive
+from mora.harness.drive import Moment, Site, Times, drive
 from mora.optimize.attribution import Step, fit_service, split_use
 from mora.optimize.journal import Journal, Measured
 from mora.optimize.readings import (
     BROKEN_ERRORS,
     is_beyond_doubt,
     is_broken,
+    offer_of,
     quiet,
     quiet_steps,
     read_driven,
@@ -194,7 +195,11 @@ class Learner:
         self.reporter.advance("learn", done, total, name)
         self._apply(setting)
         slos = {one.scenario: one.slo.p95_seconds for one in self.classes}
-        offers = [Offer(scenario, self.scenario_files[scenario], count) for scenario, count in users.items() if count]
+        offers = [
+            offer_of(one, self.scenario_files[one.scenario], users[one.scenario])
+            for one in self.classes
+            if users.get(one.scenario)
+        ]
 
         def watch(moment: Moment) -> bool:
             if moment.window is not None and moment.note == "measuring":
@@ -295,11 +300,16 @@ class Learner:
 
 
 def _check_answered(base: Measured, classes: Sequence[LoadClass]) -> None:
-    """Raise MoraError where a class sent nothing, or got nothing but errors."""
+    """Raise MoraError where a class sent nothing or not what was asked, or got nothing but errors."""
+    if base.remarks:
+        raise MoraError(
+            f"{base.remarks[0]} Every service had ample resources.",
+            hint="Ask for less load, or run MOrA on a machine with more CPU.",
+        )
     for one in classes:
         if base.p95_seconds.get(one.scenario) is None:
             raise MoraError(
-                f"No request of {one.scenario} was answered in the baseline, with {one.users} users.",
+                f"No request of {one.scenario} was answered in the baseline, with {one.words()}.",
                 hint="Run the scenario by itself against the service, and look at what it sends.",
             )
         if (base.error_ratio.get(one.scenario) or 0.0) > BROKEN_ERRORS:

@@ -11,11 +11,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from mora.domain import Allocation, Workload
-from mora.harness.drive import Moment, Offer, Site, Times, drive
+from mora.harness.drive import Moment, Site, Times, drive
 from mora.optimize.journal import Measured
 from mora.optimize.learn import only_main, resources_of
 from mora.optimize.problem import NoChoice
-from mora.optimize.readings import read_driven
+from mora.optimize.readings import offer_of, read_driven
 from mora.optimize.solve import Learned, LoadClass, Solution, Terms, solve
 from mora.seams import Reporter
 
@@ -91,7 +91,7 @@ class Prover:
             changed.append(workload)
         self.site.cluster.wait_ready(changed, self.site.ready_timeout)
         offers = [
-            Offer(one.scenario, self.scenario_files[one.scenario], users)
+            offer_of(one, self.scenario_files[one.scenario], users)
             for one, share in zip(solution.classes, solution.shares, strict=True)
             if (users := round(one.users * share))
         ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 import pandas as pd
 
@@ -13,6 +14,13 @@ from mora.optimize.solve import LoadClass
 
 BROKEN_ERRORS = 0.5
 """A step in which so many requests fail is ended early; a baseline, too, is none."""
+
+
+def offer_of(one: LoadClass, scenario_file: Path, count: int) -> Offer:
+    """So many of a class, as a load to drive."""
+    if one.is_rate:
+        return Offer.at_rate(one.scenario, scenario_file, float(count))
+    return Offer(one.scenario, scenario_file, count)
 
 
 def quiet(runs: Sequence[Measured]) -> Sequence[Measured]:
@@ -69,7 +77,7 @@ def read_driven(driven: Driven) -> Measured:
         memory[workload.name] = int(metrics["mem_bytes_value"].fillna(0.0).max()) if len(metrics) else 0
         throttled[workload.name] = _mean(metrics["throttled_ratio"]) if "throttled_ratio" in metrics else 0.0
     return Measured(
-        users={load.offer.scenario: load.offer.users for load in driven.loads},
+        users={load.offer.scenario: round(load.offer.requests_per_second or load.offer.users) for load in driven.loads},
         p95_seconds=p95,
         p95_upper_seconds=upper,
         error_ratio=errors,
@@ -79,6 +87,7 @@ def read_driven(driven: Driven) -> Measured:
         throttled_ratio=throttled,
         was_cut=driven.was_cut,
         contended=driven.contention.reasons,
+        remarks=tuple(remark for load in driven.loads for remark in load.remarks()),
     )
 
 

@@ -87,7 +87,7 @@ def _rounded(milliseconds: float) -> str:
 
 def _classes(solution: Solution, proofs: Sequence[Proof]) -> list[str]:
     proof = _proof_of(solution, proofs)
-    rows = [["CLASS, FIRST FIRST", "USERS", "SERVED", "SLO P95", "PREDICTED", "MEASURED", "ERRORS"]]
+    rows = [["CLASS, FIRST FIRST", "LOAD", "SERVED", "SLO P95", "PREDICTED", "MEASURED", "ERRORS"]]
     for number, one in enumerate(solution.classes):
         share = solution.shares[number]
         measured = None if proof is None else proof.measured.p95_seconds.get(one.scenario)
@@ -95,7 +95,7 @@ def _classes(solution: Solution, proofs: Sequence[Proof]) -> list[str]:
         rows.append(
             [
                 one.scenario,
-                str(one.users),
+                f"{one.users} {'req/s' if one.is_rate else 'users'}",
                 "all" if share >= 1 else f"{round(one.users * share)} ({share:.0%})",
                 _ms(one.slo.p95_seconds),
                 _ms(solution.p95_seconds[number]) if share else "-",
@@ -120,7 +120,7 @@ def _hangs_on(solution: Solution, sensitivity: Sensitivity) -> list[str]:
     for one, share in zip(solution.classes, solution.shares, strict=True):
         if share < 1:
             left = one.users - round(one.users * share)
-            lines.append(f"Not served: {left} of {one.users} users of {one.scenario}.")
+            lines.append(f"Not served: {left} of {one.words()}.")
     if sensitivity.lacking_millicores:
         lines.append(f"To serve all, {sensitivity.lacking_millicores / 1000:.2f} cores are missing.")
     if sensitivity.binding is None:
@@ -160,6 +160,7 @@ def _proof(solution: Solution, proofs: Sequence[Proof], runs: int) -> list[str]:
             rests,
             f"NOT confirmed: in {tried} this load broke its SLO. Do not apply it; ask for a larger margin (--margin).",
         ]
+    rests = " ".join([rests, *proof.measured.remarks])
     errors = [proof.error(number) for number in range(len(solution.classes)) if solution.shares[number]]
     worst = max((abs(error) for error in errors if error is not None), default=0.0)
     close = f"predicted within {worst:.0%}" + ("" if worst <= CLOSE else ", so treat predictions as rough")

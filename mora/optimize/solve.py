@@ -26,11 +26,24 @@ _SHARE_STEPS = 8
 
 @dataclass(frozen=True, slots=True)
 class LoadClass:
-    """Users of one scenario, with their SLO. Classes are given in the order of their priority, the highest first."""
+    """Users of one scenario, with their SLO. Classes are given in the order of their priority, the highest first.
+
+    is_rate: the number is of requests per second, which arrive however late the answers are, and not of users.
+    """
 
     scenario: str
     users: int
     slo: Slo
+    is_rate: bool = False
+
+    def words(self, count: int | None = None) -> str:
+        """The load for people.
+
+        >>> LoadClass("checkout", 60, Slo()).words(), LoadClass("checkout", 60, Slo(), is_rate=True).words(12)
+        ('60 users of checkout', '12 requests/s of checkout')
+        """
+        number = self.users if count is None else count
+        return f"{number} {'requests/s' if self.is_rate else 'users'} of {self.scenario}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -147,7 +147,7 @@ def _originals(place: Place) -> dict[Workload, Allocation]:
 def _content(question: Question, place: Place) -> dict[str, object]:
     """What the measured numbers depend on."""
     return {
-        "classes": [[one.scenario, one.users, one.slo.p95_seconds, one.slo.error_ratio] for one in question.classes],
+        "classes": [[one.words(), one.slo.p95_seconds, one.slo.error_ratio] for one in question.classes],
         "scenarios": {name: path.read_text(encoding="utf-8") for name, path in question.scenario_files.items()},
         "services": sorted(f"{one.namespace}/{one.kind}/{one.name}" for one in place.workloads),
         "entry": place.entry_service,

@@ -39,10 +39,17 @@ def test_a_dry_run_prints_the_experiments_and_starts_nothing(tmp_path: Path) -> 
     asked = ("optimize", "--load", "checkout=60", "--load", "browsing=200", "--dry-run")
     done = mora(*asked, cwd=tmp_path, MORA_SANDBOX_HOME=str(tmp_path / "sandboxes"))
     assert done.returncode == 0, done.stderr
-    assert "checkout alone, 20 users" in done.stdout
+    assert "20 users of checkout alone" in done.stdout
     assert "60 users of checkout and 200 users of browsing, every service ample" in done.stdout
     assert "at most 20 in all" in done.stdout
     assert not (tmp_path / "data").exists()
+
+
+def test_a_load_may_be_in_requests_per_second(tmp_path: Path) -> None:
+    done = mora("optimize", "--load", "checkout=12rps", "--dry-run", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "4 requests/s of checkout alone" in done.stdout
+    assert "12 requests/s of checkout, every service ample" in done.stdout
 
 
 def test_there_is_nothing_to_restore_without_a_run(tmp_path: Path) -> None:

@@ -49,7 +49,8 @@ class FakeShop:
 
     fails: share of requests that fail. dies_at: the drive (counted from 1) at which the load ends by itself. busy_at:
     drives in which other work takes the CPU, and answers are ten times as late. together: what several services add
-    beyond the sum of what each adds alone, as a share; 0 where delays are additive.
+    beyond the sum of what each adds alone, as a share; 0 where delays are additive. most_rate: requests per second that
+    the generator can send.
     """
 
     web: Mapping[str, FakeService] = field(default_factory=lambda: WEB)
@@ -59,6 +60,7 @@ class FakeShop:
     dies_at: int | None = None
     together: float = 0.0
     busy_at: frozenset[int] = frozenset()
+    most_rate: int = 1000
     has_autoscaler: bool = False
     clock: FakeClock = field(default_factory=FakeClock)
     drives: int = 0
@@ -161,8 +163,9 @@ class FakeShop:
 
     # --- the load ---
 
-    def start(self, scenario_file: Path, url: str, *, users: int, **_: Any) -> FakeShopLoad:
-        return FakeShopLoad(self, scenario_file.stem, users)
+    def start(self, scenario_file: Path, url: str, *, users: int, **options: Any) -> FakeShopLoad:
+        rate = options.get("requests_per_second")
+        return FakeShopLoad(self, scenario_file.stem, users if rate is None else round(rate))
 
 
 class BusyHost:
@@ -230,4 +233,5 @@ class FakeShopLoad(AbstractContextManager["FakeShopLoad"]):
         return self.shop.fails
 
     def offered(self, start: datetime, end: datetime) -> Offered | None:
-        return None
+        sent = min(self.count, self.shop.most_rate)
+        return Offered(float(self.count), float(sent), 0.0, 1.0, self.count)

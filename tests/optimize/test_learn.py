@@ -117,6 +117,23 @@ def test_another_load_is_answered_from_what_was_measured(ask: Any) -> None:
     assert answer.solution.millicores < 0.7 * first.solution.millicores
 
 
+def test_a_load_in_requests_per_second_is_driven_as_a_rate(ask: Any) -> None:
+    """In this shop a user sends as one request per second does, so both have the same answer."""
+    rates = (LoadClass("checkout", 30, Slo(), is_rate=True), LoadClass("browsing", 40, Slo()))
+    answer = ask(FakeShop(), rates)
+    assert answer.is_kept
+    assert answer.solution.chosen == ask(FakeShop()).solution.chosen
+    assert "30 req/s" in optimising.describe_answer(answer)
+
+
+def test_a_rate_beyond_what_the_generator_can_drive_is_named(ask: Any) -> None:
+    shop = FakeShop(most_rate=20)
+    before = dict(shop.state)
+    with pytest.raises(MoraError, match="was not offered as asked: 20 in place of 30 requests/s"):
+        ask(shop, (LoadClass("checkout", 30, Slo(), is_rate=True),))
+    assert shop.state == before
+
+
 def test_a_reused_file_has_to_have_the_same_services_and_scenarios(ask: Any) -> None:
     first = ask(FakeShop())
     with pytest.raises(BadInput, match="has no experiments of these scenarios and services"):
