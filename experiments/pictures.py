@@ -21,7 +21,7 @@ from mora.web.live import Live
 from mora.web.page import page
 
 ROOT = Path(__file__).resolve().parent.parent
-COUNT = 80
+COUNT = 36
 OF = "#search/deployment/sessions"
 
 
