@@ -77,10 +77,12 @@ def _of_source(
     """Layers, folder and name of the chart of a source; None where it is none."""
     chart = _filled(text_at(one.node, *path, "chart"), given)
     folder = _folder(_filled(text_at(one.node, *path, "path"), given))
+    if chart is None and folder:  # of a chart in another repository, its folder is what is known
+        chart = posixpath.basename(folder)
     if folder is not None and not checkout.is_file(posixpath.join(folder, "Chart.yaml")):
         folder = None
     helm = at(one.node, *path, "helm")
-    if chart is None and folder is None and helm is None:
+    if helm is None and folder is None and text_at(one.node, *path, "chart") is None:
         return None
     layers = [] if folder is None else chart_layers(checkout, folder)
     for node in items_at(one.node, *path, "helm", "valueFiles"):
