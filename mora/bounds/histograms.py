@@ -47,11 +47,12 @@ class Histograms:
 
     def add(self, places: Indices, weights: Floats, *, pace: int | None = None) -> None:
         """Weights of now; places: row * BUCKETS + bucket of each. pace: for the histograms of this one alone."""
-        blocks = places // _PER_BLOCK
+        # Every pace gets the same sums: they are added up once, and not scattered again for each.
+        sums = np.bincount(places // _PER_BLOCK, weights, minlength=self._sums.shape[1])
         for number in range(len(self._paces)) if pace is None else (pace,):
-            grown = weights * self._growth[number]
-            np.add.at(self._weights[number], places, grown)
-            np.add.at(self._sums[number], blocks, grown)
+            growth = self._growth[number]
+            np.add.at(self._weights[number], places, weights * growth)
+            self._sums[number] += sums * growth
 
     def quantiles(self, shares: Floats, paces: Indices | None = None) -> Indices:
         """The lowest bucket up to which a histogram holds its share of the weight: shape (shares, rows); -1 if empty.

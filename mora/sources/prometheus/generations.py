@@ -176,8 +176,7 @@ def needing_most(
     chosen = []
     for days, share in _LEVELS:
         begin = max(0, int(known[-1]) + 1 - round(timedelta(days=days) / window.step))
-        levels = [_quantile(row[begin:], share) for row in filled]
-        chosen.append(int(np.argmax(levels)))
+        chosen.append(int(np.argmax(_quantiles(filled[:, begin:], share))))
     return tuple(
         PodUse(
             filled[number].astype(np.float64),
@@ -189,9 +188,15 @@ def needing_most(
     )
 
 
-def _quantile(values: Small, share: float) -> float:
-    known = values[~np.isnan(values)]
-    return float(np.quantile(known, share)) if len(known) else -1.0
+def _quantiles(values: Small, share: float) -> Floats:
+    """The quantile of each row's samples that are known; -1 for a row without any."""
+    is_known = ~np.isnan(values)
+    everywhere = is_known.all(axis=0)
+    if (is_known == everywhere).all() and everywhere.any():  # as usual: what one lacks, all lack
+        return np.asarray(np.quantile(values[:, everywhere], share, axis=1), dtype=np.float64)
+    return np.array(
+        [np.quantile(row[here], share) if here.any() else -1.0 for row, here in zip(values, is_known, strict=True)]
+    )
 
 
 def _shares(pods: Sequence[PodSeries], throttled: Mapping[str, Floats]) -> Floats:

@@ -26,6 +26,8 @@ _VALUES = b',"values":[['
 _END = b"]]}"
 # A batch has some ten thousand containers, however doubled its scrapes.
 _MOST_SERIES = 200_000
+# Labels that are kept, of 300 bytes each: those of a batch of workloads, a few times over.
+_MOST_KNOWN = 20_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +39,10 @@ class Strip:
     values: Floats
 
 
-def read(body: bytes, window: Window) -> Iterator[Strip]:
+def read(body: bytes, window: Window, known: dict[bytes, dict[str, str]] | None = None) -> Iterator[Strip]:
     """The series of an answer, on the grid of `window`; values that are not finite become NaN.
+
+    known: labels by how they are written, for the answers to come: the pieces of a time range have the same series.
 
     Raises ValueError, KeyError or TypeError where the answer is no matrix, and ValueError for a sample off the window.
 
@@ -63,7 +67,7 @@ def read(body: bytes, window: Window) -> Iterator[Strip]:
         end = body.find(_END, values_at)
         if values_at < 0 or end < 0:
             raise ValueError("the answer breaks off")
-        labels = label_set(json.loads(body[position + len(_METRIC) : values_at]))
+        labels = _labels(body[position + len(_METRIC) : values_at], known)
         strip = _strip(labels, body[values_at + len(_VALUES) : end], window)
         if len(strip.values):
             yield strip
@@ -74,6 +78,16 @@ def read(body: bytes, window: Window) -> Iterator[Strip]:
         yield from _read_any(body, window)  # nothing, or written in another way
     elif json.loads(body[: at + len(_RESULT)] + body[position:])["status"] != "success":
         raise ValueError("the answer is no success")
+
+
+def _labels(text: bytes, known: dict[bytes, dict[str, str]] | None) -> dict[str, str]:
+    if known is None:
+        return label_set(json.loads(text))
+    if text not in known:
+        if len(known) >= _MOST_KNOWN:
+            known.clear()
+        known[text] = label_set(json.loads(text))
+    return known[text]
 
 
 def _strip(labels: Mapping[str, str], text: bytes, window: Window) -> Strip:

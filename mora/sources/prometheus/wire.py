@@ -47,6 +47,7 @@ class Wire:
     _session: QuerySession = field(init=False, repr=False)
     _client: Any = field(init=False, repr=False)
     names: Names = field(init=False, repr=False, default_factory=Names)
+    _labels: dict[bytes, dict[str, str]] = field(init=False, repr=False, default_factory=dict)
 
     def __enter__(self) -> Self:
         from prometheus_api_client import PrometheusConnect
@@ -133,7 +134,7 @@ class Wire:
         body = answer.result()
         if body is not None:
             with explained(self.url, self.timeout):
-                strips = self.names.believed(matrix.read(body, window), lambda strip: strip.labels)
+                strips = self.names.believed(matrix.read(body, window, self._labels), lambda strip: strip.labels)
             yield name, window, strips
             return
         for half in halves(window):  # the server ran out of samples
