@@ -1,10 +1,12 @@
-"""What a repository can be checked for without a cluster: containers that request no CPU or no memory."""
+"""Looking at a repository without changing it: containers without requests, and workloads without a place."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from mora.domain import WorkloadState
+from mora.repo.matching import Live, Placement, place
 from mora.repo.sites import Field, Site
 
 REQUESTS: tuple[Field, ...] = (("requests", "cpu"), ("requests", "memory"))
@@ -42,6 +44,11 @@ def bare(sites: Iterable[Site], within: Sequence[str] = ()) -> list[Bare]:
         if missing and (not within or any(_is_in(site.file, path) for path in within)):
             found.append(Bare(site, missing))
     return sorted(found, key=lambda one: (one.site.file, one.site.line or 0, one.who))
+
+
+def placed(states: Iterable[WorkloadState], sites: Sequence[Site]) -> list[Placement]:
+    """Where each container of each workload of a cluster is set, or why that is not known."""
+    return place([Live.of_state(state) for state in states], sites)
 
 
 def _is_in(file: str, path: str) -> bool:

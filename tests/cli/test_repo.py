@@ -5,7 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.clusters.fake_api import FakeCluster, serving
 from tests.repo.conftest import committed
 from tests.repo.test_check import BARE
 from tests.repo.test_review import WEB
@@ -39,3 +41,27 @@ def test_what_is_not_in_the_checkout_is_refused(path: str, words: str, top: Path
     done = mora("repo", "check", ".", path, cwd=top)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [(["-A", "-n", "shop"], "-A is every namespace"), (["--no-kubernetes"], "Which workloads of the cluster?")],
+)
+def test_flags_that_contradict_each_other_are_refused(flags: list[str], words: str, top: Path) -> None:
+    done = mora("repo", "check", *flags, cwd=top)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert words in done.stderr
+
+
+def test_each_container_of_a_cluster_is_named_with_its_place(top: Path, tmp_path: Path) -> None:
+    cluster = FakeCluster()
+    for text in (WEB, WEB.replace("web", "gone")):
+        cluster.add(yaml.safe_load(text))
+    with serving(cluster) as server:
+        kubeconfig = server.kubeconfig(tmp_path / "kubeconfig")
+        done = mora("repo", "check", "-n", "shop", cwd=top, KUBECONFIG=str(kubeconfig))
+    assert done.returncode == 3, done.stderr
+    rows = [line.split() for line in done.stdout.splitlines()[1:]]
+    assert ["shop/web", "server", "apps/web.yaml:8"] in [row[:3] for row in rows]
+    assert ["shop/gone", "server", "none"] in [row[:3] for row in rows]
+    assert "1 of 2 containers of 2 workloads have a place here." in done.stderr

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from mora.domain import Allocation, Container, Workload, WorkloadState
 from mora.repo.changes import all_sites
-from mora.repo.check import bare
+from mora.repo.check import bare, placed
 from mora.repo.checkout import Checkout
 from tests.repo.conftest import MakeRepo
 from tests.repo.test_review import WEB
@@ -67,3 +68,16 @@ def test_only_what_is_asked_for_is_reported(make_repo: MakeRepo) -> None:
     assert [file for file, _, _ in missing(top, "a")] == ["a/web.yaml"]
     assert [file for file, _, _ in missing(top, "ab/web.yaml")] == ["ab/web.yaml"]
     assert len(missing(top, ".")) == 2
+
+
+def test_each_container_of_a_cluster_has_its_place_or_the_reason(make_repo: MakeRepo) -> None:
+    top = make_repo({"kustomization.yaml": "resources: [web.yaml]\n", "web.yaml": WEB})
+    states = [
+        WorkloadState(Workload("shop", name), Allocation(2, (Container("server", image="example/shop:1.4"),)))
+        for name in ("web", "gone")
+    ]
+    first, second = placed(states, all_sites(Checkout(top)))
+    assert first.site is not None
+    assert first.site.file == "web.yaml"
+    assert second.site is None
+    assert "no file of the repository has a Deployment gone" in second.reason
