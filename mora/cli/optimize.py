@@ -34,7 +34,6 @@ def optimize(
         list[str] | None,
         typer.Option(
             "--load",
-            "-l",
             help="Users of a scenario, checkout=60, or requests per second, checkout=12rps. Repeatable, the most "
             "important first: where there is no room for all, it is served first.",
             show_default=False,

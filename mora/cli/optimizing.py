@@ -11,7 +11,7 @@ import typer
 
 from mora.cli import collect_kubernetes
 from mora.cli.common import EXIT_CONTENDED, EXIT_ERROR, progress, say, show
-from mora.cli.running import KINDS
+from mora.cli.running import KINDS, PATIENCE
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
@@ -139,12 +139,13 @@ def restore(sandbox: str, settings: Settings, *, dry_run: bool) -> None:
 
 
 def _answer(place: Place, question: Question, cap: str | None, settings: Settings, output: str | None) -> None:
-    from mora import values
+    from mora import pipeline, values
     from mora.optimize.problem import NoChoice
     from mora.pipeline.optimising import cluster_terms, describe_answer, optimize, recommendations_of
 
     if cap is not None:
         question = replace(question, terms=cluster_terms(question.terms, place, values.positive_ratio(cap)))
+    pipeline.await_quiet(place, limit=PATIENCE, say=say)
     try:
         with progress() as reporter:
             answer = optimize(question, place, reporter=reporter)
@@ -154,8 +155,6 @@ def _answer(place: Place, question: Question, cap: str | None, settings: Setting
     if output is None:
         show(describe_answer(answer).rstrip("\n"))
     else:
-        from mora import pipeline
-
         if not answer.solution.is_whole:
             say("Not all users are served: see the answer without -o.")
         sys.stdout.write(pipeline.render(recommendations_of(answer, settings.policy), output))

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 # How long a run waits for a quieter moment before it starts.
-_PATIENCE = timedelta(minutes=2)
+PATIENCE = timedelta(minutes=2)
 # The kinds that an experiment can scale, and history is collected of.
 KINDS = ("Deployment", "StatefulSet", "DaemonSet")
 
@@ -51,7 +51,7 @@ def run_plan(place: Place, settings: Settings, *, resume: bool, agreed: bool) ->
     from mora import pipeline
     from mora.capacity import describe
 
-    pipeline.await_quiet(place, limit=_PATIENCE, say=say)
+    pipeline.await_quiet(place, limit=PATIENCE, say=say)
     with progress() as reporter:
         report = pipeline.collect(
             settings.plan,
