@@ -25,6 +25,8 @@ _BELOW, _ABOVE = 0.85, 1.15
 _GROWTH, _DOUBLE = 1.3, 2.0
 # Where even the first load breaks the SLO, the next has this share of its users.
 _SHRINK = 0.3
+# With more loads than this the p95 has misled: the loads between are halved.
+_MOST_BY_P95 = 4
 # A target that fails at nearly every request of a low load is no target that can be measured.
 _ONLY_ERRORS = 0.95
 # What a dry run expects of a scenario of which nothing is known: a knee at so many times the first load.
@@ -73,8 +75,28 @@ def _next_users(aim: Adaptive, single: Sequence[Trial]) -> int | None:
         return _higher(aim, single, kept.users)
     if found.ratio <= 1 + aim.within or broken.users - kept.users <= 1:
         return None
-    middle = round(math.sqrt(kept.users * broken.users))
-    return min(max(middle, kept.users + 1), broken.users - 1)
+    # By its p95, the knee is often close to one of the two: a load just beyond it closes the bracket. A shop whose p95
+    # jumps is found by halving.
+    close = 1 + aim.within
+    crossing = _crossing(kept, broken, aim) if len(single) <= _MOST_BY_P95 else None
+    if crossing is None:
+        middle = math.sqrt(kept.users * broken.users)
+    elif crossing >= broken.users / close:
+        middle = math.ceil(broken.users / close)
+    elif crossing <= kept.users * close:
+        middle = math.floor(kept.users * close)
+    else:
+        middle = crossing / math.sqrt(close)
+    return min(max(round(middle), kept.users + 1), broken.users - 1)
+
+
+def _crossing(kept: Trial, broken: Trial, aim: Adaptive) -> float | None:
+    """The users at which the p95 crosses the SLO, by a power law through two loads; None where errors broke it."""
+    slo = aim.slo.p95_seconds
+    if broken.error_ratio > aim.slo.error_ratio or not 0 < kept.p95_seconds < slo < broken.p95_seconds:
+        return None
+    part = math.log(slo / kept.p95_seconds) / math.log(broken.p95_seconds / kept.p95_seconds)
+    return float(kept.users * (broken.users / kept.users) ** part)
 
 
 def _is_below(aim: Adaptive, single: Sequence[Trial], users: int) -> bool:

@@ -165,3 +165,9 @@ def test_a_scenario_that_sends_nothing_and_a_target_with_errors_only_are_refused
 def test_a_step_keeps_its_window_in_samples() -> None:
     assert AIM.short == timedelta(seconds=30)
     assert math.isclose(AIM.within, 0.1)
+
+
+def test_a_knee_just_below_the_first_broken_load_is_closed_by_one_more_run() -> None:
+    cells, tried = search(shop(27.5, cpu_per_user=0.0065))
+    assert [cell.users for cell in cells[:-1]] == [10, 28, 26]
+    assert bracket([t for t in tried if t.replicas == 1], AIM.slo).ratio < 1.1
