@@ -1,12 +1,13 @@
 """Whether `--repo` finds the place of every container in a repository of others, and changes nothing else.
 
-    python experiments/benchmarks/repo_places.py CHECKOUT [--charts FOLDER] [-v]
+    python experiments/benchmarks/repo_places.py CHECKOUT [--charts FOLDER] [--values FILE] [--in-base] [-v]
 
 There is no cluster: what it would run is rendered from the checkout, kustomizations by `kubectl kustomize`, charts by
 Helm's own engine (tests/helm.py). FOLDER has a folder for each chart that the checkout installs from elsewhere, named
-like the chart, with the charts that it depends on. Each workload is then looked for, every container that was found
-gets numbers of its own, all changes are made in a copy, and everything is rendered again: a container with other
-numbers than its own, or any other difference, is a wrong edit. So is a value that sets two containers at once.
+like the chart, with the charts that it depends on; FILE has values that its charts need. Each workload is then
+looked for, every container that was found gets numbers of its own, all changes are made in a copy, and everything
+is rendered again: a container with other numbers than its own, or any other difference, is a wrong edit. So is a value
+that sets two containers at once.
 
 Counted are containers with `requests` that the repository sets; those that only a chart's own defaults give are named
 apart, since no file has them. At least 95 % have to be found, with no wrong edit, and with no changed line but those of
@@ -62,6 +63,8 @@ _LINE = re.compile(
 _INLINE = re.compile(r"resources|requests|limits|cpu|memory")
 
 Object = dict[str, Any]
+# Values below those of every release, from --values.
+COMMON: Object = {}
 Key = tuple[str, str, str]
 """Kind, namespace and name of a workload."""
 
@@ -94,6 +97,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("checkout", type=Path, nargs="+")
     parser.add_argument("--charts", type=Path, help="a folder of charts, by their names")
+    parser.add_argument("--values", type=Path, help="values below those of every release")
+    parser.add_argument("--in-base", action="store_true", help="change values that several releases build on")
     parser.add_argument("-v", "--verbose", action="store_true", help="name what was not found, and why")
     options = parser.parse_args()
     results = []
@@ -101,8 +106,14 @@ def main() -> None:
         charts = Path(temporary) / "charts"
         if options.charts is not None:
             shutil.copytree(options.charts, charts, ignore=shutil.ignore_patterns("values.schema.json"))
+        if options.values is not None:
+            COMMON.update(yaml.safe_load(options.values.read_text(encoding="utf-8")))
         for number, checkout in enumerate(options.checkout):
-            results.append(measure(checkout, charts, Path(temporary) / str(number), verbose=options.verbose))
+            results.append(
+                measure(
+                    checkout, charts, Path(temporary) / str(number), verbose=options.verbose, in_base=options.in_base
+                )
+            )
     print("\n| repository | containers with requests | found | share | wrong edits | other lines changed |")
     print("|---|---|---|---|---|---|")
     for checkout, count in zip(options.checkout, results, strict=True):
@@ -114,7 +125,7 @@ def main() -> None:
     sys.exit(0 if is_good else 1)
 
 
-def measure(folder: Path, charts: Path, copy: Path, *, verbose: bool) -> Count:
+def measure(folder: Path, charts: Path, copy: Path, *, verbose: bool, in_base: bool) -> Count:
     """Look for every container of one repository, change all that were found in a copy, and render both."""
     shutil.copytree(folder, copy, symlinks=True, ignore=shutil.ignore_patterns(".git"))
     checkout = Checkout(copy)
@@ -125,7 +136,7 @@ def measure(folder: Path, charts: Path, copy: Path, *, verbose: bool) -> Count:
         print(f"  not rendered: {chart} ({places} places with requests)")
     count = Count()
     for unit in units:
-        judge(unit, checkout, sites, copy, charts, count, verbose=verbose)
+        judge(unit, checkout, sites, copy, charts, count, verbose=verbose, in_base=in_base)
     if count.of_charts:
         print(f"  not counted: {count.of_charts} x set by nothing but the chart's own defaults")
     for why, number in count.left.most_common():
@@ -138,7 +149,15 @@ def measure(folder: Path, charts: Path, copy: Path, *, verbose: bool) -> Count:
 
 
 def judge(
-    unit: Unit, checkout: Checkout, sites: list[Site], copy: Path, charts: Path, count: Count, *, verbose: bool
+    unit: Unit,
+    checkout: Checkout,
+    sites: list[Site],
+    copy: Path,
+    charts: Path,
+    count: Count,
+    *,
+    verbose: bool,
+    in_base: bool,
 ) -> None:
     """Everything for one unit: find, change, render again, compare."""
     live = [known for item in unit.objects if (known := live_of(item)) is not None]
@@ -148,7 +167,7 @@ def judge(
     texts: Texts = {}
     given: dict[tuple[Workload, str], tuple[str, str]] = {}
     for number, one in enumerate(asked):
-        numbers = f"{1000 + number}m", f"{2000 + number}Mi"
+        numbers = f"{1301 + number}m", f"{2301 + number}Mi"
         if (
             one.site is None
             and defaults
@@ -157,7 +176,7 @@ def judge(
             count.of_charts += 1
             continue
         count.containers += 1
-        why = change(checkout, texts, one, numbers)
+        why = change(checkout, texts, one, numbers, in_base=in_base)
         if why is None:
             given[one.workload, one.container.name] = numbers
             count.found += 1
@@ -183,15 +202,15 @@ def judge(
         count.wrong += compared(unit, after_changes(unit, checkout, copy, charts, texts), given)
 
 
-def change(checkout: Checkout, texts: Texts, one: Placement, numbers: tuple[str, str]) -> str | None:
+def change(checkout: Checkout, texts: Texts, one: Placement, numbers: tuple[str, str], *, in_base: bool) -> str | None:
     """Give a container its own numbers in the texts; why not, where that cannot be."""
     if one.site is None:
         return one.reason
     wanted = Wanted({("requests", "cpu"): numbers[0], ("requests", "memory"): numbers[1]})
     try:
-        if one.site.refusal or one.site.shared:
+        if one.site.refusal or (one.site.shared and not in_base):
             raise Refusal(one.site.refusal or str(one.site.shared))
-        texts |= (one.site.writer or write_resources)(checkout, texts, one.site, wanted, WriteOptions())
+        texts |= (one.site.writer or write_resources)(checkout, texts, one.site, wanted, WriteOptions(in_base=in_base))
     except MoraError as error:
         return error.message
     return None
@@ -290,7 +309,7 @@ def helm_rendered(checkout: Checkout, release: Release, charts: Path, *, with_re
         chart = checkout.top / posixpath.dirname(own[0].file)
     if not (chart / "Chart.yaml").is_file():
         raise LookupError(release.chart)
-    values: Object = {}
+    values: Object = deepcopy(COMMON)
     for layer in release.layers:
         if layer.node is not None and not layer.is_chart:
             values = _merged(values, _filled(plain(layer.node)))

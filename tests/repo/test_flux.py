@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from mora.domain import WorkloadState
+from mora.repo.addresses import Shared
 from mora.repo.changes import plan
 from mora.repo.checkout import Checkout
 from tests.repo.advice import advised
@@ -269,3 +272,34 @@ def test_a_recommendation_removes_a_limit_that_only_the_chart_sets(make_repo: Ma
     assert found.texts["release.yaml"].splitlines()[-1].strip() == (
         "resources: {requests: {cpu: 254m, memory: 228Mi}, limits: {memory: 228Mi, cpu: null}}"
     )
+
+
+def test_an_anchor_of_two_containers_is_split_where_that_is_allowed(make_repo: MakeRepo) -> None:
+    release = (
+        CHART
+        + """\
+  values:
+    controllers:
+      web:
+        containers:
+          app:
+            image: {repository: shop/web, tag: 1}
+            resources: &same
+              requests: {cpu: 20m, memory: 64Mi}
+          sync:
+            image: {repository: shop/sync, tag: 1}
+            resources: *same
+"""
+    )
+    top = make_repo({"release.yaml": release})
+    sync = live("web", container("sync", "20m 64Mi", image="shop/sync:1"), namespace="certs", release="cert-manager")
+    site = site_of(top, sync)
+    with pytest.raises(Shared, match="the anchor &same"):
+        changed(top, site)
+    assert changed(top, site, split_anchors=True) == {
+        "release.yaml": [
+            "-            resources: *same",
+            "+            resources:",
+            "+              requests: {cpu: 137m, memory: 321Mi}",
+        ]
+    }
