@@ -26,6 +26,7 @@ SCRIPTS = (
     "backtest",
     "forecast",
     "scale_out",
+    "serve",
     "page",
     "demo",
 )
