@@ -316,7 +316,7 @@ def _validate_on_endings(
 
     What is fitted once has seen these endings, save those of the cell that stopped it: only there does it take part.
     """
-    cells = {cell_of(run) for run in lesson.response.runs}
+    cells = {cell_of(run) for run in lesson.runs.values()}
     fitted = lesson.on_heads()
     outlooks = outlooks_of(lesson.heads, fitted)
     found: dict[Target, Calibration] = {}
@@ -342,8 +342,9 @@ def _validate_on_endings(
     found[Target.REPLICAS] = Calibration(Target.REPLICAS, {}, 1.0, 0, False, 0, 0, PRIOR_RATE[Target.REPLICAS])
     reason = Reason(
         "few-cells",
-        f"{len(cells)} cells were driven, {MIN_CELLS_TO_LEAVE_OUT} are needed to leave some out: bounds come from "
-        "the last part of each run and from other services, confidence is that of other services",
+        f"{len(cells)} cells were driven, {MIN_CELLS_TO_LEAVE_OUT} are needed to leave some out "
+        f"(with {MIN_SAMPLES} samples or more): bounds come from the last part of each run and from other services, confidence is that of other "
+        "services",
     )
     errors = next_step_errors(lesson.pieces, lesson.runs, lesson.split, lesson.settings, lambda _: fitted)
     return {"driven": found, "undriven": found}, errors, [reason]

@@ -49,6 +49,15 @@ def test_few_cells_use_the_endings_and_other_services_with_a_reason() -> None:
     assert any(reason.code == "few-windows" for reason in demand.cpu.reasons)
 
 
+@pytest.mark.slow
+def test_cells_that_ended_early_are_not_counted_among_those_that_can_be_left_out() -> None:
+    frame, cards = fakes.driven(replicas=(1, 2, 3), users=(10, 20), repeats=1, samples=60)
+    names = sorted(cards)
+    short = frame["experiment_id"].isin(names[4:]) & (frame.groupby("experiment_id").cumcount() >= 20)
+    small = train(frame[~short].reset_index(drop=True), cards, fakes.WORKLOAD, settings=QUICK)
+    assert "4 cells were driven, 9 are needed to leave some out (with 40 samples or more)" in small.reasons[-1].text
+
+
 def test_too_few_experiments_are_refused_with_how_many_are_needed() -> None:
     frame, cards = fakes.driven(replicas=(1,), users=(20,), repeats=1)
     with pytest.raises(NotEnoughData, match=r"3 with 40 samples in one piece are needed .*, 2 of 2") as caught:
