@@ -343,8 +343,8 @@ def _validate_on_endings(
     reason = Reason(
         "few-cells",
         f"{len(cells)} cells were driven, {MIN_CELLS_TO_LEAVE_OUT} are needed to leave some out "
-        f"(with {MIN_SAMPLES} samples or more): bounds come from the last part of each run and from other services, confidence is that of other "
-        "services",
+        f"(with {MIN_SAMPLES} samples or more): bounds come from the last part of each run and from other services, "
+        "confidence is that of other services",
     )
     errors = next_step_errors(lesson.pieces, lesson.runs, lesson.split, lesson.settings, lambda _: fitted)
     return {"driven": found, "undriven": found}, errors, [reason]
