@@ -271,7 +271,7 @@ def options_of(
             utilisation = used / (replicas * cores)
             if utilisation > terms.most_utilisation:
                 continue
-            delays = _delays(curves.delay_upper, learned, classes, users, utilisation, cores)
+            delays = _bounds(curves, learned, classes, users, utilisation, cores)
             errors = [
                 0.0 if not users[one.scenario] else curves.errors[one.scenario].at(utilisation) for one in classes
             ]
@@ -303,6 +303,27 @@ def _delays(
             return None
         delays.append(level / cores * learned.correction.get(one.scenario, 1.0))
     return delays
+
+
+def _bounds(
+    curves: ServiceCurves,
+    learned: Learned,
+    classes: Sequence[LoadClass],
+    users: Mapping[str, float],
+    utilisation: float,
+    cores: float,
+) -> list[float] | None:
+    """What each class waits longer at most: the estimate, and a part of the way to its upper bound.
+
+    The errors of n services are independent, so of their sum the bound is as wide as the root of the sum of squares:
+    each takes 1 / sqrt(n) of its own.
+    """
+    means = _delays(curves.delay, learned, classes, users, utilisation, cores)
+    uppers = _delays(curves.delay_upper, learned, classes, users, utilisation, cores)
+    if means is None or uppers is None:
+        return None
+    part = 1 / math.sqrt(max(len(learned.services), 1))
+    return [mean + part * (upper - mean) for mean, upper in zip(means, uppers, strict=True)]
 
 
 def _grid(least_millicores: int, most_millicores: int) -> list[int]:
