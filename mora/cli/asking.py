@@ -169,13 +169,13 @@ class Asked:
         _option(
             "--context",
             panel=SOURCES,
-            help="Cluster: a [clusters.NAME] of mora.toml, or a context of the kubeconfig. Repeat it for one table of "
-            "several clusters.",
+            help="Cluster: a name under `clusters` of mora.toml, or a context of the kubeconfig. Repeat it for one "
+            "table of several clusters.",
             default="the current context",
         ),
     ] = None
     all_clusters: Annotated[
-        bool, _flag("--all-clusters", panel=SOURCES, help="All clusters of mora.toml ([clusters.NAME]).")
+        bool, _flag("--all-clusters", panel=SOURCES, help="All clusters of mora.toml (its tables clusters.NAME).")
     ] = False
     cluster: Annotated[
         str | None,

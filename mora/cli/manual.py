@@ -35,8 +35,8 @@ def _escape(text: str) -> str:
 
 
 def _styled(text: str) -> str:
-    """Help with rich's [bold], as roff's."""
-    return re.sub(r"\[bold\](.+?)\[/bold\]", r"\\fB\1\\fR", _escape(text))
+    """Help with rich's [bold], as roff's; a bracket that rich is to show has a backslash before it."""
+    return re.sub(r"\[bold\](.+?)\[/bold\]", r"\\fB\1\\fR", _escape(text.replace("\\[", "[")))
 
 
 def _paragraphs(text: str) -> list[str]:

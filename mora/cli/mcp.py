@@ -40,7 +40,7 @@ def mcp(
     numbers of mora recommend -o json. Needs the extra `mcp`.
 
     \b
-    pip install 'mora-rightsizing[mcp]'
+    pip install 'mora-rightsizing\\[mcp]'
     {"mcpServers": {"mora": {"command": "mora",
       "args": ["mcp", "-n", "shop", "--prometheus", "http://127.0.0.1:9090"]}}}
     """

@@ -69,7 +69,7 @@ def serve(
     \b
     mora serve --prometheus http://127.0.0.1:9090      then open http://127.0.0.1:8943/
     mora serve -n shop --all --refresh 1h --cpu-price 0.03
-    mora serve --all-clusters                          one page of all [clusters.NAME] of mora.toml
+    mora serve --all-clusters                          one page of all clusters of mora.toml
     mora serve --once --record night.sqlite            a nightly job, then mora digest
     curl http://127.0.0.1:8943/api/v1/recommendations?namespace=shop
     """

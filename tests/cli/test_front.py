@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from typer.main import get_command
 
 from mora import __version__
+from mora.cli.front import app
+from mora.cli.manual import page
 from tests.running import interrupt, mora, reader_of, standing_still, start
 
 COMMANDS = ("collect", "train", "recommend", "doctor", "list", "demo", "sandbox")
@@ -22,6 +28,21 @@ def test_help_lists_every_command(tmp_path: Path) -> None:
         its = mora(command, "--help", cwd=tmp_path)
         assert its.returncode == 0
         assert "Usage: mora" in its.stdout
+
+
+def _helps(name: str, command: Any) -> Iterator[tuple[str, str]]:
+    yield name, command.help or ""
+    for parameter in command.params:
+        yield f"{name} {parameter.name}", getattr(parameter, "help", None) or ""
+    for below, one in getattr(command, "commands", {}).items():
+        yield from _helps(f"{name} {below}", one)
+
+
+def test_no_word_of_a_help_is_lost_as_markup() -> None:
+    for where, text in _helps("mora", get_command(app)):
+        for tag in re.findall(r"(?<!\\)\[/?[A-Za-z#@][^\]\n]*\]", text):
+            assert tag in {"[bold]", "[/bold]"}, f"{where}: rich takes {tag} for markup and does not show it"
+    assert "pip install 'mora-rightsizing[mcp]'" in page(get_command(app)).replace("\\-", "-")
 
 
 def test_the_version_is_printed_without_a_command(tmp_path: Path) -> None:
