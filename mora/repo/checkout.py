@@ -178,6 +178,8 @@ class Checkout:
             data = read_regular(self.top / path, _MOST_BYTES, follows_links=False)
             text = data.decode()
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and path not in self._known:
+                return None  # a file that a change would make
             self.skip(path, f"it cannot be read: {error.strerror or error}")
             return None
         except UnicodeDecodeError:

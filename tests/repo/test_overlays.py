@@ -114,6 +114,7 @@ def test_an_overlay_of_a_shared_base_gets_a_patch_and_the_other_stays(make_repo:
     assert sorted(found.texts) == ["production/kustomization.yaml", "production/web-resources.yaml"]
     assert resources(build(top / "production")) == {"web": AFTER}
     assert build(top / "staging") == other
+    assert found.checkout.skipped == {}, "a file that is made is none that cannot be read"
     again = plan(Checkout(top), [advised()])
     assert (again.changes, again.unchanged) == ((), ())
 
