@@ -74,7 +74,7 @@ def check(
     from mora.errors import BadInput
     from mora.quantities import counted
     from mora.repo.changes import all_sites
-    from mora.repo.check import bare
+    from mora.repo.check import bare, judged
     from mora.repo.checkout import Checkout
 
     asked = [path.resolve() for path in paths or [Path()]]
@@ -98,7 +98,9 @@ def check(
     if outside:
         raise BadInput(f"{outside[0]} is not in the checkout {checkout.top}.", hint="Check one checkout at a time.")
     with progress() as reporter:
-        found = bare(all_sites(checkout, reporter=reporter), [str(path.relative_to(checkout.top)) for path in asked])
+        within = [str(path.relative_to(checkout.top)) for path in asked]
+        sites = all_sites(checkout, reporter=reporter)
+        found, looked_at = bare(sites, within), len(judged(sites, within))
     tell_skipped(checkout)
     for one in found:
         line = "" if one.site.line is None else f":{one.site.line}"
@@ -106,6 +108,10 @@ def check(
     if found:
         say(f"{counted(len(found), 'container')} without a request. Sizes from recorded use: mora recommend --repo")
         raise typer.Exit(EXIT_CHANGE_DUE)
+    if looked_at:
+        say(f"Every container requests CPU and memory: {counted(looked_at, 'container')} of manifests.")
+    else:
+        say("There is no container of a manifest here to check.")
 
 
 def _states(

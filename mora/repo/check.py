@@ -36,14 +36,21 @@ def bare(sites: Iterable[Site], within: Sequence[str] = ()) -> list[Bare]:
     which may have defaults that no repository shows. within: paths of files and folders to report; all without.
     """
     found = []
-    for site in sites:
-        claim = site.claim
-        if claim.is_of_chart or claim.container is None or claim.is_init:
-            continue
+    for site in judged(sites, within):
         missing = tuple(resource for section, resource in REQUESTS if (section, resource) not in site.written)
-        if missing and (not within or any(_is_in(site.file, path) for path in within)):
+        if missing:
             found.append(Bare(site, missing))
     return sorted(found, key=lambda one: (one.site.file, one.site.line or 0, one.who))
+
+
+def judged(sites: Iterable[Site], within: Sequence[str] = ()) -> list[Site]:
+    """The sites that bare() judges: of containers of manifests that are no init containers, in files of `within`."""
+    return [
+        site
+        for site in sites
+        if not (site.claim.is_of_chart or site.claim.container is None or site.claim.is_init)
+        and (not within or any(_is_in(site.file, path) for path in within))
+    ]
 
 
 def placed(states: Iterable[WorkloadState], sites: Sequence[Site]) -> list[Placement]:

@@ -31,9 +31,18 @@ def test_containers_without_requests_are_named_and_exit_with_3(top: Path) -> Non
 
 
 def test_files_alone_are_checked_where_they_are_named(top: Path) -> None:
-    assert mora("repo", "check", "apps/web.yaml", cwd=top).returncode == 0
+    done = mora("repo", "check", "apps/web.yaml", cwd=top)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "Every container requests CPU and memory: 1 container of manifests." in done.stderr
     assert mora("repo", "check", "apps/web.yaml", "apps/bare.yaml", cwd=top).stdout == FOUND
     assert mora("repo", "check", "bare.yaml", cwd=top / "apps").stdout == FOUND
+
+
+def test_a_folder_without_manifests_is_not_called_good(top: Path, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    done = mora("repo", "check", str(tmp_path / "empty"), cwd=top)
+    assert (done.returncode, done.stdout) == (0, "")
+    assert "There is no container of a manifest here to check." in done.stderr
 
 
 @pytest.mark.parametrize(("path", "words"), [("nowhere", "nowhere does not exist"), ("/", "is not in the checkout")])
