@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import cast
 
 from mora.domain import API_VERSIONS
@@ -19,7 +19,7 @@ from mora.repo.kustomizations import Kustomization, Patch, deployers, folders, o
 from mora.repo.manifests import LISTS, known, labels_of, written_in
 from mora.repo.patching import Layer, PatchWriter
 from mora.repo.sites import FIELDS, Address, Claim, Field, Site
-from mora.repo.tree import at, items_at, text_at
+from mora.repo.tree import Node, at, items_at, text_at
 
 _DEEPEST = 30
 
@@ -42,7 +42,7 @@ class Built:
 
 def sites(checkout: Checkout) -> Iterator[Site]:
     """A site for each container of each workload of each root."""
-    built = [(root, one) for root in roots(checkout) for one in _build(checkout, root, (), set())]
+    built = [(root, one) for root in roots(checkout) for one in _build(checkout, root)]
     users: dict[object, set[object]] = defaultdict(set)
     for root, one in built:
         for layer in (*one.replicas, *(layer for layers in one.layers.values() for layer in layers)):
@@ -93,24 +93,27 @@ def files_of(checkout: Checkout) -> frozenset[str]:
 
 
 def _build(
-    checkout: Checkout, root: Kustomization, above: tuple[str, ...], seen: set[str], depth: int = 0
+    checkout: Checkout, root: Kustomization, above: tuple[str, ...] = (), found: list[Built] | None = None
 ) -> list[Built]:
-    """The workloads that a kustomization builds, with the layers of their containers so far."""
-    if depth > _DEEPEST or root.file in above:
-        return []
-    found: list[Built] = []
+    """The workloads that a kustomization builds, with the layers of their containers so far.
+
+    found: what is there already: a component adds to it, and patches and transforms all of it.
+    """
+    found = [] if found is None else found
+    if len(above) > _DEEPEST or root.file in above:
+        return found
+    below = (*above, root.file) if root.source is None else above
     for path in root.resources:
         inner = of_folder(checkout, path) if checkout.is_folder(path) else None
         if inner is not None:
-            found += _build(checkout, inner, (*above, root.file) if root.source is None else above, seen, depth + 1)
+            found += _build(checkout, inner, below)
         elif checkout.is_file(path):
             for number, document in enumerate(checkout.documents(path)):
                 found += [_built(checkout, one) for one in objects_in(document.root, path, number) if _is_workload(one)]
     for path in root.components:
         component = of_folder(checkout, path)
-        if component is not None and component.file not in above:
-            found += _build(checkout, replace(component, patches=()), (*above, root.file), seen, depth + 1)
-            _patch(checkout, component, found)
+        if component is not None:
+            _build(checkout, component, below, found)
     _patch(checkout, root, found)
     for one in found:
         _transform(root, one)
@@ -177,7 +180,9 @@ def _add_part(checkout: Checkout, patch: Patch, one: Built) -> None:
     """The layers of a strategic merge patch, container by container."""
     template = template_path(one.one.kind)
     for key, is_init in LISTS:
-        for place, container in enumerate(items_at(patch.node, *template, "spec", key)):
+        listed = items_at(patch.node, *template, "spec", key)
+        _order(one, is_init, listed)
+        for place, container in enumerate(listed):
             name = text_at(container, "name")
             if name is None or text_at(container, "$patch") is not None:
                 continue
@@ -189,6 +194,16 @@ def _add_part(checkout: Checkout, patch: Patch, one: Built) -> None:
     count = text_at(patch.node, "spec", "replicas")
     if count is not None:
         one.replicas.append(Layer(patch.file, None, {}, replicas=(count, patch.address.below("spec", "replicas"))))
+
+
+def _order(one: Built, is_init: bool, listed: list[Node]) -> None:
+    """Put containers as Kustomize merges them: those that a patch lists come first, in the patch's order."""
+    there = {name: image for init, name, image in one.containers if init is is_init}
+    wanted = {name: text_at(item, "image") for item in listed if (name := text_at(item, "name")) is not None}
+    gone = {text_at(item, "name") for item in listed if text_at(item, "$patch") == "delete"}
+    names = [name for name in dict.fromkeys([*wanted, *there]) if name not in gone]
+    own = [(is_init, name, wanted.get(name) or there.get(name)) for name in names]
+    one.containers = [*(item for item in one.containers if item[0] is not is_init), *own]
 
 
 def _add_operations(checkout: Checkout, patch: Patch, one: Built) -> None:
@@ -203,10 +218,14 @@ def _add_operations(checkout: Checkout, patch: Patch, one: Built) -> None:
         if keys == ["spec", "replicas"] and (count := text_at(operation, "value")) is not None:
             one.replicas.append(Layer(patch.file, None, {}, replicas=(count, value)))
             continue
-        if keys[: len(template) + 1] != [*template, "spec"] or len(keys) < len(template) + 4:
+        if keys[: len(template) + 1] != [*template, "spec"] or len(keys) < len(template) + 3:
             continue
-        listed, place, what, *rest = keys[len(template) + 1 :]
+        listed, place, *below = keys[len(template) + 1 :]
         is_init = dict(LISTS).get(listed)
+        if is_init is not None and not below and text_at(operation, "op") == "add":
+            _add_container(checkout, patch, one, number, (is_init, place))
+            continue
+        what, *rest = below or [""]
         named = [name for init, name, _ in one.containers if init is is_init]
         if is_init is None or what != "resources" or not place.isdigit() or int(place) >= len(named) or len(rest) > 2:
             continue
@@ -220,6 +239,22 @@ def _add_operations(checkout: Checkout, patch: Patch, one: Built) -> None:
         line = checkout.line(patch.file, operation.start) if patch.address.inner is None else None
         layer = Layer(patch.file, None if rest else value, found, bool(not rest), line, "JSON patch of Kustomize")
         one.layers.setdefault((is_init, named[int(place)]), []).append(layer)
+
+
+def _add_container(checkout: Checkout, patch: Patch, one: Built, number: int, into: tuple[bool, str]) -> None:
+    """A container that an operation adds to a list: at its end (-), or before the one of that place."""
+    operation = items_at(patch.node)[number]
+    is_init, place = into
+    name = text_at(operation, "value", "name")
+    if name is None:
+        return
+    base = patch.address.below(number, "value", "resources")
+    values = {f: (text, base.below(*f)) for f, text in written_in(at(operation, "value", "resources")).items()}
+    line = checkout.line(patch.file, operation.start) if patch.address.inner is None else None
+    one.layers[is_init, name] = [Layer(patch.file, base, values, line=line, form="JSON patch of Kustomize")]
+    positions = [spot for spot, (init, _, _) in enumerate(one.containers) if init is is_init]
+    before = positions[int(place)] if place.isdigit() and int(place) < len(positions) else len(one.containers)
+    one.containers.insert(before, (is_init, name, text_at(operation, "value", "image")))
 
 
 def _transform(root: Kustomization, one: Built) -> None:
@@ -249,7 +284,11 @@ def _sites_of(checkout: Checkout, root: Kustomization, one: Built, users: Mappin
         name_there = name_there.removeprefix(level.prefix).removesuffix(level.suffix)
     images = {(is_init, name): image for is_init, name, image in one.containers}
     for (is_init, name), layers in one.layers.items():
-        writer = PatchWriter(patched, one.one, name_there, name, is_init, tuple(layers), tuple(one.replicas), users)
+        listed = [called for init, called, _ in one.containers if init is is_init]
+        before = tuple(listed[: listed.index(name)]) if name in listed else ()
+        writer = PatchWriter(
+            patched, one.one, name_there, name, is_init, tuple(layers), tuple(one.replicas), users, before
+        )
         chosen = writer.main_layer()
         written: dict[Field, str] = {}
         for layer in layers:

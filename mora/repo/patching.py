@@ -54,7 +54,7 @@ class PatchWriter:
     """Sets the numbers of one container of one object that a root builds.
 
     root: gets new patches. name: of the object as the root finds it. users: key of a layer -> how many deployed
-    objects it counts for.
+    objects it counts for. before: the containers before this one.
     """
 
     root: Kustomization
@@ -65,6 +65,7 @@ class PatchWriter:
     layers: tuple[Layer, ...]
     counts: tuple[Layer, ...]
     users: Mapping[object, int]
+    before: tuple[str, ...] = ()
 
     def is_shared(self, layer: Layer) -> bool:
         """Whether other deployed objects use it, too."""
@@ -168,8 +169,9 @@ class PatchWriter:
             resources: dict[str, dict[str, str | None]] = {}
             for (section, resource), value in fields.items():
                 resources.setdefault(section, {})[resource] = value
-            item = {"name": self.container, "resources": resources}
-            inner: dict[str, object] = {"spec": {"initContainers" if self.is_init else "containers": [item]}}
+            # Kustomize puts the containers of a patch before all others: those before this one are named to stay there.
+            items = [*({"name": name} for name in self.before), {"name": self.container, "resources": resources}]
+            inner: dict[str, object] = {"spec": {"initContainers" if self.is_init else "containers": items}}
             for key in reversed(template_path(self.one.kind)[1:]):
                 inner = {key: inner}
             spec |= inner

@@ -20,7 +20,7 @@ from mora.repo.changes import Plan, plan
 from mora.repo.checkout import Checkout
 from mora.repo.commits import write
 from mora.repo.overlays import sites
-from mora.repo.sites import WriteOptions
+from mora.repo.sites import Wanted, WriteOptions
 from tests.repo.advice import advised
 from tests.repo.conftest import MakeRepo, run_git
 from tests.repo.manifests import deployment
@@ -279,3 +279,92 @@ def test_a_patch_of_a_base_that_is_elsewhere_is_a_place(make_repo: MakeRepo) -> 
 def test_a_kustomization_that_builds_on_itself_ends(make_repo: MakeRepo) -> None:
     loop = KUSTOMIZATION + "resources: [../b, ../a]\n"
     assert list(sites(Checkout(make_repo({"a/kustomization.yaml": loop, "b/kustomization.yaml": loop})))) == []
+
+
+COMPONENT = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+
+
+def test_a_component_gives_its_namespace_and_names_to_all_that_is_there(make_repo: MakeRepo) -> None:
+    europe = f"{COMPONENT}namespace: shop\nnamePrefix: eu-\ncommonLabels: {{zone: eu}}\n"
+    files = two_overlays(files={"eu/kustomization.yaml": europe, "all/kustomization.yaml": COMPONENT})
+    files["production/kustomization.yaml"] = KUSTOMIZATION + "resources:\n- ../base\ncomponents:\n- ../all\n"
+    files["all/kustomization.yaml"] += "components:\n- ../eu\n"
+    top = make_repo(files)
+    claims = [one.claim for one in sites(Checkout(top))]
+    found = [(one.name, one.namespace, one.labels.get("zone")) for one in claims]
+    assert found == [("eu-web", "shop", "eu"), ("web", "test", None)]
+    before = build(top / "production")
+    write(plan(Checkout(top), [advised("eu-web")]))
+    assert resources(build(top / "production")) == {"eu-web": AFTER}
+    assert rest(build(top / "production")) == rest(before)
+
+
+MESH = """\
+- op: add
+  path: /spec/template/spec/containers/-
+  value:
+    name: proxy
+    image: mesh/proxy:1
+    resources: {requests: {cpu: 250m, memory: 64Mi}}
+- op: add
+  path: /spec/template/spec/containers/0
+  value: {name: first, image: mesh/first:1}
+- op: replace
+  path: /spec/template/spec/containers/1/resources/limits/cpu
+  value: '2'
+"""
+
+
+def test_a_container_that_an_operation_adds_has_its_numbers_there(make_repo: MakeRepo) -> None:
+    more = "patches:\n- {path: mesh.yaml, target: {kind: Deployment}}\n"
+    top = make_repo(two_overlays(more, {"production/mesh.yaml": MESH}))
+    found = {one.claim.container: one for one in sites(Checkout(top)) if one.claim.namespace == "shop"}
+    proxy = found["proxy"]
+    assert (proxy.file, proxy.claim.image) == ("production/mesh.yaml", "mesh/proxy:1")
+    assert proxy.written == {("requests", "cpu"): "250m", ("requests", "memory"): "64Mi"}
+    assert found["server"].written["limits", "cpu"] == "2"
+    assert found["first"].written == {}
+
+
+TWO_MORE = """\
+      initContainers:
+        - {name: wait, image: shop/wait:1}
+        - {name: migrate, image: shop/migrate:1, resources: {requests: {cpu: 100m}}}
+      containers:
+        - {name: log, image: shop/log:1}
+"""
+
+
+@pytest.mark.parametrize("is_init", [False, True])
+def test_a_new_patch_keeps_the_order_of_the_containers(make_repo: MakeRepo, is_init: bool) -> None:
+    base = BASE.replace("      containers:\n", TWO_MORE)
+    if is_init:
+        base = base.replace("name: migrate", "name: server").replace("- name: server\n", "- name: web\n")
+    top = make_repo(two_overlays(files={"base/web.yaml": base}))
+    before = build(top / "production")
+    found = next(
+        one for one in sites(Checkout(top)) if one.claim.container == "server" and one.claim.namespace == "shop"
+    )
+    assert found.writer is not None
+    texts = found.writer(Checkout(top), {}, found, Wanted({("requests", "cpu"): "254m"}), WriteOptions())
+    for path, text in texts.items():
+        (top / path).write_text(text)
+    after = build(top / "production")
+    pod, old = after[0]["spec"]["template"]["spec"], before[0]["spec"]["template"]["spec"]
+    for key in ("initContainers", "containers"):
+        assert [one["name"] for one in pod[key]] == [one["name"] for one in old[key]]
+    (server,) = [one for key in ("initContainers", "containers") for one in pod[key] if one["name"] == "server"]
+    assert server["resources"]["requests"]["cpu"] == "254m"
+
+
+def test_a_patch_that_lists_containers_puts_them_first(make_repo: MakeRepo) -> None:
+    base = BASE.replace("      containers:\n", TWO_MORE)
+    reorder = SMP.replace("spec:\n  template", "spec:\n  replicas: 2\n  template", 1)
+    operation = "- op: replace\n  path: /spec/template/spec/containers/1/resources\n  value: {requests: {cpu: 7m}}\n"
+    more = "patches:\n- path: first.yaml\n- {path: log.yaml, target: {kind: Deployment}}\n"
+    files = {"base/web.yaml": base, "production/first.yaml": reorder, "production/log.yaml": operation}
+    top = make_repo(two_overlays(more, files))
+    built = build(top / "production")[0]["spec"]["template"]["spec"]["containers"]
+    assert [one["name"] for one in built] == ["server", "log"]
+    found = {one.claim.container: one for one in sites(Checkout(top)) if one.claim.namespace == "shop"}
+    assert found["log"].written == {("requests", "cpu"): "7m"}
