@@ -31,7 +31,6 @@ BASE = {
     "pyyaml",
     "requests",
     "rich",
-    "ruamel.yaml",
     "typer",
 }
 HIDE = """
