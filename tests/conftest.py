@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,6 +20,18 @@ settings.load_profile("mora")
 # A shell lets what it starts in the background ignore Ctrl-C, and so would all that tests start and interrupt.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture(autouse=True)
+def no_queries_left() -> Iterator[None]:
+    """Queries that nobody waits for any more end before the next test: their retries draw from Python's `random`.
+
+    Hypothesis takes that for a strategy that does, and fails whichever test runs then.
+    """
+    yield
+    for thread in threading.enumerate():
+        if thread.name.startswith(("mora-prometheus", "mora-ahead")):
+            thread.join(timeout=60)
 
 
 @pytest.fixture(scope="session")

@@ -27,7 +27,7 @@ def tokens(text: str) -> int:
     Tokenizers take most words whole; names of workloads are what they take to pieces.
 
     >>> tokens("frontend deploy"), tokens("cpu 1000m>384m")
-    (5, 8)
+    (5, 7)
     """
     return sum(-(-len(piece) // 3) if piece[0].isalnum() else 1 for piece in _PIECES.findall(text))
 

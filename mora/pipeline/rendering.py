@@ -74,7 +74,7 @@ def _folder_name(cluster: str) -> str:
     """A cluster's name as that of a folder; contexts may have slashes and colons.
 
     >>> _folder_name("prod"), _folder_name("arn:aws:eks:eu-west-1:1:cluster/prod")
-    ('prod', 'arn_aws_eks_eu-west-1_1_cluster_prod-8bd52a')
+    ('prod', 'arn_aws_eks_eu-west-1_1_cluster_prod-70141f')
     """
     plain = re.sub(r"[^A-Za-z0-9_-]", "_", cluster)
     # Two names that differ in such characters alone do not share a folder.

@@ -26,6 +26,7 @@ class Handle:
     services = ("frontend", "cartservice")
     entry_service = "frontend"
     name = "default"
+    load_files = ()
 
     def __init__(self) -> None:
         self.is_down = False
