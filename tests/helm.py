@@ -58,7 +58,9 @@ def documents(
 ) -> list[dict[str, Any]]:
     """The objects that a chart gives, NOTES.txt left out."""
     texts = render(chart, values, name=name, namespace=namespace)
-    found = [one for path, text in texts.items() if path.endswith(".yaml") for one in yaml.safe_load_all(text)]
+    found = [
+        one for path, text in texts.items() if path.endswith((".yaml", ".yml")) for one in yaml.safe_load_all(text)
+    ]
     return [one for one in found if one]
 
 

@@ -27,6 +27,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -138,7 +139,7 @@ def measure(folder: Path, charts: Path, copy: Path, *, verbose: bool, in_base: b
     for unit in units:
         judge(unit, checkout, sites, copy, charts, count, verbose=verbose, in_base=in_base)
     if count.of_charts:
-        print(f"  not counted: {count.of_charts} x set by nothing but the chart's own defaults")
+        print(f"  not counted: {count.of_charts} x set by the chart alone")
     for why, number in count.left.most_common():
         print(f"  found, unchanged: {number} x {why}")
     for why, number in count.missed.most_common():
@@ -199,7 +200,8 @@ def judge(
             if not _LINE.match(line) and not _INLINE.search(line) and not (is_new and line.startswith("+"))
         ]
     if texts:
-        count.wrong += compared(unit, after_changes(unit, checkout, copy, charts, texts), given)
+        after = after_changes(unit, checkout, copy, charts, texts)
+        count.wrong += compared(unit, after, given, lambda: after_changes(unit, checkout, copy, charts, {}))
 
 
 def change(checkout: Checkout, texts: Texts, one: Placement, numbers: tuple[str, str], *, in_base: bool) -> str | None:
@@ -217,10 +219,13 @@ def change(checkout: Checkout, texts: Texts, one: Placement, numbers: tuple[str,
 
 
 def defaults_of(unit: Unit, checkout: Checkout, charts: Path) -> dict[tuple[Workload, str], Resources]:
-    """What the chart of a release gives its containers where the repository says nothing of resources."""
+    """What the chart of a release gives its containers where no values in the repository say anything of resources."""
     if unit.release is None:
         return {}
-    objects = helm_rendered(checkout, unit.release, charts, with_resources=False)
+    try:
+        objects = helm_rendered(checkout, unit.release, charts, with_resources=False)
+    except helm.Refused:
+        return {}
     found = [one for item in objects if (one := live_of(item)) is not None]
     return {(one.workload, container.name): container.resources for one in found for container in one.containers}
 
@@ -245,9 +250,17 @@ def after_changes(unit: Unit, checkout: Checkout, copy: Path, charts: Path, text
                 (copy / path).write_bytes(content)
 
 
-def compared(unit: Unit, after: list[Object], given: dict[tuple[Workload, str], tuple[str, str]]) -> list[str]:
-    """What is wrong: a container without its numbers, or any other difference."""
-    found = []
+def compared(
+    unit: Unit,
+    after: list[Object],
+    given: dict[tuple[Workload, str], tuple[str, str]],
+    unchanged: Callable[[], list[Object]],
+) -> list[str]:
+    """What is wrong: a container without its numbers, or any other difference.
+
+    unchanged: renders once more what was not changed; what differs there is random, and tells nothing.
+    """
+    found: list[str] = []
     old, new = {_key(one): one for one in unit.objects}, {_key(one): one for one in after}
     for key in sorted(set(old) | set(new)):
         if key not in old or key not in new:
@@ -263,9 +276,22 @@ def compared(unit: Unit, after: list[Object], given: dict[tuple[Workload, str], 
                 found.append(f"{unit.name}: {' '.join(key)} {mine[1]['name']}: {its[1].get('resources')}, not {wanted}")
             mine[1].pop("resources", None)
             its[1].pop("resources", None)
-        if key[0] not in _GENERATED and _comparable(one) != _comparable(other):
+        if key[0] in _GENERATED or _comparable(one) == _comparable(other):
+            continue
+        again = {_key(item): item for item in unchanged()}.get(key, {})
+        if _comparable(_steady(one, old[key], again)) != _comparable(_steady(other, old[key], again)):
             found.append(f"{unit.name}: {' '.join(key)} differs in more than resources")
     return found
+
+
+def _steady(item: Any, one: Any, again: Any) -> Any:
+    """An object without the texts that two renderings of the same disagree on."""
+    if isinstance(item, dict) and isinstance(one, dict) and isinstance(again, dict):
+        return {key: _steady(value, one.get(key), again.get(key)) for key, value in item.items()}
+    if isinstance(item, list) and isinstance(one, list) and isinstance(again, list) and len(one) == len(again):
+        pairs = zip(item, one, again, strict=False)
+        return [_steady(*each) for each in pairs] + item[len(one) :]
+    return None if isinstance(item, str) and one != again else item
 
 
 # --- rendering -------------------------------------------------------------------------------------------------------
@@ -309,6 +335,7 @@ def helm_rendered(checkout: Checkout, release: Release, charts: Path, *, with_re
         chart = checkout.top / posixpath.dirname(own[0].file)
     if not (chart / "Chart.yaml").is_file():
         raise LookupError(release.chart)
+    chart = with_dependencies(chart, checkout.top, with_resources=with_resources) if own else chart
     values: Object = deepcopy(COMMON)
     for layer in release.layers:
         if layer.node is not None and not layer.is_chart:
@@ -328,6 +355,26 @@ def helm_rendered(checkout: Checkout, release: Release, charts: Path, *, with_re
         one["metadata"]["annotations"] = annotations
         found += [one, *_of_operator(one)]
     return found
+
+
+def with_dependencies(chart: Path, top: Path, *, with_resources: bool = True) -> Path:
+    """A copy of a chart with what it takes from `file://` in its folder `charts`, as `helm dependency build` puts it.
+
+    The chart itself, where it takes nothing from there. Without resources: those of its values are taken out, so that
+    what its templates set is left.
+    """
+    declared = yaml.safe_load((chart / "Chart.yaml").read_text(encoding="utf-8")).get("dependencies") or []
+    inner = {one["name"]: one["repository"][7:] for one in declared if "file://" in str(one.get("repository"))}
+    if not inner and with_resources:
+        return chart
+    copy = Path(tempfile.mkdtemp(dir=top.parent)) / chart.name
+    shutil.copytree(chart, copy, ignore=shutil.ignore_patterns("values.schema.json"))
+    for name, path in inner.items():
+        shutil.copytree(with_dependencies((chart / path).resolve(), top), copy / "charts" / name, dirs_exist_ok=True)
+    for path in () if with_resources else copy.rglob("values.y*ml"):
+        values = yaml.safe_load(path.read_text(encoding="utf-8"))
+        path.write_text(yaml.safe_dump(_without_resources(values)), encoding="utf-8")
+    return copy
 
 
 def _of_operator(one: Object) -> list[Object]:
