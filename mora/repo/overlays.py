@@ -218,6 +218,9 @@ def _add_operations(checkout: Checkout, patch: Patch, one: Built) -> None:
         if keys == ["spec", "replicas"] and (count := text_at(operation, "value")) is not None:
             one.replicas.append(Layer(patch.file, None, {}, replicas=(count, value)))
             continue
+        if keys in (["metadata", "name"], ["metadata", "namespace"]) and (text := text_at(operation, "value")):
+            (one.names if keys[1] == "name" else one.namespaces).append(text)
+            continue
         if keys[: len(template) + 1] != [*template, "spec"] or len(keys) < len(template) + 3:
             continue
         listed, place, *below = keys[len(template) + 1 :]

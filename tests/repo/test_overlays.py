@@ -326,6 +326,19 @@ def test_a_container_that_an_operation_adds_has_its_numbers_there(make_repo: Mak
     assert found["first"].written == {}
 
 
+def test_an_operation_may_rename_an_object(make_repo: MakeRepo) -> None:
+    rename = "- {op: replace, path: /metadata/name, value: till}\n- {op: add, path: /metadata/namespace, value: shop}\n"
+    more = "patches:\n- {path: rename.yaml, target: {kind: Deployment, name: web}}\n"
+    files = two_overlays(more, {"production/rename.yaml": rename})
+    files["production/kustomization.yaml"] = files["production/kustomization.yaml"].replace("namespace: shop\n", "")
+    top = make_repo(files)
+    before = build(top / "production")
+    write(plan(Checkout(top), [advised("till")]))
+    assert resources(build(top / "production")) == {"till": AFTER}
+    assert rest(build(top / "production")) == rest(before)
+    assert resources(build(top / "staging"))["web"]["requests"]["cpu"] == "500m"
+
+
 TWO_MORE = """\
       initContainers:
         - {name: wait, image: shop/wait:1}
