@@ -104,6 +104,8 @@ def _tell(repository: Repository, done: Changed) -> None:
     tell_skipped(plan.checkout)
     files = counted(len(plan.texts), "file")
     workloads = counted(len(plan.changes), "workload")
+    if plan.set_already:
+        say(f"Set as recommended already: {counted(len(plan.set_already), 'workload')}.")
     if not plan.changes:
         say("Nothing to change in this repository.")
     elif done.commits:

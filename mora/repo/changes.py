@@ -46,13 +46,14 @@ class Unchanged:
 class Plan:
     """All changes in the order that they build on each other.
 
-    same: workloads whose files already say what is recommended, or that need no change.
+    same: workloads whose files already say what is recommended, or that need no change. set_already: the former.
     """
 
     checkout: Checkout
     changes: tuple[Change, ...]
     unchanged: tuple[Unchanged, ...]
     same: tuple[Workload, ...] = ()
+    set_already: tuple[Workload, ...] = ()
 
     @property
     def texts(self) -> dict[str, str]:
@@ -97,7 +98,7 @@ def plan(
     for one in placements:
         by_workload.setdefault(one.workload, []).append(one)
     texts: Texts = {}
-    changes, unchanged, same = [], [], []
+    changes, unchanged, same, set_already = [], [], [], []
     for recommendation in sorted(recommendations, key=lambda one: one.workload):
         own = by_workload.get(recommendation.manifest, [])
         before = dict(texts)
@@ -108,7 +109,9 @@ def plan(
             changes.append(Change(recommendation, touched, tuple(done)))
         elif not problems:
             same.append(recommendation.workload)
-    return Plan(checkout, tuple(changes), tuple(unchanged), tuple(same))
+            if done:
+                set_already.append(recommendation.workload)
+    return Plan(checkout, tuple(changes), tuple(unchanged), tuple(same), tuple(set_already))
 
 
 def _changed(

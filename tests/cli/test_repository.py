@@ -64,6 +64,15 @@ def test_writing_and_committing_are_asked_for_and_said(home: Path, top: Path) ->
     assert run_git(top, "log", "--format=%s", "main..mora/try") == "Rightsize default/frontend\n"
 
 
+def test_what_is_set_as_recommended_already_is_counted(home: Path, top: Path) -> None:
+    asked = ("recommend", "frontend", "--repo", str(top))
+    first = mora(*asked, "--write", cwd=home)
+    assert "already" not in first.stderr
+    again = mora(*asked, cwd=home)
+    assert (again.returncode, again.stdout) == (0, "")
+    assert "Set as recommended already: 1 workload.\nNothing to change in this repository.\n" in again.stderr
+
+
 def test_a_change_that_is_due_in_the_repository_exits_with_3(home: Path, top: Path) -> None:
     asked = ("recommend", "frontend", "--repo", str(top), "--fail-on-change")
     assert mora(*asked, cwd=home).returncode == 3
