@@ -90,6 +90,10 @@ def _tell(repository: Repository, done: Changed) -> None:
     from mora.repo.matching import drift
 
     plan = done.plan
+    where = "repository" if plan.checkout.is_git else "folder"
+    if not plan.checkout.is_git:
+        say(f"{on_one_line(str(plan.checkout.top))} is in no Git checkout: all files below it are searched, and what")
+        say("      --write changes there, Git cannot undo. Is it the folder that you mean?")
     for one in plan.changes:
         for placement in one.placements:
             if placement.site is not None:
@@ -107,14 +111,15 @@ def _tell(repository: Repository, done: Changed) -> None:
     if plan.set_already:
         say(f"Set as recommended already: {counted(len(plan.set_already), 'workload')}.")
     if not plan.changes:
-        say("Nothing to change in this repository.")
+        say(f"Nothing to change in this {where}.")
     elif done.commits:
         say(f"{counted(len(done.commits), 'commit')} on the branch {done.branch}: {workloads}, {files}.")
         say(f"      Look at them: git log -p -{len(done.commits)}. Push them: git push -u origin {done.branch}")
     elif done.written:
-        say(f"{files} written: {workloads}. Look at it: git diff")
+        say(f"{files} written: {workloads}." + (" Look at it: git diff" if plan.checkout.is_git else ""))
     else:
-        say(f"{workloads} would change, in {files}; nothing was written. Add --write, or --commit for a branch.")
+        how = "Add --write, or --commit for a branch." if plan.checkout.is_git else "Add --write."
+        say(f"{workloads} would change, in {files}; nothing was written. {how}")
 
 
 def tell_skipped(checkout: Checkout) -> None:

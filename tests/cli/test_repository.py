@@ -73,6 +73,21 @@ def test_what_is_set_as_recommended_already_is_counted(home: Path, top: Path) ->
     assert "Set as recommended already: 1 workload.\nNothing to change in this repository.\n" in again.stderr
 
 
+def test_a_folder_that_is_no_git_checkout_is_read_and_named_as_one(home: Path, tmp_path: Path) -> None:
+    plain = tmp_path / "plain"
+    plain.mkdir()
+    nothing = mora("recommend", "frontend", "--repo", str(plain), cwd=home)
+    assert f"{plain} is in no Git checkout" in nothing.stderr
+    assert "Nothing to change in this folder." in nothing.stderr
+    (plain / "a.yaml").write_text(FRONTEND)
+    found = mora("recommend", "frontend", "--repo", str(plain), cwd=home)
+    assert "1 workload would change, in 1 file; nothing was written. Add --write.\n" in found.stderr
+    written = mora("recommend", "frontend", "--repo", str(plain), "--write", cwd=home)
+    assert f"{plain} is in no Git checkout" in written.stderr
+    assert "1 file written: 1 workload.\n" in written.stderr
+    assert "git diff" not in written.stderr
+
+
 def test_a_change_that_is_due_in_the_repository_exits_with_3(home: Path, top: Path) -> None:
     asked = ("recommend", "frontend", "--repo", str(top), "--fail-on-change")
     assert mora(*asked, cwd=home).returncode == 3
