@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import ipaddress
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
@@ -299,6 +299,21 @@ def is_loopback(url: str) -> bool:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+_MOST_NAMED = 12
+
+
+def known_names(word: str, known: Iterable[str]) -> str:
+    """Which name was perhaps meant by an unknown one, and which there are; of many, the first ones.
+
+    >>> known_names("shpo", ["shop", "bank"])
+    'Did you mean shop? There are: bank, shop.'
+    """
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.5)
+    more = f" and {len(names) - _MOST_NAMED} more" if len(names) > _MOST_NAMED else ""
+    return (f"Did you mean {near[0]}? " if near else "") + f"There are: {', '.join(names[:_MOST_NAMED])}{more}."
 
 
 def without_proxy(known: str | None) -> str:

@@ -15,8 +15,9 @@ from urllib.parse import urlsplit
 from mora.errors import BadInput, SourceUnavailable
 from mora.outputs.digest import CONTENT_TYPES, FORMS
 from mora.record.digest import digest_of
-from mora.record.reading import reading
+from mora.record.reading import Reading, reading
 from mora.savings import Prices
+from mora.values import known_names
 
 _CONNECT_SECONDS, _READ_SECONDS = 10.0, 30.0
 # Slack answers by a word: ok, invalid_payload, no_service, channel_is_archived.
@@ -33,11 +34,28 @@ def make_digest(
     prices: Prices | None = None,
     now: float | None = None,
 ) -> str:
-    """The digest of a record as text, markdown, slack or json. MoraError where there is no record."""
+    """The digest of a record as text, markdown, slack or json.
+
+    MoraError where there is no record, BadInput where it knows no such cluster or namespace.
+    """
     until = time.time() if now is None else now
     with reading(record) as read:
+        _check_known(read, record, cluster, namespace)
         found = digest_of(read, since=until - since.total_seconds(), until=until, cluster=cluster, namespace=namespace)
     return FORMS[form](found, prices)
+
+
+def _check_known(read: Reading, record: Path, cluster: str | None, namespace: str | None) -> None:
+    """Refuse a name that the record does not know: its figures would all be zero, as if nothing had happened."""
+    there = [name for name in read.clusters() if name]
+    if cluster is not None and cluster not in read.clusters():
+        hint = known_names(cluster, there) if there else "It was written for one cluster: leave out --cluster."
+        raise BadInput(f"{record} knows no cluster {cluster!r}.", hint=hint)
+    known = read.namespaces(cluster)
+    if namespace is not None and namespace not in known:
+        of = f" of cluster {cluster}" if cluster else ""
+        hint = known_names(namespace, known) if known else "It holds no answer yet: mora serve --once writes one."
+        raise BadInput(f"{record} knows no namespace {namespace!r}{of}.", hint=hint)
 
 
 def check_webhook(url: str) -> str:

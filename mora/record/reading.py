@@ -172,6 +172,19 @@ class Reading:
         )
         return [Refresh(*row) for row in rows]
 
+    def clusters(self) -> list[str]:
+        """The clusters that were ever read; "" is that of a kubeconfig's current context."""
+        return [one for (one,) in self._rows("SELECT DISTINCT cluster FROM refresh ORDER BY cluster", ())]
+
+    def namespaces(self, cluster: str | None = None) -> list[str]:
+        """The namespaces that anything is recorded of, in a cluster or in any."""
+        rows = self._rows(
+            "SELECT namespace FROM total WHERE ? IS NULL OR cluster = ? UNION "
+            "SELECT namespace FROM episode WHERE ? IS NULL OR cluster = ? ORDER BY namespace",
+            (cluster,) * 4,
+        )
+        return [one for (one,) in rows]
+
     def _episodes(self, where: str, values: Sequence[object], *, with_points: bool = False) -> list[Episode]:
         rows = self._rows(
             f"SELECT {_KEY}, id, before, value, confidence, first_at, last_at, outcome, after, ended_at, covered, "  # noqa: S608

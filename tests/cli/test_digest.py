@@ -54,6 +54,8 @@ def test_it_posts_and_never_prints_the_address(home: Path, by: str) -> None:
         (("--since", "yesterday"), "is not a span of time"),
         (("--webhook", "env"), "MORA_DIGEST_WEBHOOK, which is not set"),
         (("--webhook", "hooks.slack.com/secret"), "is not an address that begins with https://"),
+        (("-n", "shpo"), "knows no namespace 'shpo'.\n      Did you mean shop? There are: shop."),
+        (("--cluster", "prod"), "knows no cluster 'prod'.\n      It was written for one cluster: leave out --cluster."),
         (("--record", "none.sqlite"), "There is no record of recommendations in none.sqlite"),
     ],
 )
@@ -62,3 +64,23 @@ def test_what_cannot_be_meant_is_refused(home: Path, flags: tuple[str, ...], wor
     assert told.returncode == 1
     assert words in told.stderr
     assert "secret" not in told.stderr
+
+
+def test_a_namespace_of_another_cluster_is_refused_and_one_of_nothing_but_sums_is_not(tmp_path: Path) -> None:
+    with Record(tmp_path / "mora-record.sqlite") as record:
+        record.take("east", time.time(), [], [total("bank", cluster="east")])
+        record.take("west", time.time(), [seen(500, 120, cluster="west")], [total(cluster="west")])
+    assert mora("digest", "-n", "bank", "--cluster", "east", cwd=tmp_path).returncode == 0
+    told = mora("digest", "-n", "bank", "--cluster", "west", cwd=tmp_path)
+    assert (told.returncode, told.stdout) == (1, "")
+    assert "knows no namespace 'bank' of cluster west" in told.stderr
+    told = mora("digest", "--cluster", "wst", cwd=tmp_path)
+    assert "knows no cluster 'wst'.\n      Did you mean west? There are: east, west." in told.stderr
+
+
+def test_a_record_without_an_answer_says_so(tmp_path: Path) -> None:
+    with Record(tmp_path / "mora-record.sqlite"):
+        pass
+    told = mora("digest", "-n", "shop", cwd=tmp_path)
+    assert told.returncode == 1
+    assert "It holds no answer yet" in told.stderr
