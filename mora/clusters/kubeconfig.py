@@ -8,15 +8,15 @@ from __future__ import annotations
 import logging
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from mora.errors import ClusterError, MoraError
-from mora.values import without_proxy
+from mora.errors import BadInput, ClusterError, MoraError
+from mora.values import known_names, without_proxy
 
 _LONGEST_SHOWN = 500
 _SERVICE_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
@@ -59,6 +59,7 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
         raise
     except config.ConfigException as error:
         # What follows a brace is an entry of the kubeconfig, token included.
+        check_context(kubeconfig, context)
         problem = _missing(kubeconfig) or str(error).partition("{")[0].rstrip(". ")
     except OSError as error:  # a file that it names, or the program that gives credentials
         problem = f"it cannot be used ({' '.join(str(error).split())})"
@@ -81,6 +82,35 @@ def connect(kubeconfig: Path | str | None, context: str | None, retries: Any) ->
         f"There is no usable kubeconfig: {problem}.",
         hint="Set $KUBECONFIG to one, and list its contexts: kubectl config get-contexts",
     )
+
+
+def check_context(kubeconfig: Path | str | None, context: str | None, *, also: Collection[str] = ()) -> None:
+    """BadInput where the kubeconfig has contexts, and none of that name. also: other names that could be meant.
+
+    Silent where no kubeconfig can be read: connect() says why.
+    """
+    known = _contexts(_file(kubeconfig))
+    if context is None or not known or context in known:
+        return
+    hint = known_names(context, {*known, *also})
+    if also:
+        hint += f" Of these, mora.toml has under `clusters`: {', '.join(sorted(also))}."
+    raise BadInput(f"The kubeconfig has no context {context!r}.", hint=hint)
+
+
+def _contexts(file: str | None) -> list[str]:
+    """The names of the contexts in the kubeconfig files; none where they cannot be read."""
+    import yaml
+
+    found = []
+    for part in (file or "~/.kube/config").split(os.pathsep):
+        path = Path(part).expanduser()
+        try:
+            content = yaml.safe_load(path.read_text(encoding="utf-8")) if part and path.is_file() else None
+            found += [str(entry["name"]) for entry in (content or {}).get("contexts") or []]
+        except (OSError, ValueError, yaml.YAMLError, AttributeError, TypeError, KeyError):
+            return []
+    return found
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+from mora.clusters.kubeconfig import check_context
 from mora.errors import BadInput, MoraError
 from mora.pipeline.recommending import Advised, Request, recommend_workloads
 from mora.seams import Reporter
@@ -67,11 +68,16 @@ def for_each(
 ) -> tuple[Request, dict[str, Settings]]:
     """The request as each of some clusters is asked, and the settings of each by its name.
 
-    Raises BadInput where two of them would be read from the same Prometheus without a label that tells them apart.
+    Raises BadInput for a name that is neither under [clusters] nor a context, and where two of them would be read from
+    the same Prometheus without a label that tells them apart.
     """
     request.check(settings)
     of = {name: settings.of_cluster(name) for name in dict.fromkeys(clusters)}
     _check(request, of)
+    if request.use_kubernetes:
+        for name in of:
+            if name not in settings.clusters:
+                check_context(None, name, also=settings.clusters)
     if len(of) > 1 and request.use_model:
         request = replace(request, use_model=False)
         say(_MODELS_LEFT_OUT)

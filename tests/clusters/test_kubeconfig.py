@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 
 from mora.clusters.connection import Api, Forbidden
 from mora.clusters.kubeconfig import is_configured
-from mora.errors import ClusterError
+from mora.errors import BadInput, ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster
 from tests.clusters.odd import with_a_change
 from tests.clusters.test_connection import PATH, connect
@@ -47,8 +47,10 @@ def test_no_kubeconfig_a_broken_one_and_an_unknown_context_are_reported(
     (tmp_path / "list").write_text("- a\n", encoding="utf-8")
     with pytest.raises(ClusterError, match="no usable kubeconfig"):
         Api(kubeconfig=tmp_path / "list")
-    with pytest.raises(ClusterError, match="nowhere"):
-        Api(kubeconfig=api.kubeconfig(tmp_path / "config"), context="nowhere")
+    with pytest.raises(
+        BadInput, match=r"^The kubeconfig has no context 'fakr'\.\nDid you mean fake\? There are: fake\.$"
+    ):
+        Api(kubeconfig=api.kubeconfig(tmp_path / "config"), context="fakr")
 
 
 def test_a_missing_kubeconfig_is_named_in_plain_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

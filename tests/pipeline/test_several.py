@@ -161,3 +161,19 @@ def test_flags_that_contradict_each_other_are_refused(home: Path, flags: tuple[s
     done = run(home, *flags)
     assert (done.returncode, done.stdout) == (1, "")
     assert words in done.stderr
+
+
+def test_an_unknown_context_comes_first_with_the_known_ones(home: Path) -> None:
+    done = run(home, "--context", "eastt")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        "mora: The kubeconfig has no context 'eastt'.\n      Did you mean east? There are: east, prod, test, west. "
+        "Of these, mora.toml has under `clusters`: prod, test."
+    )
+    both = run(home, "--context", "prod", "--context", "eastt")
+    assert both.stderr.startswith("mora: The kubeconfig has no context 'eastt'.")
+    (home / "mora.toml").unlink()
+    alone = run(home, "--context", "eastt")
+    assert alone.stderr == (
+        "mora: The kubeconfig has no context 'eastt'.\n      Did you mean east? There are: east, west.\n"
+    )
