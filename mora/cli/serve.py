@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from mora.settings import Settings
     from mora.web.refresh import Compute
 
+_LISTEN = "127.0.0.1:8943"
+
 
 @takes(Asked)
 def serve(
@@ -30,7 +32,7 @@ def serve(
             help="Address to listen on; in a pod: 0.0.0.0:8943. Who reaches it may read everything.",
             rich_help_panel=OUTPUT,
         ),
-    ] = "127.0.0.1:8943",
+    ] = _LISTEN,
     refresh: Annotated[
         str, typer.Option("--refresh", help="Time from one refresh to the next.", rich_help_panel=OUTPUT)
     ] = "15m",
@@ -81,7 +83,7 @@ def serve(
     from mora.web.service import ServeSettings, refresh_once
     from mora.web.service import serve as run_server
 
-    address, pause, kept = parse_address(listen), parse_duration(refresh), parse_duration(keep)
+    address, pause, kept = parse_address(listen, example=_LISTEN), parse_duration(refresh), parse_duration(keep)
     if pause.total_seconds() < 10:
         raise BadInput(
             f"--refresh {refresh} is too short: a refresh reads the history of every workload.",

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 
 _ELECTION = "Leader election"
+_LISTEN = "127.0.0.1:8942"
 
 
 def vpa_recommender(
@@ -43,7 +44,7 @@ def vpa_recommender(
     ] = False,
     listen: Annotated[
         str, typer.Option("--listen", help="Address of /healthz, /readyz and /metrics; in a pod: 0.0.0.0:8942.")
-    ] = "127.0.0.1:8942",
+    ] = _LISTEN,
     leader_elect: Annotated[
         bool,
         typer.Option(
@@ -94,7 +95,11 @@ def vpa_recommender(
         (lease_namespace or "default", "namespace"),
     ):
         check_name(name, what)
-    pause, address, terms = parse_duration(interval), parse_address(listen), _terms(parse_duration(lease_duration))
+    pause, address, terms = (
+        parse_duration(interval),
+        parse_address(listen, example=_LISTEN),
+        _terms(parse_duration(lease_duration)),
+    )
     if pause < timedelta(seconds=1):
         raise BadInput(
             f"--interval {interval} is too short: a pass lists every VPA object of the API server.",

@@ -27,8 +27,8 @@ Handler = Callable[[Mapping[str, str]], Answer]
 """Answers a GET from its query parameters; it runs in a thread of its own."""
 
 
-def parse_address(text: str) -> tuple[str, int]:
-    """ "HOST:PORT" as a pair; port 0 takes a free one.
+def parse_address(text: str, *, example: str = "127.0.0.1:8942") -> tuple[str, int]:
+    """ "HOST:PORT" as a pair; port 0 takes a free one. example: for the error, one that is right for the command.
 
     >>> parse_address("127.0.0.1:8942"), parse_address("[::1]:0")
     (('127.0.0.1', 8942), ('::1', 0))
@@ -36,7 +36,7 @@ def parse_address(text: str) -> tuple[str, int]:
     host, colon, port = text.rpartition(":")
     host = host.removeprefix("[").removesuffix("]")
     if not colon or not host or not port.isdecimal() or int(port) > 65535:
-        raise BadInput(f"{text!r} is not an address to listen on.", hint="Write it like 127.0.0.1:8942.")
+        raise BadInput(f"{text!r} is not an address to listen on.", hint=f"Write it like {example}.")
     return host, int(port)
 
 

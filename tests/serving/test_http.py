@@ -6,11 +6,13 @@ import socket
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
 from mora.errors import BadInput, MoraError
 from mora.serving.http import Answer, Endpoints, parse_address
+from tests.running import mora
 
 
 def get(url: str) -> tuple[int, str, str]:
@@ -66,3 +68,10 @@ def test_a_port_that_is_taken_is_reported_with_what_to_do() -> None:
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(BadInput, match="not an address"):
         parse_address(text)
+
+
+@pytest.mark.parametrize(("command", "example"), [("serve", "127.0.0.1:8943"), ("vpa-recommender", "127.0.0.1:8942")])
+def test_the_example_for_an_address_is_the_default_of_the_command(command: str, example: str, tmp_path: Path) -> None:
+    done = mora(command, "--listen", "here", cwd=tmp_path)
+    assert done.returncode == 1
+    assert f"Write it like {example}." in done.stderr
