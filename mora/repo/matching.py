@@ -193,7 +193,8 @@ def _once_each(placements: Sequence[Placement]) -> list[Placement]:
         users = owners[one.site.key] if one.site is not None else []
         if one.site is not None and len(users) > 1:
             names = ", ".join(sorted({_who(user) for user in users}))
-            reason = f"{one.site.where} sets the resources of several containers alike: {names}"
+            sets = "may set" if one.site.claim.is_of_chart else "sets"  # only the chart's templates know for sure
+            reason = f"{one.site.where} {sets} the resources of several containers alike: {names}"
             found.append(replace(one, site=None, reason=reason, others=(one.site,)))
         else:
             found.append(one)

@@ -175,7 +175,8 @@ def test_one_value_that_may_set_two_containers_is_changed_for_neither(make_repo:
     )
     found = placed(top, proxy)
     assert [one.site for one in found] == [None, None]
-    assert "alike: certs/cert-manager cert-manager-controller, certs/cert-manager proxy" in found[0].reason
+    assert "may set the resources of several containers alike: certs/cert-manager" in found[0].reason
+    assert "cert-manager-controller, certs/cert-manager proxy" in found[0].reason
 
 
 def test_a_limit_that_only_the_chart_sets_is_removed_by_null(make_repo: MakeRepo) -> None:
