@@ -9,9 +9,10 @@ import sys
 import threading
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 from mora.cli import (
     backtest,
@@ -39,8 +40,28 @@ from mora.errors import MoraError
 
 _PATIENCE_SECONDS = 2.0
 
+
+class _Front(TyperGroup):
+    """The group of all commands; the error of an option that belongs before the command says so."""
+
+    def invoke(self, ctx: Any) -> Any:
+        try:
+            return super().invoke(ctx)
+        except Exception as error:
+            # typer keeps its classes of errors to itself.
+            option = getattr(error, "option_name", "") if type(error).__name__ == "NoSuchOption" else ""
+            own = next((one for one in self.params if option and option in one.opts), None)
+            if own is not None:
+                value = "" if getattr(own, "is_flag", False) else " VALUE"
+                used = f"{ctx.info_name} {option}{value} {ctx.invoked_subcommand} ..."
+                error.message = f"{option} stands before the command: {used}"  # type: ignore[attr-defined]
+                error.possibilities = None  # type: ignore[attr-defined]
+            raise
+
+
 app = typer.Typer(
     name="mora",
+    cls=_Front,
     help="Rightsize Kubernetes workloads from history and load experiments: CPU, memory and replicas, with reasons."
     "\n\nWithout a cluster: [bold]mora demo[/bold]. With a Prometheus: [bold]mora recommend -n shop --all --prometheus "
     "URL[/bold]. From load experiments: [bold]mora train frontend[/bold], then [bold]mora recommend frontend[/bold].",

@@ -81,6 +81,22 @@ def test_a_wrong_flag_is_wrong_usage(tmp_path: Path) -> None:
     assert mora("recommend", "--nope", cwd=tmp_path).returncode == 2
 
 
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (("recommend", "frontend", "-q"), "-q stands before the command: mora -q recommend ..."),
+        (("repo", "check", "--debug"), "--debug stands before the command: mora --debug repo ..."),
+        (("list", "--config", "x"), "--config stands before the command: mora --config VALUE list ..."),
+    ],
+)
+def test_an_option_of_every_command_that_stands_after_it_is_named_with_its_place(
+    arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    done = mora(*arguments, cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert words in done.stderr
+
+
 def test_a_traceback_is_shown_only_when_asked_for(tmp_path: Path) -> None:
     assert "Traceback" in mora("--debug", "train", "nope", cwd=tmp_path).stderr
 
