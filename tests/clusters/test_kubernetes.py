@@ -11,7 +11,7 @@ import pytest
 
 from mora.clusters.kubernetes import KubernetesCluster
 from mora.domain import Allocation, Autoscaler, Container, Resources, Role, Target, Workload
-from mora.errors import ClusterError
+from mora.errors import BadInput, ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster
 
 MIB = 2**20
@@ -352,5 +352,5 @@ def test_a_cluster_that_is_down_is_reported_with_its_address(api: FakeApi, tmp_p
 def test_a_missing_kubeconfig_or_context_is_reported(api: FakeApi, tmp_path: Path) -> None:
     with pytest.raises(ClusterError, match="no usable kubeconfig"):
         KubernetesCluster(kubeconfig=tmp_path / "absent")
-    with pytest.raises(ClusterError, match="nowhere"):
+    with pytest.raises(BadInput, match="nowhere"):
         KubernetesCluster(kubeconfig=api.kubeconfig(tmp_path / "config"), context="nowhere")

@@ -86,6 +86,14 @@ def test_no_answer_is_above_its_budget_and_offsets_lead_through_all_rows(several
         assert len(seen) == len(set(seen)) == len(several)
 
 
+def test_a_list_goes_on_where_an_earlier_answer_ended() -> None:
+    whole = listing(many(50)).splitlines()[1:]
+    assert len(whole) == 50
+    first = listing(many(50), budget=600).splitlines()[1:-1]
+    assert 0 < len(first) < 40
+    assert listing(many(50), offset=len(first)).splitlines()[1:] == whole[len(first) :]
+
+
 def test_fifty_workloads_fit_into_two_thousand_tokens() -> None:
     answer = compact(many(50))
     assert tokens(answer) <= BUDGET == 2_000
