@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -118,8 +119,17 @@ def _show_repository(
 def _ended(proof: Proof, folder: Path, say: Callable[[str], None], show: Callable[[str], None]) -> Proof:
     show(describe_proof(proof))
     if proof.recommendations:
-        say(f"To look further: cd {folder}, then mora explain {_SUBJECT} or mora recommend {_SUBJECT} -u 40.")
+        say(next_steps(folder))
     return proof
+
+
+def next_steps(folder: Path) -> str:
+    """What to do after the demo. Where a shell does not find `mora`, its virtual environment is activated first."""
+    activate = Path(sys.prefix) / "bin" / "activate"
+    needs_it = shutil.which("mora") is None and activate.is_file()
+    steps = ([f". {os.path.relpath(activate)}"] if needs_it else []) + [f"cd {folder}"]
+    asked = f"mora explain {_SUBJECT} or mora recommend {_SUBJECT} -u 40"
+    return f"To look further: {', '.join(steps)}, then {asked}."
 
 
 def _train(services: Sequence[str], data_dir: Path, models_dir: Path, reporter: Reporter) -> list[Trained]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -19,7 +20,7 @@ from mora import pipeline, tools
 from mora.dataset import read_dataset
 from mora.demo import run as demo_run
 from mora.demo.manifest import deployment_manifest
-from mora.demo.run import contention, drive, figures, prove, run_demo, why_not_applied
+from mora.demo.run import contention, drive, figures, next_steps, prove, run_demo, why_not_applied
 from mora.demo.scaling import Scaling, measure_scaling
 from mora.domain import (
     Advice,
@@ -180,6 +181,19 @@ def test_what_falls_short_is_driven_once_more(tmp_path: Path, monkeypatch: pytes
         folder = tmp_path / str(p95)
         result = prove([recommendation(1)], begun, place, Plan.load("demo"), cell, data_dir=folder, reporter=Silent())
         assert (result.verdict, left, len(list(folder.iterdir()))) == (verdict, [], tries)
+
+
+def test_the_next_steps_can_be_typed_in_a_shell_that_has_not_heard_of_mora(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")
+    text = next_steps(tmp_path)
+    first, second = text.removeprefix("To look further: ").partition(", then ")[0].split(", ")
+    assert second == f"cd {tmp_path}"
+    done = subprocess.run(["bash", "-c", f"{first} && {second} && mora --version"], capture_output=True, check=False)
+    assert done.returncode == 0, done.stderr
+    monkeypatch.setenv("PATH", f"{Path(sys.prefix) / 'bin'}:/usr/bin:/bin")
+    assert next_steps(tmp_path).startswith(f"To look further: cd {tmp_path}, then mora explain")
 
 
 def committed_share_per_user() -> float:
