@@ -101,7 +101,8 @@ def page(main: Any) -> str:
         lines += _command(f"mora {one.name}", one)
     lines += [
         ".SH EXIT STATUS",
-        "0 done, 1 an error, 2 wrong usage, 3 a change is due (\\-\\-fail\\-on\\-change), 130 interrupted.",
+        "0 done, 1 an error, 2 wrong usage, 3 a change is due (\\-\\-fail\\-on\\-change) or something lacks resources "
+        "(\\-\\-fail\\-on\\-lack, mora repo check), 4 a load experiment was no measurement, 130 interrupted.",
         ".SH ENVIRONMENT",
         "A flag wins over a variable, a variable over mora.toml.",
     ]

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from typer.main import get_command
 
+from mora.cli import common
 from mora.cli.front import app
 from mora.cli.manual import page
 from mora.settings import SETTINGS
@@ -41,6 +42,12 @@ def test_man_shows_every_command_option_and_variable_without_a_warning() -> None
     for setting in SETTINGS:
         assert setting.variable in shown
     assert "mora - rightsize Kubernetes workloads" in re.sub(r"\s+", " ", shown)
+
+
+def test_the_exit_status_names_every_code() -> None:
+    status = read(page(get_command(app))).partition("EXIT STATUS")[2].partition("ENVIRONMENT")[0]
+    codes = {value for name, value in vars(common).items() if name.startswith("EXIT_")}
+    assert {int(code) for code in re.findall(r"\b\d+\b", status)} == {0, 2, *codes}  # 2 is typer's own
 
 
 def test_examples_stand_as_they_are_typed() -> None:
