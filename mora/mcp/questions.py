@@ -67,11 +67,11 @@ class Questions:
         return _rows(answers.compact, advised, notes, offset)
 
     def explain(self, workload: str, namespace: str | None) -> str:
-        """How the numbers of one workload came to be, without the queries."""
+        """How the numbers of one workload came to be, or of each that has the name, without the queries."""
         advised, notes = self._answer(self._of([workload], False), namespace)
-        text = pipeline.render(advised.recommendations, "explain", replace(outputs.DEFAULTS, verbose=True))
-        text = text.partition("\nqueries, as sent\n")[0]
-        return _noted(_cut(text), notes)
+        chapters = (pipeline.render([one], "explain", outputs.DEFAULTS) for one in advised.recommendations)
+        text = "\n".join(chapter.partition("\nqueries, as sent\n")[0] for chapter in chapters)
+        return _noted(_cut(text or "no workloads"), notes)
 
     def what_if(self, workload: str, namespace: str | None, request: dict[str, object], **settings: object) -> str:
         """What would be recommended under other conditions, beside what is recommended as things are.

@@ -123,3 +123,11 @@ def test_an_explanation_has_the_arithmetic_and_no_queries() -> None:
     assert "container server (main)" in text
     assert "queries, as sent" not in text
     assert tokens(text) <= LONGEST
+
+
+def test_of_workloads_that_share_a_name_each_is_explained() -> None:
+    text = Shop().questions().explain("frontend", "shop")
+    assert [line for line in text.splitlines() if line.startswith("Deployment ")] == [
+        "Deployment shop/frontend",
+        "Deployment shop/cartservice",
+    ]
