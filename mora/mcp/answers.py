@@ -65,7 +65,9 @@ def listing(recommendations: Sequence[Recommendation], *, offset: int = 0, budge
         others = f" +{counted(len(one.others), 'container')}" if one.others else ""
         count = "" if replicas is None else f" x{replicas}"
         lines.append(f"{_name(one, several)} {short_kind(one.workload.kind)}{count} {now}{others}")
-    return _within(budget, [f"{len(recommendations)} workloads, requests of the main container"], lines, offset)
+    return _within(
+        budget, [f"{counted(len(recommendations), 'workload')}, requests of the main container"], lines, offset
+    )
 
 
 def compared(before: Sequence[Recommendation], after: Sequence[Recommendation]) -> str:

@@ -94,6 +94,10 @@ def test_a_list_goes_on_where_an_earlier_answer_ended() -> None:
     assert listing(many(50), offset=len(first)).splitlines()[1:] == whole[len(first) :]
 
 
+def test_one_workload_is_counted_as_one() -> None:
+    assert listing(many(1)).startswith("1 workload, ")
+
+
 def test_fifty_workloads_fit_into_two_thousand_tokens() -> None:
     answer = compact(many(50))
     assert tokens(answer) <= BUDGET == 2_000
