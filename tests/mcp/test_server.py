@@ -60,6 +60,10 @@ def test_every_tool_is_read_only_and_says_what_it_takes(prometheus: str) -> None
         assert tool.annotations.destructive_hint is False
         for about in tool.input_schema["properties"].values():
             assert about["description"]
+    page = (ROOT / "docs" / "mcp.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| `(\w+)` \|.*\|(.+)\|$", page, re.MULTILINE)
+    taken = {tool.name: set(tool.input_schema["properties"]) for tool in tools}
+    assert {name: set(re.findall(r"`(\w+)`", takes)) for name, takes in rows} == taken
 
 
 def as_of(text: str) -> set[str]:
