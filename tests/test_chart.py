@@ -279,6 +279,9 @@ def test_the_settings_reach_mora_and_secrets_stay_in_their_secrets(tmp_path: Pat
 
 def test_each_pod_gets_what_is_set_for_all() -> None:
     for document, template in pods(helm.documents(CHART, VALUES["everything"])):
+        for container in containers(template):
+            assert re.fullmatch(r"images\.example/platform/rightsizing/mora:(0\.1\.0-1|small)", container["image"])
+            assert container["imagePullPolicy"] == "IfNotPresent"
         if document["kind"] == "Pod":  # of `helm test`
             continue
         spec = template["spec"]
@@ -289,8 +292,6 @@ def test_each_pod_gets_what_is_set_for_all() -> None:
         assert spec["priorityClassName"] == "low"
         assert spec["imagePullSecrets"] == [{"name": "pull"}]
         for container in containers(template):
-            assert re.fullmatch(r"images\.example/platform/rightsizing/mora:(0\.1\.0-1|small)", container["image"])
-            assert container["imagePullPolicy"] == "IfNotPresent"
             assert {"name": "HTTPS_PROXY", "value": "http://proxy.example:3128"} in container["env"]
             assert "/etc/authority" in [mount["mountPath"] for mount in container["volumeMounts"]]
 
