@@ -81,10 +81,11 @@ capabilities:
   drop: ["ALL"]
 {{- end -}}
 
-{{/* Variables that every component gets beside its ConfigMap: the password of Prometheus, and your own. */}}
+{{/* Variables beside the ConfigMap: your own, and the password of Prometheus, but for the digest, which asks none. */}}
 {{- define "mora.env" -}}
+{{- $asks := ne .component "digest" }}
 {{- with .root.Values.prometheus.password }}
-{{- if .secret }}
+{{- if and .secret $asks }}
 - name: MORA_PROMETHEUS_PASSWORD
   valueFrom:
     secretKeyRef:
@@ -121,8 +122,9 @@ MORA_CONFIG: /etc/mora/mora.toml
   configMap:
     name: {{ include "mora.fullname" .root }}-config
 {{- end }}
+{{- $asks := ne .component "digest" }}
 {{- with .root.Values.prometheus.token }}
-{{- if .secret }}
+{{- if and .secret $asks }}
 - name: prometheus-token
   secret:
     secretName: {{ .secret }}
@@ -139,7 +141,7 @@ MORA_CONFIG: /etc/mora/mora.toml
   mountPath: /etc/mora
   readOnly: true
 {{- end }}
-{{- if .root.Values.prometheus.token.secret }}
+{{- if and .root.Values.prometheus.token.secret (ne .component "digest") }}
 - name: prometheus-token
   mountPath: /var/run/secrets/prometheus
   readOnly: true
