@@ -115,13 +115,15 @@ class _Builder:
         self._anchors: dict[str, Node] = {}
         self._aliases: dict[int, list[Alias]] = {}
         self._open: set[int] = set()
-        self._count = 0
+        # Aliases count as what they stand for: every walk over the nodes follows them.
+        self._count, self._deepest = 0, 0
+        self._sizes: dict[int, tuple[int, int]] = {}
 
     def documents(self) -> list[Document]:
         found: list[Document] = []
         for event in self._events:
             if isinstance(event, yaml.DocumentStartEvent):
-                self._anchors, self._aliases = {}, {}
+                self._anchors, self._aliases, self._sizes = {}, {}, {}
                 root = self._node(next(self._events), 0)
                 found.append(Document(root, self._aliases, self._at(event.start_mark), root.end))
             elif isinstance(event, yaml.DocumentEndEvent) and found:
@@ -132,19 +134,38 @@ class _Builder:
         return int(mark.index) + self._shift
 
     def _node(self, event: Any, depth: int) -> Node:
-        self._count += 1
-        if depth > _DEEPEST or self._count > _MOST_NODES:
-            raise BadInput("it is nested too deeply, or too large")
-        whole, end = self._at(event.start_mark), self._at(event.end_mark)
         if isinstance(event, yaml.AliasEvent):
-            target = self._anchors.get(event.anchor or "")
-            if target is None:
-                raise BadInput(f"it is not valid YAML: there is no anchor &{event.anchor} before its alias")
-            if id(target) in self._open:
-                raise BadInput(f"what &{event.anchor} stands for holds its own alias")
-            alias = Alias(whole, end, whole, None, target)
-            self._aliases.setdefault(id(target), []).append(alias)
-            return alias
+            return self._alias(event, depth)
+        self._grow(1, depth)
+        before, outer, self._deepest = self._count, self._deepest, depth
+        node = self._content(event, depth)
+        if node.anchor is not None:
+            self._sizes[id(node)] = self._count - before + 1, self._deepest - depth
+        self._deepest = max(outer, self._deepest)
+        return node
+
+    def _grow(self, count: int, depth: int) -> None:
+        self._count += count
+        self._deepest = max(self._deepest, depth)
+        if depth > _DEEPEST or self._count > _MOST_NODES:
+            what = "its aliases stand for more values than are read" if self._aliases else "it is too large"
+            raise BadInput("it is nested too deeply" if depth > _DEEPEST else what)
+
+    def _alias(self, event: Any, depth: int) -> Alias:
+        target = self._anchors.get(event.anchor or "")
+        if target is None:
+            raise BadInput(f"it is not valid YAML: there is no anchor &{event.anchor} before its alias")
+        if id(target) in self._open:
+            raise BadInput(f"what &{event.anchor} stands for holds its own alias")
+        whole = self._at(event.start_mark)
+        alias = Alias(whole, self._at(event.end_mark), whole, None, target)
+        self._aliases.setdefault(id(target), []).append(alias)
+        count, height = self._sizes[id(target)]
+        self._grow(count, depth + height)
+        return alias
+
+    def _content(self, event: Any, depth: int) -> Node:
+        whole, end = self._at(event.start_mark), self._at(event.end_mark)
         anchor, tag = event.anchor, event.tag
         start = whole
         if anchor is not None or tag is not None:
@@ -155,12 +176,9 @@ class _Builder:
             scalar = Scalar(min(start, end), end, whole, anchor, event.value, style, tag)
             self._keep(anchor, scalar)
             return scalar
-        node: Node
         if isinstance(event, yaml.MappingStartEvent):
-            node = self._mapping(start, whole, event, depth)
-        else:
-            node = self._sequence(start, whole, event, depth)
-        return node
+            return self._mapping(start, whole, event, depth)
+        return self._sequence(start, whole, event, depth)
 
     def _keep(self, anchor: str | None, node: Node) -> None:
         if anchor is not None:
@@ -300,18 +318,13 @@ def plain(node: Node | None) -> Any:
     >>> plain(parse("a: &x {b: 1}\\nc: {<<: *x, d: yes}")[0].root)
     {'a': {'b': 1}, 'c': {'b': 1, 'd': True}}
     """
-    return None if node is None else _plain(node, [_MOST_NODES])
-
-
-def _plain(node: Node, left: list[int]) -> Any:
-    left[0] -= 1
-    if left[0] < 0:  # a few lines of aliases of aliases stand for billions of values
-        raise BadInput("its aliases stand for more values than are read")
+    if node is None:
+        return None
     node = resolved(node)
     if isinstance(node, Mapping):
-        return {key: _plain(value, left) for key, value in entries_of(node).items()}
+        return {key: plain(value) for key, value in entries_of(node).items()}
     if isinstance(node, Sequence):
-        return [_plain(item, left) for item in node.items]
+        return [plain(item) for item in node.items]
     return _scalar(node) if isinstance(node, Scalar) else None
 
 

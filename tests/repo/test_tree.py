@@ -46,10 +46,24 @@ def test_what_is_no_yaml_is_refused_with_the_reason(text: str, why: str) -> None
         parse(text)
 
 
-def test_aliases_that_stand_for_billions_of_values_end_with_an_error() -> None:
-    lines = ["a0: &a0 [1]"] + [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 9)}]" for n in range(1, 30)]
-    with pytest.raises(BadInput, match="more values"):
-        plain(parse("\n".join(lines))[0].root)
+@pytest.mark.parametrize(
+    ("first", "next_one", "why"),
+    [
+        ("[1]", "[{0}, {0}, {0}]", "more values"),
+        ("{a: 1}", "{{x: {0}, y: {0}}}", "more values"),
+        ("{a: 1}", "{{<<: [{0}, {0}]}}", "more values"),
+        ("{a: 1}", "{{x: {0}}}", "nested too deeply"),
+    ],
+)
+def test_aliases_that_stand_for_billions_of_values_or_levels_are_refused(first: str, next_one: str, why: str) -> None:
+    lines = [f"a0: &a0 {first}"] + [f"a{n}: &a{n} {next_one.format(f'*a{n - 1}')}" for n in range(1, 300)]
+    with pytest.raises(BadInput, match=why):
+        parse("\n".join(lines))
+
+
+def test_aliases_that_stand_for_little_are_read() -> None:
+    lines = ["a0: &a0 {b: 1}"] + [f"a{n}: &a{n} {{<<: *a{n - 1}, c{n}: *a0}}" for n in range(1, 100)]
+    assert len(plain(at(parse("\n".join(lines))[0].root, "a99"))) == 100
 
 
 # Line separators of YAML and of Unicode, what YAML means something by, and what takes several bytes.
