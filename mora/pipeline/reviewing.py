@@ -31,7 +31,8 @@ def edited_in(folder: Path, base: str, *, reporter: Reporter | None = None) -> B
 
     checkout = Checkout(folder)
     with base_of(checkout, base) as earlier:
-        before = all_sites(Checkout(earlier), reporter=reporter)
+        same = earlier / checkout.folder.relative_to(checkout.top)
+        before = all_sites(Checkout(same, copy=earlier), reporter=reporter) if same.is_dir() else []
     after = all_sites(checkout, reporter=reporter)
     return Branch(edited(before, after), after)
 

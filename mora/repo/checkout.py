@@ -72,16 +72,17 @@ class Checkout:
 
     top: the top of the checkout; every path here is relative to it, with "/". skipped: path -> why it is not read;
     templates, links and encrypted files among them. Nothing outside of `top` is read. memo: what forms found out once.
+    copy: the top of a copy of a checkout, wherever that is; Git is not asked about it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, copy: Path | None = None) -> None:
         if not folder.is_dir():
             what = "is not a folder" if folder.exists() else "does not exist"
             raise BadInput(f"{folder} {what}.", hint="Name the folder of a Git checkout: --repo ~/src/clusters")
         self.folder = folder.resolve()
-        top = git.top_of(self.folder)
+        top = git.top_of(self.folder) if copy is None else None
         self.is_git = top is not None
-        self.top = self.folder if top is None else top
+        self.top = top or (self.folder if copy is None else copy.resolve())
         self.skipped: dict[str, str] = {}
         self._bytes: dict[str, bytes] = {}
         self._texts: dict[str, str | None] = {}

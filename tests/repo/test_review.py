@@ -116,6 +116,23 @@ def test_a_folder_of_a_checkout_is_reviewed_alone(top: Path) -> None:
     assert edited_in(top / "docs", "main").edited == []
 
 
+def test_a_folder_that_another_folder_deploys_is_compared_with_the_same_folder_of_the_base(tmp_path: Path) -> None:
+    flux = "apiVersion: kustomize.toolkit.fluxcd.io/v1\nkind: Kustomization\nmetadata: {name: apps}\n"
+    flux += "spec: {path: ./apps, targetNamespace: shop}\n"
+    top = committed(
+        tmp_path / "clusters", {"apps/web.yaml": WEB.replace(", namespace: shop", ""), "flux/apps.yaml": flux}
+    )
+    assert edited_in(top, "main").edited == edited_in(top / "apps", "main").edited == []
+
+
+def test_temporary_files_may_be_within_the_checkout(top: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (top / "build").mkdir()
+    (top / ".gitignore").write_text("build\n")
+    monkeypatch.setattr("tempfile.tempdir", str(top / "build"))
+    (top / "apps" / "web.yaml").write_text(WEB.replace("500m", "300m"))
+    assert len(edited_in(top, "main").edited) == 1
+
+
 def test_git_and_its_index_stay_as_they_are(top: Path) -> None:
     branch(top, **{"cpu: 500m": "cpu: 260m"})
     (top / "apps" / "web.yaml").write_text(WEB)
