@@ -79,8 +79,7 @@ def _of_source(
     folder = _folder(_filled(text_at(one.node, *path, "path"), given))
     if chart is None and folder:  # of a chart in another repository, its folder is what is known
         chart = posixpath.basename(folder)
-    if folder is not None and not checkout.is_file(posixpath.join(folder, "Chart.yaml")):
-        folder = None
+    folder = checkout.chart_folder(folder)
     helm = at(one.node, *path, "helm")
     if helm is None and folder is None and text_at(one.node, *path, "chart") is None:
         return None

@@ -149,6 +149,12 @@ class Checkout:
             return None
         return _relative(self.top, target)
 
+    def chart_folder(self, path: str | None) -> str | None:
+        """The folder of a chart that a path from the top leads to, "" for the top; None where there is no chart."""
+        folder = None if path is None else self.resolve("", path)
+        folder = "" if folder == "." else folder
+        return folder if folder is not None and self.is_file(posixpath.join(folder, "Chart.yaml")) else None
+
     def is_file(self, path: str) -> bool:
         """Whether the checkout has a file of this path."""
         return path in self._known or (not self._is_linked(path) and (self.top / path).is_file())

@@ -104,8 +104,7 @@ def _chart_in_checkout(checkout: Checkout, one: Object, chart: Node) -> str | No
     name = text_at(chart, "chart")
     if text_at(chart, "sourceRef", "kind") != "GitRepository" or name is None:
         return None
-    folder = posixpath.normpath(name.lstrip("/"))
-    return folder if checkout.is_file(posixpath.join(folder, "Chart.yaml")) else None
+    return checkout.chart_folder(name.lstrip("/"))
 
 
 def _values_from(checkout: Checkout, one: Object, source: Node) -> list[Layer]:

@@ -32,10 +32,7 @@ def releases(checkout: Checkout) -> Iterator[tuple[Release, str | None]]:
 def _release(checkout: Checkout, path: str, address: Address, release: Node) -> tuple[Release, str | None]:
     here = posixpath.dirname(path)
     chart = text_at(release, "chart") or ""
-    folder = (
-        checkout.resolve(here, chart) if chart.startswith((".", "/")) or not _is_remote(checkout, here, chart) else None
-    )
-    folder = folder if folder is not None and checkout.is_file(posixpath.join(folder, "Chart.yaml")) else None
+    folder = checkout.chart_folder(checkout.resolve(here, chart))
     layers = [] if folder is None else chart_layers(checkout, folder)
     for place, item in enumerate(items_at(release, "values")):
         layer = None
@@ -60,11 +57,6 @@ def _release(checkout: Checkout, path: str, address: Address, release: Node) -> 
         ),
         folder,
     )
-
-
-def _is_remote(checkout: Checkout, here: str, chart: str) -> bool:
-    found = checkout.resolve(here, chart)
-    return found is None or not checkout.is_file(posixpath.join(found, "Chart.yaml"))
 
 
 def _parameters(path: str, address: Address, release: Node) -> dict[tuple[str, ...], Parameter]:

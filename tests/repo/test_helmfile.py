@@ -74,6 +74,12 @@ def test_a_chart_beside_the_helmfile_has_values_of_its_own(make_repo: MakeRepo) 
     assert site_of(make_repo({"helmfile.yaml": text, **chart}), WEB).where == "chart/values.yaml:2 (web.resources)"
 
 
+def test_a_chart_at_the_top_of_the_repository_is_one_chart(make_repo: MakeRepo) -> None:
+    text = "releases:\n  - {name: shop, namespace: shop, chart: .}\n"
+    chart = {"Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n", "values.yaml": VALUES}
+    assert site_of(make_repo({"helmfile.yaml": text, **chart}), WEB).where == "values.yaml:2 (web.resources)"
+
+
 def test_a_helmfile_with_actions_is_named_and_not_parsed(make_repo: MakeRepo) -> None:
     text = HELMFILE + "    values:\n      - env/{{ .Environment.Name }}.yaml\n"
     checkout = Checkout(make_repo({"helmfile.yaml": text, "env/prod.yaml": VALUES}))
