@@ -59,7 +59,8 @@ def _release(checkout: Checkout, one: Object, patch: Object | None) -> tuple[Rel
     if folder is not None and chart is not None:
         layers += chart_layers(checkout, folder)
         for path in _texts(items_at(chart, "valuesFiles")):
-            layers += _maybe(layer_of_file(checkout, posixpath.normpath(posixpath.join("", path))))
+            found = checkout.resolve("", path)
+            layers += [] if found is None else _maybe(layer_of_file(checkout, found))
     for source in items_at(one.node, "spec", "valuesFrom"):
         layers += _values_from(checkout, one, source)
     for owner in (one, *([] if patch is None else [patch])):

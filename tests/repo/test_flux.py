@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from mora.domain import WorkloadState
+from mora.repo import helm
 from mora.repo.addresses import Shared
 from mora.repo.changes import plan
 from mora.repo.checkout import Checkout
@@ -304,3 +307,25 @@ def test_an_anchor_of_two_containers_is_split_where_that_is_allowed(make_repo: M
             "+              requests: {cpu: 137m, memory: 321Mi}",
         ]
     }
+
+
+@pytest.mark.parametrize("outside", ["../elsewhere.yaml", "{}/elsewhere.yaml"])
+def test_a_file_of_values_outside_of_the_repository_is_not_read(
+    make_repo: MakeRepo, tmp_path: Path, outside: str
+) -> None:
+    values = "web:\n  resources:\n    requests: {cpu: 100m}\n"
+    release = """\
+apiVersion: helm.toolkit.fluxcd.io/v2
+kind: HelmRelease
+metadata: {name: shop, namespace: shop}
+spec:
+  chart:
+    spec:
+      chart: ./chart
+      sourceRef: {kind: GitRepository, name: shop}
+"""
+    release += f"      valuesFiles: [chart/values.yaml, {outside.format(tmp_path)}]\n"
+    chart = {"chart/Chart.yaml": "apiVersion: v2\nname: shop\nversion: 1.0.0\n", "chart/values.yaml": values}
+    top = make_repo({"release.yaml": release, **chart})
+    (tmp_path / "elsewhere.yaml").write_text(values)
+    assert [site.file for site in helm.sites(Checkout(top))] == ["chart/values.yaml"]
