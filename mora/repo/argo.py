@@ -6,7 +6,7 @@ import fnmatch
 import posixpath
 import re
 from collections.abc import Iterator, Mapping
-from itertools import product
+from itertools import islice, product
 from typing import Any
 
 from mora.repo.charts import chart_at, chart_layers, chart_uses
@@ -159,7 +159,7 @@ def _of_generator(checkout: Checkout, generator: Node) -> list[dict[str, str]]:
         # What a generator needs a cluster for (clusters, pull requests) gives nothing here, and hinders no other.
         return [
             {key: text for part in parts for key, text in part.items()}
-            for parts in product(*(one or [{}] for one in each))
+            for parts in islice(product(*(one or [{}] for one in each)), _MOST)
         ]
     return []
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mora.repo.argo import releases
 from mora.repo.checkout import Checkout
 from tests.repo.conftest import MakeRepo
 from tests.repo.placing import changed, container, fields, live, placed, site_of
@@ -193,6 +194,17 @@ def test_a_set_makes_an_application_of_every_chart(make_repo: MakeRepo, generato
     site = site_of(make_repo(files), WEB)
     assert site.where == "apps/shop/values.yaml:4 (web.resources)"
     assert site.claim.release == "shop"
+
+
+def test_a_matrix_of_more_than_any_set_has_ends(make_repo: MakeRepo, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("mora.repo.argo._MOST", 20)
+    lists = "".join(
+        f"          - list: {{elements: [{', '.join(f'{{k{n}: {e}}}' for e in range(200))}]}}\n" for n in range(5)
+    )
+    text = SET.format(generators=f"    - matrix:\n        generators:\n{lists}", name="a{{k0}}", path="apps/shop")
+    chart = {path.replace("charts", "apps"): text for path, text in CHART.items()}
+    found = list(releases(Checkout(make_repo({"set.yaml": text, **chart}))))
+    assert [release.name for release, _ in found] == ["a0"] * 20
 
 
 def test_a_text_of_values_that_is_a_template_itself_is_named(make_repo: MakeRepo) -> None:
