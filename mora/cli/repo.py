@@ -76,13 +76,14 @@ def check(
     from mora.repo.changes import all_sites
     from mora.repo.check import bare, judged
     from mora.repo.checkout import Checkout
+    from mora.repo.git import top_of
 
     asked = [path.resolve() for path in paths or [Path()]]
     gone = [path for path in asked if not path.exists()]
     if gone:
         raise BadInput(f"{gone[0]} does not exist.", hint="Name folders or files of a checkout.")
     first = asked[0] if asked[0].is_dir() else asked[0].parent
-    checkout = Checkout(Checkout(first).top)
+    checkout = Checkout(top_of(first) or first)
     if all_namespaces or namespace is not None or selector is not None:
         if all_namespaces and namespace is not None:
             raise BadInput("-A is every namespace, and -n names one.", hint="Give one of them.")
