@@ -79,6 +79,13 @@ def chart_layers(checkout: Checkout, folder: str, under: tuple[str, ...] = ()) -
 
 def chart_uses(checkout: Checkout, folder: str, under: tuple[str, ...] = ()) -> list[Use]:
     """Where the templates of a chart, and of those within it, use values of resources."""
+    known = cast("dict[tuple[str, tuple[str, ...]], list[Use]]", checkout.memo.setdefault("uses of charts", {}))
+    if (folder, under) not in known:
+        known[folder, under] = _uses(checkout, folder, under)
+    return known[folder, under]
+
+
+def _uses(checkout: Checkout, folder: str, under: tuple[str, ...]) -> list[Use]:
     chart = chart_at(checkout, folder)
     if chart is None or len(under) > _DEEPEST:
         return []
