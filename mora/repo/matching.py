@@ -48,7 +48,6 @@ class Live:
     labels: Mapping[str, str] = field(default_factory=dict)
     release: tuple[str, str | None] | None = None
     sources: frozenset[tuple[str, str, str]] = frozenset()
-    replicas: int | None = None
 
     @classmethod
     def of_state(cls, state: WorkloadState) -> Live:
@@ -62,14 +61,13 @@ class Live:
             labels,
             _release(labels, annotations),
             _sources(labels, annotations),
-            state.allocation.replicas,
         )
 
     @classmethod
     def of_recommendation(cls, recommendation: Recommendation, state: WorkloadState | None = None) -> Live:
         """What a recommendation knows, with the labels and annotations of the state that it was made from."""
         containers = tuple(c for c in recommendation.current.containers if not c.is_injected)
-        own = cls(recommendation.manifest, containers, replicas=recommendation.current.replicas)
+        own = cls(recommendation.manifest, containers)
         if state is None:
             return own
         known = cls.of_state(state)
@@ -392,8 +390,3 @@ def millis(name: Field, text: str | None) -> int | None:
         return parse_cpu(text) if name[1] == "cpu" else parse_memory(text)
     except BadInput:
         return None
-
-
-def as_resources(written: Mapping[Field, str]) -> Resources:
-    """Quantities as written, as amounts."""
-    return Resources(**{amount: millis(name, written.get(name)) for name, amount in _AMOUNTS.items()})
