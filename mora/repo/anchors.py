@@ -14,7 +14,20 @@ from mora.repo.addresses import Refusal, is_shared, within
 from mora.repo.edits import insert_lines
 from mora.repo.layout import column_of, end_of_entry, end_of_line, newline_of, step_of
 from mora.repo.sites import Address
-from mora.repo.tree import Alias, Document, Mapping, Node, Scalar, Sequence, child, entry, parse, plain, resolved
+from mora.repo.tree import (
+    Alias,
+    Document,
+    Mapping,
+    Node,
+    Scalar,
+    Sequence,
+    child,
+    entry,
+    merged,
+    parse,
+    plain,
+    resolved,
+)
 
 _MOST = 50
 
@@ -70,8 +83,6 @@ def _step(text: str, document: Document, address: Address) -> str | None:
 
 
 def _merges_shared(document: Document, mapping: Mapping) -> bool:
-    from mora.repo.tree import merged
-
     return any(is_shared(document, resolved(one)) for one in merged(mapping))
 
 
@@ -106,7 +117,7 @@ def _copied(text: str, document: Document, alias: Alias, anchor: str) -> str:
         while text[first - 1] in " \t":
             first -= 1
     if not anchor and key is None:  # an item of a list: its first line stands behind the "- "
-        return text[:first] + block.lstrip("\r\n ") + text[alias.end : end] + text[end:]
+        return text[:first] + block.lstrip("\r\n ") + text[alias.end :]
     return text[:first] + anchor + text[alias.end : end] + block + text[end:]
 
 

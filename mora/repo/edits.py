@@ -144,7 +144,7 @@ def _insert(
     there = entry(parent, names[0])
     if parent.is_flow:
         return _insert_flow(text, parent, there, names, value)
-    if isinstance(resolved(there[1]) if there else None, Scalar | Mapping | Sequence) and there is not None:
+    if there is not None:
         return _fill(text, document, parent, there, names[1:], value)
     lines = _block(names, value, step_of(text, document))
     if not parent.entries:

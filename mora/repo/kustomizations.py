@@ -147,7 +147,7 @@ def _deployer(
 
 def _files_in(checkout: Checkout, folder: str, *, is_deep: bool) -> list[str]:
     """The files that Flux (with the folders below) and Argo CD apply from a folder without a kustomization."""
-    below = [path for path in checkout.paths if path.startswith(f"{folder}/")]
+    below = checkout.paths_below(folder)
     return below if is_deep else [path for path in below if posixpath.dirname(path) == folder]
 
 
