@@ -219,17 +219,16 @@ class Record:
         )
         # The last point before the limit says what was recommended then.
         run(
-            "DELETE FROM point WHERE at < (SELECT max(later.at) FROM point AS later "
+            "DELETE FROM point WHERE at < ? AND at < (SELECT max(later.at) FROM point AS later "
             "WHERE later.episode = point.episode AND later.at <= ?)",
-            (oldest,),
+            (oldest, oldest),
         )
         run("DELETE FROM refresh WHERE at < ?", (oldest,))
         run("DELETE FROM total WHERE hour < ?", (int(oldest // _HOUR),))
         thin = int((at - _HOURLY_DAYS * _DAY) // _HOUR)
         run(
             "DELETE FROM total WHERE hour < ? AND EXISTS (SELECT 1 FROM total AS later WHERE later.cluster = "
-            "total.cluster AND later.hour > total.hour "
-            "AND later.hour / 24 = total.hour / 24)",
+            "total.cluster AND later.hour > total.hour AND later.hour < (total.hour / 24 + 1) * 24)",
             (thin,),
         )
 

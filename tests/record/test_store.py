@@ -236,3 +236,20 @@ def test_the_answer_of_a_hostile_name_is_text_like_any_other(path: Path) -> None
         record.take("", START, [seen(500, 120, workload=name, namespace=name)], [total(name)])
     with reading(path) as read:
         assert len(read.history(name, name)) == 1
+
+
+def test_a_long_record_is_thinned_in_few_steps(path: Path) -> None:
+    names, first_hour = [f"team-{number}" for number in range(30)], int(START // 3600)
+    with Record(path) as record:
+        rows = [
+            (hour, name)
+            for hour in range(first_hour - 60 * 24, first_hour)
+            for name in names
+            if hour >= first_hour - 14 * 24 or hour % 24 == 23
+        ]
+        record._connection.executemany("INSERT INTO total VALUES ('', ?2, ?1, 1, 1, 1, 1, 1, 1, 1, 0)", rows)
+        steps = []
+        record._connection.set_progress_handler(lambda: steps.append(1), 1000)
+        record.take("", START, [], [])
+        assert record._connection.execute("SELECT count(*) FROM total").fetchone() == (len(rows),)
+    assert len(steps) < 2_000
