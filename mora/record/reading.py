@@ -94,7 +94,7 @@ class Reading:
     ) -> list[Episode]:
         """All that was recommended for a workload, oldest first."""
         return self._episodes(
-            "namespace = ? AND workload = ? AND (? IS NULL OR kind = ?) AND (? IS NULL OR cluster = ?)",
+            "namespace = ? AND workload = ? AND (? IS NULL OR kind = ? COLLATE NOCASE) AND (? IS NULL OR cluster = ?)",
             (namespace, workload, kind, kind, cluster, cluster),
             with_points=True,
         )

@@ -69,3 +69,11 @@ def test_what_ended_since_a_moment_names_what_became_of_it(path: Path) -> None:
         assert read.ended_since(START, namespace="bank") == []
         recommended = [(one.key.workload, one.before) for one in read.recommended_since(START + 120)]
     assert recommended == [("b", 300), ("c", 900), ("d", 500)]
+
+
+def test_the_history_of_a_kind_is_found_in_any_case(path: Path) -> None:
+    with Record(path) as record:
+        record.take("", START, [seen(500, 100), seen(500, 100, kind="StatefulSet")], [])
+    with reading(path) as read:
+        for kind in ("Deployment", "deployment"):
+            assert [one.key.kind for one in read.history("shop", "web", kind=kind)] == ["Deployment"]
