@@ -96,7 +96,14 @@ def _check(request: Request, of: dict[str, Settings]) -> None:
     for name, settings in of.items():
         if settings.prometheus.url is not None and request.use_history:
             by_place[settings.prometheus.url, settings.prometheus.cluster].append(name)
+    urls = [url for url, _ in by_place]
     for (url, label), names in by_place.items():
+        if label is None and urls.count(url) > 1:
+            raise BadInput(
+                f"{names[0]} would be read without a label `cluster` from {url}, a Prometheus of several clusters: its "
+                "rows would be those of all of them.",
+                hint=f"Give it its own in mora.toml: [clusters.{names[0]}.prometheus] with cluster.",
+            )
         if len(names) > 1:
             whose = f"with the label cluster={label!r}" if label else "without a label `cluster`"
             raise BadInput(

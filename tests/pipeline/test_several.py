@@ -149,6 +149,14 @@ def test_one_prometheus_without_a_label_for_each_cluster_is_refused(home: Path, 
     assert "[clusters.east.prometheus]" in done.stderr
 
 
+def test_a_cluster_without_a_label_at_a_prometheus_of_several_is_refused(home: Path, fleet: Fleet) -> None:
+    (home / "mora.toml").write_text(f'[clusters.east.prometheus]\ncluster = "east"\nurl = "{fleet.url}"\n')
+    done = run(home, "--context", "east", "--context", "west", "--prometheus", fleet.url)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "west would be read without a label `cluster`" in done.stderr
+    assert "[clusters.west.prometheus]" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("flags", "words"),
     [
