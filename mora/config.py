@@ -92,16 +92,21 @@ def load_settings(
 
 
 def _with_passwords(clusters: Mapping[str, ClusterOptions], environ: Mapping[str, str]) -> Mapping[str, ClusterOptions]:
-    """The clusters with the passwords of the environment; one of a cluster that is not there is an error."""
+    """The clusters with the passwords of the environment; one that is not of exactly one cluster is an error."""
     found = dict(clusters)
-    variables = {password_variable(name): name for name in clusters}
     for variable in filter(_OF_A_CLUSTER.fullmatch, environ):
-        if variable not in variables:
+        names = [name for name in clusters if password_variable(name) == variable]
+        if not names:
             known = f"mora.toml has these: {', '.join(clusters)}." if clusters else "mora.toml has no [clusters.NAME]."
             raise BadConfig(f"The environment sets {variable}, and there is no such cluster.", hint=known)
-        one = found[variables[variable]]
+        if len(names) > 1:
+            raise BadConfig(
+                f"The environment sets {variable}, and it would be the password of {' and '.join(names)}.",
+                hint="Name them in mora.toml so that they differ in more than case and punctuation.",
+            )
+        one = found[names[0]]
         password = _parsed(BY_KEY["prometheus.password"], environ[variable], variable, BadConfig)
-        found[variables[variable]] = replace(one, prometheus=MappingProxyType({**one.prometheus, "password": password}))
+        found[names[0]] = replace(one, prometheus=MappingProxyType({**one.prometheus, "password": password}))
     return MappingProxyType(found)
 
 

@@ -347,3 +347,11 @@ def test_what_cannot_be_meant_of_a_cluster_is_refused_by_name(tmp_path: Path, te
 def test_a_password_of_a_cluster_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadConfig, match="there is no such cluster"):
         load_settings({}, {"MORA_CLUSTERS_PRD_PROMETHEUS_PASSWORD": "sesame"}, tmp_path)
+
+
+def test_a_password_that_would_be_that_of_two_clusters_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "mora.toml").write_text('[clusters.eu-west]\n[clusters."eu.west"]\n')
+    assert set(load_settings({}, {}, tmp_path).clusters) == {"eu-west", "eu.west"}
+    with pytest.raises(BadConfig, match=r"the password of eu-west and eu\.west") as refused:
+        load_settings({}, {"MORA_CLUSTERS_EU_WEST_PROMETHEUS_PASSWORD": "sesame"}, tmp_path)
+    assert "sesame" not in str(refused.value)
