@@ -20,7 +20,7 @@ from mora.record.numbers import Key
 from mora.record.outcomes import Outcome
 from mora.record.reading import Episode, Moment, Moved, Reading, reading
 from mora.web.answer import Entry
-from mora.web.live import Cluster, Shown
+from mora.web.live import Cluster, Problem, Shown
 
 _DAY = 86_400.0
 _TREND_DAYS = 90
@@ -49,7 +49,7 @@ def page(shown: Shown, record: Path, cluster: str | None, namespace: str | None,
         with reading(record) as read:
             sections = [_since_yesterday(read, cluster, namespace, now), _trend(read, cluster, namespace, now)]
     except MoraError as error:
-        alerts.append(f"{error.message} {error.hint or ''}".rstrip())
+        alerts.append(_told(error))
     where = " / ".join(filter(None, (cluster, namespace)))
     prices = next((one.answer.prices for one in shown.clusters if one.answer is not None), None)
     return page_of(
@@ -79,12 +79,16 @@ def _alerts(shown: Shown, now: float) -> list[str]:
         if one.problem is not None:
             since = _moment(one.problem.since)
             old = "There is no answer yet." if one.answer is None else "What is shown is the last good answer."
-            told.append(f"{name}The refresh fails since {since}: {one.problem.message} {one.problem.hint or ''} {old}")
+            told.append(f"{name}The refresh fails since {since}: {_told(one.problem)} {old}")
         elif shown.is_stale(one, now) and one.answer is not None:
             told.append(f"{name}The answer is of {_moment(one.answer.made_at)} and no longer current.")
         if one.unrecorded is not None:
-            told.append(f"{name}The last answer is not in the record: {one.unrecorded.message} {one.unrecorded.hint}")
+            told.append(f"{name}The last answer is not in the record: {_told(one.unrecorded)}")
     return told
+
+
+def _told(problem: Problem | MoraError) -> str:
+    return f"{problem.message} {problem.hint or ''}".rstrip()
 
 
 def _lead(shown: Shown) -> list[str]:

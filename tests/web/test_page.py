@@ -153,3 +153,11 @@ def test_many_changes_do_not_bury_the_page(tmp_path: Path) -> None:
     html = text(served(), path)
     assert html.count("newly recommended") == 50
     assert "250 more: /api/v1/changes" in html
+
+
+def test_a_problem_without_a_hint_ends_with_its_message(tmp_path: Path) -> None:
+    live = served()
+    live.unrecorded("", MoraError("The record in r.sqlite cannot be used: no such table."))
+    assert "The last answer is not in the record: The record in r.sqlite cannot be used: no such table.<" in text(
+        live, tmp_path / "none"
+    )
