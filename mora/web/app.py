@@ -154,10 +154,9 @@ def _answers(app: FastAPI, served: Served) -> None:
             request,
             served,
             shown,
-            ("recommendations", *given.values()),
             lambda: kept.get(
                 shown.version,
-                ("recommendations", *given.values()),
+                tuple(given.values()),
                 lambda: documents.recommendations(shown, shown.entries(**given)),
             ),
         )
@@ -174,7 +173,7 @@ def _answers(app: FastAPI, served: Served) -> None:
         found = shown.entries(**given)
         if not found:
             raise _no_workload(shown, asked)
-        return _shared(request, served, shown, ("explain", *given.values()), lambda: documents.explanations(found))
+        return _shared(request, served, shown, lambda: documents.explanations(found))
 
     @app.get("/api/v1/status", responses={200: {"model": schema.Status}}, tags=["state"])
     async def status() -> Response:
@@ -214,12 +213,12 @@ def _page(app: FastAPI, served: Served) -> None:
     @app.get("/", include_in_schema=False)
     def page(request: Request, asked: Annotated[schema.Asked, Query()]) -> Response:
         shown = served.live.shown()
-        key = ("page", asked.cluster, asked.namespace)
+        # The page says which answers are no longer current; that changes without a new version.
+        key = (asked.cluster, asked.namespace, shown.stale(served.now()))
         return _shared(
             request,
             served,
             shown,
-            key,
             lambda: kept.get(
                 shown.version,
                 key,
@@ -233,14 +232,14 @@ def _shared(
     request: Request,
     served: Served,
     shown: Shown,
-    key: tuple[object, ...],
     make: Callable[[], bytes],
     *,
     is_page: bool = False,
 ) -> Response:
-    """An answer that changes with what is served alone: who has it already gets no body."""
-    tag = f'W/"{served.run}-{shown.version}"'
-    age = shown.oldest(served.now())
+    """An answer that changes only with what is served, and as that gets stale: who has it already gets no body."""
+    now = served.now()
+    tag = f'W/"{served.run}-{shown.version}.{shown.stale(now)}"'
+    age = shown.oldest(now)
     headers = {"etag": tag, "cache-control": "no-cache"} | ({} if age is None else {"age": str(int(age))})
     if request.headers.get("if-none-match") == tag:
         return Response(status_code=304, headers=headers)

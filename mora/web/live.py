@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from mora.errors import MoraError
-from mora.quantities import format_duration
 from mora.record.store import InForce
 from mora.web.answer import Answer, Entry
 
@@ -53,6 +52,10 @@ class Shown:
         """Whether an answer is too old to be called current."""
         age = self.age(cluster, now)
         return age is None or age > self.stale_after
+
+    def stale(self, now: float) -> int:
+        """How many clusters have no current answer; within a version it only rises."""
+        return sum(self.is_stale(one, now) for one in self.clusters)
 
     def oldest(self, now: float) -> float | None:
         """The age of the oldest answer that is shown."""
@@ -136,14 +139,3 @@ class Live:
 
     def _snapshot(self) -> Shown:
         return Shown(self._version, tuple(self._clusters.values()), self.refresh_seconds * _STALE_AFTER_REFRESHES)
-
-
-def age_words(seconds: float | None) -> str:
-    """How old an answer is, for a person.
-
-    >>> age_words(None), age_words(20), age_words(3700)
-    ('none yet', 'less than a minute old', '1h1m old')
-    """
-    if seconds is None:
-        return "none yet"
-    return "less than a minute old" if seconds < 60 else f"{format_duration(seconds // 60 * 60)} old"

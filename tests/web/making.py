@@ -49,6 +49,7 @@ class Site:
     live: Live
     record: Path
     port: int
+    clock: list[float]
 
     def get(self, path: str, method: str = "GET", **headers: str) -> tuple[int, Message[str, str], bytes]:
         """Status, headers and body."""
@@ -70,21 +71,22 @@ class Site:
 
 @contextmanager
 def site(folder: Path, *, names: Sequence[str] = ("",), now: float = MADE_AT) -> Iterator[Site]:
-    """A server without an answer yet, whose clock stands still."""
-    live, record = Live(names, 900.0, now=lambda: now), folder / "record.sqlite"
+    """A server without an answer yet, whose clock stands still until it is set."""
+    clock = [now]
+    live, record = Live(names, 900.0, now=lambda: clock[0]), folder / "record.sqlite"
     served = Served(
         live,
-        Telemetry(live, now=lambda: now),
+        Telemetry(live, now=lambda: clock[0]),
         record,
         unhealthy=lambda: None,
-        page=lambda shown, cluster, namespace: page(shown, record, cluster, namespace, now=now),
-        now=lambda: now,
+        page=lambda shown, cluster, namespace: page(shown, record, cluster, namespace, now=clock[0]),
+        now=lambda: clock[0],
     )
     with (
         Record(record),
         AsgiServer(("127.0.0.1", 0), Guard(application(served), "127.0.0.1")) as server,
     ):
-        yield Site(live, record, server.port)
+        yield Site(live, record, server.port, clock)
 
 
 class Logged:

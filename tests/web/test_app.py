@@ -90,6 +90,17 @@ def test_who_has_the_answer_already_gets_no_body_until_it_changes(tmp_path: Path
             assert served.get(path, **{"If-None-Match": tag})[0] == 200
 
 
+def test_a_page_says_that_its_answer_has_become_old_without_a_new_one(tmp_path: Path) -> None:
+    with site(tmp_path) as served:
+        served.live.answered("", answer())
+        _, headers, body = served.get("/")
+        assert b"no longer current" not in body
+        served.clock[0] += 7200
+        status, _, body = served.get("/", **{"If-None-Match": headers["ETag"]})
+    assert status == 200
+    assert b"no longer current" in body
+
+
 def test_the_page_is_packed_for_those_who_can_unpack_it(tmp_path: Path) -> None:
     import gzip
 
