@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
@@ -12,7 +13,6 @@ from typing import Any
 from mora.outputs.documents import printable_json
 from mora.outputs.json import SCHEMA_VERSION, savings_document
 from mora.quantities import format_moment
-from mora.record.numbers import Key
 from mora.record.reading import Episode, Moment, Moved
 from mora.savings import summed
 from mora.web.answer import Entry
@@ -105,7 +105,7 @@ def changes(moved: Sequence[Moved], ended: Sequence[Episode], since: float) -> b
         {
             "since": _moment(since),
             "recommendations": [
-                {**_key(one.key), "now": one.now, "recommended_before": one.before, "recommended": one.value}
+                {**asdict(one.key), "now": one.now, "recommended_before": one.before, "recommended": one.value}
                 for one in moved
             ],
             "settings": [_episode(one) for one in ended],
@@ -155,7 +155,7 @@ def _problem(problem: Problem | None) -> dict[str, Any] | None:
 
 def _episode(one: Episode) -> dict[str, Any]:
     return {
-        **_key(one.key),
+        **asdict(one.key),
         "set_before": one.before,
         "recommended": one.value,
         "confidence": one.confidence,
@@ -169,17 +169,6 @@ def _episode(one: Episode) -> dict[str, Any]:
         "samples_since": one.samples,
         "oom_kills_since": one.oom_kills,
         "points": [{"at": _moment(at), "recommended": value} for at, value in one.points],
-    }
-
-
-def _key(key: Key) -> dict[str, str]:
-    return {
-        "cluster": key.cluster,
-        "namespace": key.namespace,
-        "kind": key.kind,
-        "workload": key.workload,
-        "container": key.container,
-        "number": key.number,
     }
 
 
