@@ -125,20 +125,27 @@ class Refresher:
         self.counts.refreshed(self.name, seconds, is_ok=False)
         hint = {"hint": error.hint} if error.hint else {}
         self.log("error", "refresh failed", **self._about, error=error.message, **hint)
-        self._recorded(lambda: self.record.failed(self.name, time.time(), error.message, seconds=seconds))
+        # Whether the record has the last answer does not depend on it.
+        try:
+            self.record.failed(self.name, time.time(), error.message, seconds=seconds)
+        except Exception as unwritten:
+            self._log_unrecorded(_as_mora_error(unwritten))
 
     def _recorded(self, write: Callable[[], None]) -> bool:
-        """Write to the record; where that fails, serve on and report it."""
+        """Write the answer to the record; where that fails, serve on and report it."""
         try:
             write()
             applied = self.record.in_force(self.name)
         except Exception as error:
             told = _as_mora_error(error)
             self.live.unrecorded(self.name, told)
-            self.log("error", "not recorded", **self._about, error=told.message, hint=told.hint or "")
+            self._log_unrecorded(told)
             return False
         self.live.recorded(self.name, applied)
         return True
+
+    def _log_unrecorded(self, error: MoraError) -> None:
+        self.log("error", "not recorded", **self._about, error=error.message, hint=error.hint or "")
 
     @property
     def _about(self) -> dict[str, object]:

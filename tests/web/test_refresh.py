@@ -5,7 +5,9 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from mora.errors import SourceUnavailable
+import pytest
+
+from mora.errors import MoraError, SourceUnavailable
 from mora.record.reading import reading
 from mora.record.store import InForce, Record
 from mora.web.live import Live
@@ -88,6 +90,26 @@ def test_a_full_disk_costs_the_record_and_not_the_answer(small_disk: Path) -> No
     with reading(small_disk / "record.sqlite") as read:
         (state,) = read.refreshes()
     assert state.succeeded_at == MADE_AT + 99
+
+
+def test_an_answer_that_is_not_recorded_stays_so_when_a_later_failure_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Record(tmp_path / "record.sqlite") as record:
+        one, live, log = refresher(record, Computing(found(), SourceUnavailable("away"), found()))
+        with monkeypatch.context() as patched:
+            patched.setattr(Record, "take", lambda *_, **__: (_ for _ in ()).throw(MoraError("The disk is full.")))
+            one.refresh()
+        one.refresh()
+        assert live.shown().clusters[0].unrecorded is not None
+        one.refresh()
+        assert live.shown().clusters[0].unrecorded is None
+        with monkeypatch.context() as patched:
+            patched.setattr(Record, "failed", lambda *_, **__: (_ for _ in ()).throw(MoraError("The disk is full.")))
+            one.compute = Computing(SourceUnavailable("away"))
+            one.refresh()
+        assert live.shown().clusters[0].unrecorded is None
+        assert log.wait_for("not recorded", 2)["error"] == "The disk is full."
 
 
 def test_what_was_applied_is_asked_about_and_its_use_is_recorded(tmp_path: Path) -> None:
