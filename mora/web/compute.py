@@ -69,6 +69,16 @@ def compute(task: Task) -> dict[str, Any]:
     return {**answer_document(made_at, entries, notes, shown.prices), "uses": uses}
 
 
+def received(connection: Connection) -> dict[str, Any] | None:
+    """What a process sent; None where it ended before, or while it did."""
+    try:
+        # Bytes, not objects: nothing that comes back is unpickled.
+        found: dict[str, Any] = json.loads(connection.recv_bytes())
+    except (EOFError, OSError, ValueError):
+        return None
+    return found
+
+
 def run(task: Task, *, is_over: Any, most_seconds: float) -> dict[str, Any]:
     """compute() in a new process.
 
@@ -90,14 +100,13 @@ def run(task: Task, *, is_over: Any, most_seconds: float) -> dict[str, Any]:
                     f"The refresh was ended after {most_seconds / 60:.0f} minutes.",
                     hint="Does Prometheus answer? Read less (--history 7d), or fewer namespaces (-n).",
                 )
-        # Bytes, not objects: nothing that comes back is unpickled.
-        found: dict[str, Any] = json.loads(ours.recv_bytes())
-    except (EOFError, ValueError) as error:
-        process.join(10)
-        raise Failed(
-            f"The process that computes ended without an answer (exit code {process.exitcode}).",
-            hint="Exit code -9 is a kill, most often for want of memory: give it more, or size fewer namespaces.",
-        ) from error
+        found = received(ours)
+        if found is None:
+            process.join(10)
+            raise Failed(
+                f"The process that computes ended without an answer (exit code {process.exitcode}).",
+                hint="Exit code -9 is a kill, most often for want of memory: give it more, or size fewer namespaces.",
+            )
     finally:
         ours.close()
         if process.is_alive():

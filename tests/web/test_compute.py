@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import socket
+import struct
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from multiprocessing import Pipe
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ from mora.outputs.json import document
 from mora.pipeline import Request
 from mora.settings import Settings
 from mora.web.answer import read_answer
-from mora.web.compute import Failed, Task, run
+from mora.web.compute import Failed, Task, received, run
 from tests.vpa.conftest import Fleet
 
 
@@ -121,3 +123,11 @@ def test_a_process_that_is_killed_is_reported(tmp_path: Path) -> None:
             run(Task(ALL, settings(url, tmp_path)), is_over=threading.Event(), most_seconds=600.0)
         killer.join()
     assert "memory" in (refused.value.hint or "")
+
+
+def test_an_answer_that_breaks_off_is_none() -> None:
+    ours, theirs = Pipe(duplex=False)
+    os.write(theirs.fileno(), struct.pack("!i", 1000) + b'{"version"')  # a length, and less than that
+    theirs.close()
+    assert received(ours) is None
+    ours.close()
