@@ -238,15 +238,24 @@ def counted(number: int, word: str) -> str:
     return f"{number:,} {word}{'' if number == 1 else 's'}"
 
 
+def significant(value: float, digits: int = 3) -> str:
+    """A number of at least so many significant digits, however large it is without an exponent.
+
+    >>> significant(44.83), significant(0.9996), significant(999.6), significant(12345.6)
+    ('44.8', '1', '1000', '12346')
+    """
+    return f"{value:.{digits}g}" if abs(value) < 10**digits - 0.5 else f"{value:.0f}"
+
+
 def readable_cores(cores: float) -> str:
     """CPU use for a person: millicores below a core; rounded, so not for a manifest.
 
-    >>> readable_cores(0.01234), readable_cores(0.2314), readable_cores(12.34)
-    ('12.3m', '231m', '12.3 cores')
+    >>> readable_cores(0.01234), readable_cores(0.2314), readable_cores(12.34), readable_cores(1234.5)
+    ('12.3m', '231m', '12.3 cores', '1234 cores')
     """
     if abs(cores) < 0.9995:
         return f"{cores * 1000:.3g}m"
-    text = f"{cores:.3g}"
+    text = significant(cores)
     return f"{text} core{'' if text == '1' else 's'}"
 
 
@@ -259,7 +268,7 @@ def readable_bytes(amount_bytes: float) -> str:
     for suffix, unit in (("GiB", GIB), ("MiB", MIB), ("KiB", KIB)):
         if abs(amount_bytes) >= unit:
             value = amount_bytes / unit
-            return f"{value:.3g} {suffix}" if abs(value) < 1000 else f"{value:.0f} {suffix}"
+            return f"{significant(value)} {suffix}"
     return f"{amount_bytes:.0f} B"
 
 

@@ -28,7 +28,7 @@ from mora.domain import Load, Reason, Slo, Target
 from mora.errors import BadInput, NotEnoughData
 from mora.extras import require
 from mora.metrics import OBSERVED_SCENARIO
-from mora.quantities import MIB, counted, format_duration
+from mora.quantities import MIB, counted, format_duration, significant
 from mora.saturation import Floats, limit_bound
 
 if TYPE_CHECKING:
@@ -653,7 +653,7 @@ def _known(value: object) -> float | None:
 
 
 def _users(share: float) -> str:
-    return f"{share:.4g}"
+    return significant(share, 4)
 
 
 def _counts(least: int, most: int) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from mora.coverage import keeps
 from mora.domain import Slo
-from mora.quantities import counted, format_duration
+from mora.quantities import counted, format_duration, significant
 from mora.response import Run
 
 # The p95 of a shop that queues is this many times its mean: 385 ms beside 230 ms (data/README.md, 60 users a pod).
@@ -288,24 +288,25 @@ def describe(found: Capacity) -> list[str]:
     objective = f"p95 <= {format_duration(slo.p95_seconds)}"
     if kept is None or found.users is None:
         lowest = found.trials[0] if found.trials else None
-        why = "" if lowest is None else f": at {lowest.users_per_pod:.4g} users {lowest.miss(slo)}"
+        why = "" if lowest is None else f": at {significant(lowest.users_per_pod, 4)} users {lowest.miss(slo)}"
         return [f"No driven load of {found.scenario} kept {objective}{why}."]
-    rate = "" if found.requests_per_second is None else f" ({found.requests_per_second:.3g} requests/s)"
+    rate = "" if found.requests_per_second is None else f" ({significant(found.requests_per_second)} requests/s)"
     if broken is None:
         lines = [
-            f"One pod serves at least {kept.users_per_pod:.4g} users{rate} of {found.scenario} at {objective}: no "
-            "driven load broke it."
+            f"One pod serves at least {significant(kept.users_per_pod, 4)} users{rate} of {found.scenario} at "
+            f"{objective}: no driven load broke it."
         ]
     else:
         lines = [
             f"One pod serves {math.floor(found.users)} users{rate} of {found.scenario} at {objective}, between "
-            f"{kept.users_per_pod:.4g} and {broken.users_per_pod:.4g}: there {broken.miss(slo)}."
+            f"{significant(kept.users_per_pod, 4)} and {significant(broken.users_per_pod, 4)}: "
+            f"there {broken.miss(slo)}."
         ]
     if found.full is not None and found.full.users_per_pod < found.users:
         at = rate_at(found.trials, found.full.users_per_pod)
         lines.append(
             f"Replicas are sized for {math.floor(found.full.users_per_pod)} users a pod"
-            + ("" if at is None else f" ({at:.3g} requests/s)")
+            + ("" if at is None else f" ({significant(at)} requests/s)")
             + f": there {found.full.service} uses {found.target_utilisation:.0%} of its CPU limit."
         )
     # Of the loads on several replicas that kept the SLO the highest says all; one below the knee that broke it is news.
@@ -317,7 +318,7 @@ def describe(found: Capacity) -> list[str]:
 
 def _on_several(found: Capacity, trial: Trial) -> str:
     """Whether so many replicas carried as many users a pod as one does."""
-    words = f"{trial.users} users on {counted(trial.replicas, 'replica')}, {trial.users_per_pod:.4g} a pod"
+    words = f"{trial.users} users on {counted(trial.replicas, 'replica')}, {significant(trial.users_per_pod, 4)} a pod"
     if trial.keeps(found.slo):
         return f"Checked with {words}: p95 {_shown(trial.p95_seconds)}."
     return f"Not so with {words}: {trial.miss(found.slo)}. Something that the replicas share is full."

@@ -15,7 +15,7 @@ from mora.domain import Slo
 from mora.pages.charts import Band, Chart, Level, Line, Mark, Span
 from mora.pages.page import render, section
 from mora.pages.tables import Cell, Table
-from mora.quantities import format_duration
+from mora.quantities import format_duration, significant
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -81,11 +81,11 @@ def _row(trial: Trial, slo: Slo) -> tuple[str, ...]:
     interval = trial.p95_interval
     fullest = max((use.utilisation for use in trial.uses.values() if use.utilisation is not None), default=None)
     return (
-        f"{trial.users_per_pod:.4g}",
+        significant(trial.users_per_pod, 4),
         str(trial.users),
         str(trial.replicas),
         str(trial.repeats),
-        "" if trial.requests_per_second is None else f"{trial.requests_per_second:.3g}",
+        "" if trial.requests_per_second is None else significant(trial.requests_per_second),
         _milliseconds(trial.p95_seconds),
         "" if interval is None else f"{_milliseconds(interval[0])} to {_milliseconds(interval[1])}",
         f"{trial.error_ratio:.2%}",

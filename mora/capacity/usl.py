@@ -14,6 +14,7 @@ from itertools import combinations
 import numpy as np
 
 from mora.capacity.knee import Trial
+from mora.quantities import significant
 
 # With fewer loads the law has more parameters than points.
 _MIN_USL_LOADS = 4
@@ -89,9 +90,9 @@ def _without_negatives(
 def describe_usl(law: Usl) -> str:
     """The law as a line: where it sees the end of a pod's throughput."""
     if not math.isfinite(law.highest_rate):
-        return f"USL: {law.rate_per_user:.3g} requests/s a user, no end of a pod's throughput in sight."
-    beyond = f", reached at {law.peak_users:.4g} users" if math.isfinite(law.peak_users) else ""
+        return f"USL: {significant(law.rate_per_user)} requests/s a user, no end of a pod's throughput in sight."
+    beyond = f", reached at {significant(law.peak_users, 4)} users" if math.isfinite(law.peak_users) else ""
     return (
-        f"USL: a pod answers at most {law.highest_rate:.3g} requests/s{beyond} (fit within {law.error:.0%}); more is "
-        "not extrapolated."
+        f"USL: a pod answers at most {significant(law.highest_rate)} requests/s{beyond} (fit within {law.error:.0%}); "
+        "more is not extrapolated."
     )

@@ -15,6 +15,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from mora.quantities import significant
+
 # As many users as the rate needs where each answers and pauses within this time; the others rest.
 _USER_SECONDS = 3.0
 _SPARE_USERS = 10
@@ -58,7 +60,8 @@ class Offered:
             why = f"the target is too slow for it: {self.busy_users:.0f} of {self.users} users waited for answers"
         else:
             why = "this machine was too busy to send it. Ask for less, or give the plan's [locust] more processes"
-        return [f"The load was not offered as asked: {self.sent:.4g} in place of {self.asked:.4g} requests/s; {why}."]
+        sent, asked = significant(self.sent, 4), significant(self.asked, 4)
+        return [f"The load was not offered as asked: {sent} in place of {asked} requests/s; {why}."]
 
 
 def read_offered(

@@ -21,6 +21,7 @@ from typing import Any
 from mora.domain import Quality
 from mora.harness.host import HostUse
 from mora.harness.record import LoadFigures, LoopFigures
+from mora.quantities import significant
 
 # A tenth of the p95; below ten milliseconds it is what a timer and context switches take on a machine with idle CPU.
 _SHARE_OF_P95 = 0.10
@@ -111,7 +112,7 @@ def _of_the_machine(host: HostUse, others: float | None) -> list[str]:
     # Where the kernel says how long the target waited, that has decided; a full machine alone is no harm.
     is_full = host.idle_cores is not None and host.idle_cores < _LEAST_IDLE_RATIO * host.cores
     if host.target_waited_cores is None and is_full and others and others > _LEAST_OTHERS_RATIO * host.cores:
-        reasons.append(f"other programs used {others:.2g} of {host.cores} cores, and none were idle")
+        reasons.append(f"other programs used {significant(others, 2)} of {host.cores} cores, and none were idle")
     return reasons
 
 
@@ -125,10 +126,10 @@ def _of(p95: float | None) -> str:
 
 def _milliseconds(seconds: float) -> str:
     """
-    >>> _milliseconds(0.00312), _milliseconds(0.0312), _milliseconds(0.312), _milliseconds(3.12)
-    ('3.1 ms', '31 ms', '312 ms', '3120 ms')
+    >>> _milliseconds(0.00312), _milliseconds(0.0312), _milliseconds(0.0996), _milliseconds(3.12)
+    ('3.1 ms', '31 ms', '100 ms', '3120 ms')
     """
-    return f"{seconds * 1000:.2g} ms" if seconds < 0.1 else f"{seconds * 1000:.0f} ms"
+    return f"{significant(seconds * 1000, 2)} ms"
 
 
 def _most(values: Iterable[float | None]) -> float | None:

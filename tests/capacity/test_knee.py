@@ -78,6 +78,13 @@ def test_a_pod_serves_what_lies_on_the_line_between_both_and_says_it_in_both_uni
     )
 
 
+def test_a_pod_of_thousands_of_requests_is_written_without_an_exponent() -> None:
+    assert describe(found([trial(10_000, 0.1, cpu=0.01), trial(12_345, 0.4, cpu=0.01)])) == [
+        "One pod serves 11563 users (11563 requests/s) of browsing at p95 <= 300ms, between 10000 and 12345: "
+        "there p95 400ms is over 300ms."
+    ]
+
+
 def test_errors_that_break_the_slo_end_it_before_the_p95_does() -> None:
     capacity = found([trial(10, 0.02), trial(50, 0.2), trial(54, 0.1, errors=0.2)])
     assert capacity.users == pytest.approx(50.2)

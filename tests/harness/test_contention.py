@@ -65,6 +65,15 @@ def test_what_locust_waited_counts_as_well() -> None:
     assert found.reasons == ("Locust waited 12 ms for a CPU in each request, of a p95 of 100 ms",)
 
 
+def test_figures_just_under_a_round_number_and_large_nodes_are_written_without_an_exponent() -> None:
+    figures = replace(FIGURES, latency_p95_seconds=0.0996)
+    assert judge(HOST, [(figures, replace(LOOP, late_p95_seconds=0.0996))]).reasons == (
+        "Locust was 100 ms late, of a p95 of 100 ms",
+    )
+    node = replace(HOST, cores=192, others_cores=128.4, target_waited_cores=None)
+    assert judge(node, [(FIGURES, LOOP)]).reasons == ("other programs used 128 of 192 cores, and none were idle",)
+
+
 def test_a_hypervisor_that_takes_the_cpu_is_named() -> None:
     assert judge(replace(HOST, steal_cores=0.2), [(FIGURES, LOOP)]).reasons == ("the hypervisor took 10% of the CPU",)
 
