@@ -24,6 +24,7 @@ import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -36,25 +37,17 @@ from mora.model.shapes import check_card, check_response
 
 SCHEMA_VERSION = 2
 CARD, RESPONSE = "card.json", "response.json"
-UNREADABLE = (
-    ArithmeticError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    NotImplementedError,
-    OSError,
-    RecursionError,
-    RuntimeError,
-    TypeError,
-    ValueError,
-    zipfile.BadZipFile,
-    zlib.error,
-)
-"""What code raises that meets contents which no training wrote."""
+UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError)
+"""What code raises that meets contents which no training wrote: amounts, names, fields and shapes of another kind.
+
+No other: a fault of MOrA's own must not read as a model that has to be trained again.
+"""
+# What an archive raises beside that: no archive, torn, of a later format, or the header of an array that is no Python.
+_NO_ARCHIVE = (EOFError, MemoryError, NotImplementedError, RecursionError, zipfile.BadZipFile, zlib.error, TokenError)
 
 _MOST_CARD_BYTES, _MOST_FILE_BYTES = 16 * 2**20, 256 * 2**20
 _LONGEST_WORDS = 200
+_PACKED, _ENCRYPTED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), 0x1
 _SUMS = documents.fields({"sha256": documents.text, "bytes": documents.whole(0, _MOST_FILE_BYTES)})
 _STORED = documents.fields({"digest": documents.text, "files": documents.mapping(_SUMS)})
 _HINT = "Train it again: mora train {service}"
@@ -281,14 +274,19 @@ def _npz(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
 def _arrays(raw: bytes) -> dict[str, np.ndarray[Any, Any]]:
     """The arrays of a .npz: numbers and fixed-width text, each as large as its archive says, and no more in all."""
     found: dict[str, np.ndarray[Any, Any]] = {}
-    with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-        members = archive.infolist()
-        if sum(member.file_size for member in members) > _MOST_FILE_BYTES:
-            raise documents.Misfit("its arrays are larger than any model's")
-        for member in members:
-            with archive.open(member) as stream:
-                content = io.BytesIO(stream.read(_MOST_FILE_BYTES + 1))
-            found[member.filename.removesuffix(".npy")] = _array(member.filename, content)
+    try:
+        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
+            members = archive.infolist()
+            if sum(member.file_size for member in members) > _MOST_FILE_BYTES:
+                raise documents.Misfit("its arrays are larger than any model's")
+            for member in members:
+                if member.compress_type not in _PACKED or member.flag_bits & _ENCRYPTED:
+                    raise documents.Misfit(f"{member.filename!r} is packed in a way that no model is")
+                with archive.open(member) as stream:
+                    content = io.BytesIO(stream.read(_MOST_FILE_BYTES + 1))
+                found[member.filename.removesuffix(".npy")] = _array(member.filename, content)
+    except _NO_ARCHIVE as failure:
+        raise documents.Misfit(in_words(failure)) from failure
     return found
 
 

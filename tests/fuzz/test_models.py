@@ -152,3 +152,30 @@ def test_an_archive_that_promises_gigabytes_is_refused_before_they_are_made(tmp_
     folder = forged(tmp_path / "frontend", own_card("driven"), own_files("driven") | {"lstm.npz": stream.getvalue()})
     with pytest.raises(BadModel, match="larger than any model's"):
         ServiceModel.load(folder)
+
+
+@pytest.mark.parametrize("packing", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_no_training_packed_is_refused(tmp_path: Path, packing: int) -> None:
+    """A torn one of such a packing raises what its own library raises, which nobody expects."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", packing) as archive:
+        archive.writestr("weights.npy", bytes(range(256)) * 20)
+    raw = bytearray(stream.getvalue())
+    raw[50:60] = bytes(10)
+    folder = forged(tmp_path / "frontend", own_card("driven"), own_files("driven") | {"lstm.npz": bytes(raw)})
+    with pytest.raises(BadModel, match=r"lstm\.npz cannot be read: 'weights.npy' is packed in a way that no model is"):
+        ServiceModel.load(folder)
+
+
+@pytest.mark.parametrize("fault", [AttributeError, NotImplementedError, OSError, RuntimeError])
+def test_a_fault_of_mora_is_no_model_to_train_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: type[Exception]
+) -> None:
+    model = ServiceModel.load(forged(tmp_path / "frontend", own_card("driven"), own_files("driven")))
+
+    def broken(*_: object) -> None:
+        raise fault("a fault")
+
+    monkeypatch.setattr(ServiceModel, "_demand", broken)
+    with pytest.raises(fault, match="a fault"):
+        model.demand(rows("driven"), Question())
