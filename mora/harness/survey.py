@@ -12,7 +12,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 
 from mora.domain import Window
@@ -121,8 +121,8 @@ def await_quiet(
         f"This machine is busy: {found}. Response times would measure that as well. "
         f"Waiting up to {format_duration(limit)} for a quieter moment ..."
     )
-    while _left(clock.now(), began, limit) > timedelta():
-        clock.sleep(min(_PAUSE, _left(clock.now(), began, limit)).total_seconds())
+    while (left := began + limit - clock.now()) > timedelta():
+        clock.sleep(min(_PAUSE, left).total_seconds())
         if not look().is_busy:
             return True
     say(
@@ -130,7 +130,3 @@ def await_quiet(
         "and is no measurement where that does not help."
     )
     return False
-
-
-def _left(now: datetime, began: datetime, limit: timedelta) -> timedelta:
-    return began + limit - now
