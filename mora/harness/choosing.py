@@ -162,10 +162,19 @@ class _Adaptive:
         return False
 
     def check(self, cell: Cell, driven: Driven) -> None:
-        """Raise MoraError where the first experiment of a scenario has no request, or errors only."""
+        """Raise MoraError where the first experiment of a scenario has errors only, or any has no request.
+
+        Without one there is no p95, and the same load would be chosen again for ever.
+        """
+        figures = driven.loads[0].figures
         if cell.duration is None:
-            figures = driven.loads[0].figures
             check_first(figures.requests, figures.error_ratio, cell.scenario)
+        elif not figures.requests:
+            raise MoraError(
+                f"The target answered no request of {cell}.",
+                hint="Check that the target still runs, then continue with --resume. If this load is too much for it, "
+                "collect into another folder with a lower max_users in the plan.",
+            )
 
     def capacities(self) -> tuple[Capacity, ...]:
         """What one pod carries of every scenario that was driven."""

@@ -176,6 +176,21 @@ def test_a_scenario_without_requests_writes_nothing_and_can_be_continued(plan: P
     assert run(plan, tmp_path / "data", Shop(52), resume=True).capacities
 
 
+def test_a_target_that_hangs_at_a_later_load_ends_the_run_in_place_of_going_round(plan: Plan, tmp_path: Path) -> None:
+    class Hanging(Shop):
+        def start(self, scenario_file: Path, url: str, **options: Any) -> Shop:
+            self.requests = 2 if not self.driven else 0
+            assert len(self.driven) < 9, "the same load again and again"
+            return super().start(scenario_file, url, **options)
+
+    shop = Hanging(52)
+    with pytest.raises(MoraError, match=r"The target answered no request of busy, 1 replica, \d+ users\.") as caught:
+        run(plan, tmp_path / "data", shop)
+    assert len(shop.driven) == 2
+    assert "--resume" in (caught.value.hint or "")
+    assert run(plan, tmp_path / "data", Shop(52), resume=True).capacities
+
+
 def test_a_target_with_errors_only_is_refused_before_anything_is_written(plan: Plan, tmp_path: Path) -> None:
     shop = Shop(52, fails=True)
     with pytest.raises(MoraError, match="with errors only"):
