@@ -1,24 +1,11 @@
-"""The load response: what a service uses and how it answers, against users and replicas, per scenario.
-
-It is learnt from driven runs and answers loads that no window of a time series contains. Everything is a monotone curve
-over **users per pod** (users / replicas), so a rising load never lowers an answer and a further replica never worsens
-one. Use per pod is what a pod's share of the users costs; latency and errors follow the same share because a plan
-scales the shop's services together. One axis instead of two lets the few cells of a plan check each other (40 users on
-two pods speak for 20 on one), and it is valid for replica counts that were never driven. What one axis gets wrong, the
-measured cells put right: a replica count that was measured to miss the SLO is not chosen.
-
-Curves are fitted with scikit-learn's isotonic regression, kept as knots, and read with numpy.
-
-One file, longer than most: runs, curves, cells and the choice of replicas are one subject, and each needs the others.
-"""
+"""What a load response answers: use per pod, latency and errors at a load, and the fewest replicas that keep an SLO."""
 
 from __future__ import annotations
 
 import math
 from bisect import bisect_left
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -26,10 +13,10 @@ import numpy as np
 from mora.coverage import keeps
 from mora.domain import Load, Reason, Slo, Target
 from mora.errors import BadInput, NotEnoughData
-from mora.extras import require
 from mora.metrics import OBSERVED_SCENARIO
 from mora.quantities import MIB, counted, format_duration, significant
-from mora.saturation import Floats, limit_bound
+from mora.response.curves import Curve, fit_scenario
+from mora.response.runs import Run, cells_of, run_from, run_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -40,66 +27,6 @@ MAX_EXTRAPOLATION = 1.5
 MOST_REPLICAS = 10_000
 # Pods this idle are hardly what keeps the shop from its SLO; half of the usual target utilisation.
 IDLE_UTILISATION = 0.35
-
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """One driven experiment of one service, in the figures that the response is made of.
-
-    CPU and memory are of the hottest pod's main container. A limit-bound level is "at least".
-    latency_p95_seconds, error_ratio, requests_per_second: of the run's load test, None where it has none.
-    latency_p95_interval: the 95 % confidence interval of its p95, where it was recorded.
-    """
-
-    experiment_id: str
-    scenario: str
-    users: int
-    replicas: int
-    cpu_mean_cores: float
-    cpu_p95_cores: float
-    cpu_limit_cores: float | None
-    is_cpu_limit_bound: bool
-    memory_mean_bytes: float
-    memory_peak_bytes: float
-    memory_limit_bytes: float | None
-    is_memory_limit_bound: bool
-    oom_kills: int
-    latency_p95_seconds: float | None
-    error_ratio: float | None
-    requests_per_second: float | None = None
-    latency_p95_interval: tuple[float, float] | None = None
-
-    @property
-    def users_per_pod(self) -> float:
-        """A pod's share of the users."""
-        return self.users / self.replicas
-
-
-@dataclass(frozen=True, slots=True)
-class Curve:
-    """A monotone function of users per pod: knots, a slope beyond the last, and from where it says "at least".
-
-    >>> curve = Curve((10.0, 20.0), (1.0, 3.0), slope=0.2, limit_bound_from=None)
-    >>> [curve.at(users) for users in (5, 15, 30)]
-    [1.0, 2.0, 5.0]
-    """
-
-    users_per_pod: tuple[float, ...]
-    level: tuple[float, ...]
-    slope: float
-    limit_bound_from: float | None
-
-    def at(self, users_per_pod: float) -> float:
-        """The level; the first knot's below it, a straight line beyond the last."""
-        beyond = max(users_per_pod - self.users_per_pod[-1], 0.0)
-        return float(np.interp(users_per_pod, self.users_per_pod, self.level)) + self.slope * beyond
-
-    def is_at_least(self, users_per_pod: float) -> bool:
-        """From `limit_bound_from` on, and past the knot before it, where the level leans on a limit-bound run."""
-        if self.limit_bound_from is None:
-            return False
-        before = [knot for knot in self.users_per_pod if knot < self.limit_bound_from]
-        return users_per_pod >= self.limit_bound_from or bool(before and users_per_pod > before[-1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,14 +51,9 @@ class ReplicaChoice:
     reasons: tuple[Reason, ...] = ()
 
 
-# Fields of a run as models of schema 1 name them.
-_RENAMED = {"is_cpu_pinned": "is_cpu_limit_bound", "is_memory_pinned": "is_memory_limit_bound"}
-_CURVES = ("cpu", "cpu_upper", "memory", "memory_upper", "utilisation", "latency", "errors")
-
-
 @dataclass(frozen=True, slots=True)
 class LoadResponse:
-    """Per-pod use, latency and errors of one service, per scenario. See the module's words.
+    """Per-pod use, latency and errors of one service, per scenario. See the package's words.
 
     curves: scenario -> curve name -> curve; `utilisation` only where pods had a CPU limit, `latency` and `errors` only
     where the cards have load tests.
@@ -169,7 +91,7 @@ class LoadResponse:
                 hint="Drive some: mora collect --plan quick",
             )
         scenarios = sorted({run.scenario for run in runs})
-        return cls(runs, {name: _fit_scenario([run for run in runs if run.scenario == name]) for name in scenarios})
+        return cls(runs, {name: fit_scenario([run for run in runs if run.scenario == name]) for name in scenarios})
 
     @property
     def scenarios(self) -> tuple[str, ...]:
@@ -265,7 +187,7 @@ class LoadResponse:
             cell
             for name in self.scenarios
             if scenario in (None, name)
-            for cell in _cells(self.runs_of(name))
+            for cell in cells_of(self.runs_of(name))
             if cell.keeps(slo)
         ]
         if not kept:
@@ -300,7 +222,7 @@ class LoadResponse:
             return Curve(tuple(fields["users_per_pod"]), tuple(fields["level"]), fields["slope"], limit_bound_from)
 
         return cls(
-            tuple(_run_from(run) for run in plain["runs"]),
+            tuple(run_from(run) for run in plain["runs"]),
             {s: {name: curve(fields) for name, fields in of.items()} for s, of in plain["curves"].items()},
         )
 
@@ -378,7 +300,7 @@ class LoadResponse:
 
         Where cells contradict each other (more replicas did worse), the monotone curve has already judged.
         """
-        cells = _cells(self.runs_of(load.scenario))
+        cells = cells_of(self.runs_of(load.scenario))
         if any(cell.users >= load.users and cell.replicas <= replicas and cell.keeps(slo) for cell in cells):
             return None
         failed = [c for c in cells if c.users <= load.users and c.replicas >= replicas and not c.keeps(slo)]
@@ -436,188 +358,6 @@ class LoadResponse:
             )
 
 
-# --- fitting ---------------------------------------------------------------------------------------------------------
-
-
-def run_of(experiment_id: str, rows: pd.DataFrame, card: Mapping[str, Any]) -> Run | None:
-    """One experiment's figures; None where it has no CPU or no memory samples.
-
-    rows: those of the experiment, of dataset.read_dataset. card: the JSON beside it.
-    """
-    cpu, memory = rows["cpu_cores_value"].dropna(), rows["mem_bytes_value"].dropna()
-    if cpu.empty or memory.empty:
-        return None
-    cpu_mean, cpu_p95 = float(cpu.mean()), float(cpu.quantile(0.95))
-    memory_peak = float(memory.max())
-    cpu_limit, memory_limit = _lowest(rows, "cpu_limit_cores"), _lowest(rows, "mem_limit_bytes")
-    oom_kills = math.ceil(_highest(rows, "oom_kills"))
-    ordered = rows.sort_values("timestamp", kind="stable")
-    # The card's figures are of the whole window; the entry service's own columns are taken where there is no card.
-    load_test = card.get("load_test") or {
-        column: _mean(rows, column) for column in ("latency_p95_seconds", "error_ratio", "requests_per_second")
-    }
-    interval = load_test.get("latency_p95_interval_seconds")
-    return Run(
-        experiment_id=experiment_id,
-        scenario=str(rows["scenario"].iloc[0]),
-        users=int(rows["load_users"].iloc[0]),
-        replicas=int(rows["replica_count"].iloc[0]),
-        cpu_mean_cores=cpu_mean,
-        cpu_p95_cores=cpu_p95,
-        cpu_limit_cores=cpu_limit,
-        is_cpu_limit_bound=_is_limit_bound(Target.CPU, ordered, oom_kills),
-        memory_mean_bytes=float(memory.mean()),
-        memory_peak_bytes=memory_peak,
-        memory_limit_bytes=memory_limit,
-        is_memory_limit_bound=_is_limit_bound(Target.MEMORY, ordered, oom_kills),
-        oom_kills=oom_kills,
-        latency_p95_seconds=_known(load_test.get("latency_p95_seconds")),
-        error_ratio=_known(load_test.get("error_ratio")),
-        requests_per_second=_known(load_test.get("requests_per_second")),
-        latency_p95_interval=(float(interval[0]), float(interval[1])) if interval else None,
-    )
-
-
-def _is_limit_bound(target: Target, ordered: pd.DataFrame, oom_kills: int) -> bool:
-    """Whether a run's use is limit-bound (mora/saturation.py). ordered: its rows, in time."""
-    is_cpu = target is Target.CPU
-    steps = np.diff(ordered["timestamp"].to_numpy(dtype="datetime64[us]").astype(np.int64))
-    found = limit_bound(
-        target,
-        ordered["cpu_cores_value" if is_cpu else "mem_bytes_value"].to_numpy(dtype=np.float64),
-        step=timedelta(microseconds=max(float(np.median(steps)), 1.0)) if len(steps) else timedelta(seconds=1),
-        limit=_column(ordered, "cpu_limit_cores" if is_cpu else "mem_limit_bytes"),
-        throttled=_column(ordered, "throttled_ratio"),
-        oom_kills=oom_kills,
-    )
-    return found is not None
-
-
-def _fit_scenario(runs: Sequence[Run]) -> dict[str, Curve]:
-    require("train", by="Fitting a load response")
-
-    def at_least_cpu(run: Run, level: float) -> float:
-        return max(level, run.cpu_limit_cores or 0.0) if run.is_cpu_limit_bound else level
-
-    def at_least_memory(run: Run, level: float) -> float:
-        # A killed container starts again from nothing: the mean over its sawtooth is not the need, the limit is.
-        return max(level, run.memory_limit_bytes or 0.0) if run.is_memory_limit_bound else level
-
-    shares = np.array([run.users_per_pod for run in runs])
-    is_cpu_limit_bound = np.array([run.is_cpu_limit_bound for run in runs])
-    is_memory_limit_bound = np.array([run.is_memory_limit_bound for run in runs])
-    cpu_upper = np.array([at_least_cpu(run, run.cpu_p95_cores) for run in runs])
-    memory_mean = np.array([at_least_memory(run, run.memory_mean_bytes) for run in runs])
-    memory_peak = np.array([at_least_memory(run, run.memory_peak_bytes) for run in runs])
-    # A throttled run still has a mean, kept down by its quota: it stays as measured, and is flagged as "at least".
-    curves = {
-        "cpu": _fit(shares, np.array([run.cpu_mean_cores for run in runs]), is_cpu_limit_bound),
-        "cpu_upper": _fit(shares, cpu_upper, is_cpu_limit_bound),
-        "memory": _fit(shares, memory_mean, is_memory_limit_bound),
-        "memory_upper": _fit(shares, memory_peak, is_memory_limit_bound, is_envelope=True),
-    }
-    tested = [run for run in runs if run.latency_p95_seconds is not None and run.error_ratio is not None]
-    limited = [run for run in runs if run.cpu_limit_cores]
-    for name, part, level in (
-        ("latency", tested, [run.latency_p95_seconds for run in tested]),
-        ("errors", tested, [run.error_ratio for run in tested]),
-        ("utilisation", limited, [run.cpu_mean_cores / (run.cpu_limit_cores or 1.0) for run in limited]),
-    ):
-        if part:
-            shares = np.array([run.users_per_pod for run in part])
-            curves[name] = _fit(shares, np.array(level, dtype=float), np.zeros(len(part), dtype=bool))
-    return {name: curves[name] for name in _CURVES if name in curves}
-
-
-def _fit(
-    shares: np.ndarray[Any, Any],
-    levels: np.ndarray[Any, Any],
-    is_bound: np.ndarray[Any, Any],
-    *,
-    is_envelope: bool = False,
-) -> Curve:
-    """A monotone curve through the runs: isotonic regression, or the highest so far where `is_envelope` (peaks).
-
-    shares, levels, is_bound: shape (runs,). A limit-bound run is a bound: the curve never passes below it.
-    """
-    knots = np.unique(shares)
-    if is_envelope:
-        fitted = np.array([levels[shares <= knot].max() for knot in knots])
-    else:
-        from sklearn.isotonic import IsotonicRegression
-
-        # What is limit-bound bounds the curve from below; averaged in, it would pull down what ran freely.
-        own = ~is_bound if not is_bound.all() else is_bound
-        fitted = IsotonicRegression(out_of_bounds="clip").fit(shares[own], levels[own]).predict(knots)
-        for share, level in zip(shares[is_bound], levels[is_bound], strict=True):
-            fitted = np.where(knots >= share, np.maximum(fitted, level), fitted)
-    free = ~is_bound
-    # A bound that a freely running, more loaded run has overtaken is no longer the end of what is known.
-    last_free = shares[free].max() if free.any() else -math.inf
-    binding = shares[is_bound & (shares >= last_free)]
-    return Curve(
-        users_per_pod=tuple(map(float, knots)),
-        level=tuple(map(float, fitted)),
-        slope=_slope(shares[free], levels[free], fallback=float(fitted[-1] / knots[-1])),
-        limit_bound_from=float(binding.min()) if binding.size else None,
-    )
-
-
-def _slope(shares: np.ndarray[Any, Any], levels: np.ndarray[Any, Any], *, fallback: float) -> float:
-    """Growth per user and pod over the runs that ran freely, at least 0; through the origin where they are too few."""
-    if np.unique(shares).size < 2:
-        return fallback
-    centred = shares - shares.mean()
-    return max(float(centred @ (levels - levels.mean()) / (centred @ centred)), 0.0)
-
-
-# --- cells -----------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class _Cell:
-    """The repeats of one scenario, load and replica count: their mean answer."""
-
-    scenario: str
-    users: int
-    replicas: int
-    cpu_cores: float
-    latency_p95_seconds: float
-    error_ratio: float
-
-    def keeps(self, slo: Slo) -> bool:
-        return keeps(self.latency_p95_seconds, self.error_ratio, slo)
-
-
-def _cells(runs: Sequence[Run]) -> list[_Cell]:
-    """The cells whose runs all have a load test, in order of users and replicas."""
-    cells: dict[tuple[int, int], list[Run]] = {}
-    for run in runs:
-        if run.latency_p95_seconds is not None and run.error_ratio is not None:
-            cells.setdefault((run.users, run.replicas), []).append(run)
-    return [
-        _Cell(
-            scenario=of[0].scenario,
-            users=users,
-            replicas=replicas,
-            cpu_cores=float(np.mean([run.cpu_mean_cores for run in of])),
-            latency_p95_seconds=float(np.mean([run.latency_p95_seconds or 0.0 for run in of])),
-            error_ratio=float(np.mean([run.error_ratio or 0.0 for run in of])),
-        )
-        for (users, replicas), of in sorted(cells.items())
-    ]
-
-
-def _run_from(plain: Mapping[str, Any]) -> Run:
-    """A run of to_dict(); models of before have fewer figures."""
-    fields = {_RENAMED.get(name, name): value for name, value in plain.items()}
-    interval = fields.get("latency_p95_interval")
-    return Run(**{**fields, "latency_p95_interval": None if interval is None else (interval[0], interval[1])})
-
-
-# --- small things ----------------------------------------------------------------------------------------------------
-
-
 def _share(load: Load, replicas: int) -> float:
     if replicas < 1 or load.users < 0:
         raise BadInput(f"A load needs at least 0 users and 1 replica, not {load.users} and {replicas}.")
@@ -627,29 +367,6 @@ def _share(load: Load, replicas: int) -> float:
 def _least_for(load: Load, share: float) -> int:
     """The fewest replicas with which no pod has more than `share` users."""
     return math.ceil(round(load.users / share, 6)) if share > 0 else 1
-
-
-def _lowest(rows: pd.DataFrame, column: str) -> float | None:
-    values = rows[column].dropna() if column in rows else ()
-    return float(np.min(values)) if len(values) else None
-
-
-def _column(rows: pd.DataFrame, column: str) -> Floats | None:
-    return rows[column].to_numpy(dtype=np.float64) if column in rows else None
-
-
-def _mean(rows: pd.DataFrame, column: str) -> float | None:
-    values = rows[column].dropna() if column in rows else ()
-    return float(np.mean(values)) if len(values) else None
-
-
-def _highest(rows: pd.DataFrame, column: str) -> float:
-    values = rows[column].dropna() if column in rows else ()
-    return float(np.max(values)) if len(values) else 0.0
-
-
-def _known(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float) and math.isfinite(value) else None
 
 
 def _users(share: float) -> str:

@@ -8,7 +8,6 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given, settings
@@ -16,73 +15,8 @@ from hypothesis import strategies as st
 
 from mora.domain import Load, Slo, Target
 from mora.errors import BadInput, NotEnoughData
-from mora.metrics import ALL_COLUMNS, OBSERVED_SCENARIO
-from mora.quantities import MIB
-from mora.response import Curve, LoadResponse
-
-SLO = Slo(p95_seconds=0.3, error_ratio=0.01)
-SECONDS = pd.date_range("2026-11-21", periods=21, freq="s", tz="UTC", unit="us")
-
-
-def run(
-    users: int,
-    replicas: int,
-    *,
-    cpu: float,
-    memory_mib: float = 100.0,
-    latency: float | None = 0.1,
-    errors: float = 0.0,
-    cpu_limit: float = np.nan,
-    memory_limit_mib: float = np.nan,
-    throttled: float = np.nan,
-    oom_kills: float = 0.0,
-    scenario: str = "browsing",
-    repeat: int = 1,
-    spread: float = 0.0,
-    name: str | None = None,
-) -> tuple[pd.DataFrame, dict[str, Any]]:
-    """The samples and the card of one run whose CPU and memory lie evenly within +- `spread` of their means."""
-    name = name or f"frontend_{scenario}_replicas_{replicas}_users_{users}_run_{repeat}"
-    swing = 1 + spread * np.linspace(-1, 1, 21)
-    known = {
-        "experiment_id": name,
-        "service": "frontend",
-        "scenario": scenario,
-        "replica_count": float(replicas),
-        "load_users": float(users),
-        "timestamp": SECONDS,
-        "cpu_cores_value": cpu * swing,
-        "mem_bytes_value": memory_mib * MIB * swing,
-        "cpu_limit_cores": cpu_limit,
-        "mem_limit_bytes": memory_limit_mib * MIB,
-        "throttled_ratio": throttled,
-        "oom_kills": oom_kills,
-    }
-    frame = pd.DataFrame({column: known.get(column, np.nan) for column in ALL_COLUMNS})
-    load_test = None if latency is None else {"latency_p95_seconds": latency, "error_ratio": errors}
-    return frame, {"experiment_id": name, "load_test": load_test}
-
-
-def fit(*runs: tuple[pd.DataFrame, dict[str, Any]]) -> LoadResponse:
-    return LoadResponse.fit(pd.concat([frame for frame, _ in runs]), {card["experiment_id"]: card for _, card in runs})
-
-
-def grid(**fields: Any) -> list[tuple[pd.DataFrame, dict[str, Any]]]:
-    """20 and 40 users on one to three replicas: 5m a user, 2 MiB a user, and a queue that grows at 20 users a pod."""
-    return [
-        run(
-            users,
-            replicas,
-            cpu=0.02 + 0.005 * users / replicas,
-            memory_mib=60 + 2 * users / replicas,
-            latency=0.05 if users / replicas <= 14 else 0.2 if users / replicas <= 20 else 1.5,
-            errors=0.0 if users / replicas <= 20 else 0.04,
-            **fields,
-        )
-        for users in (20, 40)
-        for replicas in (1, 2, 3)
-    ]
-
+from mora.response import LoadResponse
+from tests.response.driven import SLO, fit, grid, run
 
 RUNS = st.lists(
     st.builds(
@@ -194,7 +128,7 @@ def test_a_response_of_a_model_of_schema_1_is_still_read() -> None:
 
 
 def test_a_response_that_was_written_by_mora_0_1_0_is_read_and_written_with_todays_keys() -> None:
-    kept = (Path(__file__).parent / "model" / "schema_1" / "driven" / "response.json").read_text(encoding="utf-8")
+    kept = (Path(__file__).parents[1] / "model" / "schema_1" / "driven" / "response.json").read_text(encoding="utf-8")
     assert all(f'"{old}": ' in kept for old in OLD_KEYS)
     written = json.dumps(LoadResponse.from_dict(json.loads(kept)).to_dict())
     assert all(f'"{old}": ' not in written and f'"{new}": ' in written for old, new in OLD_KEYS.items())
@@ -259,31 +193,6 @@ def test_a_load_of_a_hundred_million_users_is_answered_with_figures_and_without_
     assert "1 to 10000 replicas cannot keep" in choice.reasons[0].text
 
 
-def test_use_is_read_between_what_was_driven() -> None:
-    response = fit(*grid())
-    assert response.use(Target.CPU, Load("browsing", 30), 2).value == pytest.approx(0.02 + 0.005 * 15)
-    assert response.use(Target.MEMORY, Load("browsing", 30), 2).value == pytest.approx(90 * MIB)
-
-
-def test_the_high_level_is_the_p95_of_cpu_and_the_peak_of_memory() -> None:
-    response = fit(run(20, 1, cpu=0.1, memory_mib=100, spread=0.2))
-    cpu, memory = (response.use(target, Load("browsing", 20), 1) for target in (Target.CPU, Target.MEMORY))
-    assert cpu.value == pytest.approx(0.1)
-    assert cpu.upper == pytest.approx(0.1 * 1.18)
-    assert memory.upper == pytest.approx(120 * MIB)
-
-
-def test_the_memory_level_is_never_below_a_peak_that_a_lighter_pod_reached() -> None:
-    response = fit(run(10, 1, cpu=0.1, memory_mib=150), run(20, 1, cpu=0.2, memory_mib=100))
-    assert response.use(Target.MEMORY, Load("browsing", 20), 1).upper == pytest.approx(150 * MIB)
-
-
-def test_repeats_of_a_cell_are_averaged() -> None:
-    response = fit(run(20, 1, cpu=0.1, latency=0.2), run(20, 1, cpu=0.2, latency=0.3, repeat=2))
-    assert response.use(Target.CPU, Load("browsing", 20), 1).value == pytest.approx(0.15)
-    assert response.latency_p95_seconds(Load("browsing", 20), 1) == pytest.approx(0.25)
-
-
 def test_a_throttled_run_needs_at_least_its_limit() -> None:
     response = fit(run(10, 1, cpu=0.1), run(20, 1, cpu=0.17, cpu_limit=0.2, throttled=0.4))
     heavy, light = (response.use(Target.CPU, Load("browsing", users), 1) for users in (20, 10))
@@ -298,47 +207,6 @@ def test_between_a_free_run_and_a_throttled_one_the_need_is_at_least_what_is_rea
     assert response.use(Target.CPU, Load("browsing", 15), 1).is_at_least
     assert not response.use(Target.CPU, Load("browsing", 10), 1).is_at_least
     assert not response.use(Target.CPU, Load("browsing", 10), 2).is_at_least
-
-
-def test_a_throttled_run_does_not_pull_a_free_one_down() -> None:
-    response = fit(run(10, 1, cpu=0.17, cpu_limit=0.2), run(20, 1, cpu=0.11, cpu_limit=0.2, throttled=0.6))
-    assert response.use(Target.CPU, Load("browsing", 10), 1).value == pytest.approx(0.17)
-    assert response.use(Target.CPU, Load("browsing", 20), 1).value == pytest.approx(0.17)
-
-
-def test_use_close_under_its_limit_is_the_limit() -> None:
-    response = fit(run(20, 1, cpu=0.193, cpu_limit=0.2, memory_mib=127, memory_limit_mib=128))
-    cpu, memory = (response.use(target, Load("browsing", 20), 1) for target in (Target.CPU, Target.MEMORY))
-    assert (cpu.is_at_least, memory.is_at_least) == (True, True)
-    assert cpu.upper == pytest.approx(0.2)
-    assert memory.upper == 128 * MIB
-
-
-def test_an_oom_killed_run_needs_at_least_its_limit_however_little_it_used_when_seen() -> None:
-    response = fit(
-        run(10, 1, cpu=0.1, memory_mib=80), run(20, 1, cpu=0.2, memory_mib=70, memory_limit_mib=128, oom_kills=2)
-    )
-    point = response.use(Target.MEMORY, Load("browsing", 20), 1)
-    assert (point.value, point.upper, point.is_at_least) == (128 * MIB, 128 * MIB, True)
-    assert response.runs[1].oom_kills == 2
-
-
-def test_a_free_run_at_a_higher_load_ends_the_at_least() -> None:
-    pinned = run(10, 1, cpu=0.09, cpu_limit=0.1, throttled=0.5)
-    response = fit(pinned, run(20, 1, cpu=0.3, cpu_limit=0.5, throttled=0.0))
-    assert not response.use(Target.CPU, Load("browsing", 20), 1).is_at_least
-    assert not response.use(Target.CPU, Load("browsing", 12), 1).is_at_least
-    upper = response.use(Target.CPU, Load("browsing", 10), 1).upper
-    assert upper is not None
-    assert upper >= 0.1
-
-
-def test_a_bound_is_not_averaged_away_by_a_free_run_that_used_less() -> None:
-    response = fit(
-        run(10, 1, cpu=0.1, memory_mib=100, memory_limit_mib=200, oom_kills=1), run(20, 1, cpu=0.1, memory_mib=60)
-    )
-    assert response.use(Target.MEMORY, Load("browsing", 10), 1).value == 200 * MIB
-    assert response.use(Target.MEMORY, Load("browsing", 20), 1).value == 200 * MIB
 
 
 def test_beyond_the_driven_load_use_goes_on_as_a_straight_line_up_to_half_as_much_again() -> None:
@@ -466,15 +334,6 @@ def test_without_load_tests_no_replica_count_is_chosen() -> None:
     assert (choice.replicas, choice.reasons[0].code) == (None, "no-load-test")
 
 
-def test_without_cards_the_entry_services_own_columns_tell_latency_and_errors() -> None:
-    slow, fast = (
-        run(40, replicas, cpu=0.1, latency=None)[0].assign(latency_p95_seconds=latency, error_ratio=0.0)
-        for replicas, latency in ((1, 0.5), (2, 0.1))
-    )
-    choice = LoadResponse.fit(pd.concat([slow, fast]), {}).choose_replicas(Load("browsing", 40), SLO)
-    assert choice.replicas == 2
-
-
 def test_the_highest_load_that_kept_the_slo_is_found_across_scenarios() -> None:
     response = fit(
         *grid(),
@@ -487,21 +346,6 @@ def test_the_highest_load_that_kept_the_slo_is_found_across_scenarios() -> None:
     assert response.highest_load_within(Slo(0.06, 0.01), "browsing") == Load("browsing", 40)
     assert response.highest_load_within(Slo(0.01, 0.01)) is None
     assert response.highest_load_within(SLO, "sale") is None
-
-
-def test_observed_rows_are_no_runs() -> None:
-    frame, card = run(20, 1, cpu=0.1)
-    observed = frame.assign(scenario=OBSERVED_SCENARIO, replica_count=np.nan, load_users=np.nan, experiment_id="o")
-    cards = {card["experiment_id"]: card}
-    assert len(LoadResponse.fit(pd.concat([frame, observed]), cards).runs) == 1
-    with pytest.raises(NotEnoughData, match="0 of 1 experiments are driven runs"):
-        LoadResponse.fit(observed, {})
-
-
-def test_a_run_without_cpu_samples_is_left_out() -> None:
-    frame, _ = run(20, 1, cpu=0.1)
-    with pytest.raises(NotEnoughData, match="at least 1 is needed"):
-        LoadResponse.fit(frame.assign(cpu_cores_value=np.nan), {})
 
 
 @pytest.mark.parametrize("replicas", [0, -1])
@@ -521,11 +365,6 @@ def test_the_target_utilisation_is_a_share(share: float) -> None:
         fit(*grid()).choose_replicas(Load("browsing", 20), SLO, target_utilisation=share)
 
 
-def test_one_run_goes_on_through_the_origin() -> None:
-    response = fit(run(20, 1, cpu=0.1))
-    assert response.use(Target.CPU, Load("browsing", 30), 1).value == pytest.approx(0.15)
-
-
 def test_answering_needs_no_scikit_learn() -> None:
     saved = json.dumps(fit(*grid()).to_dict())
     code = (
@@ -535,10 +374,6 @@ def test_answering_needs_no_scikit_learn() -> None:
     )
     answer = subprocess.run([sys.executable, "-c", code], input=saved, capture_output=True, text=True, check=True)
     assert answer.stdout.split() == ["2", "False"]
-
-
-def test_a_curve_is_flat_before_its_first_knot() -> None:
-    assert Curve((10.0,), (1.0,), slope=0.1, limit_bound_from=None).at(0) == 1.0
 
 
 def test_a_user_sends_what_those_of_runs_within_the_slo_sent() -> None:
