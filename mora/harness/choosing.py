@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from mora.capacity import Capacity, Trial, capacity_of, trials
 from mora.dataset import list_services, read_cards, read_dataset
@@ -59,12 +59,16 @@ def choosing_of(
     return _Adaptive(plan, plan.adaptive, ledger, data_dir, targets, entry)
 
 
-def _contended(data_dir: Path, entry: Workload) -> set[str]:
-    """The experiments of the entry service that something else disturbed: they are no measurement."""
+def _cards(data_dir: Path, entry: Workload) -> dict[str, dict[str, Any]]:
+    """The cards of the entry service; none where it has no experiment yet."""
     if entry.name not in list_services(data_dir, namespace=entry.namespace):
-        return set()
-    cards = read_cards(entry.name, data_dir, namespace=entry.namespace)
-    return {name for name, card in cards.items() if (card.get("contention") or {}).get("is_contended")}
+        return {}
+    return read_cards(entry.name, data_dir, namespace=entry.namespace)
+
+
+def _is_contended(card: Mapping[str, Any]) -> bool:
+    """Whether something else disturbed an experiment: it is no measurement."""
+    return bool((card.get("contention") or {}).get("is_contended"))
 
 
 class _Listed:
@@ -73,7 +77,7 @@ class _Listed:
     def __init__(self, plan: Plan, ledger: Ledger, data_dir: Path, entry: Workload) -> None:
         self._ordered, self._ledger = plan.experiments(), ledger
         done = [cell for cell in self._ordered if ledger.is_done(cell)]
-        contended = _contended(data_dir, entry)
+        contended = {name for name, card in _cards(data_dir, entry).items() if _is_contended(card)}
         self._finished = [cell for cell in done if cell.experiment(entry.name).id not in contended]
         self._left = [cell for cell in self._ordered if cell not in self._finished]
         self._asked: Cell | None = None
@@ -189,14 +193,10 @@ class _Adaptive:
 
     def _find_done(self) -> list[Cell]:
         entry = self._entry
-        if entry.name not in list_services(self._data_dir, namespace=entry.namespace):
-            return []
-        cards = read_cards(entry.name, self._data_dir, namespace=entry.namespace)
-        contended = _contended(self._data_dir, entry)
         own = {
             name: card
-            for name, card in cards.items()
-            if card.get("run_id") == self._ledger.run.run_id and name not in contended
+            for name, card in _cards(self._data_dir, entry).items()
+            if card.get("run_id") == self._ledger.run.run_id and not _is_contended(card)
         }
         ordered = sorted(own, key=lambda name: own[name]["order"])
         cells = [Cell.named(name, entry.name) for name in ordered]
