@@ -34,6 +34,7 @@ from mora.pipeline.windows import fleet_window
 from mora.seams import FleetSource, Reporter
 
 if TYPE_CHECKING:
+    from mora.fleet.settings import FleetSettings
     from mora.fleet.stream import Ask, Look, Modelled
     from mora.model import ServiceModel
     from mora.settings import Settings
@@ -343,7 +344,7 @@ def _from_all(
     refused: list[Recommendation] = []
     if question.has_load:
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)
-    sized = _sized(states, source, window, settings, ask=ask, say=say, reporter=reporter, request=request, look=look)
+    sized = _sized(states, source, window, settings, fleet=fleet, ask=ask, say=say, reporter=reporter, look=look)
     advice = [*refused, *sized]
     if is_prometheus_alone:
         advice = [replace(one, reasons=(*one.reasons, NO_KUBECONFIG)) for one in advice]
@@ -405,13 +406,12 @@ def _sized(
     window: Window,
     settings: Settings,
     *,
+    fleet: FleetSettings,
     ask: Ask,
     say: Callable[[str], None],
     reporter: Reporter | None,
-    request: Request,
     look: Look | None,
 ) -> list[Recommendation]:
-    fleet = fleet_settings(settings, excluded=request.excluded, keeps_past=request.keeps_past)
     scheduler = settings.train.scheduler
     if scheduler is not None and len({state.workload.namespace for state in states}) < 2:
         say("All workloads are in one namespace, which one worker would size: this machine does it.")
