@@ -175,7 +175,8 @@ def optimize(
 
     Each service alone is squeezed while the others have plenty, to see
     what that costs every class of users; then the cheapest sizes that
-    together keep every SLO are computed, applied and driven. At the end
+    together keep every SLO are computed, applied and driven, with limits
+    equal to requests: that may reserve more than mora recommend. At the end
     replicas, requests and limits are as before. Takes 10 to 20 minutes.
 
     \b

@@ -13,6 +13,10 @@ from mora.optimize.solve import Chosen, LoadClass, Solution
 from mora.quantities import counted, readable_bytes
 
 _WIDTH = 100
+_NO_IDLE_CPU = (
+    "The sizes count on no idle CPU: limits equal requests. By default `mora recommend` counts on it, so it may "
+    "reserve less."
+)
 
 
 def describe(
@@ -26,7 +30,7 @@ def describe(
     """The whole answer. now: service -> how it stands. runs: how many experiments it rests on."""
     lines = [*_table(solution, now), ""]
     lines += [*_classes(solution, proofs), ""]
-    for text in (*_hangs_on(solution, sensitivity), *_proof(solution, proofs, runs)):
+    for text in (*_hangs_on(solution, sensitivity), _NO_IDLE_CPU, *_proof(solution, proofs, runs)):
         lines += textwrap.wrap(text, _WIDTH, break_on_hyphens=False)
     return "\n".join(lines) + "\n"
 

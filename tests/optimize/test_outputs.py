@@ -54,6 +54,7 @@ def test_the_text_has_the_sizes_the_proof_the_binding_constraint_and_the_price()
     assert "Based on 13 experiments." in text
     assert "Confirmed:" in text
     assert "predicted\nwithin 11%" in text
+    assert "The sizes count on no idle CPU" in text
 
 
 def test_what_is_not_served_and_the_missing_cores_are_named() -> None:
