@@ -131,10 +131,10 @@ def _hangs_on(solution: Solution, sensitivity: Sensitivity) -> list[str]:
         lines.append("No single constraint binds: what was measured of each service is as small as it gets.")
     else:
         gain = ""
-        if sensitivity.freed_millicores > 0:
-            gain = f"; a tenth more of it frees {sensitivity.freed_millicores / 1000:.2f} cores"
-        elif not solution.is_whole:
-            gain = "; a tenth more of it lets more users be served"
+        if sensitivity.serves_more:
+            gain = f"; {sensitivity.relaxed} lets more users be served"
+        elif sensitivity.freed_millicores > 0:
+            gain = f"; {sensitivity.relaxed} frees {sensitivity.freed_millicores / 1000:.2f} cores"
         lines.append(f"Binding constraint: {sensitivity.binding}{gain}.")
     lines.append(f"The price of the SLO: {'; '.join(_prices(solution.classes, sensitivity))}.")
     return lines

@@ -71,6 +71,33 @@ def test_what_is_not_served_and_the_missing_cores_are_named() -> None:
     assert f"{(whole.millicores - 350) / 1000:.2f} cores are missing" in text
 
 
+@pytest.mark.parametrize(
+    ("users", "terms", "words"),
+    [
+        (10, Terms(min_replicas=3), "at least 3 replicas; one fewer frees"),
+        (1500, Terms(), "beyond the use that was measured."),
+    ],
+)
+def test_it_says_how_the_constraint_was_relaxed(users: int, terms: Terms, words: str) -> None:
+    """Not every constraint is relaxed by a tenth, and not every relaxation lets more users be served."""
+    asked = classes(users)
+    solution = solve(KNOWN, asked, terms)
+    text = describe(solution, [], sensitivity(KNOWN, asked, terms, solution), now=BY_NAME, runs=9)
+    assert words in text.replace("\n", " ")
+
+
+def test_no_cores_are_named_as_missing_where_memory_is_missing_too() -> None:
+    asked = classes(70, 60)
+    whole = solve(KNOWN, asked, Terms())
+    terms = Terms(millicores=whole.millicores - 50, memory_bytes=whole.memory_bytes)
+    assert sensitivity(KNOWN, asked, terms, solve(KNOWN, asked, terms)).lacking_millicores == 50
+    more_pods = solve(KNOWN, classes(1000), Terms(memory_bytes=whole.memory_bytes))
+    assert not more_pods.is_whole
+    short = Terms(millicores=100, memory_bytes=whole.memory_bytes)
+    found = sensitivity(KNOWN, classes(1000), short, solve(KNOWN, classes(1000), short))
+    assert found.lacking_millicores is None
+
+
 def test_an_answer_that_broke_its_slo_is_not_to_be_applied() -> None:
     asked = classes(40)
     solution = solve(KNOWN, asked, TERMS)
