@@ -257,15 +257,19 @@ def cluster_terms(terms: Terms, place: Place, cap: float) -> Terms:
             hint="Scrape kube-state-metrics, or leave out --cluster-cap.",
         )
     others_cores, others_bytes = sum(room.taken_millicores for room in rooms), sum(room.taken_bytes for room in rooms)
+    millicores = max(int(cap * sum(room.millicores for room in rooms)) - others_cores, 0)
+    memory_bytes = max(int(cap * sum(room.memory_bytes for room in rooms)) - others_bytes, 0)
+    name, before = f"{cap:.0%} of the cluster's cores and memory", (terms.millicores, terms.memory_bytes)
     return replace(
         terms,
-        millicores=max(int(cap * sum(room.millicores for room in rooms)) - others_cores, 0),
-        memory_bytes=max(int(cap * sum(room.memory_bytes for room in rooms)) - others_bytes, 0),
+        # A quota may leave less: both hold.
+        millicores=millicores if terms.millicores is None else min(millicores, terms.millicores),
+        memory_bytes=memory_bytes if terms.memory_bytes is None else min(memory_bytes, terms.memory_bytes),
         nodes=tuple(
             Node(max(room.millicores - room.taken_millicores, 0), max(room.memory_bytes - room.taken_bytes, 0))
             for room in rooms
         ),
-        cap_name=f"{cap:.0%} of the cluster's cores and memory",
+        cap_name=name if before == (None, None) else f"{name}, and {terms.cap_name}",
     )
 
 
