@@ -63,7 +63,10 @@ def _table(solution: Solution, now: Mapping[str, Allocation]) -> list[str]:
     rows.append([*total, readable_bytes(solution.memory_bytes), "", *("" for _ in solution.classes), ""])
     is_right = [False, *(True for _ in heads[1:])]
     lines: list[str] = columns(rows, is_right=is_right)
-    reserved = sum((was.replicas or 0) * was.effective("cpu_request_millicores") for was in now.values())
+    # What is chosen is that of the main containers: sidecars go on reserving what they do now.
+    reserved = sum(
+        (was.replicas or 0) * (was.main.resources.cpu_request_millicores or 0) for was in now.values() if was.main
+    )
     if reserved:
         lines.append("")
         lines.append(

@@ -98,6 +98,14 @@ def test_no_cores_are_named_as_missing_where_memory_is_missing_too() -> None:
     assert found.lacking_millicores is None
 
 
+def test_what_is_reserved_now_is_that_of_the_containers_that_are_sized() -> None:
+    sidecar = Container("proxy", Resources(100), "proxy:1")
+    both = {name: replace(one, containers=(*one.containers, sidecar)) for name, one in BY_NAME.items()}
+    solution = solve(KNOWN, classes(40), TERMS)
+    hangs = sensitivity(KNOWN, classes(40), TERMS, solution)
+    assert "now it is 1.60" in describe(solution, [], hangs, now=both, runs=9)
+
+
 def test_an_answer_that_broke_its_slo_is_not_to_be_applied() -> None:
     asked = classes(40)
     solution = solve(KNOWN, asked, TERMS)
