@@ -161,6 +161,8 @@ def _answer(place: Place, question: Question, cap: str | None, settings: Setting
     if question.confirms and not answer.is_kept:
         if answer.is_contended:
             say("No verdict: the machine was busy while the answer was confirmed. Run it again with --reuse.")
+        elif output is not None:
+            say("NOT confirmed: the load broke its SLO on this answer. Do not apply it; ask for a larger --margin.")
         raise typer.Exit(EXIT_CONTENDED if answer.is_contended else EXIT_ERROR)
 
 

@@ -317,6 +317,8 @@ def recommendations_of(answer: Optimised, policy: PolicySettings) -> list[Recomm
         proven = "not confirmed: the load was not driven on it"
     elif answer.is_kept:
         proven = "confirmed: driven with limits equal to requests, every SLO was kept"
+    elif answer.is_contended:
+        proven = "not confirmed: the machine was busy while the load was driven on it, so there is no verdict"
     else:
         proven = "NOT confirmed: driven on it, the load broke its SLO; do not apply it"
     return recommendations(answer.solution, answer.originals, as_of=datetime.now(UTC), policy=policy, proven=proven)

@@ -17,6 +17,7 @@ from mora.optimize.readings import size_of
 from mora.optimize.solve import LoadClass, Terms
 from mora.pipeline import optimising
 from mora.pipeline.optimising import Optimised, Question, optimize
+from mora.policies import PolicySettings
 from tests.optimize.fake_shop import WEB, FakeService, FakeShop
 
 CLASSES = (LoadClass("checkout", 30, Slo()), LoadClass("browsing", 40, Slo()))
@@ -210,3 +211,5 @@ def test_a_confirmation_on_a_busy_machine_that_breaks_the_slo_is_no_verdict(ask:
     text = describe_answer(answer)
     assert "No verdict: the machine was busy" in text
     assert "NOT confirmed" not in text
+    reasons = {one.reasons[0].text for one in optimising.recommendations_of(answer, PolicySettings())}
+    assert reasons == {"not confirmed: the machine was busy while the load was driven on it, so there is no verdict"}
