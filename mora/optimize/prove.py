@@ -29,11 +29,15 @@ _HARDLY_ANYTHING = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """One confirmation. kept: whether every class that is served kept its SLO, errors included."""
+    """One confirmation. kept: whether every class that is served kept its SLO, errors included.
+
+    learned: what the solution was computed from, without what this confirmation corrects.
+    """
 
     solution: Solution
     measured: Measured
     kept: bool
+    learned: Learned
 
     @property
     def is_without_verdict(self) -> bool:
@@ -57,8 +61,8 @@ class Prover:
     times: Times
     reporter: Reporter
 
-    def run(self, learned: Learned, classes: Sequence[LoadClass], terms: Terms) -> tuple[list[Proof], Learned]:
-        """Solve, drive, correct; every confirmation in order, and what is known then. Raises NoChoice."""
+    def run(self, learned: Learned, classes: Sequence[LoadClass], terms: Terms) -> list[Proof]:
+        """Solve, drive, correct; every confirmation in order. Raises NoChoice."""
         proofs: list[Proof] = []
         for attempt in range(MOST_CORRECTIONS + 1):
             try:
@@ -69,17 +73,17 @@ class Prover:
                 break
             if any(proof.kept and _is_same(proof.solution, solution) for proof in proofs):
                 break
-            proof = self.confirm(solution, attempt)
+            proof = self.confirm(solution, learned, attempt)
             proofs.append(proof)
             errors = [proof.error(number) for number in range(len(classes)) if solution.shares[number]]
             if proof.kept and all(error is not None and abs(error) <= CLOSE for error in errors):
                 break
             if proof.is_without_verdict:
                 break  # what was measured is not what the answer does
-            learned = corrected(learned, proof)
-        return proofs, learned
+            learned = corrected(proof)
+        return proofs
 
-    def confirm(self, solution: Solution, attempt: int = 0) -> Proof:
+    def confirm(self, solution: Solution, learned: Learned, attempt: int = 0) -> Proof:
         """Apply an answer, drive its load, and say what came of it."""
         place = {workload.name: workload for workload in self.originals}
         self.reporter.advance("confirm", attempt, MOST_CORRECTIONS + 1, "applying")
@@ -104,7 +108,7 @@ class Prover:
         if measured.contended and not keeps_slos(solution, measured):
             measured = read_driven(drive(self.site, offers, self.times, watch=watch))
         self.reporter.advance("confirm", attempt + 1, MOST_CORRECTIONS + 1, "measured")
-        return Proof(solution, measured, keeps_slos(solution, measured))
+        return Proof(solution, measured, keeps_slos(solution, measured), learned)
 
 
 def keeps_slos(solution: Solution, measured: Measured) -> bool:
@@ -123,8 +127,9 @@ def best(proofs: Sequence[Proof]) -> Proof | None:
     return min((proof for proof in proofs if proof.kept), key=lambda proof: proof.solution.cost, default=None)
 
 
-def corrected(learned: Learned, proof: Proof) -> Learned:
-    """What was learnt, with what services add scaled by measured over predicted, class by class."""
+def corrected(proof: Proof) -> Learned:
+    """What the solution was computed from, with what services add scaled by measured over predicted, class by class."""
+    learned = proof.learned
     correction, baseline = dict(learned.correction), dict(learned.baseline_p95)
     for number, one in enumerate(proof.solution.classes):
         measured, base = proof.measured.p95_seconds.get(one.scenario), learned.baseline_p95[one.scenario]

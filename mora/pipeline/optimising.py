@@ -49,7 +49,7 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class Optimised:
-    """What came of it. solution: the answer; proofs: its confirmations, in order. learned: what it rests on.
+    """What came of it. solution: the answer; proofs: its confirmations, in order. learned: what it was computed from.
 
     runs: how many experiments there were. journal: the file that has them. originals: how the services stood.
     """
@@ -115,9 +115,11 @@ def optimize(question: Question, place: Place, *, reporter: Reporter | None = No
                 solution = solve(learned, question.classes, question.terms)
                 return Optimised(question, solution, learned, (), len(journal.steps), journal.path, originals)
             prover = Prover(site, question.scenario_files, originals, pace.confirm, reporter)
-            proofs, learned = prover.run(learned, question.classes, question.terms)
+            proofs = prover.run(learned, question.classes, question.terms)
     proof = best(proofs) or proofs[-1]
-    return Optimised(question, proof.solution, learned, tuple(proofs), len(journal.steps), journal.path, originals)
+    return Optimised(
+        question, proof.solution, proof.learned, tuple(proofs), len(journal.steps), journal.path, originals
+    )
 
 
 def _site_of(place: Place, question: Question) -> Site:

@@ -180,6 +180,24 @@ def test_the_binding_constraint_is_named_and_a_faster_slo_costs_more(ask: Any) -
     assert known[0] >= known[1] >= known[2]
 
 
+class Moody(FakeShop):
+    """Much faster than predicted the first time, much slower from then on."""
+
+    def p95(self, scenario: str) -> float:
+        self.together = -0.9 if self.drives == 1 else 8.0
+        return super().p95(scenario)
+
+
+def test_the_price_of_the_slo_is_that_of_the_answer(ask: Any) -> None:
+    """Later confirmations correct what is known; what the answer hangs on is asked of what it was computed from."""
+    answer = ask(Moody(), reuse=ask(FakeShop()).journal)
+    assert len(answer.proofs) > 1
+    assert answer.solution is answer.proofs[0].solution
+    found = sensitivity(answer.learned, CLASSES, answer.question.terms, answer.solution)
+    assert [price.millicores for price in found.prices if price.factor == 1.0] == [answer.solution.millicores]
+    assert answer.is_kept
+
+
 @pytest.mark.parametrize("seconds", [1, 15, 30])
 def test_runs_are_long_enough_for_the_samples_they_need(seconds: int) -> None:
     pace = Pace.of(timedelta(seconds=seconds))

@@ -40,7 +40,7 @@ def proof_of(solution: Solution, factor: float = 1.0, *, errors: float = 0.0) ->
     ratios = {one.scenario: errors for one, _ in pairs}
     measured = Measured({}, dict(p95), dict(p95), dict(ratios), {}, {}, {}, {})
     kept = all(p95[one.scenario] <= one.slo.p95_seconds for one, _ in pairs)
-    return Proof(solution, measured, kept)
+    return Proof(solution, measured, kept, KNOWN)
 
 
 def test_the_text_has_the_sizes_the_proof_the_binding_constraint_and_the_price() -> None:
@@ -125,7 +125,7 @@ def test_the_cheapest_that_kept_its_slo_is_the_answer() -> None:
 def test_a_correction_makes_the_next_prediction_what_was_measured() -> None:
     asked = (LoadClass("checkout", 40, Slo(0.3)),)
     solution = solve(KNOWN, asked, TERMS)
-    again = corrected(KNOWN, proof_of(solution, 1.3))
+    again = corrected(proof_of(solution, 1.3))
     added = solution.p95_seconds[0] - KNOWN.baseline_p95["checkout"]
     factor = (1.3 * solution.p95_seconds[0] - KNOWN.baseline_p95["checkout"]) / added
     assert again.correction["checkout"] == pytest.approx(factor)
