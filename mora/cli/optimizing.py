@@ -50,6 +50,7 @@ def on_sandbox(
     """Run it on the sandbox of that name; where none is running, on one of its own."""
     from mora import pipeline
     from mora.fleet.names import pick
+    from mora.harness.restore import SANDBOX
     from mora.harness.restore import Place as Lasting
     from mora.sandbox.state import list_sandboxes
 
@@ -58,7 +59,7 @@ def on_sandbox(
         place = replace(place, workloads=pick(place.workloads, names, KINDS))
         if is_running:
             # It goes on after this run, so what a killed run leaves changed has to be known.
-            place = replace(place, lasting=Lasting(f"sandbox/{name}", f"sandbox {name}"))
+            place = replace(place, lasting=Lasting(f"{SANDBOX}{name}", f"sandbox {name}"))
         _answer(place, question, cap, settings, output)
 
 
@@ -116,9 +117,9 @@ def on_kubernetes(
 def restore(sandbox: str, settings: Settings, *, dry_run: bool) -> None:
     """Restore what killed runs left changed: in a running sandbox, or in the cluster."""
     from mora.harness.ledger import locked
+    from mora.harness.restore import SANDBOX, unrestored
     from mora.harness.restore import Place as Lasting
     from mora.harness.restore import restore as put_back
-    from mora.harness.restore import unrestored
 
     if settings.target != "sandbox":
         collect_kubernetes.restore(settings, dry_run=dry_run)
@@ -128,7 +129,7 @@ def restore(sandbox: str, settings: Settings, *, dry_run: bool) -> None:
         return
     from mora.clusters.sandbox import SandboxCluster
 
-    place = Lasting(f"sandbox/{sandbox}", f"sandbox {sandbox}")
+    place = Lasting(f"{SANDBOX}{sandbox}", f"sandbox {sandbox}")
     with locked(settings.data_dir):
         cluster = SandboxCluster(name=sandbox)
         for line in put_back(settings.data_dir, cluster, place, now=datetime.now(UTC), dry_run=dry_run):

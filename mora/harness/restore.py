@@ -60,6 +60,8 @@ _POINT = documents.fields(
     only=True,
 )
 RESTORE = "mora collect --restore"
+SANDBOX = "sandbox/"
+"""How the server of a sandbox begins: its name follows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +70,16 @@ class Place:
 
     server: str
     words: str
+
+    @property
+    def restore_command(self) -> str:
+        """The command that restores what a killed run left here.
+
+        >>> Place("http://here", "context lab").restore_command, Place("sandbox/lab", "sandbox lab").restore_command
+        ('mora collect --restore', 'mora optimize --restore --sandbox lab')
+        """
+        is_sandbox = self.server.startswith(SANDBOX)
+        return f"mora optimize --restore --sandbox {self.server.removeprefix(SANDBOX)}" if is_sandbox else RESTORE
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +144,8 @@ def refuse_unrestored(data_dir: Path, *, run_id: str | None) -> None:
             names = ", ".join(original.workload.name for original in point.targets)
             raise MoraError(
                 f"Run {point.run_id} was killed and has not restored the replicas of {names} in {point.place.words}.",
-                hint=f"Restore them: {RESTORE} (--dry-run shows the changes). Or continue that run: --resume.",
+                hint=f"Restore them: {point.place.restore_command} (--dry-run shows the changes). "
+                "Or continue that run: --resume.",
             )
 
 
@@ -167,7 +180,9 @@ def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dr
         if point.place.server != place.server:
             raise ClusterError(
                 f"Run {point.run_id} was in {point.place.words}, and this is {place.words}.",
-                hint="Switch to that cluster: kubectl config use-context, or $KUBECONFIG.",
+                hint=f"Restore it there: {point.place.restore_command}"
+                if any(one.server.startswith(SANDBOX) for one in (point.place, place))
+                else "Switch to that cluster: kubectl config use-context, or $KUBECONFIG.",
             )
     # Where several runs were killed in a row, the oldest recorded the state before all of them.
     done: set[Workload] = set()
@@ -187,7 +202,8 @@ def restore(data_dir: Path, cluster: Cluster, place: Place, *, now: datetime, dr
             mark_restored(data_dir, point.run_id, now=now)
     if failed:
         raise ClusterError(
-            f"Some workloads were not restored. {' '.join(failed)}", hint=f"Solve that, then run again: {RESTORE}"
+            f"Some workloads were not restored. {' '.join(failed)}",
+            hint=f"Solve that, then run again: {place.restore_command}",
         )
 
 

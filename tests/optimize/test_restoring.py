@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -17,7 +17,7 @@ from mora.domain import Slo, Workload
 from mora.errors import MoraError
 from mora.harness.drive import Site
 from mora.harness.restore import Place as Lasting
-from mora.harness.restore import restore, unrestored
+from mora.harness.restore import RestorePoint, record_restore_point, refuse_unrestored, restore, unrestored
 from mora.optimize.solve import LoadClass, Terms
 from mora.pipeline import optimising
 from mora.pipeline.collecting import Place
@@ -134,6 +134,19 @@ def test_after_kill_9_restore_gives_everything_back_and_a_second_time_nothing(
     assert "gets back 3 replicas, and the requests and limits of" in lines[0]
     assert state(fake) == before
     assert list(restore(tmp_path / "data", cluster, HERE, now=NOW)) == []
+
+
+def test_a_run_that_was_killed_in_a_sandbox_is_restored_there(tmp_path: Path) -> None:
+    """`mora collect --restore` looks at clusters alone."""
+    command = "mora optimize --restore --sandbox lab"
+    point = RestorePoint("optimize-1", "2026-11-26", Lasting("sandbox/lab", "sandbox lab"), (), with_resources=True)
+    record_restore_point(tmp_path, point)
+    with pytest.raises(MoraError) as refused:
+        refuse_unrestored(tmp_path, run_id=None)
+    assert command in (refused.value.hint or "")
+    with pytest.raises(MoraError) as elsewhere:
+        list(restore(tmp_path, cast("KubernetesCluster", None), HERE, now=NOW))
+    assert command in (elsewhere.value.hint or "")
 
 
 def test_a_second_run_of_the_question_restores_what_was_before_the_killed_one(
