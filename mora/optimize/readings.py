@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -54,16 +55,11 @@ def read_driven(driven: Driven) -> Measured:
     """What a drive says of every class and service."""
     p95, upper, errors = {}, {}, {}
     for load in driven.loads:
-        times = [
-            second.milliseconds
-            for second in load.record.seconds
-            if driven.window.start.timestamp() < second.time - 0.5 <= driven.window.end.timestamp()
-        ]
-        counted = type(times[0])() if times else None
-        for one in times:
-            assert counted is not None  # noqa: S101  (times is not empty)
-            counted.update(one)
-        bounds = None if counted is None else p95_bounds(counted)
+        counted: Counter[float] = Counter()
+        for second in load.record.seconds:
+            if driven.window.start.timestamp() < second.time - 0.5 <= driven.window.end.timestamp():
+                counted.update(second.milliseconds)
+        bounds = p95_bounds(counted)
         scenario = load.offer.scenario
         p95[scenario] = load.figures.latency_p95_seconds
         upper[scenario] = None if bounds is None else bounds[2]

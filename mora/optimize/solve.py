@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 
 from mora.domain import Slo
 from mora.errors import BadInput
-from mora.optimize.attribution import ServiceCurves
+from mora.optimize.attribution import Curve, ServiceCurves
 from mora.optimize.exact import cheapest
 from mora.optimize.greedy import cheap
 from mora.optimize.packing import fits
@@ -288,7 +288,7 @@ def options_of(
 
 
 def _delays(
-    curves: Mapping[str, object],
+    curves: Mapping[str, Curve],
     learned: Learned,
     classes: Sequence[LoadClass],
     users: Mapping[str, float],
@@ -298,7 +298,7 @@ def _delays(
     """What each class waits longer; None where a class has users and the utilisation was never measured."""
     delays: list[float] = []
     for one in classes:
-        level = curves[one.scenario].at(utilisation) if users[one.scenario] else 0.0  # type: ignore[attr-defined]
+        level = curves[one.scenario].at(utilisation) if users[one.scenario] else 0.0
         if level is None:
             return None
         delays.append(level / cores * learned.correction.get(one.scenario, 1.0))
