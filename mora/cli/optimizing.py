@@ -16,7 +16,7 @@ from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
     from mora.pipeline import Place
-    from mora.pipeline.optimising import Question
+    from mora.pipeline.optimising import Optimised, Question
     from mora.settings import Settings
 
 
@@ -142,7 +142,7 @@ def restore(sandbox: str, settings: Settings, *, dry_run: bool) -> None:
 def _answer(place: Place, question: Question, cap: str | None, settings: Settings, output: str | None) -> None:
     from mora import pipeline, values
     from mora.optimize.problem import NoChoice
-    from mora.pipeline.optimising import cluster_terms, describe_answer, optimize, recommendations_of
+    from mora.pipeline.optimising import cluster_terms, optimize
 
     if cap is not None:
         question = replace(question, terms=cluster_terms(question.terms, place, values.positive_ratio(cap)))
@@ -152,14 +152,28 @@ def _answer(place: Place, question: Question, cap: str | None, settings: Setting
             answer = optimize(question, place, reporter=reporter)
     except NoChoice as error:
         raise _nothing(question) from error
+    give(answer, output, settings)
+
+
+def give(answer: Optimised, output: str | None, settings: Settings) -> None:
+    """Print the answer. One that was not confirmed as asked ends with an error, and no output of it can be applied."""
+    from mora import pipeline
+    from mora.outputs import is_applied
+    from mora.pipeline.optimising import describe_answer, recommendations_of
+
+    is_open = answer.question.confirms and not answer.is_kept
     say(f"The experiments are in {answer.journal}; --reuse answers other loads from them.")
     if output is None:
         show(describe_answer(answer).rstrip("\n"))
+    elif is_open and is_applied(output):
+        say(
+            f"Nothing is printed: -o {output} is to be applied, and the answer is not confirmed. Look at it without -o."
+        )
     else:
         if not answer.solution.is_whole:
             say("Not all users are served: see the answer without -o.")
         sys.stdout.write(pipeline.render(recommendations_of(answer, settings.policy), output))
-    if question.confirms and not answer.is_kept:
+    if is_open:
         if answer.is_contended:
             say("No verdict: the machine was busy while the answer was confirmed. Run it again with --reuse.")
         elif output is not None:

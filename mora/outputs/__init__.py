@@ -15,6 +15,11 @@ OF_SEVERAL_CLUSTERS = frozenset({"table", "wide", "json", "csv", "explain", "htm
 """Outputs that say of each row which cluster it is of. What is applied is written for one cluster at a time."""
 
 
+def is_applied(output: str) -> bool:
+    """Whether an output is for a cluster or a repository to take, not for somebody to look at."""
+    return output not in OF_SEVERAL_CLUSTERS
+
+
 @dataclass(frozen=True, slots=True)
 class OutputSettings:
     """Options of the outputs; every default works."""

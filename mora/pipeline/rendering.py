@@ -23,10 +23,10 @@ def render(
     settings: OutputSettings | None = None,
 ) -> str:
     """Recommendations as text: table, json, yaml, patch, kustomize, vpa, hpa or commands."""
-    from mora.outputs import OF_SEVERAL_CLUSTERS, OutputSettings
+    from mora.outputs import OutputSettings, is_applied
 
     found = _many(recommendations)
-    if output not in OF_SEVERAL_CLUSTERS and len(by_cluster(found)) > 1:
+    if is_applied(output) and len(by_cluster(found)) > 1:
         raise BadInput(
             f"-o {output} is applied to one cluster, and these are {', '.join(by_cluster(found))}.",
             hint="Write a folder for each cluster: --out DIR. Or name one: --context NAME",
@@ -55,11 +55,11 @@ def write_output(
 
     Of several clusters, what is applied goes into a folder for each, all of its files or none.
     """
-    from mora.outputs import OF_SEVERAL_CLUSTERS, OutputSettings
+    from mora.outputs import OutputSettings, is_applied
     from mora.outputs.folder import Written, write
 
     settings, clusters = settings or OutputSettings(), by_cluster(_many(recommendations))
-    if output in OF_SEVERAL_CLUSTERS or len(clusters) < 2:
+    if not is_applied(output) or len(clusters) < 2:
         return write(output, _many(recommendations), folder, settings, overwrite=overwrite)
     done = [
         write(output, those, folder / _folder_name(name), settings, overwrite=overwrite)

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
+import typer
 import yaml
 
 from mora import registry
+from mora.cli.optimizing import give
 from mora.domain import Allocation, Container, Resources, Slo, Workload
 from mora.optimize.advice import recommendations
 from mora.optimize.journal import Measured
@@ -17,8 +20,10 @@ from mora.optimize.prove import Proof, best, corrected
 from mora.optimize.report import describe
 from mora.optimize.solve import LoadClass, Solution, Terms, solve
 from mora.pipeline import render
+from mora.pipeline.optimising import Optimised, Question
 from mora.policies import PolicySettings
 from mora.quantities import MIB
+from mora.settings import Settings
 from tests.optimize.test_solve import classes, learned
 
 AS_OF = datetime(2026, 11, 26, tzinfo=UTC)
@@ -115,6 +120,41 @@ def test_an_answer_that_broke_its_slo_is_not_to_be_applied() -> None:
     text = describe(solution, [proof], sensitivity(KNOWN, asked, TERMS, solution), now=BY_NAME, runs=9)
     assert "NOT confirmed" in text
     assert "Do not apply it" in text
+
+
+@pytest.mark.parametrize(
+    ("factor", "confirms", "output", "is_printed", "code"),
+    [
+        (0.9, True, "patch", True, 0),
+        (3.0, True, "patch", False, 1),
+        (3.0, True, "json", True, 1),
+        (3.0, True, None, True, 1),
+        (None, False, "patch", True, 0),
+    ],
+)
+def test_what_was_not_confirmed_is_not_printed_for_kubectl(
+    factor: float | None,
+    confirms: bool,
+    output: str | None,
+    is_printed: bool,
+    code: int,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    asked = classes(40)
+    solution = solve(KNOWN, asked, TERMS)
+    proofs = () if factor is None else (proof_of(solution, factor),)
+    question = Question(asked, {}, TERMS, tmp_path, confirms=confirms)
+    answer = Optimised(question, solution, KNOWN, proofs, 9, tmp_path / "journal.json", STANDS)
+    try:
+        give(answer, output, Settings())
+        ended = 0
+    except typer.Exit as exit:
+        ended = exit.exit_code
+    found = capsys.readouterr()
+    assert (bool(found.out), ended) == (is_printed, code)
+    assert ("Nothing is printed: -o patch is to be applied" in found.err) == (not is_printed)
+    assert ("NOT confirmed" in found.err) == (code == 1 and output is not None)
 
 
 def test_the_cheapest_that_kept_its_slo_is_the_answer() -> None:
