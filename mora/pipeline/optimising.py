@@ -246,10 +246,9 @@ def cluster_terms(terms: Terms, place: Place, cap: float) -> Terms:
 
     if not isinstance(place.source, PrometheusSource):
         raise BadInput("The size of the cluster is not known without a Prometheus.")
-    names = [workload.name for workload in place.workloads]
     deadline = time.monotonic() + _FIRST_SCRAPE_SECONDS
     with place.source.wire() as wire:
-        while not (rooms := read_rooms(wire, place.workloads[0].namespace, names, datetime.now(UTC))):
+        while not (rooms := read_rooms(wire, place.workloads, datetime.now(UTC))):
             if time.monotonic() > deadline:
                 break
             time.sleep(1.0)  # a Prometheus that has just started has not scraped yet

@@ -8,7 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from mora.domain import check_name
+from mora.domain import Workload
+from mora.sources.prometheus.promql import pods
 from mora.sources.prometheus.wire import Wire
 
 _AMOUNT = 'resource=~"cpu|memory"'
@@ -25,23 +26,20 @@ class NodeRoom:
     taken_bytes: int
 
 
-def queries(namespace: str, workloads: Sequence[str]) -> tuple[str, str]:
-    """Allocatable by node and resource; requests of other pods, by the same."""
-    names = "|".join(check_name(name, "workload name").replace(".", r"\\.") for name in workloads)
-    check_name(namespace, "namespace")
-    ours = f'namespace="{namespace}",pod=~"({names})-.+"'
+def queries(workloads: Sequence[Workload]) -> tuple[str, str]:
+    """Allocatable by node and resource; requests of the pods of others, by the same."""
     requests = f"max by (namespace, pod, container, node, resource) (kube_pod_container_resource_requests{{{_AMOUNT}}})"
     running = 'max by (namespace, pod) (kube_pod_status_phase{phase=~"Pending|Running"} == 1)'
-    mine = f"max by (namespace, pod) (kube_pod_info{{{ours}}})"
+    mine = " or ".join(map(pods, workloads))
     return (
         f"max by (node, resource) (kube_node_status_allocatable{{{_AMOUNT}}})",
-        f"sum by (node, resource) (({requests} and on (namespace, pod) {running}) unless on (namespace, pod) {mine})",
+        f"sum by (node, resource) (({requests} and on (namespace, pod) {running}) unless on (namespace, pod) ({mine}))",
     )
 
 
-def read_rooms(wire: Wire, namespace: str, workloads: Sequence[str], at: datetime) -> list[NodeRoom]:
+def read_rooms(wire: Wire, workloads: Sequence[Workload], at: datetime) -> list[NodeRoom]:
     """Every node, by name; empty where kube-state-metrics does not tell what nodes have."""
-    allocatable, taken = queries(namespace, workloads)
+    allocatable, taken = queries(workloads)
     has: defaultdict[str, dict[str, float]] = defaultdict(dict)
     used: defaultdict[str, dict[str, float]] = defaultdict(dict)
     for rows, found in ((wire.instant(allocatable, at), has), (wire.instant(taken, at), used)):
