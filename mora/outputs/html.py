@@ -148,7 +148,8 @@ def _tiles(pieces: Sequence[Piece], prices: Prices) -> list[Tile]:
         Tile(
             "Money",
             f"{abs(money):,.0f} {prices.currency} a month {'less' if money >= 0 else 'more'}",
-            _step_note(money, money_goal, f"{prices.currency} a month").rstrip("; ") or "for what requests reserve",
+            _step_note(money, money_goal, f"{prices.currency} a month", "less").rstrip("; ")
+            or "for what requests reserve",
         ),
         Tile("Workloads", f"{sum(one.is_to_change for one in pieces)} to change", tally_words(tally)),
     ]
@@ -157,18 +158,21 @@ def _tiles(pieces: Sequence[Piece], prices: Prices) -> list[Tile]:
 def _freed(name: str, freed: float, goal: float, now: float, unit: str) -> Tile:
     verb = "freed" if freed >= 0 else "more"
     share = round(100 * freed / now) if now > 0 else None
-    of = f"{_step_note(freed, goal, unit)}of {_figure(now)} {unit} requested"
+    of = f"{_step_note(freed, goal, unit, 'freed')}of {_figure(now)} {unit} requested"
     return Tile(
         name,
         f"{_figure(abs(freed))} {unit} {verb}",
-        of + (f" ({share} %)" if share is not None else ""),
+        of + (f" ({abs(share)} %)" if share is not None else ""),
         None if share is None else min(max(share, 0), 100),
     )
 
 
-def _step_note(step: float, goal: float, unit: str) -> str:
-    """That this is one of several steps, where it is."""
-    return "" if round(step, 2) == round(goal, 2) else f"{_figure(goal)} {unit} after all steps; "
+def _step_note(step: float, goal: float, unit: str, less: str) -> str:
+    """That this is one of several steps, where it is; which way all of them go, where that is not the way of this."""
+    if round(step, 2) == round(goal, 2):
+        return ""
+    turn = "" if (step >= 0) == (goal >= 0) else f" {less if goal >= 0 else 'more'}"
+    return f"{_figure(abs(goal))} {unit}{turn} after all steps; "
 
 
 def _price_note(prices: Prices, *, is_given: bool) -> str:

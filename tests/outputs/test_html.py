@@ -13,8 +13,8 @@ from mora import pipeline
 from mora.domain import Reason, Recommendation
 from mora.outputs import OutputSettings
 from mora.outputs.folder import files
-from mora.outputs.html import page, render
-from mora.outputs.pieces import state_of
+from mora.outputs.html import page, page_of, render
+from mora.outputs.pieces import piece_of, state_of
 from mora.pages.page import section
 from mora.savings import Prices
 from tests.outputs import examples
@@ -138,3 +138,17 @@ def test_what_one_namespace_frees_adds_up_to_the_total() -> None:
     # 3 x (500m + 100m) now, 2 x (254m + 100m) then; 3 x (64 + 128) MiB now, 2 x (228 + 128) then.
     assert figures([FLEET[0]]) == [1.09, 0.13]
     assert "0.13 GiB more" in render([FLEET[0]])
+    assert "of 0.56 GiB requested (24 %)" in render([FLEET[0]])  # the sign is in the word
+
+
+def test_all_steps_that_go_the_other_way_than_this_one_say_so() -> None:
+    def tiles(step: float, goal: float) -> list[str]:
+        made = piece_of(FLEET[0], Prices())
+        freed, all_freed = (replace(made.step, cores=cores, memory_gib=0.0) for cores in (step, goal))
+        text = page_of([replace(made, step=freed, goal=all_freed)], None)
+        return re.findall(r"[\d.]+ (?:cores|USD a month)[a-z ]* after all steps", text)
+
+    assert tiles(1.0, 2.0) == ["2 cores after all steps", "46.15 USD a month after all steps"]
+    assert tiles(-1.0, 2.0) == ["2 cores freed after all steps", "46.15 USD a month less after all steps"]
+    assert tiles(1.0, -2.0) == ["2 cores more after all steps", "46.15 USD a month more after all steps"]
+    assert tiles(-1.0, -2.0) == ["2 cores after all steps", "46.15 USD a month after all steps"]
