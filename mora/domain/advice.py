@@ -166,11 +166,11 @@ class Recommendation:
 
     containers: the main one first, marked `is_main`, then the others in the order of the spec.
     `hpa_average_value_millicores`: the use per pod at which an HPA (averageValue) should add a replica. basis: what
-    the numbers rest on, "model" (mora train), "history" (the rule of the backtest), "both", or "none" where there is no
-    number. model_as_of: when the data ends that the model was trained on. autoscalers: every resource that an HPA
-    scales on; current.autoscaler is the first of them. retargets: those of them that have to change together with the
-    requests, as they must become. vpas: those that target the workload. template_in: as in WorkloadState. reasons: what
-    concerns the workload as a whole.
+    the numbers rest on, "model" (mora train), "history" (the rule of the backtest), "both", "experiments" (mora
+    optimize), or "none" where there is no number. model_as_of: when the data ends that the model was trained on.
+    autoscalers: every resource that an HPA scales on; current.autoscaler is the first of them. retargets: those of them
+    that have to change together with the requests, as they must become. vpas: those that target the workload.
+    template_in: as in WorkloadState. reasons: what concerns the workload as a whole.
     model_facts: label and text of what the model is based on; empty without one. cluster: the name of its cluster where
     several were asked, or one was named; else empty. context: the kubeconfig's context that leads there, if any.
     """

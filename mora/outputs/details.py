@@ -25,6 +25,11 @@ _ALPHABET = np.frombuffer(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz
 _HIGHEST_CODE = 4094
 _GAP = 4095
 _PATCH_FILE = "patch.yaml"
+# Why there is no history, by what the numbers rest on. A model may be of experiments, or of what was collected.
+_NO_PAST = {
+    "model": "Its numbers rest on a trained model alone. To see its history, name a Prometheus: --prometheus URL.",
+    "experiments": "Its numbers rest on load experiments, so there is no history to draw.",
+}
 # A column in which a container was throttled in fewer of its CFS periods is not marked.
 _THROTTLED = 0.01
 
@@ -79,11 +84,7 @@ def _container(recommendation: Recommendation, container: ContainerAdvice) -> di
     if container.past is not None:
         document["past"] = _past(container, container.past)
     elif not is_injected(recommendation, container.container) and container.role is not Role.INIT:
-        document["no_past"] = (
-            "Its numbers rest on load experiments, so there is no history to draw."
-            if recommendation.basis == "model"
-            else "There are no samples of it to draw."
-        )
+        document["no_past"] = _NO_PAST.get(recommendation.basis, "There are no samples of it to draw.")
     return document
 
 

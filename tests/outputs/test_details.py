@@ -57,9 +57,12 @@ def test_the_history_is_there_with_all_that_is_drawn_over_it() -> None:
 
 def test_a_container_without_a_history_says_why() -> None:
     found = details(frontend())["containers"]
-    assert found[0]["no_past"] == "Its numbers rest on load experiments, so there is no history to draw."
-    history = replace(frontend(), basis="history")
-    assert details(history)["containers"][0]["no_past"] == "There are no samples of it to draw."
+    assert found[0]["no_past"].startswith("Its numbers rest on a trained model alone. To see its history, name a Prom")
+    for basis, why in (
+        ("experiments", "Its numbers rest on load experiments, so there is no history to draw."),
+        ("history", "There are no samples of it to draw."),
+    ):
+        assert details(replace(frontend(), basis=basis))["containers"][0]["no_past"] == why
 
 
 def test_numbers_reasons_and_evidence_are_those_of_the_recommendation() -> None:
