@@ -111,7 +111,7 @@ def _largest(values: Floats) -> float:
 
 
 def bounds(name: str, container: str, end: datetime) -> tuple[float, float]:
-    """Millicores and MiB of the rules that `mora backtest` scores, for the day ahead: of CPU, the needing_most pod."""
+    """Millicores and MiB of the rules that `mora backtest` scores, a day ahead: of CPU, the pod that needs most."""
     memory = used(name, container, end)[1]
     at = np.array([len(memory)])
     cores = max(
