@@ -166,24 +166,31 @@ def line(freed: Savings) -> str:
     if freed.prices is not None and freed.money_per_month is not None:
         prices = f"{freed.prices.cpu_per_core_hour:g} a core-hour and {freed.prices.memory_per_gib_hour:g} a GiB-hour"
         text += f" at {prices}"
-    text += "."
+    return f"{text}. {not_counted(freed)}".rstrip()
+
+
+def not_counted(freed: Savings) -> str:
+    """What the sums leave out, and why, a sentence each; empty where they leave out nothing."""
+    sentences = []
     if freed.without_request:
-        text += f" {counted(freed.without_request, 'container')} without a request {_are(freed.without_request)} not"
-        new = [_units(amount, unit) for amount, unit in _new(freed) if amount]
-        text += f" counted; setting one reserves {' and '.join(new)} anew." if new else " counted."
-    if freed.held_by_init:
-        text += (
-            f" The pods of {counted(freed.held_by_init, 'workload')} reserve what an init container or the pod itself "
+        text = (
+            f"{counted(freed.without_request, 'container')} without a request {_are(freed.without_request)} not counted"
         )
-        text += "requests, so smaller requests of the other containers free less there."
+        new = [_units(amount, unit) for amount, unit in _new(freed) if amount]
+        sentences.append(f"{text}; setting one reserves {' and '.join(new)} anew." if new else f"{text}.")
+    if freed.held_by_init:
+        sentences.append(
+            f"The pods of {counted(freed.held_by_init, 'workload')} reserve what an init container or the pod itself "
+            "requests, so smaller requests of the other containers free less there."
+        )
     if freed.without_replicas:
         is_one = freed.without_replicas == 1
-        text += f" {counted(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "
-        text += (
+        sentences.append(
+            f"{counted(freed.without_replicas, 'workload')} {_are(freed.without_replicas)} not counted: "
             f"{'it does' if is_one else 'they do'} not run all the time, or {'its' if is_one else 'their'} replicas "
+            "or requests are not known."
         )
-        text += "or requests are not known."
-    return text
+    return " ".join(sentences)
 
 
 def _freed_parts(freed: Savings) -> str:

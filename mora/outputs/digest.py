@@ -6,13 +6,13 @@ The names in it are a cluster's, so each form escapes them: no name can link, me
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 from mora.outputs.changes import quantity
 from mora.outputs.documents import printable_json
+from mora.outputs.markdown import plain
 from mora.outputs.wording import clean
 from mora.quantities import GIB, counted, format_moment, readable_bytes, readable_cores
 from mora.record.digest import Digest, workloads_of
@@ -43,8 +43,8 @@ def text(digest: Digest, prices: Prices | None = None) -> str:
 
 def markdown(digest: Digest, prices: Prices | None = None) -> str:
     """The same as Markdown."""
-    lines = [f"## {_title(digest, _for_markdown)}", ""]
-    for name, words, named in _topics(digest, prices, _for_markdown):
+    lines = [f"## {_title(digest, plain)}", ""]
+    for name, words, named in _topics(digest, prices, plain):
         lines += [f"- **{name}:** {words}", *(f"  - {one}" for one in named)]
     return "\n".join(lines) + "\n"
 
@@ -234,16 +234,6 @@ def _document(one: Episode) -> dict[str, Any]:
 
 
 # --- names -----------------------------------------------------------------------------------------------------------
-
-
-def _for_markdown(name: str) -> str:
-    r"""A name that Markdown and the HTML in it leave as it is.
-
-    >>> _for_markdown("a_b <img> [x](y)")
-    'a\\_b &lt;img&gt; \\[x\\]\\(y\\)'
-    """
-    plain = clean(name).replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return re.sub(r"([\\`*_{}\[\]()#+!|~@])", r"\\\1", plain)
 
 
 def _for_slack(name: str) -> str:

@@ -19,7 +19,7 @@ from mora.outputs.tally import Tally, tally_words
 from mora.outputs.wording import clean
 from mora.pages.tables import Cell, Table
 from mora.quantities import counted, format_moment
-from mora.savings import Prices, Savings, summed
+from mora.savings import Prices, Savings, not_counted, summed
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -73,6 +73,7 @@ def page_of(
         lead=(*lead, _lead(pieces, sums)),
         tiles=_tiles(pieces, prices) if pieces else (),
         price_note=_price_note(prices, is_given=given is not None),
+        not_counted=not_counted(summed([piece.step for piece in pieces], prices)),
         sections=sections,
         namespaces=_namespace_table(sums, prices) if len(sums) > 1 else None,
         names=sorted(one.name for one in sums),

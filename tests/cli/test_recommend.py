@@ -228,9 +228,9 @@ def test_a_page_shows_what_a_real_prometheus_knows_with_the_numbers_of_the_other
     assert container["numbers"][2][6] == texts
 
 
-def test_a_page_from_load_experiments_says_why_no_history_is_drawn(home: Path) -> None:
+def test_a_page_from_a_trained_model_says_why_no_history_is_drawn(home: Path) -> None:
     (frontend,) = page_of(mora("recommend", "frontend", "-o", "html", cwd=home).stdout)
-    assert frontend["containers"][0]["no_past"].startswith("Its numbers rest on load experiments")
+    assert frontend["containers"][0]["no_past"].startswith("Its numbers rest on a trained model alone.")
     assert frontend["patch"].startswith("# Deployment")
 
 

@@ -102,6 +102,7 @@ def test_a_name_cannot_mention_link_format_or_turn_text_around(hostile: Digest) 
         assert "<" not in block["text"]["text"]
         assert block["text"]["verbatim"] is True
     assert "<" not in message["text"]
+    assert "https:" not in markdown(hostile)  # GitHub makes a link of it without any brackets
     html = MarkdownIt("commonmark").render(markdown(hostile))
     assert "<script" not in html
     assert "<a " not in html

@@ -10,13 +10,13 @@ from html.parser import HTMLParser
 import pytest
 
 from mora import pipeline
-from mora.domain import Reason, Recommendation
+from mora.domain import Allocation, Reason, Recommendation, Resources
 from mora.outputs import OutputSettings
 from mora.outputs.folder import files
 from mora.outputs.html import page, page_of, render
 from mora.outputs.pieces import piece_of, state_of
 from mora.pages.page import section
-from mora.savings import Prices
+from mora.savings import Prices, not_counted, savings
 from tests.outputs import examples
 from tests.outputs.examples import frontend, payment, unknown, with_main
 
@@ -64,6 +64,15 @@ def test_every_workload_has_a_row_and_one_without_a_number_its_state() -> None:
     ]
     assert found[0][3:] == ["3→2", "500m→254m", "-49%", "64Mi→228Mi", "+256%", "unknown", "24.79"]
     assert found[3][3:] == ["1", "100m", "", "64Mi", "", "", "0.00"]
+
+
+def test_what_the_sums_leave_out_is_below_them_as_in_the_table() -> None:
+    web = frontend()
+    server = replace(web.current.containers[0], resources=Resources())
+    fresh = replace(web, current=Allocation(web.current.replicas, (server,)))
+    said = not_counted(savings([fresh]))
+    assert "1 container without a request is not counted" in said
+    assert said in unescape(render([fresh]))
 
 
 def test_a_row_is_as_sure_as_its_weaker_number() -> None:
