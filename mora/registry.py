@@ -38,7 +38,12 @@ REGISTRY: dict[str, dict[str, str]] = {
         "lstm": "mora.forecasters.lstm:LstmForecaster",
         "naive": "mora.forecasters.naive:NaiveForecaster",
     },
-    "detectors": {},
+    "detectors": {
+        "robust-z": "mora.detectors.robust_z:RobustZ",
+    },
+    "thresholds": {
+        "quantile": "mora.detectors.quantile:Quantile",
+    },
     "policies": {
         "default": "mora.policies:recommend",
     },

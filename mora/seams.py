@@ -124,17 +124,79 @@ class Forecaster(Protocol):
 
 
 class Detector(Protocol):
-    """Finds samples that are not as usual; registered under `detectors`. What is too much, a threshold decides."""
+    """Finds samples that are not as usual; registered under `detectors`, made without arguments.
+
+    A frame has one row a step in the order of time: the column `timestamp` (UTC), and any columns of numbers, each one
+    metric; NaN where a sample is not known. What score is too high, a Threshold decides.
+    """
 
     @property
     def name(self) -> str:
         """The registered name."""
 
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The metrics it was fitted on; empty before."""
+
+    @property
+    def context(self) -> int:
+        """How many rows before a row its score depends on: as many must stand before the first row that is judged."""
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """What fitting left out or clipped, a sentence each."""
+
     def fit(self, frame: pd.DataFrame) -> None:
-        """Learn what is usual. frame: one row a step in the order of time, the columns of metrics.METRIC_COLUMNS."""
+        """Learn what is usual from a frame. Raises NotEnoughData, with how many rows it needs."""
 
     def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        """One finite score for each row of a frame with those columns, shape (rows,); higher is more abnormal."""
+        """One score for each row of a frame that has the fitted columns, shape (rows,); higher is more abnormal.
+
+        NaN where nothing can be said: no metric is known, or too little stands before the row. Rows that come later
+        change no score. Raises BadInput for a column that is missing.
+        """
+
+    def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """How much of each row's score each metric carries: a row for each row, the fitted columns, the index of frame.
+
+        Never negative; a row adds up to 1, or to 0 where the score is 0 or NaN.
+        """
+
+    def save(self) -> Saved:
+        """What was learnt, in plain formats: no code, no pickle."""
+
+    def restore(self, saved: Saved) -> None:
+        """Be the detector that was saved: the same scores. Raises BadModel for contents that no `save` wrote."""
+
+
+class Threshold(Protocol):
+    """Decides from which score on a sample is abnormal; registered under `thresholds`, made without arguments."""
+
+    @property
+    def name(self) -> str:
+        """The registered name."""
+
+    @property
+    def level(self) -> float:
+        """The threshold that the next score will be held against."""
+
+    def fit(self, scores: NDArray[np.float64]) -> None:
+        """Learn it from the scores of healthy samples, in the order of time; NaN are passed over.
+
+        Raises NotEnoughData where too few are known.
+        """
+
+    def follow(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The threshold in force at each score, shape (n,): from scores before it alone. Moves `level` on.
+
+        Scores followed in two pieces have the thresholds they have in one.
+        """
+
+    def save(self) -> Saved:
+        """What was learnt and where it stands now, in plain formats."""
+
+    def restore(self, saved: Saved) -> None:
+        """Be the threshold that was saved. Raises BadModel for contents that no `save` wrote."""
 
 
 class Policy(Protocol):

@@ -111,9 +111,9 @@ STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = 
 }
 # What stands for itself: built without arguments, or a function.
 PLAIN = ("forecasters", "policies", "outputs")
-# Tested beside their room: tests/backtest/test_contract.py; of detectors there is none yet (tests/testing).
+# Tested beside their room: tests/backtest/test_contract.py, tests/testing/test_detectors.py.
 # The forms of repositories have tests of their own, each with a repository that builds before and after (tests/repo).
-ELSEWHERE = ("replay_policies", "detectors", "repo_forms")
+ELSEWHERE = ("replay_policies", "detectors", "thresholds", "repo_forms")
 PROTOCOLS: dict[str, type] = {"sources": MetricSource, "clusters": Cluster, "forecasters": Forecaster}
 
 

@@ -1,0 +1,78 @@
+"""Robust z: how many median deviations the most unusual metric of a row is from its median."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mora.detectors.frames import matrix_of, metrics_of
+from mora.domain.learning import Saved
+from mora.errors import BadModel, NotEnoughData
+
+_LEAST_ROWS = 20
+# The median deviation of a normal distribution, as a share of its standard deviation.
+_NORMAL = 0.6745
+
+
+class RobustZ:
+    """Median and median absolute deviation of each metric; a metric that never moved has a thousandth of its level."""
+
+    name = "robust-z"
+    context = 0
+    reasons: tuple[str, ...] = ()
+
+    def __init__(self) -> None:
+        self.columns: tuple[str, ...] = ()
+        self._middle = self._spread = np.empty(0)
+
+    def fit(self, frame: pd.DataFrame) -> None:
+        """Learn the median and the spread of each metric."""
+        columns = metrics_of(frame)
+        values = matrix_of(frame, columns)
+        known = np.isfinite(values).sum(axis=0)
+        self.columns = tuple(name for name, n in zip(columns, known, strict=True) if n >= _LEAST_ROWS)
+        if not self.columns:
+            raise NotEnoughData(
+                f"No metric has {_LEAST_ROWS} known samples, which the detector {self.name} needs.",
+                hint="Train it on a longer history.",
+            )
+        values = matrix_of(frame, self.columns)
+        self._middle = np.nanmedian(values, axis=0)
+        spread = np.nanmedian(np.abs(values - self._middle), axis=0) / _NORMAL
+        self._spread = np.where(spread > 0, spread, np.maximum(np.abs(self._middle) / 1000, 1e-12))
+
+    def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        """The largest distance of a row's metrics, in standard deviations."""
+        distances = self._distances(frame)
+        scores: NDArray[np.float64] = np.where(
+            np.isnan(distances).all(axis=1), np.nan, np.fmax.reduce(distances, axis=1)
+        )
+        return scores
+
+    def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """Each metric's share of the distances of its row."""
+        distances = np.nan_to_num(self._distances(frame))
+        total = distances.sum(axis=1, keepdims=True)
+        shares = np.divide(distances, total, out=np.zeros_like(distances), where=total > 0)
+        return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
+
+    def save(self) -> Saved:
+        """The metrics, their medians and spreads."""
+        return Saved({"columns": list(self.columns)}, {"middle": self._middle, "spread": self._spread})
+
+    def restore(self, saved: Saved) -> None:
+        """Take them back."""
+        try:
+            columns = tuple(str(name) for name in saved.document["columns"])
+            middle = np.asarray(saved.arrays["middle"], dtype=np.float64)
+            spread = np.asarray(saved.arrays["spread"], dtype=np.float64)
+        except (KeyError, TypeError, ValueError) as wrong:
+            raise BadModel(f"This is no saved detector {self.name}.", hint="Train it again.") from wrong
+        if not (middle.shape == spread.shape == (len(columns),) and np.isfinite(middle).all() and (spread > 0).all()):
+            raise BadModel(f"The saved detector {self.name} does not fit together.", hint="Train it again.")
+        self.columns, self._middle, self._spread = columns, middle, spread
+
+    def _distances(self, frame: pd.DataFrame) -> NDArray[np.float64]:
+        distances: NDArray[np.float64] = np.abs(matrix_of(frame, self.columns) - self._middle) / self._spread
+        return distances
