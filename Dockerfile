@@ -15,7 +15,7 @@ RUN python packages.py > base.txt && python packages.py $SLIM > slim.txt \
  && /opt/mora/bin/pip install --constraint requirements.lock --requirement base.txt --requirement slim.txt
 
 FROM packages-slim AS packages-full
-ARG FULL="train collect sandbox parquet dask optimize"
+ARG FULL="train collect sandbox parquet dask optimize health"
 RUN python packages.py $FULL > full.txt \
  && /opt/mora/bin/pip install --constraint requirements.lock --requirement full.txt
 

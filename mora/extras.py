@@ -23,6 +23,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "serve": {"fastapi": "fastapi", "uvicorn": "uvicorn"},
         "mcp": {"mcp": "mcp"},
         "dask": {"distributed": "distributed"},
+        "health": {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "ai_edge_litert": "ai-edge-litert"},
     }
 )
 """Extra -> what it adds to the base install: name of the module -> name of the package."""

@@ -47,7 +47,7 @@ ROOMS: dict[str, list[str]] = {
 }
 HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
-HEAVY |= {"distributed", "dask"}
+HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert"}
 
 
 @cache
