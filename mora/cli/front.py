@@ -21,6 +21,7 @@ from mora.cli import (
     demo,
     digest,
     explain,
+    health,
     manual,
     mcp,
     misc,
@@ -70,7 +71,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-_SIZE, _LEARN, _RUN, _LOOK = "Size workloads", "Measure and train", "Run in a cluster", "Look around"
+_SIZE, _LEARN, _HEALTH = "Size workloads", "Measure and train", "Detect faults"
+_RUN, _LOOK = "Run in a cluster", "Look around"
 for _name, _command, _panel in (
     ("recommend", recommend.recommend, _SIZE),
     ("explain", explain.explain, _SIZE),
@@ -92,6 +94,7 @@ for _name, _command, _panel in (
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
 app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
+app.add_typer(health.app, name="health", rich_help_panel=_HEALTH)
 app.add_typer(repo.app, name="repo", rich_help_panel=_LOOK)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_LOOK)
 
