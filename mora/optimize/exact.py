@@ -13,15 +13,20 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mora.extras import require
-from mora.optimize.problem import Choice, Limits, NoChoice, Option, Options
+from mora.optimize.problem import Choice, Limits, NoChoice, Option, Options, OutOfTime
 
 _MOST_SECONDS = 20.0
+_LIMIT_REACHED = 1  # the status of scipy.optimize.milp; a choice may come with it, and need not be the cheapest
 # Latency budgets in seconds are as small as 0.01: HiGHS's absolute tolerance (1e-6) is then a share of 1e-4 of them.
 _MILLISECONDS = 1000.0
 
 
-def cheapest(options: Options, limits: Limits, *, excluded: Sequence[Choice] = ()) -> Choice:
+def cheapest(
+    options: Options, limits: Limits, *, excluded: Sequence[Choice] = (), seconds: float = _MOST_SECONDS
+) -> Choice:
     """The choice of the lowest cost that keeps the limits, nodes aside. Raises NoChoice where there is none.
+
+    OutOfTime where that is not proven within so many seconds.
 
     excluded: choices that do not fit on the nodes. One that is as large or larger in every service does not either
     (up to the quirks of first-fit decreasing), and is left out with it.
@@ -83,8 +88,10 @@ def cheapest(options: Options, limits: Limits, *, excluded: Sequence[Choice] = (
             constraints=LinearConstraint(matrix, [row[1] for row in rows], [row[2] for row in rows]),
             integrality=np.array([1] * len(flat) + [0] * len(groups)),
             bounds=Bounds(0, np.array([1.0] * len(flat) + [np.inf] * len(groups))),
-            options={"time_limit": _MOST_SECONDS, "mip_rel_gap": 1e-4},
+            options={"time_limit": seconds, "mip_rel_gap": 1e-4},
         )
+    if answer.status == _LIMIT_REACHED:
+        raise OutOfTime
     if answer.x is None:
         raise NoChoice
     return tuple(int(np.argmax(answer.x[starts[service] : starts[service + 1]])) for service in range(len(options)))

@@ -15,6 +15,10 @@ class NoChoice(Exception):
     """No choice keeps the limits."""
 
 
+class OutOfTime(Exception):
+    """The exact solver did not end in its time: what is cheapest, or whether there is a choice, is not known."""
+
+
 @dataclass(frozen=True, slots=True)
 class Option:
     """One way to run a service.

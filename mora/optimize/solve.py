@@ -12,7 +12,7 @@ from mora.optimize.attribution import Curve, ServiceCurves
 from mora.optimize.exact import cheapest
 from mora.optimize.greedy import cheap
 from mora.optimize.packing import fits
-from mora.optimize.problem import Choice, Limits, NoChoice, Node, Option, added, undominated
+from mora.optimize.problem import Choice, Limits, NoChoice, Node, Option, OutOfTime, added, undominated
 from mora.savings import Prices
 
 # Beyond this many services the exact solution may take more than a second.
@@ -233,8 +233,11 @@ def choose(options: Sequence[Sequence[Option]], limits: Limits) -> tuple[Choice,
     for _ in range(_MOST_PACKINGS):
         left = [list(own) for own in options]
         if is_exact:
-            choice = cheapest(options, limits, excluded=excluded)
-        else:
+            try:
+                choice = cheapest(options, limits, excluded=excluded)
+            except OutOfTime:
+                is_exact = False
+        if not is_exact:
             # The greedy search knows no cuts: what did not fit last is made smaller by leaving out its largest pod.
             left = _without(options, excluded)
             choice = _back(options, left, cheap(left, limits))

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mora.optimize.exact import cheapest
-from mora.optimize.problem import Limits, NoChoice, Option, keeps, undominated
+from mora.optimize.problem import Limits, NoChoice, Option, OutOfTime, keeps, undominated
 from tests.optimize.problems import cheapest_of_all, problem
 
 
@@ -48,6 +48,12 @@ def test_an_excluded_choice_and_all_that_are_as_large_are_left_out() -> None:
         (options[service][a], options[service][b]) for service, (a, b) in enumerate(zip(first, second, strict=True))
     ]
     assert any(after.replicas < before.replicas or after.millicores < before.millicores for before, after in chosen)
+
+
+def test_a_choice_that_was_not_proven_in_time_is_not_taken_for_the_cheapest() -> None:
+    options, limits = problem(random.Random(3), 20, sizes=12)
+    with pytest.raises(OutOfTime):
+        cheapest(options, limits, seconds=0.0)
 
 
 def test_a_budget_below_nothing_and_a_service_without_options_have_no_choice() -> None:

@@ -12,10 +12,12 @@ from hypothesis import strategies as st
 
 from mora.domain import Slo
 from mora.errors import BadInput
+from mora.optimize import solve as solving
 from mora.optimize.attribution import Curve, ServiceCurves
 from mora.optimize.packing import fits
-from mora.optimize.problem import NoChoice, Node
-from mora.optimize.solve import Learned, LoadClass, Solution, Terms, check_baseline, solve
+from mora.optimize.problem import Limits, NoChoice, Node, OutOfTime, keeps
+from mora.optimize.solve import Learned, LoadClass, Solution, Terms, check_baseline, choose, solve
+from tests.optimize.problems import problem
 
 SLO = Slo(0.3, 0.01)
 SCENARIOS = ("checkout", "browsing", "search")
@@ -187,3 +189,15 @@ def test_services_that_are_waited_for_at_once_cost_less() -> None:
         return answer.cost
 
     assert cost(together) < cost(known)
+
+
+def test_where_the_exact_solver_runs_out_of_time_a_search_answers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    def out_of_time(options: object, limits: Limits, *, excluded: object = ()) -> tuple[int, ...]:
+        raise OutOfTime
+
+    options, limits = problem(random.Random(5), 6)
+    assert choose(options, limits)[1]
+    monkeypatch.setattr(solving, "cheapest", out_of_time)
+    choice, is_exact = choose(options, limits)
+    assert not is_exact
+    assert keeps(options, choice, limits)
