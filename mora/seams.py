@@ -178,7 +178,7 @@ class Threshold(Protocol):
 
     @property
     def level(self) -> float:
-        """The threshold that the next score will be held against."""
+        """The threshold that the next score is compared with."""
 
     def fit(self, scores: NDArray[np.float64]) -> None:
         """Learn it from the scores of healthy samples, in the order of time; NaN are passed over.

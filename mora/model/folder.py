@@ -1,71 +1,42 @@
-"""The model folder: plain formats, a card with checksums, written whole or not at all, verified when it is read.
+"""The model folder: what a trained service is kept as.
 
-    card.json       what it is, what it was trained on, validation errors, calibrations, and the checksum of every file
-    response.json   the load response (driven data only)
-    NAME.json       a forecaster's document, by its registered name (prophet.json: the curves' numbers)
-    NAME.npz        a forecaster's arrays, without pickle (lstm.npz; lstm-3600s.npz of one horizon)
-
-Nothing in it is code, so loading runs none.
+card.json       what it is, what it was trained on, validation errors, calibrations, and the checksum of every file
+response.json   the load response (driven data only)
+NAME.json       a forecaster's document, by its registered name (prophet.json: the curves' numbers)
+NAME.npz        a forecaster's arrays, without pickle (lstm.npz; lstm-3600s.npz of one horizon)
 """
 
 from __future__ import annotations
 
-import contextlib
-import ctypes
-import glob
-import hashlib
-import io
-import json
-import math
-import os
-import shutil
-import zipfile
-import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from tokenize import TokenError
 from typing import Any
 
 import numpy as np
 
-from mora import documents
-from mora.errors import BadInput, BadModel, MoraError
-from mora.files import locked_folder, read_regular, sweep_folders
+from mora import sealed
 from mora.model.migration import upgrade
 from mora.model.shapes import check_card, check_response
+from mora.sealed import CARD, UNREADABLE, Contents, in_words
+
+__all__ = ["CARD", "RESPONSE", "SCHEMA_VERSION", "UNREADABLE", "Contents", "in_words", "read", "seal", "write"]
 
 SCHEMA_VERSION = 2
-CARD, RESPONSE = "card.json", "response.json"
-UNREADABLE = (ArithmeticError, LookupError, TypeError, ValueError)
-"""What code raises that meets contents which no training wrote: amounts, names, fields and shapes of another kind.
-
-No other: a fault of MOrA's own must not read as a model that has to be trained again.
-"""
-# What an archive raises beside that: no archive, torn, of a later format, or the header of an array that is no Python.
-_NO_ARCHIVE = (EOFError, MemoryError, NotImplementedError, RecursionError, zipfile.BadZipFile, zlib.error, TokenError)
-
-_MOST_CARD_BYTES, _MOST_FILE_BYTES = 16 * 2**20, 256 * 2**20
-_LONGEST_WORDS = 200
-_PACKED, _ENCRYPTED = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED), 0x1
-_SUMS = documents.fields({"sha256": documents.text, "bytes": documents.whole(0, _MOST_FILE_BYTES)})
-_STORED = documents.fields({"digest": documents.text, "files": documents.mapping(_SUMS)})
-_HINT = "Train it again: mora train {service}"
+RESPONSE = "response.json"
 
 
-@dataclass(frozen=True, slots=True)
-class Contents:
-    """The contents of a folder, verified. digest: sha256 over the card, which has the checksum of every file.
+def _card(stored: dict[str, Any], version: int) -> dict[str, Any]:
+    card = upgrade(stored, version)
+    check_card(card)
+    return card
 
-    card: in the current schema, whatever it was written in. files: name -> bytes, the card's among them, as they are or
-    will be on disk.
-    """
 
-    card: dict[str, Any]
-    digest: str
-    documents: Mapping[str, Any]
-    arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]]
-    files: Mapping[str, bytes]
+def _document(name: str, document: Any) -> None:
+    if name == RESPONSE:
+        check_response(document)
+
+
+_KIND = sealed.Kind("model", "--models", lambda folder: f"mora train {folder.name}", SCHEMA_VERSION, _card, _document)
 
 
 def seal(
@@ -74,232 +45,14 @@ def seal(
     arrays: Mapping[str, Mapping[str, np.ndarray[Any, Any]]],
 ) -> Contents:
     """The contents as they will be read back."""
-    files = {name: _json(document) for name, document in documents.items()}
-    files |= {name: _npz(of) for name, of in arrays.items()}
-    sums = {
-        name: {"sha256": hashlib.sha256(data).hexdigest(), "bytes": len(data)} for name, data in sorted(files.items())
-    }
-    full = json.loads(_json({"schema_version": SCHEMA_VERSION, **card, "files": sums}))
-    digest = _digest(full)
-    files[CARD] = _json({**full, "digest": digest})
-    return Contents(full, digest, documents, arrays, files)
+    return sealed.seal(card, documents, arrays, schema_version=SCHEMA_VERSION)
 
 
 def write(folder: Path, files: Mapping[str, bytes]) -> None:
-    """Put the files in place of whatever model was in the folder; whole, or not at all.
-
-    They are written and flushed in a sibling folder, which then takes the name; a model that stands there changes
-    places with it in one step. Raises MoraError where there is no room or no right to write.
-    """
-    if folder.exists() and not (folder / CARD).is_file() and any(folder.iterdir()):
-        raise BadInput(
-            f"{folder} exists and has something in it that is not a model.",
-            hint="Name another folder with --models, or empty this one.",
-        )
-    try:
-        _write(folder, files)
-    except OSError as failure:
-        raise MoraError(
-            f"The model cannot be written to {folder}: {failure.strerror}.",
-            hint="Make room or name another folder with --models; the model that was there is kept.",
-        ) from failure
-
-
-def _write(folder: Path, files: Mapping[str, bytes]) -> None:
-    if folder.is_dir() and (inner := sorted(path.name for path in folder.iterdir() if path.is_dir())):
-        # A namespace has a folder of its own beside the services of the default one: they may share a name.
-        raise BadInput(
-            f"{folder} also has the models of a namespace ({', '.join(inner)}), which would go with the old model.",
-            hint="Name another folder with --models.",
-        )
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    _take_back(folder)
-    for ending in (".new", ".old"):
-        sweep_folders(folder.parent, f".{glob.escape(folder.name)}.*{ending}")
-    fresh, lock = locked_folder(folder.parent, f".{folder.name}.", ".new")
-    try:
-        for name, data in files.items():
-            with (fresh / name).open("wb") as stream:
-                stream.write(data)
-                stream.flush()
-                os.fsync(stream.fileno())
-        fresh.chmod(0o755)
-        _sync(fresh)
-        _swap(fresh, folder)
-        _sync(folder.parent)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        os.close(lock)
-
-
-def _take_back(folder: Path) -> None:
-    """The model that a killed process had put aside (_swap), where nothing has taken its place."""
-    aside = sorted(folder.parent.glob(f".{glob.escape(folder.name)}.*.old"))
-    if aside and not folder.exists():
-        aside[-1].rename(folder)
-
-
-def _swap(fresh: Path, folder: Path) -> None:
-    if not folder.exists():
-        fresh.rename(folder)
-        return
-    if _exchange(fresh, folder):
-        return
-    # A file system that cannot exchange: the old model steps aside, and comes back if the new one cannot take over.
-    aside = fresh.with_suffix(".old")
-    folder.rename(aside)
-    try:
-        fresh.rename(folder)
-    except BaseException:
-        aside.rename(folder)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
-
-
-def _exchange(one: Path, other: Path) -> bool:
-    """Swap two folders in one step; False where the system cannot (Linux can, on most file systems)."""
-    exchange = getattr(ctypes.CDLL(None, use_errno=True), "renameat2", None)
-    here, swap = -100, 2  # AT_FDCWD, RENAME_EXCHANGE of <fcntl.h> and <linux/fs.h>
-    return exchange is not None and exchange(here, os.fsencode(one), here, os.fsencode(other), swap) == 0
-
-
-def _sync(folder: Path) -> None:
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with contextlib.suppress(OSError):  # some file systems cannot flush a folder; the files themselves are flushed
-            os.fsync(handle)
-    finally:
-        os.close(handle)
+    """Put the files in place of whatever model was in the folder; whole, or not at all (mora/sealed.py)."""
+    sealed.write(folder, files, _KIND)
 
 
 def read(folder: Path) -> Contents:
     """Read and verify; BadModel where it is torn, edited, not what a model has, or from a newer MOrA."""
-    hint = _HINT.format(service=folder.name)
-    try:
-        card_bytes = read_regular(folder / CARD, _MOST_CARD_BYTES, follows_links=False)
-        stored = documents.parse(card_bytes)
-    except FileNotFoundError as failure:
-        raise BadModel(f"{folder} has no {CARD}: it is no model, or was not finished.", hint=hint) from failure
-    except OSError as failure:
-        raise BadModel(f"{folder / CARD} cannot be read: {failure.strerror}.", hint=hint) from failure
-    except documents.Misfit as failure:
-        raise BadModel(f"{folder / CARD} cannot be read ({failure}).", hint=hint) from failure
-    if not isinstance(stored, dict) or type(stored.get("schema_version")) is not int:
-        raise BadModel(f"{folder / CARD} is not the card of a model: it has no schema version.", hint=hint)
-    if stored["schema_version"] > SCHEMA_VERSION:
-        raise BadModel(
-            f"{folder} was written by a newer MOrA (schema {stored['schema_version']}, this one reads up to "
-            f"{SCHEMA_VERSION}).",
-            hint=f"Update MOrA, or train again with this one: mora train {folder.name}",
-        )
-    try:
-        documents.check(stored, _STORED)
-        digest = stored.pop("digest")
-        if digest != _digest(stored):
-            raise BadModel(f"{folder / CARD} was edited: its checksum does not fit its contents.", hint=hint)
-        card = upgrade(stored, stored["schema_version"])
-        check_card(card)
-    except (documents.Misfit, *UNREADABLE) as failure:
-        raise BadModel(f"{folder / CARD} is not the card of a model: {in_words(failure)}.", hint=hint) from failure
-    sizes = [sums["bytes"] for sums in stored["files"].values()]
-    if sum(sizes) > _MOST_FILE_BYTES:
-        raise BadModel(f"The files of {folder} have {sum(sizes):,} bytes, more than any model.", hint=hint)
-    data = {name: _verified(folder, name, sums, hint) for name, sums in stored["files"].items()}
-    known: dict[str, Any] = {}
-    arrays: dict[str, Mapping[str, np.ndarray[Any, Any]]] = {}
-    for name, raw in data.items():
-        try:
-            if name.endswith(".json"):
-                known[name] = documents.parse(raw)
-                documents.check(known[name], documents.anything)
-                if name == RESPONSE:
-                    check_response(known[name])
-            elif name.endswith(".npz"):
-                arrays[name] = _arrays(raw)
-        except (documents.Misfit, *UNREADABLE) as failure:
-            raise BadModel(f"{folder / name} cannot be read: {in_words(failure)}.", hint=hint) from failure
-    return Contents(card, digest, known, arrays, {**data, CARD: card_bytes})
-
-
-def in_words(failure: BaseException) -> str:
-    """What went wrong in reading what somebody else may have made; of Python's own errors also the kind."""
-    text = " ".join(str(failure).split())[:_LONGEST_WORDS]
-    return (
-        text
-        if isinstance(failure, documents.Misfit)
-        else f"{type(failure).__name__}: {text}"
-        if text
-        else repr(failure)
-    )
-
-
-def _verified(folder: Path, name: str, sums: Mapping[str, Any], hint: str) -> bytes:
-    if name != Path(name).name or name.startswith("."):
-        raise BadModel(f"The card of {folder} names a file outside of itself ({name!r}).", hint=hint)
-    path = folder / name
-    try:
-        data = read_regular(path, _MOST_FILE_BYTES, follows_links=False)
-    except FileNotFoundError as failure:
-        raise BadModel(f"{path} is missing: the model is not complete.", hint=hint) from failure
-    except (OSError, ValueError) as failure:  # ValueError: a name with a NUL
-        words = failure.strerror if isinstance(failure, OSError) else failure
-        raise BadModel(f"{path} cannot be read: {words}.", hint=hint) from failure
-    if len(data) != sums["bytes"]:
-        raise BadModel(f"{path} has {len(data)} bytes where its card has {sums['bytes']}: it is torn.", hint=hint)
-    if hashlib.sha256(data).hexdigest() != sums["sha256"]:
-        raise BadModel(f"{path} was edited: its checksum does not fit the card's.", hint=hint)
-    return data
-
-
-def _digest(card: Mapping[str, Any]) -> str:
-    return hashlib.sha256(_json(card)).hexdigest()
-
-
-def _json(document: Any) -> bytes:
-    """The one way a document is written: sorted, floats to the last bit, no NaN."""
-    return json.dumps(document, indent=1, sort_keys=True, allow_nan=False, ensure_ascii=False).encode() + b"\n"
-
-
-def _npz(arrays: Mapping[str, np.ndarray[Any, Any]]) -> bytes:
-    """The same arrays are the same bytes: entries carry a fixed date (`numpy.savez` stamps none of its own, either)."""
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, array in sorted(arrays.items()):
-            entry = io.BytesIO()
-            np.lib.format.write_array(entry, np.ascontiguousarray(array), allow_pickle=False)
-            archive.writestr(zipfile.ZipInfo(f"{name}.npy"), entry.getvalue(), zipfile.ZIP_DEFLATED)
-    return stream.getvalue()
-
-
-def _arrays(raw: bytes) -> dict[str, np.ndarray[Any, Any]]:
-    """The arrays of a .npz: numbers and fixed-width text, each as large as its archive says, and no more in all."""
-    found: dict[str, np.ndarray[Any, Any]] = {}
-    try:
-        with zipfile.ZipFile(io.BytesIO(raw)) as archive:
-            members = archive.infolist()
-            if sum(member.file_size for member in members) > _MOST_FILE_BYTES:
-                raise documents.Misfit("its arrays are larger than any model's")
-            for member in members:
-                if member.compress_type not in _PACKED or member.flag_bits & _ENCRYPTED:
-                    raise documents.Misfit(f"{member.filename!r} is packed in a way that no model is")
-                with archive.open(member) as stream:
-                    content = io.BytesIO(stream.read(_MOST_FILE_BYTES + 1))
-                found[member.filename.removesuffix(".npy")] = _array(member.filename, content)
-    except _NO_ARCHIVE as failure:
-        raise documents.Misfit(in_words(failure)) from failure
-    return found
-
-
-def _array(name: str, content: io.BytesIO) -> np.ndarray[Any, Any]:
-    # The header is read first: numpy makes room for what it promises before it looks whether that is there.
-    version = np.lib.format.read_magic(content)
-    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
-    shape, _, kind = read_header(content)
-    size = math.prod(shape) * kind.itemsize
-    if kind.kind not in "biufU" or min(shape, default=0) < 0 or size != len(content.getbuffer()) - content.tell():
-        raise documents.Misfit(f"{name!r} is not an array of numbers or of text")
-    content.seek(0)
-    array: np.ndarray[Any, Any] = np.lib.format.read_array(content, allow_pickle=False)
-    if kind.kind == "f" and not np.isfinite(array).all():
-        raise documents.Misfit(f"{name!r} has numbers that are not finite")
-    return array
+    return sealed.read(folder, _KIND)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mora import sealed
 from mora.domain import Question
 from mora.errors import BadInput, BadModel, MoraError
 from mora.model import ServiceModel
@@ -105,7 +106,7 @@ def test_a_card_that_names_a_file_outside_its_folder_is_refused(folder: Path) ->
     card = json.loads((folder / CARD).read_text())
     card.pop("digest")
     card["files"]["../secret.json"] = {"sha256": "0", "bytes": 1}
-    (folder / CARD).write_text(json.dumps({**card, "digest": store._digest(card)}))
+    (folder / CARD).write_text(json.dumps({**card, "digest": sealed._digest(card)}))
     with pytest.raises(BadModel, match="outside of itself"):
         ServiceModel.load(folder)
 
@@ -166,7 +167,7 @@ def test_what_killed_writers_left_is_swept_and_a_model_that_one_had_put_aside_co
     for name in (".frontend.abc.new", ".frontend.def.old"):
         (tmp_path / name).mkdir()
         (tmp_path / name / CARD).write_text(name)
-    store._take_back(tmp_path / "frontend")
+    sealed._take_back(tmp_path / "frontend")
     assert (tmp_path / "frontend" / CARD).read_text() == ".frontend.def.old"
     (tmp_path / ".frontend.def.old").mkdir()
     store.write(tmp_path / "frontend", {CARD: b"{}"})
