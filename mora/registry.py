@@ -39,9 +39,13 @@ REGISTRY: dict[str, dict[str, str]] = {
         "naive": "mora.forecasters.naive:NaiveForecaster",
     },
     "detectors": {
+        "context-distance": "mora.detectors.context_distance:ContextDistance",
         "robust-z": "mora.detectors.robust_z:RobustZ",
     },
     "thresholds": {
+        "tracking": "mora.detectors.tracking:Tracking",
+        "peaks": "mora.detectors.peaks:Peaks",
+        "sigma": "mora.detectors.sigma:Sigma",
         "quantile": "mora.detectors.quantile:Quantile",
     },
     "policies": {

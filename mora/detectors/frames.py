@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.errors import BadInput
+from mora.errors import BadInput, NotEnoughData
 
 TIMESTAMP = "timestamp"
 
@@ -32,3 +32,56 @@ def matrix_of(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float64
         )
     values = frame[list(columns)].to_numpy(dtype=np.float64)
     return np.where(np.isfinite(values), values, np.nan)
+
+
+def seconds_of(frame: pd.DataFrame) -> NDArray[np.float64]:
+    """The column `timestamp` in epoch seconds, shape (rows,); numbers are taken for epoch seconds.
+
+    Raises BadInput where there is none, or where time does not run forward.
+
+    >>> seconds_of(pd.DataFrame({"timestamp": pd.to_datetime(["1970-01-01 00:01", "1970-01-01 00:02"], utc=True)}))
+    array([ 60., 120.])
+    """
+    if TIMESTAMP not in frame:
+        raise BadInput(f"The samples lack the column {TIMESTAMP}.", hint="Give each row its moment, in UTC.")
+    moments = frame[TIMESTAMP]
+    if pd.api.types.is_numeric_dtype(moments):
+        seconds = moments.to_numpy(dtype=np.float64)
+    else:
+        seconds = moments.to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
+    if not (np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all()):
+        raise BadInput(
+            "The samples are not in the order of time, or a moment is missing.",
+            hint="Sort the rows by timestamp, and drop those without one.",
+        )
+    return seconds
+
+
+def step_of(seconds: NDArray[np.float64]) -> float:
+    """The usual distance between two rows, in seconds; 0 where there are fewer than two.
+
+    >>> step_of(np.array([0.0, 60.0, 120.0, 600.0]))
+    60.0
+    """
+    return float(np.median(np.diff(seconds))) if len(seconds) > 1 else 0.0
+
+
+def known_columns(frame: pd.DataFrame, least: int, detector: str) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The metrics with at least `least` known samples, and a sentence on each that is left out.
+
+    Raises NotEnoughData where none is left.
+    """
+    columns = metrics_of(frame)
+    known = np.isfinite(matrix_of(frame, columns)).sum(axis=0)
+    kept = tuple(name for name, n in zip(columns, known, strict=True) if n >= least)
+    if not kept:
+        raise NotEnoughData(
+            f"No metric has {least} known samples, which the detector {detector} needs.",
+            hint="Train it on a longer history.",
+        )
+    left = tuple(
+        f"{name} is left out: {n} of its samples are known, and {least} are needed."
+        for name, n in zip(columns, known, strict=True)
+        if n < least
+    )
+    return kept, left

@@ -5,10 +5,9 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from mora.detectors.levels import known_scores, restored_numbers
 from mora.domain.learning import Saved
-from mora.errors import BadModel, NotEnoughData
-
-_LEAST = 20
+from mora.errors import BadModel
 
 
 class Quantile:
@@ -22,13 +21,7 @@ class Quantile:
 
     def fit(self, scores: NDArray[np.float64]) -> None:
         """Take the quantile of those that are known."""
-        known = scores[np.isfinite(scores)]
-        if len(known) < _LEAST:
-            raise NotEnoughData(
-                f"A threshold needs {_LEAST} scores of healthy samples, and there are {len(known)}.",
-                hint="Train on a longer history.",
-            )
-        self.level = float(np.quantile(known, self.quantile))
+        self.level = float(np.quantile(known_scores(scores), self.quantile))
 
     def follow(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
         """The same at each score."""
@@ -40,10 +33,7 @@ class Quantile:
 
     def restore(self, saved: Saved) -> None:
         """Take them back."""
-        try:
-            quantile, level = float(saved.document["quantile"]), float(saved.document["level"])
-        except (KeyError, TypeError, ValueError) as wrong:
-            raise BadModel("This is no saved threshold.", hint="Train the detector again.") from wrong
-        if not (0 < quantile < 1 and np.isfinite(level)):
+        quantile, level = restored_numbers(saved, ("quantile", "level"))
+        if not 0 < quantile < 1:
             raise BadModel("The saved threshold cannot be.", hint="Train the detector again.")
         self.quantile, self.level = quantile, level

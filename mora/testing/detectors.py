@@ -137,7 +137,7 @@ class DetectorContract:
             detector.score(frame.drop(columns=lacking))
 
     def test_too_little_is_not_fitted(self, detector: Detector, frame: pd.DataFrame) -> None:
-        """An error in words, with what is needed."""
+        """A clear error, with what is needed."""
         with pytest.raises(NotEnoughData):
             detector.fit(frame[:3])
 

@@ -1,0 +1,111 @@
+"""What surrounds a sample: rolling means and deviations, changes, and the usual value at its time of day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+DAY_SECONDS = 86_400.0
+# The median deviation of a normal distribution, as a share of its standard deviation.
+_NORMAL = 0.6745
+
+
+def robust_scale(values: Floats) -> tuple[Floats, Floats]:
+    """Middle and spread of each column, both of shape (columns,); the spread is above 0.
+
+    The spread is that of a normal distribution with the same median deviation. Where more than half of the samples are
+    the same, that is 0: the standard deviation stands in, and for a metric that never moved a thousandth of its level.
+    """
+    middle = np.nanmedian(values, axis=0)
+    spread = np.nanmedian(np.abs(values - middle), axis=0) / _NORMAL
+    deviation = np.nanstd(values, axis=0)
+    spread = np.maximum(spread, deviation / 10)
+    return middle, np.where(spread > 0, spread, np.maximum(np.abs(middle) / 1000, 1e-12))
+
+
+def rolling(values: Floats, rows: int) -> tuple[Floats, Floats]:
+    """Mean and standard deviation of the last `rows` known samples' window at each row, each of the shape of values.
+
+    At the start the window is as long as there are rows; NaN where nothing in it is known.
+    """
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    count = _window_sum(known.astype(np.float64), rows)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean = _window_sum(filled, rows) / count
+        square = _window_sum(filled * filled, rows) / count
+    return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
+
+
+def lagged(values: Floats, rows: int) -> Floats:
+    """The value `rows` rows before, the first one at the start."""
+    return np.concatenate([np.repeat(values[:1], min(rows, len(values)), axis=0), values[:-rows]])
+
+
+def _window_sum(values: Floats, rows: int) -> Floats:
+    total = np.cumsum(values, axis=0)
+    total[rows:] = total[rows:] - total[:-rows]
+    return total
+
+
+@dataclass(frozen=True, slots=True)
+class UsualDay:
+    """The usual value of each metric at each time of day, learnt from several days.
+
+    levels: shape (slots, columns); 0 for a metric whose days are not alike. spread: shape (columns,), what remains.
+    """
+
+    levels: Floats
+    spread: Floats
+
+    def at(self, seconds: Floats) -> Floats:
+        """The usual values at these moments, shape (rows, columns)."""
+        found: Floats = self.levels[slots_of(seconds, len(self.levels))]
+        return found
+
+
+def slots_of(seconds: Floats, slots: int) -> NDArray[np.int64]:
+    """Which slot of the day (UTC) each moment falls into."""
+    found: NDArray[np.int64] = (np.mod(seconds, DAY_SECONDS) * (slots / DAY_SECONDS)).astype(np.int64)
+    return np.minimum(found, slots - 1)
+
+
+# Half an hour: long enough to hold several samples of each day, short enough to follow a morning.
+SLOTS = 48
+# A day's shape is used where the days that it was not learnt from are at least so much nearer to it than to a level.
+_GAIN = 0.9
+
+
+def usual_day(seconds: Floats, values: Floats) -> UsualDay:
+    """Learn it from at least two days; metrics whose days are not alike, and shorter histories, get a plain level.
+
+    Validated across days: what the even days say of the odd ones, and the other way round.
+    """
+    level = np.nanmedian(values, axis=0)
+    day = np.floor((seconds - seconds[0]) / DAY_SECONDS).astype(np.int64)
+    levels = np.repeat(level[None], SLOTS, axis=0)
+    if seconds[-1] - seconds[0] >= 2 * DAY_SECONDS:
+        even = day % 2 == 0
+        slots = slots_of(seconds, SLOTS)
+        by_even, by_odd = (_slot_medians(slots[part], values[part], level) for part in (even, ~even))
+        shaped = np.where(even[:, None], by_odd[slots], by_even[slots])
+        error, plain = (np.nanmean(np.abs(values - usual), axis=0) for usual in (shaped, level))
+        is_daily = error < _GAIN * plain
+        levels[:, is_daily] = _slot_medians(slots, values, level)[:, is_daily]
+    rest = values - levels[slots_of(seconds, SLOTS)]
+    return UsualDay(levels, robust_scale(rest)[1])
+
+
+def _slot_medians(slots: NDArray[np.int64], values: Floats, level: Floats) -> Floats:
+    """The median of each slot, shape (SLOTS, columns); the level where a slot has no sample."""
+    found = np.repeat(level[None], SLOTS, axis=0)
+    for slot in range(SLOTS):
+        inside = values[slots == slot]
+        known = np.isfinite(inside).any(axis=0)
+        if known.any():
+            found[slot, known] = np.nanmedian(inside[:, known], axis=0)
+    return found

@@ -1,0 +1,76 @@
+"""Peaks over threshold: how high healthy scores can go, judged from the highest of them.
+
+Source: Siffer et al. (2017), "Anomaly Detection in Streams with Extreme Value Theory"; Hosking & Wallis (1987) for the
+estimate of the generalised Pareto distribution by probability-weighted moments.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.detectors.levels import known_scores, restored_numbers
+from mora.domain.learning import Saved
+from mora.errors import BadModel
+
+_LEAST_PEAKS = 10
+
+
+def pareto_level(scores: NDArray[np.float64], risk: float, start: float = 0.98) -> float:
+    """The level that a healthy score exceeds with the probability `risk`.
+
+    scores: shape (n,), all known. start: the quantile from which on a score is a peak.
+
+    >>> rng = np.random.default_rng(1)
+    >>> round(pareto_level(rng.exponential(1.0, 100_000), 1e-3), 1)  # -ln(0.001) = 6.9
+    6.9
+    """
+    start = min(start, max(0.5, 1 - _LEAST_PEAKS / len(scores)))
+    foot = float(np.quantile(scores, start))
+    peaks = np.sort(scores[scores > foot] - foot)
+    if len(peaks) < 3:
+        return max(foot, float(scores.max()))
+    share = len(peaks) / len(scores)
+    if risk >= share:
+        return float(np.quantile(scores, 1 - risk))
+    mean = float(peaks.mean())
+    # The mean of peaks, each weighted with the share of peaks above it.
+    weighted = float((peaks * (1 - (np.arange(len(peaks)) + 0.65) / len(peaks))).mean())
+    between = mean - 2 * weighted
+    if between <= 1e-12 * mean:
+        return foot + mean * float(np.log(share / risk))
+    # Few peaks estimate the tail badly: neither a hard end below twice the scale nor a mean that is infinite.
+    shape = float(np.clip(2 - mean / between, -0.5, 0.5))
+    scale = mean * (1 - shape)
+    if abs(shape) < 1e-6:
+        return foot + scale * float(np.log(share / risk))
+    return foot + scale / shape * float((share / risk) ** shape - 1)
+
+
+class Peaks:
+    """The level that one healthy score in ten thousand exceeds, unless told another risk; it does not move."""
+
+    name = "peaks"
+
+    def __init__(self, risk: float = 1e-4) -> None:
+        self.risk = risk
+        self.level = np.inf
+
+    def fit(self, scores: NDArray[np.float64]) -> None:
+        """Fit a generalised Pareto distribution to the highest of them."""
+        self.level = pareto_level(known_scores(scores), self.risk)
+
+    def follow(self, scores: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The same at each score."""
+        return np.full(len(scores), self.level)
+
+    def save(self) -> Saved:
+        """The risk and its level."""
+        return Saved({"risk": self.risk, "level": self.level})
+
+    def restore(self, saved: Saved) -> None:
+        """Take them back."""
+        risk, level = restored_numbers(saved, ("risk", "level"))
+        if not 0 < risk < 1:
+            raise BadModel("The saved threshold cannot be.", hint="Train the detector again.")
+        self.risk, self.level = risk, level
