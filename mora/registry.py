@@ -41,6 +41,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     "detectors": {
         "context-distance": "mora.detectors.context_distance:ContextDistance",
         "robust-z": "mora.detectors.robust_z:RobustZ",
+        "isolation-forest": "mora.detectors.isolation_forest:IsolationForest",
     },
     "thresholds": {
         "tracking": "mora.detectors.tracking:Tracking",

@@ -29,7 +29,7 @@ ROOMS: dict[str, list[str]] = {
     "prophet": ["mora/forecasters/prophet.py"],
     "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
-    "sklearn": ["mora/response/curves.py"],
+    "sklearn": ["mora/response/curves.py", "mora/detectors/isolation_forest.py"],
     "scipy": ["mora/optimize/exact.py", "mora/optimize/attribution.py"],
     "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
