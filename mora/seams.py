@@ -152,7 +152,7 @@ class Detector(Protocol):
     def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """One score for each row of a frame that has the fitted columns, shape (rows,); higher is more abnormal.
 
-        NaN where nothing can be said: no metric is known, or too little stands before the row. Rows that come later
+        NaN where nothing can be judged: no metric is known, or too little stands before the row. Rows that come later
         change no score. Raises BadInput for a column that is missing.
         """
 

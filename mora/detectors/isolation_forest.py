@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.detectors.frames import matrix_of, metrics_of
+from mora.detectors.frames import known_columns, matrix_of
 from mora.detectors.trees import Trees, joined
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
@@ -45,23 +45,11 @@ class IsolationForest:
     def fit(self, frame: pd.DataFrame) -> None:
         """Standardise each metric and grow the trees, from at most 256 rows each. Needs the extra `health`."""
         require("health", by=f"Training the detector {self.name}")
-        columns = metrics_of(frame)
-        known = np.isfinite(matrix_of(frame, columns)).sum(axis=0)
-        chosen = tuple(name for name, n in zip(columns, known, strict=True) if n >= _LEAST_ROWS)
-        if not chosen:
-            raise NotEnoughData(
-                f"No metric has {_LEAST_ROWS} known samples, which the detector {self.name} needs.",
-                hint="Train it on a longer history.",
-            )
-        values = matrix_of(frame, chosen)
+        self.columns, self.reasons = known_columns(frame, _LEAST_ROWS, self.name)
+        values = matrix_of(frame, self.columns)
         self._mean, spread = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
         # As in scikit-learn's StandardScaler: rounding alone is no spread.
         self._scale = np.where(spread > 10 * np.finfo(float).eps * np.abs(self._mean), spread, 1.0)
-        left_out = [name for name in columns if name not in chosen]
-        self.reasons = (
-            (f"Left out, with fewer than {_LEAST_ROWS} known samples: {', '.join(left_out)}.",) if left_out else ()
-        )
-        self.columns = chosen
         known_rows = np.isfinite(values).any(axis=1)
 
         from sklearn.ensemble import IsolationForest as Forest

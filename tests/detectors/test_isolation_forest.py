@@ -54,10 +54,10 @@ def test_metrics_that_never_move_have_scores_and_equal_shares() -> None:
     assert detector.contributions(still).to_numpy().tolist() == [[0.5, 0.5]] * len(still)
 
 
-def test_what_was_left_out_is_told_and_kept() -> None:
+def test_the_reason_for_leaving_a_metric_out_is_kept() -> None:
     detector = IsolationForest(trees=5)
     detector.fit(frame().assign(disk=np.nan))
-    assert detector.reasons == ("Left out, with fewer than 20 known samples: disk.",)
+    assert detector.reasons == ("disk is left out: 0 of its samples are known, and 20 are needed.",)
     other = IsolationForest()
     other.restore(detector.save())
     assert other.reasons == detector.reasons
