@@ -49,7 +49,7 @@ CONFIG_NAME = "mora.toml"
 # Variables that begin like settings and are something else: read by this module, mora.tools, scripts, sandbox, load;
 # Kubernetes sets the last two kinds in every pod beside a Service that is called mora.
 _NOT_SETTINGS = re.compile(
-    r"MORA_(CONFIG|TOOLS|PYTHON|SANDBOX_\w+|LOAD_\w+|SERVICE_(HOST|PORT\w*)|PORT(_\w+)?)", re.ASCII
+    r"MORA_(CONFIG|TOOLS|PYTHON|TRACES|SANDBOX_\w+|LOAD_\w+|SERVICE_(HOST|PORT\w*)|PORT(_\w+)?)", re.ASCII
 )
 
 

@@ -1,0 +1,228 @@
+"""Detectors beside each other on labelled series: each is fitted, calibrated and scored on each, alone.
+
+What a detector scored is kept in a folder (kept.py), so that a comparison that was stopped goes on, and one with a
+detector more computes only that one. Thresholds and measures are computed anew each time: they take milliseconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora import registry
+from mora.errors import BadInput, MoraError
+from mora.health.labelled import LabelledSeries
+from mora.health.measures import Events, auc_pr, count_events, range_f1, vus_pr
+from mora.seams import Detector, Reporter, Silent, Threshold
+
+Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A detector or a threshold of the comparison: a registered name, and options where it takes some.
+
+    text: as it was asked for, and as it is named in every table.
+    """
+
+    text: str
+    name: str
+    options: Mapping[str, float | bool | str]
+
+    def detector(self) -> Detector:
+        """A new detector. Raises BadInput for an option that it does not take."""
+        made: Detector = self._made("detectors")
+        return made
+
+    def threshold(self) -> Threshold:
+        """A new threshold. Raises BadInput for an option that it does not take."""
+        made: Threshold = self._made("thresholds")
+        return made
+
+    def _made(self, seam: str) -> Any:
+        made = registry.load(seam, self.name)
+        try:
+            return made(**self.options)
+        except TypeError as wrong:
+            raise BadInput(
+                f"{self.name!r} does not take the options of {self.text!r}: {wrong}.", hint="Write NAME:OPTION=VALUE."
+            ) from wrong
+
+
+def entrant(text: str, seam: str) -> Entrant:
+    """A detector as a person writes it: NAME, or NAME:OPTION=VALUE;OPTION=VALUE.
+
+    >>> dict(entrant("quantile:quantile=0.95", "thresholds").options)
+    {'quantile': 0.95}
+    """
+    name, _, rest = text.partition(":")
+    if name not in registry.names(seam):
+        raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(registry.names(seam))}.")
+    options: dict[str, float | bool | str] = {}
+    for part in rest.split(";") if rest else ():
+        key, separator, value = part.partition("=")
+        if not separator or not key.isidentifier():
+            raise BadInput(f"{text!r} has an option that cannot be read.", hint="Write NAME:OPTION=VALUE.")
+        options[key] = _value(value)
+    return Entrant(text, name, options)
+
+
+def _value(text: str) -> float | bool | str:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number == int(number) and "." not in text else number
+
+
+@dataclass(frozen=True, slots=True)
+class Scores:
+    """What a detector gave for one series.
+
+    calibrate, judge: its scores of these parts; empty where it failed. fit_seconds, score_seconds: of CPU. failure: why
+    there are none; empty where there are.
+    """
+
+    calibrate: Floats
+    judge: Floats
+    fit_seconds: float
+    score_seconds: float
+    failure: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """One detector on one series."""
+
+    detector: Entrant
+    series: LabelledSeries
+
+
+Workers = Callable[[Sequence[Task]], Iterable[tuple[Task, Scores]]]
+
+
+def run_task(task: Task) -> tuple[Task, Scores]:
+    """Fit on the first part, score the rest; a MoraError of the detector becomes the failure."""
+    series, detector = task.series, task.detector.detector()
+    empty = np.empty(0)
+    try:
+        begin = time.process_time()
+        detector.fit(series.frame.iloc[series.fit].reset_index(drop=True))
+        fitted = time.process_time()
+        # In one piece, so that each row has the rows before it that its score depends on.
+        scores = np.asarray(detector.score(series.frame), dtype=np.float64)
+        ended = time.process_time()
+    except MoraError as failure:
+        return task, Scores(empty, empty, 0.0, 0.0, str(failure))
+    return task, Scores(scores[series.calibrate], scores[series.judge], fitted - begin, ended - fitted)
+
+
+def one_by_one(tasks: Sequence[Task]) -> Iterator[tuple[Task, Scores]]:
+    """The workers of a single process."""
+    return map(run_task, tasks)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """One detector on one series, measured. events, range_f1: of each threshold, by its text.
+
+    vus_pr, auc_pr: NaN where the detector failed. failure: why; empty where it did not.
+    """
+
+    detector: str
+    set_name: str
+    series: str
+    vus_pr: float
+    auc_pr: float
+    events: Mapping[str, Events]
+    range_f1: Mapping[str, float]
+    fit_seconds: float
+    score_seconds: float
+    failure: str = ""
+
+
+def measure(task: Task, scores: Scores, thresholds: Sequence[Entrant]) -> Result:
+    """Scores against labels. A threshold is fitted on the calibrating part alone, and follows the judged one."""
+    series = task.series
+    name = (task.detector.text, series.set_name, series.id)
+    failed = Result(*name, np.nan, np.nan, {}, {}, scores.fit_seconds, scores.score_seconds, scores.failure)
+    if scores.failure:
+        return failed
+    labels, seconds = series.labels[series.judge], series.seconds[series.judge]
+    events: dict[str, Events] = {}
+    ranges: dict[str, float] = {}
+    failure = ""
+    for one in thresholds:
+        threshold = one.threshold()
+        try:
+            threshold.fit(scores.calibrate)
+        except MoraError as refused:
+            failure = f"threshold {one.text}: {refused}"
+            continue
+        with np.errstate(invalid="ignore"):
+            alarms = scores.judge > threshold.follow(scores.judge)
+        events[one.text] = count_events(seconds, labels, alarms)
+        ranges[one.text] = range_f1(labels, alarms)
+    return Result(
+        *name,
+        vus_pr(labels, scores.judge, series.window),
+        auc_pr(labels, scores.judge),
+        events,
+        ranges,
+        scores.fit_seconds,
+        scores.score_seconds,
+        failure,
+    )
+
+
+class Keeps:
+    """Keeps nothing; kept.Kept keeps scores in a folder."""
+
+    def load(self, task: Task) -> Scores | None:
+        """The scores of a task that was finished before; None where there are none."""
+        return None
+
+    def save(self, task: Task, scores: Scores) -> None:
+        """Keep them."""
+        return None
+
+
+def run(
+    series: Sequence[LabelledSeries],
+    detectors: Sequence[Entrant],
+    thresholds: Sequence[Entrant],
+    *,
+    workers: Workers = one_by_one,
+    kept: Keeps | None = None,
+    reporter: Reporter | None = None,
+) -> list[Result]:
+    """Every detector on every series, in that order. workers: run tasks, in any order."""
+    reporter, kept = reporter or Silent(), kept or Keeps()
+    tasks = [Task(detector, one) for detector in detectors for one in series]
+    found: dict[tuple[str, str], Result] = {}
+    missing = []
+    for task in tasks:
+        scores = kept.load(task)
+        if scores is None:
+            missing.append(task)
+        else:
+            found[_key(task)] = measure(task, scores, thresholds)
+    done = len(tasks) - len(missing)
+    reporter.advance("compare", done, len(tasks))
+    for task, scores in workers(missing):
+        kept.save(task, scores)
+        found[_key(task)] = measure(task, scores, thresholds)
+        done += 1
+        reporter.advance("compare", done, len(tasks), f"{task.detector.text} on {task.series.name}")
+    return [found[_key(task)] for task in tasks]
+
+
+def _key(task: Task) -> tuple[str, str]:
+    return task.detector.text, task.series.name
