@@ -42,6 +42,8 @@ REGISTRY: dict[str, dict[str, str]] = {
         "context-distance": "mora.detectors.context_distance:ContextDistance",
         "robust-z": "mora.detectors.robust_z:RobustZ",
         "isolation-forest": "mora.detectors.isolation_forest:IsolationForest",
+        "xgboost-residual": "mora.detectors.xgboost_residual:XgboostResidual",
+        "helios": "mora.detectors.xgboost_residual:Helios",
     },
     "thresholds": {
         "tracking": "mora.detectors.tracking:Tracking",

@@ -30,6 +30,7 @@ ROOMS: dict[str, list[str]] = {
     "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
     "sklearn": ["mora/response/curves.py", "mora/detectors/isolation_forest.py"],
+    "xgboost": ["mora/detectors/xgboost_residual.py"],
     "scipy": ["mora/optimize/exact.py", "mora/optimize/attribution.py"],
     "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
