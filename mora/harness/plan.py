@@ -10,7 +10,6 @@ import hashlib
 import json
 import random
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from datetime import timedelta
@@ -157,17 +156,9 @@ class Plan:
     def load(cls, name_or_path: str | Path) -> Plan:
         """A plan by its name in experiments/plans, or by its path; BadConfig with file and key of what is invalid."""
         path = find_plan(name_or_path)
-        try:
-            table = tomllib.loads(path.read_text(encoding="utf-8"))
-        except OSError as error:
-            raise BadConfig(f"The plan {path} cannot be read: {error.strerror}.") from error
-        except UnicodeDecodeError as error:
-            raise BadConfig(f"The plan {path} is not UTF-8.") from error
-        except (tomllib.TOMLDecodeError, RecursionError) as error:
-            raise BadConfig(f"The plan {path} is not TOML: {error}.") from error
         from mora.harness.planfile import parse_plan
 
-        return parse_plan(path, table)
+        return parse_plan(path)
 
     def looking_for(self, slo: Slo | None, target_utilisation: float | None) -> Plan:
         """The plan with another SLO and target utilisation to look for; one that is not adaptive has neither."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
 from datetime import timedelta
 from itertools import product
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 
 from mora import values
 from mora.domain import check_name
-from mora.errors import BadConfig, BadInput
+from mora.errors import BadInput
 from mora.harness.plan import (
     MIN_SAMPLES,
     PLAIN_LOCUST,
@@ -22,6 +21,7 @@ from mora.harness.plan import (
     RemoteLimits,
     find_scenario,
 )
+from mora.harness.tomltable import TomlTable
 from mora.quantities import format_duration
 
 # A year of the shortest experiments.
@@ -30,47 +30,9 @@ _WHOLE_SECOND = timedelta(seconds=1)
 _count, _count_or_none = values.whole(1, is_text_read=False), values.whole(0, is_text_read=False)
 
 
-class _Table:
-    """A TOML table that names its place in every error, and records which keys were read."""
-
-    def __init__(self, path: Path, table: Mapping[str, Any], place: str = "") -> None:
-        self._path, self._table, self._place = path, table, place
-        self._known: list[str] = []
-
-    def fail(self, key: str, why: str, hint: str | None = None) -> BadConfig:
-        return BadConfig(f"{self._path}: {self._place}{key}: {why}", hint=hint)
-
-    def get(self, key: str, parse: Callable[[Any], Any], default: Any = None, *, is_required: bool = False) -> Any:
-        self._known.append(key)
-        if key not in self._table:
-            if is_required:
-                raise self.fail(key, "is required.")
-            return default
-        try:
-            return parse(self._table[key])
-        except BadInput as error:
-            raise self.fail(key, error.message, error.hint) from error
-
-    def table(self, key: str) -> _Table | None:
-        value = self.get(key, values.table)
-        return None if value is None else _Table(self._path, value, f"{self._place}{key}.")
-
-    def tables(self, key: str) -> list[_Table]:
-        found = self.get(key, values.list_of(values.table), ())
-        return [_Table(self._path, value, f"{self._place}{key}[{n}].") for n, value in enumerate(found)]
-
-    def check_all_known(self) -> None:
-        for key in self._table:
-            if key not in self._known:
-                raise self.fail(key, "unknown key.", hint=f"Known keys: {', '.join(self._known)}.")
-
-    def __contains__(self, key: str) -> bool:
-        return key in self._table
-
-
-def parse_plan(path: Path, content: Mapping[str, Any]) -> Plan:
-    """The plan that a TOML table describes; BadConfig with file and key of what is invalid."""
-    table = _Table(path, content)
+def parse_plan(path: Path) -> Plan:
+    """The plan of a TOML file; BadConfig with file and key of what is invalid."""
+    table = TomlTable.read(path, "plan")
     adaptive = table.table("adaptive")
     cells, files = _parse_cells(path, table, is_adaptive=adaptive is not None)
     locust, remote = table.table("locust"), table.table("remote")
@@ -104,7 +66,7 @@ def parse_plan(path: Path, content: Mapping[str, Any]) -> Plan:
     return plan
 
 
-def _parse_cells(path: Path, table: _Table, *, is_adaptive: bool) -> tuple[tuple[Cell, ...], dict[str, Path]]:
+def _parse_cells(path: Path, table: TomlTable, *, is_adaptive: bool) -> tuple[tuple[Cell, ...], dict[str, Path]]:
     """The product of scenarios, replicas and users, or the cells that are listed one by one; none where adaptive."""
     files: dict[str, Path] = {}
 
@@ -154,12 +116,12 @@ def _parse_cells(path: Path, table: _Table, *, is_adaptive: bool) -> tuple[tuple
     return tuple(cells), files
 
 
-def _refuse_both_loads(table: _Table) -> None:
+def _refuse_both_loads(table: TomlTable) -> None:
     if "users" in table and "rps" in table:
         raise table.fail("rps", "a load is in users, or in requests per second; not both.")
 
 
-def _parse_locust(table: _Table) -> LocustOptions:
+def _parse_locust(table: TomlTable) -> LocustOptions:
     options = LocustOptions(
         processes=table.get("processes", _count, LocustOptions.processes),
         workers=table.get("workers", _count_or_none, LocustOptions.workers),
@@ -173,7 +135,7 @@ def _parse_locust(table: _Table) -> LocustOptions:
     return options
 
 
-def _parse_remote(table: _Table) -> RemoteLimits:
+def _parse_remote(table: TomlTable) -> RemoteLimits:
     limits = RemoteLimits(
         abort_error_ratio=table.get("abort_error_ratio", values.ratio, is_required=True),
         max_duration=table.get("max_duration", values.written_span, is_required=True),
@@ -182,7 +144,7 @@ def _parse_remote(table: _Table) -> RemoteLimits:
     return limits
 
 
-def _parse_adaptive(table: _Table) -> Adaptive:
+def _parse_adaptive(table: TomlTable) -> Adaptive:
     adaptive = Adaptive(
         first_users=table.get("first_users", _count, Adaptive.first_users),
         within=table.get("within", values.positive_ratio, Adaptive.within),
@@ -198,7 +160,7 @@ def _parse_adaptive(table: _Table) -> Adaptive:
     return adaptive
 
 
-def _check_window(table: _Table, plan: Plan) -> None:
+def _check_window(table: TomlTable, plan: Plan) -> None:
     spans = {"duration": plan.duration, "sample_interval": plan.sample_interval}
     if plan.adaptive is not None:
         spans |= {"adaptive.below": plan.adaptive.below, "adaptive.short": plan.adaptive.short}

@@ -20,6 +20,8 @@ from mora.domain import Resources
 from mora.sandbox.cgroups import PERIOD_MICROSECONDS, GroupTree, NoCgroups, Usage, open_tree
 
 _CONTAINER_GROUP = "server"
+# What disturbs a pod from beside its container, as a noisy neighbour does: it gets what it wants.
+_NEIGHBOUR_GROUP, _NEIGHBOUR_WEIGHT = "neighbour", Resources(8000, None, None, None)
 # What drives the load measures response times, so it must not wait behind what else the machine does, nor behind the
 # shop: it takes a fraction of a core, and outweighs a few pods on it.
 _LOAD_GROUP, _LOAD_WEIGHT = "load", Resources(1000, None, None, None)
@@ -45,6 +47,15 @@ class Enforcer(Protocol):
 
     def attach(self, pod: str, pid: int) -> None:
         """Record that the pod's container now runs as this process."""
+
+    def neighbour_files(self, pod: str) -> list[Path]:
+        """The cgroup files to which what disturbs a pod from beside its container writes its id, if any."""
+
+    def join(self, pod: str, pid: int, *, is_beside: bool) -> None:
+        """Record a process that a fault runs in the pod's container, or beside it; it shares the pod's CPU limit."""
+
+    def leave(self, pod: str, pid: int) -> None:
+        """Record that a process which joined has ended."""
 
     def container_usage(self, pod: str) -> Usage:
         """What the pod's container has used so far."""
@@ -90,6 +101,20 @@ class KernelEnforcer:
         """Record that the pod's container now runs as this process."""
         return None
 
+    def neighbour_files(self, pod: str) -> list[Path]:
+        """The cgroup files to which what disturbs a pod from beside its container writes its id, if any."""
+        self._tree.create(_neighbour(pod))
+        self._tree.limit(_neighbour(pod), _NEIGHBOUR_WEIGHT)
+        return self._tree.process_files(_neighbour(pod))
+
+    def join(self, pod: str, pid: int, *, is_beside: bool) -> None:
+        """Record a process that a fault runs in the pod's container, or beside it; it shares the pod's CPU limit."""
+        return None
+
+    def leave(self, pod: str, pid: int) -> None:
+        """Record that a process which joined has ended; its group goes with the pod."""
+        return None
+
     def container_usage(self, pod: str) -> Usage:
         """What the pod's container has used so far."""
         return self._tree.usage(_container(pod))
@@ -119,17 +144,23 @@ def _container(pod: str) -> str:
     return f"pod{pod}/{_CONTAINER_GROUP}"
 
 
+def _neighbour(pod: str) -> str:
+    return f"pod{pod}/{_NEIGHBOUR_GROUP}"
+
+
 @dataclass(slots=True)
 class _Supervised:
     """A pod that the supervisor limits and measures.
 
-    cpu_ns: of all containers of the pod so far. period_ns: cpu_ns at the start of the current period, less what the
-    period before used above its quota.
+    cpu_ns: of all containers of the pod so far. others: process -> (CPU so far, whether it is beside the container).
+    quota_used_ns: cpu_ns and what is beside the container. period_ns: quota_used_ns at the start of the current period,
+    less what the period before used above its quota.
     """
 
     resources: Resources
     pid: int | None = None
     ended_cpu_ns: int = 0
+    ended_beside_ns: int = 0
     running_cpu_ns: int = 0
     period_start: float = field(default_factory=time.monotonic)
     period_ns: int = 0
@@ -139,10 +170,17 @@ class _Supervised:
     throttled_seconds: float = 0.0
     memory_bytes: int = 0
     oom_kills: int = 0
+    others: dict[int, tuple[int, bool]] = field(default_factory=dict)
 
     @property
     def cpu_ns(self) -> int:
-        return self.ended_cpu_ns + self.running_cpu_ns
+        inside_ns = sum(cpu_ns for cpu_ns, is_beside in self.others.values() if not is_beside)
+        return self.ended_cpu_ns + self.running_cpu_ns + inside_ns
+
+    @property
+    def quota_used_ns(self) -> int:
+        beside_ns = sum(cpu_ns for cpu_ns, is_beside in self.others.values() if is_beside)
+        return self.cpu_ns + self.ended_beside_ns + beside_ns
 
     @property
     def quota_ns(self) -> int | None:
@@ -182,6 +220,25 @@ class SupervisorEnforcer:
             state = self._pods[pod]
             state.ended_cpu_ns += state.running_cpu_ns
             state.running_cpu_ns, state.memory_bytes, state.stopped_at, state.pid = 0, 0, None, pid
+
+    def neighbour_files(self, pod: str) -> list[Path]:
+        """The cgroup files to which what disturbs a pod from beside its container writes its id, if any."""
+        return []
+
+    def join(self, pod: str, pid: int, *, is_beside: bool) -> None:
+        """Record a process that a fault runs in the pod's container, or beside it; it shares the pod's CPU limit."""
+        with self._lock:
+            self._pods[pod].others[pid] = (0, is_beside)
+
+    def leave(self, pod: str, pid: int) -> None:
+        """Record that a process which joined has ended."""
+        with self._lock:
+            state = self._pods.get(pod)
+            cpu_ns, is_beside = (0, True) if state is None else state.others.pop(pid, (0, True))
+            if state is not None and is_beside:
+                state.ended_beside_ns += cpu_ns
+            elif state is not None:
+                state.ended_cpu_ns += cpu_ns
 
     def container_usage(self, pod: str) -> Usage:
         """What the pod's container has used so far."""
@@ -229,6 +286,9 @@ class SupervisorEnforcer:
             state.running_cpu_ns = max(state.running_cpu_ns, read_cpu_ns(pid))
             if is_memory_due:
                 state.memory_bytes = read_own_memory_bytes(pid)
+            for other, (seen_ns, is_beside) in state.others.items():
+                with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # ended: its count stays
+                    state.others[other] = (max(seen_ns, read_cpu_ns(other)), is_beside)
         except (FileNotFoundError, ProcessLookupError):
             state.pid = None
             return
@@ -246,11 +306,11 @@ def _throttle(state: _Supervised, pid: int, now: float) -> None:
     quota_ns = state.quota_ns
     if quota_ns is None:
         return
-    used_ns = state.cpu_ns - state.period_ns
+    used_ns = state.quota_used_ns - state.period_ns
     if now - state.period_start >= _PERIOD_SECONDS:
         state.periods += 1 if used_ns > 0 else 0
         overdrawn_ns = max(0, used_ns - quota_ns)
-        state.period_ns = state.cpu_ns - overdrawn_ns
+        state.period_ns = state.quota_used_ns - overdrawn_ns
         state.period_start = now
         if state.stopped_at is not None:
             state.throttled_periods += 1
@@ -258,10 +318,15 @@ def _throttle(state: _Supervised, pid: int, now: float) -> None:
             state.stopped_at = now
             if overdrawn_ns < quota_ns:
                 state.stopped_at = None
-                _signal(pid, signal.SIGCONT)
+                _signal_all(state, pid, signal.SIGCONT)
     elif used_ns >= quota_ns and state.stopped_at is None:
         state.stopped_at = now
-        _signal(pid, signal.SIGSTOP)
+        _signal_all(state, pid, signal.SIGSTOP)
+
+
+def _signal_all(state: _Supervised, pid: int, number: signal.Signals) -> None:
+    for one in (pid, *state.others):
+        _signal(one, number)
 
 
 def _signal(pid: int, number: signal.Signals) -> None:

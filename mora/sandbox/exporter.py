@@ -19,6 +19,7 @@ from prometheus_client.registry import Collector, CollectorRegistry
 from mora.domain import Resources
 from mora.sandbox.cgroups import Usage
 from mora.sandbox.shop.calls import BUCKET_MILLISECONDS, CallCounts, ParallelCounts
+from mora.sandbox.shop.journal import VOLUME_BYTES
 from mora.sandbox.spec import CONTAINER, NAMESPACE
 
 
@@ -43,6 +44,7 @@ class PodView:
     created_at: float
     calls: Sequence[CallCounts] = ()
     parallel_calls: Sequence[ParallelCounts] = ()
+    volume_bytes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +120,9 @@ def _cadvisor(pods: Sequence[PodView]) -> Iterator[Metric]:
     sent = _counter(
         "container_network_transmit_bytes", "Cumulative count of bytes transmitted.", (*_POD_LABELS, "interface")
     )
+    # As cAdvisor counts what a container writes outside its image: here, in its volume of a fixed size.
+    used = _gauge("container_fs_usage_bytes", "Number of bytes used on this filesystem.", (*_CGROUP_LABELS, "device"))
+    size = _gauge("container_fs_limit_bytes", "Number of bytes that can be used.", (*_CGROUP_LABELS, "device"))
     for pod in pods:
         group = f"/kubepods/burstable/pod{pod.uid}"
         container = [NAMESPACE, pod.name, CONTAINER, pod.image, pod.container_id, f"{group}/{pod.container_id}"]
@@ -130,9 +135,11 @@ def _cadvisor(pods: Sequence[PodView]) -> Iterator[Metric]:
             if pod.resources.cpu_limit_millicores is not None:
                 periods.add_metric(labels, usage.periods)
                 throttled.add_metric(labels, usage.throttled_periods)
+        used.add_metric([*container, "volume"], pod.volume_bytes)
+        size.add_metric([*container, "volume"], VOLUME_BYTES)
         received.add_metric([NAMESPACE, pod.name, "eth0"], pod.received_bytes)
         sent.add_metric([NAMESPACE, pod.name, "eth0"], pod.sent_bytes)
-    yield from (cpu, periods, throttled, working_set, rss, ooms, received, sent)
+    yield from (cpu, periods, throttled, working_set, rss, ooms, used, size, received, sent)
 
 
 def _mesh(pods: Sequence[PodView]) -> Iterator[Metric]:

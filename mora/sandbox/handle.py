@@ -166,6 +166,7 @@ class SandboxHandle:
 
         services: name -> replicas, ready, is_settled, generation, restarts, oom_kills, container, image, resources,
             pods (name, phase, pid, restarts, last_terminated_reason).
+        faults: those in force (id, kind, service, strength, seconds_left).
         """
         status: dict[str, Any] = self._command("/status")
         return {key: value for key, value in status.items() if key != "token"}
@@ -188,6 +189,27 @@ class SandboxHandle:
     def restart(self, services: Iterable[str] | None = None) -> None:
         """Replace all replicas of these services (by default of all) with new ones; wait_ready() waits for them."""
         self._command("/restart", list(self.services if services is None else services))
+
+    def inject(
+        self, kind: str, service: str, *, seconds: float, strength: float, seed: int = 0, owner_pid: int | None = None
+    ) -> str:
+        """Begin a fault (mora.sandbox.faults) in the pods of a service; its id.
+
+        It ends after `seconds`, by end_fault(), with the process `owner_pid`, and with the sandbox: what comes first.
+        """
+        wanted = {"kind": kind, "service": service, "seconds": seconds, "strength": strength}
+        answer = self._command("/faults/start", {**wanted, "seed": seed, "owner_pid": owner_pid})
+        return str(answer["id"])
+
+    def end_fault(self, fault_id: str) -> bool:
+        """End a fault now; whether it was still in force. Returns when it is over."""
+        was_active = bool(self._command("/faults/end", fault_id)["was_active"])
+        deadline = time.monotonic() + _END_SECONDS
+        while any(fault["id"] == fault_id for fault in self.status()["faults"]):
+            if time.monotonic() > deadline:
+                raise ClusterError(f"The fault {fault_id} has not ended after {format_duration(_END_SECONDS)}.")
+            time.sleep(_POLL_SECONDS / 2)
+        return was_active
 
     def wait_ready(self, services: Iterable[str] | None = None, timeout: timedelta = timedelta(seconds=60)) -> None:
         """Return once the desired replicas are ready and no other pod is left; ClusterError after `timeout`."""

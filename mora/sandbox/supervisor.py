@@ -15,6 +15,7 @@ import json
 import os
 import secrets
 import select
+import shutil
 import socket
 import subprocess
 import threading
@@ -30,11 +31,13 @@ from mora.quantities import format_duration
 from mora.sandbox.control import ControlServer
 from mora.sandbox.enforcement import open_enforcer
 from mora.sandbox.exporter import DeploymentView, PodView, render_cadvisor, render_kube_state, render_mesh, render_node
+from mora.sandbox.faults import Faults
 from mora.sandbox.launch import command, package_root, python_command
 from mora.sandbox.pods import Deployment, Phase, Pod, check_resources
 from mora.sandbox.prometheus import CADVISOR_PATH, KUBE_STATE_PATH, MESH_PATH, NODE_PATH, PrometheusServer
 from mora.sandbox.proxy import EntryProxy
 from mora.sandbox.shop.calls import read_calls
+from mora.sandbox.shop.journal import used_bytes
 from mora.sandbox.shop.traffic import read_traffic
 from mora.sandbox.spec import ENTRY_SERVICE, NAMESPACE, SERVICES
 from mora.sandbox.state import remove_lock, sandbox_folder, take_lock, write_private, write_state
@@ -103,8 +106,9 @@ class Supervisor:
         self._proxy = EntryProxy()
         self._node = f"sandbox-{name}"
         self._token = secrets.token_urlsafe(32)
-        for part in ("logs", "traffic"):
+        for part in ("logs", "traffic", "volumes"):
             (self.folder / part).mkdir()
+        self._faults = Faults(self.folder, self._enforcer, lambda pid: self._watchdog.note_child(pid))
         self._control = ControlServer(self._token, self._commands(), self._pages())
         self._prometheus: PrometheusServer | None = None
 
@@ -167,10 +171,11 @@ class Supervisor:
 
     def _children(self) -> list[subprocess.Popen[bytes]]:
         processes = [pod.process for deployment in self._deployments.values() for pod in deployment.pods]
-        processes.append(self._prometheus.process if self._prometheus else None)
+        processes += [self._prometheus.process if self._prometheus else None, *self._faults.children()]
         return [process for process in processes if process is not None and process.poll() is None]
 
     def _clean_up(self) -> None:
+        self._faults.close()
         for process in self._children():
             process.kill()
         for process in self._children():
@@ -196,6 +201,8 @@ class Supervisor:
             "/scale": self._scale,
             "/resources": self._set_resources,
             "/restart": self._restart,
+            "/faults/start": self._start_fault,
+            "/faults/end": self._end_fault,
             "/down": lambda _: self.stop(),
         }
 
@@ -237,13 +244,22 @@ class Supervisor:
                 deployment.restart_count += 1
                 deployment.generation += 1
 
+    def _start_fault(self, fault: Any) -> dict[str, Any]:
+        with self._guard:
+            return self._faults.start(fault, self._deployments)
+
+    def _end_fault(self, fault_id: Any) -> dict[str, Any]:
+        with self._guard:
+            return self._faults.end(fault_id)
+
     # --- the current state ---
 
     def status(self, _: Any) -> dict[str, Any]:
         """The whole state of the sandbox as plain JSON values; see SandboxHandle.status."""
         with self._guard:
             services = {name: deployment.status() for name, deployment in self._deployments.items()}
-        return {**self._state(), "services": services}
+            faults = self._faults.status()
+        return {**self._state(), "services": services, "faults": faults}
 
     def _state(self) -> dict[str, Any]:
         return {
@@ -307,6 +323,7 @@ class Supervisor:
             created_at=pod.created_at,
             calls=calls,
             parallel_calls=parallel_calls,
+            volume_bytes=used_bytes(self._volume(pod)),
         )
 
     # --- the loop ---
@@ -323,8 +340,10 @@ class Supervisor:
                 for pod in list(deployment.surplus()):
                     pod.phase, pod.terminating_since = Phase.TERMINATING, now
                 for pod in deployment.pods:
-                    if pod.phase is Phase.WAITING and now >= pod.start_after:
+                    is_due = pod.phase is Phase.WAITING and now >= pod.start_after
+                    if is_due and not self._faults.holds(deployment.name):
                         self._start(pod, now)
+            self._faults.step(self._deployments, now)
             self._write_endpoints()
             for deployment in self._deployments.values():
                 for pod in [pod for pod in deployment.pods if pod.is_leaving]:
@@ -352,7 +371,8 @@ class Supervisor:
             pod.is_admitted = True
         program = [*python_command("mora.sandbox.shop"), pod.service]
         program += ["--endpoints", str(self.folder / "endpoints.json"), "--traffic", str(self._traffic_file(pod))]
-        program += ["--calls", str(self._calls_file(pod))]
+        program += ["--calls", str(self._calls_file(pod)), "--faults", str(self.folder / "faults.json")]
+        program += ["--volume", str(self._volume(pod))]
         entry_sockets = [_open_entry_socket(pod)] if pod.service == ENTRY_SERVICE else []
         program += [word for entry_socket in entry_sockets for word in ("--entry-socket", str(entry_socket.fileno()))]
         with (self.folder / "logs" / f"{pod.name}.log").open("ab") as log:
@@ -384,6 +404,7 @@ class Supervisor:
                 self._enforcer.release(pod.uid)
             self._traffic_file(pod).unlink(missing_ok=True)
             self._calls_file(pod).unlink(missing_ok=True)
+            shutil.rmtree(self._volume(pod), ignore_errors=True)
         elif waited > _KILL_AFTER_SECONDS:
             pod.process.kill()
         elif waited > _LEAVE_SECONDS and not pod.is_signalled:
@@ -408,6 +429,9 @@ class Supervisor:
 
     def _calls_file(self, pod: Pod) -> Path:
         return self.folder / "traffic" / f"{pod.uid}.calls"
+
+    def _volume(self, pod: Pod) -> Path:
+        return self.folder / "volumes" / pod.uid
 
 
 def _read_port(process: subprocess.Popen[bytes]) -> int | None:

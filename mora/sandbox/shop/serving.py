@@ -13,6 +13,8 @@ from pathlib import Path
 
 from mora.sandbox.shop.calls import CallMeter
 from mora.sandbox.shop.endpoints import Endpoints, Services
+from mora.sandbox.shop.faults import ReplicaFaults
+from mora.sandbox.shop.journal import Journal
 from mora.sandbox.shop.traffic import TrafficCounter
 from mora.sandbox.shop.wire import Client, Handler, Request, Response, Server, answer_json
 
@@ -48,25 +50,28 @@ def serve(name: str, build: Build, arguments: list[str]) -> None:
     parser.add_argument("--endpoints", type=Path, required=True)
     parser.add_argument("--traffic", type=Path, required=True)
     parser.add_argument("--calls", type=Path, required=True)
+    parser.add_argument("--faults", type=Path, required=True)
+    parser.add_argument("--volume", type=Path, required=True)
     parser.add_argument(
         "--entry-socket", type=int, help="descriptor of the socket by which the proxy passes connections"
     )
     options = parser.parse_args(arguments)
     meter = CallMeter(name, options.calls)
-    asyncio.run(_serve(build, meter, options.endpoints, options.traffic, options.entry_socket))
+    asyncio.run(_serve(name, build, meter, options))
 
 
-async def _serve(
-    build: Build, meter: CallMeter, endpoints_path: Path, traffic_path: Path, entry_socket: int | None
-) -> None:
-    traffic = TrafficCounter(traffic_path)
-    endpoints = Endpoints(endpoints_path)
+async def _serve(name: str, build: Build, meter: CallMeter, options: argparse.Namespace) -> None:
+    entry_socket: int | None = options.entry_socket
+    traffic = TrafficCounter(options.traffic)
+    endpoints = Endpoints(options.endpoints)
     client = Client(traffic)
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setblocking(False)
     port: int = listener.getsockname()[1]
     service = build(Surroundings(Services(endpoints, client, meter), endpoints, client, port))
-    handler = _with_health(meter.watch(service.handler, is_entry=entry_socket is not None))
+    faults = ReplicaFaults(name, options.faults)
+    behind_wire = faults.wrap(Journal(options.volume).wrap(service.handler))
+    handler = _with_health(meter.watch(behind_wire, is_entry=entry_socket is not None))
     server = Server(handler, traffic, None if entry_socket is None else _REQUESTS_PER_CONNECTION)
 
     stop = asyncio.Event()
@@ -74,14 +79,14 @@ async def _serve(
     await server.listen(listener)
     if entry_socket is not None:
         server.take_connections_from(socket.socket(fileno=entry_socket))
-    background = asyncio.ensure_future(service.background()) if service.background else None
+    works = [faults.leak, *([service.background] if service.background else [])]
+    background = asyncio.gather(*(work() for work in works))
     # The supervisor reads the port from standard output; it means that this replica is ready.
     os.write(1, f"{port}\n".encode())
 
     await stop.wait()
     await server.drain()
-    if background is not None:
-        background.cancel()
+    background.cancel()
     if service.before_exit is not None:
         await service.before_exit()
     await client.close()

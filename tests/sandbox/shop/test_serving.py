@@ -38,7 +38,8 @@ def replica(tmp_path: Path) -> Iterator[subprocess.Popen[bytes]]:
     (tmp_path / "endpoints.json").write_text("{}")
     command = [*python_command("mora.sandbox.shop"), "paymentservice"]
     command += ["--endpoints", str(tmp_path / "endpoints.json"), "--traffic", str(tmp_path / "traffic")]
-    command += ["--calls", str(tmp_path / "calls")]
+    command += ["--calls", str(tmp_path / "calls"), "--faults", str(tmp_path / "faults.json")]
+    command += ["--volume", str(tmp_path / "volume")]
     with subprocess.Popen(command, cwd=package_root(), stdout=subprocess.PIPE) as process:
         yield process
         process.kill()
