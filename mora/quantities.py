@@ -193,8 +193,10 @@ Precision = Literal["minutes", "seconds", "milliseconds", "microseconds", "short
 """How fine a moment is written; "shortest" has as many digits of the second as there are."""
 
 
-def format_moment(at: datetime, precision: Precision = "minutes") -> str:
+def format_moment(at: datetime | float, precision: Precision = "minutes") -> str:
     """A moment in UTC: to the minute for a person, finer ones in ISO 8601 for programs. What is finer is cut off.
+
+    at: a datetime, or unix seconds.
 
     >>> at = datetime(2026, 11, 21, 5, 0, 7, 250000, tzinfo=UTC)
     >>> format_moment(at), format_moment(at, "seconds"), format_moment(at, "microseconds")
@@ -202,7 +204,7 @@ def format_moment(at: datetime, precision: Precision = "minutes") -> str:
     >>> format_moment(at, "milliseconds"), format_moment(at, "shortest")
     ('2026-11-21T05:00:07.250Z', '2026-11-21T05:00:07.25Z')
     """
-    at = at.astimezone(UTC)
+    at = at.astimezone(UTC) if isinstance(at, datetime) else datetime.fromtimestamp(at, UTC)
     if precision == "minutes":
         return f"{at:%Y-%m-%d %H:%M} UTC"
     digits = f".{at.microsecond:06d}"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 from mora.outputs.changes import quantity
@@ -17,7 +16,7 @@ from mora.outputs.wording import clean
 from mora.quantities import GIB, counted, format_moment, readable_bytes, readable_cores
 from mora.record.digest import Digest, workloads_of
 from mora.record.numbers import Key
-from mora.record.reading import Episode
+from mora.record.reading import Episode, Moment
 from mora.savings import HOURS_PER_MONTH, Prices
 
 _MOST_NAMED = 10
@@ -84,6 +83,19 @@ def as_json(digest: Digest, prices: Prices | None = None) -> str:
             "money_per_month": _money(digest, prices),
             "uncounted_changes": digest.uncounted,
         },
+        "waste": {
+            "then": None if digest.first is None else _wasted(digest.first),
+            "now": None if digest.last is None else _wasted(digest.last),
+        },
+        "refreshes": [
+            {
+                "cluster": one.cluster,
+                "at": _moment(one.at),
+                "succeeded_at": None if one.succeeded_at is None else _moment(one.succeeded_at),
+                "problem": one.problem,
+            }
+            for one in digest.refreshes
+        ],
     }
     return printable_json(json.dumps(document, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
@@ -107,7 +119,7 @@ CONTENT_TYPES = {
 
 def _title(digest: Digest, escape: Escape) -> str:
     where = " / ".join(escape(name) for name in (digest.cluster, digest.namespace) if name)
-    since, until = (format_moment(datetime.fromtimestamp(at, UTC)) for at in (digest.since, digest.until))
+    since, until = (format_moment(at) for at in (digest.since, digest.until))
     return f"MOrA digest{f' of {where}' if where else ''}, {since} to {until}"
 
 
@@ -183,6 +195,14 @@ def _waste(digest: Digest) -> str:
     )
 
 
+def _wasted(moment: Moment) -> dict[str, Any]:
+    return {
+        "at": _moment(moment.at),
+        "cpu_cores": round(moment.waste_cores, 6),
+        "memory_gib": round(moment.waste_bytes / GIB, 6),
+    }
+
+
 def _money(digest: Digest, prices: Prices | None) -> float | None:
     if prices is None:
         return None
@@ -250,4 +270,4 @@ def _cut(body: str) -> str:
 
 
 def _moment(at: float) -> str:
-    return format_moment(datetime.fromtimestamp(at, UTC), "seconds")
+    return format_moment(at, "seconds")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mora.domain import Recommendation
@@ -134,7 +133,7 @@ class Tile:
 def _lead(pieces: Sequence[Piece], spaces: Sequence[_Sum]) -> str:
     if not pieces:
         return "There is no workload to show."
-    until = format_moment(datetime.fromtimestamp(max(one.until for one in pieces), UTC))
+    until = format_moment(max(one.until for one in pieces))
     where = f"namespace {spaces[0].name}" if len(spaces) == 1 else f"{len(spaces)} namespaces"
     return f"{counted(len(pieces), 'workload')} of {where}, from data until {until}."
 

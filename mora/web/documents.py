@@ -6,7 +6,6 @@ import json
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
-from datetime import UTC, datetime
 from threading import Lock
 from typing import Any
 
@@ -173,7 +172,7 @@ def _episode(one: Episode) -> dict[str, Any]:
 
 
 def _moment(at: float) -> str:
-    return format_moment(datetime.fromtimestamp(at, UTC), "seconds")
+    return format_moment(at, "seconds")
 
 
 def _text(value: Any) -> str:

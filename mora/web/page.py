@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -216,4 +215,4 @@ def _name(cluster: str, namespace: str, workload: str) -> str:
 
 
 def _moment(at: float) -> str:
-    return format_moment(datetime.fromtimestamp(at, UTC))
+    return format_moment(at)

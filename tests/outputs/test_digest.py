@@ -56,6 +56,9 @@ def test_a_refresh_that_fails_is_in_it(tmp_path: Path) -> None:
     assert "Attention: The last refresh failed, so the figures end before it.\n  - Prometheus does not answer." in text(
         read(tmp_path / "record.sqlite")
     )
+    (refresh,) = json.loads(as_json(read(tmp_path / "record.sqlite")))["refreshes"]
+    assert refresh["problem"] == "Prometheus does not answer."
+    assert refresh["succeeded_at"] < refresh["at"]
 
 
 def test_json_has_the_figures(week: Digest) -> None:
@@ -69,6 +72,9 @@ def test_json_has_the_figures(week: Digest) -> None:
         "uncounted_changes": 1,
     }
     assert json.loads(as_json(week))["freed"]["money_per_month"] is None
+    assert found["waste"]["then"] == {"at": "2026-09-21T14:00:00Z", "cpu_cores": 9.0, "memory_gib": 2.0}
+    assert (found["waste"]["now"]["cpu_cores"], found["waste"]["now"]["memory_gib"]) == (4.0, 2.0)
+    assert [one["problem"] for one in found["refreshes"]] == [None]
 
 
 def test_slack_gets_blocks_within_its_limits(week: Digest) -> None:
