@@ -44,6 +44,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "isolation-forest": "mora.detectors.isolation_forest:IsolationForest",
         "xgboost-residual": "mora.detectors.xgboost_residual:XgboostResidual",
         "helios": "mora.detectors.xgboost_residual:Helios",
+        "netdata": "mora.detectors.netdata:Netdata",
+        "grafana-robust": "mora.detectors.grafana_rules:GrafanaRobust",
+        "grafana-adaptive": "mora.detectors.grafana_rules:GrafanaAdaptive",
     },
     "thresholds": {
         "tracking": "mora.detectors.tracking:Tracking",
