@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import typer
 
+from mora.cli.health_compare import compare
+
 app = typer.Typer(
     help="Detect when a service is not itself: learn what is usual, score, watch.",
     no_args_is_help=True,
@@ -20,6 +22,6 @@ def _health() -> None:
 
 
 # A command is a module mora/cli/health_NAME.py and a line here.
-_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = ()
+_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (("compare", compare),)
 for _name, _command in _COMMANDS:
     app.command(_name)(_command)

@@ -27,12 +27,14 @@ Floats = NDArray[np.float64]
 class Entrant:
     """A detector or a threshold of the comparison: a registered name, and options where it takes some.
 
-    text: as it was asked for, and as it is named in every table.
+    text: as it was asked for, and as it is named in every table. at_most: how many series of each set it is fitted on,
+    spread over the set; all by default.
     """
 
     text: str
     name: str
     options: Mapping[str, float | bool | str]
+    at_most: int | None = None
 
     def detector(self) -> Detector:
         """A new detector. Raises BadInput for an option that it does not take."""
@@ -55,11 +57,16 @@ class Entrant:
 
 
 def entrant(text: str, seam: str) -> Entrant:
-    """A detector as a person writes it: NAME, or NAME:OPTION=VALUE;OPTION=VALUE.
+    """A detector or threshold as a person writes it: NAME, NAME:OPTION=VALUE;OPTION=VALUE, each with @N at its end.
 
     >>> dict(entrant("quantile:quantile=0.95", "thresholds").options)
     {'quantile': 0.95}
+    >>> entrant("robust-z@4", "detectors").at_most
+    4
     """
+    text, at, most = text.partition("@")
+    if at and not (most.isascii() and most.isdigit() and int(most) > 0):
+        raise BadInput(f"{text}@{most} does not end in a number of series.", hint=f"Write {text}@4, say.")
     name, _, rest = text.partition(":")
     if name not in registry.names(seam):
         raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(registry.names(seam))}.")
@@ -69,7 +76,7 @@ def entrant(text: str, seam: str) -> Entrant:
         if not separator or not key.isidentifier():
             raise BadInput(f"{text!r} has an option that cannot be read.", hint="Write NAME:OPTION=VALUE.")
         options[key] = _value(value)
-    return Entrant(text, name, options)
+    return Entrant(text, name, options, int(most) if at else None)
 
 
 def _value(text: str) -> float | bool | str:
@@ -121,6 +128,11 @@ def run_task(task: Task) -> tuple[Task, Scores]:
         ended = time.process_time()
     except MoraError as failure:
         return task, Scores(empty, empty, 0.0, 0.0, str(failure))
+    # A plug-in's own error ends that plug-in's part, not hours of the others'.
+    except Exception as failure:
+        return task, Scores(empty, empty, 0.0, 0.0, f"{type(failure).__name__}: {failure}")
+    if scores.shape != (len(series.frame),):
+        return task, Scores(empty, empty, 0.0, 0.0, f"it gave scores of shape {scores.shape}")
     return task, Scores(scores[series.calibrate], scores[series.judge], fitted - begin, ended - fitted)
 
 
@@ -205,7 +217,7 @@ def run(
 ) -> list[Result]:
     """Every detector on every series, in that order. workers: run tasks, in any order."""
     reporter, kept = reporter or Silent(), kept or Keeps()
-    tasks = [Task(detector, one) for detector in detectors for one in series]
+    tasks = [Task(detector, one) for detector in detectors for one in _chosen(series, detector.at_most)]
     found: dict[tuple[str, str], Result] = {}
     missing = []
     for task in tasks:
@@ -217,11 +229,24 @@ def run(
     done = len(tasks) - len(missing)
     reporter.advance("compare", done, len(tasks))
     for task, scores in workers(missing):
-        kept.save(task, scores)
+        if not scores.failure:  # it may be an extra that is not installed yet
+            kept.save(task, scores)
         found[_key(task)] = measure(task, scores, thresholds)
         done += 1
         reporter.advance("compare", done, len(tasks), f"{task.detector.text} on {task.series.name}")
     return [found[_key(task)] for task in tasks]
+
+
+def _chosen(series: Sequence[LabelledSeries], at_most: int | None) -> list[LabelledSeries]:
+    """All of them, or so many of each set, at equal distances."""
+    if at_most is None:
+        return list(series)
+    found = []
+    for name in dict.fromkeys(one.set_name for one in series):
+        own = [one for one in series if one.set_name == name]
+        places = np.linspace(0, len(own) - 1, min(at_most, len(own))).round().astype(int)
+        found += [own[place] for place in places]
+    return found
 
 
 def _key(task: Task) -> tuple[str, str]:

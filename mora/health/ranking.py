@@ -50,6 +50,8 @@ def ranking(results: Sequence[Result], threshold: str, *, reference: str = "") -
         rows = []
         for detector in detectors:
             own = [one for one in results if (one.detector, one.set_name) == (detector, set_name)]
+            if not own:
+                continue
             ahead = [
                 one.vus_pr - known.get((reference, set_name, one.series), np.nan)
                 for one in own
@@ -96,3 +98,50 @@ def interval(values: NDArray[np.float64], *, seed: int = _SEED) -> tuple[float, 
 
 def _mean(values: Sequence[float]) -> float:
     return float(np.mean(values)) if len(values) else float("nan")
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What came of a comparison. thresholds: their texts, the first one that of the tables. reference: a detector."""
+
+    results: tuple[Result, ...]
+    thresholds: tuple[str, ...]
+    reference: str
+
+    @property
+    def sets(self) -> list[str]:
+        """In the order they were asked for."""
+        return list(dict.fromkeys(one.set_name for one in self.results))
+
+    @property
+    def detectors(self) -> list[str]:
+        """In the order they were asked for."""
+        return list(dict.fromkeys(one.detector for one in self.results))
+
+    def ranked(self, threshold: str | None = None) -> list[Ranked]:
+        """See ranking()."""
+        return ranking(self.results, threshold or self.thresholds[0], reference=self.reference)
+
+    def series_of(self, set_name: str) -> int:
+        """How many series of a set any detector was asked about."""
+        return len({one.series for one in self.results if one.set_name == set_name})
+
+    def means(self) -> dict[str, float]:
+        """Detector -> the mean of its VUS-PR on each set, the best first; those that lack a series are left out."""
+        found = {}
+        rows = self.ranked()
+        for detector in self.detectors:
+            own = [row for row in rows if row.detector == detector]
+            if len(own) == len(self.sets) and all(row.series == self.series_of(row.set_name) for row in own):
+                found[detector] = float(np.mean([row.vus_pr for row in own]))
+        return dict(sorted(found.items(), key=lambda item: -item[1]))
+
+    def failures(self) -> dict[str, str]:
+        """Detector -> why it failed, the first of its series, and how many."""
+        found: dict[str, str] = {}
+        for detector in self.detectors:
+            failed = [one for one in self.results if one.detector == detector and one.failure]
+            if failed:
+                own = sum(one.detector == detector for one in self.results)
+                found[detector] = f"{len(failed)} of {own} series: {failed[0].failure}"
+        return found

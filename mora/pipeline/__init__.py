@@ -40,6 +40,7 @@ from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
 from mora.pipeline.backtesting import backtest, cache_folder, write_report
 from mora.pipeline.capacity import read_capacities, write_capacity_page
 from mora.pipeline.collecting import Place, await_quiet, collect, open_cluster, sandbox_place, sandbox_preview
+from mora.pipeline.comparing import compare_detectors, write_comparison
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
 from mora.pipeline.modelled import question_of, recommend, trained_demand
@@ -70,6 +71,7 @@ __all__ = [
     "change_repository",
     "check_fresh",
     "collect",
+    "compare_detectors",
     "describe_training",
     "edited_in",
     "find_workload_states",
@@ -103,6 +105,7 @@ __all__ = [
     "train_settings",
     "trained_demand",
     "write_capacity_page",
+    "write_comparison",
     "write_output",
     "write_report",
 ]

@@ -61,7 +61,7 @@ def test_a_file_says_itself_what_is_training_data(tmp_path: Path) -> None:
         (lambda rows: rows.assign(timestamp=[np.nan, *rows["timestamp"][1:]]), "no timestamp"),
     ],
 )
-def test_what_a_file_lacks_is_said(tmp_path: Path, change: object, message: str) -> None:
+def test_an_error_names_what_a_file_lacks(tmp_path: Path, change: object, message: str) -> None:
     path = tmp_path / "wrong.csv"
     change(labelled_rows()).to_csv(path, index=False)  # type: ignore[operator]  # a function of rows
     with pytest.raises(BadDataset, match=message):
