@@ -127,9 +127,9 @@ class Netdata:
         return np.stack([padded[_LAGS - 1 - lag : _LAGS - 1 - lag + rows] for lag in range(_LAGS)])
 
 
-def _squared(changes: Floats, centre: Floats) -> Floats:
-    """The squared distance of each row from a point, shape (rows, metrics). centre: shape (lags, metrics)."""
-    apart: Floats = ((changes - centre[:, None]) ** 2).sum(axis=0)
+def _squared(changes: Floats, point: Floats) -> Floats:
+    """The squared distance of each row from a point, shape (rows, metrics). point: shape (lags, metrics)."""
+    apart: Floats = ((changes - point[:, None]) ** 2).sum(axis=0)
     return apart
 
 

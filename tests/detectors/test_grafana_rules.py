@@ -88,9 +88,10 @@ def test_a_surge_that_was_there_yesterday_is_inside_the_band(kind: type[GrafanaA
     often, once = ((at % 288 > 200) & (at % 288 < 240), (at > 2 * 288 + 200) & (at < 2 * 288 + 240))
     detector = kind()
     detector.fit(data)
-    rows = slice(2 * 288 + 214, 2 * 288 + 239)
-    daily, new = (detector.score(data.assign(cpu=np.where(up, 6.0, data["cpu"])))[rows].max() for up in (often, once))
-    assert daily < 1 < new
+    daily, new = (detector.score(data.assign(cpu=np.where(up, 6.0, data["cpu"]))) for up in (often, once))
+    # The rules know the same hour of yesterday, not the same minute: its first minutes count as a surge each day.
+    assert daily[2 * 288 + 214 : 2 * 288 + 239].max() <= 1
+    assert new[2 * 288 + 201 : 2 * 288 + 239].max() > 1.5
 
 
 def test_an_idle_metric_has_no_alert_and_an_unknown_one_no_score() -> None:
