@@ -72,6 +72,15 @@ class ClusterOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class HealthOptions:
+    """How services are told from themselves: registered names. start_up: None for 20 samples, nine minutes at most."""
+
+    detector: str = "context-distance"
+    threshold: str = "tracking"
+    start_up: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class TrainOptions:
     """How services are trained, and where."""
 
@@ -125,6 +134,7 @@ class Settings:
 
     data_dir: Path = Path("data")
     models_dir: Path = Path("models")
+    health_dir: Path = Path("health")
     namespace: str = "default"
     target: str = "sandbox"
     plan: str = "quick"
@@ -135,6 +145,7 @@ class Settings:
     slo: Slo = field(default_factory=Slo)
     policy: PolicySettings = field(default_factory=PolicySettings)
     train: TrainOptions = field(default_factory=TrainOptions)
+    health: HealthOptions = field(default_factory=HealthOptions)
     fleet: FleetOptions = field(default_factory=FleetOptions)
     prices: PriceOptions = field(default_factory=PriceOptions)
     helm_paths: Mapping[str, str] = field(default_factory=_nothing)
@@ -217,6 +228,14 @@ def _policy(value: object) -> str:
     return values.one_of(*registry.names("policies"))(value)
 
 
+def _detector(value: object) -> str:
+    return values.one_of(*registry.names("detectors"))(value)
+
+
+def _threshold(value: object) -> str:
+    return values.one_of(*registry.names("thresholds"))(value)
+
+
 def _scheduler(value: object) -> str:
     return check_address(values.string(value))
 
@@ -293,6 +312,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("data_dir", "Folder of the unified CSVs; relative to the working directory or to mora.toml.",
             values.path, flag="--data"),
     Setting("models_dir", "Folder of the models.", values.path, flag="--models"),
+    Setting("health_dir", "Folder of the detectors of services.", values.path, flag="--health"),
     Setting("namespace", "Kubernetes namespace of the services; the sandbox plays `default`.",
             values.name, flag="--namespace"),
     Setting("target", "Where experiments run. The sandbox by default: it needs nothing and harms nothing.",
@@ -318,6 +338,12 @@ SETTINGS: tuple[Setting, ...] = (
             values.one_of(*BACKENDS), flag="--backend"),
     Setting("train.scheduler", "Address of the Dask scheduler: tcp://host:8786, or tls://.",
             _scheduler, flag="--scheduler"),
+    Setting("health.detector", "What finds unusual samples, by its registered name (mora list).",
+            _detector, flag="--detector"),
+    Setting("health.threshold", "What decides which of its scores are too high, by its registered name.",
+            _threshold, flag="--threshold"),
+    Setting("health.start_up", "How long after a cold start there is no verdict; by default 20 samples, 9m at most.",
+            values.span, flag="--start-up"),
     Setting("prometheus.url", "Address of a Prometheus, or of what answers its API.", values.url, flag="--prometheus"),
     Setting("prometheus.timeout", "How long one query may take; Prometheus gives up after two minutes.", values.span),
     Setting("prometheus.username", "Basic auth; goes with MORA_PROMETHEUS_PASSWORD.", values.string),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from mora.cli.health_compare import compare
+from mora.cli import health_compare, health_list, health_score, health_train
 
 app = typer.Typer(
     help="Detect when a service is not itself: learn what is usual, score, watch.",
@@ -22,6 +22,11 @@ def _health() -> None:
 
 
 # A command is a module mora/cli/health_NAME.py and a line here.
-_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (("compare", compare),)
+_COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
+    ("train", health_train.train),
+    ("score", health_score.score),
+    ("list", health_list.list_detectors),
+    ("compare", health_compare.compare),
+)
 for _name, _command in _COMMANDS:
     app.command(_name)(_command)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mora import sealed
-from mora.documents import Misfit, check, fields, items, moment, number, optional, text, whole
+from mora.documents import Misfit, check, fields, items, mapping, moment, number, optional, text, whole
 from mora.domain import check_name, is_name
 from mora.domain.learning import Saved
 from mora.errors import BadModel
@@ -47,6 +47,7 @@ _CARD = fields(
         "known_share": number(0, 1),
         "flagged_share": number(0, 1),
         "reasons": items(text),
+        "own": mapping(text),
         "source": optional(text),
         "mora": text,
     },

@@ -56,6 +56,10 @@ class Judgement:
     events: tuple[Event, ...]
     remarks: tuple[str, ...] = ()
 
+    def with_remarks(self, remarks: Iterable[str]) -> Judgement:
+        """The same, with more remarks before its own."""
+        return replace(self, remarks=(*remarks, *self.remarks))
+
     @property
     def state(self) -> State:
         """That of the last row."""
@@ -110,8 +114,8 @@ class HealthModel:
     ) -> HealthFrame:
         """Samples on the grid of this model, with its metrics (and the replicas, where they are known).
 
-        fill_missing: a metric that lacks counts as not known, with a remark; without it, it is BadInput. Raises BadInput
-        where the samples are coarser than those it was trained on.
+        fill_missing: a metric that lacks counts as not known, with a remark; without it, it is BadInput. So are samples
+        that are coarser than those it was trained on.
         """
         lacking = [name for name in self.metrics if name not in samples]
         remarks: tuple[str, ...] = ()
@@ -254,14 +258,17 @@ def train(
     step: timedelta | None = None,
     start_up: timedelta | None = None,
     excluded: Iterable[tuple[datetime, datetime]] = (),
+    own: Mapping[str, str] | None = None,
     source: str | None = None,
+    remarks: Sequence[str] = (),
     now: datetime | None = None,
 ) -> HealthModel:
     """Learn what is usual of a service: the detector from the first three quarters, its threshold from the last.
 
     detector, threshold: registered names, or objects that are not fitted. metrics: those that are looked at; by default
-    those of health_columns(). excluded: windows, such as known faults, whose samples are not learnt from. source: where
-    the samples are from, for the card. Raises NotEnoughData, BadInput.
+    those of health_columns(). excluded: windows, such as known faults, whose samples are not learnt from. own (PromQL
+    of metrics of one's own), source (where the samples are from) and remarks (what a reader must know of them) are for
+    the card. Raises NotEnoughData, BadInput.
     """
     made = _made("detectors", USUAL_DETECTOR if detector is None else detector)
     judge = _made("thresholds", USUAL_THRESHOLD if threshold is None else threshold)
@@ -307,7 +314,8 @@ def train(
         "calibration_rows": int(np.isfinite(usual).sum()),
         "known_share": float(known_share(grid.frame, made.columns)[known].mean()),
         "flagged_share": float(flagged.mean()),
-        "reasons": [*grid.remarks, *made.reasons],
+        "reasons": [*remarks, *grid.remarks, *made.reasons],
+        "own": dict(own or {}),
         "source": source,
         "mora": __version__,
     }

@@ -1,0 +1,263 @@
+"""Health: samples of a service in, a detector out; and the verdict on samples."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from mora.domain import Workload
+from mora.errors import BadInput, BadModel, MoraError
+from mora.health import folder as store
+from mora.seams import Reporter, Silent
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from mora.health.model import HealthModel, Judgement
+    from mora.health.reading import Samples
+    from mora.settings import HealthOptions
+    from mora.sources.prometheus.observe import PrometheusSource
+
+# A score looks at so much, or so many samples where that is less, unless told.
+SCORED_SPAN = timedelta(hours=24)
+# Services that a process of its own is started for, beside this one.
+_WORTH_A_PROCESS = 16
+
+Windows = Sequence[tuple[datetime, datetime]]
+
+
+@dataclass(frozen=True, slots=True)
+class Learning:
+    """How a detector is trained. metrics: by default those of health that are known. excluded: known faults.
+
+    own: metrics of one's own, name -> PromQL. span: of a Prometheus's history.
+    """
+
+    detector: str = "context-distance"
+    threshold: str = "tracking"
+    metrics: tuple[str, ...] | None = None
+    step: timedelta | None = None
+    start_up: timedelta | None = None
+    excluded: tuple[tuple[datetime, datetime], ...] = ()
+    own: Mapping[str, str] | None = None
+    span: timedelta = timedelta(days=14)
+    include_flagged: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class HealthTrained:
+    """The outcome of one service: a model, or the error."""
+
+    service: str
+    model: HealthModel | None
+    error: MoraError | None
+    seconds: float
+
+
+def learning_of(options: HealthOptions, **more: Any) -> Learning:
+    """The settings of a training, from those of MOrA."""
+    return Learning(detector=options.detector, threshold=options.threshold, start_up=options.start_up, **more)
+
+
+def is_file(named: str) -> bool:
+    """Whether an argument names a file and not a service.
+
+    >>> is_file("metrics.csv"), is_file("./metrics"), is_file("frontend")
+    (True, True, False)
+    """
+    return Path(named).suffix.lower() in (".csv", ".parquet") or "/" in named
+
+
+def name_of_file(path: Path, service: str | None) -> str:
+    """The service that a file is of: as named, or by the file's name where that can be one."""
+    from mora.domain import is_name
+
+    if service is not None:
+        return service
+    name = path.stem.lower().replace("_", "-").replace(" ", "-")
+    if not is_name(name):
+        raise BadInput(f"{path.name!r} gives no name of a service.", hint="Name it: --service NAME.")
+    return name
+
+
+def health_samples(
+    named: str,
+    *,
+    namespace: str,
+    data_dir: Path | str,
+    source: PrometheusSource | None = None,
+    learning: Learning | None = None,
+    time_column: str | None = None,
+    include_flagged: bool = True,
+) -> Samples:
+    """The samples of a file, or of a service: from a Prometheus where one is given, else from its CSVs."""
+    from mora.health import reading
+
+    learning = Learning() if learning is None else learning
+    if is_file(named):
+        return reading.read_file(Path(named), time_column=time_column)
+    workload = Workload(namespace, named)
+    if source is not None:
+        return reading.read_prometheus(source, workload, span=learning.span, step=learning.step, own=learning.own)
+    return reading.read_service(named, data_dir, namespace=namespace, include_flagged=include_flagged)
+
+
+def train_health(
+    named: str,
+    *,
+    service: str | None = None,
+    namespace: str = "default",
+    data_dir: Path | str = "data",
+    health_dir: Path | str = "health",
+    source: PrometheusSource | None = None,
+    learning: Learning | None = None,
+    time_column: str | None = None,
+) -> HealthModel:
+    """Learn what is usual of a service, or of the service that a file is of, and save the folder of its detector."""
+    from mora.health.model import train
+
+    learning = Learning() if learning is None else learning
+    name = name_of_file(Path(named), service) if is_file(named) else named
+    folder = store.detector_folder(health_dir, name, namespace)
+    samples = health_samples(
+        named,
+        namespace=namespace,
+        data_dir=data_dir,
+        source=source,
+        learning=learning,
+        time_column=time_column,
+        include_flagged=learning.include_flagged,
+    )
+    model = train(
+        samples.frame,
+        service=name,
+        namespace=namespace,
+        detector=learning.detector,
+        threshold=learning.threshold,
+        metrics=learning.metrics,
+        step=learning.step,
+        start_up=learning.start_up,
+        excluded=learning.excluded,
+        own=learning.own,
+        source=samples.source,
+        remarks=samples.remarks,
+    )
+    model.save(folder)
+    return model
+
+
+def train_health_all(
+    services: Sequence[str], *, jobs: int = 1, reporter: Reporter | None = None, **options: Any
+) -> Iterator[HealthTrained]:
+    """Train many services; one that fails does not stop the others. options: those of train_health().
+
+    jobs: processes at a time, as far as there is work for them. Outcomes come as they end.
+    """
+    reporter = reporter or Silent()
+    at_once = min(jobs, -(-len(services) // _WORTH_A_PROCESS))
+    reporter.advance("train", 0, len(services))
+    for done, outcome in enumerate(_outcomes(services, options, at_once), start=1):
+        reporter.advance("train", done, len(services), outcome.service)
+        yield outcome
+
+
+def _outcomes(services: Sequence[str], options: Mapping[str, Any], at_once: int) -> Iterable[HealthTrained]:
+    if at_once < 2:
+        for service in services:
+            yield _train_one(service, options)
+        return
+    from mora import workers
+    from mora.files import scratch_folder
+
+    with scratch_folder("health") as folder:
+        yield from workers.run(_train_one, [(service, options) for service in services], jobs=at_once, folder=folder)
+
+
+def _train_one(service: str, options: Mapping[str, Any]) -> HealthTrained:
+    started = time.monotonic()
+    try:
+        return HealthTrained(service, train_health(service, **options), None, time.monotonic() - started)
+    except MoraError as failure:
+        return HealthTrained(service, None, failure, time.monotonic() - started)
+
+
+def load_health(service: str, *, namespace: str = "default", health_dir: Path | str = "health") -> HealthModel:
+    """The detector of a service; BadModel naming those there are where it has none."""
+    from mora.health.model import HealthModel
+
+    folder = store.detector_folder(health_dir, service, namespace)
+    if not folder.is_dir():
+        others = [name for _, name in store.list_detectors(health_dir, namespace)]
+        raise BadModel(
+            f"There is no detector of {service!r} in {folder.parent}"
+            + (f"; there are those of {', '.join(others)}." if others else "."),
+            hint=f"Train one: {store.KIND.again(folder)}",
+        )
+    return HealthModel.load(folder)
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A judgement, with what made it, and the samples on its grid."""
+
+    model: HealthModel
+    judged: Judgement
+    samples: pd.DataFrame
+
+
+def score_health(
+    named: str,
+    *,
+    service: str | None = None,
+    namespace: str = "default",
+    data_dir: Path | str = "data",
+    health_dir: Path | str = "health",
+    source: PrometheusSource | None = None,
+    span: timedelta | None = None,
+    gap: timedelta | None = None,
+    time_column: str | None = None,
+    pads: bool = False,
+    fill_missing: bool = False,
+    now: datetime | None = None,
+) -> Scored:
+    """Judge the samples of a service, or of a file, by the detector of the service.
+
+    span: of a Prometheus's history that is judged, by default a day or 20,160 samples; the samples that the detector
+    looks back to are read before it. See HealthModel.judge() for the rest, and for what is raised.
+    """
+    from mora.health.events import SAME_EVENT
+    from mora.health.reading import MOST_SAMPLES
+
+    name = name_of_file(Path(named), service) if is_file(named) else named
+    model = load_health(name, namespace=namespace, health_dir=health_dir)
+    asked = min(SCORED_SPAN, MOST_SAMPLES * model.step) if span is None else span
+    learning = Learning(
+        step=model.step, span=asked + model.detector.context * model.step, own=model.card.get("own") or None
+    )
+    samples = health_samples(
+        named, namespace=namespace, data_dir=data_dir, source=source, learning=learning, time_column=time_column
+    )
+    judged = model.judge(
+        samples.frame,
+        now=now,
+        pads=pads,
+        fill_missing=fill_missing,
+        gap=SAME_EVENT if gap is None else gap,
+    )
+    prepared = model.prepared(samples.frame, now=now, fill_missing=fill_missing)
+    return Scored(model, judged.with_remarks(samples.remarks), prepared.frame)
+
+
+def list_health(health_dir: Path | str, namespace: str | None = None) -> list[tuple[str, str, HealthModel | MoraError]]:
+    """Namespace, service, and the detector or why it cannot be read, of every folder there is."""
+    found: list[tuple[str, str, HealthModel | MoraError]] = []
+    for space, service in store.list_detectors(health_dir, namespace):
+        try:
+            found.append((space, service, load_health(service, namespace=space, health_dir=health_dir)))
+        except MoraError as failure:
+            found.append((space, service, failure))
+    return found

@@ -1,0 +1,107 @@
+"""Requests, latency and errors of a service, as its mesh counts them (Istio's names), and columns of one's own PromQL.
+
+Each query gives one series, which is one column. A mesh counts a request twice: where it was received and where it was
+sent. What was received is taken where it is counted; the sandbox counts most calls where they were sent.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from mora.domain import Window, Workload
+from mora.errors import BadInput
+from mora.sources.prometheus.frames import joined
+from mora.sources.prometheus.grid import coarse, cut, index_of
+from mora.sources.prometheus.promql import container_counters, duration, quoted
+from mora.sources.prometheus.rates import find_rate_windows
+from mora.sources.prometheus.wire import Wire
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LATENCY_QUANTILE = 0.95
+# A request that got no answer has code 0 in Istio.
+_FAILED = 'response_code=~"5..|0"'
+# Where a history begins is looked for at so many moments of it.
+_MOMENTS = 300
+
+
+def mesh_queries(workload: Workload, rate_window: timedelta) -> dict[str, str]:
+    """Column -> PromQL of the requests per second, the p95 of their duration, and the share that failed.
+
+    >>> for text in mesh_queries(Workload("shop", "web"), timedelta(seconds=60)).values(): print(len(text) > 100)
+    True
+    True
+    True
+    """
+    to = f"destination_workload={quoted(workload.name)},destination_workload_namespace={quoted(workload.namespace)}"
+    over = f"[{duration(rate_window)}]"
+
+    def summed(metric: str, by: str = "", more: str = "") -> str:
+        return " or ".join(
+            f'sum{by}(rate({metric}{{reporter="{reporter}",{to}{more}}}{over}))'
+            for reporter in ("destination", "source")
+        )
+
+    requests = summed("istio_requests_total")
+    buckets = summed("istio_request_duration_milliseconds_bucket", " by (le) ")
+    failed = summed("istio_requests_total", more=f",{_FAILED}")
+    return {
+        "requests_per_second": f"({requests})",
+        "latency_p95_seconds": f"histogram_quantile({LATENCY_QUANTILE}, ({buckets})) / 1000",
+        # No failed request has no series: that is a share of 0, where there are requests.
+        "error_ratio": f"(({failed}) or (0 * ({requests}))) / ({requests})",
+    }
+
+
+def own_query(text: str, workload: Workload, rate_window: timedelta) -> str:
+    """A query of one's own, with $namespace, $service and $window in place.
+
+    >>> own_query('sum(rate(jobs_total{app="$service"}[$window]))', Workload("shop", "web"), timedelta(minutes=1))
+    'sum(rate(jobs_total{app="web"}[60s]))'
+    """
+    values = {"$namespace": workload.namespace, "$service": workload.name, "$window": duration(rate_window)}
+    for name, value in values.items():
+        text = text.replace(name, value)
+    return text
+
+
+def read_columns(wire: Wire, queries: Mapping[str, str], window: Window) -> pd.DataFrame:
+    """The answers of queries as columns, indexed by the moments of the window; NaN where a query answers nothing.
+
+    Raises BadInput for a query that gives several series.
+    """
+    import pandas as pd
+
+    questions = [(name, text, piece) for piece in cut(window) for name, text in queries.items()]
+    answers = joined(wire.ranges(questions), queries, window)
+    columns = {}
+    for name, series in answers.items():
+        if len(series) > 1:
+            raise BadInput(
+                f"The query of {name} gives {len(series)} series, and a metric is one: {queries[name]}",
+                hint="Sum them up: sum(...).",
+            )
+        columns[name] = series[0].values if series else np.full(window.sample_count, np.nan)
+    return pd.DataFrame(columns, index=index_of(window))
+
+
+def pace_of(wire: Wire, namespace: str, window: Window) -> tuple[timedelta | None, timedelta]:
+    """The scrape interval of a namespace's containers (None where there is none to see), and what rates go over."""
+    found = find_rate_windows(wire, namespace, window)
+    return found.interval, found.container
+
+
+def first_seen(wire: Wire, namespace: str, window: Window) -> datetime | None:
+    """About when the namespace's containers were first seen within the window; None where never."""
+    rough = coarse(window, max((window.end - window.start) / _MOMENTS, window.step))
+    seen = read_columns(wire, {"seen": f"count({container_counters(namespace)})"}, rough)["seen"]
+    known = np.flatnonzero(seen.notna())
+    if not len(known):
+        return None
+    first: datetime = seen.index[max(int(known[0]) - 1, 0)].to_pydatetime()
+    return first

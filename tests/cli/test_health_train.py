@@ -1,0 +1,65 @@
+"""mora health train, as a user runs it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.health.made import healthy
+from tests.running import mora
+
+DATA = str(Path(__file__).parents[2] / "data")
+
+
+def test_every_service_with_data_is_trained_with_progress_and_a_line_each(tmp_path: Path) -> None:
+    done = mora("health", "train", "--all", "--data", DATA, "-d", "robust-z", "--threshold", "quantile", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert len(done.stdout.splitlines()) == 5
+    assert "train: 100%" in done.stderr
+    assert sorted(path.name for path in (tmp_path / "health" / "default").iterdir())[0] == "cartservice"
+
+
+def test_a_file_is_trained_on_and_settings_come_from_mora_toml(tmp_path: Path) -> None:
+    healthy(300).to_csv(tmp_path / "my_web.csv", index=False)
+    (tmp_path / "mora.toml").write_text('health_dir = "kept"\n[health]\ndetector = "robust-z"\nstart_up = "90s"\n')
+    done = mora("health", "train", "my_web.csv", "-n", "shop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("shop/my-web: robust-z of 3 metrics on 300 samples")
+    assert (tmp_path / "kept" / "shop" / "my-web" / "card.json").is_file()
+    assert '"start_up_seconds": 90.0' in (tmp_path / "kept" / "shop" / "my-web" / "card.json").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((), "Which service?"),
+        (("nope",), "no data of 'nope'"),
+        (("--all", "frontend"), "--all is every service"),
+        (("a.csv", "b.csv"), "one at a time"),
+        (("a.csv",), "There is no file a.csv"),
+        (("frontend", "--service", "web"), "are of a file"),
+        (("frontend", "-d", "magic"), "magic"),
+        (("frontend", "--exclude", "yesterday"), "not START/END"),
+        (("frontend", "--metric", "queue=1"), "asks a Prometheus"),
+        (("frontend", "--metric", "queue"), "has no query|asks a Prometheus"),
+        (("frontend", "--column", "unicorns"), "nothing of unicorns"),
+        (("frontend", "--step", "10ms"), "every 1s, and every 10ms is needed"),
+    ],
+)
+def test_what_cannot_be_trained_is_refused_with_what_to_do(
+    tmp_path: Path, arguments: tuple[str, ...], words: str
+) -> None:
+    done = mora("health", "train", *arguments, "--data", DATA, cwd=tmp_path)
+    assert done.returncode == 1
+    assert any(word in done.stderr for word in words.split("|")), done.stderr
+    assert "bug" not in done.stderr
+    assert not (tmp_path / "health").exists()
+
+
+def test_one_service_of_several_that_fails_is_named_and_the_others_are_kept(tmp_path: Path) -> None:
+    done = mora("health", "train", "frontend", "nope", "--data", DATA, "-d", "robust-z", cwd=tmp_path)
+    assert done.returncode == 1
+    assert "nope: no detector." in done.stderr
+    assert "1 of 2 services have no new detector: nope." in done.stderr
+    assert (tmp_path / "health" / "default" / "frontend" / "card.json").is_file()

@@ -1,0 +1,92 @@
+"""Training and scoring, from files to files: many services, one that fails, what is there."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from mora.errors import BadInput, BadModel, MoraError
+from mora.health.events import State
+from mora.health.model import HealthModel
+from mora.pipeline.health import (
+    Learning,
+    list_health,
+    load_health,
+    name_of_file,
+    score_health,
+    train_health,
+    train_health_all,
+)
+from tests.health.made import healthy, with_fault
+
+QUICK = Learning(detector="robust-z", threshold="quantile")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for number in range(3):
+        healthy(400, seed=number).to_csv(tmp_path / f"web-{number}.csv", index=False)
+    (tmp_path / "broken.csv").write_text("timestamp,a\n1,x\n")
+    return tmp_path
+
+
+def test_many_are_trained_and_one_that_fails_stops_none(folder: Path) -> None:
+    names = [str(path) for path in sorted(folder.glob("*.csv"))]
+    reported = []
+
+    class Reporter:
+        def advance(self, task: str, done: float, total: float, note: str = "") -> None:
+            reported.append((task, done, total))
+
+    outcomes = list(train_health_all(names, reporter=Reporter(), health_dir=folder / "health", learning=QUICK))
+    assert [outcome.error is None for outcome in outcomes] == [False, True, True, True]
+    assert reported == [("train", number, 4) for number in range(5)]
+    assert [service for _, service, _ in list_health(folder / "health")] == ["web-0", "web-1", "web-2"]
+
+
+def test_many_are_trained_in_several_processes_as_in_one(folder: Path) -> None:
+    names = [str(folder / f"web-{number % 3}.csv") for number in range(17)]
+    outcomes = list(train_health_all(names, jobs=2, health_dir=folder / "health", learning=QUICK))
+    assert len(outcomes) == 17
+    assert all(outcome.error is None for outcome in outcomes)
+    alone = train_health(names[0], health_dir=folder / "alone", learning=QUICK)
+    assert load_health("web-0", health_dir=folder / "health").threshold == alone.threshold
+
+
+def test_a_file_is_scored_by_the_detector_of_its_service(folder: Path) -> None:
+    train_health(str(folder / "web-0.csv"), service="web", namespace="shop", health_dir=folder / "h", learning=QUICK)
+    with_fault(healthy(400, seed=9), 300).to_csv(folder / "later.csv", index=False)
+    scored = score_health(
+        str(folder / "later.csv"), service="web", namespace="shop", health_dir=folder / "h", gap=timedelta(minutes=1)
+    )
+    worst = max(scored.judged.events, key=lambda event: event.peak)
+    assert scored.samples["timestamp"][300] <= worst.start <= scored.samples["timestamp"][319]
+    assert State(scored.judged.frame["state"].iloc[305]) == State.ABNORMAL
+
+
+def test_a_detector_that_is_not_there_names_those_that_are(folder: Path) -> None:
+    train_health(str(folder / "web-0.csv"), health_dir=folder / "h", learning=QUICK)
+    with pytest.raises(BadModel, match=r"no detector of 'cart'.*those of web-0(.|\n)*mora health train cart"):
+        load_health("cart", health_dir=folder / "h")
+    (folder / "h" / "default" / "web-0" / "detector.json").write_text("{}")
+    ((space, service, found),) = list_health(folder / "h")
+    assert (space, service) == ("default", "web-0")
+    assert isinstance(found, MoraError)
+    assert not isinstance(found, HealthModel)
+
+
+def test_a_training_that_fails_leaves_the_old_detector(folder: Path) -> None:
+    train_health(str(folder / "web-0.csv"), service="web", health_dir=folder / "h", learning=QUICK)
+    before = load_health("web", health_dir=folder / "h").files
+    with pytest.raises(MoraError):
+        train_health(str(folder / "broken.csv"), service="web", health_dir=folder / "h", learning=QUICK)
+    assert load_health("web", health_dir=folder / "h").files == before
+
+
+def test_a_file_gives_a_name_or_asks_for_one() -> None:
+    assert name_of_file(Path("a/My_Metrics.csv"), None) == "my-metrics"
+    assert name_of_file(Path("a/x.csv"), "web") == "web"
+    with pytest.raises(BadInput, match="--service NAME"):
+        name_of_file(Path("a/$$.csv"), None)
