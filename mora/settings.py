@@ -1,6 +1,8 @@
 """What can be set: every key of mora.toml once, and the frozen groups that are handed on whole.
 
 A key's variable and its name as a keyword are derived from it: `slo.p95` is MORA_SLO_P95 and slo_p95.
+
+One file, longer than most: whoever looks for a setting finds all of them here, keys and groups side by side.
 """
 
 from __future__ import annotations

@@ -130,7 +130,7 @@ def _mesh() -> list[rig.Series]:
 @pytest.fixture(scope="module")
 def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = tmp_path_factory.mktemp("health")
-    services = {"web": ("server",), "cart": ("server",)}
+    services: dict[str, tuple[str, ...]] = {"web": ("server",), "cart": ("server",)}
     series = rig.cluster(services, start=START.timestamp(), end=END, every=15)
     with rig.serve(rig.backfill([*series, *_mesh()], folder)) as address:
         yield address
