@@ -47,12 +47,15 @@ REGISTRY: dict[str, dict[str, str]] = {
         "netdata": "mora.detectors.netdata:Netdata",
         "grafana-robust": "mora.detectors.grafana_rules:GrafanaRobust",
         "grafana-adaptive": "mora.detectors.grafana_rules:GrafanaAdaptive",
+        "autoencoder": "mora.detectors.autoencoder:DenseAutoencoder",
+        "lstm-autoencoder": "mora.detectors.lstm_autoencoder:LstmAutoencoder",
     },
     "thresholds": {
         "tracking": "mora.detectors.tracking:Tracking",
         "peaks": "mora.detectors.peaks:Peaks",
         "sigma": "mora.detectors.sigma:Sigma",
         "quantile": "mora.detectors.quantile:Quantile",
+        "fixed": "mora.detectors.fixed:Fixed",
     },
     "policies": {
         "default": "mora.policies:recommend",

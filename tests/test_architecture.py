@@ -24,8 +24,9 @@ MODULES = sorted((ROOT / "mora").rglob("*.py"))
 # Library -> the only rooms that may import it. Locust patches sockets for its whole process: it is started instead.
 # Library -> the modules, or folders of modules, that may import it.
 ROOMS: dict[str, list[str]] = {
-    "tensorflow": ["mora/forecasters/keras_fit.py"],
-    "keras": ["mora/forecasters/keras_fit.py"],
+    "tensorflow": ["mora/networks/keras_room.py"],
+    "keras": ["mora/networks/keras_room.py"],
+    "ai_edge_litert": ["mora/networks/tflite.py"],
     "prophet": ["mora/forecasters/prophet.py"],
     "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],

@@ -22,6 +22,7 @@ from mora.forecasters import keras_fit as room
 from mora.forecasters.lstm import WindowLstm, window_pairs
 from mora.forecasters.network import Network
 from mora.model import ServiceModel
+from mora.networks.keras_room import load_keras
 
 REPEATS = 30
 
@@ -38,7 +39,7 @@ def main() -> None:
     pieces = segments(read_dataset(model.workload.name, options.data))
     pairs = window_pairs(pieces, network.columns, network.targets, min_target=MIN_TARGET_STEPS)
     windows = network.inputs.scale(pairs.inputs)
-    keras = room._keras()
+    keras = load_keras(by="This benchmark")
     twin = pour(keras, network, windows.shape[1:])
     single = windows[:1].astype(np.float32)
     many = windows.astype(np.float32)

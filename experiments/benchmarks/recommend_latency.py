@@ -27,13 +27,13 @@ sys.path.insert(0, {folder!r})
 from forward_pass import pour
 from mora.dataset import read_dataset
 from mora.features import segments
-from mora.forecasters import keras_fit as room
+from mora.networks.keras_room import load_keras
 from mora.model import ServiceModel
 model = ServiceModel.load({model!r})
 frame = read_dataset({service!r}, {data!r})
 network = model.forecasters["lstm"].network
 window = network.inputs.scale(segments(frame)[0].cut(0, 30).matrix(network.columns))[None]
-pour(room._keras(), network, window.shape[1:]).predict(window.astype(np.float32), verbose=0)
+pour(load_keras(by="This benchmark"), network, window.shape[1:]).predict(window.astype(np.float32), verbose=0)
 """
 
 

@@ -24,11 +24,11 @@ import numpy as np
 from mora.dataset import read_cards, read_dataset
 from mora.domain import Target
 from mora.features import MIN_TARGET_STEPS, TARGETS, MinMaxScaler, segments
-from mora.forecasters.keras_fit import _keras as load_keras
 from mora.forecasters.lstm import known_columns, window_pairs
 from mora.model import ServiceModel
 from mora.model.cells import is_pinned, split_cells
 from mora.model.driven import longest_pieces
+from mora.networks.keras_room import load_keras
 from mora.response import LoadResponse
 
 
@@ -100,7 +100,7 @@ def plain(service: str, data: Path, seed: int) -> dict[str, object]:
     fit = window_pairs(parts["fit"], columns, TARGETS, min_target=MIN_TARGET_STEPS)
     check = window_pairs(parts["choose"], columns, TARGETS, min_target=MIN_TARGET_STEPS)
     inputs = MinMaxScaler.fit(fit.inputs)
-    keras = load_keras()
+    keras = load_keras(by="This benchmark")
     runs = {run.experiment_id: run for run in response.runs}
     errors, fit_seconds, epochs = {}, 0.0, {}
     for index, target in enumerate(TARGETS):

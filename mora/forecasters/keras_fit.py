@@ -1,12 +1,9 @@
-"""Fitting the LSTM with Keras: the one room that imports TensorFlow."""
+"""Fitting the LSTM with Keras."""
 
 from __future__ import annotations
 
-import os
-import random
 import warnings
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -14,19 +11,15 @@ import numpy as np
 
 from mora.domain import Target
 from mora.domain.learning import Floats
-from mora.extras import require
 from mora.features import MinMaxScaler, Pairs, six_digits
 from mora.forecasters.network import Network
+from mora.networks.keras_room import compiled, keep, load_keras, lstm_layer, seeds
 from mora.seams import Reporter
 
 UNITS_FIRST = 64
 UNITS_SECOND = 32
 UNITS_HEAD = 16
 DROPOUT = 0.2
-# Networks that TensorFlow has traced and that no fit uses now, by what they were traced for. Tracing takes as long as a
-# few epochs on a thousand windows, so the next fit of this process takes one over, in the state of a new one.
-_traced: dict[Hashable, Any] = {}
-_MOST_TRACED = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,14 +49,14 @@ def fit_network(
     reporter: Reporter,
 ) -> Network:
     """Fit the network; seeded, single-threaded, the same weights on every run of one machine."""
-    keras = _keras()
+    keras = load_keras(by="Fitting an LSTM")
     inputs = MinMaxScaler.fit(training.inputs)
     changes = MinMaxScaler.fit(_changes(training))
     keras.utils.set_random_seed(seed)
     scaled_targets = changes.scale(_changes(training))
     fresh = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
     traced_for = (training.inputs.shape[1:], tuple(targets), settings.loss)
-    model = _as_new(_traced.pop(traced_for, None), fresh, keras, settings)
+    model = compiled(traced_for, fresh, keras, learning_rate=settings.learning_rate, loss=settings.loss)
     x, y = inputs.scale(training.inputs).astype(np.float32), scaled_targets.astype(np.float32)
     check_x = inputs.scale(validation.inputs).astype(np.float32)
     check_y = changes.scale(_changes(validation)).astype(np.float32)
@@ -90,26 +83,9 @@ def fit_network(
     network = _shrink(network, validation)
     means = network.predict(validation.inputs, validation.levels)[:, :, 0]
     squares = (validation.futures[:, :, 0] - means) ** 2 + validation.spreads**2
-    _traced[traced_for] = model
-    while len(_traced) > _MOST_TRACED:
-        _traced.pop(next(iter(_traced)), None)
+    keep(traced_for, model)
     deviations = [six_digits(float(deviation)) for deviation in np.sqrt(squares.mean(axis=0))]
     return replace(network, deviations=np.array(deviations))
-
-
-def _as_new(traced: Any | None, fresh: Any, keras: Any, settings: LstmSettings) -> Any:
-    """A compiled network in the state of `fresh`, weights and random seeds; the traced one where there is one."""
-    if traced is None:
-        fresh.compile(optimizer=keras.optimizers.Adam(settings.learning_rate), loss=settings.loss, jit_compile=False)
-        # Without its slots, the optimizer makes them inside the first step, and TensorFlow traces that a second time.
-        fresh.optimizer.build(fresh.trainable_variables)
-        return fresh
-    for own, new in zip(traced.variables, fresh.variables, strict=True):
-        own.assign(new)
-    for slot in traced.optimizer.variables:
-        slot.assign(keras.ops.zeros_like(slot))
-    traced.optimizer.learning_rate = settings.learning_rate
-    return traced
 
 
 def _shrink(network: Network, validation: Pairs) -> Network:
@@ -133,65 +109,18 @@ def _changes(pairs: Pairs) -> Floats:
     return (pairs.futures - pairs.levels[:, :, None]).reshape(len(pairs), -1)
 
 
-def _keras() -> Any:
-    """Keras on TensorFlow, quiet, with one thread: two are slower on networks this small, and the sums differ."""
-    require("train", by="Fitting an LSTM")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    # oneDNN reorders sums by the machine at hand; without it the same seed gives the same weights on more machines.
-    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with warnings.catch_warnings(), _silent_stderr():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        warnings.simplefilter("ignore", FutureWarning)
-        import keras
-        import tensorflow as tf
-
-    threading = tf.config.threading
-    try:
-        threading.set_intra_op_parallelism_threads(1)
-        threading.set_inter_op_parallelism_threads(1)
-    except RuntimeError:
-        # TensorFlow already runs in this process with threads of its own (a caller's): slower, not wrong.
-        return keras
-    return keras
-
-
-@contextmanager
-def _silent_stderr() -> Iterator[None]:
-    """Discard standard error: TensorFlow's C++ reports at import, whatever is set, that there is no GPU.
-
-    A failed import is an exception and still seen.
-    """
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
-
-
 def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start: Floats, *, seed: int = 0) -> Any:
     """The architecture; every output starts at the mean of what it has to learn."""
     layers, initializers = keras.layers, keras.initializers
-    # By itself, Keras draws each layer's seed from Python's `random`, which any other thread of the process moves on.
-    draws = random.Random(seed)  # noqa: S311  (no secret is drawn)
-
-    def drawn() -> int:
-        return draws.randint(1, 10**9)
+    drawn = seeds(seed)
 
     def glorot() -> Any:
         return initializers.GlorotUniform(drawn())
 
-    def lstm(units: int, **options: Any) -> Any:
-        first, second = glorot(), initializers.Orthogonal(seed=drawn())
-        return layers.LSTM(units, kernel_initializer=first, recurrent_initializer=second, seed=drawn(), **options)
-
     entry = keras.Input(shape)
-    flow = lstm(UNITS_FIRST, return_sequences=True, name="first")(entry)
+    flow = lstm_layer(keras, UNITS_FIRST, drawn, return_sequences=True, name="first")(entry)
     flow = layers.Dropout(DROPOUT, seed=drawn())(flow)
-    flow = lstm(UNITS_SECOND, name="second")(flow)
+    flow = lstm_layer(keras, UNITS_SECOND, drawn, name="second")(flow)
     flow = layers.Dropout(DROPOUT, seed=drawn())(flow)
     heads = []
     for index, target in enumerate(targets):

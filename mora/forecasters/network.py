@@ -11,6 +11,7 @@ import numpy as np
 from mora.domain import Target
 from mora.domain.learning import Floats
 from mora.features import MinMaxScaler
+from mora.networks.layers import lstm
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +44,8 @@ class Network:
     def forward(self, scaled: Floats) -> Floats:
         """The network on scaled windows, shape (n, window, columns) -> (n, targets * 2); dropout is identity."""
         w = self.weights
-        sequence = _lstm(scaled, w["first_kernel"], w["first_recurrent"], w["first_bias"])
-        last = _lstm(sequence, w["second_kernel"], w["second_recurrent"], w["second_bias"])[:, -1]
+        sequence = lstm(scaled, w["first_kernel"], w["first_recurrent"], w["first_bias"])
+        last = lstm(sequence, w["second_kernel"], w["second_recurrent"], w["second_bias"])[:, -1]
         heads = []
         for target in self.targets:
             hidden = np.maximum(last @ w[f"{target.value}_hidden_kernel"] + w[f"{target.value}_hidden_bias"], 0.0)
@@ -111,26 +112,3 @@ class Network:
         ]
         if wrong:
             raise ValueError(f"the sizes of {', '.join(wrong)} do not fit the network")
-
-
-def _sigmoid(x: Floats) -> Floats:
-    # tanh never overflows, exp(-x) does.
-    half: Floats = 0.5 * (1.0 + np.tanh(0.5 * x))
-    return half
-
-
-def _lstm(sequence: Floats, kernel: Floats, recurrent: Floats, bias: Floats) -> Floats:
-    """One LSTM layer, shape (n, steps, inputs) -> (n, steps, units)."""
-    count, steps, _ = sequence.shape
-    units = recurrent.shape[0]
-    projected = sequence @ kernel + bias
-    hidden, cell = np.zeros((count, units)), np.zeros((count, units))
-    out = np.empty((count, steps, units))
-    for step in range(steps):
-        gates = projected[:, step] + hidden @ recurrent
-        let_in, forget = _sigmoid(gates[:, :units]), _sigmoid(gates[:, units : 2 * units])
-        new, let_out = np.tanh(gates[:, 2 * units : 3 * units]), _sigmoid(gates[:, 3 * units :])
-        cell = forget * cell + let_in * new
-        hidden = let_out * np.tanh(cell)
-        out[:, step] = hidden
-    return out

@@ -13,6 +13,8 @@ from mora.features import Pairs, segments
 from mora.forecasters import keras_fit as room
 from mora.forecasters.lstm import WindowLstm
 from mora.forecasters.network import Network
+from mora.networks import keras_room
+from mora.networks.keras_room import load_keras
 from tests import fakes_learning as fakes
 from tests.forecasters.making import QUICK, fit
 
@@ -21,7 +23,7 @@ from tests.forecasters.making import QUICK, fit
 def test_the_numpy_forward_pass_is_keras_to_a_hundred_thousandth(fitted_lstm: tuple[WindowLstm, Pairs]) -> None:
     made, pairs = fitted_lstm
     network = made.network
-    keras = room._keras()
+    keras = load_keras(by="This test")
     model = room._build(keras, pairs.inputs.shape[1:], network.targets, np.zeros(6))
     _pour(model, network)
     scaled = network.inputs.scale(pairs.inputs)
@@ -52,10 +54,10 @@ def test_the_same_seed_gives_the_same_weights_in_a_first_fit_and_after_another(
     """A later fit takes over what TensorFlow traced for an earlier one, and nothing of what that learned."""
     pieces = segments(fakes.driven(repeats=1)[0])
     if is_first:
-        monkeypatch.setattr(room, "_traced", {})
+        monkeypatch.setattr(keras_room, "_traced", {})
     else:
         fit(pieces[6:], pieces[:6], settings=replace(QUICK, learning_rate=0.01))
-        assert room._traced
+        assert keras_room._traced
     again = fit(pieces[:12], pieces[12:])
     for name, weight in fitted_lstm[0].network.weights.items():
         np.testing.assert_array_equal(weight, again.network.weights[name])
