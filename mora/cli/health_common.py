@@ -12,8 +12,7 @@ from mora.cli.common import say
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
+    from mora.health.known import Known
     from mora.settings import Settings
     from mora.sources.prometheus.observe import PrometheusSource
 
@@ -22,6 +21,12 @@ HealthDir = Annotated[
 ]
 Service = Annotated[
     str | None, typer.Option("--service", help="Of a file: the service that it is of.", show_default="its name")
+]
+Labels = Annotated[
+    Path | None,
+    typer.Option(
+        "--labels", help="CSV of known faults, as mora chaos writes: start, end, service.", show_default=False
+    ),
 ]
 TimeColumn = Annotated[
     str | None,
@@ -66,8 +71,9 @@ def own_metrics(texts: Sequence[str]) -> dict[str, str]:
     return found
 
 
-def windows_of(texts: Sequence[str]) -> tuple[tuple[datetime, datetime], ...]:
-    """START/END of --exclude as moments; BadInput for what is none."""
+def known_faults(texts: Sequence[str]) -> list[Known]:
+    """START/END of a flag as faults that are known; BadInput for what is none."""
     from mora.fleet.spans import parse_span
+    from mora.health.known import Known
 
-    return tuple((span.start, span.end) for span in map(parse_span, texts))
+    return [Known(span.start, span.end) for span in map(parse_span, texts)]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mora.cli.common import EXIT_CHANGE_DUE, DataDir, Namespace, PrometheusUrl, say, settings_of, show
-from mora.cli.health_common import HealthDir, Service, TimeColumn, source_of, windows_of
+from mora.cli.health_common import HealthDir, Labels, Service, TimeColumn, known_faults, source_of
 from mora.errors import BadInput, MoraError
+
+if TYPE_CHECKING:
+    from mora.health.known import Known
+    from mora.pipeline.health import Scored
 
 _OUTPUTS = ("table", "json", "csv", "html")
 
@@ -29,6 +33,7 @@ def score(
         list[str] | None,
         typer.Option("--known", help="A known fault, START/END, shaded on the page.", show_default=False),
     ] = None,
+    labels: Labels = None,
     pad: Annotated[
         bool, typer.Option("--pad", help="Judge also where too little history stands before, with a low weight.")
     ] = False,
@@ -59,6 +64,7 @@ def score(
     mora health score metrics.csv --service web --fail-on-anomaly
     """
     from mora.health.events import State
+    from mora.health.known import read_known
     from mora.pipeline.health import is_file, score_health
     from mora.quantities import parse_duration
 
@@ -67,7 +73,7 @@ def score(
     if (service is not None or time_column is not None) and not is_file(name):
         raise BadInput("--service and --time-column are of a file, and none is named.")
     settings = settings_of(data_dir=data, health_dir=health, namespace=namespace, prometheus_url=prometheus)
-    windows = windows_of(known or ())
+    faults = known_faults(known or ())
     source = source_of(settings, [name])
     if since is not None and source is None:
         raise BadInput("--since is of a Prometheus's history.", hint="Give --prometheus URL as well.")
@@ -84,7 +90,9 @@ def score(
         pads=pad,
         fill_missing=fill_missing,
     )
-    _write(_rendered(output, found, windows), out)
+    if labels is not None:
+        faults += read_known(labels, namespace=found.model.namespace, service=found.model.service)
+    _write(_rendered(output, found, faults), out)
     states = found.judged.frame["state"]
     if fail_on_anomaly and not states.isin([State.HEALTHY, State.ABNORMAL]).any():
         raise MoraError(
@@ -95,15 +103,12 @@ def score(
         raise typer.Exit(EXIT_CHANGE_DUE)
 
 
-def _rendered(output: str, found: object, windows: object) -> str:
+def _rendered(output: str, found: Scored, faults: list[Known]) -> str:
     from mora.health import report
     from mora.health.page import health_page
-    from mora.pipeline.health import Scored
 
-    assert isinstance(found, Scored)  # noqa: S101  # named so that this module imports nothing heavy
     if output == "html":
-        named = [(start, end, "fault") for start, end in windows]  # type: ignore[attr-defined]  # pairs of moments
-        return health_page(found.model, found.judged, found.samples, known=named)
+        return health_page(found.model, found.judged, found.samples, known=faults)
     make = {"json": report.verdict_json, "csv": report.verdict_csv, "table": report.verdict_text}[output]
     return make(found.model, found.judged)
 

@@ -17,7 +17,7 @@ from mora.cli.common import (
     settings_of,
     show,
 )
-from mora.cli.health_common import HealthDir, Service, TimeColumn, own_metrics, source_of, windows_of
+from mora.cli.health_common import HealthDir, Labels, Service, TimeColumn, known_faults, own_metrics, source_of
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
@@ -58,6 +58,7 @@ def train(
         list[str] | None,
         typer.Option("--exclude", help="A known fault, START/END, that is not learnt from.", show_default=False),
     ] = None,
+    labels: Labels = None,
     history: Annotated[
         str | None,
         typer.Option("--history", help="With --prometheus: how far back is read.", show_default="14d"),
@@ -89,7 +90,7 @@ def train(
     memory and network, restarts, throttling; requests, latency and errors
     where a mesh such as Istio counts them), or from a file of any metrics.
     The history should be mostly healthy: leave known faults out by
-    --exclude. Each detector is a folder of plain files in
+    --exclude or --labels. Each detector is a folder of plain files in
     health/NAMESPACE/SERVICE.
 
     \\b
@@ -129,7 +130,8 @@ def train(
         metrics=tuple(metrics) if metrics else None,
         step=_span(step),
         start_up=settings.health.start_up,
-        excluded=windows_of(exclude or ()),
+        excluded=tuple(known_faults(exclude or ())),
+        labels=labels,
         own=own_metrics(metric or ()),
         span=settings.history,
         include_flagged=include_flagged,

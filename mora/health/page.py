@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from mora.detectors.frames import TIMESTAMP
 from mora.health.events import Event, State
+from mora.health.known import Known
 from mora.health.model import HealthModel, Judgement
 from mora.health.report import main_metrics, summary
 from mora.metrics import EXTRA_METRICS, METRICS
@@ -31,11 +31,9 @@ _STARTING_COLOUR, _UNKNOWN_COLOUR = "c2", "dim"
 # So many runs without a verdict are shaded; more are no picture.
 _MOST_SPANS = 200
 
-Windows = Sequence[tuple[datetime, datetime, str]]
 
-
-def health_page(model: HealthModel, judged: Judgement, samples: pd.DataFrame, *, known: Windows = ()) -> str:
-    """The whole page. samples: what was judged, on the grid. known: faults that are known, as (start, end, name)."""
+def health_page(model: HealthModel, judged: Judgement, samples: pd.DataFrame, *, known: Sequence[Known] = ()) -> str:
+    """The whole page. samples: what was judged, on the grid. known: faults that are known."""
     name = f"{model.namespace}/{model.service}"
     kept = thinned(judged.frame["score"].to_numpy(dtype=np.float64))
     spans = [*_event_spans(judged.events), *_silent_spans(judged), *_known_spans(known)]
@@ -117,8 +115,8 @@ def _event_spans(events: Sequence[Event]) -> list[Span]:
     ]
 
 
-def _known_spans(known: Windows) -> list[Span]:
-    return [Span(start.timestamp(), end.timestamp(), f"known: {name}", "warn") for start, end, name in known]
+def _known_spans(known: Sequence[Known]) -> list[Span]:
+    return [Span(one.start.timestamp(), one.end.timestamp(), f"known: {one.name}", "warn") for one in known]
 
 
 def _silent_spans(judged: Judgement) -> list[Span]:
@@ -164,7 +162,7 @@ def _events_section(events: Sequence[Event]) -> Markup:
     return section("Events", [words], table=Table("Events", head, rows))
 
 
-def _legend(judged: Judgement, known: Windows) -> str:
+def _legend(judged: Judgement, known: Sequence[Known]) -> str:
     words = ["Events are shaded."]
     if judged.frame["state"].isin([State.STARTING, State.UNKNOWN]).any():
         words.append("So are times without a verdict.")

@@ -17,9 +17,9 @@ from mora.seams import Reporter, Silent
 if TYPE_CHECKING:
     import pandas as pd
 
+    from mora.health.known import Known
     from mora.health.model import HealthModel, Judgement
     from mora.health.reading import Samples
-    from mora.settings import HealthOptions
     from mora.sources.prometheus.observe import PrometheusSource
 
 # A score looks at so much, or so many samples where that is less, unless told.
@@ -27,14 +27,13 @@ SCORED_SPAN = timedelta(hours=24)
 # Services that a process of its own is started for, beside this one.
 _WORTH_A_PROCESS = 16
 
-Windows = Sequence[tuple[datetime, datetime]]
-
 
 @dataclass(frozen=True, slots=True)
 class Learning:
-    """How a detector is trained. metrics: by default those of health that are known. excluded: known faults.
+    """How a detector is trained. metrics: by default those of health that are known.
 
-    own: metrics of one's own, name -> PromQL. span: of a Prometheus's history.
+    excluded: known faults; labels: a CSV of more (mora/health/known.py). own: metrics of one's own, name -> PromQL.
+    span: of a Prometheus's history.
     """
 
     detector: str = "context-distance"
@@ -42,7 +41,8 @@ class Learning:
     metrics: tuple[str, ...] | None = None
     step: timedelta | None = None
     start_up: timedelta | None = None
-    excluded: tuple[tuple[datetime, datetime], ...] = ()
+    excluded: tuple[Known, ...] = ()
+    labels: Path | None = None
     own: Mapping[str, str] | None = None
     span: timedelta = timedelta(days=14)
     include_flagged: bool = False
@@ -56,11 +56,6 @@ class HealthTrained:
     model: HealthModel | None
     error: MoraError | None
     seconds: float
-
-
-def learning_of(options: HealthOptions, **more: Any) -> Learning:
-    """The settings of a training, from those of MOrA."""
-    return Learning(detector=options.detector, threshold=options.threshold, start_up=options.start_up, **more)
 
 
 def is_file(named: str) -> bool:
@@ -118,11 +113,15 @@ def train_health(
     time_column: str | None = None,
 ) -> HealthModel:
     """Learn what is usual of a service, or of the service that a file is of, and save the folder of its detector."""
+    from mora.health.known import read_known, windows_of
     from mora.health.model import train
 
     learning = Learning() if learning is None else learning
     name = name_of_file(Path(named), service) if is_file(named) else named
     folder = store.detector_folder(health_dir, name, namespace)
+    known = list(learning.excluded)
+    if learning.labels is not None:
+        known += read_known(learning.labels, namespace=namespace, service=name)
     samples = health_samples(
         named,
         namespace=namespace,
@@ -141,7 +140,7 @@ def train_health(
         metrics=learning.metrics,
         step=learning.step,
         start_up=learning.start_up,
-        excluded=learning.excluded,
+        excluded=windows_of(known),
         own=learning.own,
         source=samples.source,
         remarks=samples.remarks,

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mora.health.known import Known
 from mora.health.model import train
 from mora.health.page import health_page, thinned
 from tests.health.made import healthy, with_fault
@@ -27,7 +28,7 @@ def page() -> str:
     model = train(hostile, service="web", metrics=["cpu_cores_value", "latency_p95_seconds", "</script><b>x"])
     samples = with_fault(healthy(1500, seed=2), 1200).rename(columns={"mem_bytes_value": "</script><b>x"})
     judged = model.judge(samples)
-    fault = (samples["timestamp"][1200].to_pydatetime(), samples["timestamp"][1219].to_pydatetime(), "slow")
+    fault = Known(samples["timestamp"][1200].to_pydatetime(), samples["timestamp"][1219].to_pydatetime(), "slow")
     return health_page(model, judged, model.prepared(samples).frame, known=[fault])
 
 
