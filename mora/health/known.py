@@ -82,5 +82,5 @@ def _known(path: Path, line: int, row: dict[str, str | None]) -> Known:
     start, end = moments
     if end < start:
         raise BadDataset(f"{path}, line {line}: it ends before it starts.")
-    names = [text for column in _NAMES if (text := row.get(column))]
+    names = [word for column in _NAMES if (word := row.get(column))]
     return Known(start, end, names[0] if names else "fault")

@@ -15,7 +15,7 @@ import numpy as np
 from mora.domain import Window, Workload
 from mora.errors import BadInput
 from mora.sources.prometheus.frames import joined
-from mora.sources.prometheus.grid import coarse, cut, index_of
+from mora.sources.prometheus.grid import cut, index_of
 from mora.sources.prometheus.promql import container_counters, duration, quoted
 from mora.sources.prometheus.rates import find_rate_windows
 from mora.sources.prometheus.wire import Wire
@@ -28,6 +28,7 @@ LATENCY_QUANTILE = 0.95
 _FAILED = 'response_code=~"5..|0"'
 # Where a history begins is looked for at so many moments of it.
 _MOMENTS = 300
+_FINE_ENOUGH = timedelta(minutes=1)
 
 
 def mesh_queries(workload: Workload, rate_window: timedelta) -> dict[str, str]:
@@ -97,11 +98,17 @@ def pace_of(wire: Wire, namespace: str, window: Window) -> tuple[timedelta | Non
 
 
 def first_seen(wire: Wire, namespace: str, window: Window) -> datetime | None:
-    """About when the namespace's containers were first seen within the window; None where never."""
-    rough = coarse(window, max((window.end - window.start) / _MOMENTS, window.step))
-    seen = read_columns(wire, {"seen": f"count({container_counters(namespace)})"}, rough)["seen"]
-    known = np.flatnonzero(seen.notna())
-    if not len(known):
-        return None
-    first: datetime = seen.index[max(int(known[0]) - 1, 0)].to_pydatetime()
-    return first
+    """About when the namespace's containers were first seen within the window, to a minute; None where never."""
+    query = {"seen": f"count({container_counters(namespace)})"}
+    start, end = window.start, window.end
+    while True:
+        step = (end - start) / _MOMENTS
+        # Counted back from the end, so that the youngest samples are looked at.
+        moments = read_columns(wire, query, Window(end - _MOMENTS * step, end, step))["seen"]
+        known = np.flatnonzero(moments.notna())
+        if len(known) and known[0] == 0:
+            return start
+        before = moments.index[known[0] - 1 if len(known) else -2].to_pydatetime()
+        if step <= _FINE_ENOUGH:
+            return before if len(known) else None
+        start, end = before, moments.index[known[0] if len(known) else -1].to_pydatetime()
