@@ -157,7 +157,7 @@ def _cells(row: Ranked, total: int) -> tuple[str, ...]:
         f"{row.series}" if row.series == total else f"{row.series} of {total}",
         _number(row.vus_pr),
         "-" if math.isnan(row.vus_low) else f"{row.vus_low:.2f}-{row.vus_high:.2f}",
-        "-" if row.ahead is None else f"{row.ahead[0]:+.3f}{'' if row.ahead[1] <= 0 <= row.ahead[2] else '*'}",
+        "-" if row.ahead is None else f"{row.ahead[0]:+.3f}{'*' if row.ahead[1] > 0 or row.ahead[2] < 0 else ''}",
         _number(row.auc_pr),
         _number(row.range_f1),
         *((_number(events.precision, 2), _number(events.recall, 2), _number(events.f1, 2)) if events.judged else "---"),

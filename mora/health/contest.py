@@ -22,6 +22,19 @@ from mora.seams import Detector, Reporter, Silent, Threshold
 
 Floats = NDArray[np.float64]
 
+OWN = "own"
+"""The threshold that is each detector's own rule; a detector without one has no alarms under it."""
+# The rules of the documents that detectors come from; "xgboost-residual" scores as "helios" does.
+_OWN_RULES = {
+    "lstm-autoencoder": "quantile:quantile=0.95",
+    "autoencoder": "fixed:level=0.1998",
+    "helios": "fixed:level=2.5",
+    "xgboost-residual": "fixed:level=2.5",
+    "isolation-forest": "quantile:quantile=0.95",
+    "grafana-robust": "fixed:level=1.0",
+    "grafana-adaptive": "fixed:level=1.0",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
@@ -68,8 +81,9 @@ def entrant(text: str, seam: str) -> Entrant:
     if at and not (most.isascii() and most.isdigit() and int(most) > 0):
         raise BadInput(f"{text}@{most} does not end in a number of series.", hint=f"Write {text}@4, say.")
     name, _, rest = text.partition(":")
-    if name not in registry.names(seam):
-        raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(registry.names(seam))}.")
+    known = [*registry.names(seam), *([OWN] if seam == "thresholds" else [])]
+    if name not in known:
+        raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(known)}.")
     options: dict[str, float | bool | str] = {}
     for part in rest.split(";") if rest else ():
         key, separator, value = part.partition("=")
@@ -172,7 +186,10 @@ def measure(task: Task, scores: Scores, thresholds: Sequence[Entrant]) -> Result
     ranges: dict[str, float] = {}
     failure = ""
     for one in thresholds:
-        threshold = one.threshold()
+        rule = _rule(one, task.detector)
+        if rule is None:
+            continue
+        threshold = rule.threshold()
         try:
             threshold.fit(scores.calibrate)
         except MoraError as refused:
@@ -192,6 +209,13 @@ def measure(task: Task, scores: Scores, thresholds: Sequence[Entrant]) -> Result
         scores.score_seconds,
         failure,
     )
+
+
+def _rule(threshold: Entrant, detector: Entrant) -> Entrant | None:
+    if threshold.name != OWN:
+        return threshold
+    own = _OWN_RULES.get(detector.name)
+    return None if own is None else entrant(own, "thresholds")
 
 
 class Keeps:

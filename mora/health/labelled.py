@@ -65,10 +65,15 @@ def traces_folder() -> Path:
     return Path(os.environ.get("MORA_TRACES", Path("..") / "shared" / "traces"))
 
 
-def read_set(name: str, folder: Path) -> list[LabelledSeries]:
-    """The labelled series of a recorded set. Raises BadInput for an unknown name, or where the file is not there."""
+def check_set(name: str) -> None:
+    """Raises BadInput where there is no recorded set of this name."""
     if name not in SETS:
         raise BadInput(f"There is no labelled set {name!r}.", hint=f"Known: {', '.join(SETS)}, or a file of your own.")
+
+
+def read_set(name: str, folder: Path) -> list[LabelledSeries]:
+    """The labelled series of a recorded set. Raises BadInput for an unknown name, or where the file is not there."""
+    check_set(name)
     path = folder / _FILES[name]
     if not path.is_file():
         raise BadInput(
@@ -162,8 +167,12 @@ def _read(path: Path) -> pd.DataFrame:
         if path.stat().st_size > _MOST_BYTES:
             raise BadDataset(f"{path.name} is larger than the 2 GiB that are read.", hint="Cut it into pieces.")
         return pd.read_parquet(path) if path.suffix.lower() == ".parquet" else pd.read_csv(path)
+    except OSError as wrong:
+        raise BadDataset(
+            f"{path} cannot be read: {wrong.strerror or wrong}.", hint="Name a .parquet or .csv file."
+        ) from wrong
     # What a damaged file makes pandas and pyarrow raise is no short list.
-    except (OSError, ValueError, KeyError, TypeError) as wrong:
+    except (ValueError, KeyError, TypeError) as wrong:
         raise BadDataset(
             f"{path} cannot be read as {'Parquet' if path.suffix.lower() == '.parquet' else 'CSV'}: "
             f"{str(wrong).splitlines()[0] if str(wrong) else type(wrong).__name__}.",
@@ -173,6 +182,10 @@ def _read(path: Path) -> pd.DataFrame:
 
 def _each(rows: pd.DataFrame, otherwise: str) -> Iterator[tuple[str, pd.DataFrame]]:
     """The series of a file in the order of their names, each in the order of time, a row a moment."""
+    if SERIES in rows and rows[SERIES].isna().any():
+        raise BadDataset(
+            f"{int(rows[SERIES].isna().sum())} rows have no {SERIES}.", hint="Delete the rows, or fill them in."
+        )
     groups = [(otherwise, rows)] if SERIES not in rows else rows.groupby(SERIES, observed=True, sort=True)
     for identity, part in groups:
         ordered = part.assign(**{TIMESTAMP: _moments(part[TIMESTAMP])}).sort_values(TIMESTAMP, kind="stable")

@@ -12,11 +12,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from mora.health.events import SAME_EVENT
+
 Floats = NDArray[np.float64]
 Flags = NDArray[np.bool_]
 
 # Alarms no further apart than this are one event: one page to the person on call.
-EVENT_SECONDS = 1800.0
+EVENT_SECONDS = SAME_EVENT.total_seconds()
 _THRESHOLDS = 250
 # Of a labelled range's recall, the share that is given for touching it at all; the rest is for how much of it is
 # covered. As in TSB-AD.

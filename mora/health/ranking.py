@@ -84,13 +84,13 @@ def _ranked(own: Sequence[Result], threshold: str, ahead: NDArray[np.float64]) -
 
 
 def interval(values: NDArray[np.float64], *, seed: int = _SEED) -> tuple[float, float, float]:
-    """The mean, and where 95 % of the means of resampled series lie; NaN where there is no value.
+    """The mean, and where 95 % of the means of resampled series lie; NaN where there is none, or one value has no such.
 
     >>> interval(np.array([0.5, 0.5]))
     (0.5, 0.5, 0.5)
     """
-    if not len(values):
-        return np.nan, np.nan, np.nan
+    if len(values) < 2:
+        return float(values.mean()) if len(values) else np.nan, np.nan, np.nan
     draws = np.random.default_rng(seed).integers(0, len(values), (_DRAWS, len(values)))
     low, high = np.quantile(values[draws].mean(axis=1), [0.025, 0.975])
     return float(values.mean()), float(low), float(high)

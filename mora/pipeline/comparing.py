@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -57,7 +58,8 @@ def compare_detectors(
     for one in entrants:
         one.detector()
     for judge in judges:
-        judge.threshold()
+        if judge.name != contest.OWN:
+            judge.threshold()
     named = reference or (REFERENCE if any(one.text == REFERENCE for one in entrants) else entrants[0].text)
     if named not in [one.text for one in entrants]:
         raise BadInput(
@@ -66,12 +68,15 @@ def compare_detectors(
         )
     if files and sets:
         raise BadInput("Files and recorded sets are compared apart.", hint="Name files, or --sets.")
+    for name in sets:
+        labelled.check_set(name)
     folder = labelled.traces_folder() if traces is None else Path(traces)
     share = labelled.TRAIN_SHARE if train_share is None else train_share
     size = labelled.WINDOW if window is None else window
     series = [one for file in files for one in labelled.read_file(Path(file), train_share=share, window=size)]
     if not files:
         series = [one for name in (sets or tuple(labelled.SETS)) for one in labelled.read_set(name, folder)]
+    _check_names(series)
     results = contest.run(
         _matching(series, only),
         entrants,
@@ -93,6 +98,12 @@ def write_comparison(comparison: Comparison, path: Path) -> None:
 
 def _all_detectors() -> list[str]:
     return [f"{name}@{SLOW[name]}" if name in SLOW else name for name in registry.names("detectors")]
+
+
+def _check_names(series: Sequence[LabelledSeries]) -> None:
+    twice = [name for name, count in Counter(one.name for one in series).items() if count > 1]
+    if twice:
+        raise BadInput(f"Two files have a series {twice[0]}.", hint="Rename one of the files.")
 
 
 def _matching(series: Sequence[LabelledSeries], only: Sequence[str]) -> list[LabelledSeries]:

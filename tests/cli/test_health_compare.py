@@ -36,7 +36,7 @@ def test_a_labelled_file_of_ones_own_is_compared_and_its_scores_are_kept(tmp_pat
     ("arguments", "message"),
     [
         (("shop.csv", "-o", "xml"), "There is no output 'xml' of a comparison."),
-        (("none.csv", "--detectors", "robust-z"), "cannot be read as CSV"),
+        (("none.csv", "--detectors", "robust-z"), "none.csv cannot be read: No such file or directory."),
         (("shop.csv", "--detectors", "magic"), "There is no 'magic' among the detectors."),
         (("shop.csv", "--detectors", "robust-z", "--train-share", "2"), "must be from 0.05 to 0.9"),
         (("--sets", "clouds", "--detectors", "robust-z"), "There is no labelled set 'clouds'."),

@@ -157,7 +157,6 @@ def test_no_output_carries_what_a_terminal_obeys() -> None:
     odd = Comparison((result("best", "shop\x1b[2J\u202e", "a\x07", 0.8),), ("tracking",), "best")
     for render in RENDERERS.values():
         text = render(odd)
-        assert text.isascii() or text.isprintable()
         assert not {"\x1b", "\u202e", "\x07"} & set(text)
 
 

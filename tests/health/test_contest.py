@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mora.errors import BadInput
-from mora.health.contest import Scores, Task, entrant, measure, one_by_one, run, run_task
+from mora.health.contest import _OWN_RULES, Scores, Task, entrant, measure, one_by_one, run, run_task
 from tests.health.making import labelled_series
 
 
@@ -81,6 +81,22 @@ def test_options_are_handed_on_and_wrong_ones_are_errors() -> None:
         entrant("quantile:=3", "thresholds")
     with pytest.raises(BadInput, match="no 'magic'"):
         entrant("magic", "detectors")
+
+
+def test_a_detector_is_judged_by_the_rule_of_its_document(tmp_path: Path) -> None:
+    series = labelled_series(tmp_path)
+    detectors = [entrant(name, "detectors") for name in ("isolation-forest", "robust-z")]
+    results = run(series, detectors, [entrant(name, "thresholds") for name in ("own", "quantile:quantile=0.95")])
+    forest, z = results[0], results[2]
+    assert forest.events["own"] == forest.events["quantile:quantile=0.95"]
+    assert "own" not in z.events
+
+
+@pytest.mark.parametrize("rule", sorted(set(_OWN_RULES.values())))
+def test_the_rule_of_a_document_is_a_threshold_that_can_be_made(rule: str) -> None:
+    threshold = entrant(rule, "thresholds").threshold()
+    threshold.fit(np.linspace(0, 1, 100))
+    assert 0 < threshold.level < 3
 
 
 def test_progress_reaches_the_end_and_results_keep_their_order(tmp_path: Path) -> None:

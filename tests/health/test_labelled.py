@@ -58,6 +58,7 @@ def test_a_file_says_itself_what_is_training_data(tmp_path: Path) -> None:
         (lambda rows: rows.assign(label=2), "neither 0 nor 1"),
         (lambda rows: rows.assign(label=np.nan), "neither 0 nor 1"),
         (lambda rows: rows.assign(timestamp="yesterday"), "cannot be read"),
+        (lambda rows: rows.assign(series_id=["web", *[None] * (len(rows) - 1)]), "599 rows have no series_id"),
         (lambda rows: rows.assign(timestamp=[np.nan, *rows["timestamp"][1:]]), "no timestamp"),
     ],
 )

@@ -64,6 +64,10 @@ def test_sets_keep_their_order() -> None:
 @given(st.lists(st.floats(0, 1), min_size=1, max_size=30))
 def test_the_interval_holds_the_mean_and_is_the_same_each_time(values: list[float]) -> None:
     mean, low, high = interval(np.array(values))
+    if len(values) == 1:
+        assert mean == values[0]
+        assert np.isnan([low, high]).all()
+        return
     assert low - 1e-9 <= mean <= high + 1e-9
     assert min(values) - 1e-9 <= low <= high <= max(values) + 1e-9
     assert interval(np.array(values)) == (mean, low, high)

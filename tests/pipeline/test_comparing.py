@@ -65,6 +65,13 @@ def test_what_cannot_be_is_an_error_before_anything_is_fitted(
         compare_detectors([path], **{"detectors": ["robust-z"], **asked})  # type: ignore[arg-type]  # as asked
 
 
+def test_two_files_of_one_name_are_an_error(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    files = [labelled_file(tmp_path), labelled_file(tmp_path / "a")]
+    with pytest.raises(BadInput, match="Two files have a series shop/api"):
+        compare_detectors(files, detectors=["robust-z"])
+
+
 def test_without_files_the_recorded_sets_are_looked_for(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="MORA_TRACES"):
         compare_detectors(detectors=["robust-z"], traces=tmp_path)
