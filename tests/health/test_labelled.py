@@ -81,7 +81,7 @@ def test_too_short_or_without_a_label_where_it_is_judged_is_an_error(tmp_path: P
 
 @pytest.mark.parametrize("content", [b"", b"PAR1 no", b"\xff\xfe\x00", b"a,b\n1,2,3\n"])
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])
-def test_a_damaged_file_is_an_error_in_words(tmp_path: Path, content: bytes, suffix: str) -> None:
+def test_a_damaged_file_is_a_clear_error(tmp_path: Path, content: bytes, suffix: str) -> None:
     path = tmp_path / f"damaged{suffix}"
     path.write_bytes(content)
     with pytest.raises(BadDataset, match="damaged"):
