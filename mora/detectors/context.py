@@ -102,10 +102,15 @@ def usual_day(seconds: Floats, values: Floats) -> UsualDay:
 
 def _slot_medians(slots: NDArray[np.int64], values: Floats, level: Floats) -> Floats:
     """The median of each slot, shape (SLOTS, columns); the level where a slot has no sample."""
-    found = np.repeat(level[None], SLOTS, axis=0)
-    for slot in range(SLOTS):
-        inside = values[slots == slot]
-        known = np.isfinite(inside).any(axis=0)
-        if known.any():
-            found[slot, known] = np.nanmedian(inside[:, known], axis=0)
-    return found
+    # All slots at once, as rows of a table that is sorted: one median after the other takes several times as long.
+    counts = np.bincount(slots, minlength=SLOTS)
+    order = np.argsort(slots, kind="stable")
+    place = np.arange(len(slots)) - np.repeat(np.cumsum(counts) - counts, counts)
+    table = np.full((SLOTS, int(counts.max(initial=1)), values.shape[1]), np.nan)
+    table[slots[order], place] = values[order]
+    table.sort(axis=1)  # NaN come last
+    known = np.isfinite(table).sum(axis=1)
+    low, high = (
+        np.take_along_axis(table, np.maximum(rank, 0)[:, None], axis=1)[:, 0] for rank in ((known - 1) // 2, known // 2)
+    )
+    return np.where(known > 0, 0.5 * (low + high), level)
