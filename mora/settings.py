@@ -101,6 +101,7 @@ class FleetOptions:
 
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
+    cut_while_abnormal: bool = False
     namespaces: Mapping[str, Any] = field(default_factory=_nothing)
     workloads: Mapping[str, Any] = field(default_factory=_nothing)
 
@@ -398,6 +399,8 @@ SETTINGS: tuple[Setting, ...] = (
             values.switch, "fleet.include_sidecars", "--include-sidecars"),
     Setting("policy.allow_jvm_cut", "Whether memory of Java virtual machines may be cut; a heap takes all it is given.",
             values.switch, "fleet.allow_jvm_cut", "--allow-jvm-cut"),
+    Setting("policy.cut_while_abnormal", "Whether cuts are made while a service is abnormal; by default they wait.",
+            values.switch, "fleet.cut_while_abnormal", "--cut-while-abnormal"),
     Setting("prices.cpu", "Cost per core-hour; OpenCost's default where only the other price is set.",
             values.price, flag="--cpu-price"),
     Setting("prices.memory", "Cost per GiB-hour of memory; OpenCost's default where only the other price is set.",

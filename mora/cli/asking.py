@@ -139,6 +139,9 @@ class Asked:
     allow_jvm_cut: Annotated[
         bool, _flag("--allow-jvm-cut", panel=POLICY, help="Cut memory of Java virtual machines, too.")
     ] = False
+    cut_while_abnormal: Annotated[
+        bool, _flag("--cut-while-abnormal", panel=POLICY, help="Cut although a service is abnormal now.")
+    ] = False
     retarget_hpa: Annotated[
         bool,
         _flag(
@@ -245,6 +248,7 @@ class Asked:
             replicas_max=self.max_replicas,
             policy_allow_any_step=self.allow_any_step or None,
             policy_allow_jvm_cut=self.allow_jvm_cut or None,
+            policy_cut_while_abnormal=self.cut_while_abnormal or None,
             policy_include_sidecars=self.include_sidecars or None,
             policy_touch_autoscaled=self.retarget_hpa or None,
             prometheus_url=self.prometheus,
@@ -256,7 +260,7 @@ class Asked:
     def request(self, settings: Settings) -> Request:
         """What is asked for, without the settings."""
         from mora import pipeline
-        from mora.outputs import DRAWS_HISTORY
+        from mora.outputs import DRAWS_HISTORY, MARKS_ABNORMAL
 
         return pipeline.Request(
             names=tuple(dict.fromkeys(self.workloads or ())),
@@ -275,6 +279,7 @@ class Asked:
             stale_ok=self.stale_ok,
             include_flagged=self.include_flagged,
             keeps_past=settings.output in DRAWS_HISTORY,
+            marks_abnormal=settings.output in MARKS_ABNORMAL,
         )
 
     def answer(self, settings: Settings) -> Advised:

@@ -11,6 +11,7 @@ from mora.domain.advice import Advice, ContainerAdvice, Demand, Recommendation, 
 from mora.domain.kinds import API_VERSIONS, JOB_KINDS, RUN_KINDS, is_written, stem_of_run, where_set
 from mora.domain.observations import (
     MOST_LEFT_OUT,
+    AbnormalTime,
     ContainerHistory,
     CrashLoop,
     Evidence,
@@ -58,6 +59,7 @@ __all__ = [
     "KEDA_PREFIX",
     "MOST_LEFT_OUT",
     "RUN_KINDS",
+    "AbnormalTime",
     "Advice",
     "Allocation",
     "AmountRange",

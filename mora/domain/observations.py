@@ -157,12 +157,22 @@ class WorkloadHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class AbnormalTime:
+    """A time in which a container was abnormal: its first and last such sample, and the metric that shows it most."""
+
+    start: datetime
+    end: datetime
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
     """What a container's numbers rest on, for `mora explain`.
 
     start, end: the effective window (first and last sample). samples: known ones of `expected`, cpu_samples and
     mem_samples: of each resource, None where not counted apart. peaks with the moment
     and the pod they were seen on; level_cores: the p95 of CPU. left_out: spans that were excluded, and why.
+    abnormal: when it was not itself, in the order of time; None where its whole history was not examined.
     """
 
     start: datetime
@@ -185,6 +195,7 @@ class Evidence:
     mem_samples: int | None = None
     left_out: tuple[str, ...] = ()
     queries: Mapping[str, str] = field(default_factory=dict)
+    abnormal: tuple[AbnormalTime, ...] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,7 @@ from mora.domain import (
 )
 from mora.fleet.batch import Bounds, bounds_of
 from mora.fleet.evidence import evidence_of
+from mora.fleet.health import conditions_of, less_sure, marked, why_deferred
 from mora.fleet.initial import need_of_killed, with_init_remarks
 from mora.fleet.need import Need, need_of, with_model
 from mora.fleet.past import past_of
@@ -42,6 +43,7 @@ from mora.fleet.surroundings import (
     runtime_above_limit,
     why_cpu_limits,
 )
+from mora.health.histories import Condition
 from mora.policies import (
     Autoscaling,
     Part,
@@ -84,9 +86,13 @@ def advise(
     if model is not None and is_modelled:
         seen = history.containers.get(main.name)
         needs[main.name] = with_model(model, needs[main.name], pods=1 if seen is None or not seen.by_pod else seen.pods)
+    conditions = conditions_of(state, history, needs, settings, sizing)
+    deferred = why_deferred(conditions, sizing)
+    if any(one.state == "abnormal" for one in conditions.values()):
+        needs = {name: less_sure(need) for name, need in needs.items()}
     # The main container first; the others stay in the order of the spec.
     parts = [
-        _container(one, needs.get(one.name), state, history, settings, sizing)
+        _container(one, needs.get(one.name), state, history, settings, sizing, conditions.get(one.name), deferred)
         for one in sorted(current.containers, key=lambda one: one.name != main.name)
     ]
     advised = [
@@ -104,6 +110,7 @@ def advise(
         *state.reasons,
         *sizing.reasons,
         *guessed,
+        *(() if deferred is None else (deferred,)),
         *remarks_of(state, history, settings, [_evidence(one, history, settings) for one in current.containers]),
     )
     advice = Recommendation(
@@ -194,8 +201,10 @@ def _container(
     history: WorkloadHistory,
     settings: FleetSettings,
     sizing: Sizing,
+    condition: Condition | None,
+    deferred: Reason | None,
 ) -> Part:
-    evidence = _evidence(container, history, settings)
+    evidence = marked(_evidence(container, history, settings), condition)
     past = None
     if settings.keeps_past and container.name in history.containers:
         past = past_of(history.containers[container.name], history.window, None if need is None else need.demand)
@@ -208,6 +217,7 @@ def _container(
         around_of(container, state, history, sizing),
         # What nodes can give is known more exactly than what they have: the whole pod is checked against it (fit).
         largest_node=None if history.rooms else history.largest_node,
+        abnormal=deferred,
     )
     advice = _sized(need.demand, container, state, sizing, around)
     # Why a number is missing is known more exactly than that there is too little data.

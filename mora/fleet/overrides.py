@@ -46,6 +46,7 @@ class Overrides:
     exclude_containers: frozenset[str] | None = None
     include_sidecars: bool | None = None
     allow_jvm_cut: bool | None = None
+    cut_while_abnormal: bool | None = None
     skip: bool | None = None
     runtime: Mapping[str, Runtime | None] | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -77,6 +78,7 @@ _KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "exclude-containers": ("exclude_containers", values.container_names),
     "include-sidecars": ("include_sidecars", values.switch),
     "allow-jvm-cut": ("allow_jvm_cut", values.switch),
+    "cut-while-abnormal": ("cut_while_abnormal", values.switch),
     "skip": ("skip", values.switch),
     "runtime": ("runtime", values.runtimes),
 }

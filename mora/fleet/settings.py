@@ -31,8 +31,9 @@ class FleetSettings:
     """How a run sizes. horizon: how far ahead a number must be right. excluded: time ranges left out of every history.
 
     include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
-    namespaces, workloads ("namespace/name"): overrides from mora.toml. keeps_past: keep of each history what a
-    chart shows.
+    cut_while_abnormal: cut although the service is abnormal. namespaces, workloads ("namespace/name"): overrides from
+    mora.toml. keeps_past: keep of each history what a chart shows. marks_abnormal: find every abnormal time of each
+    history, not only one that goes on.
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
@@ -40,7 +41,9 @@ class FleetSettings:
     excluded: tuple[Span, ...] = ()
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
+    cut_while_abnormal: bool = False
     keeps_past: bool = False
+    marks_abnormal: bool = False
     namespaces: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))
     workloads: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -62,6 +65,7 @@ class Sizing:
     excluded_containers: frozenset[str] = frozenset()
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
+    cut_while_abnormal: bool = False
     skip: bool = False
     runtimes: Mapping[str, Runtime | None] = field(default_factory=lambda: MappingProxyType({}))
     reasons: tuple[Reason, ...] = ()
@@ -92,6 +96,7 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
         excluded_containers=given.get("exclude_containers", frozenset()),
         include_sidecars=given.get("include_sidecars", settings.include_sidecars),
         allow_jvm_cut=given.get("allow_jvm_cut", settings.allow_jvm_cut),
+        cut_while_abnormal=given.get("cut_while_abnormal", settings.cut_while_abnormal),
         skip=given.get("skip", False),
         runtimes=given.get("runtime", {}),
         reasons=tuple(_override(name, value, wanted.origins[name]) for name, value in given.items()),

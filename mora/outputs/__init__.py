@@ -52,3 +52,5 @@ DEFAULTS = OutputSettings()
 
 # Outputs that draw what containers used, so that it has to be kept (mora/fleet/past.py).
 DRAWS_HISTORY = frozenset({"html"})
+# Outputs that mark when a service was abnormal, so that its whole history has to be examined (mora/fleet/health.py).
+MARKS_ABNORMAL = frozenset({"explain", "html"})

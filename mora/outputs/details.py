@@ -83,6 +83,10 @@ def _container(recommendation: Recommendation, container: ContainerAdvice) -> di
     }
     if container.past is not None:
         document["past"] = _past(container, container.past)
+        times = (container.evidence.abnormal if container.evidence else None) or ()
+        document["past"]["abnormal"] = [
+            [round(one.start.timestamp()), round(one.end.timestamp()), one.metric] for one in times
+        ]
     elif not is_injected(recommendation, container.container) and container.role is not Role.INIT:
         document["no_past"] = _NO_PAST.get(recommendation.basis, "There are no samples of it to draw.")
     return document

@@ -5,15 +5,17 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from mora.domain import Advice, ContainerAdvice, Evidence, Reason, Recommendation, Role
+from mora.domain import AbnormalTime, Advice, ContainerAdvice, Evidence, Reason, Recommendation, Role
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.changes import container_numbers, is_injected
 from mora.outputs.figures import amount, change, has_goal
 from mora.outputs.wording import clean, confidence, other_reasons, sized_by, title
 from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
 
+# Times at which a container was abnormal that are listed one by one.
+_SHOWN_TIMES = 5
 _LABEL_WIDTH = len("memory request")
 _BY_RUNS = "by the model's runs, see above"
 _NOTHING_KEPT = "no figures are kept with this answer"
@@ -132,6 +134,26 @@ def seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
     yield "restarts", f"{evidence.restarts}; {counted(evidence.oom_kills, 'OOM kill')}"
     for excluded in evidence.left_out:
         yield "excluded", excluded
+    if evidence.abnormal is not None:
+        yield from _abnormal(evidence.abnormal)
+
+
+def _abnormal(times: Sequence[AbnormalTime]) -> Iterator[tuple[str, str]]:
+    """When it was abnormal: the last few times one by one, and how many came before."""
+    if not times:
+        yield "abnormal", "at no time, compared with the days before"
+        return
+    earlier, shown = times[:-_SHOWN_TIMES], times[-_SHOWN_TIMES:]
+    if earlier:
+        total = sum((one.end - one.start for one in earlier), timedelta())
+        yield "abnormal", f"{counted(len(earlier), 'time')} before these, {format_duration(total, about=True)} in all"
+    for one in shown:
+        what = f"most of all its {one.metric}"
+        if one.end == one.start:
+            yield "abnormal", f"{format_moment(one.start)}, {what}"
+        else:
+            length = format_duration(one.end - one.start, about=True)
+            yield "abnormal", f"{format_moment(one.start)} to {format_moment(one.end)} ({length}), {what}"
 
 
 def _peak(value: str, at: datetime | None, pod: str | None) -> str:

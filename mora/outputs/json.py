@@ -108,8 +108,12 @@ def _evidence(evidence: Evidence | None) -> dict[str, Any] | None:
     known = {field.name: getattr(evidence, field.name) for field in fields(evidence)}
     step = known.pop("step").total_seconds()
     known["excluded"] = known.pop("left_out")
+    abnormal = known.pop("abnormal")
     figures = {key: _plain(value) for key, value in known.items()}
-    return {**figures, "step_seconds": step, "queries": dict(evidence.queries)}
+    times = (
+        None if abnormal is None else [{key: _plain(value) for key, value in asdict(one).items()} for one in abnormal]
+    )
+    return {**figures, "abnormal": times, "step_seconds": step, "queries": dict(evidence.queries)}
 
 
 def _plain(value: Any) -> Any:

@@ -50,6 +50,7 @@ class Request:
     names: NAME, KIND/NAME or NAMESPACE/NAME. everything: all of the namespace. selector: labels, as kubectl's -l.
     target: "sandbox" or "kubernetes", whose current state the advice is compared with. excluded: START/END of time
     ranges that are left out of the history. keeps_past: keep what charts show of each history (-o html).
+    marks_abnormal: find every time in it at which a service was abnormal (-o explain, html).
     """
 
     names: tuple[str, ...] = ()
@@ -68,6 +69,7 @@ class Request:
     stale_ok: bool = False
     include_flagged: bool = False
     keeps_past: bool = False
+    marks_abnormal: bool = False
 
     def check(self, settings: Settings) -> None:
         """Refuse what contradicts itself; BadInput says what to give instead."""
@@ -300,7 +302,12 @@ def _from_all(
     from mora.fleet.names import choose, parse_name
     from mora.fleet.stream import no_models
 
-    fleet = fleet_settings(settings, excluded=request.excluded, keeps_past=request.keeps_past)
+    fleet = fleet_settings(
+        settings,
+        excluded=request.excluded,
+        keeps_past=request.keeps_past,
+        marks_abnormal=request.marks_abnormal,
+    )
     uses_kubernetes = request.use_kubernetes and request.target != "sandbox"
     is_prometheus_alone = uses_kubernetes and lacks_kubeconfig(settings, request.target)
     if is_prometheus_alone:

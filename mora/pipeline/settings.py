@@ -11,10 +11,12 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 
-def fleet_settings(settings: Settings, *, excluded: Sequence[str] = (), keeps_past: bool = False) -> FleetSettings:
+def fleet_settings(
+    settings: Settings, *, excluded: Sequence[str] = (), keeps_past: bool = False, marks_abnormal: bool = False
+) -> FleetSettings:
     """The settings of a run over many workloads. excluded: START/END of time ranges that are left out of histories.
 
-    keeps_past: keep what charts show of each history.
+    keeps_past: keep what charts show of each history. marks_abnormal: find every abnormal time in it.
     """
     from mora.fleet.settings import FleetSettings
     from mora.fleet.spans import parse_span
@@ -25,7 +27,9 @@ def fleet_settings(settings: Settings, *, excluded: Sequence[str] = (), keeps_pa
         excluded=tuple(parse_span(text) for text in excluded),
         include_sidecars=settings.fleet.include_sidecars,
         allow_jvm_cut=settings.fleet.allow_jvm_cut,
+        cut_while_abnormal=settings.fleet.cut_while_abnormal,
         keeps_past=keeps_past,
+        marks_abnormal=marks_abnormal,
         namespaces=settings.fleet.namespaces,
         workloads=settings.fleet.workloads,
     )

@@ -30,6 +30,7 @@ an Advice says in one line what decides it. The codes:
     limit-range             the namespace's LimitRange raised or lowered it, or gives a limit where none is set
     page-cache              page cache, which the kernel gives back, is no reason to raise memory
     crash-loop              a pod keeps restarting, so its use shows too little: nothing is cut
+    deferred-abnormal       a cut that is deferred while the service is not itself
     killed                  killed near its memory limit, by whom is not known: memory is not cut
     runtime                 a runtime may take more memory than it does: not cut below that
     kept-jvm                memory that is not cut for what runs in it; the code is the caller's

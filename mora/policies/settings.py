@@ -85,7 +85,8 @@ class Surroundings:
 
     autoscalers: what the HPA of the workload scales on. shares_pod: whether other containers' requests count in the
     utilisation that it sees. limit_range: what the namespace allows a container. no_memory_cut: why memory is not cut.
-    no_cut: why nothing is cut, and no number has a confidence. largest_node: what the largest node has, as requests;
+    no_cut: why nothing is cut, and no number has a confidence. abnormal: why a cut is deferred while the service is not
+    itself. largest_node: what the largest node has, as requests;
     None where not known. keeps_cores: whether the container has whole cores in a Guaranteed pod, which must stay so.
     vpas: those that target the workload. runtime: what runs in the container, where something tells how much memory it
     may take.
@@ -96,6 +97,7 @@ class Surroundings:
     limit_range: AmountRange | None = None
     no_memory_cut: Reason | None = None
     no_cut: Reason | None = None
+    abnormal: Reason | None = None
     runtime: Runtime | None = None
     largest_node: Resources | None = None
     vpas: tuple[VerticalScaler, ...] = ()
@@ -107,7 +109,7 @@ class Surroundings:
 
     def kept(self, target: Target) -> Reason | None:
         """Why a resource is not cut; None where it may be."""
-        return self.no_cut or (self.no_memory_cut if target is Target.MEMORY else None)
+        return self.no_cut or (self.no_memory_cut if target is Target.MEMORY else None) or self.abnormal
 
     def scaling_on(self, target: Target, container: str) -> Autoscaler | None:
         """The HPA's metric that a new request of the container would move; None where there is none."""

@@ -61,7 +61,7 @@ def compute(task: Task) -> dict[str, Any]:
     settings, notes = task.settings, list[str]()
     watch = Watch(task.applied)
     made_at = time.time()
-    request = replace(task.request, keeps_past=True)
+    request = replace(task.request, keeps_past=True, marks_abnormal=True)
     advised = pipeline.recommend_workloads(request, settings, say=notes.append, look=watch.look)
     shown = OutputSettings(prices=settings.prices.prices, min_change=settings.policy.min_change, verbose=True)
     entries = [entry_document(one, shown) for one in advised.recommendations]

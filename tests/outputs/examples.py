@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from mora.domain import (
+    AbnormalTime,
     Advice,
     Allocation,
     Autoscaler,
@@ -155,6 +156,10 @@ EVIDENCE = Evidence(
     oom_kills=1,
     restarts=2,
     left_out=("2026-11-14 00:00 to 06:00 UTC: --exclude",),
+    abnormal=(
+        AbnormalTime(AS_OF - timedelta(days=4, hours=2), AS_OF - timedelta(days=4), "CPU"),
+        AbnormalTime(AS_OF - timedelta(days=1), AS_OF - timedelta(days=1), "memory"),
+    ),
     queries={"cpu": 'max by (container) (rate(container_cpu_usage_seconds_total{namespace="shop"}[2m]))'},
 )
 

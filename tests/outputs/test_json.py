@@ -59,6 +59,15 @@ _EVIDENCE = {
         **dict.fromkeys(("cpu_samples", "mem_samples"), _FIGURE),
         **dict.fromkeys(("cpu_peak_pod", "mem_peak_pod"), _NAME),
         "excluded": {"type": "array", "items": {"type": "string"}},
+        "abnormal": {
+            "type": ["array", "null"],
+            "items": {
+                "type": "object",
+                "additionalProperties": False,
+                "required": ["start", "end", "metric"],
+                "properties": {"start": _MOMENT, "end": _MOMENT, "metric": {"type": "string"}},
+            },
+        },
         "queries": {"type": "object", "additionalProperties": {"type": "string"}},
     },
     "additionalProperties": False,

@@ -68,11 +68,16 @@
     const highest = unpacked(of.highest, of.top);
     const x = highest.map((_, column) => past.start + column * past.step);
     const isCpu = resource === "cpu";
-    const spans = isCpu
-      ? (past.throttled || []).map(([begin, end]) => ({
-          begin: past.start + begin * past.step, end: past.start + end * past.step, text: "CPU throttled", colour: "warn",
-        }))
-      : [];
+    const throttled = (isCpu && past.throttled) || [];
+    const spans = [
+      ...throttled.map(([begin, end]) => ({
+        begin: past.start + begin * past.step, end: past.start + end * past.step, text: "CPU throttled", colour: "warn",
+      })),
+      // At least a column wide: an event of minutes would be no wider than a hair.
+      ...past.abnormal.map(([begin, end, metric]) => ({
+        begin, end: Math.max(end, begin + past.step), text: `abnormal (${metric})`, colour: "bad",
+      })),
+    ];
     return {
       title: isCpu ? "CPU" : "Memory",
       x,
