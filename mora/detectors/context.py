@@ -14,17 +14,20 @@ DAY_SECONDS = 86_400.0
 _NORMAL = 0.6745
 
 
-def robust_scale(values: Floats) -> tuple[Floats, Floats]:
+def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Floats]:
     """Middle and spread of each column, both of shape (columns,); the spread is above 0.
 
-    The spread is that of a normal distribution with the same median deviation. Where more than half of the samples are
-    the same, that is 0: the standard deviation stands in, and for a metric that never moved a thousandth of its level.
+    The spread is that of a normal distribution with the same median deviation, but at least half of the standard
+    deviation, since some metrics rest most of the time, and `level_share` of the level, since a change of so little
+    makes no service sick.
     """
-    middle = np.nanmedian(values, axis=0)
-    spread = np.nanmedian(np.abs(values - middle), axis=0) / _NORMAL
-    deviation = np.nanstd(values, axis=0)
-    spread = np.maximum(spread, deviation / 10)
-    return middle, np.where(spread > 0, spread, np.maximum(np.abs(middle) / 1000, 1e-12))
+    known = np.isfinite(values).any(axis=0)
+    middle, spread, deviation = np.zeros((3, values.shape[1]))
+    middle[known] = np.nanmedian(values[:, known], axis=0)
+    spread[known] = np.nanmedian(np.abs(values[:, known] - middle[known]), axis=0) / _NORMAL
+    deviation[known] = np.nanstd(values[:, known], axis=0)
+    spread = np.maximum(np.maximum(spread, deviation / 2), level_share * np.abs(middle))
+    return middle, np.where(spread > 0, spread, 1e-12)
 
 
 def rolling(values: Floats, rows: int) -> tuple[Floats, Floats]:
@@ -44,6 +47,22 @@ def rolling(values: Floats, rows: int) -> tuple[Floats, Floats]:
 def lagged(values: Floats, rows: int) -> Floats:
     """The value `rows` rows before, the first one at the start."""
     return np.concatenate([np.repeat(values[:1], min(rows, len(values)), axis=0), values[:-rows]])
+
+
+def recency(values: Floats, weights: Floats) -> Floats:
+    """A weighted mean of each row and those before it, over what is known; weights: of this row, the one before, ...
+
+    >>> recency(np.array([[0.0], [3.0], [np.nan]]), np.array([2.0, 1.0]))[:, 0]
+    array([0., 2., 3.])
+    """
+    known = np.isfinite(values)
+    filled = np.where(known, values, 0.0)
+    total, weight = np.zeros(values.shape), np.zeros(values.shape)
+    for back, share in enumerate(weights[: len(values)].tolist()):
+        total[back:] += share * filled[: len(values) - back]
+        weight[back:] += share * known[: len(values) - back]
+    with np.errstate(invalid="ignore", divide="ignore"):
+        return total / weight
 
 
 def _window_sum(values: Floats, rows: int) -> Floats:

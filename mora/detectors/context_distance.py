@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.detectors.context import SLOTS, UsualDay, lagged, robust_scale, rolling, usual_day
+from mora.detectors.context import SLOTS, UsualDay, lagged, recency, robust_scale, rolling, usual_day
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
@@ -20,15 +20,19 @@ Floats = NDArray[np.float64]
 
 _LEAST_ROWS = 30
 _SHORT_SECONDS, _LONG_SECONDS = 900.0, 3600.0
-# For one metric alone its last values tell more than for many, and cost nothing.
-_LAGS_OF_ONE = 24
+# One metric alone has no others to vary with, but its own past: so many values.
+_LAGS_OF_ONE = 48
 # Beyond this many spreads a metric is simply far away: how far may not outvote all others.
 _CLIP = 20.0
-_SHRINK, _FLOOR = 0.2, 0.03
+_SHRINK, _FLOOR = 0.5, 0.03
 _SEASONAL_WEIGHT = 0.5
 _QUANTILE = 0.99
-_SMOOTHED_ROWS = 3
-# Value, distance from the usual day, change, two means, deviation.
+# Of a metric's level: a change of so little makes no service sick, however steady the metric was.
+_LEVEL_SHARE = 0.01
+# Half of the moment itself, half of about the last five: a single odd sample is no incident, and none is seen late.
+_WEIGHTS = np.power(2 / 3, np.arange(12.0)) / np.power(2 / 3, np.arange(12.0)).sum() / 2
+_WEIGHTS[0] += 0.5
+# Distance from the usual day, change, distance from two means, two deviations.
 _KINDS = 6
 _ARRAYS = ("middle", "spread", "day", "day_spread", "offset", "scale", "precision", "units")
 
@@ -51,7 +55,9 @@ class _Learnt:
 
 
 class ContextDistance:
-    """Fit and score; `smooth` is over how many rows scores are averaged."""
+    """The default detector. Where it looks: at each metric's distance from its usual day, its change, its distance from
+    its means of 15 minutes and an hour, how much it moved in them, and how all of that varies together.
+    """
 
     name = "context-distance"
 
@@ -69,7 +75,7 @@ class ContextDistance:
         if step <= 0:
             raise NotEnoughData("The samples have no step: all have the same moment.", hint="Give one row a step.")
         values = matrix_of(frame, self.columns)
-        middle, spread = robust_scale(values)
+        middle, spread = robust_scale(values, _LEVEL_SHARE)
         scaled = np.clip((values - middle) / spread, -_CLIP, _CLIP)
         # A short history must hold several windows.
         most = max(3, len(frame) // 10)
@@ -81,31 +87,32 @@ class ContextDistance:
         )
         features = self._features(learnt, seconds, scaled)
         offset, scale = robust_scale(features)
-        offset, scale = np.nan_to_num(offset), np.where(np.isfinite(scale), scale, 1.0)
-        white = np.nan_to_num(np.clip((features - offset) / scale, -_CLIP, _CLIP))
-        learnt = replace(learnt, offset=offset, scale=scale, precision=_precision(white))
-        distance, seasonal = self._parts(learnt, seconds, values)
-        units = np.array([np.nanquantile(distance, _QUANTILE), np.nanquantile(seasonal, _QUANTILE)])
+        learnt = replace(learnt, offset=offset, scale=scale)
+        white, known = self._white(learnt, seconds, values)
+        learnt = replace(learnt, precision=_precision(white, known))
+        units = np.nanquantile(self._parts(learnt, seconds, values), _QUANTILE, axis=1)
         self._learnt = replace(learnt, units=np.maximum(units, 1e-9))
-        self.context = max(long, lags) + _SMOOTHED_ROWS
+        self.context = max(long, lags) + len(_WEIGHTS)
 
     def score(self, frame: pd.DataFrame) -> Floats:
         """The distance plus half of the seasonal z, each in units of what a healthy row rarely exceeds."""
         learnt, seconds, values = self._known(frame)
         distance, seasonal = self._parts(learnt, seconds, values)
         score = distance / learnt.units[0] + _SEASONAL_WEIGHT * seasonal / learnt.units[1]
-        smooth = rolling(score[:, None], _SMOOTHED_ROWS)[0][:, 0]
-        return np.where(np.isfinite(score), smooth, np.nan)
+        return np.where(np.isfinite(score), recency(score[:, None], _WEIGHTS)[:, 0], np.nan)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
-        """Each metric's share: what its features add to the squared distance."""
+        """Each metric's share: what it adds to the squares of the distance and of the seasonal z."""
         learnt, seconds, values = self._known(frame)
         white, known = self._white(learnt, seconds, values)
-        carried = np.maximum((white @ learnt.precision) * white, 0.0)
-        by_metric = carried.reshape(len(frame), -1, len(self.columns)).sum(axis=1)
-        by_metric[~known.any(axis=1)] = 0.0
-        total = by_metric.sum(axis=1, keepdims=True)
-        shares = np.divide(by_metric, total, out=np.zeros_like(by_metric), where=total > 0)
+        carried = np.maximum((white @ learnt.precision) * white, 0.0).reshape(len(frame), -1, len(self.columns))
+        squares = carried.sum(axis=1) / (white.shape[1] * learnt.units[0] ** 2)
+        z = self._seasonal(learnt, seconds, values)
+        squares += (_SEASONAL_WEIGHT * z / learnt.units[1]) ** 2 / len(self.columns)
+        squares = np.nan_to_num(recency(squares, _WEIGHTS))
+        squares[~known.any(axis=1)] = 0.0
+        total = squares.sum(axis=1, keepdims=True)
+        shares = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
         return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
 
     def save(self) -> Saved:
@@ -127,7 +134,7 @@ class ContextDistance:
                 "day_spread": learnt.day.spread,
                 "offset": learnt.offset,
                 "scale": learnt.scale,
-                "precision": learnt.precision,
+                "precision": learnt.precision.astype(np.float32),
                 "units": learnt.units,
             },
         )
@@ -160,7 +167,7 @@ class ContextDistance:
         self._learnt = _Learnt(
             step, short, long, lags, middle, spread, UsualDay(day, day_spread), offset, scale, precision, units
         )
-        self.columns, self.reasons, self.context = columns, reasons, max(long, lags) + _SMOOTHED_ROWS
+        self.columns, self.reasons, self.context = columns, reasons, max(long, lags) + len(_WEIGHTS)
 
     def _known(self, frame: pd.DataFrame) -> tuple[_Learnt, Floats, Floats]:
         """What was learnt, and the moments and metrics of a frame of the same step."""
@@ -183,9 +190,15 @@ class ContextDistance:
         with np.errstate(invalid="ignore", divide="ignore"):
             squares = ((white @ learnt.precision) * white).sum(axis=1) / (known.mean(axis=1) * white.shape[1])
         distance = np.where(has, np.sqrt(np.maximum(squares, 0.0)), np.nan)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            squares = (self._seasonal(learnt, seconds, values) ** 2).sum(axis=1) / known.sum(axis=1)
+        return distance, np.sqrt(squares)
+
+    def _seasonal(self, learnt: _Learnt, seconds: Floats, values: Floats) -> Floats:
+        """How many spreads each metric is from its usual day, shape (rows, m); 0 where it is not known."""
         scaled = np.clip((values - learnt.middle) / learnt.spread, -_CLIP, _CLIP)
         z = np.minimum(np.abs(scaled - learnt.day.at(seconds)) / learnt.day.spread, _CLIP)
-        return distance, np.where(has, np.fmax.reduce(np.nan_to_num(z), axis=1), np.nan)
+        return np.nan_to_num(z)
 
     def _white(self, learnt: _Learnt, seconds: Floats, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
         """Scaled features, shape (rows, features), 0 where unknown; and which metrics are known, shape (rows, m)."""
@@ -199,25 +212,29 @@ class ContextDistance:
 
     def _features(self, learnt: _Learnt, seconds: Floats, scaled: Floats) -> Floats:
         """The features of every row, kind by kind, each as wide as there are metrics."""
-        mean_short = rolling(scaled, learnt.short)[0]
-        mean_long, deviation = rolling(scaled, learnt.long)
+        mean_short, deviation_short = rolling(scaled, learnt.short)
+        mean_long, deviation_long = rolling(scaled, learnt.long)
         kinds = [
-            scaled,
             scaled - learnt.day.at(seconds),
             scaled - lagged(scaled, 1),
-            mean_short,
-            mean_long,
-            np.log1p(deviation),
+            scaled - mean_short,
+            scaled - mean_long,
+            np.log1p(deviation_short),
+            np.log1p(deviation_long),
             *(lagged(scaled, rows) for rows in range(1, learnt.lags)),
         ]
         return np.concatenate(kinds, axis=1)
 
 
-def _precision(white: Floats) -> Floats:
+def _precision(white: Floats, known: NDArray[np.bool_]) -> Floats:
     """The inverse of the covariance, made safe: shrunk towards its diagonal, and no direction too narrow."""
+    # What is not known counts 0 in the sums: they are made as large as if all were known.
+    share = np.tile(np.sqrt(np.maximum(known.mean(axis=0), 1e-3)), white.shape[1] // known.shape[1])
+    white = white / share
     covariance = white.T @ white / len(white)
     covariance = (1 - _SHRINK) * covariance + _SHRINK * np.diag(np.diag(covariance))
     sizes, directions = np.linalg.eigh(covariance)
     sizes = np.maximum(sizes, max(_FLOOR * float(sizes[-1]), 1e-6))
-    found: Floats = (directions / sizes) @ directions.T
+    # Kept in single precision: half of the size, and far more exact than what it was learnt from.
+    found: Floats = ((directions / sizes) @ directions.T).astype(np.float32).astype(np.float64)
     return found

@@ -9,8 +9,18 @@ from numpy.typing import NDArray
 
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
+from mora.seams import Threshold
 
 LEAST_SCORES = 20
+HOUR_SECONDS = 3600.0
+
+
+def paced(threshold: Threshold, step_seconds: float) -> Threshold:
+    """The same threshold; one that counts time in scores is given how far apart they are. Before it is fitted."""
+    pace = getattr(threshold, "pace", None)
+    if pace is not None and step_seconds > 0:
+        pace(step_seconds)
+    return threshold
 
 
 def known_scores(scores: NDArray[np.float64]) -> NDArray[np.float64]:

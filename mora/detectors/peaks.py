@@ -16,10 +16,11 @@ from mora.errors import BadModel
 _LEAST_PEAKS = 10
 
 
-def pareto_level(scores: NDArray[np.float64], risk: float, start: float = 0.98) -> float:
+def pareto_level(scores: NDArray[np.float64], risk: float, *, start: float = 0.98, errors: float = 0.0) -> float:
     """The level that a healthy score exceeds with the probability `risk`.
 
-    scores: shape (n,), all known. start: the quantile from which on a score is a peak.
+    scores: shape (n,), all known. start: the quantile from which on a score is a peak. errors: by so many standard
+    errors of the mean of the peaks the level is raised above its estimate: the fewer the scores, the safer it is.
 
     >>> rng = np.random.default_rng(1)
     >>> round(pareto_level(rng.exponential(1.0, 100_000), 1e-3), 1)  # -ln(0.001) = 6.9
@@ -30,21 +31,23 @@ def pareto_level(scores: NDArray[np.float64], risk: float, start: float = 0.98) 
     peaks = np.sort(scores[scores > foot] - foot)
     if len(peaks) < 3:
         return max(foot, float(scores.max()))
-    share = len(peaks) / len(scores)
+    return foot + _excess(peaks, len(peaks) / len(scores), risk) * (1 + errors / float(np.sqrt(len(peaks))))
+
+
+def _excess(peaks: NDArray[np.float64], share: float, risk: float) -> float:
+    """How far above their foot: peaks, rising, are this share of all scores."""
     if risk >= share:
-        return float(np.quantile(scores, 1 - risk))
+        return 0.0
     mean = float(peaks.mean())
     # The mean of peaks, each weighted with the share of peaks above it.
     weighted = float((peaks * (1 - (np.arange(len(peaks)) + 0.65) / len(peaks))).mean())
     between = mean - 2 * weighted
-    if between <= 1e-12 * mean:
-        return foot + mean * float(np.log(share / risk))
     # Few peaks estimate the tail badly: neither a hard end below twice the scale nor a mean that is infinite.
-    shape = float(np.clip(2 - mean / between, -0.5, 0.5))
+    shape = float(np.clip(2 - mean / between, -0.5, 0.5)) if between > 1e-12 * mean else -0.5
     scale = mean * (1 - shape)
     if abs(shape) < 1e-6:
-        return foot + scale * float(np.log(share / risk))
-    return foot + scale / shape * float((share / risk) ** shape - 1)
+        return scale * float(np.log(share / risk))
+    return scale / shape * float((share / risk) ** shape - 1)
 
 
 class Peaks:

@@ -15,6 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora import registry
+from mora.detectors.frames import step_of
+from mora.detectors.levels import paced
 from mora.errors import BadInput, MoraError
 from mora.health.labelled import LabelledSeries
 from mora.health.measures import Events, auc_pr, count_events, range_f1, vus_pr
@@ -189,7 +191,7 @@ def measure(task: Task, scores: Scores, thresholds: Sequence[Entrant]) -> Result
         rule = _rule(one, task.detector)
         if rule is None:
             continue
-        threshold = rule.threshold()
+        threshold = paced(rule.threshold(), step_of(seconds))
         try:
             threshold.fit(scores.calibrate)
         except MoraError as refused:

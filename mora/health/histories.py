@@ -76,12 +76,13 @@ def condition_of(
     rows = np.flatnonzero(known)
     if len(rows) < _LEAST_SAMPLES or (rows[-1] - rows[0]) * window.step < 0.98 * _LEAST_PAST:
         return UNKNOWN
+    from mora.detectors.levels import paced
     from mora.health.events import SAME_EVENT, State, find_events, known_share, states, weights
     from mora.health.model import USUAL_DETECTOR, USUAL_THRESHOLD
 
     frame = frame_of(metrics, window).iloc[rows[0] : rows[-1] + 1].reset_index(drop=True)
     judge = registry.load("detectors", detector or USUAL_DETECTOR)()
-    bar = registry.load("thresholds", threshold or USUAL_THRESHOLD)()
+    bar = paced(registry.load("thresholds", threshold or USUAL_THRESHOLD)(), window.step.total_seconds())
     learnt = len(frame) - max(1, round(NEW_NORMAL / window.step))
     try:
         scores, levels = _scored(frame, learnt, judge, bar)

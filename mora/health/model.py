@@ -14,6 +14,7 @@ import pandas as pd
 
 from mora import __version__, registry, sealed
 from mora.detectors.frames import TIMESTAMP, matrix_of
+from mora.detectors.levels import paced
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.health import folder as store
@@ -294,7 +295,7 @@ def train(
             f"{made.context} samples in a row before one, and there are {int(known[cut:].sum())}.",
             hint="Give a longer history, or one without gaps.",
         )
-    judge.fit(usual)
+    paced(judge, grid.step.total_seconds()).fit(usual)
     saved, trained = made.save(), judge.save()
     flagged = usual[np.isfinite(usual)] > judge.level
     times = grid.frame[TIMESTAMP]

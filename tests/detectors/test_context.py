@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mora.detectors.context import DAY_SECONDS, lagged, robust_scale, rolling, slots_of, usual_day
+from mora.detectors.context import DAY_SECONDS, lagged, recency, robust_scale, rolling, slots_of, usual_day
 
 
 @given(seed=st.integers(0, 999), rows=st.integers(1, 60), window=st.integers(1, 70))
@@ -38,6 +38,7 @@ def test_a_spread_is_never_zero() -> None:
     values = np.column_stack([np.full(100, 7.0), np.zeros(100), np.r_[np.zeros(99), 50.0], np.arange(100.0)])
     middle, spread = robust_scale(values)
     assert middle.tolist() == [7.0, 0.0, 0.0, 49.5]
+    assert robust_scale(values, 0.05)[1][0] == pytest.approx(0.35)
     assert (spread > 0).all()
     assert spread[0] == 0.007
 
@@ -58,6 +59,13 @@ def test_one_day_shows_no_usual_day() -> None:
     seconds = np.arange(0, DAY_SECONDS, 600)
     day = usual_day(seconds, np.sin(2 * np.pi * seconds / DAY_SECONDS)[:, None])
     assert len(set(day.levels[:, 0])) == 1
+
+
+def test_what_is_recent_weighs_by_its_weight_over_what_is_known() -> None:
+    values = np.array([[1.0], [2.0], [np.nan], [np.nan], [np.nan], [5.0]])
+    found = recency(values, np.array([0.5, 0.3, 0.2]))[:, 0]
+    np.testing.assert_allclose(found[[0, 1, 2, 3, 5]], [1.0, 1.3 / 0.8, 0.8 / 0.5, 2.0, 5.0])
+    assert np.isnan(found[4])
 
 
 def test_every_moment_has_a_slot() -> None:

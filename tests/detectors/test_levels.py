@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mora.detectors.levels import known_scores, restored_numbers
+from mora.detectors.levels import known_scores, paced, restored_numbers
+from mora.detectors.quantile import Quantile
+from mora.detectors.tracking import Tracking
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 
@@ -22,3 +24,12 @@ def test_a_number_that_lacks_or_is_none_is_refused() -> None:
     for wrong in (Saved({"a": 1}), Saved({"a": 1, "b": "x"}), Saved({"a": 1, "b": float("inf")}), Saved({"b": []})):
         with pytest.raises(BadModel):
             restored_numbers(wrong, ("a", "b"))
+
+
+def test_a_threshold_that_counts_hours_is_paced_and_another_is_not() -> None:
+    threshold = Tracking()
+    assert paced(threshold, 300) is threshold
+    assert threshold.hold == 12
+    paced(threshold, 0)
+    assert threshold.hold == 12
+    assert isinstance(paced(Quantile(), 300), Quantile)

@@ -44,3 +44,10 @@ def test_it_does_not_move() -> None:
     threshold = Peaks(1e-3)
     threshold.fit(np.random.default_rng(1).exponential(1, 2000))
     assert set(threshold.follow(np.full(50, 1e6))) == {threshold.level}
+
+
+def test_few_scores_get_a_safer_level() -> None:
+    scores = np.random.default_rng(1).exponential(1, 100_000)
+    for rows, most in ((200, 3.0), (100_000, 1.2)):
+        safe, plain = (pareto_level(scores[:rows], 1e-3, errors=errors) for errors in (4.0, 0.0))
+        assert plain < safe < most * plain
