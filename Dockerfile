@@ -24,6 +24,7 @@ RUN /opt/mora/bin/pip install --constraint requirements.lock hatchling
 COPY mora ./mora
 COPY experiments/scenarios ./experiments/scenarios
 COPY experiments/plans ./experiments/plans
+COPY experiments/chaos ./experiments/chaos
 RUN /opt/mora/bin/pip wheel --no-deps --no-build-isolation --wheel-dir /wheel .
 
 FROM packages-slim AS build-slim

@@ -282,6 +282,8 @@ def test_the_wheel_carries_scenarios_plans_and_types_and_nothing_of_the_tests(tm
     names = set(zipfile.ZipFile(wheel).namelist())
     for carried in (ROOT / "experiments" / "plans").glob("*.toml"):
         assert f"mora/_experiments/plans/{carried.name}" in names
+    for carried in (ROOT / "experiments" / "chaos").glob("*.toml"):
+        assert f"mora/_experiments/chaos/{carried.name}" in names
     for carried in (ROOT / "experiments" / "scenarios").glob("*.py"):
         assert f"mora/_experiments/scenarios/{carried.name}" in names
     assert {"mora/py.typed", "mora/pages/templates/base.html", "mora/pages/static/page.css"} <= names

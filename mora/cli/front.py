@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from mora.cli import (
     backtest,
+    chaos,
     collect,
     completion,
     demo,
@@ -96,6 +97,7 @@ for _name, _command, _panel in (
 app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
 app.add_typer(health.app, name="health", rich_help_panel=_HEALTH)
 app.add_typer(repo.app, name="repo", rich_help_panel=_LOOK)
+app.add_typer(chaos.app, name="chaos", rich_help_panel=_LEARN)
 app.add_typer(sandbox.app, name="sandbox", rich_help_panel=_LOOK)
 
 

@@ -39,6 +39,7 @@ from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, mod
 from mora.model.freshness import STALE_AFTER, check_fresh, measured_allocation
 from mora.pipeline.backtesting import backtest, cache_folder, write_report
 from mora.pipeline.capacity import read_capacities, write_capacity_page
+from mora.pipeline.chaos import judge_chaos, run_chaos
 from mora.pipeline.collecting import Place, await_quiet, collect, open_cluster, sandbox_place, sandbox_preview
 from mora.pipeline.comparing import compare_detectors, write_comparison
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
@@ -79,6 +80,7 @@ __all__ = [
     "fleet_window",
     "for_each",
     "history_window",
+    "judge_chaos",
     "learn",
     "list_models",
     "load_model",
@@ -98,6 +100,7 @@ __all__ = [
     "recommend_workloads",
     "render",
     "review_branch",
+    "run_chaos",
     "sandbox_place",
     "sandbox_preview",
     "train",
