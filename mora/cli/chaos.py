@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mora.cli.common import EXIT_CHANGE_DUE, progress, say, show
+from mora.cli.common import EXIT_CHANGE_DUE, progress, say, settings_of, show
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
@@ -21,8 +21,12 @@ app = typer.Typer(
 )
 _OUTPUTS = ("table", "json", "markdown", "html")
 
-Detector = Annotated[str, typer.Option("--detector", help="Detector that judges the run.")]
-Threshold = Annotated[str, typer.Option("--threshold", help="Threshold for its scores.")]
+Detector = Annotated[
+    str | None, typer.Option("--detector", help="Detector that judges the run.", show_default="context-distance")
+]
+Threshold = Annotated[
+    str | None, typer.Option("--threshold", help="Threshold for its scores.", show_default="tracking")
+]
 FailOnMiss = Annotated[
     bool, typer.Option("--fail-on-miss", help="Exit with 3 where something is not as the scenario expects.")
 ]
@@ -42,8 +46,8 @@ def chaos_run(
         int | None,
         typer.Option("--jobs", "-j", min=1, help="Parts to run side by side.", show_default="all"),
     ] = None,
-    detector: Detector = "context-distance",
-    threshold: Threshold = "tracking",
+    detector: Detector = None,
+    threshold: Threshold = None,
     fail_on_miss: FailOnMiss = False,
     target: Annotated[
         str, typer.Option("--target", help="sandbox, or kubernetes with --dry-run: manifests are printed.")
@@ -100,7 +104,7 @@ def chaos_run(
     from mora.extras import require
     from mora.sandbox.state import list_sandboxes
 
-    _check_names(detector, threshold)
+    names = _names(detector, threshold)
     if sandbox is not None and sandbox not in list_sandboxes():
         raise BadInput(f"No sandbox named {sandbox!r} is running.", hint=f"Start it: mora sandbox up --name {sandbox}")
     require("sandbox", by="mora chaos run")
@@ -109,7 +113,7 @@ def chaos_run(
     say(describe(found)[0])
     with progress() as reporter:
         pipeline.run_chaos(found, folder, sandbox=sandbox, reporter=reporter, jobs=jobs)
-    _report(folder, detector, threshold, "table", None, fail_on_miss=fail_on_miss, keeps=True)
+    _report(folder, names, "table", None, fail_on_miss=fail_on_miss, keeps=True)
 
 
 @app.command("report")
@@ -119,8 +123,8 @@ def chaos_report(
     out: Annotated[
         Path | None, typer.Option("--out", help="Write it to a file.", show_default="standard output")
     ] = None,
-    detector: Detector = "context-distance",
-    threshold: Threshold = "tracking",
+    detector: Detector = None,
+    threshold: Threshold = None,
     fail_on_miss: FailOnMiss = False,
 ) -> None:
     """Say per fault: detected or not, after how long, by which metric; false alarms; PASS or FAIL.
@@ -135,8 +139,7 @@ def chaos_report(
     """
     if output not in _OUTPUTS:
         raise BadInput(f"There is no output {output!r}.", hint=f"Outputs: {', '.join(_OUTPUTS)}.")
-    _check_names(detector, threshold)
-    _report(folder, detector, threshold, output, out, fail_on_miss=fail_on_miss, keeps=False)
+    _report(folder, _names(detector, threshold), output, out, fail_on_miss=fail_on_miss, keeps=False)
 
 
 @app.command("list")
@@ -164,16 +167,18 @@ def chaos_list() -> None:
         show(f"    {found.description}.")
 
 
-def _check_names(detector: str, threshold: str) -> None:
-    """BadInput for a name that is not registered, before anything long begins."""
+def _names(detector: str | None, threshold: str | None) -> tuple[str, str]:
+    """The names of the detector and the threshold; BadInput for one that is not known, before anything long begins."""
     from mora import registry
 
-    registry.load("detectors", detector)
-    registry.load("thresholds", threshold)
+    settings = settings_of(health_detector=detector, health_threshold=threshold).health
+    registry.load("detectors", settings.detector)
+    registry.load("thresholds", settings.threshold)
+    return settings.detector, settings.threshold
 
 
 def _report(
-    folder: Path, detector: str, threshold: str, output: str, out: Path | None, *, fail_on_miss: bool, keeps: bool
+    folder: Path, names: tuple[str, str], output: str, out: Path | None, *, fail_on_miss: bool, keeps: bool
 ) -> None:
     """Judge a run and print it. keeps: also write it into the folder, in every format."""
     from mora import pipeline
@@ -181,6 +186,7 @@ def _report(
     from mora.chaos.report import as_json, as_markdown, as_text
     from mora.files import write_files
 
+    detector, threshold = names
     with progress() as reporter:
         report, parts = pipeline.judge_chaos(folder, detector=detector, threshold=threshold, reporter=reporter)
     made = {
@@ -190,9 +196,9 @@ def _report(
         "html": lambda: chaos_page(report, parts),
     }
     if keeps:
-        names = {"json": "report.json", "markdown": "report.md", "html": "report.html"}
-        write_files([(folder / name, made[kind]()) for kind, name in names.items()])
-        say(f"Written to {folder}: {', '.join(names.values())}, and each part's CSVs with labels.csv.")
+        files = {"json": "report.json", "markdown": "report.md", "html": "report.html"}
+        write_files([(folder / name, made[kind]()) for kind, name in files.items()])
+        say(f"Written to {folder}: {', '.join(files.values())}, and each part's CSVs with labels.csv.")
     text = made[output]()
     if out is None:
         show(text.rstrip("\n"))

@@ -88,7 +88,7 @@ def test_strength_and_duration_are_those_of_the_scenario(tmp_path: Path) -> None
     assert {"name": "NETWORK_PACKET_LOSS_PERCENTAGE", "value": "30"} in env["components"]["env"]
 
 
-def test_what_is_different_is_said(tmp_path: Path) -> None:
+def test_a_remark_names_what_is_different(tmp_path: Path) -> None:
     assert "every request fails" in of_kind(tmp_path, "errors", CHAOS_MESH).remarks[0]
     assert "No SIGSTOP" in of_kind(tmp_path, "stuck", CHAOS_MESH).remarks[0]
 
