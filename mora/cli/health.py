@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import typer
 
-from mora.cli import health_compare, health_list, health_score, health_train
+from mora.cli import health_compare, health_list, health_score, health_train, health_watch
 
 app = typer.Typer(
     help="Detect when a service is not itself: learn what is usual, score, watch.",
@@ -25,6 +25,7 @@ def _health() -> None:
 _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("train", health_train.train),
     ("score", health_score.score),
+    ("watch", health_watch.watch),
     ("list", health_list.list_detectors),
     ("compare", health_compare.compare),
 )

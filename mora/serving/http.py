@@ -40,6 +40,15 @@ def parse_address(text: str, *, example: str = "127.0.0.1:8942") -> tuple[str, i
     return host, int(port)
 
 
+def url_of(host: str, port: int) -> str:
+    """The address of a server as a link.
+
+    >>> url_of("::1", 80)
+    'http://[::1]:80/'
+    """
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
 def cannot_listen(host: str, port: int, error: OSError) -> MoraError:
     """The MoraError of an address that cannot be listened on, such as a port that is in use."""
     return MoraError(

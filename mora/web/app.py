@@ -26,11 +26,11 @@ from mora.errors import BadInput, MoraError
 from mora.quantities import parse_duration
 from mora.record.reading import reading
 from mora.web import documents, schema
+from mora.web.body import Body, NotThere, TooMuch
+from mora.web.health import HealthPart, add_health
 from mora.web.live import Live, Shown
 from mora.web.metrics import Telemetry
 
-_JSON = "application/json"
-_CHUNK_BYTES = 64 * 1024
 _FRESH = MappingProxyType({"cache-control": "no-store"})
 _NO_PAGE = "default-src 'none'; frame-ancestors 'none'"
 
@@ -40,7 +40,8 @@ class Served:
     """What the paths answer from.
 
     record: the file of the record. unhealthy: why to restart the process. page: the page of what is shown, of a cluster
-    and a namespace. run: tells the answers of this process from those of the one before it.
+    and a namespace. health: of services, where they are watched. run: tells the answers of this process from those of
+    the one before it.
     """
 
     live: Live
@@ -48,53 +49,53 @@ class Served:
     record: Path
     unhealthy: Callable[[], str | None]
     page: Callable[[Shown, str | None, str | None], str]
+    health: HealthPart | None = None
     now: Callable[[], float] = time.time
     run: str = field(default_factory=lambda: secrets.token_hex(4))
 
 
-class Body(Response):
-    """A body that many answers share, sent piece by piece: a slow reader costs the memory of one piece."""
-
-    def __init__(
-        self,
-        body: bytes,
-        *,
-        status: int = 200,
-        media_type: str = _JSON,
-        headers: Mapping[str, str] = MappingProxyType({}),
-    ) -> None:
-        super().__init__(b"", status_code=status, media_type=media_type)
-        self._whole = memoryview(body)
-        self.headers["content-length"] = str(len(body))
-        self.headers.update(headers)
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        """Send it."""
-        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-        for start in range(0, max(1, len(self._whole)), _CHUNK_BYTES):
-            end = start + _CHUNK_BYTES
-            part = bytes(self._whole[start:end])
-            await send({"type": "http.response.body", "body": part, "more_body": end < len(self._whole)})
-
-
 def application(served: Served) -> FastAPI:
     """The application, for an ASGI server."""
+    app = described("Recommendations for requests, limits and replicas, each with its confidence and its reasons.")
+    _answers(app, served)
+    _record(app, served)
+    _page(app, served)
+    health = served.health
+    add_probes(
+        app,
+        served.unhealthy,
+        served.live.unready,
+        lambda: served.telemetry.text() + (b"" if health is None else health.metrics.text()),
+    )
+    if health is not None:
+        add_health(app, health)
+    return app
+
+
+def health_application(
+    health: HealthPart, unhealthy: Callable[[], str | None], unready: Callable[[], str | None]
+) -> FastAPI:
+    """The application of a watcher alone: health, without recommendations."""
+    app = described("The health of services: scores, states, and which metric is off.")
+    add_probes(app, unhealthy, unready, health.metrics.text)
+    add_health(app, health)
+    return app
+
+
+def described(summary: str) -> FastAPI:
+    """An application without paths of its own whose errors are documents."""
     from mora import __version__
 
     app = FastAPI(
         title="MOrA",
         version=__version__,
-        summary="Recommendations for requests, limits and replicas, each with its confidence and its reasons.",
+        summary=summary,
         openapi_url="/api/v1/openapi.json",
         # Their pages load scripts from elsewhere.
         docs_url=None,
         redoc_url=None,
     )
     _errors(app)
-    _health(app, served)
-    _answers(app, served)
-    _record(app, served)
-    _page(app, served)
     return app
 
 
@@ -114,8 +115,10 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(HTTPException)
     async def missing(request: Request, problem: Exception) -> Response:
         assert isinstance(problem, HTTPException)  # noqa: S101  # what the handler is for
-        if problem.status_code != 404 or isinstance(problem, _NotThere):
-            return Body(documents.error(str(problem.detail)), status=problem.status_code)
+        if problem.status_code != 404 or isinstance(problem, NotThere):
+            # The rest of a body that is not read must not keep the connection busy.
+            more = {"connection": "close"} if isinstance(problem, TooMuch) else {}
+            return Body(documents.error(str(problem.detail)), status=problem.status_code, headers=more)
         paths = [route.path for route in app.routes if hasattr(route, "path")]
         return Body(documents.error("There is nothing at this path.", f"There is: {', '.join(paths)}."), status=404)
 
@@ -125,21 +128,28 @@ def _errors(app: FastAPI) -> None:
         return Body(documents.error(words, "The log has the details: please report it."), status=500)
 
 
-def _health(app: FastAPI, served: Served) -> None:
+def add_probes(
+    app: FastAPI,
+    unhealthy: Callable[[], str | None],
+    unready: Callable[[], str | None],
+    metrics: Callable[[], bytes],
+) -> None:
+    """/healthz and /readyz, 200 or 503 with the reason, and /metrics."""
+
     def probe(reason: str | None) -> Response:
         return Body(f"{reason or 'ok'}\n".encode(), status=200 if reason is None else 503, media_type="text/plain")
 
     @app.get("/healthz", include_in_schema=False)
     async def healthz() -> Response:
-        return probe(served.unhealthy())
+        return probe(unhealthy())
 
     @app.get("/readyz", include_in_schema=False)
     async def readyz() -> Response:
-        return probe(served.live.unready())
+        return probe(unready())
 
     @app.get("/metrics", include_in_schema=False)
-    def metrics() -> Response:
-        return Body(served.telemetry.text(), media_type=CONTENT_TYPE_LATEST)
+    def shown() -> Response:
+        return Body(metrics(), media_type=CONTENT_TYPE_LATEST)
 
 
 def _answers(app: FastAPI, served: Served) -> None:
@@ -266,11 +276,4 @@ def _no_workload(shown: Shown, asked: schema.AskedWorkload) -> HTTPException:
     known = f" Did you mean {', '.join(near)}?" if near else ""
     if not there:
         known = f" There are: {', '.join(shown.namespaces)}." if shown.namespaces else " There is no answer yet."
-    return _NotThere(f"There is no workload {asked.workload!r} in namespace {asked.namespace!r}.{known}")
-
-
-class _NotThere(HTTPException):
-    """A workload that is not there; other than a path that is not there, it says what is."""
-
-    def __init__(self, detail: str) -> None:
-        super().__init__(status_code=404, detail=detail)
+    return NotThere(f"There is no workload {asked.workload!r} in namespace {asked.namespace!r}.{known}")

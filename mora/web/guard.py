@@ -24,13 +24,15 @@ _HEADERS = [
 class Guard:
     """Around an ASGI application.
 
-    address: where it listens. On loopback only names of loopback are answered: a page of another site, whose name its
-    owner lets point at 127.0.0.1, cannot read what is served here.
+    host: where it listens. On loopback only names of loopback are answered: a page of another site, whose name its
+    owner lets point at 127.0.0.1, cannot read what is served here. posts: paths that answer POST, to questions too long
+    for an address; as JSON alone, which no page of another site may send without being asked first.
     """
 
-    def __init__(self, application: Application, host: str) -> None:
+    def __init__(self, application: Application, host: str, posts: frozenset[str] = frozenset()) -> None:
         self._application = application
         self._is_local = is_loopback(host)
+        self._posts = posts
 
     async def __call__(
         self, scope: Message, receive: Callable[[], Awaitable[Message]], send: Callable[[Message], Awaitable[None]]
@@ -44,7 +46,8 @@ class Guard:
                 message["headers"] = [*message["headers"], *_HEADERS]
             await send(message)
 
-        if scope["method"] not in ("GET", "HEAD"):
+        is_post = scope["method"] == "POST" and scope.get("path") in self._posts
+        if scope["method"] not in ("GET", "HEAD") and not is_post:
             return await _refuse(
                 send_guarded, 405, "This server only answers GET: it changes nothing.", extra=[(b"allow", b"GET, HEAD")]
             )
@@ -56,8 +59,13 @@ class Guard:
                 "This server listens on loopback and answers to localhost and 127.0.0.1 alone.",
                 hint="Ask for it by that name, or start it with --listen and another address.",
             )
+        if is_post:
+            kind = next((value for name, value in scope["headers"] if name == b"content-type"), b"")
+            if kind.partition(b";")[0].strip().lower() != b"application/json":
+                hint = "Send it with the header Content-Type: application/json."
+                return await _refuse(send_guarded, 415, "Only JSON is read here.", hint=hint)
         # uvicorn leaves the body of an answer to HEAD out; the routes know GET alone.
-        await self._application({**scope, "method": "GET"}, receive, send_guarded)
+        await self._application({**scope, "method": "POST" if is_post else "GET"}, receive, send_guarded)
         return None
 
 
