@@ -194,7 +194,7 @@ def _in_order(
     if infinite := int(np.isinf(values).sum()):
         remarks.append(f"{counted(infinite, 'value')} that are infinite count as not known.")
     frame = pd.DataFrame(np.where(np.isfinite(values), values, np.nan), columns=wanted)
-    frame.insert(0, TIMESTAMP, pd.Series(times.to_numpy(), dtype="datetime64[ns, UTC]").dt.as_unit("us"))
+    frame.insert(0, TIMESTAMP, times.reset_index(drop=True).dt.as_unit("us"))
     if missing := int(frame[TIMESTAMP].isna().sum()):
         frame = frame[frame[TIMESTAMP].notna()]
         remarks.append(f"{counted(missing, 'row')} without a time {'is' if missing == 1 else 'are'} left out.")

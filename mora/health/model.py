@@ -141,14 +141,16 @@ class HealthModel:
         fill_missing: bool = False,
         gap: timedelta = SAME_EVENT,
         threshold: Threshold | None = None,
+        begin: datetime | None = None,
     ) -> Judgement:
         """The verdict on every sample, and the events.
 
         now: samples of later moments are dropped. started: cold starts that are known otherwise. pads: where too little
         stands before the first, the samples themselves, mirrored, stand there: a batch is judged as a whole. That
         is a remark, and the verdicts weigh less. gap: alarms no further apart are one event. threshold: the one that
-        follows the scores, which it changes; by default one of its own, as it was trained. See prepared() for
-        fill_missing and what is raised.
+        follows the scores, which it changes; by default one of its own, as it was trained. begin: samples before it are
+        what the first verdicts look back to, and have none themselves. See prepared() for fill_missing and what is
+        raised.
         """
         if isinstance(samples, HealthFrame):
             remarks, samples = samples.remarks, samples.frame
@@ -168,10 +170,14 @@ class HealthModel:
         verdicts = pd.DataFrame(
             {TIMESTAMP: frame[TIMESTAMP], "score": scores, "threshold": thresholds, "state": found, "weight": weight}
         )
+        first = 0 if begin is None else min(int((frame[TIMESTAMP] < begin).sum()), len(frame) - 1)
+        verdicts, shares = (one.iloc[first:].reset_index(drop=True) for one in (verdicts, shares))
+        scores, thresholds, weight = (one[first:] for one in (scores, thresholds, weight))
+        found = found[first:]
         abnormal: Flags = found == State.ABNORMAL
         excess = np.divide(scores, thresholds, out=np.full(len(scores), np.inf), where=thresholds > 0)
-        events = find_events(frame[TIMESTAMP], abnormal, excess=excess, shares=shares, weight=weight, gap=gap)
-        return Judgement(verdicts, shares, events, (*remarks, *self._remarks(frame, found, padded)))
+        events = find_events(verdicts[TIMESTAMP], abnormal, excess=excess, shares=shares, weight=weight, gap=gap)
+        return Judgement(verdicts, shares, events, (*remarks, *self._remarks(found, padded)))
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all; a detector that was there is replaced."""
@@ -221,7 +227,7 @@ class HealthModel:
         shares = self.detector.contributions(whole).iloc[lacking:].reset_index(drop=True)
         return self.detector.score(whole)[lacking:], shares, lacking
 
-    def _remarks(self, frame: pd.DataFrame, found: np.ndarray, padded: int) -> list[str]:
+    def _remarks(self, found: np.ndarray, padded: int) -> list[str]:
         remarks = []
         if padded:
             remarks.append(
@@ -229,7 +235,7 @@ class HealthModel:
                 "themselves, mirrored, so the verdicts weigh less."
             )
         if unknown := int((found == State.UNKNOWN).sum()):
-            remarks.append(f"{unknown:,} of {counted(len(frame), 'sample')} have no verdict: too little is known.")
+            remarks.append(f"{unknown:,} of {counted(len(found), 'sample')} have no verdict: too little is known.")
         if starting := int((found == State.STARTING).sum()):
             remarks.append(
                 f"{counted(starting, 'sample')} in the first {format_duration(self.start_up)} after a cold start have "
@@ -287,8 +293,8 @@ def train(
     known: Flags = np.asarray(np.isfinite(matrix_of(grid.frame, columns)).any(axis=1))
     cut = _cut(known, service)
     made.fit(grid.frame.iloc[:cut].reset_index(drop=True))
-    scores = made.score(grid.frame)
-    usual = scores[cut:]
+    first = max(cut - made.context, 0)
+    usual = made.score(grid.frame.iloc[first:].reset_index(drop=True))[cut - first :]
     if not np.isfinite(usual).any():
         raise NotEnoughData(
             f"The detector {made.name} says nothing of the last quarter of the samples of {service!r}: it needs "

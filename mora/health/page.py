@@ -26,7 +26,15 @@ if TYPE_CHECKING:
 _COLUMNS = 1500
 _UNITS: dict[str, Unit] = {"cores": "cores", "bytes": "bytes", "ratio": "ratio", "s": "seconds"}
 _UNIT_OF = {metric.name: _UNITS.get(metric.unit, "number") for metric in METRICS + EXTRA_METRICS}
-_MEANING = {metric.name: f"{metric.meaning} ({metric.unit})" for metric in METRICS + EXTRA_METRICS}
+# Of load experiments these are Locust's, of a cluster its mesh's.
+_SEEN = {
+    "requests_per_second": "requests answered",
+    "latency_p95_seconds": "95th percentile of the response time",
+    "error_ratio": "share of the requests that failed",
+}
+_MEANING = {
+    metric.name: f"{_SEEN.get(metric.name, metric.meaning)} ({metric.unit})" for metric in METRICS + EXTRA_METRICS
+}
 _STARTING_COLOUR, _UNKNOWN_COLOUR = "c2", "dim"
 # So many runs without a verdict are shaded; more are no picture.
 _MOST_SPANS = 200

@@ -228,7 +228,9 @@ def score_health(
     span: of a Prometheus's history that is judged, by default a day or 20,160 samples; the samples that the detector
     looks back to are read before it. See HealthModel.judge() for the rest, and for what is raised.
     """
+    from mora.detectors.frames import TIMESTAMP
     from mora.health.events import SAME_EVENT
+    from mora.health.frames import moment_of
     from mora.health.reading import MOST_SAMPLES
 
     name = name_of_file(Path(named), service) if is_file(named) else named
@@ -246,9 +248,11 @@ def score_health(
         pads=pads,
         fill_missing=fill_missing,
         gap=SAME_EVENT if gap is None else gap,
+        begin=None if source is None or is_file(named) else moment_of(samples.frame[TIMESTAMP].iloc[-1]) - asked,
     )
-    prepared = model.prepared(samples.frame, now=now, fill_missing=fill_missing)
-    return Scored(model, judged.with_remarks(samples.remarks), prepared.frame)
+    prepared = model.prepared(samples.frame, now=now, fill_missing=fill_missing).frame
+    shown = prepared[prepared[TIMESTAMP] >= judged.frame[TIMESTAMP].iloc[0]].reset_index(drop=True)
+    return Scored(model, judged.with_remarks(samples.remarks), shown)
 
 
 def list_health(health_dir: Path | str, namespace: str | None = None) -> list[tuple[str, str, HealthModel | MoraError]]:

@@ -142,6 +142,16 @@ def test_too_little_is_refused_in_words_and_an_unknown_detector_named() -> None:
         train(healthy(100).assign(cpu_cores_value=np.nan)[["timestamp", "cpu_cores_value"]], service="web")
 
 
+def test_samples_that_the_first_verdicts_look_back_to_have_none_themselves(model: HealthModel) -> None:
+    samples = with_fault(with_fault(healthy(1500, seed=4), 1200), 300)
+    begin = samples["timestamp"][1000].to_pydatetime()
+    whole, part = model.judge(samples), model.judge(samples, begin=begin)
+    assert len(part.frame) == len(part.shares) == 500
+    pd.testing.assert_frame_equal(part.frame, whole.frame[1000:].reset_index(drop=True))
+    assert all(event.start >= begin for event in part.events)
+    assert part.events[-1].peak == whole.events[-1].peak
+
+
 def test_a_threshold_that_is_given_goes_on_where_it_stood() -> None:
     model = train(healthy(2000), service="web", detector="robust-z")
     samples = with_fault(healthy(1200, seed=5), 500, rows=100)
