@@ -2,6 +2,7 @@
 
 The fleet is made up (experiments/example_fleet.py), its numbers are what MOrA recommends for it, and the pages are
 those of `mora recommend -o html` and, with a month before it (experiments/example_server.py), of `mora serve`.
+The fault on the page of `mora health score -o html` was recorded in the sandbox (experiments/recorded_fault).
 """
 
 from __future__ import annotations
@@ -10,12 +11,17 @@ import shutil
 import sys
 import tempfile
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
 from experiments.example_fleet import recommended
 from experiments.example_server import NOW, answer, month
+from mora.health.known import read_known
+from mora.health.model import train as learn
+from mora.health.page import health_page
+from mora.health.reading import read_file
 from mora.outputs.html import render
 from mora.web.live import Live
 from mora.web.page import page
@@ -43,6 +49,7 @@ SHOTS = (
     Shot("workload.png", 1280, 1150, OF),
     Shot("phone.png", 390, 844, scheme="dark"),
     Shot("serve.png", 1280, 1150, page="live.html"),
+    Shot("health.png", 1280, 1000, page="health.html"),
 )
 
 
@@ -58,6 +65,7 @@ def main(arguments: list[str]) -> int:
         pages = Path(scratch)
         (pages / "report.html").write_text(render(recommended(COUNT)), encoding="utf-8")
         (pages / "live.html").write_text(live_page(pages / "record.sqlite"), encoding="utf-8")
+        (pages / "health.html").write_text(health_of_recorded_fault(), encoding="utf-8")
         browser = playwright.chromium.launch(executable_path=chromium, args=["--no-sandbox"])
         for shot in SHOTS:
             size = {"width": shot.width, "height": shot.height}
@@ -75,6 +83,16 @@ def live_page(record: Path) -> str:
     live = Live(("",), 900.0)
     live.answered("", made)
     return page(live.shown(), record, None, None, now=NOW)
+
+
+def health_of_recorded_fault() -> str:
+    """The page of a service while its answers were late."""
+    recorded, name = ROOT / "experiments" / "recorded_fault", "productcatalogservice"
+    model = learn(read_file(recorded / "healthy.csv").frame, service=name)
+    samples = read_file(recorded / "later.csv").frame
+    judged = model.judge(samples, gap=timedelta(minutes=1))
+    known = read_known(recorded / "labels.csv", namespace="default", service=name)
+    return health_page(model, judged, model.prepared(samples).frame, known=known)
 
 
 def take(tab: Page, address: str, path: Path) -> None:

@@ -86,3 +86,24 @@ def test_what_cannot_be_scored_is_refused_with_what_to_do(folder: Path, argument
     assert done.returncode == 1
     assert words in done.stderr
     assert "bug" not in done.stderr
+
+
+RECORDED = Path(__file__).parents[2] / "experiments" / "recorded_fault"
+
+
+def test_a_fault_that_was_recorded_in_the_sandbox_is_found_within_seconds_and_named(tmp_path: Path) -> None:
+    service = ("--service", "productcatalogservice")
+    trained = mora("health", "train", str(RECORDED / "healthy.csv"), *service, cwd=tmp_path)
+    assert trained.returncode == 0, trained.stderr
+    labels = ("--labels", str(RECORDED / "labels.csv"))
+    later = str(RECORDED / "later.csv")
+    done = mora("health", "score", later, *service, "--gap", "1m", *labels, "-o", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    (event,) = json.loads(done.stdout)["events"]
+    assert "2026-11-26T13:34:29Z" <= event["start"] <= "2026-11-26T13:34:38Z"
+    assert next(iter(event["metrics"])) == "latency_p95_seconds"
+    page = mora("health", "score", later, *service, *labels, "-o", "html", cwd=tmp_path)
+    assert "known: latency" in page.stdout
+    # Without what is known to be a fault, the same samples are still enough to learn from.
+    again = mora("health", "train", later, *service, *labels, cwd=tmp_path)
+    assert "on 135 samples" in again.stdout
