@@ -23,6 +23,8 @@ GROUP = "mora.plugins"
 # What another package may add to; the others are MOrA's own.
 OPEN_SEAMS = ("forecasters", "detectors", "sources", "policies", "outputs")
 _OWN_PACKAGE = "mora-rightsizing"
+Option = float | bool | str
+"""The value of an option, as it can be written behind a name."""
 
 REGISTRY: dict[str, dict[str, str]] = {
     "clusters": {
@@ -167,6 +169,49 @@ def load(seam: str, name: str) -> Any:
             f"There is no {name!r} among the {seam}.", hint=f"Known: {known}." if known else "No package adds one."
         )
     return _attribute(REGISTRY[seam][name])
+
+
+def named(seam: str, text: str) -> tuple[str, dict[str, Option]]:
+    """A name and its options, as a person writes them: NAME, or NAME:OPTION=VALUE;OPTION=VALUE. Raises BadInput.
+
+    >>> named("thresholds", "quantile:quantile=0.95")
+    ('quantile', {'quantile': 0.95})
+    """
+    name, _, rest = text.partition(":")
+    if name not in names(seam):
+        raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(names(seam))}.")
+    options: dict[str, Option] = {}
+    for part in rest.split(";") if rest else ():
+        key, separator, value = part.partition("=")
+        if not separator or not key.isidentifier():
+            raise BadInput(f"{text!r} has an option that cannot be read.", hint="Write NAME:OPTION=VALUE.")
+        options[key] = _option(value)
+    return name, options
+
+
+def make(seam: str, name: str, options: Mapping[str, Option]) -> Any:
+    """A new object of a registered class, with options. Raises BadInput for one that it does not take."""
+    made = load(seam, name)
+    try:
+        return made(**options)
+    except (TypeError, ValueError) as wrong:
+        # Without options the fault is not of what a person wrote.
+        if not options:
+            raise
+        raise BadInput(
+            f"{name!r} does not take {', '.join(f'{key}={value}' for key, value in options.items())}: {wrong}.",
+            hint="Write NAME:OPTION=VALUE;OPTION=VALUE.",
+        ) from wrong
+
+
+def _option(text: str) -> Option:
+    if text in ("true", "false"):
+        return text == "true"
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return int(number) if number.is_integer() and "." not in text else number
 
 
 def _added(seam: str) -> Mapping[str, Plugin]:

@@ -232,11 +232,19 @@ def _policy(value: object) -> str:
 
 
 def _detector(value: object) -> str:
-    return values.one_of(*registry.names("detectors"))(value)
+    return _with_options("detectors", value)
 
 
 def _threshold(value: object) -> str:
-    return values.one_of(*registry.names("thresholds"))(value)
+    return _with_options("thresholds", value)
+
+
+def _with_options(seam: str, value: object) -> str:
+    """NAME, or NAME:OPTION=VALUE;OPTION=VALUE, as it is written."""
+    text = values.string(value)
+    values.one_of(*registry.names(seam))(text.partition(":")[0])
+    registry.named(seam, text)
+    return text
 
 
 def _scheduler(value: object) -> str:
@@ -341,9 +349,9 @@ SETTINGS: tuple[Setting, ...] = (
             values.one_of(*BACKENDS), flag="--backend"),
     Setting("train.scheduler", "Address of the Dask scheduler: tcp://host:8786, or tls://.",
             _scheduler, flag="--scheduler"),
-    Setting("health.detector", "What finds unusual samples, by its registered name (mora list).",
+    Setting("health.detector", "What finds unusual samples, by its registered name (mora list) and options.",
             _detector, flag="--detector"),
-    Setting("health.threshold", "What decides which of its scores are too high, by its registered name.",
+    Setting("health.threshold", "What decides which of its scores are too high, by its registered name and options.",
             _threshold, flag="--threshold"),
     Setting("health.start_up", "How long after a cold start there is no verdict; by default 20 samples, 9m at most.",
             values.span, flag="--start-up"),

@@ -129,3 +129,29 @@ def test_asking_for_names_imports_no_room() -> None:
     )
     told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout
     assert set(told.split()) == {"mora.registry", "mora.errors"}
+
+
+def test_options_stand_behind_a_name() -> None:
+    text = "lstm-autoencoder:bounds=cpu_usage=0..2,memory_usage=0..4e9;epochs=5;seed=1.0;x=true;y=inf"
+    name, options = registry.named("detectors", text)
+    assert name == "lstm-autoencoder"
+    assert options == {
+        "bounds": "cpu_usage=0..2,memory_usage=0..4e9", "epochs": 5, "seed": 1.0, "x": True, "y": float("inf"),
+    }  # fmt: skip
+    assert [type(options[name]) for name in ("epochs", "seed")] == [int, float]
+
+
+@pytest.mark.parametrize("text", ["robust-z:", "robust-z"])
+def test_a_name_alone_has_no_options(text: str) -> None:
+    assert registry.named("detectors", text) == ("robust-z", {})
+
+
+@pytest.mark.parametrize("text", ["robust-z:a", "robust-z:=1", "robust-z:a b=1", "robust-z:;a=1", "nothing", ":a=1"])
+def test_options_that_cannot_be_read_are_refused(text: str) -> None:
+    with pytest.raises(BadInput):
+        registry.named("detectors", text)
+
+
+def test_an_option_that_is_not_known_is_refused_by_name() -> None:
+    with pytest.raises(BadInput, match=r"'quantile' does not take speed=9"):
+        registry.make("thresholds", "quantile", {"speed": 9})

@@ -37,10 +37,16 @@ def train(
         bool, typer.Option("--all", help="Every service that has data; with --prometheus, of the namespace.")
     ] = False,
     detector: Annotated[
-        str | None, typer.Option("--detector", "-d", help="See mora list.", show_default="context-distance")
+        str | None,
+        typer.Option(
+            "--detector",
+            "-d",
+            help="NAME, or NAME:OPTION=VALUE;OPTION=VALUE; see mora list.",
+            show_default="context-distance",
+        ),
     ] = None,
     threshold: Annotated[
-        str | None, typer.Option("--threshold", help="See mora list.", show_default="tracking")
+        str | None, typer.Option("--threshold", help="The same of a threshold.", show_default="tracking")
     ] = None,
     metrics: Annotated[
         list[str] | None,
@@ -97,6 +103,7 @@ def train(
     mora health train frontend
     mora health train --all --prometheus http://127.0.0.1:9090 -n shop
     mora health train metrics.csv --service web --column latency
+    mora health train frontend -d 'lstm-autoencoder:bounds=learnt;epochs=60'
     mora health train web --prometheus URL --metric 'queue=sum(queue_length{app="$service"})'
     """
     from mora import dataset

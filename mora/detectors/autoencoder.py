@@ -18,6 +18,8 @@ from mora.detectors.frames import known_columns, matrix_of
 from mora.detectors.scaling import FILLED_ROWS, LEAST_KNOWN, Scaling, fill_forward, learn_scaling
 from mora.domain.learning import Floats, Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.networks import autoencoder_fit
+from mora.networks.autoencoder_fit import FitSettings
 from mora.networks.autoencoders import DenseNetwork, checked_units, read_units
 from mora.networks.tflite import TfliteModel
 from mora.seams import Reporter, Silent
@@ -84,7 +86,7 @@ class DenseAutoencoder:
         if runner not in RUNNERS:
             raise BadInput(f"There is no runner {runner!r}.", hint=f"Known: {', '.join(RUNNERS)}.")
         self.units = None if units is None else read_units(units)
-        self.epochs, self.batch_size, self.patience, self.seed = epochs, batch_size, patience, seed
+        self.settings, self.seed = FitSettings(epochs, batch_size, patience), seed
         self.error, self.runner, self.reporter = error, runner, reporter or Silent()
         self.reasons: tuple[str, ...] = ()
         self.threshold = np.inf
@@ -102,8 +104,6 @@ class DenseAutoencoder:
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Learn the first four fifths of the frame; the rest says when to stop, and what error is usual."""
-        from mora.networks.autoencoder_fit import FitSettings, fit_dense
-
         if len(frame) < LEAST_ROWS:
             raise NotEnoughData(
                 f"The detector {self.name} needs {LEAST_ROWS} rows, and there are {len(frame)}.",
@@ -124,8 +124,7 @@ class DenseAutoencoder:
                 hint="Train it on a longer history, or on one with fewer gaps.",
             )
         units = self.units or usual_units(rows.shape[1])
-        settings = FitSettings(self.epochs, self.batch_size, self.patience)
-        weights = fit_dense(training, validation, units, settings, self.reporter, self.seed)
+        weights = autoencoder_fit.fit_dense(training, validation, units, self.settings, self.reporter, self.seed)
         weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
         self.units, self._inputs, self.reasons = units, inputs, (*left, *told)
         self._network = DenseNetwork(weights, units, rows.shape[1])
@@ -154,11 +153,11 @@ class DenseAutoencoder:
 
     def tflite(self) -> bytes:
         """The network as a TFLite model of one row. Raises ToolMissing where TensorFlow is not installed."""
-        from mora.networks.autoencoder_fit import as_tflite, dense_model
-
         inputs, network = self._fitted()
         assert self.units is not None  # noqa: S101  (fitted)
-        return as_tflite(dense_model, (len(inputs.owners),), self.units, network.weights)
+        return autoencoder_fit.as_tflite(
+            autoencoder_fit.dense_model, (len(inputs.owners),), self.units, network.weights
+        )
 
     def save(self) -> Saved:
         """The configuration, the scalers, the threshold, the weights, and the TFLite model where that scores."""

@@ -23,6 +23,8 @@ from mora.detectors.scaling import (
 )
 from mora.domain.learning import DAY_SECONDS, Floats, Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.networks import autoencoder_fit
+from mora.networks.autoencoder_fit import FitSettings
 from mora.networks.autoencoders import LstmNetwork, checked_units, read_units
 from mora.seams import Reporter, Silent
 
@@ -98,9 +100,9 @@ class LstmAutoencoder:
         seed: int = 0,
         reporter: Reporter | None = None,
     ) -> None:
-        if not 2 <= window <= _MOST_WINDOW:
+        if type(window) is not int or not 2 <= window <= _MOST_WINDOW:
             raise BadInput(f"A window of {window} rows is not possible.", hint=f"Give from 2 to {_MOST_WINDOW} rows.")
-        self.window, self.epochs, self.batch_size, self.patience = window, epochs, batch_size, patience
+        self.window, self.settings = window, FitSettings(epochs, batch_size, patience)
         self.units = read_units(units)
         self.bounds = read_bounds(bounds)
         self.seed, self.reporter = seed, reporter or Silent()
@@ -121,8 +123,6 @@ class LstmAutoencoder:
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Learn the first four fifths of the frame; the rest says when to stop, and what error is usual."""
-        from mora.networks.autoencoder_fit import FitSettings, fit_lstm
-
         least = LEAST_WINDOWS * self.window
         if len(frame) < least:
             raise NotEnoughData(
@@ -141,8 +141,7 @@ class LstmAutoencoder:
                 f"in the first four fifths of the rows and in the last.",
                 hint="Train it on a longer history, or on one with fewer gaps.",
             )
-        settings = FitSettings(self.epochs, self.batch_size, self.patience)
-        weights = fit_lstm(training, validation, self.units, settings, self.reporter, self.seed)
+        weights = autoencoder_fit.fit_lstm(training, validation, self.units, self.settings, self.reporter, self.seed)
         # As they will be saved, in single precision.
         weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
         self._inputs, self._network = inputs, LstmNetwork(weights, self.units, inputs.size)
@@ -176,10 +175,10 @@ class LstmAutoencoder:
 
     def tflite(self) -> bytes:
         """The network as a TFLite model of one window. Raises ToolMissing where TensorFlow is not installed."""
-        from mora.networks.autoencoder_fit import as_tflite, lstm_model
-
         inputs, network = self._fitted()
-        return as_tflite(lstm_model, (self.window, inputs.size), self.units, network.weights)
+        return autoencoder_fit.as_tflite(
+            autoencoder_fit.lstm_model, (self.window, inputs.size), self.units, network.weights
+        )
 
     def save(self) -> Saved:
         """The configuration, the scaler, the threshold and the weights."""

@@ -62,13 +62,7 @@ class Entrant:
         return made
 
     def _made(self, seam: str) -> Any:
-        made = registry.load(seam, self.name)
-        try:
-            return made(**self.options)
-        except TypeError as wrong:
-            raise BadInput(
-                f"{self.name!r} does not take the options of {self.text!r}: {wrong}.", hint="Write NAME:OPTION=VALUE."
-            ) from wrong
+        return registry.make(seam, self.name, self.options)
 
 
 def entrant(text: str, seam: str) -> Entrant:
@@ -82,27 +76,8 @@ def entrant(text: str, seam: str) -> Entrant:
     text, at, most = text.partition("@")
     if at and not (most.isascii() and most.isdigit() and int(most) > 0):
         raise BadInput(f"{text}@{most} does not end in a number of series.", hint=f"Write {text}@4, say.")
-    name, _, rest = text.partition(":")
-    known = [*registry.names(seam), *([OWN] if seam == "thresholds" else [])]
-    if name not in known:
-        raise BadInput(f"There is no {name!r} among the {seam}.", hint=f"Known: {', '.join(known)}.")
-    options: dict[str, float | bool | str] = {}
-    for part in rest.split(";") if rest else ():
-        key, separator, value = part.partition("=")
-        if not separator or not key.isidentifier():
-            raise BadInput(f"{text!r} has an option that cannot be read.", hint="Write NAME:OPTION=VALUE.")
-        options[key] = _value(value)
+    name, options = (text, {}) if (seam, text) == ("thresholds", OWN) else registry.named(seam, text)
     return Entrant(text, name, options, int(most) if at else None)
-
-
-def _value(text: str) -> float | bool | str:
-    if text in ("true", "false"):
-        return text == "true"
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return int(number) if number == int(number) and "." not in text else number
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,7 +33,7 @@ from mora.health.events import (
 )
 from mora.health.frames import REPLICAS, HealthFrame, health_columns, on_grid
 from mora.quantities import counted, format_duration, format_moment
-from mora.seams import Detector, Threshold
+from mora.seams import Detector, Reporter, Threshold
 
 # The last quarter of what is known calibrates the threshold: scores of samples that the detector was not fitted on.
 _CALIBRATION_SHARE = 0.25
@@ -269,15 +269,19 @@ def train(
     source: str | None = None,
     remarks: Sequence[str] = (),
     now: datetime | None = None,
+    reporter: Reporter | None = None,
 ) -> HealthModel:
     """Learn what is usual of a service: the detector from the first three quarters, its threshold from the last.
 
-    detector, threshold: registered names, or objects that are not fitted. metrics: those that are looked at; by default
-    those of health_columns(). excluded: windows, such as known faults, whose samples are not learnt from. own (PromQL
-    of metrics of one's own), source (where the samples are from) and remarks (what a reader must know of them) are for
-    the card. Raises NotEnoughData, BadInput.
+    detector, threshold: registered names, with options as registry.named() reads them, or objects that are not fitted.
+    metrics: those that are looked at; by default those of health_columns(). excluded: windows, such as known faults,
+    whose samples are not learnt from. own (PromQL of metrics of one's own), source (where the samples are from) and
+    remarks (what a reader must know of them) are for the card. reporter: for detectors that fit for longer than a
+    moment. Raises NotEnoughData, BadInput.
     """
     made = _made("detectors", USUAL_DETECTOR if detector is None else detector)
+    if reporter is not None and hasattr(made, "reporter"):
+        made.reporter = reporter
     judge = _made("thresholds", USUAL_THRESHOLD if threshold is None else threshold)
     at = datetime.now(UTC) if now is None else now
     given = samples if isinstance(samples, HealthFrame) else on_grid(samples, step=step, now=at)
@@ -339,4 +343,4 @@ def _cut(known: Flags, service: str) -> int:
 
 
 def _made(seam: str, named: Any) -> Any:
-    return registry.load(seam, named)() if isinstance(named, str) else named
+    return registry.make(seam, *registry.named(seam, named)) if isinstance(named, str) else named

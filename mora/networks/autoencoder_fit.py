@@ -10,9 +10,12 @@ from typing import Any
 import numpy as np
 
 from mora.domain.learning import Floats
+from mora.errors import BadInput
 from mora.networks.autoencoders import dense_layers, lstm_layers
 from mora.networks.keras_room import compiled, keep, load_keras, lstm_layer, seeds, to_tflite
 from mora.seams import Reporter
+
+_MOST = 100_000
 
 Weights = Mapping[str, Floats]
 
@@ -25,6 +28,12 @@ class FitSettings:
     batch_size: int = 32
     patience: int = 10
     learning_rate: float = 1e-3
+
+    def __post_init__(self) -> None:
+        for name in ("epochs", "batch_size", "patience"):
+            value = getattr(self, name)
+            if type(value) is not int or not 1 <= value <= _MOST:
+                raise BadInput(f"{name} is {value!r}.", hint=f"Give a whole number from 1 to {_MOST:,}.")
 
 
 def fit_lstm(

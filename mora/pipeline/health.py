@@ -111,6 +111,7 @@ def train_health(
     source: PrometheusSource | None = None,
     learning: Learning | None = None,
     time_column: str | None = None,
+    reporter: Reporter | None = None,
 ) -> HealthModel:
     """Learn what is usual of a service, or of the service that a file is of, and save the folder of its detector."""
     from mora.health.known import read_known, windows_of
@@ -144,6 +145,7 @@ def train_health(
         own=learning.own,
         source=samples.source,
         remarks=samples.remarks,
+        reporter=reporter,
     )
     model.save(folder)
     return model
@@ -159,6 +161,8 @@ def train_health_all(
     reporter = reporter or Silent()
     at_once = min(jobs, -(-len(services) // _WORTH_A_PROCESS))
     reporter.advance("train", 0, len(services))
+    if len(services) == 1:
+        options = {**options, "reporter": reporter}
     for done, outcome in enumerate(_outcomes(services, options, at_once), start=1):
         reporter.advance("train", done, len(services), outcome.service)
         yield outcome

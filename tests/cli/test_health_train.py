@@ -40,6 +40,11 @@ def test_a_file_is_trained_on_and_settings_come_from_mora_toml(tmp_path: Path) -
         (("a.csv",), "There is no file a.csv"),
         (("frontend", "--service", "web"), "are of a file"),
         (("frontend", "-d", "magic"), "magic"),
+        (("frontend", "-d", "robust-z:speed=9"), "does not take speed=9"),
+        (("frontend", "-d", "robust-z:speed"), "cannot be read"),
+        (("frontend", "-d", "lstm-autoencoder"), "of cpu_cores_value lies outside its bounds [0, 0.15]"),
+        (("frontend", "-d", "lstm-autoencoder:epochs=0"), "epochs is 0"),
+        (("frontend", "-d", "autoencoder:error=rmse"), "no error 'rmse'"),
         (("frontend", "--exclude", "yesterday"), "not START/END"),
         (("frontend", "--metric", "queue=1"), "asks a Prometheus"),
         (("frontend", "--metric", "queue"), "has no query|asks a Prometheus"),
@@ -63,3 +68,17 @@ def test_one_service_of_several_that_fails_is_named_and_the_others_are_kept(tmp_
     assert "nope: no detector." in done.stderr
     assert "1 of 2 services have no new detector: nope." in done.stderr
     assert (tmp_path / "health" / "default" / "frontend" / "card.json").is_file()
+
+
+@pytest.mark.slow
+def test_an_autoencoder_is_trained_with_options_shows_its_epochs_and_scores_without_tensorflow(tmp_path: Path) -> None:
+    """The document's threshold beside it: the 95th percentile."""
+    healthy(200).to_csv(tmp_path / "web.csv", index=False)
+    chosen = ("-d", "lstm-autoencoder:bounds=learnt;epochs=2;units=4;window=8", "--threshold", "quantile:quantile=0.95")
+    done = mora("health", "train", "web.csv", *chosen, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("default/web: lstm-autoencoder of 3 metrics on 200 samples")
+    assert "autoencoder: 100%" in done.stderr
+    done = mora("health", "score", "web.csv", "-o", "json", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert '"detector": "lstm-autoencoder"' in done.stdout

@@ -12,6 +12,7 @@ from mora.detectors.lstm_autoencoder import LstmAutoencoder, WindowInputs, time_
 from mora.detectors.scaling import learn_scaling
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.networks.autoencoder_fit import FitSettings
 from mora.networks.autoencoders import lstm_shapes
 from mora.seams import Silent
 from tests.networks.making import drawn
@@ -90,7 +91,7 @@ def test_fitting_and_scoring_make_their_windows_by_one_object(monkeypatch: pytes
 
 def test_defaults_are_the_documents() -> None:
     made = LstmAutoencoder()
-    assert (made.window, made.epochs, made.batch_size, made.patience) == (20, 30, 32, 10)
+    assert (made.window, made.settings) == (20, FitSettings(epochs=30, batch_size=32, patience=10))
     assert made.units == (64, 32, 16)
     assert made.bounds["cpu_usage"] == (0, 0.15)
 
@@ -174,7 +175,19 @@ def test_one_that_is_not_fitted_scores_nothing() -> None:
         LstmAutoencoder(reporter=Silent()).score(service())
 
 
-@pytest.mark.parametrize("options", [{"window": 1}, {"window": 10**6}, {"units": "a"}, {"bounds": "cpu"}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": 1},
+        {"window": 10**6},
+        {"units": "a"},
+        {"bounds": "cpu"},
+        {"epochs": 0},
+        {"epochs": "a"},
+        {"patience": 1.5},
+        {"window": 9.5},
+    ],
+)
 def test_options_that_cannot_be_are_refused(options: dict[str, object]) -> None:
     with pytest.raises(BadInput):
         LstmAutoencoder(**options)  # type: ignore[arg-type]  # what is wrong
