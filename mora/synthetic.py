@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.errors import BadInput
+from mora.quantities import format_duration
 
 Floats = NDArray[np.float64]
 
@@ -70,12 +71,12 @@ def service(start: datetime, *, span: timedelta, step: timedelta, seed: int, fau
 
     Formulas: request_rate = 125 f + N(0, 3), latency_p95 = 0.22 f + 0.215 + N(0, 0.015) seconds, memory_usage = base +
     N(0, 3 % of base) bytes with a base between 0.5 and 1.5 GB, error_rate = 2.5 f + N(0, 0.05), cpu_usage = 0.125 f +
-    N(0, 0.005) cores, f the daily factor of the whole hour; none below 0. faults: so many, spread evenly over the second
-    half. Raises BadInput where they do not fit in, or there would be no row or too many.
+    N(0, 0.005) cores, f the daily factor of the whole hour; none below 0. faults: so many, spread over the
+    second half. Raises BadInput where they do not fit in, or there would be no row or too many.
     """
     if step <= timedelta() or not 1 <= (rows := int(span / step)) <= _MOST_ROWS:
         raise BadInput(
-            f"A span of {span} in steps of {step} is not between 1 and {_MOST_ROWS:,} rows.",
+            f"{format_duration(span)} in steps of {format_duration(step)} is not between 1 and {_MOST_ROWS:,} rows.",
             hint="Give another span or step.",
         )
     rng = np.random.default_rng(seed)
@@ -107,7 +108,8 @@ def _break(made: dict[str, Floats], faults: int, step: timedelta) -> NDArray[np.
         inside = slice(start, start + length)
         if start < half or start + length > rows or label[max(start - 1, 0) : start + length + 1].any():
             raise BadInput(
-                f"{faults} faults do not fit into half of {rows * step}.", hint="Give fewer faults, or more days."
+                f"{faults} faults do not fit into half of {format_duration(rows * step)}.",
+                hint="Give fewer faults, or more days.",
             )
         ramp = np.linspace(0, 1, length) if fault.grows else np.ones(length)
         for name, factor in fault.factors:

@@ -66,6 +66,7 @@ COMMANDS = {
     "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),
     "serve": (["serve", "--prometheus", "http://127.0.0.1:1"], "mora serve needs packages"),
     "mcp": (["mcp"], "mora mcp needs a package"),
+    "health": (["health", "predict", "metrics.csv"], "Training the detector isolation-forest needs packages"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",
@@ -164,10 +165,11 @@ def test_what_an_extra_includes_is_what_pip_installs_with_it() -> None:
     assert included == INCLUDED
 
 
-@pytest.mark.parametrize("extra", COMMANDS)
+@pytest.mark.parametrize("extra", EXTRAS)
 def test_a_command_without_its_extra_says_what_to_install(extra: str, tmp_path: Path) -> None:
     command, subject = COMMANDS[extra]
     (tmp_path / "traces.parquet").write_bytes(b"PAR1")
+    (tmp_path / "metrics.csv").write_text("cpu\n" + "1\n2\n" * 20, encoding="utf-8")
     done = mora_without(set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask") else tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""

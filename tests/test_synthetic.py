@@ -18,7 +18,7 @@ DAY, STEP = timedelta(days=1), timedelta(seconds=30)
 
 
 def at_hour(frame: pd.DataFrame, hour: int) -> pd.DataFrame:
-    return frame.loc[frame["timestamp"].dt.hour == hour]
+    return frame.set_index("timestamp").between_time(f"{hour:02}:00", f"{hour:02}:59:59")
 
 
 def test_the_table_of_the_document_is_met_at_its_two_hours() -> None:

@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 import typer
 
-from mora.cli import health_compare, health_list, health_score, health_train, health_watch
+from mora.cli import (
+    health_compare,
+    health_generate,
+    health_list,
+    health_predict,
+    health_score,
+    health_train,
+    health_watch,
+)
 
 app = typer.Typer(
     help="Detect when a service is not itself: learn what is usual, score, watch.",
@@ -28,6 +36,8 @@ _COMMANDS: tuple[tuple[str, Callable[..., None]], ...] = (
     ("watch", health_watch.watch),
     ("list", health_list.list_detectors),
     ("compare", health_compare.compare),
+    ("predict", health_predict.predict),
+    ("generate", health_generate.generate),
 )
 for _name, _command in _COMMANDS:
     app.command(_name)(_command)

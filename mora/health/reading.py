@@ -67,15 +67,10 @@ def read_file(path: Path, *, time_column: str | None = None) -> Samples:
     number since 1970. Columns that have no numbers are left out with a remark. Raises BadInput, BadDataset,
     NotEnoughData, and ToolMissing for Parquet without pyarrow.
     """
-    if path.suffix.lower() not in SUFFIXES:
-        raise BadInput(f"{path} is neither a .csv nor a .parquet file.")
-    if not path.is_file():
-        raise BadInput(f"There is no file {path}.")
-    if path.stat().st_size > _MOST_BYTES:
-        raise BadInput(f"{path} is larger than the 2 GiB that are read.", hint="Give a shorter time range.")
+    _check_file(path)
     if path.suffix.lower() == ".csv" and time_column is None and _is_unified(path):
         return Samples(_health_of(dataset.read_experiment(path)), str(path))
-    frame = _table(path)
+    frame = read_table(path)
     name = _time_of(path, frame, time_column)
     if frame.empty:
         raise NotEnoughData(f"{path} has no rows.")
@@ -99,7 +94,18 @@ def _health_of(frame: pd.DataFrame) -> pd.DataFrame:
     return frame[[TIMESTAMP, *known]].sort_values(TIMESTAMP, kind="stable").reset_index(drop=True)
 
 
-def _table(path: Path) -> pd.DataFrame:
+def _check_file(path: Path) -> None:
+    if path.suffix.lower() not in SUFFIXES:
+        raise BadInput(f"{path} is neither a .csv nor a .parquet file.")
+    if not path.is_file():
+        raise BadInput(f"There is no file {path}.")
+    if path.stat().st_size > _MOST_BYTES:
+        raise BadInput(f"{path} is larger than the 2 GiB that are read.", hint="Give a shorter time range.")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """A CSV or Parquet file as it is: every column, in its order. Raises as read_file() does."""
+    _check_file(path)
     if path.suffix.lower() == ".parquet":
         require("parquet", by="Reading a Parquet file")
     try:
