@@ -12,6 +12,7 @@ Floats = NDArray[np.float64]
 DAY_SECONDS = 86_400.0
 # The median deviation of a normal distribution, as a share of its standard deviation.
 _NORMAL = 0.6745
+_MEDIAN_ROWS = 4096
 
 
 def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Floats]:
@@ -23,8 +24,12 @@ def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Fl
     """
     known = np.isfinite(values).any(axis=0)
     middle, spread, deviation = np.zeros((3, values.shape[1]))
-    middle[known] = np.nanmedian(values[:, known], axis=0)
-    spread[known] = np.nanmedian(np.abs(values[:, known] - middle[known]), axis=0) / _NORMAL
+    # Medians are most of the time of a fit, and those of some thousand rows are as good.
+    some = values[:: max(1, len(values) // _MEDIAN_ROWS)]
+    if not np.isfinite(some).any(axis=0)[known].all():
+        some = values
+    middle[known] = np.nanmedian(some[:, known], axis=0)
+    spread[known] = np.nanmedian(np.abs(some[:, known] - middle[known]), axis=0) / _NORMAL
     deviation[known] = np.nanstd(values[:, known], axis=0)
     spread = np.maximum(np.maximum(spread, deviation / 2), level_share * np.abs(middle))
     return middle, np.where(spread > 0, spread, 1e-12)

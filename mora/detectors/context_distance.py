@@ -54,6 +54,15 @@ class _Learnt:
     units: Floats  # (2,): the distance and the seasonal z that a healthy row rarely exceeds
 
 
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """A frame as it looks to what was learnt: features (rows, f), what is known and seasonal z (rows, m)."""
+
+    white: Floats
+    known: NDArray[np.bool_]
+    seasonal: Floats
+
+
 class ContextDistance:
     """The default detector. Where it looks: at each metric's distance from its usual day, its change, its distance from
     its means of 15 minutes and an hour, how much it moved in them, and how all of that varies together.
@@ -85,32 +94,32 @@ class ContextDistance:
         learnt = _Learnt(
             step, short, long, lags, middle, spread, usual_day(seconds, scaled), blank, blank, blank, blank
         )
-        features = self._features(learnt, seconds, scaled)
+        known, features = np.isfinite(values), _features(learnt, seconds, scaled)
         offset, scale = robust_scale(features)
         learnt = replace(learnt, offset=offset, scale=scale)
-        white, known = self._white(learnt, seconds, values)
+        white = _white(learnt, features, known)
         learnt = replace(learnt, precision=_precision(white, known))
-        units = np.nanquantile(self._parts(learnt, seconds, values), _QUANTILE, axis=1)
+        seen = _Seen(white, known, _seasonal(learnt, seconds, scaled))
+        units = np.nanquantile(_parts(learnt, seen), _QUANTILE, axis=1)
         self._learnt = replace(learnt, units=np.maximum(units, 1e-9))
         self.context = max(long, lags) + len(_WEIGHTS)
 
     def score(self, frame: pd.DataFrame) -> Floats:
         """The distance plus half of the seasonal z, each in units of what a healthy row rarely exceeds."""
-        learnt, seconds, values = self._known(frame)
-        distance, seasonal = self._parts(learnt, seconds, values)
+        learnt, seen = self._seen(frame)
+        distance, seasonal = _parts(learnt, seen)
         score = distance / learnt.units[0] + _SEASONAL_WEIGHT * seasonal / learnt.units[1]
         return np.where(np.isfinite(score), recency(score[:, None], _WEIGHTS)[:, 0], np.nan)
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each metric's share: what it adds to the squares of the distance and of the seasonal z."""
-        learnt, seconds, values = self._known(frame)
-        white, known = self._white(learnt, seconds, values)
-        carried = np.maximum((white @ learnt.precision) * white, 0.0).reshape(len(frame), -1, len(self.columns))
-        squares = carried.sum(axis=1) / (white.shape[1] * learnt.units[0] ** 2)
-        z = self._seasonal(learnt, seconds, values)
-        squares += (_SEASONAL_WEIGHT * z / learnt.units[1]) ** 2 / len(self.columns)
+        learnt, seen = self._seen(frame)
+        carried = np.maximum((seen.white @ learnt.precision) * seen.white, 0.0)
+        squares = carried.reshape(len(frame), -1, len(self.columns)).sum(axis=1)
+        squares /= carried.shape[1] * learnt.units[0] ** 2
+        squares += (_SEASONAL_WEIGHT * seen.seasonal / learnt.units[1]) ** 2 / len(self.columns)
         squares = np.nan_to_num(recency(squares, _WEIGHTS))
-        squares[~known.any(axis=1)] = 0.0
+        squares[~seen.known.any(axis=1)] = 0.0
         total = squares.sum(axis=1, keepdims=True)
         shares = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
         return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
@@ -169,61 +178,67 @@ class ContextDistance:
         )
         self.columns, self.reasons, self.context = columns, reasons, max(long, lags) + len(_WEIGHTS)
 
-    def _known(self, frame: pd.DataFrame) -> tuple[_Learnt, Floats, Floats]:
-        """What was learnt, and the moments and metrics of a frame of the same step."""
+    def _seen(self, frame: pd.DataFrame) -> tuple[_Learnt, _Seen]:
+        """What was learnt, and a frame as it looks to it. Raises BadInput for samples of another step."""
         if self._learnt is None:
             raise BadInput("The detector is not fitted.", hint="Fit it first.")
-        values, seconds = matrix_of(frame, self.columns), seconds_of(frame)
+        learnt, values, seconds = self._learnt, matrix_of(frame, self.columns), seconds_of(frame)
         step = step_of(seconds)
         # A few rows tell no step: after an outage two rows may be an hour apart.
-        if len(frame) > 10 and not 2 / 3 < step / self._learnt.step < 3 / 2:
+        if len(frame) > 10 and not 2 / 3 < step / learnt.step < 3 / 2:
             raise BadInput(
-                f"The samples are {step:g} s apart; the detector was trained on samples {self._learnt.step:g} s apart.",
+                f"The samples are {step:g} s apart; the detector was trained on samples {learnt.step:g} s apart.",
                 hint="Give samples of that step, or train the detector again on these.",
             )
-        return self._learnt, seconds, values
-
-    def _parts(self, learnt: _Learnt, seconds: Floats, values: Floats) -> tuple[Floats, Floats]:
-        """Distance and seasonal z of each row, shape (rows,) each; NaN where no metric is known."""
-        white, known = self._white(learnt, seconds, values)
-        has = known.any(axis=1)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            squares = ((white @ learnt.precision) * white).sum(axis=1) / (known.mean(axis=1) * white.shape[1])
-        distance = np.where(has, np.sqrt(np.maximum(squares, 0.0)), np.nan)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            squares = (self._seasonal(learnt, seconds, values) ** 2).sum(axis=1) / known.sum(axis=1)
-        return distance, np.sqrt(squares)
-
-    def _seasonal(self, learnt: _Learnt, seconds: Floats, values: Floats) -> Floats:
-        """How many spreads each metric is from its usual day, shape (rows, m); 0 where it is not known."""
         scaled = np.clip((values - learnt.middle) / learnt.spread, -_CLIP, _CLIP)
-        z = np.minimum(np.abs(scaled - learnt.day.at(seconds)) / learnt.day.spread, _CLIP)
-        return np.nan_to_num(z)
-
-    def _white(self, learnt: _Learnt, seconds: Floats, values: Floats) -> tuple[Floats, NDArray[np.bool_]]:
-        """Scaled features, shape (rows, features), 0 where unknown; and which metrics are known, shape (rows, m)."""
-        scaled = np.clip((values - learnt.middle) / learnt.spread, -_CLIP, _CLIP)
-        features = self._features(learnt, seconds, scaled)
         known = np.isfinite(values)
-        white = np.clip((features - learnt.offset) / learnt.scale, -_CLIP, _CLIP)
+        white = _white(learnt, _features(learnt, seconds, scaled), known)
+        return learnt, _Seen(white, known, _seasonal(learnt, seconds, scaled))
+
+
+def _features(learnt: _Learnt, seconds: Floats, scaled: Floats) -> Floats:
+    """The features of every row, kind by kind, each as wide as there are metrics."""
+    mean_short, deviation_short = rolling(scaled, learnt.short)
+    mean_long, deviation_long = rolling(scaled, learnt.long)
+    kinds = [
+        scaled - learnt.day.at(seconds),
+        scaled - lagged(scaled, 1),
+        scaled - mean_short,
+        scaled - mean_long,
+        np.log1p(deviation_short),
+        np.log1p(deviation_long),
+        *(lagged(scaled, rows) for rows in range(1, learnt.lags)),
+    ]
+    return np.concatenate(kinds, axis=1)
+
+
+def _white(learnt: _Learnt, features: Floats, known: NDArray[np.bool_]) -> Floats:
+    """The features in their own spreads; 0 where not known."""
+    white = (features - learnt.offset) / learnt.scale
+    np.clip(white, -_CLIP, _CLIP, out=white)
+    if not known.all():
         # A metric that is not known now says nothing, whatever it was before.
         white *= np.tile(known, (1, white.shape[1] // known.shape[1]))
-        return np.nan_to_num(white), known
+    # One that was not known before has no change.
+    white[np.isnan(white)] = 0.0
+    return white
 
-    def _features(self, learnt: _Learnt, seconds: Floats, scaled: Floats) -> Floats:
-        """The features of every row, kind by kind, each as wide as there are metrics."""
-        mean_short, deviation_short = rolling(scaled, learnt.short)
-        mean_long, deviation_long = rolling(scaled, learnt.long)
-        kinds = [
-            scaled - learnt.day.at(seconds),
-            scaled - lagged(scaled, 1),
-            scaled - mean_short,
-            scaled - mean_long,
-            np.log1p(deviation_short),
-            np.log1p(deviation_long),
-            *(lagged(scaled, rows) for rows in range(1, learnt.lags)),
-        ]
-        return np.concatenate(kinds, axis=1)
+
+def _seasonal(learnt: _Learnt, seconds: Floats, scaled: Floats) -> Floats:
+    """How many spreads each metric is from its usual day, shape (rows, m); 0 where it is not known."""
+    z = np.minimum(np.abs(scaled - learnt.day.at(seconds)) / learnt.day.spread, _CLIP)
+    z[np.isnan(z)] = 0.0
+    return z
+
+
+def _parts(learnt: _Learnt, seen: _Seen) -> tuple[Floats, Floats]:
+    """Distance and seasonal z of each row, shape (rows,) each; NaN where no metric is known."""
+    known = seen.known.sum(axis=1)
+    # As if the known metrics were all.
+    share = np.where(known > 0, known, np.nan) / seen.known.shape[1]
+    squares = ((seen.white @ learnt.precision) * seen.white).sum(axis=1) / (share * seen.white.shape[1])
+    seasonal = (seen.seasonal**2).sum(axis=1) / (share * seen.known.shape[1])
+    return np.sqrt(np.maximum(squares, 0.0)), np.sqrt(seasonal)
 
 
 def _precision(white: Floats, known: NDArray[np.bool_]) -> Floats:
