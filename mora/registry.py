@@ -42,6 +42,9 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "detectors": {
         "context-distance": "mora.detectors.context_distance:ContextDistance",
+        "kmeans": "mora.detectors.kmeans:KMeans",
+        "pca": "mora.detectors.pca:Pca",
+        "seasonal-mad": "mora.detectors.seasonal_mad:SeasonalMad",
         "robust-z": "mora.detectors.robust_z:RobustZ",
         "isolation-forest": "mora.detectors.isolation_forest:IsolationForest",
         "xgboost-residual": "mora.detectors.xgboost_residual:XgboostResidual",

@@ -1,0 +1,83 @@
+"""Windows of the last rows, scaled: what detectors of shapes compare, and how they are saved."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from mora.detectors.context import lagged
+from mora.domain.learning import Saved
+from mora.errors import BadInput, BadModel
+
+Floats = NDArray[np.float64]
+
+# Beyond this many spreads a metric is simply far away: how far may not outvote all others.
+CLIP = 20.0
+# Rows of a window, for one metric alone; with more metrics fewer, so that a window has about _MOST_VALUES.
+_ROWS, _MOST_VALUES = 24, 64
+
+
+def rows_of_window(metrics: int) -> int:
+    """How many rows a window has.
+
+    >>> [rows_of_window(metrics) for metrics in (1, 5, 200)]
+    [24, 12, 2]
+    """
+    return max(2, min(_ROWS, _MOST_VALUES // metrics))
+
+
+def windows_of(values: Floats, middle: Floats, spread: Floats, rows: int) -> Floats:
+    """The window that ends at each row, shape (rows of values, rows * metrics), in spreads; 0 where not known.
+
+    The row itself comes first, then the one before it; before the first stands the first again.
+    """
+    scaled = np.nan_to_num(np.clip((values - middle) / spread, -CLIP, CLIP))
+    return np.concatenate([scaled, *(lagged(scaled, back) for back in range(1, rows))], axis=1)
+
+
+def known_rows(values: Floats) -> NDArray[np.bool_]:
+    """Which rows know a metric, shape (rows,)."""
+    return np.asarray(np.isfinite(values).any(axis=1))
+
+
+def shares_of(parts: Floats, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """Contributions from what each metric adds to a score: parts (rows, metrics), not negative; NaN counts 0."""
+    parts = np.nan_to_num(parts)
+    total = parts.sum(axis=1, keepdims=True)
+    shares = np.divide(parts, total, out=np.zeros_like(parts), where=total > 0)
+    return pd.DataFrame(shares, index=frame.index, columns=list(columns))
+
+
+def by_metric(parts: Floats, metrics: int) -> Floats:
+    """Parts of whole windows, shape (n, rows * metrics), added up for each metric, shape (n, metrics)."""
+    added: Floats = parts.reshape(len(parts), -1, metrics).sum(axis=1)
+    return added
+
+
+def fitted_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of a detector. Raises BadInput where it has none yet."""
+    if not columns:
+        raise BadInput("The detector is not fitted.", hint="Fit it first.")
+    return columns
+
+
+def restored(saved: Saved, names: Sequence[str], detector: str) -> tuple[tuple[str, ...], list[Floats]]:
+    """Columns and arrays of a saved detector. Raises BadModel where one lacks, is no number, or is not finite."""
+    try:
+        given = saved.document["columns"]
+        columns = tuple(name for name in given if isinstance(name, str))
+        is_whole = bool(columns) and len(columns) == len(given)
+        arrays = [np.asarray(saved.arrays[name], dtype=np.float64) for name in names]
+    except (KeyError, TypeError, ValueError) as wrong:
+        raise BadModel(f"This is no saved detector {detector}.", hint="Train it again.") from wrong
+    if not is_whole or not all(np.isfinite(array).all() for array in arrays):
+        raise misfit(detector)
+    return columns, arrays
+
+
+def misfit(detector: str) -> BadModel:
+    """The error for parts of a saved detector that do not belong to each other."""
+    return BadModel(f"The saved detector {detector} does not fit together.", hint="Train it again.")
