@@ -17,7 +17,6 @@ import numpy as np
 
 from mora.chaos.labels import Label
 from mora.detectors.frames import TIMESTAMP
-from mora.detectors.tracking import Tracking
 from mora.errors import NotEnoughData
 from mora.health.events import State
 from mora.health.frames import moment_of
@@ -27,13 +26,11 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from mora.chaos.folder import RunPart
-    from mora.seams import Threshold
 
 # A rate over ten seconds shows the last seconds of a fault only after its end.
 TAIL = timedelta(seconds=15)
 # Alarms of one service no further apart are one.
 _SAME_ALARM = timedelta(seconds=10)
-_HOLD = timedelta(hours=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,15 +135,12 @@ def _judged(
             f"Nothing is known of {service!r} before the first fault of part {part.number}.",
             hint="Run the scenario again: mora chaos run",
         )
-    made: str | Threshold = threshold
-    if threshold == Tracking.name:  # which counts in samples, and usually has one a minute
-        made = Tracking(hold=round(_HOLD / step))
     model = train(
         beginning.reset_index(drop=True),
         service=service,
         namespace=part.namespace,
         detector=detector,
-        threshold=made,
+        threshold=threshold,
         step=step,
         now=part.ended,
     )

@@ -30,9 +30,7 @@ _CLIP = 20.0
 def chaos_page(report: Report, parts: Sequence[tuple[RunPart, PartSeen]]) -> str:
     """The whole page."""
     verdict = "PASS" if report.passed else "FAIL"
-    rows = [
-        [Cell(text, kind="bad" if text.startswith("FAIL") else "") for text in cells_of(row)] for row in report.rows
-    ]
+    rows = [[Cell(text, kind="bad" if text == "FAIL" else "") for text in cells_of(row)] for row in report.rows]
     checks = [f"{check.word}: {check.text}." for check in report.checks]
     sections = [
         section("Verdict", [*summary(report), *checks]),

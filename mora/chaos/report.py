@@ -17,7 +17,7 @@ from mora.outputs.markdown import plain
 from mora.quantities import counted, format_duration, format_moment
 
 SCHEMA_VERSION = 1
-HEAD = ("PART", "FAULT", "SERVICE", "START", "STRENGTH", "DETECTED", "DELAY", "METRIC", "BLAMED", "EXPECTED")
+HEAD = ("PART", "FAULT", "SERVICE", "START", "STRENGTH", "DETECTED", "DELAY", "METRIC", "BLAMED", "VERDICT", "EXPECTED")
 """The headings of the table of faults."""
 
 
@@ -309,7 +309,8 @@ def cells_of(row: Row) -> tuple[str, ...]:
         "-" if delay is None else f"{delay.total_seconds():.0f} s",
         "-" if seen.own is None else (seen.own.metric or "-"),
         seen.blamed or "-",
-        f"{row.check.word}: {row.check.text}",
+        row.check.word,
+        row.check.text,
     )
 
 

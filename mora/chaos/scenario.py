@@ -25,8 +25,8 @@ from mora.sandbox.faults import MOST_SECONDS, STRENGTHS
 from mora.sandbox.spec import SERVICES
 
 SERVICE_NAMES = tuple(sorted(spec.name for spec in SERVICES))
-# The usual detector is fitted on three quarters of them, and needs 30 samples. Minutes are better.
-_LEAST_LEARN = timedelta(seconds=40)
+# A threshold needs 20 scores, of the last quarter of these samples. Minutes are better.
+_LEAST_LEARN = timedelta(seconds=80)
 _USUAL_LOAD, _USUAL_USERS = "checkout", 6
 _MOST_FAULTS, _MOST_PARTS = 500, 16
 _MOST_LENGTH = timedelta(days=1)

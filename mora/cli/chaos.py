@@ -79,7 +79,7 @@ def chaos_run(
 
     \b
     mora chaos run one-fault                one CPU hog, about five minutes
-    mora chaos run suite --jobs 6           40 faults and two quiet hours
+    mora chaos run suite --jobs 8           40 faults and two quiet hours
     mora chaos run my.toml --fail-on-miss   in CI: exit code 3 where one is missed
     mora chaos run every-fault --target kubernetes --dry-run -n shop
                                             manifests for Chaos Mesh

@@ -26,7 +26,7 @@ from mora.seams import Silent
 from tests.chaos.made import TOML, scenario
 from tests.fakes import SHOP, FakeClock, FakeCluster, FakeLoad, FakeSource
 
-DRAWN = "learn = '40s'\nrecover = '10s'\n[draw]\nfaults = 6\nparts = 3\nduration = ['5s', '9s']\n"
+DRAWN = "learn = '80s'\nrecover = '10s'\n[draw]\nfaults = 6\nparts = 3\nduration = ['5s', '9s']\n"
 
 
 @dataclass

@@ -57,7 +57,7 @@ def test_manifests_for_a_cluster_go_to_stdout_and_what_differs_to_stderr(tmp_pat
         (["run", "one-fault", "--target", "kubernetes"], "MOrA injects nothing into a cluster."),
         (["run", "one-fault", "--target", "moon"], "'moon' is no target."),
         (["run", "one-fault", "--target", "kubernetes", "--dry-run", "--engine", "x"], "There is no engine 'x'."),
-        (["run", "suite", "--sandbox", "default"], "suite has 6 parts, and one sandbox runs one."),
+        (["run", "suite", "--sandbox", "default"], "suite has 8 parts, and one sandbox runs one."),
         (["run", "one-fault", "--sandbox", "gone"], "No sandbox named 'gone' is running."),
         (["run", "one-fault", "--detector", "magic"], "magic"),
         (["report", "nowhere"], "nowhere has no finished part of a run."),

@@ -20,7 +20,7 @@ from tests.running import clean_environment, command, until
 pytestmark = pytest.mark.slow
 
 TOML = """
-learn = "40s"
+learn = "80s"
 recover = "10s"
 [load]
 users = 3

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 
@@ -19,6 +20,7 @@ from tests.running import until
 from tests.sandbox.shopper import Shopper, crowd, value
 
 BUSY = "while True: pass"
+WAITING = "import sys; sys.stdin.read()"
 MEMORY = "import sys; block = bytearray(64 * 2**20); print('ready', flush=True); sys.stdin.read()"
 
 
@@ -48,6 +50,33 @@ def test_a_busy_process_is_stopped_for_a_part_of_every_period(
     assert usage.periods >= usage.throttled_periods
     assert usage.throttled_seconds > 0
     assert 0 < usage.cpu_seconds <= read_cpu_ns(process.pid) / 1e9
+
+
+@pytest.mark.parametrize("process", [WAITING], indirect=True)
+def test_what_a_fault_runs_in_a_pod_shares_its_cpu_limit_and_is_counted_where_it_runs(
+    enforcer: SupervisorEnforcer, process: subprocess.Popen[bytes]
+) -> None:
+    with subprocess.Popen([sys.executable, "-c", BUSY]) as other:
+        try:
+            for is_beside in (False, True):
+                pod = f"pod-{is_beside}"
+                enforcer.admit(pod, Resources(cpu_limit_millicores=100))
+                enforcer.attach(pod, process.pid)
+                enforcer.join(pod, other.pid, is_beside=is_beside)
+                until(partial(is_throttled, enforcer, pod), "a pod that is stopped though its own process waits")
+                enforcer.leave(pod, other.pid)
+                counted = enforcer.container_usage(pod).cpu_seconds
+                own = read_cpu_ns(process.pid) / 1e9
+                assert counted <= own if is_beside else counted > own
+                enforcer.release(pod)
+                other.send_signal(signal.SIGCONT)
+            enforcer.leave("gone", other.pid)  # with its pod
+        finally:
+            other.kill()
+
+
+def is_throttled(enforcer: SupervisorEnforcer, pod: str) -> bool:
+    return enforcer.pod_usage(pod).throttled_periods >= 2
 
 
 @pytest.mark.parametrize("process", [MEMORY], indirect=True)
