@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mora.health.ranking import Comparison
 
 # Detectors that take minutes of CPU for each series: by default they are fitted on some series of each set.
-SLOW = {"lstm-autoencoder": 3, "autoencoder": 3, "xgboost-residual": 4}
+SLOW = {"lstm-autoencoder": 3, "autoencoder": 3}
 REFERENCE = "context-distance"
 
 

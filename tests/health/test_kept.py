@@ -33,6 +33,14 @@ def test_what_was_scored_is_not_scored_again_and_gives_the_same(tmp_path: Path) 
     assert again[0] == first[0]
 
 
+def test_a_failure_is_tried_again(tmp_path: Path) -> None:
+    (one, _), kept = labelled_series(tmp_path), Kept(tmp_path / "kept")
+    unknown = replace(one, frame=one.frame.assign(cpu=np.nan, latency=np.nan))
+    (result,) = run([unknown], [DETECTOR], THRESHOLDS, kept=kept)
+    assert result.failure
+    assert list((tmp_path / "kept").iterdir()) == []
+
+
 def test_other_samples_options_or_code_are_another_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (one, other), kept = labelled_series(tmp_path), Kept(tmp_path / "kept")
     task, scores = run_task(Task(DETECTOR, one))
