@@ -38,10 +38,11 @@ HEADINGS = (
 )
 FOOT = (
     "VUS-PR, AUC-PR and range F1: means over the series; events: added up over them. The interval is a bootstrap over",
-    "series. vs: mean difference in VUS-PR on the series that both scored, * where its 95 % interval leaves out 0.",
-    "Events: alarms within 30 minutes of each other are one; it is right where it touches a labelled range. No point",
-    "adjustment. false/day: wrong events for each series and day. delay: median, from the begin of a labelled range.",
-    "flagged: share of samples with an alarm; whoever alarms always has an event F1 of 1. The threshold saw no label.",
+    "series. vs: mean difference in VUS-PR on the series that both scored; * from five series on, where its interval",
+    "leaves out 0. Events: alarms within 30 minutes of each other are one, right where it touches a labelled range. No",
+    "point adjustment. false/day: wrong events for each series and day. delay: median, from the begin of a labelled",
+    "range. flagged: share of samples with an alarm; whoever alarms always has an event F1 of 1. The threshold saw no",
+    "label.",
 )
 
 
@@ -157,7 +158,7 @@ def _cells(row: Ranked, total: int) -> tuple[str, ...]:
         f"{row.series}" if row.series == total else f"{row.series} of {total}",
         _number(row.vus_pr),
         "-" if math.isnan(row.vus_low) else f"{row.vus_low:.2f}-{row.vus_high:.2f}",
-        "-" if row.ahead is None else f"{row.ahead[0]:+.3f}{'*' if row.ahead[1] > 0 or row.ahead[2] < 0 else ''}",
+        "-" if row.ahead is None else f"{row.ahead[0]:+.3f}{'*' if row.is_surely_apart else ''}",
         _number(row.auc_pr),
         _number(row.range_f1),
         *((_number(events.precision, 2), _number(events.recall, 2), _number(events.f1, 2)) if events.judged else "---"),

@@ -13,6 +13,8 @@ from mora.health.measures import Events, pooled
 
 _DRAWS = 2000
 _SEED = 7
+# Resampling fewer series than this says little of others.
+_LEAST_SURE = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,13 @@ class Ranked:
     fit_seconds: float
     score_seconds: float
     ahead: tuple[float, float, float] | None = None
+
+    @property
+    def is_surely_apart(self) -> bool:
+        """Whether the interval of `ahead` leaves out 0, with enough series to say so."""
+        if self.ahead is None or self.series < _LEAST_SURE:
+            return False
+        return self.ahead[1] > 0 or self.ahead[2] < 0
 
 
 def ranking(results: Sequence[Result], threshold: str, *, reference: str = "") -> list[Ranked]:

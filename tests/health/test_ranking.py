@@ -37,6 +37,18 @@ def test_the_best_comes_first_and_events_are_added_up() -> None:
     assert weak.events == Events(4, 2, 4, 2, (60.0, 60.0), 2.0, 200, 8)
 
 
+def test_a_difference_is_sure_from_five_series_on() -> None:
+    for count, is_sure in ((4, False), (5, True)):
+        names = [str(number) for number in range(count)]
+        rows = [*(result("weak", name, 0.2) for name in names), *(result("strong", name, 0.6) for name in names)]
+        strong, weak = ranking(rows, "quantile", reference="weak")
+        assert strong.is_surely_apart == is_sure
+        assert not weak.is_surely_apart
+    mixed = [result("weak", name, 0.5) for name in names]
+    mixed += [result("strong", name, vus) for name, vus in zip(names, (0.1, 0.9, 0.4, 0.6, 0.5), strict=True)]
+    assert not any(row.is_surely_apart for row in ranking(mixed, "quantile", reference="weak"))
+
+
 def test_a_subset_is_compared_on_the_series_that_both_scored() -> None:
     rows = ranking(
         [result("all", "a", 0.9), result("all", "b", 0.1), result("few", "a", 0.8), result("few", "b", np.nan)],
