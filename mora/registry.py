@@ -49,6 +49,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "isolation-forest": "mora.detectors.isolation_forest:IsolationForest",
         "xgboost-residual": "mora.detectors.xgboost_residual:XgboostResidual",
         "helios": "mora.detectors.xgboost_residual:Helios",
+        "forecast-residual": "mora.detectors.forecast_residual:ForecastResidual",
         "netdata": "mora.detectors.netdata:Netdata",
         "grafana-robust": "mora.detectors.grafana_rules:GrafanaRobust",
         "grafana-adaptive": "mora.detectors.grafana_rules:GrafanaAdaptive",
