@@ -22,11 +22,11 @@ def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Fl
     deviation, since some metrics rest most of the time, and `level_share` of the level, since a change of so little
     makes no service sick.
     """
-    known = np.isfinite(values).any(axis=0)
+    known: NDArray[np.bool_] = np.asarray(np.isfinite(values).any(axis=0))
     middle, spread, deviation = np.zeros((3, values.shape[1]))
     # Medians are most of the time of a fit, and those of some thousand rows are as good.
     some = values[:: max(1, len(values) // _MEDIAN_ROWS)]
-    if not np.isfinite(some).any(axis=0)[known].all():
+    if not np.isfinite(some[:, known]).any(axis=0).all():
         some = values
     middle[known] = np.nanmedian(some[:, known], axis=0)
     spread[known] = np.nanmedian(np.abs(some[:, known] - middle[known]), axis=0) / _NORMAL
@@ -35,18 +35,30 @@ def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Fl
     return middle, np.where(spread > 0, spread, 1e-12)
 
 
-def rolling(values: Floats, rows: int) -> tuple[Floats, Floats]:
-    """Mean and standard deviation of the last `rows` known samples' window at each row, each of the shape of values.
+def rolling(values: Floats, *windows: int) -> list[tuple[Floats, Floats]]:
+    """For each window, mean and standard deviation of the known samples of so many last rows, of the shape of values.
 
-    At the start the window is as long as there are rows; NaN where nothing in it is known.
+    At the start a window is as long as there are rows; NaN where nothing in it is known.
     """
     known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
-    count = _window_sum(known.astype(np.float64), rows)
+    is_whole = bool(known.all())
+    filled = values if is_whole else np.where(known, values, 0.0)
+    sums, squares = np.cumsum(filled, axis=0), np.cumsum(filled * filled, axis=0)
+    counts = np.arange(1.0, len(values) + 1)[:, None] if is_whole else np.cumsum(known, axis=0, dtype=np.float64)
+    found = []
     with np.errstate(invalid="ignore", divide="ignore"):
-        mean = _window_sum(filled, rows) / count
-        square = _window_sum(filled * filled, rows) / count
-    return mean, np.sqrt(np.maximum(square - mean * mean, 0.0))
+        for rows in windows:
+            count = _last(counts, rows)
+            mean = _last(sums, rows) / count
+            found.append((mean, np.sqrt(np.maximum(_last(squares, rows) / count - mean * mean, 0.0))))
+    return found
+
+
+def _last(sums: Floats, rows: int) -> Floats:
+    """From running sums those of the last `rows` rows."""
+    found = sums.copy()
+    found[rows:] -= sums[:-rows]
+    return found
 
 
 def lagged(values: Floats, rows: int) -> Floats:
@@ -61,19 +73,18 @@ def recency(values: Floats, weights: Floats) -> Floats:
     array([0., 2., 3.])
     """
     known = np.isfinite(values)
-    filled = np.where(known, values, 0.0)
-    total, weight = np.zeros(values.shape), np.zeros(values.shape)
-    for back, share in enumerate(weights[: len(values)].tolist()):
-        total[back:] += share * filled[: len(values) - back]
-        weight[back:] += share * known[: len(values) - back]
+    is_whole = bool(known.all())
+    filled = values if is_whole else np.where(known, values, 0.0)
+    total = _weighted(filled, weights)
+    if is_whole:
+        return total / np.cumsum(weights)[np.minimum(np.arange(len(values)), len(weights) - 1)][:, None]
     with np.errstate(invalid="ignore", divide="ignore"):
-        return total / weight
+        return total / _weighted(known.astype(np.float64), weights)
 
 
-def _window_sum(values: Floats, rows: int) -> Floats:
-    total = np.cumsum(values, axis=0)
-    total[rows:] = total[rows:] - total[:-rows]
-    return total
+def _weighted(values: Floats, weights: Floats) -> Floats:
+    """Weighted sums of each row and those before it; a row before the first counts 0."""
+    return np.stack([np.convolve(column, weights)[: len(values)] for column in values.T], axis=1)
 
 
 @dataclass(frozen=True, slots=True)

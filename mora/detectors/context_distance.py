@@ -94,12 +94,13 @@ class ContextDistance:
         learnt = _Learnt(
             step, short, long, lags, middle, spread, usual_day(seconds, scaled), blank, blank, blank, blank
         )
-        known, features = np.isfinite(values), _features(learnt, seconds, scaled)
+        unusual = scaled - learnt.day.at(seconds)
+        known, features = np.isfinite(values), _features(learnt, scaled, unusual)
         offset, scale = robust_scale(features)
         learnt = replace(learnt, offset=offset, scale=scale)
         white = _white(learnt, features, known)
         learnt = replace(learnt, precision=_precision(white, known))
-        seen = _Seen(white, known, _seasonal(learnt, seconds, scaled))
+        seen = _Seen(white, known, _seasonal(learnt, unusual))
         units = np.nanquantile(_parts(learnt, seen), _QUANTILE, axis=1)
         self._learnt = replace(learnt, units=np.maximum(units, 1e-9))
         self.context = max(long, lags) + len(_WEIGHTS)
@@ -191,17 +192,16 @@ class ContextDistance:
                 hint="Give samples of that step, or train the detector again on these.",
             )
         scaled = np.clip((values - learnt.middle) / learnt.spread, -_CLIP, _CLIP)
-        known = np.isfinite(values)
-        white = _white(learnt, _features(learnt, seconds, scaled), known)
-        return learnt, _Seen(white, known, _seasonal(learnt, seconds, scaled))
+        known, unusual = np.isfinite(values), scaled - learnt.day.at(seconds)
+        white = _white(learnt, _features(learnt, scaled, unusual), known)
+        return learnt, _Seen(white, known, _seasonal(learnt, unusual))
 
 
-def _features(learnt: _Learnt, seconds: Floats, scaled: Floats) -> Floats:
+def _features(learnt: _Learnt, scaled: Floats, unusual: Floats) -> Floats:
     """The features of every row, kind by kind, each as wide as there are metrics."""
-    mean_short, deviation_short = rolling(scaled, learnt.short)
-    mean_long, deviation_long = rolling(scaled, learnt.long)
+    (mean_short, deviation_short), (mean_long, deviation_long) = rolling(scaled, learnt.short, learnt.long)
     kinds = [
-        scaled - learnt.day.at(seconds),
+        unusual,
         scaled - lagged(scaled, 1),
         scaled - mean_short,
         scaled - mean_long,
@@ -224,9 +224,9 @@ def _white(learnt: _Learnt, features: Floats, known: NDArray[np.bool_]) -> Float
     return white
 
 
-def _seasonal(learnt: _Learnt, seconds: Floats, scaled: Floats) -> Floats:
+def _seasonal(learnt: _Learnt, unusual: Floats) -> Floats:
     """How many spreads each metric is from its usual day, shape (rows, m); 0 where it is not known."""
-    z = np.minimum(np.abs(scaled - learnt.day.at(seconds)) / learnt.day.spread, _CLIP)
+    z = np.minimum(np.abs(unusual) / learnt.day.spread, _CLIP)
     z[np.isnan(z)] = 0.0
     return z
 

@@ -30,8 +30,12 @@ def matrix_of(frame: pd.DataFrame, columns: Sequence[str]) -> NDArray[np.float64
             f"The samples lack {'the metric' if len(lacking) == 1 else 'the metrics'} {', '.join(lacking)}.",
             hint="Give the metrics that the detector was trained on, or train it again on those that there are.",
         )
-    values = frame[list(columns)].to_numpy(dtype=np.float64)
-    return np.where(np.isfinite(values), values, np.nan)
+    # Column by column: for the few rows of a watcher, pandas takes longer than all that is computed.
+    values = np.empty((len(frame), len(columns)))
+    for at, name in enumerate(columns):
+        values[:, at] = frame[name].to_numpy(dtype=np.float64)
+    values[np.isinf(values)] = np.nan
+    return values
 
 
 def seconds_of(frame: pd.DataFrame) -> NDArray[np.float64]:
@@ -45,11 +49,12 @@ def seconds_of(frame: pd.DataFrame) -> NDArray[np.float64]:
     if TIMESTAMP not in frame:
         raise BadInput(f"The samples lack the column {TIMESTAMP}.", hint="Give each row its moment, in UTC.")
     moments = frame[TIMESTAMP]
-    if pd.api.types.is_numeric_dtype(moments):
+    if moments.dtype.kind in "iuf":
         seconds = moments.to_numpy(dtype=np.float64)
     else:
         seconds = moments.to_numpy(dtype="datetime64[us]").astype(np.int64) / 1e6
-    if not (np.isfinite(seconds).all() and (np.diff(seconds) >= 0).all()):
+    # NaN compares as false; a moment that is missing (NaT) is the smallest of all.
+    if len(seconds) and not ((np.diff(seconds) >= 0).all() and -1e12 < seconds[0] <= seconds[-1] < np.inf):
         raise BadInput(
             "The samples are not in the order of time, or a moment is missing.",
             hint="Sort the rows by timestamp, and drop those without one.",

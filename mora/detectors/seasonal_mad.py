@@ -40,7 +40,8 @@ class SeasonalMad:
         """The root of the mean square over the known metrics, in deviations."""
         squares = self._squares(frame)
         known = np.isfinite(squares).sum(axis=1)
-        return np.sqrt(np.nansum(squares, axis=1) / np.where(known > 0, known, np.nan))
+        found: Floats = np.sqrt(np.nansum(squares, axis=1) / np.where(known > 0, known, np.nan))
+        return found
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each metric's share of the squares."""
