@@ -139,7 +139,7 @@ def learn_scaling(
 
 
 def read_bounds(bounds: Mapping[str, tuple[float, float]] | str) -> Mapping[str, tuple[float, float]]:
-    """Fixed bounds by metric from what a person gave; none where they are to be learnt.
+    """Fixed bounds by metric from what a person gave; none where they are to be learnt. A slash may stand for a comma.
 
     >>> read_bounds("cpu_cores_value=0..2,mem_bytes_value=0..4e9")
     {'cpu_cores_value': (0.0, 2.0), 'mem_bytes_value': (0.0, 4000000000.0)}
@@ -151,7 +151,7 @@ def read_bounds(bounds: Mapping[str, tuple[float, float]] | str) -> Mapping[str,
     if not isinstance(bounds, str):
         return {name: checked_bounds(name, pair) for name, pair in bounds.items()}
     found = {}
-    for part in bounds.split(","):
+    for part in bounds.replace("/", ",").split(","):
         name, _, pair = part.strip().partition("=")
         low, separator, high = pair.partition("..")
         try:

@@ -106,12 +106,12 @@ def dense_shapes(units: Sequence[int], inputs: int) -> dict[str, tuple[int, ...]
 def read_units(units: Sequence[int] | str | int) -> tuple[int, ...]:
     """The sizes of the layers down, as a person gives them. Raises BadInput.
 
-    >>> read_units("64,32,16")
-    (64, 32, 16)
+    >>> read_units("64,32,16"), read_units("64/32")  # a comma would end the name in a list of detectors
+    ((64, 32, 16), (64, 32))
     """
     try:
         if isinstance(units, str):
-            units = [int(part) for part in units.split(",")]
+            units = [int(part) for part in units.replace("/", ",").split(",")]
         return checked_units([units] if isinstance(units, int) else units)
     except ValueError as wrong:
         raise BadInput(

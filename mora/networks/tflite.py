@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import warnings
 from typing import Any
 
@@ -16,7 +17,7 @@ LITERT, TENSORFLOW = "ai-edge-litert", "tensorflow"
 
 
 class TfliteModel:
-    """A model of one input and one output, each with the one example that it takes at a time."""
+    """A model of one input and one output, each with the one example that it takes at a time; threads may share it."""
 
     def __init__(self, content: bytes) -> None:
         """Raises BadModel for what is no TFLite model, ToolMissing where neither LiteRT nor TensorFlow is installed."""
@@ -32,6 +33,11 @@ class TfliteModel:
         if len(ins) != 1 or len(outs) != 1 or ins[0]["shape"][0] != 1 or outs[0]["shape"][0] != 1:
             raise BadModel("This TFLite model is not of a detector.", hint="Train the detector again.")
         self._in, self._out = ins[0], outs[0]
+        self._content, self._lock = content, threading.Lock()
+
+    def __reduce__(self) -> tuple[type[TfliteModel], tuple[bytes]]:
+        # An interpreter stays in its process: another makes its own.
+        return type(self), (self._content,)
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -41,10 +47,11 @@ class TfliteModel:
     def forward(self, examples: Floats) -> Floats:
         """What the model makes of each example, shape (n, ...) -> (n, ...)."""
         out = np.empty((len(examples), *self.shapes[1]))
-        for number, example in enumerate(examples.astype(np.float32)):
-            self._interpreter.set_tensor(self._in["index"], example[None])
-            self._interpreter.invoke()
-            out[number] = self._interpreter.get_tensor(self._out["index"])[0]
+        with self._lock:
+            for number, example in enumerate(examples.astype(np.float32)):
+                self._interpreter.set_tensor(self._in["index"], example[None])
+                self._interpreter.invoke()
+                out[number] = self._interpreter.get_tensor(self._out["index"])[0]
         return out
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import copy
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -27,10 +30,16 @@ def test_without_any_interpreter_the_error_says_what_to_install(monkeypatch: pyt
 
 
 @pytest.mark.slow
-def test_tensorflows_own_interpreter_gives_what_litert_gives(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_threads_copies_and_tensorflows_own_interpreter_give_what_litert_gives(monkeypatch: pytest.MonkeyPatch) -> None:
     content = as_tflite(dense_model, (6,), (4, 2), drawn(dense_shapes((4, 2), 6)))
-    rows = np.random.default_rng(1).random((5, 6))
-    expected = TfliteModel(content).forward(rows)
+    rows = np.random.default_rng(1).random((200, 6))
+    model = TfliteModel(content)
+    expected = model.forward(rows)
+    # In several threads at once, and as another process gets it.
+    with ThreadPoolExecutor(4) as pool:
+        for found in pool.map(model.forward, [rows] * 8):
+            np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(copy.deepcopy(model).forward(rows), expected)
     monkeypatch.setattr(extras, "_is_installed", lambda module: module != "ai_edge_litert")
     other = TfliteModel(content)
     assert other.library == TENSORFLOW
