@@ -52,6 +52,7 @@ _SHAPE = documents.fields(
         "ended": documents.moment,
         "step_seconds": documents.number(0.001, 86400),
         "contended": documents.items(documents.text),
+        "calls": documents.items(documents.items(_name, least=2)),
         "requests": documents.whole(),
         "failures": documents.whole(),
         "mora": documents.text,
@@ -63,8 +64,8 @@ _SHAPE = documents.fields(
 class RunPart:
     """One part of a run. frames: service -> `timestamp` and its metrics, a row a step.
 
-    learnt_until: what is before is healthy, and the detector may learn from it. contended: what else the machine did
-    that could have changed what was measured.
+    learnt_until: what is before is healthy, and the detector may learn from it. calls: who called whom. contended: what
+    else the machine did that could have changed what was measured.
     """
 
     digest: str
@@ -78,6 +79,7 @@ class RunPart:
     labels: tuple[Label, ...]
     frames: Mapping[str, pd.DataFrame]
     contended: tuple[str, ...] = ()
+    calls: tuple[tuple[str, str], ...] = ()
     requests: int = 0
     failures: int = 0
 
@@ -102,6 +104,7 @@ def write_part(folder: Path, part: RunPart) -> Path:
         "ended": format_moment(part.ended, "shortest"),
         "step_seconds": part.step_seconds,
         "contended": list(part.contended),
+        "calls": sorted(map(list, part.calls)),
         "requests": part.requests,
         "failures": part.failures,
         "mora": __version__,
@@ -190,6 +193,7 @@ def read_part(place: Path) -> RunPart:
         labels=tuple(read_labels(place / LABELS)),
         frames={name: read_file(place / f"{name}.csv").frame for name in document["services"]},
         contended=tuple(document["contended"]),
+        calls=tuple((pair[0], pair[1]) for pair in document["calls"]),
         requests=document["requests"],
         failures=document["failures"],
     )

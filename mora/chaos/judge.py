@@ -8,7 +8,7 @@ false where no fault was in force anywhere, and none had just ended.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -57,7 +57,8 @@ class Alarm:
 class Seen:
     """What was made of one fault. own: the alarm at its own service; None where there was none.
 
-    first: the first alarm at any service. blamed: the service whose alarm had the highest peak.
+    first: the first alarm at any service. blamed: of the services with an alarm, one that calls none of the others; the
+    highest alarm where several do not.
     """
 
     label: Label
@@ -116,7 +117,7 @@ def judge_part(
     lingering = tuple(one for one in alarms if one not in false and not any(a <= one.ended <= b for a, b in claimed))
     return PartSeen(
         number=part.number,
-        seen=tuple(see(label, alarms) for label in part.labels),
+        seen=tuple(see(label, alarms, part.calls) for label in part.labels),
         false_alarms=false,
         lingering=lingering,
         healthy=_free(part.learnt_until, part.ended, claimed),
@@ -185,12 +186,29 @@ def _shares(shares: pd.DataFrame) -> dict[str, float]:
     return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))
 
 
-def see(label: Label, alarms: Sequence[Alarm]) -> Seen:
-    """What alarms say of a fault. An alarm that was raised before it says nothing of it, however long it lasts."""
+def see(label: Label, alarms: Sequence[Alarm], calls: Collection[tuple[str, str]] = ()) -> Seen:
+    """What alarms say of a fault. An alarm that was raised before it says nothing of it, however long it lasts.
+
+    calls: who called whom; who waits for a sick service is sick, too.
+    """
     meant = [one for one in alarms if label.start <= one.raised <= label.end + TAIL]
     own = next((one for one in meant if one.service == label.service), None)
-    blamed = max(meant, key=lambda one: one.peak).service if meant else None
-    return Seen(label, own, meant[0] if meant else None, blamed)
+    sick = {one.service for one in meant}
+    deepest = [one for one in meant if not (_called_by(one.service, calls) - {one.service}) & sick]
+    blamed = max(deepest or meant, key=lambda one: one.peak, default=None)
+    return Seen(label, own, meant[0] if meant else None, None if blamed is None else blamed.service)
+
+
+def _called_by(service: str, calls: Collection[tuple[str, str]]) -> set[str]:
+    """All that a service calls, directly or not."""
+    found: set[str] = set()
+    due = [service]
+    while due:
+        caller = due.pop()
+        more = {called for one, called in calls if one == caller} - found
+        found |= more
+        due += more
+    return found
 
 
 def _free(start: datetime, end: datetime, claimed: Sequence[tuple[datetime, datetime]]) -> timedelta:

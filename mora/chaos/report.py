@@ -73,7 +73,7 @@ class Report:
 
     @property
     def blamed_right(self) -> int:
-        """Faults whose own service had the alarm with the highest peak."""
+        """Faults whose own service is blamed."""
         return sum(row.seen.blamed == row.seen.label.service for row in self.rows)
 
     @property
@@ -171,7 +171,11 @@ def _with_checks(report: Report, scenario: Scenario) -> Report:
         )
     if goals.false_alarms_per_hour is not None:
         rate = report.false_alarms_per_hour
-        text = "no time without a fault" if rate is None else f"{rate:.2f}"
+        # In ten quiet minutes no rate of one an hour can be seen.
+        if not report.false_alarms and report.healthy / timedelta(hours=1) * goals.false_alarms_per_hour < 1:
+            rate = None
+        span = format_duration(report.healthy, about=True)
+        text = f"{span} without a fault are too short to tell" if rate is None else f"{rate:.2f}"
         checks.append(
             Check(
                 f"at most {goals.false_alarms_per_hour:g} false alarms an hour, all services together: {text}",
@@ -192,7 +196,7 @@ def summary(report: Report) -> list[str]:
     rate = report.false_alarms_per_hour
     lines = [
         f"{report.scenario}: {report.detected} of {counted(count, 'fault')} detected at their own service, "
-        f"{report.detected_anywhere} at any, {report.blamed_right} with the highest alarm at the right one"
+        f"{report.detected_anywhere} at any, {report.blamed_right} blamed on the right one"
         + ("." if delay is None else f"; median delay {format_duration(delay)}."),
         f"{counted(len(report.false_alarms), 'false alarm')} in {format_duration(report.healthy, about=True)} "
         "without a fault"

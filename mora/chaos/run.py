@@ -7,7 +7,7 @@ however it ends. A part is written when it has ended; what was finished is not r
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
@@ -42,12 +42,14 @@ class Faulty(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Where a part runs. read: the metrics of every service from a moment to another, service -> frame."""
+    """Where a part runs. read: the metrics of every service from a moment to another, service -> frame. calls: which
+    service called which in that time."""
 
     site: Site
     faulty: Faulty
     namespace: str
     read: Callable[[datetime, datetime], Mapping[str, pd.DataFrame]]
+    calls: Callable[[datetime, datetime], Collection[tuple[str, str]]]
 
 
 OpenGround = Callable[[int], AbstractContextManager[Ground]]
@@ -119,8 +121,9 @@ def _run_part(
                 f"{injector.due[0].kind}.",
                 hint="Is this machine very busy? Run it again; finished parts stay.",
             )
-        frames = ground.read(driven.window.start, driven.window.end)
-        found = _part_of(scenario, part, ground.namespace, driven, injector.labels, frames)
+        span = driven.window.start, driven.window.end
+        frames, calls = ground.read(*span), ground.calls(*span)
+        found = _part_of(scenario, part, ground.namespace, driven, injector.labels, frames, calls)
     return write_part(folder, found)
 
 
@@ -131,6 +134,7 @@ def _part_of(
     driven: Driven,
     labels: Sequence[Label],
     frames: Mapping[str, pd.DataFrame],
+    calls: Collection[tuple[str, str]],
 ) -> RunPart:
     figures = driven.loads[0].figures
     return RunPart(
@@ -145,6 +149,7 @@ def _part_of(
         labels=tuple(labels),
         frames=frames,
         contended=tuple(driven.contention.reasons),
+        calls=tuple(sorted(calls)),
         requests=figures.requests,
         failures=figures.failures,
     )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -47,6 +47,7 @@ def _sandbox_ground(name: str) -> Iterator[Ground]:
     from mora import sandbox
     from mora.chaos.run import Ground
     from mora.pipeline.collecting import sandbox_place
+    from mora.sources.prometheus.calls import read_calls
     from mora.sources.prometheus.observe import PrometheusSource
 
     with sandbox_place(name) as place:
@@ -56,7 +57,11 @@ def _sandbox_ground(name: str) -> Iterator[Ground]:
         def read(start: datetime, end: datetime) -> Mapping[str, pd.DataFrame]:
             return {workload.name: _read(source, workload, start, end) for workload in place.workloads}
 
-        yield Ground(place.site(), handle, handle.namespace, read)
+        def calls(start: datetime, end: datetime) -> Collection[tuple[str, str]]:
+            with source.wire() as wire:
+                return read_calls(wire, handle.namespace, start, end).calls.keys()
+
+        yield Ground(place.site(), handle, handle.namespace, read, calls)
 
 
 def judge_chaos(

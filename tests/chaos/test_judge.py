@@ -117,6 +117,13 @@ def test_the_first_alarm_at_the_service_itself_counts_and_the_highest_is_blamed(
     assert (found.first.service, found.blamed) == ("cart", "cart")
 
 
+def test_of_two_sick_services_the_one_that_is_called_is_blamed() -> None:
+    alarms = [alarm("web", 12, peak=9), alarm("cart", 20)]
+    assert see(label(10, 50), alarms, [("web", "till"), ("till", "cart")]).blamed == "cart"
+    assert see(label(10, 50), alarms, [("cart", "web"), ("web", "cart")]).blamed == "web", "the highest, in a circle"
+    assert see(label(10, 50), [], [("web", "cart")]).blamed is None
+
+
 @pytest.mark.parametrize(("raised", "is_seen"), [(9, False), (10, True), (50, True), (65, True), (66, False)])
 def test_an_alarm_before_a_fault_or_long_after_it_does_not_count(raised: int, is_seen: bool) -> None:
     assert TAIL == 15 * SECOND

@@ -1,4 +1,4 @@
-"""Manifests for Chaos Mesh and LitmusChaos, held against the schemas of their CustomResourceDefinitions.
+"""Manifests for Chaos Mesh and LitmusChaos, checked by the schemas of their CustomResourceDefinitions.
 
 crds.json has those schemas, trimmed; its comment says where they are from.
 """

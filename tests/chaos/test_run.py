@@ -65,7 +65,7 @@ class Fake:
             start_load=lambda *arguments, **options: FakeLoad(clock).start(*arguments, **options),
         )
         try:
-            yield Ground(site, Sandbox(), "default", read)
+            yield Ground(site, Sandbox(), "default", read, lambda start, end: {("frontend", "cartservice")})
         finally:
             with self.lock:
                 self.open_now -= 1
@@ -92,6 +92,7 @@ def test_every_fault_is_injected_at_its_time_with_its_owner_and_labelled(tmp_pat
         assert label.end - label.start == one.duration
     assert part.learnt_until - part.began == of.learn
     assert part.ended - part.began == of.parts[0].length
+    assert part.calls == (("frontend", "cartservice"),)
     assert fake.open_now == 0
 
 
