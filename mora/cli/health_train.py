@@ -65,6 +65,12 @@ def train(
         typer.Option("--exclude", help="A known fault, START/END, that is not learnt from.", show_default=False),
     ] = None,
     labels: Labels = None,
+    if_due: Annotated[
+        bool,
+        typer.Option(
+            "--if-due", help="Only where there is no detector, it is old, or what is usual has moved away from it."
+        ),
+    ] = False,
     history: Annotated[
         str | None,
         typer.Option("--history", help="With --prometheus: how far back is read.", show_default="14d"),
@@ -96,12 +102,14 @@ def train(
     memory and network, restarts, throttling; requests, latency and errors
     where a mesh such as Istio counts them), or from a file of any metrics.
     The history should be mostly healthy: leave known faults out by
-    --exclude or --labels. Each detector is a folder of plain files in
-    health/NAMESPACE/SERVICE.
+    --exclude or --labels. To renew detectors every night, --if-due trains
+    those that no longer fit, and learns no incident of the last day, nor
+    anything of the last hour. Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
 
     \\b
     mora health train frontend
     mora health train --all --prometheus http://127.0.0.1:9090 -n shop
+    mora health train --all --if-due
     mora health train metrics.csv --service web --column latency
     mora health train frontend -d 'lstm-autoencoder:bounds=learnt;epochs=60'
     mora health train web --prometheus URL --metric 'queue=sum(queue_length{app="$service"})'
@@ -142,6 +150,7 @@ def train(
         own=own_metrics(metric or ()),
         span=settings.history,
         include_flagged=include_flagged,
+        only_if_due=if_due,
     )
     if all_services:
         chosen = (
@@ -184,6 +193,8 @@ def _train(names: list[str], settings: Settings, *, jobs: int, **options: object
                 raise outcome.error
             failed.append(outcome.service)
             complain(f"{outcome.service}: no detector. {outcome.error}")
+        elif outcome.kept:
+            show(f"{settings.namespace}/{outcome.service}: kept. {outcome.kept}")
         elif outcome.model is not None:
             show(_described(outcome.model))
             if len(outcomes) == 1:

@@ -29,7 +29,7 @@ def doctor(
 
 
 def list_known(namespace: Namespace = None, data: DataDir = None, models: ModelsDir = None) -> None:
-    """List services with data and models, plans, scenarios, outputs, forecasters, plug-ins and sandboxes."""
+    """List services with data and models, plans, scenarios, outputs, forecasters, detectors, plug-ins and sandboxes."""
     from mora import dataset, pipeline, registry
     from mora.harness.plan import plan_names, scenario_names
     from mora.sandbox.state import list_sandboxes
@@ -49,6 +49,8 @@ def list_known(namespace: Namespace = None, data: DataDir = None, models: Models
         ("scenarios", scenario_names()),
         ("outputs", registry.names("outputs")),
         ("forecasters", registry.names("forecasters")),
+        ("detectors", registry.names("detectors")),
+        ("thresholds", registry.names("thresholds")),
         ("plug-ins", [f"{p.seam}.{p.name} ({p.package})" for p in plugins if registry.problem_of(p) is None]),
         ("running sandboxes", list_sandboxes()),
     ):

@@ -46,6 +46,7 @@ _CARD = fields(
         "calibration_rows": whole(1, _MOST_ROWS),
         "known_share": number(0, 1),
         "flagged_share": number(0, 1),
+        "usual_score": number(),
         "reasons": items(text),
         "own": mapping(text),
         "source": optional(text),

@@ -31,13 +31,14 @@ from mora.health.events import (
     usual_start_up,
     weights,
 )
-from mora.health.frames import REPLICAS, HealthFrame, health_columns, on_grid
+from mora.health.frames import REPLICAS, HealthFrame, health_columns, moment_of, on_grid
 from mora.quantities import counted, format_duration, format_moment
 from mora.seams import Detector, Reporter, Threshold
 
 # The last quarter of what is known calibrates the threshold: scores of samples that the detector was not fitted on.
 _CALIBRATION_SHARE = 0.25
-_SAME_STEP = 0.1
+# What is usual of a service changes in so much time.
+_OLD = timedelta(days=30)
 
 
 USUAL_DETECTOR, USUAL_THRESHOLD = "context-distance", "tracking"
@@ -98,6 +99,12 @@ class HealthModel:
     def start_up(self) -> timedelta:
         """How long after a cold start there is no verdict."""
         return timedelta(seconds=self.card["start_up_seconds"])
+
+    @property
+    def trained_on(self) -> tuple[datetime, datetime]:
+        """The moments of the first and the last sample that it was trained on."""
+        first, last = (datetime.fromisoformat(self.card[name]) for name in ("first_sample", "last_sample"))
+        return first.astimezone(UTC), last.astimezone(UTC)
 
     @property
     def trained_at(self) -> datetime:
@@ -177,7 +184,7 @@ class HealthModel:
         abnormal: Flags = found == State.ABNORMAL
         excess = np.divide(scores, thresholds, out=np.full(len(scores), np.inf), where=thresholds > 0)
         events = find_events(verdicts[TIMESTAMP], abnormal, excess=excess, shares=shares, weight=weight, gap=gap)
-        return Judgement(verdicts, shares, events, (*remarks, *self._remarks(found, padded)))
+        return Judgement(verdicts, shares, events, (*remarks, *self._remarks(verdicts[TIMESTAMP], found, padded)))
 
     def save(self, folder: Path | str) -> None:
         """Write the folder, whole or not at all; a detector that was there is replaced."""
@@ -227,8 +234,16 @@ class HealthModel:
         shares = self.detector.contributions(whole).iloc[lacking:].reset_index(drop=True)
         return self.detector.score(whole)[lacking:], shares, lacking
 
-    def _remarks(self, found: np.ndarray, padded: int) -> list[str]:
+    def _remarks(self, times: pd.Series, found: np.ndarray, padded: int) -> list[str]:
         remarks = []
+        first, last = self.trained_on
+        if seen := int(((times >= first) & (times <= last)).sum()):
+            remarks.append(f"{seen:,} of {counted(len(found), 'sample')} are of the time that it was trained on.")
+        if (age := moment_of(times.iloc[-1]) - last) > _OLD:
+            remarks.append(
+                f"It was trained on samples up to {format_duration(age, about=True)} before these. What is usual may "
+                f"have changed: {store.KIND.again(Path(self.namespace) / self.service)}"
+            )
         if padded:
             remarks.append(
                 f"Of {counted(padded, 'sample')} before the first nothing is known: in their place stand the samples "
@@ -325,6 +340,7 @@ def train(
         "calibration_rows": int(np.isfinite(usual).sum()),
         "known_share": float(known_share(grid.frame, made.columns)[known].mean()),
         "flagged_share": float(flagged.mean()),
+        "usual_score": float(np.nanmedian(usual)),
         "reasons": [*remarks, *grid.remarks, *made.reasons],
         "own": dict(own or {}),
         "source": source,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mora.domain import Workload
 from mora.errors import BadInput, BadModel, MoraError
 from mora.health import folder as store
+from mora.quantities import counted
 from mora.seams import Reporter, Silent
 
 if TYPE_CHECKING:
@@ -33,7 +34,8 @@ class Learning:
     """How a detector is trained. metrics: by default those of health that are known.
 
     excluded: known faults; labels: a CSV of more (mora/health/known.py). own: metrics of one's own, name -> PromQL.
-    span: of a Prometheus's history.
+    span: of a Prometheus's history. only_if_due: keep a detector that still fits; learn no incident of
+    the last day, and nothing of the last hour.
     """
 
     detector: str = "context-distance"
@@ -46,16 +48,18 @@ class Learning:
     own: Mapping[str, str] | None = None
     span: timedelta = timedelta(days=14)
     include_flagged: bool = False
+    only_if_due: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class HealthTrained:
-    """The outcome of one service: a model, or the error."""
+    """The outcome of one service: a model, or the error. kept: why the detector that was there stays."""
 
     service: str
     model: HealthModel | None
     error: MoraError | None
     seconds: float
+    kept: str = ""
 
 
 def is_file(named: str) -> bool:
@@ -113,9 +117,39 @@ def train_health(
     time_column: str | None = None,
     reporter: Reporter | None = None,
 ) -> HealthModel:
-    """Learn what is usual of a service, or of the service that a file is of, and save the folder of its detector."""
+    """Learn what is usual of a service, or of the service that a file is of, and save the folder of its detector.
+
+    With `learning.only_if_due`, the detector that is there stays where it still fits.
+    """
+    return _trained(
+        named,
+        service,
+        namespace=namespace,
+        data_dir=data_dir,
+        health_dir=health_dir,
+        source=source,
+        learning=learning,
+        time_column=time_column,
+        reporter=reporter,
+    )[0]
+
+
+def _trained(
+    named: str,
+    service: str | None = None,
+    *,
+    namespace: str = "default",
+    data_dir: Path | str = "data",
+    health_dir: Path | str = "health",
+    source: PrometheusSource | None = None,
+    learning: Learning | None = None,
+    time_column: str | None = None,
+    reporter: Reporter | None = None,
+) -> tuple[HealthModel, str]:
+    """The detector, and why the one that was there is kept."""
     from mora.health.known import read_known, windows_of
     from mora.health.model import train
+    from mora.health.renewal import renewal_of
 
     learning = Learning() if learning is None else learning
     name = name_of_file(Path(named), service) if is_file(named) else named
@@ -132,6 +166,14 @@ def train_health(
         time_column=time_column,
         include_flagged=learning.include_flagged,
     )
+    remarks = samples.remarks
+    if learning.only_if_due and (before := _readable(folder)) is not None:
+        renewal = renewal_of(before, samples.frame)
+        if not renewal.is_due:
+            return before, renewal.why
+        known += renewal.unlearnt
+        more = f"{counted(len(renewal.incidents), 'event')} of the last day and the last hour are not learnt from."
+        remarks = (*remarks, renewal.why, *((more,) if renewal.unlearnt else ()))
     model = train(
         samples.frame,
         service=name,
@@ -144,11 +186,20 @@ def train_health(
         excluded=windows_of(known),
         own=learning.own,
         source=samples.source,
-        remarks=samples.remarks,
+        remarks=remarks,
         reporter=reporter,
     )
     model.save(folder)
-    return model
+    return model, ""
+
+
+def _readable(folder: Path) -> HealthModel | None:
+    from mora.health.model import HealthModel
+
+    try:
+        return HealthModel.load(folder)
+    except MoraError:
+        return None
 
 
 def train_health_all(
@@ -183,7 +234,8 @@ def _outcomes(services: Sequence[str], options: Mapping[str, Any], at_once: int)
 def _train_one(service: str, options: Mapping[str, Any]) -> HealthTrained:
     started = time.monotonic()
     try:
-        return HealthTrained(service, train_health(service, **options), None, time.monotonic() - started)
+        model, kept = _trained(service, **options)
+        return HealthTrained(service, model, None, time.monotonic() - started, kept)
     except MoraError as failure:
         return HealthTrained(service, None, failure, time.monotonic() - started)
 

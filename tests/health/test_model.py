@@ -169,3 +169,12 @@ def test_the_card_says_what_it_was_trained_on() -> None:
     assert model.card["calibration_rows"] == 100
     assert model.card["source"] == "made up"
     assert model.trained_at > START
+
+
+def test_samples_of_the_time_of_training_and_a_detector_that_is_old_are_remarks() -> None:
+    model = train(healthy(400), service="web", namespace="shop", detector="robust-z")
+    assert "400 of 400 samples are of the time that it was trained on." in model.judge(healthy(400)).remarks
+    later = healthy(400).assign(timestamp=healthy(400)["timestamp"] + pd.Timedelta(days=45))
+    (remark,) = model.judge(later).remarks
+    assert "up to 45d before these" in remark
+    assert "mora health train web -n shop" in remark

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import pytest
 from mora.errors import BadInput, BadModel, MoraError
 from mora.health.events import State
 from mora.pipeline.health import (
+    HealthTrained,
     Learning,
     list_health,
     load_health,
@@ -88,3 +90,30 @@ def test_a_file_gives_a_name_or_asks_for_one() -> None:
     assert name_of_file(Path("a/x.csv"), "web") == "web"
     with pytest.raises(BadInput, match="--service NAME"):
         name_of_file(Path("a/$$.csv"), None)
+
+
+def test_a_renewal_keeps_what_fits_and_does_not_learn_an_incident_that_goes_on(tmp_path: Path) -> None:
+    due = replace(QUICK, only_if_due=True)
+    frame = healthy(2000, step=timedelta(minutes=2))
+    path = tmp_path / "web.csv"
+
+    def outcome() -> HealthTrained:
+        (found,) = train_health_all([str(path)], health_dir=tmp_path / "h", learning=due)
+        assert found.error is None
+        return found
+
+    frame.to_csv(path, index=False)
+    assert outcome().kept == ""
+    assert outcome().kept.startswith("It is not due")
+    # A day in which all scores are higher, and a fault in its last hour.
+    moved = healthy(2000, step=timedelta(minutes=2), seed=2)
+    moved.loc[1000:, "cpu_cores_value"] += 0.08
+    sick = with_fault(moved, 1970, rows=30, factor=20)
+    sick.to_csv(path, index=False)
+    renewed = outcome()
+    assert renewed.kept == ""
+    assert renewed.model is not None
+    assert any("times the usual" in reason for reason in renewed.model.card["reasons"])
+    assert any("the last hour are not learnt from" in reason for reason in renewed.model.card["reasons"])
+    assert renewed.model.card["rows"] == 2000 - 31
+    assert renewed.model.judge(sick, gap=timedelta(minutes=10)).state == State.ABNORMAL
