@@ -167,6 +167,15 @@ class Asked:
             help="Leave a time range out of the history: 2026-11-01T00:00/2026-11-01T06:00 (UTC). Repeatable.",
         ),
     ] = None
+    exclude_incidents: Annotated[
+        list[str] | None,
+        _option(
+            "--exclude-incidents",
+            panel=SOURCES,
+            help="Leave incidents out, and show both numbers: a time range, labels of mora chaos (CSV), annotations of "
+            "Grafana or alerts of Alertmanager (JSON). Repeatable.",
+        ),
+    ] = None
     context: Annotated[
         list[str] | None,
         _option(
@@ -276,6 +285,7 @@ class Asked:
             target=self.target,
             sandbox=self.sandbox,
             excluded=tuple(self.exclude or ()),
+            incidents=tuple(self.exclude_incidents or ()),
             stale_ok=self.stale_ok,
             include_flagged=self.include_flagged,
             keeps_past=settings.output in DRAWS_HISTORY,

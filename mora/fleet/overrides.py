@@ -48,6 +48,7 @@ class Overrides:
     allow_jvm_cut: bool | None = None
     cut_while_abnormal: bool | None = None
     skip: bool | None = None
+    incidents: tuple[str, ...] | None = None
     runtime: Mapping[str, Runtime | None] | None = None
     origins: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -80,6 +81,7 @@ _KEYS: Mapping[str, tuple[str, Callable[[object], object]]] = {
     "allow-jvm-cut": ("allow_jvm_cut", values.switch),
     "cut-while-abnormal": ("cut_while_abnormal", values.switch),
     "skip": ("skip", values.switch),
+    "incidents": ("incidents", values.strings),
     "runtime": ("runtime", values.runtimes),
 }
 

@@ -11,6 +11,7 @@ from typing import Any
 from mora.domain import Reason, WorkloadState
 from mora.domain.runtimes import Runtime
 from mora.errors import BadInput
+from mora.fleet.incidents import Incident, annotated_incidents
 from mora.fleet.overrides import Overrides, annotated, is_override, key_of, words_for
 from mora.fleet.spans import Span
 from mora.policies import PolicySettings
@@ -30,6 +31,7 @@ BAD_ANNOTATION = "bad-annotation"
 class FleetSettings:
     """How a run sizes. horizon: how far ahead a number must be right. excluded: time ranges left out of every history.
 
+    incidents: those that are left out of the histories of the workloads they concern, both numbers shown.
     include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
     cut_while_abnormal: cut although the service is abnormal. namespaces, workloads ("namespace/name"): overrides from
     mora.toml. keeps_past: keep of each history what a chart shows. marks_abnormal: find every abnormal time of each
@@ -39,6 +41,7 @@ class FleetSettings:
     policy: PolicySettings = field(default_factory=PolicySettings)
     horizon: timedelta = timedelta(hours=24)
     excluded: tuple[Span, ...] = ()
+    incidents: tuple[Incident, ...] = ()
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
     cut_while_abnormal: bool = False
@@ -54,7 +57,8 @@ class Sizing:
 
     policy: with the workload's floors, caps and buffers. cpu_factor, memory_factor: buffers on what history alone
     yields, whose bounds take none by default (mora/bounds were scored without). cpu_quantile: a share of the samples
-    that the CPU request covers at least. runtimes: container ("" for the main one) -> what runs in it, None for nothing
+    that the CPU request covers at least. incidents: of the run and of its own, those that concern it. runtimes:
+    container ("" for the main one) -> what runs in it, None for nothing
     with a maximum of memory. reasons: what is overridden, and where.
     """
 
@@ -67,6 +71,7 @@ class Sizing:
     allow_jvm_cut: bool = False
     cut_while_abnormal: bool = False
     skip: bool = False
+    incidents: tuple[Incident, ...] = ()
     runtimes: Mapping[str, Runtime | None] = field(default_factory=lambda: MappingProxyType({}))
     reasons: tuple[Reason, ...] = ()
 
@@ -88,6 +93,13 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
     except BadInput as error:
         places = ", ".join(dict.fromkeys(wanted.origins.values()))
         raise BadInput(f"{words_for(workload)}: {error.message}", hint=f"It is set by {places}.") from error
+    own: tuple[Incident, ...] = ()
+    if "incidents" in given:
+        place = wanted.origins["incidents"]
+        try:
+            own = annotated_incidents(given["incidents"], place.rpartition(": ")[2])
+        except BadInput as error:
+            raise BadInput(f"{place}: {error.message}", hint=error.hint) from error
     return Sizing(
         policy=policy,
         cpu_factor=given.get("cpu_buffer", 1.0),
@@ -98,6 +110,7 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
         allow_jvm_cut=given.get("allow_jvm_cut", settings.allow_jvm_cut),
         cut_while_abnormal=given.get("cut_while_abnormal", settings.cut_while_abnormal),
         skip=given.get("skip", False),
+        incidents=(*(one for one in settings.incidents if one.concerns(workload)), *own),
         runtimes=given.get("runtime", {}),
         reasons=tuple(_override(name, value, wanted.origins[name]) for name, value in given.items()),
     )
@@ -148,7 +161,7 @@ def _override(name: str, value: Any, origin: str) -> Reason:
         shown = format_cpu(value)
     elif name.endswith("_bytes"):
         shown = format_memory(value)
-    elif isinstance(value, frozenset):
+    elif isinstance(value, (frozenset, tuple)):
         shown = ", ".join(sorted(value))
     elif isinstance(value, Mapping):
         shown = ", ".join(_written(container, runtime) for container, runtime in sorted(value.items()))

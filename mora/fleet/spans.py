@@ -16,10 +16,11 @@ from mora.quantities import format_moment
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """From `start` up to `end`, aware."""
+    """From `start` up to `end`, aware. why: who leaves it out, as evidence names it."""
 
     start: datetime
     end: datetime
+    why: str = "--exclude"
 
     def __str__(self) -> str:
         """As people write it, in UTC."""
@@ -64,5 +65,5 @@ def words_of(window: Window, spans: Sequence[Span]) -> tuple[str, ...]:
     for span in spans:
         count = int(left_out(window, [span]).sum())
         what = f"{count} sample{'' if count == 1 else 's'}" if count else "nothing, it is outside the history"
-        words.append(f"{span}: {what} (--exclude)")
+        words.append(f"{span}: {what} ({span.why})")
     return tuple(words)

@@ -11,10 +11,11 @@ from datetime import datetime
 
 from mora.domain import Demand, Reason, Recommendation, Window, Workload, WorkloadHistory, WorkloadState
 from mora.fleet.advise import advise
-from mora.fleet.batch import AT_ONCE, bounds_of
+from mora.fleet.batch import AT_ONCE, Bounds, bounds_of
 from mora.fleet.evidence import without
+from mora.fleet.incidents import spans_of, with_both, within, without_incidents
 from mora.fleet.quota import with_quotas
-from mora.fleet.settings import FleetSettings
+from mora.fleet.settings import FleetSettings, sizing_of
 from mora.seams import Reporter, Silent
 
 
@@ -54,10 +55,14 @@ class _Run:
     look: Look
     waiting: dict[Workload, WorkloadState]
     batch: list[WorkloadHistory] = field(default_factory=list)
+    with_incidents: dict[Workload, WorkloadHistory] = field(default_factory=dict)
     sized: dict[str, list[tuple[WorkloadState, Recommendation]]] = field(default_factory=dict)
 
     def take(self, history: WorkloadHistory) -> None:
         history = without(history, self.settings.excluded)
+        less = without_incidents(history, sizing_of(self.waiting[history.workload], self.settings).incidents)
+        if less is not history:
+            self.with_incidents[history.workload], history = history, less
         self.look(history)
         self.batch.append(history)
         if sum(len(one.containers) for one in self.batch) >= AT_ONCE:
@@ -68,9 +73,7 @@ class _Run:
         for history, bounds in zip(self.batch, bounds_of(self.batch, self.settings.horizon), strict=True):
             state = self.waiting.pop(history.workload)
             predicted = self.ask(state)
-            advice = advise(
-                state, history, self.settings, bounds=bounds, model=predicted.demand, remarks=predicted.remarks
-            )
+            advice = self.advise(state, history, bounds, predicted)
             if advice.basis != "history":
                 advice = replace(
                     advice,
@@ -80,6 +83,19 @@ class _Run:
                 )
             self.sized.setdefault(state.workload.namespace, []).append((state, advice))
         self.batch.clear()
+
+    def advise(
+        self, state: WorkloadState, history: WorkloadHistory, bounds: Bounds, predicted: Modelled
+    ) -> Recommendation:
+        """The advice on one workload; where incidents were left out, each number beside the one with them."""
+        known = {"model": predicted.demand, "remarks": predicted.remarks}
+        whole = self.with_incidents.pop(history.workload, None)
+        if whole is None:
+            return advise(state, history, self.settings, bounds=bounds, **known)
+        incidents = within(sizing_of(state, self.settings).incidents, history.window)
+        settings = replace(self.settings, excluded=(*self.settings.excluded, *spans_of(incidents)))
+        less = advise(state, history, settings, bounds=bounds, seen=whole, **known)
+        return with_both(less, advise(state, whole, self.settings, **known), incidents, whole)
 
     def give(self) -> Iterator[Recommendation]:
         """The recommendations of namespaces that are done, sorted by workload."""

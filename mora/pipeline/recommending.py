@@ -49,7 +49,8 @@ class Request:
 
     names: NAME, KIND/NAME or NAMESPACE/NAME. everything: all of the namespace. selector: labels, as kubectl's -l.
     target: "sandbox" or "kubernetes", whose current state the advice is compared with. excluded: START/END of time
-    ranges that are left out of the history. keeps_past: keep what charts show of each history (-o html).
+    ranges that are left out of the history. incidents: time ranges, and files that name incidents, which are left out
+    of it with both numbers shown. keeps_past: keep what charts show of each history (-o html).
     marks_abnormal: find every time in it at which a service was abnormal (-o explain, html).
     """
 
@@ -66,6 +67,7 @@ class Request:
     target: str | None = None
     sandbox: str = "default"
     excluded: tuple[str, ...] = ()
+    incidents: tuple[str, ...] = ()
     stale_ok: bool = False
     include_flagged: bool = False
     keeps_past: bool = False
@@ -86,8 +88,9 @@ class Request:
             raise BadInput("Workloads are named, and all are asked for.", hint="Give names, or --all or -A.")
         if not self.use_model and not self.use_history:
             raise BadInput("Without models and history nothing is left to answer from.", hint="Drop one of them.")
-        if not self.use_history and self.excluded:
-            raise BadInput("--exclude leaves a time range out of the history, and there is none with --no-history.")
+        if not self.use_history and (self.excluded or self.incidents):
+            flag = "--exclude" if self.excluded else "--exclude-incidents"
+            raise BadInput(f"{flag} leaves a time range out of the history, and there is none with --no-history.")
         if self.users is not None and self.requests_per_second is not None:
             raise BadInput("A load is in users, or in requests per second; --users and --rps are both given.")
         has_load = self.scenario is not None or self.users is not None or self.requests_per_second is not None
@@ -113,7 +116,8 @@ class Request:
             return False
         if settings.prometheus.url is not None or settings.kubernetes.cluster:
             return True
-        needs_cluster = not self.use_model or self.all_namespaces or self.selector is not None or bool(self.excluded)
+        needs_cluster = not self.use_model or self.all_namespaces or self.selector is not None
+        needs_cluster = needs_cluster or bool(self.excluded or self.incidents)
         if needs_cluster or settings.is_flag("history") or settings.is_flag("prometheus_cluster"):
             return True
         # kubectl's way to name what runs in a cluster.
@@ -305,6 +309,7 @@ def _from_all(
     fleet = fleet_settings(
         settings,
         excluded=request.excluded,
+        incidents=request.incidents,
         keeps_past=request.keeps_past,
         marks_abnormal=request.marks_abnormal,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,12 +13,19 @@ if TYPE_CHECKING:
 
 
 def fleet_settings(
-    settings: Settings, *, excluded: Sequence[str] = (), keeps_past: bool = False, marks_abnormal: bool = False
+    settings: Settings,
+    *,
+    excluded: Sequence[str] = (),
+    incidents: Sequence[str] = (),
+    keeps_past: bool = False,
+    marks_abnormal: bool = False,
 ) -> FleetSettings:
     """The settings of a run over many workloads. excluded: START/END of time ranges that are left out of histories.
 
+    incidents: time ranges, and files that name incidents, which are left out with both numbers shown.
     keeps_past: keep what charts show of each history. marks_abnormal: find every abnormal time in it.
     """
+    from mora.fleet.incidents import read_incidents
     from mora.fleet.settings import FleetSettings
     from mora.fleet.spans import parse_span
 
@@ -25,6 +33,7 @@ def fleet_settings(
         policy=settings.policy,
         horizon=settings.horizon,
         excluded=tuple(parse_span(text) for text in excluded),
+        incidents=read_incidents(incidents, now=datetime.now(UTC)),
         include_sidecars=settings.fleet.include_sidecars,
         allow_jvm_cut=settings.fleet.allow_jvm_cut,
         cut_while_abnormal=settings.fleet.cut_while_abnormal,

@@ -70,6 +70,7 @@ def test_other_annotations_and_those_of_mora_s_own_parts_are_ignored() -> None:
 def test_every_key_is_read_by_a_workload_and_by_mora_toml(tmp_path: Path) -> None:
     values = {"skip": "true", "include-sidecars": "true", "allow-jvm-cut": "true", "exclude-containers": "agent"}
     values |= {"runtime": "java:2Gi, cache=none", "cut-while-abnormal": "true"}
+    values |= {"incidents": "2026-11-01T00:00/2026-11-01T06:00"}
     amounts = {"cpu-floor": "20m", "cpu-cap": "2", "memory-floor": "20Mi", "memory-cap": "2Gi"}
     shares = {"cpu-buffer": "1.5", "memory-buffer": "1.5", "cpu-quantile": "0.99"}
     written = {**values, **amounts, **shares}
