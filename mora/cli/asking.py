@@ -140,7 +140,7 @@ class Asked:
         bool, _flag("--allow-jvm-cut", panel=POLICY, help="Cut memory of Java virtual machines, too.")
     ] = False
     cut_while_abnormal: Annotated[
-        bool, _flag("--cut-while-abnormal", panel=POLICY, help="Cut although a service is abnormal now.")
+        bool, _flag("--cut-while-abnormal", panel=POLICY, help="Make cuts although a service is abnormal now.")
     ] = False
     retarget_hpa: Annotated[
         bool,
@@ -169,12 +169,7 @@ class Asked:
     ] = None
     exclude_incidents: Annotated[
         list[str] | None,
-        _option(
-            "--exclude-incidents",
-            panel=SOURCES,
-            help="Leave incidents out, and show both numbers: a time range, labels of mora chaos (CSV), annotations of "
-            "Grafana or alerts of Alertmanager (JSON). Repeatable.",
-        ),
+        _option("--exclude-incidents", panel=SOURCES, help="Leave out START/END or FILE, and show both numbers."),
     ] = None
     context: Annotated[
         list[str] | None,

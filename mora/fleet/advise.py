@@ -74,7 +74,7 @@ def advise(
     history: what they used, with the excluded time ranges already unknown (evidence.without); one without containers
     where nothing answered. bounds: batch.bounds_of() of it, where many were asked for at once. model: what a trained
     model of the service predicts for its main container. remarks: further reasons for the workload as a whole. seen:
-    the history with the incidents that are left out of it, where any are: its health is told from that.
+    the history with the incidents that are left out of it, where any are: its health is judged by that.
     Raises BadInput where an override has an impossible value.
     """
     sizing = sizing_of(state, settings)

@@ -42,7 +42,7 @@ _HINT = "Write a time range like 2026-11-01T00:00/2026-11-01T06:00, or name a CS
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """One incident. name: what it was, "" where nobody said. source: who named it. namespace, workload: whom it
+    """One incident. name: what it was, "" where not known. source: who named it. namespace, workload: whom it
     concerns; "" for all. pod: the name of one of its pods, where only that is known."""
 
     span: Span
