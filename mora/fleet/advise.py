@@ -67,14 +67,14 @@ def advise(
     bounds: Bounds | None = None,
     model: Demand | None = None,
     remarks: Sequence[Reason] = (),
-    seen: WorkloadHistory | None = None,
+    whole: WorkloadHistory | None = None,
 ) -> Recommendation:
     """What one workload's containers should request and be limited to, and why. Pure.
 
     history: what they used, with the excluded time ranges already unknown (evidence.without); one without containers
     where nothing answered. bounds: batch.bounds_of() of it, where many were asked for at once. model: what a trained
-    model of the service predicts for its main container. remarks: further reasons for the workload as a whole. seen:
-    the history with the incidents that are left out of it, where any are: its health is judged by that.
+    model of the service predicts for its main container. remarks: further reasons for the workload as a whole.
+    whole: the history with the incidents that are left out of it, where any are: its health is judged by that.
     Raises BadInput where an override has an impossible value.
     """
     sizing = sizing_of(state, settings)
@@ -88,7 +88,7 @@ def advise(
     if model is not None and is_modelled:
         seen = history.containers.get(main.name)
         needs[main.name] = with_model(model, needs[main.name], pods=1 if seen is None or not seen.by_pod else seen.pods)
-    conditions = conditions_of(state, seen or history, needs, settings, sizing)
+    conditions = conditions_of(state, whole or history, needs, settings, sizing)
     deferred = why_deferred(conditions, sizing)
     if any(one.state == "abnormal" for one in conditions.values()):
         needs = {name: less_sure(need) for name, need in needs.items()}

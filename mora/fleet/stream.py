@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 
 from mora.domain import Demand, Reason, Recommendation, Window, Workload, WorkloadHistory, WorkloadState
 from mora.fleet.advise import advise
@@ -88,14 +89,14 @@ class _Run:
         self, state: WorkloadState, history: WorkloadHistory, bounds: Bounds, predicted: Modelled
     ) -> Recommendation:
         """The advice on one workload; where incidents were left out, each number beside the one with them."""
-        known = {"model": predicted.demand, "remarks": predicted.remarks}
+        sized = partial(advise, state, model=predicted.demand, remarks=predicted.remarks)
         whole = self.with_incidents.pop(history.workload, None)
         if whole is None:
-            return advise(state, history, self.settings, bounds=bounds, **known)
+            return sized(history, self.settings, bounds=bounds)
         incidents = within(sizing_of(state, self.settings).incidents, history.window)
         settings = replace(self.settings, excluded=(*self.settings.excluded, *spans_of(incidents)))
-        less = advise(state, history, settings, bounds=bounds, seen=whole, **known)
-        return with_both(less, advise(state, whole, self.settings, **known), incidents, whole)
+        less = sized(history, settings, bounds=bounds, whole=whole)
+        return with_both(less, sized(whole, self.settings), incidents, whole)
 
     def give(self) -> Iterator[Recommendation]:
         """The recommendations of namespaces that are done, sorted by workload."""
