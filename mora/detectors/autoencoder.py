@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.frames import known_columns, matrix_of
-from mora.detectors.scaling import FILLED_ROWS, LEAST_KNOWN, Scaling, fill_forward, learn_scaling
+from mora.detectors.scaling import FILLED_ROWS, LEAST_KNOWN, Scaling, fill_forward, learn_scaling, percentile_reason
 from mora.domain.learning import Floats, Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.networks import autoencoder_fit
@@ -126,13 +126,14 @@ class DenseAutoencoder:
         units = self.units or usual_units(rows.shape[1])
         weights = autoencoder_fit.fit_dense(training, validation, units, self.settings, self.reporter, self.seed)
         weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
-        self.units, self._inputs, self.reasons = units, inputs, (*left, *told)
+        self.units, self._inputs = units, inputs
         self._network = DenseNetwork(weights, units, rows.shape[1])
         self._tflite, self._model = None, None
         if self.runner == "litert":
             self._tflite = self.tflite()
             self._model = TfliteModel(self._tflite)
         self.threshold = float(np.quantile(self._of_rows(validation).mean(axis=1), ERROR_QUANTILE))
+        self.reasons = (*left, *told, percentile_reason(self.threshold))
 
     def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The mean squared (or absolute) error of each row's inputs, scaled; NaN where no metric is known."""

@@ -19,6 +19,7 @@ from mora.detectors.scaling import (
     LEAST_KNOWN,
     Scaling,
     learn_scaling,
+    percentile_reason,
     read_bounds,
 )
 from mora.domain.learning import DAY_SECONDS, Floats, Saved
@@ -146,7 +147,7 @@ class LstmAutoencoder:
         weights = {name: weight.astype(np.float32) for name, weight in weights.items()}
         self._inputs, self._network = inputs, LstmNetwork(weights, self.units, inputs.size)
         self.threshold = float(np.quantile(self._errors(validation).mean(axis=1), ERROR_QUANTILE))
-        self.reasons = (*left, *told)
+        self.reasons = (*left, *told, percentile_reason(self.threshold))
 
     def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """The mean squared error of the window that ends with each row, over its metrics; scaled units.

@@ -175,6 +175,11 @@ def checked_bounds(name: str, bounds: tuple[float, float]) -> tuple[float, float
     return float(low), float(high)
 
 
+def percentile_reason(threshold: float) -> str:
+    """The 95th percentile of the errors on the validation part, and how to take it for the threshold."""
+    return f"The 95th percentile of its validation errors is {threshold:.4g}: --threshold fixed:level={threshold:.4g}."
+
+
 def fill_forward(values: Floats, most: int = FILLED_ROWS) -> Floats:
     """Each unknown sample as the last known one of its column, at most so many rows back.
 

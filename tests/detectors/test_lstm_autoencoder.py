@@ -87,6 +87,7 @@ def test_fitting_and_scoring_make_their_windows_by_one_object(monkeypatch: pytes
     np.testing.assert_array_equal(given[1], windows[160:])
     errors = made.score(frame)[179:]
     assert made.threshold == pytest.approx(np.quantile(errors, 0.95))
+    assert f"fixed:level={made.threshold:.4g}" in made.reasons[-1]
 
 
 def test_defaults_are_the_documents() -> None:
