@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -42,3 +43,9 @@ class TestDetectors(DetectorContract):
             return examples.metrics_frame()
         few = ["timestamp", "cpu_cores_value", "mem_bytes_value", "net_rx_bytes_value", "net_tx_bytes_value"]
         return examples.metrics_frame(200)[few]
+
+
+def test_every_detector_is_in_the_documentation(name: str) -> None:
+    page = (Path(__file__).parents[2] / "docs" / "health.md").read_text(encoding="utf-8")
+    table = page.split("## The detectors", 1)[1].split("\n## ", 1)[0]
+    assert f"`{name}`" in table
