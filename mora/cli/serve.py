@@ -12,12 +12,14 @@ import typer
 
 from mora.cli.asking import OUTPUT, Asked, takes
 from mora.cli.common import RECORD, Record, log
+from mora.cli.health_common import HealthDir
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
     from mora.pipeline import Request
     from mora.settings import Settings
     from mora.web.refresh import Compute
+    from mora.web.watching import Watch
 
 _LISTEN = "127.0.0.1:8943"
 
@@ -40,6 +42,15 @@ def serve(
     keep: Annotated[
         str, typer.Option("--keep", help="How long the record keeps what has ended.", rich_help_panel=OUTPUT)
     ] = "90d",
+    watch_health: Annotated[
+        bool,
+        typer.Option(
+            "--watch-health",
+            help="Also watch the health of the services that have a detector: /health, /v1/score, metrics.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    health: HealthDir = None,
     once: Annotated[
         bool,
         typer.Option(
@@ -73,6 +84,7 @@ def serve(
     mora serve -n shop --all --refresh 1h --cpu-price 0.03
     mora serve --all-clusters                          one page of all clusters of mora.toml
     mora serve --once --record night.sqlite            a nightly job, then mora digest
+    mora serve --watch-health                          with the health of services (mora health train)
     curl http://127.0.0.1:8943/api/v1/recommendations?namespace=shop
     """
     from mora.extras import require
@@ -91,7 +103,9 @@ def serve(
         )
     if kept.total_seconds() < 86_400:
         raise BadInput(f"--keep {keep} is too short for a history.", hint="Give at least 1d; 90d is the default.")
-    settings = asked.settings(prices_cpu=cpu_price, prices_memory=memory_price)
+    if once and watch_health:
+        raise BadInput("--once does not watch.", hint="For one look at health: mora health watch --once")
+    settings = asked.settings(prices_cpu=cpu_price, prices_memory=memory_price, health_dir=health)
     request = _everything_unless_named(asked, settings)
     request.check(settings)
     how = ServeSettings(address, record, pause.total_seconds(), kept.total_seconds() / 86_400)
@@ -101,7 +115,10 @@ def serve(
 
         request, of = for_each(request, settings, clusters, say=lambda words: log("info", words))
         computes = {name: _computing(request, of[name]) for name in of}
-    (refresh_once if once else run_server)(computes, how, log=log)
+    if once:
+        refresh_once(computes, how, log=log)
+        return
+    run_server(computes, how, log=log, watch=_watching(settings) if watch_health else None)
 
 
 def _everything_unless_named(asked: Asked, settings: Settings) -> Request:
@@ -112,6 +129,17 @@ def _everything_unless_named(asked: Asked, settings: Settings) -> Request:
     if settings.origin("namespace") == "default":
         return replace(request, all_namespaces=True)
     return replace(request, everything=True)
+
+
+def _watching(settings: Settings) -> Watch:
+    """What watches the health of all services that have a detector, now or later."""
+    from mora import pipeline
+    from mora.health.live import LiveReader
+    from mora.health.stored import Stored
+    from mora.web.watching import Watch
+
+    source = pipeline.open_prometheus(settings, discover=True, say=lambda words: log("info", words))
+    return Watch(Stored(settings.health_dir), LiveReader(source), log)
 
 
 def _computing(request: Request, settings: Settings) -> Callable[[threading.Event], Compute]:

@@ -57,9 +57,9 @@ class Running:
 
 
 @contextmanager
-def started(folder: Path, url: str, *arguments: str) -> Iterator[Running]:
+def started(folder: Path, url: str, *arguments: str, by: tuple[str, ...] = ("health", "watch")) -> Iterator[Running]:
     log = folder / f"log-{len(list(folder.glob('log-*')))}"
-    words = ("health", "watch", "--prometheus", url, "--listen", "127.0.0.1:0", *arguments)
+    words = (*by, "--prometheus", url, "--listen", "127.0.0.1:0", *arguments)
     with log.open("w", encoding="utf-8") as stderr:
         process = subprocess.Popen(
             command(*words), cwd=folder, env={**clean_environment(), "OMP_NUM_THREADS": "1"}, stderr=stderr
@@ -88,6 +88,20 @@ def test_it_finds_the_sick_service_answers_and_ends_on_a_signal(stage: tuple[Pat
         assert one.process.wait(120) == 0
         assert 'msg="shut down" signal=SIGTERM' in one.log()
         assert other.get("/healthz")[0] == 200
+
+
+def test_one_server_has_recommendations_and_health(stage: tuple[Path, str]) -> None:
+    folder, url = stage
+    with started(folder, url, "--watch-health", "--no-kubernetes", by=("serve",)) as one:
+        until(lambda: one.state("frontend") == "abnormal", "the first look")
+        assert one.get("/api/v1/status")[0] == 200
+        assert {"mora_anomaly", "mora_answer_stale"} <= {
+            line.split("{")[0] for line in one.get("/metrics")[1].decode().split("\n")
+        }
+        one.process.send_signal(signal.SIGTERM)
+        assert one.process.wait(120) == 0
+    done = mora("serve", "--once", "--watch-health", cwd=folder)
+    assert (done.returncode, "mora health watch --once" in done.stderr) == (1, True)
 
 
 def test_a_prometheus_that_is_away_is_reported_and_never_healthy(stage: tuple[Path, str], tmp_path: Path) -> None:
