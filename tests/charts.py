@@ -53,7 +53,11 @@ FOLDERS = {
         {**_OFF, "serve": _ON}, same("serve", "rbac", "settings", "volume", "deployment", "service", "networkpolicy")
     ),
     "monitoring": Folder(
-        {**_OFF, "serve": _ON, "monitoring": dict.fromkeys(("serviceMonitor", "rules", "dashboard"), _ON)},
+        {
+            **_OFF,
+            "serve": {**_ON, "health": _ON},
+            "monitoring": dict.fromkeys(("serviceMonitor", "rules", "dashboard"), _ON),
+        },
         same("monitoring", "scrape", "rules", "dashboard"),
     ),
     "cluster-wide": Folder(
