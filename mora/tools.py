@@ -9,7 +9,12 @@ from pathlib import Path
 from mora.errors import ToolMissing
 
 # Program -> the Debian package that brings it.
-_PACKAGES = {"prometheus": "prometheus", "promtool": "prometheus", "kubectl": "kubernetes-client"}
+_PACKAGES = {
+    "prometheus": "prometheus",
+    "promtool": "prometheus",
+    "kubectl": "kubernetes-client",
+    "amtool": "prometheus-alertmanager",
+}
 
 # Where `make` puts the programs that it fetches; in an installed package there is no such folder.
 _FETCHED = Path(__file__).resolve().parent.parent / ".tools" / "bin"

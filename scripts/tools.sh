@@ -2,7 +2,7 @@
 # Debian's prometheus, promtool and kubectl, unpacked into .tools: nothing is installed system-wide, so no package
 # starts a service of its own and no root is needed.
 #
-#   .tools/bin      links to what is missing on PATH; mora finds it there (VictoriaMetrics: for one test alone)
+#   .tools/bin      links to what is missing on PATH; mora finds it there (VictoriaMetrics, Alertmanager: for tests alone)
 #   .tools/debian   what this Debian ships; its kubectl may be old, and outputs are checked with it
 #   .tools/newer    the next Debian's kubectl, where this one's is old: outputs are checked with both
 set -euo pipefail
@@ -118,6 +118,14 @@ if ! has victoria-metrics && ! are_there "$here/debian" victoria-metrics && ! wa
   tried victoria-metrics
 fi
 are_there "$here/debian" victoria-metrics && link victoria-metrics
+if ! { has prometheus-alertmanager && has amtool; } && ! are_there "$here/debian" prometheus-alertmanager amtool &&
+  ! was_tried alertmanager; then
+  use_suite this
+  fetch debian prometheus-alertmanager prometheus-alertmanager amtool ||
+    notes+=("Debian's prometheus-alertmanager could not be fetched. The tests that send alerts through it are skipped.")
+  tried alertmanager
+fi
+are_there "$here/debian" prometheus-alertmanager amtool && link prometheus-alertmanager amtool
 rm -rf "$here/apt"
 ! $is_line_open || finish
 for note in ${notes[@]+"${notes[@]}"}; do say "mora: note: $note"; done
