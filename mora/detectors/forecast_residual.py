@@ -129,7 +129,7 @@ class ForecastResidual:
 
     def _forecasts(self, seconds: Floats, scaled: Floats) -> tuple[Floats, Floats]:
         """For each row the mean of the last rows before it, and the sample of a day before; NaN where there is none."""
-        recent = lagged(rolling(scaled, self._rows())[0], 1)
+        recent = lagged(rolling(scaled, self._rows())[0][0], 1)
         recent[0] = np.nan
         then = np.searchsorted(seconds, seconds - DAY_SECONDS + self._step / 2, side="right") - 1
         is_there = (then >= 0) & (np.abs(seconds - DAY_SECONDS - seconds[np.maximum(then, 0)]) <= self._step)
