@@ -26,6 +26,8 @@ _START_UP_ROWS = 20
 # A healthy verdict needs this share of the metrics, and any verdict this share of the rows that its score rests on: in
 # the first rows of a frame, half of the scores of context-distance were false alarms.
 _LEAST_KNOWN = 0.5
+# More says nothing more; a metric that never moved before has scores without end.
+_MOST_EXCESS = 1e6
 
 
 class State(StrEnum):
@@ -171,9 +173,21 @@ def find_events(
     return tuple(found)
 
 
+def excess_of(scores: Floats, thresholds: Floats) -> Floats:
+    """Scores over their thresholds, shape (rows,), finite where the scores are; of a threshold of 0, the score itself.
+
+    A threshold is 0 where no metric ever moved.
+    """
+    with np.errstate(over="ignore"):
+        found: Floats = np.divide(scores, thresholds, out=scores.copy(), where=thresholds > 0)
+    return np.where(np.isfinite(scores), np.clip(found, 0.0, _MOST_EXCESS), np.nan)
+
+
 def _metrics(shares: pd.DataFrame, excess: Floats) -> dict[str, float]:
-    total = (shares.to_numpy() * np.nan_to_num(excess)[:, None]).sum(axis=0)
-    if total.sum() <= 0:
+    # A share of the largest, so that no sum is too large for a number.
+    weight = np.nan_to_num(excess)
+    total = (shares.to_numpy() * (weight / max(float(weight.max()), 1e-300))[:, None]).sum(axis=0)
+    if not total.sum() > 0:
         return {}
     found = {str(name): float(share) for name, share in zip(shares.columns, total / total.sum(), strict=True)}
     return dict(sorted(found.items(), key=lambda one: (-one[1], one[0])))

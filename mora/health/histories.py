@@ -77,7 +77,7 @@ def condition_of(
     if len(rows) < _LEAST_SAMPLES or (rows[-1] - rows[0]) * window.step < 0.98 * _LEAST_PAST:
         return UNKNOWN
     from mora.detectors.levels import paced
-    from mora.health.events import SAME_EVENT, State, find_events, known_share, states, weights
+    from mora.health.events import SAME_EVENT, State, excess_of, find_events, known_share, states, weights
     from mora.health.model import USUAL_DETECTOR, USUAL_THRESHOLD
 
     frame = frame_of(metrics, window).iloc[rows[0] : rows[-1] + 1].reset_index(drop=True)
@@ -94,9 +94,9 @@ def condition_of(
     abnormal = np.asarray(found == State.ABNORMAL)
     events: tuple[Event, ...] = ()
     if abnormal.any():
-        # The threshold is 0 where no metric ever moved.
-        excess = np.divide(scores, levels, out=scores.copy(), where=levels > 0)
-        events = find_events(frame["timestamp"], abnormal, excess=excess, shares=judge.contributions(frame))
+        events = find_events(
+            frame["timestamp"], abnormal, excess=excess_of(scores, levels), shares=judge.contributions(frame)
+        )
     lately = max(1, round(SAME_EVENT / window.step))
     if window.sample_count - 1 - rows[-1] > lately or (found[-lately:] == State.UNKNOWN).all():
         return Condition("unknown", events)

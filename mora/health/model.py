@@ -24,6 +24,7 @@ from mora.health.events import (
     Flags,
     Floats,
     State,
+    excess_of,
     find_events,
     known_share,
     starting_rows,
@@ -182,7 +183,7 @@ class HealthModel:
         scores, thresholds, weight = (one[first:] for one in (scores, thresholds, weight))
         found = found[first:]
         abnormal: Flags = found == State.ABNORMAL
-        excess = np.divide(scores, thresholds, out=np.full(len(scores), np.inf), where=thresholds > 0)
+        excess = excess_of(scores, thresholds)
         events = find_events(verdicts[TIMESTAMP], abnormal, excess=excess, shares=shares, weight=weight, gap=gap)
         return Judgement(verdicts, shares, events, (*remarks, *self._remarks(verdicts[TIMESTAMP], found, padded)))
 

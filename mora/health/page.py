@@ -12,12 +12,12 @@ from mora.detectors.frames import TIMESTAMP
 from mora.health.events import Event, State
 from mora.health.known import Known
 from mora.health.model import HealthModel, Judgement
-from mora.health.report import main_metrics, summary
+from mora.health.report import main_metrics, peak_text, summary
 from mora.metrics import EXTRA_METRICS, METRICS
 from mora.pages.charts import Chart, Line, Mark, Span, Unit
 from mora.pages.page import render, section
 from mora.pages.tables import Cell, Table
-from mora.quantities import counted, format_duration, format_moment, significant
+from mora.quantities import counted, format_duration, format_moment
 
 if TYPE_CHECKING:
     from markupsafe import Markup
@@ -83,9 +83,7 @@ def thinned(values: np.ndarray, columns: int = _COLUMNS) -> np.ndarray:
 
 def _score_chart(name: str, judged: Judgement, times: np.ndarray, kept: np.ndarray, spans: Sequence[Span]) -> Chart:
     frame = judged.frame.iloc[kept]
-    marks = [
-        Mark(event.peak_at.timestamp(), f"{significant(event.peak)}x the threshold", "bad") for event in judged.events
-    ]
+    marks = [Mark(event.peak_at.timestamp(), f"{peak_text(event)} the threshold", "bad") for event in judged.events]
     return Chart(
         title=f"Score of {name} and its threshold",
         x=times[kept],
@@ -160,7 +158,7 @@ def _events_section(events: Sequence[Event]) -> Markup:
             Cell(format_moment(event.start, "seconds"), event.start.timestamp()),
             Cell(format_duration(event.duration), event.duration.total_seconds()),
             Cell(str(event.samples), event.samples),
-            Cell(f"{significant(event.peak)}x", event.peak, "bad"),
+            Cell(peak_text(event), event.peak, "bad"),
             Cell(f"{event.weight:.0%}", event.weight),
             Cell(", ".join(f"{name} {share:.0%}" for name, share in main_metrics(event.metrics).items())),
         ]

@@ -32,7 +32,7 @@ _MOST_COLUMNS = 2_000
 # The most samples of a history, as for recommending: two weeks at one a minute.
 MOST_SAMPLES = 20_160
 _STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
-# Epoch seconds, milliseconds, microseconds and nanoseconds of this century are told apart by their size.
+# Epoch seconds, milliseconds, microseconds and nanoseconds of this century differ by their size.
 _UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (np.inf, "ns"))
 
 

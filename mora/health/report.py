@@ -61,11 +61,22 @@ def _row(event: Event) -> tuple[str, ...]:
         format_moment(event.start, "seconds"),
         format_duration(event.duration),
         str(event.samples),
-        f"{significant(event.peak)}x",
+        peak_text(event),
         format_moment(event.peak_at, "seconds"),
         f"{event.weight:.0%}",
         ", ".join(f"{name} {share:.0%}" for name, share in main_metrics(event.metrics).items()),
     )
+
+
+def peak_text(event: Event) -> str:
+    """How many times its threshold the largest score of an event is; beyond a thousand, that is all it says.
+
+    >>> from datetime import datetime
+    >>> at = datetime(2026, 1, 1)
+    >>> peak_text(Event(at, at, 1, 4.066, at)), peak_text(Event(at, at, 1, 5e5, at))
+    ('4.07x', '>1000x')
+    """
+    return f"{significant(event.peak)}x" if event.peak <= 1000 else ">1000x"
 
 
 def main_metrics(shares: Mapping[str, float]) -> dict[str, float]:

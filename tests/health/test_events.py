@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.health.events import State, find_events, starting_rows, states, weights
+from mora.health.events import State, excess_of, find_events, starting_rows, states, weights
 from tests.health.made import START, healthy
 
 STEP = timedelta(seconds=15)
@@ -97,3 +97,15 @@ def test_an_event_names_its_peak_and_its_metrics_the_largest_first() -> None:
     assert event.metrics["mem"] == pytest.approx(0.7)
     assert event.weight == 0.75
     assert event.duration == timedelta(minutes=1)
+
+
+@given(st.lists(st.tuples(st.floats(0, 1e308), st.sampled_from([0.0, 1e-300, 1.0])), min_size=1, max_size=20))
+def test_the_excess_is_finite_and_shares_add_up_whatever_the_scores(rows: list[tuple[float, float]]) -> None:
+    scores, thresholds = np.array(rows).T
+    excess = excess_of(scores, thresholds)
+    assert np.isfinite(excess).all()
+    times = pd.Series(pd.date_range(START, periods=len(rows), freq="1min"))
+    shares = pd.DataFrame({"cpu": 0.25, "mem": 0.75}, index=range(len(rows)))
+    (event,) = find_events(times, np.ones(len(rows), dtype=bool), excess=excess, shares=shares)
+    assert not event.metrics or sum(event.metrics.values()) == pytest.approx(1)
+    assert np.isnan(excess_of(np.array([np.nan]), np.array([0.0]))).all()

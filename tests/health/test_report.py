@@ -58,3 +58,19 @@ def test_without_data_there_is_no_number(model: HealthModel) -> None:
     assert "Score" not in verdict_text(model, judged)
     assert verdict_document(model, judged)["verdict"]["score"] is None
     assert since(judged) <= judged.frame["timestamp"].iloc[200]
+
+
+def test_metrics_that_never_moved_give_numbers_when_they_do() -> None:
+    still = healthy(600)
+    for name in ("cpu_cores_value", "mem_bytes_value", "latency_p95_seconds"):
+        still[name] = 0.25
+    model = train(still, service="web")
+    moved = still.copy()
+    moved.loc[550:, "cpu_cores_value"] = 0.75
+    judged = model.judge(moved)
+    assert judged.events
+    text = verdict_text(model, judged)
+    assert "nan" not in text
+    assert "inf" not in text
+    assert "cpu_cores_value" in text.splitlines()[-1]
+    json.dumps(verdict_document(model, judged), allow_nan=False)
