@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
@@ -88,9 +88,13 @@ class Shown:
 
 
 class Board:
-    """The latest Shown; a reader gets one whole state, never half of a change."""
+    """The latest Shown; a reader gets one whole state, never half of a change.
+
+    changed: called after each change, by who made it: what is made for readers is made before they come.
+    """
 
     def __init__(self) -> None:
+        self.changed: Callable[[], object] = lambda: None
         self._lock = threading.Lock()
         self._shown = Shown()
 
@@ -104,5 +108,6 @@ class Board:
             before = self._shown
             since = None if problem is None else before.problem_since or at
             mapped = MappingProxyType({one.key: one for one in statuses})
-            self._shown = Shown(before.version + 1, at, mapped, problem, since)
-            return self._shown
+            shown = self._shown = Shown(before.version + 1, at, mapped, problem, since)
+        self.changed()
+        return shown

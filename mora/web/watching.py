@@ -40,7 +40,9 @@ class Watch:
 
     def __post_init__(self) -> None:
         self._watcher = Watcher(self.models, self.read, self.board, log=self.log)
-        self.part = HealthPart(self.board, HealthMetrics(self.board, self.has_alias), Scoring(self.models))
+        metrics = HealthMetrics(self.board, self.has_alias)
+        self.board.changed = metrics.text
+        self.part = HealthPart(self.board, metrics, Scoring(self.models))
 
     @contextmanager
     def running(self, is_over: threading.Event) -> Iterator[None]:

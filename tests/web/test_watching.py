@@ -8,7 +8,7 @@ import time
 import pytest
 
 from mora.web.watching import Watch
-from tests.health.watching import AWAY, CART, FRONT, Lines, Samples, Store
+from tests.health.watching import AWAY, CART, FRONT, START, Lines, Samples, Store
 from tests.running import until
 
 
@@ -21,6 +21,12 @@ def test_it_is_ready_after_its_first_look_and_unhealthy_once_its_thread_has_ende
         is_over.set()
         until(lambda: watch.unhealthy() is not None, "the end of the thread")
         assert watch.unhealthy() == "the watch of health has ended"
+
+
+def test_the_text_of_the_metrics_is_made_before_anyone_scrapes() -> None:
+    watch = Watch(Store([FRONT, CART]), Samples({}), Lines())
+    watch.board.put([], START)
+    assert watch.part.metrics._version == watch.board.shown().version
 
 
 def test_a_loop_that_hangs_is_unhealthy(monkeypatch: pytest.MonkeyPatch) -> None:
