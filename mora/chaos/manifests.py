@@ -47,22 +47,26 @@ class Made:
 
 
 def manifests(scenario: Scenario, site: Site, engine: str) -> list[Made]:
-    """The manifest of every fault, in the order of time."""
+    """The manifest of every fault: part by part, in the order of time."""
     check_name(site.namespace, "namespace")
     make = _mesh if engine == CHAOS_MESH else _litmus
-    return [make(one, scenario, site) for one in sorted(scenario.injections, key=lambda one: (one.start, one.id))]
+    return [make(one, scenario, site) for part in scenario.parts for one in part.injections]
 
 
 def as_yaml(scenario: Scenario, made: Sequence[Made], engine: str) -> str:
     """The manifests as one YAML file: a comment before each says when it is applied, and what is different."""
     import yaml
 
+    part_of = {one.id: part.number for part in scenario.parts for one in part.injections}
     lines = [
         f"# {scenario.name}: {len(made)} faults for {engine}, made by mora chaos. Nothing was injected.",
         "# Apply each at its time after the load is steady; each ends by itself.",
     ]
+    if len(scenario.parts) > 1:
+        lines.append("# Its parts are for clusters, or hours, of their own: their times begin anew.")
     for one in made:
-        at = f"{one.injection.kind} at {one.injection.target}, after {format_duration(one.injection.start)}"
+        part = f"part {part_of[one.injection.id]}, " if len(scenario.parts) > 1 else ""
+        at = f"{one.injection.kind} at {one.injection.target}, {part}after {format_duration(one.injection.start)}"
         notes = [f"# {remark}" for remark in one.remarks]
         if one.manifest is None:
             lines += ["---", f"# Left out: {at}.", *notes]

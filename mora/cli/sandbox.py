@@ -51,7 +51,7 @@ def sandbox_status(
     name: Name = "default",
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
 ) -> None:
-    """Show addresses, replicas, restarts, OOM kills, requests and limits."""
+    """Show addresses, replicas, restarts, OOM kills, requests, limits, and faults in force."""
     import json
 
     from mora import sandbox
@@ -65,7 +65,7 @@ def sandbox_status(
 
 def _print_status(status: Mapping[str, Any]) -> None:
     """The status of a sandbox for a person: addresses, then a line for each service."""
-    from mora.quantities import format_cpu, format_memory
+    from mora.quantities import format_cpu, format_duration, format_memory
 
     show(f"sandbox     {status['name']} (supervisor: process {status['pid']})")
     show(f"shop        {status['shop_url']}")
@@ -83,6 +83,9 @@ def _print_status(status: Mapping[str, Any]) -> None:
         )
         ready = f"{seen['ready']}/{seen['replicas']}"
         show(f"{service:<24}{ready:>7}{seen['restarts']:>10}{seen['oom_kills']:>5}   {cpu:<20}{memory}")
+    for fault in status.get("faults", ()):
+        left = format_duration(round(fault["seconds_left"]))
+        show(f"fault       {fault['kind']} at {fault['service']}, {left} left")
 
 
 @app.command("scale")

@@ -6,6 +6,7 @@ crds.json has those schemas, trimmed; its comment says where they are from.
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -79,6 +80,17 @@ def test_the_yaml_of_every_scenario_has_each_fault_once(name: str, engine: str) 
     assert len({one["metadata"]["name"] for one in documents}) == len(documents)
     for one in documents:
         check(one)
+
+
+def test_the_comments_say_when_each_is_applied_and_of_which_part() -> None:
+    one, many = Scenario.load_from("every-fault"), Scenario.load_from("suite")
+    text = as_yaml(one, manifests(one, SITE, CHAOS_MESH), CHAOS_MESH)
+    assert "# cpu-hog at cartservice, after 5m\n" in text
+    assert "Left out: noisy-neighbour" in text
+    text = as_yaml(many, manifests(many, SITE, LITMUS), LITMUS)
+    found = [int(number) for number in re.findall(r"^# .* at \w+, part (\d+), after ", text, re.MULTILINE)]
+    assert found == sorted(found)
+    assert len(found) == 40
 
 
 def test_strength_and_duration_are_those_of_the_scenario(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import signal
 import subprocess
 from collections.abc import Iterator, Mapping
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from mora import sandbox
 from tests.running import mora, start
 
 
@@ -44,7 +46,7 @@ def foreground(home: Mapping[str, str], tmp_path: Path) -> Iterator[subprocess.P
 
 @pytest.mark.slow
 def test_a_sandbox_in_the_foreground_prints_its_addresses_is_scaled_and_ends_with_ctrl_c(
-    foreground: subprocess.Popen[str], home: Mapping[str, str], tmp_path: Path
+    foreground: subprocess.Popen[str], home: Mapping[str, str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert foreground.stdout is not None
     lines = [foreground.stdout.readline() for _ in range(11)]
@@ -66,6 +68,10 @@ def test_a_sandbox_in_the_foreground_prints_its_addresses_is_scaled_and_ends_wit
     assert ["frontend", "2/2"] in [line.split()[:2] for line in scaled.stdout.splitlines()]
     status = json.loads(mora("sandbox", "status", "--json", *named, cwd=tmp_path, **home).stdout)
     assert status["services"]["frontend"]["replicas"] == 2
+    monkeypatch.setenv("MORA_SANDBOX_HOME", home["MORA_SANDBOX_HOME"])
+    sandbox.connect("front").inject("stuck", "paymentservice", seconds=3600, strength=1)
+    shown = mora("sandbox", "status", *named, cwd=tmp_path, **home).stdout
+    assert re.search(r"^fault       stuck at paymentservice, (1h|59m\d+s) left$", shown, re.MULTILINE)
     foreground.send_signal(signal.SIGINT)
     assert foreground.wait(120) == 0
     assert mora("sandbox", "status", *named, cwd=tmp_path, **home).returncode == 1
