@@ -33,7 +33,11 @@ _MOST_METRICS = 24
 _LEAST_TREES = 10
 # A fifth of the time that XGBoost's 256 take, and nothing is lost on the labelled series.
 _BINS = 64
-_LEAST_SPREAD = 1e-3
+# Errors of trees that know a metric by heart are nearly 0, and any change would be beyond measure.
+_LEAST_SPREAD = 0.01
+_MOST = 100.0
+# How still a metric is that counts as one that never moved; a hundredth of its level is then its scale, or 1 at 0.
+_STILL = 1e-6
 
 
 class XgboostResidual:
@@ -62,7 +66,8 @@ class XgboostResidual:
             )
         self.reasons = reasons
         mean, scale = np.nanmean(values, axis=0), np.nanstd(values, axis=0)
-        self._mean, self._scale = mean, np.where(scale > _LEAST_SPREAD * np.abs(mean) / 1000, scale, 1.0)
+        level = np.where(mean == 0, 1.0, np.abs(mean) / 100)
+        self._mean, self._scale = mean, np.where(scale > _STILL * np.abs(mean), scale, level)
         inputs = _Inputs(seconds, (values - mean) / self._scale, columns, self._knows_its_moment)
         spreads = []
         for number in range(len(columns)):
@@ -130,7 +135,8 @@ class XgboostResidual:
             known[: self.context] = False
             if known.any():
                 expected = trees.sums(inputs.of(number)[known])
-                errors[known, number] = np.abs(values[known, number] - expected) / self._spread[number]
+                error = np.abs(values[known, number] - expected) / self._spread[number]
+                errors[known, number] = np.minimum(error, _MOST)
         return errors
 
     def _parts(self, rows: NDArray[np.int_]) -> tuple[NDArray[np.int_], NDArray[np.int_]]:

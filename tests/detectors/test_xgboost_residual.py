@@ -78,6 +78,16 @@ def test_the_twin_expects_the_same_whatever_the_moment_brings_and_helios_copies_
     assert expected(helios, odd) > expected(helios, frame(seed=3)) + 0.1
 
 
+@pytest.mark.parametrize("level", [0.0, 5e8])
+def test_a_metric_that_never_moved_may_jump_but_not_beyond_measure(level: float) -> None:
+    detector, still = XgboostResidual(trees=5), frame().assign(mem=level)
+    detector.fit(still)
+    assert detector.score(still)[20:].max() < 20
+    jump, tiny = (detector.score(still.assign(mem=level + by))[20:] for by in (3 + level, level * 1e-6))
+    np.testing.assert_array_equal(jump, 100.0)
+    np.testing.assert_allclose(tiny, detector.score(still)[20:], atol=0.1)
+
+
 def test_many_metrics_share_the_trees_and_the_reason_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(xgboost_residual, "_MOST_METRICS", 1)
     detector = XgboostResidual(trees=20)
