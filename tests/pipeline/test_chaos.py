@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from mora.chaos.scenario import Scenario
 from mora.errors import BadInput
 from mora.sandbox.state import list_sandboxes
 from mora.seams import Silent
-from tests.running import clean_environment, command, until
+from tests.running import clean_environment, until
 
 pytestmark = pytest.mark.slow
 
@@ -59,11 +60,19 @@ def test_a_fault_in_a_sandbox_is_recorded_with_its_label_and_detected(home: Path
 
 def test_where_the_run_is_killed_its_faults_end_in_a_sandbox_that_goes_on(home: Path) -> None:
     (home / "long.toml").write_text(TOML.replace('duration = "25s"', 'duration = "1h"'))
+    # As the command runs it, but for the minutes of learning before the first fault.
+    program = (
+        "from dataclasses import replace; from datetime import timedelta; from pathlib import Path\n"
+        "from mora import pipeline; from mora.chaos.scenario import Scenario; from mora.seams import Silent\n"
+        "of = Scenario.load_from('long.toml')\n"
+        "part = of.parts[0]\n"
+        "soon = replace(part, injections=(replace(part.injections[0], start=timedelta(seconds=1)),))\n"
+        "pipeline.run_chaos(replace(of, parts=(soon,)), Path('run'), sandbox='steady', reporter=Silent())\n"
+    )
     handle = sandbox.start("steady", owner_pid=os.getpid(), await_metrics=False)
     try:
         variables = {**clean_environment(), "MORA_SANDBOX_HOME": os.environ["MORA_SANDBOX_HOME"]}
-        words = command("chaos", "run", "long.toml", "--sandbox", "steady", "--out", "run")
-        with subprocess.Popen(words, cwd=home, env=variables, stderr=subprocess.DEVNULL) as run:
+        with subprocess.Popen([sys.executable, "-c", program], cwd=home, env=variables) as run:
             try:
                 until(lambda: handle.status()["faults"] != [], "a fault", seconds=300)
             finally:
