@@ -8,7 +8,7 @@ from datetime import timedelta
 import numpy as np
 import pytest
 
-from mora.domain import ContainerHistory, Reason, Role, Workload, WorkloadState
+from mora.domain import ContainerHistory, Demand, Reason, Role, TargetDemand, Workload, WorkloadState
 from mora.fleet.health import EXCEEDED_MORE_CPU, EXCEEDED_MORE_MEMORY
 from mora.quantities import MIB
 from tests.fleet.making import (
@@ -147,3 +147,22 @@ def test_a_history_without_a_sample_says_nothing_of_health() -> None:
 def test_a_workload_that_cannot_be_read_is_not_examined() -> None:
     refused = state(problem=Reason("unreadable", "spec.replicas is text"))
     assert "deferred-abnormal" not in codes(advised(refused, history(sick()), settings=MARKED))
+
+
+def test_health_is_judged_by_the_history_with_a_trained_model_too() -> None:
+    """The advice took the main container's history, as its model needs it, for the history with incidents."""
+    demand = advised().main.cpu_request
+    assert demand.value is not None
+    trained = Demand(
+        Workload("shop", "frontend"),
+        None,
+        NOW,
+        TargetDemand(0.1, 0.15, 0.15, 0.95, 20),
+        TargetDemand(1e8, 1.5e8, 1.5e8, 0.95, 20),
+        None,
+    )
+    for whole in (None, history(sick())):
+        advice = advised(seen=history(sick()), model=trained, whole=whole)
+        assert advice.basis == "both"
+        assert "deferred-abnormal" in codes(advice.main.cpu_request)
+        assert "confidence-abnormal" in codes(advice.main.cpu_request)
