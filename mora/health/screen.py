@@ -1,6 +1,6 @@
 """A quick look at the end of a history: whether it may be abnormal there, so that it is worth a detector.
 
-A detector takes some 10 ms of CPU for a container's two weeks, half as much as reading and sizing them. Nine in ten are
+A detector takes some 15 ms of CPU for a container's two weeks, half as much as reading and sizing them. Five in six are
 plainly as ever: nothing of their last hour lies outside of what they were before, nor far from the same hour of the
 days before. experiments/benchmarks/health_gate.py prints how many of the detector's verdicts that look keeps.
 """
@@ -21,6 +21,8 @@ _LOOKED_AT = timedelta(hours=1)
 _DAY = timedelta(hours=24)
 # The share of samples on either side that a level is not compared with.
 _TAIL = 0.005
+# A sample alone is an outlier: passing over it spares a quarter of the detectors, and no verdict.
+_ALONE = 1
 # How many spreads of the same hour of other days the last hour's mean may lie from their median.
 _FAR = 4.0
 _NORMAL = 0.6745
@@ -34,12 +36,12 @@ def may_be_abnormal(metrics: Mapping[str, Floats], window: Window) -> bool:
 
 def _stands_out(values: Floats, hour: int, day: int) -> bool:
     last, before = values[-hour:], values[:-hour]
-    last, known = last[~np.isnan(last)], before[~np.isnan(before)]
-    if not len(last) or not len(known):
+    last, known = np.sort(last[~np.isnan(last)]), before[~np.isnan(before)]
+    if len(last) <= _ALONE or not len(known):
         return False
     rank = int(_TAIL * len(known))
     parted = np.partition(known, (rank, len(known) - 1 - rank))
-    if last.max() > parted[len(known) - 1 - rank] or last.min() < parted[rank]:
+    if last[-1 - _ALONE] > parted[len(known) - 1 - rank] or last[_ALONE] < parted[rank]:
         return True
     days = len(before) // day
     if days < 2:
