@@ -9,7 +9,7 @@ import time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-# demo.py is last: it takes minutes, the others seconds. Run alone: install_size.py, optimize_sandbox.py, health_gate.py.
+# demo.py is last: it takes minutes, the others seconds. install_size, optimize_sandbox and health_gate are run alone.
 SCRIPTS = (
     "cli_startup",
     "train",
