@@ -18,7 +18,7 @@ _MEDIAN_ROWS = 4096
 def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Floats]:
     """Middle and spread of each column, both of shape (columns,); the spread is above 0.
 
-    The spread is that of a normal distribution with the same median deviation, but at least half of the standard
+    The spread is that of a normal distribution with the same median deviation, but at least a third of the standard
     deviation, since some metrics rest most of the time, and `level_share` of the level, since a change of so little
     makes no service sick.
     """
@@ -31,7 +31,7 @@ def robust_scale(values: Floats, level_share: float = 0.001) -> tuple[Floats, Fl
     middle[known] = np.nanmedian(some[:, known], axis=0)
     spread[known] = np.nanmedian(np.abs(some[:, known] - middle[known]), axis=0) / _NORMAL
     deviation[known] = np.nanstd(values[:, known], axis=0)
-    spread = np.maximum(np.maximum(spread, deviation / 2), level_share * np.abs(middle))
+    spread = np.maximum(np.maximum(spread, deviation / 3), level_share * np.abs(middle))
     return middle, np.where(spread > 0, spread, 1e-12)
 
 

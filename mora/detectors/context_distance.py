@@ -25,7 +25,7 @@ _LAGS_OF_ONE = 48
 # Beyond this many spreads a metric is simply far away: how far may not outvote all others.
 _CLIP = 20.0
 _SHRINK, _FLOOR = 0.5, 0.03
-_SEASONAL_WEIGHT = 0.5
+_SEASONAL_WEIGHT = 0.35
 _QUANTILE = 0.99
 # Of a metric's level: a change of so little makes no service sick, however steady the metric was.
 _LEVEL_SHARE = 0.01
@@ -106,7 +106,7 @@ class ContextDistance:
         self.context = max(long, lags) + len(_WEIGHTS)
 
     def score(self, frame: pd.DataFrame) -> Floats:
-        """The distance plus half of the seasonal z, each in units of what a healthy row rarely exceeds."""
+        """The distance plus a third of the seasonal z, each in units of what a healthy row rarely exceeds."""
         learnt, seen = self._seen(frame)
         distance, seasonal = _parts(learnt, seen)
         score = distance / learnt.units[0] + _SEASONAL_WEIGHT * seasonal / learnt.units[1]
