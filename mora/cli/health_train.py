@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from mora.health.model import HealthModel
+    from mora.pipeline.health import HealthTrained, Learning
     from mora.settings import Settings
     from mora.sources.prometheus.observe import PrometheusSource
 
@@ -164,6 +165,9 @@ def train(
             "There is no service." if all_services else "Which service? Name one or more, or a file, or give --all.",
             hint=f"There is data of {', '.join(known)}." if known else "Collect some, or give --prometheus URL.",
         )
+    if all_services and source is not None and not learning.own:
+        _train_namespace(source, learning, settings)
+        return
     _train(
         chosen,
         settings,
@@ -184,10 +188,30 @@ def _train(names: list[str], settings: Settings, *, jobs: int, **options: object
         "data_dir": settings.data_dir,
         "health_dir": settings.health_dir,
     }
-    failed = []
     with own_temporary_folder("health"), progress() as reporter:
         outcomes = list(train_health_all(names, jobs=jobs, reporter=reporter, **where, **options))
-    for outcome in sorted(outcomes, key=lambda one: names.index(one.service)):
+    _tell(sorted(outcomes, key=lambda one: names.index(one.service)), settings)
+
+
+def _train_namespace(source: PrometheusSource, learning: Learning, settings: Settings) -> None:
+    from mora.pipeline.health import train_health_namespace
+
+    with progress() as reporter:
+        found = train_health_namespace(
+            source,
+            namespace=settings.namespace,
+            learning=learning,
+            health_dir=settings.health_dir,
+            reporter=reporter,
+        )
+        outcomes = sorted(found, key=lambda one: one.service)
+    _tell(outcomes, settings)
+
+
+def _tell(outcomes: list[HealthTrained], settings: Settings) -> None:
+    """Print what became of each; MoraError where one has no new detector."""
+    failed = []
+    for outcome in outcomes:
         if outcome.error is not None:
             if len(outcomes) == 1:
                 raise outcome.error

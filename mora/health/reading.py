@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -31,6 +31,8 @@ _MOST_BYTES = 2 * 2**30
 _MOST_COLUMNS = 2_000
 # The most samples of a history, as for recommending: two weeks at one a minute.
 MOST_SAMPLES = 20_160
+# What the samples of a namespace may take together.
+_MOST_MEMORY = 512 * 2**20
 _STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 # Epoch seconds, milliseconds, microseconds and nanoseconds of this century differ by their size.
 _UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (np.inf, "ns"))
@@ -222,6 +224,49 @@ def read_prometheus(
         )
     frame = frame.iloc[int(np.argmax(known)) :].reset_index(drop=True)
     return Samples(frame, repr(source), (), queries)
+
+
+def read_namespace(
+    source: PrometheusSource,
+    namespace: str,
+    *,
+    span: timedelta,
+    step: timedelta | None = None,
+    now: datetime | None = None,
+) -> Iterator[tuple[str, Samples]]:
+    """The metrics of every service of a namespace over the last `span`, as the watcher reads them: a query a column.
+
+    step: as of read_prometheus(), or coarser so that all of them fit into memory, with a remark. Services of which
+    nothing is known are not there. Raises SourceUnavailable, NotEnoughData where there is no service.
+    """
+    from mora.sources.prometheus import mesh
+    from mora.sources.prometheus.grid import index_of
+    from mora.sources.prometheus.services import COLUMNS, read_services
+
+    end = datetime.now(UTC) if now is None else now
+    remarks: tuple[str, ...] = ()
+    rough = Window(end - span, end, timedelta(seconds=15))
+    services = max(len(source.services(namespace)), 1)
+    with source.wire() as wire:
+        interval, rate_window = mesh.pace_of(wire, namespace, rough)
+        first = mesh.first_seen(wire, namespace, rough) or rough.start
+        span = min(span, end - first + timedelta(minutes=2))
+        wanted = usual_step(span, interval) if step is None else step
+        least = span * services * len(COLUMNS) * 8 / _MOST_MEMORY
+        if step is None and least > wanted:
+            step = usual_step(least * MOST_SAMPLES, least)
+            remarks = (
+                f"Samples are {format_duration(step)} apart, so that those of {services} services fit in memory.",
+            )
+        else:
+            step = wanted
+        window = _window(end, max(span, 2 * step), step)
+        for (_, service), columns in read_services(wire, [namespace], COLUMNS, window, rate_window):
+            frame = pd.DataFrame(columns, index=index_of(window)).dropna(axis=1, how="all")
+            known = frame.notna().any(axis=1).to_numpy()
+            if known.any():
+                frame = frame.iloc[int(np.argmax(known)) :].rename_axis(TIMESTAMP).reset_index()
+                yield service, Samples(frame, repr(source), remarks)
 
 
 def usual_step(span: timedelta, interval: timedelta | None) -> timedelta:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora.domain import Workload
-from mora.errors import BadInput, BadModel, MoraError
+from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.health import folder as store
 from mora.quantities import counted
 from mora.seams import Reporter, Silent
@@ -145,6 +145,7 @@ def _trained(
     learning: Learning | None = None,
     time_column: str | None = None,
     reporter: Reporter | None = None,
+    samples: Samples | None = None,
 ) -> tuple[HealthModel, str]:
     """The detector, and why the one that was there is kept."""
     from mora.health.known import read_known, windows_of
@@ -157,15 +158,16 @@ def _trained(
     known = list(learning.excluded)
     if learning.labels is not None:
         known += read_known(learning.labels, namespace=namespace, service=name)
-    samples = health_samples(
-        named,
-        namespace=namespace,
-        data_dir=data_dir,
-        source=source,
-        learning=learning,
-        time_column=time_column,
-        include_flagged=learning.include_flagged,
-    )
+    if samples is None:
+        samples = health_samples(
+            named,
+            namespace=namespace,
+            data_dir=data_dir,
+            source=source,
+            learning=learning,
+            time_column=time_column,
+            include_flagged=learning.include_flagged,
+        )
     remarks = samples.remarks
     if learning.only_if_due and (before := _readable(folder)) is not None:
         renewal = renewal_of(before, samples.frame)
@@ -217,6 +219,32 @@ def train_health_all(
     for done, outcome in enumerate(_outcomes(services, options, at_once), start=1):
         reporter.advance("train", done, len(services), outcome.service)
         yield outcome
+
+
+def train_health_namespace(
+    source: PrometheusSource,
+    *,
+    namespace: str,
+    learning: Learning,
+    health_dir: Path | str = "health",
+    reporter: Reporter | None = None,
+) -> Iterator[HealthTrained]:
+    """Train every service of a namespace, whose metrics are read together; outcomes come as they end."""
+    from mora.health.reading import read_namespace
+
+    reporter = reporter or Silent()
+    known = source.services(namespace)
+    reporter.advance("train", 0, len(known), f"reading {counted(len(known), 'service')}")
+    seen = set()
+    found = read_namespace(source, namespace, span=learning.span, step=learning.step)
+    for done, (service, samples) in enumerate(found, start=1):
+        seen.add(service)
+        options = {"namespace": namespace, "health_dir": health_dir, "learning": learning, "samples": samples}
+        outcome = _train_one(service, options)
+        reporter.advance("train", done, max(len(known), done), service)
+        yield outcome
+    for service in sorted(set(known) - seen):
+        yield HealthTrained(service, None, NotEnoughData(f"Nothing is known of {namespace}/{service}."), 0.0)
 
 
 def _outcomes(services: Sequence[str], options: Mapping[str, Any], at_once: int) -> Iterable[HealthTrained]:

@@ -13,7 +13,7 @@ import pytest
 
 from mora.domain import Workload
 from mora.errors import BadDataset, BadInput, NotEnoughData
-from mora.health.reading import read_file, read_prometheus, read_service, usual_step
+from mora.health.reading import read_file, read_namespace, read_prometheus, read_service, usual_step
 from mora.sources.prometheus.observe import PrometheusSource
 from tests.health.made import START, healthy
 from tests.sources import rig
@@ -160,6 +160,18 @@ def test_use_and_the_mesh_s_requests_latency_and_errors_are_read_at_the_pace_of_
     assert early["latency_p95_seconds"].median() == pytest.approx(0.04875, rel=0.01)
     assert late["latency_p95_seconds"].median() == pytest.approx(0.4875, rel=0.01)
     assert (frame["replica_count_value"].dropna() == 2).all()
+
+
+def test_a_namespace_is_read_together_and_has_what_each_service_has_alone(url: str) -> None:
+    now = datetime.fromtimestamp(END, UTC)
+    found = dict(read_namespace(PrometheusSource(url), "shop", span=timedelta(days=14), now=now))
+    assert sorted(found) == ["cart", "web"]
+    assert "latency_p95_seconds" not in found["cart"].frame
+    alone, together = read(url).set_index("timestamp"), found["web"].frame.set_index("timestamp")
+    both = alone.index.intersection(together.index)
+    assert len(both) > 100
+    for name in ("cpu_cores_value", "latency_p95_seconds", "error_ratio", "replica_count_value"):
+        np.testing.assert_allclose(together.loc[both, name][10:], alone.loc[both, name][10:], rtol=0.02, equal_nan=True)
 
 
 def test_a_service_without_a_mesh_has_its_use_alone(url: str) -> None:
