@@ -28,6 +28,7 @@ _START_UP_ROWS = 20
 _LEAST_KNOWN = 0.5
 # More says nothing more; a metric that never moved before has scores without end.
 _MOST_EXCESS = 1e6
+_NOISE = 1e-3
 
 
 class State(StrEnum):
@@ -133,7 +134,7 @@ def states(
     if support is not None:
         is_scored &= support >= _LEAST_KNOWN
     found[is_scored & (known >= _LEAST_KNOWN)] = State.HEALTHY
-    found[is_scored & (scores > thresholds)] = State.ABNORMAL
+    found[is_scored & (scores > _above_noise(thresholds))] = State.ABNORMAL
     found[starting & (known > 0)] = State.STARTING
     return found
 
@@ -174,13 +175,16 @@ def find_events(
 
 
 def excess_of(scores: Floats, thresholds: Floats) -> Floats:
-    """Scores over their thresholds, shape (rows,), finite where the scores are; of a threshold of 0, the score itself.
-
-    A threshold is 0 where no metric ever moved.
-    """
+    """Scores over their thresholds, shape (rows,), finite where the scores are, a million at most."""
     with np.errstate(over="ignore"):
-        found: Floats = np.divide(scores, thresholds, out=scores.copy(), where=thresholds > 0)
+        found: Floats = scores / _above_noise(thresholds)
     return np.where(np.isfinite(scores), np.clip(found, 0.0, _MOST_EXCESS), np.nan)
+
+
+def _above_noise(thresholds: Floats) -> Floats:
+    """The thresholds; where one is 0, since no metric ever moved, what rounding does not exceed."""
+    found: Floats = np.where(thresholds > 0, thresholds, _NOISE)
+    return found
 
 
 def _metrics(shares: pd.DataFrame, excess: Floats) -> dict[str, float]:

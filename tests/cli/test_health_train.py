@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import pytest
 
 from tests.health.made import healthy
 from tests.running import mora
+from tests.sources import rig
 
 DATA = str(Path(__file__).parents[2] / "data")
 
@@ -82,3 +84,15 @@ def test_an_autoencoder_is_trained_with_options_shows_its_epochs_and_scores_with
     done = mora("health", "score", "web.csv", "-o", "json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     assert '"detector": "lstm-autoencoder"' in done.stdout
+
+
+def test_every_service_of_a_namespace_is_trained_from_prometheus(tmp_path: Path) -> None:
+    end = time.time() // 15 * 15
+    services: dict[str, tuple[str, ...]] = {"web": ("server",), "cart": ("server",)}
+    series = rig.cluster(services, start=end - 1800, end=end, every=15)
+    with rig.serve(rig.backfill(series, tmp_path)) as url:
+        done = mora("health", "train", "--all", "--prometheus", url, "-n", "shop", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["shop/cart", "shop/web"]
+    assert "one every 15s" in done.stdout
+    assert "reading 2 services" in done.stderr

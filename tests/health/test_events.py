@@ -109,3 +109,9 @@ def test_the_excess_is_finite_and_shares_add_up_whatever_the_scores(rows: list[t
     (event,) = find_events(times, np.ones(len(rows), dtype=bool), excess=excess, shares=shares)
     assert not event.metrics or sum(event.metrics.values()) == pytest.approx(1)
     assert np.isnan(excess_of(np.array([np.nan]), np.array([0.0]))).all()
+
+
+def test_rounding_is_no_anomaly_where_no_metric_ever_moved() -> None:
+    none, all_known = np.zeros(2, dtype=bool), np.ones(2)
+    found = states(np.array([2e-6, 2.0]), np.zeros(2), all_known, none)
+    assert found.tolist() == [State.HEALTHY, State.ABNORMAL]
