@@ -22,7 +22,7 @@ from fastapi.responses import Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException
 
-from mora.errors import BadInput, MoraError
+from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.quantities import parse_duration
 from mora.record.reading import reading
 from mora.web import documents, schema
@@ -103,7 +103,7 @@ def _errors(app: FastAPI) -> None:
     @app.exception_handler(MoraError)
     async def refused(request: Request, problem: Exception) -> Response:
         assert isinstance(problem, MoraError)  # noqa: S101  # what the handler is for
-        status = 400 if isinstance(problem, BadInput) else 503
+        status = 400 if isinstance(problem, BadInput | NotEnoughData) else 503
         return Body(documents.error(problem.message, problem.hint), status=status)
 
     @app.exception_handler(RequestValidationError)

@@ -47,10 +47,10 @@ class Guard:
             await send(message)
 
         is_post = scope["method"] == "POST" and scope.get("path") in self._posts
+        if scope.get("path") in self._posts and not is_post:
+            return await _refuse(send_guarded, 405, "This path only answers POST.", extra=[(b"allow", b"POST")])
         if scope["method"] not in ("GET", "HEAD") and not is_post:
-            return await _refuse(
-                send_guarded, 405, "This server only answers GET: it changes nothing.", extra=[(b"allow", b"GET, HEAD")]
-            )
+            return await _refuse(send_guarded, 405, "This path only answers GET.", extra=[(b"allow", b"GET, HEAD")])
         asked = next((value.decode("latin-1") for name, value in scope["headers"] if name == b"host"), "")
         if self._is_local and not is_loopback(_host_of(asked)):
             return await _refuse(

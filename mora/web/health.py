@@ -84,7 +84,7 @@ def add_health(app: FastAPI, part: HealthPart) -> None:
             raise TooMuch(503, "Many questions are being scored. Ask again in a second.")
         async with waiting:
             body = await body_of(request, MOST_BYTES)
-            return _answer(await run_in_threadpool(scoring.answer, body))
+            return await run_in_threadpool(lambda: _answer(scoring.answer(body)))
 
 
 def _not_watched(shown: Shown, namespace: str, service: str) -> NotThere:

@@ -98,14 +98,14 @@ def _samples(one: Status, now: datetime) -> Iterator[tuple[str, str, float]]:
     if one.drift is not None:
         yield "mora_health_drift_ratio", labels, one.drift
     reading = one.reading
-    if reading is None or reading.score is None or reading.threshold is None:
+    has_verdict = one.state in (State.HEALTHY, State.ABNORMAL)
+    if not has_verdict or reading is None or reading.score is None or reading.threshold is None:
         return
     yield "mora_anomaly_score", labels, reading.score
     yield "mora_anomaly_threshold", labels, reading.threshold
     yield "mora_health_threshold", labels, reading.threshold
     yield "mora_health_last_score_timestamp_seconds", f"{{{place}}}", reading.at.timestamp()
-    if one.state not in (State.UNKNOWN, State.STARTING):
-        yield "mora_anomaly", labels, float(one.state == State.ABNORMAL)
+    yield "mora_anomaly", labels, float(one.state == State.ABNORMAL)
     if reading.ratio is not None:
         yield "mora_health_score", labels, reading.ratio
     for metric, share in list(reading.contributions.items())[:_MOST_CONTRIBUTIONS]:

@@ -99,6 +99,11 @@ def _frame(samples: object) -> tuple[pd.DataFrame, list[str]]:
         if len(names) > MOST_METRICS + 1:
             raise BadInput(f"The samples have more than {MOST_METRICS} metrics.", hint="Send those of the detector.")
     metrics = [name for name in names if name != _TIMESTAMP]
+    for name in metrics:
+        try:
+            documents.text(name, "the name of a metric")
+        except documents.Misfit as misfit:
+            raise BadInput(f"{str(misfit)[0].upper()}{str(misfit)[1:]}.", hint=_EXAMPLE) from misfit
     at = [_moment(sample[_TIMESTAMP], number) for number, sample in enumerate(samples)]
     if any(later <= earlier for earlier, later in pairwise(at)):
         raise BadInput("The samples are not in the order of time, or two have one moment.", hint="Sort them.")

@@ -197,6 +197,8 @@ def far_apart(question: dict[str, Any]) -> None:
         (lambda question: question["samples"][1].update(cpu_cores_value=10**400), 400, "number"),
         (lambda question: question["samples"][1].update({f"m{n}": 1 for n in range(600)}), 400, "500 metrics"),
         (lambda question: question.update(samples=question["samples"] * (MOST_SAMPLES // 5 + 1)), 400, "samples"),
+        (lambda question: question.update(samples=question["samples"][:1]), 400, "There is 1 sample"),
+        (lambda question: question["samples"][1].update({"\ud800": 1}), 400, "not valid text"),
     ],
 )
 def test_a_question_that_cannot_be_answered_is_refused_with_a_clear_error(
@@ -262,6 +264,9 @@ def test_a_body_of_unknown_length_is_cut_off_once_it_is_too_large(site: HealthSi
 
 def test_a_post_elsewhere_or_of_another_type_is_refused(site: HealthSite) -> None:
     assert site.ask("/health", b"{}")[0] == 405
+    status, headers, body = site.ask("/v1/score")
+    assert (status, headers["allow"]) == (405, "POST")
+    assert "only answers POST" in json.loads(body)["error"]["message"]
     status, _, body = site.ask("/v1/score", b"{}", **{"Content-Type": "text/plain"})
     assert status == 415
     assert "application/json" in json.loads(body)["error"]["hint"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import subprocess
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -89,8 +90,12 @@ def test_errors_of_reconstruction_are_a_histogram() -> None:
 
 
 @pytest.mark.parametrize("state", [State.UNKNOWN, State.STARTING])
-def test_without_a_verdict_there_is_no_zero(state: State) -> None:
-    found = values(render(board_of(status(state)).shown(), START))
+@pytest.mark.parametrize("has_score", [False, True])
+def test_without_a_verdict_there_is_neither_a_score_nor_a_zero(state: State, has_score: bool) -> None:
+    one = status(state)
+    if has_score:  # as in a start-up, and where too little is known of what a score rests on
+        one = replace(one, reading=Reading(START, state, 6.0, 2.0, SHARES))
+    found = values(render(board_of(one).shown(), START))
     assert not any(name.startswith(("mora_anomaly", "mora_health_score")) for name in found)
     assert found[f'mora_health_state{{namespace="shop",service="frontend",state="{state}"}}'] == 1
 
