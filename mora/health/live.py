@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import timedelta
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mora.detectors.frames import TIMESTAMP
 from mora.domain import Window, Workload
-from mora.errors import BadInput
+from mora.errors import BadInput, SourceUnavailable
 from mora.health.frames import REPLICAS
 from mora.health.stored import Key
 from mora.health.watch import Asked
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
 # A query of many namespaces is one answer in memory, and one that a server may refuse.
 _SERVICES_AT_ONCE = 500
 _NAMESPACES_AT_ONCE = 20
+_FAILURES_IN_A_ROW = 3
 # The scrape interval of a namespace hardly changes.
 _PACE_HOLDS_SECONDS = 1800.0
 
@@ -40,15 +43,33 @@ class LiveReader:
         self._rates: dict[str, tuple[float, timedelta]] = {}
 
     def __call__(self, wanted: Mapping[Key, Asked], window: Window) -> Iterator[tuple[Key, pd.DataFrame]]:
-        """Frames of the services that Prometheus knows something of: watch.Read."""
+        """Frames of the services that Prometheus knows something of: watch.Read.
+
+        A question that fails is asked again for each of its namespaces alone: one with too many series, or one that
+        takes too long, must not hold up the others. After _FAILURES_IN_A_ROW nothing answers.
+        """
         by_rate: dict[timedelta, dict[str, list[Key]]] = {}
         with self._source.wire() as wire:
             for key in wanted:
                 rate = self._rate(wire, key[0], window)
                 by_rate.setdefault(rate, {}).setdefault(key[0], []).append(key)
-            for rate, namespaces in by_rate.items():
-                for some in _chunks(namespaces):
+            waiting = deque((some, rate) for rate, namespaces in by_rate.items() for some in _chunks(namespaces))
+            failure, in_a_row = None, 0
+            while waiting:
+                some, rate = waiting.popleft()
+                try:
                     yield from self._read(wire, {key: wanted[key] for key in some}, window, rate)
+                except SourceUnavailable as error:
+                    failure, in_a_row = error, in_a_row + 1
+                    if in_a_row == _FAILURES_IN_A_ROW:
+                        break
+                    alone = [list(keys) for _, keys in groupby(some, key=lambda key: key[0])]
+                    if len(alone) > 1:
+                        waiting.extendleft((keys, rate) for keys in reversed(alone))
+                else:
+                    in_a_row = 0
+            if failure is not None:
+                raise failure
 
     def _read(
         self, wire: Wire, wanted: Mapping[Key, Asked], window: Window, rate: timedelta
@@ -76,13 +97,16 @@ class LiveReader:
 
 
 def _own(wire: Wire, key: Key, asked: Asked, window: Window, rate: timedelta) -> dict[str, Floats]:
-    """The metrics of a service's own; one whose query no longer answers one series is not known."""
+    """The metrics of a service's own; one whose query no longer answers one series is not known.
+
+    One that is refused is not known, either: where nothing answers at all, the questions of every service say so.
+    """
     found: dict[str, Floats] = {}
     for name, text in asked.own.items():
         query = own_query(text, Workload(*key), rate)
         try:
             found[name] = read_columns(wire, {name: query}, window)[name].to_numpy(dtype=np.float64)
-        except BadInput:
+        except (BadInput, SourceUnavailable):
             continue
     return found
 

@@ -68,7 +68,7 @@ class Asked:
 Read = Callable[[Mapping[Key, Asked], Window], Iterator[tuple[Key, "pd.DataFrame"]]]
 """The metrics of services on a grid, service by service: frames as detectors take them. A service may be missing.
 
-Raises SourceUnavailable where nothing answers.
+Raises SourceUnavailable where nothing answers, and after the others where some cannot be read.
 """
 
 
@@ -138,21 +138,26 @@ class Watcher:
         now = self._now()
         self._mind_the_clock(now)
         self._load(now)
+        unread: dict[Key, str] = {}
         problem = None
         for (step, start), keys in self._due(now).items():
+            self.beat = time.monotonic()
             end = _floor(now - min(step / 2, _MOST_SETTLING), step)
             try:
                 self._take(keys, Window(start, end, step))
             except MoraError as error:
+                # What is refused of some must not hold up the others.
                 problem = _in_words(error)
+                left = [key for key in keys if self._watched[key].next_at <= end]
+                unread |= dict.fromkeys(left, problem)
                 if not self._is_away:
-                    self._log("error", "nothing can be read", error=error.message, hint=error.hint or "")
+                    about = {"error": error.message, "hint": error.hint or "", "services": len(left)}
+                    self._log("error", "services cannot be read", **about)
                 self._is_away = True
-                break
         if problem is None and self._is_away:
             self._is_away = False
-            self._log("info", "it can be read again")
-        self._board.put(self._statuses(problem), now, problem)
+            self._log("info", "all services can be read again")
+        self._board.put(self._statuses(unread), now, problem)
 
     def _mind_the_clock(self, now: datetime) -> None:
         before, self._looked_at = self._looked_at, now
@@ -248,7 +253,8 @@ class Watcher:
     def _tell(self, key: Key, before: Reading | None, monitor: Monitor) -> None:
         """A log line where a state changed."""
         after = monitor.last
-        if after is None or before is None or before.state == after.state:
+        was = State.UNKNOWN if before is None else before.state
+        if after is None or was == after.state or (before is None and after.state != State.ABNORMAL):
             return
         about: dict[str, object] = {"namespace": key[0], "service": key[1]}
         if after.state == State.ABNORMAL:
@@ -257,15 +263,15 @@ class Watcher:
             metric = next(iter(after.contributions), "")
             about |= {"score": f"{after.score:.4g}", "threshold": f"{after.threshold:.4g}", "metric": metric}
             self._log("warning", "abnormal", **about, at=format_moment(after.at, "seconds"))
-        elif State.ABNORMAL in (before.state, after.state) or State.UNKNOWN in (before.state, after.state):
+        elif State.ABNORMAL in (was, after.state) or State.UNKNOWN in (was, after.state):
             self._log("info", after.state, **about, at=format_moment(after.at, "seconds"))
 
-    def _statuses(self, problem: str | None) -> Iterator[Status]:
+    def _statuses(self, unread: Mapping[Key, str]) -> Iterator[Status]:
         for key, one in self._watched.items():
             monitor = one.monitor
             level = monitor.threshold.level
             last = monitor.last
-            why = one.problem or problem or (last.why if last is not None else "") or None
+            why = one.problem or unread.get(key) or (last.why if last is not None else "") or None
             reading = last if one.problem is None or last is None else Reading(last.at, State.UNKNOWN)
             yield Status(
                 *key,

@@ -107,7 +107,7 @@ def test_one_server_has_recommendations_and_health(stage: tuple[Path, str]) -> N
 def test_a_prometheus_that_is_away_is_reported_and_never_healthy(stage: tuple[Path, str], tmp_path: Path) -> None:
     folder, _ = stage
     with started(folder, "http://127.0.0.1:9") as one:
-        one.wait_for('msg="nothing can be read"')
+        one.wait_for('msg="services cannot be read"')
         status, body = one.get("/health/shop/cart")
         found: Any = json.loads(body)
         assert (status, found["state"], found["score"]) == (200, "unknown", None)

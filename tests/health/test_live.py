@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,10 +18,12 @@ from mora.health.live import LiveReader
 from mora.health.reading import read_prometheus
 from mora.health.stored import Stored
 from mora.health.watch import Asked, Watcher
+from mora.sources.prometheus.access import TooMuch
 from mora.sources.prometheus.observe import PrometheusSource
-from mora.sources.prometheus.services import COLUMNS
+from mora.sources.prometheus.services import COLUMNS, read_services
+from mora.sources.prometheus.wire import Wire
 from tests.health.prometheus import served, train_on
-from tests.health.watching import Lines
+from tests.health.watching import CART, Lines
 
 END = datetime.fromtimestamp(time.time() // 30 * 30, UTC)
 STEP = timedelta(seconds=30)
@@ -64,6 +67,32 @@ def test_an_own_query_that_no_longer_gives_one_series_is_not_known(url: str) -> 
     (frame,) = dict(reader(wanted, window(2))).values()
     assert "many" not in frame
     assert frame["mem_bytes_value"].notna().all()
+
+
+def test_an_own_query_that_is_refused_is_not_known(url: str) -> None:
+    reader = LiveReader(PrometheusSource(url, retries=0))
+    wanted = {("shop", "cart"): Asked(("mem_bytes_value", "odd"), {"odd": "sum("})}
+    (frame,) = dict(reader(wanted, window(2))).values()
+    assert "odd" not in frame
+    assert frame["mem_bytes_value"].notna().all()
+
+
+def test_a_namespace_that_is_refused_does_not_hold_up_the_others(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def limited(wire: Wire, namespaces: Sequence[str], *more: Any) -> Iterator[Any]:
+        asked.append(tuple(namespaces))
+        if "big" in namespaces:
+            raise TooMuch("It has too many series.", of_series=True)
+        return read_services(wire, namespaces, *more)
+
+    monkeypatch.setattr("mora.health.live.read_services", limited)
+    monkeypatch.setattr("mora.health.live.pace_of", lambda *_: (STEP, 4 * STEP))
+    read = LiveReader(PrometheusSource(url, retries=0))({("big", "x"): Asked(COLUMNS), CART: Asked(COLUMNS)}, window(2))
+    assert next(read)[0] == CART
+    with pytest.raises(TooMuch):
+        next(read)
+    assert asked == [("big", "shop"), ("big",), ("shop",)]
 
 
 def test_where_nothing_answers_that_is_an_error() -> None:

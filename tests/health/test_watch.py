@@ -75,14 +75,38 @@ def test_while_prometheus_is_away_for_ten_minutes_every_verdict_is_unknown_and_n
         assert status.problem is not None
         assert "Connection refused" in status.problem
     assert stage.board.shown().problem_since == START + 196 * STEP + timedelta(seconds=40)
-    assert stage.log.texts().count("nothing can be read") == 1
+    assert stage.log.texts().count("services cannot be read") == 1
     stage.samples.away = None
     stage.look(5)
-    assert "it can be read again" in stage.log.texts()
+    assert "all services can be read again" in stage.log.texts()
     # What Prometheus kept meanwhile is scored, too: the fault began while it was away.
     for key in (FRONT, CART):
         assert stage.status(key) == through.status(key)
     assert stage.status().since == START + 200 * STEP
+
+
+def test_what_is_refused_of_one_service_does_not_hold_up_the_others() -> None:
+    stage = Stage()
+    stage.samples.refused.add(FRONT)
+    stage.look(10)
+    assert (stage.status().state, stage.status(CART).state) == ("unknown", "healthy")
+    problem = stage.status().problem
+    assert problem is not None
+    assert "Connection refused" in problem
+    assert stage.status(CART).problem is None
+    assert stage.board.shown().problem is not None
+    stage.samples.refused.clear()
+    stage.look()
+    assert stage.status().state == "healthy"
+    assert stage.board.shown().problem is None
+
+
+def test_a_service_that_is_sick_at_the_first_look_is_logged() -> None:
+    stage = Stage()
+    stage.clock.at = START + 210 * STEP
+    stage.look()
+    assert [about["service"] for _, text, about in stage.log.of if text == "abnormal"] == ["frontend"]
+    assert stage.log.texts() == ["abnormal"]
 
 
 def test_a_verdict_goes_stale_by_itself_where_no_look_follows() -> None:

@@ -72,12 +72,16 @@ class Store:
 
 @dataclass
 class Samples:
-    """A source: what each service did, by its moment. away: why nothing answers. rows: how many were asked for."""
+    """A source: what each service did, by its moment. away: why nothing answers. rows: how many were asked for.
+
+    refused: services that are not answered, which is AWAY after the others.
+    """
 
     of: dict[Key, pd.DataFrame]
     away: MoraError | None = None
     rows: int = 0
     looks: int = 0
+    refused: set[Key] = field(default_factory=set)
 
     def __call__(self, wanted: Mapping[Key, Asked], window: Window) -> Iterator[tuple[Key, pd.DataFrame]]:
         self.looks += 1
@@ -87,12 +91,14 @@ class Samples:
         rows = np.arange(first, first + window.sample_count)
         made: dict[int, pd.DataFrame] = {}
         for key in wanted:
-            if key in self.of:
+            if key in self.of and key not in self.refused:
                 self.rows += len(rows)
                 frame = self.of[key]
                 if id(frame) not in made:
                     made[id(frame)] = _rows(frame, rows, window)
                 yield key, made[id(frame)]
+        if self.refused & wanted.keys():
+            raise AWAY
 
 
 def _rows(frame: pd.DataFrame, rows: np.ndarray[tuple[int], np.dtype[np.int64]], window: Window) -> pd.DataFrame:
