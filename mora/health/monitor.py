@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -148,7 +149,7 @@ class Monitor:
         support = weights((known > 0).astype(np.float64), context)[held:]
         found = states(scores, levels, known[held:], starting, support)
         self._count(at, found == State.ABNORMAL)
-        self._say(at, found, float(scores[-1]), float(levels[-1]), frame.iloc[-(context + 1) :])
+        self._say(at, found, float(scores[-1]), float(levels[-1]), frame)
         self.scores = scores
         self._at, self._values = every_at[-max(context, 1) :].copy(), every[-max(context, 1) :].copy()
 
@@ -173,7 +174,7 @@ class Monitor:
         self.alarms += int((gaps > _nanoseconds(SAME_EVENT)).sum()) + (self._alarmed_at is None)
         self._alarmed_at = int(alarms[-1])
 
-    def _say(self, at: Moments, found: NDArray[np.object_], score: float, level: float, tail: pd.DataFrame) -> None:
+    def _say(self, at: Moments, found: NDArray[np.object_], score: float, level: float, frame: pd.DataFrame) -> None:
         """The last row's reading, and since when its state holds."""
         state = found[-1]
         changes = np.flatnonzero(found != state)
@@ -182,13 +183,13 @@ class Monitor:
         elif self.last is None or self.last.state != state:
             self.since = _moment(at[0])
         if not (np.isfinite(score) and np.isfinite(level)):
-            is_silent = not np.isfinite(tail.iloc[-1, 1:].to_numpy(dtype=np.float64)).any()
+            is_silent = not np.isfinite(frame.iloc[-1, 1:].to_numpy(dtype=np.float64)).any()
             why = "" if state != State.UNKNOWN else _NOTHING if is_silent else _TOO_LITTLE
             self.last = Reading(_moment(at[-1]), state, why=why)
             return
         contributions: Mapping[str, float] = {}
         if score >= _TELLING * level:
-            shares = self.detector.contributions(tail).to_numpy()[-1]
+            shares = self.detector.contributions(frame.iloc[-(self.detector.context + 1) :]).to_numpy()[-1]
             named = zip(self.detector.columns, map(float, shares), strict=True)
             contributions = dict(sorted((one for one in named if one[1] > 0), key=lambda one: -one[1]))
         why = _TOO_LITTLE if state == State.UNKNOWN else ""
@@ -219,6 +220,15 @@ def _moments_of(frame: pd.DataFrame) -> Moments:
 def _frame(at: Moments, values: Floats, columns: tuple[str, ...]) -> pd.DataFrame:
     import pandas as pd
 
-    frame = pd.DataFrame(values, columns=list(columns), copy=False)
-    frame.insert(0, TIMESTAMP, pd.DatetimeIndex(at.astype("datetime64[ns]"), tz="UTC"))
+    # Numbered first and named at once: for so few rows, pandas' work on names takes longer than the scores.
+    frame = pd.DataFrame(values, copy=False)
+    frame.insert(0, -1, pd.DatetimeIndex(at.astype("datetime64[ns]"), tz="UTC"))
+    frame.columns = _names(columns)
     return frame
+
+
+@cache
+def _names(columns: tuple[str, ...]) -> pd.Index:
+    import pandas as pd
+
+    return pd.Index([TIMESTAMP, *columns])
