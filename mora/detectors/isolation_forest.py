@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.frames import known_columns, matrix_of
-from mora.detectors.trees import Trees, joined
+from mora.detectors.options import whole_number
+from mora.detectors.trees import MOST_TREES, Trees, joined
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require
@@ -37,7 +38,7 @@ class IsolationForest:
     def __init__(self, trees: int = 100) -> None:
         self.columns: tuple[str, ...] = ()
         self.reasons: tuple[str, ...] = ()
-        self._count = trees
+        self._count = whole_number("trees", trees, 1, MOST_TREES)
         self._mean = self._scale = np.empty(0)
         self._trees: Trees | None = None
         self._usual_steps = 1.0

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from mora.detectors.context import robust_scale
 from mora.detectors.frames import known_columns, matrix_of
+from mora.detectors.options import whole_number
 from mora.detectors.windows import (
     by_metric,
     fitted_columns,
@@ -26,6 +27,7 @@ _LEAST_ROWS = 40
 _CLUSTERS, _ROUNDS, _SEED = 64, 15, 7
 # A cluster of fewer windows than this is noise.
 _LEAST_WINDOWS = 8
+_MOST_CLUSTERS = 512
 # So many windows show the shapes of any history.
 _MOST_WINDOWS = 4096
 _ARRAYS = ("middle", "spread", "centroids")
@@ -37,7 +39,7 @@ class KMeans:
     name = "kmeans"
 
     def __init__(self, clusters: int = _CLUSTERS) -> None:
-        self.clusters = clusters
+        self.clusters = whole_number("clusters", clusters, 1, _MOST_CLUSTERS)
         self.columns: tuple[str, ...] = ()
         self.reasons: tuple[str, ...] = ()
         self.context = 0

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.detectors.levels import known_scores, restored_numbers
+from mora.detectors.options import number_between
 from mora.domain.learning import Saved
 from mora.errors import BadModel
 
@@ -56,7 +57,7 @@ class Peaks:
     name = "peaks"
 
     def __init__(self, risk: float = 1e-4) -> None:
-        self.risk = risk
+        self.risk = number_between("risk", risk, 0, 1)
         self.level = np.inf
 
     def fit(self, scores: NDArray[np.float64]) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.detectors.levels import known_scores, restored_numbers
+from mora.detectors.options import number_between
 from mora.domain.learning import Saved
 from mora.errors import BadModel
 
@@ -16,7 +17,7 @@ class Quantile:
     name = "quantile"
 
     def __init__(self, quantile: float = 0.995) -> None:
-        self.quantile = quantile
+        self.quantile = number_between("quantile", quantile, 0, 1)
         self.level = np.inf
 
     def fit(self, scores: NDArray[np.float64]) -> None:

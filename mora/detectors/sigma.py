@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mora.detectors.levels import known_scores, restored_numbers
+from mora.detectors.options import number_between
 from mora.domain.learning import Saved
 from mora.errors import BadModel
 
@@ -16,7 +19,7 @@ class Sigma:
     name = "sigma"
 
     def __init__(self, sigmas: float = 3.0) -> None:
-        self.sigmas = sigmas
+        self.sigmas = number_between("sigmas", sigmas, 0, math.inf)
         self.level = np.inf
 
     def fit(self, scores: NDArray[np.float64]) -> None:

@@ -18,12 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.detectors.levels import HOUR_SECONDS, known_scores, restored_numbers
+from mora.detectors.options import number_between, whole_number
 from mora.detectors.peaks import pareto_level
 from mora.domain.learning import Saved
 from mora.errors import BadModel
 
 _LIFT = 0.9
 _NEW_NORMAL_HOURS = 24
+_MOST_CLIMB, _MOST_HOLD = 100.0, 1_000_000
 _NUMBERS = ("risk", "climb", "hold", "base", "level", "age", "quiet")
 
 
@@ -38,7 +40,9 @@ class Tracking:
     name = "tracking"
 
     def __init__(self, risk: float = 0.0015, *, climb: float = 0.2, hold: int | None = None) -> None:
-        self.risk, self.climb, self.hold = risk, climb, 60 if hold is None else hold
+        self.risk = number_between("risk", risk, 0, 1)
+        self.climb = number_between("climb", climb, 0, _MOST_CLIMB)
+        self.hold = 60 if hold is None else whole_number("hold", hold, 0, _MOST_HOLD)
         self._is_paced = hold is not None
         self.level = self.base = np.inf
         # How many scores the event has lasted that goes on, and how many have passed since its last one; -1: there is

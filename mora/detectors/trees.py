@@ -16,6 +16,7 @@ from mora.errors import BadModel
 
 # Rows at a time: (rows, trees) stays in the processor's cache.
 _CHUNK_CELLS = 200_000
+MOST_TREES = 10_000
 _ARRAYS = ("left", "right", "feature", "limit", "left_if_missing", "value", "roots")
 
 
@@ -79,7 +80,7 @@ class Trees:
         *nodes, roots = found
         count = len(nodes[0]) if nodes[0].ndim == 1 else -1
         sound = all(array.shape == (count,) for array in nodes) and roots.ndim == 1 and len(roots) > 0
-        sound = sound and all(array.dtype.kind in "iubf" for array in found)
+        sound = sound and count > 0 and all(array.dtype.kind in "iubf" for array in found)
         if sound:
             left, right, feature, limit, missing, value, roots = found
             here = np.arange(count)

@@ -18,7 +18,8 @@ from numpy.typing import NDArray
 
 from mora import helios_features
 from mora.detectors.frames import known_columns, matrix_of, seconds_of
-from mora.detectors.trees import Trees, joined
+from mora.detectors.options import number_between, whole_number
+from mora.detectors.trees import MOST_TREES, Trees, joined
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require
@@ -31,6 +32,7 @@ _TRAINED_SHARE = 0.8
 # Beyond as many metrics, a regressor sees the features of its own metric alone, and all share the trees of so many.
 _MOST_METRICS = 24
 _LEAST_TREES = 10
+_MOST_DEPTH = 16
 # A fifth of the time that XGBoost's 256 take, and nothing is lost on the labelled series.
 _BINS = 64
 # Errors of trees that know a metric by heart are nearly 0, and any change would be beyond measure.
@@ -50,7 +52,11 @@ class XgboostResidual:
     def __init__(self, trees: int = 100, depth: int = 4, learning_rate: float = 0.1) -> None:
         self.columns: tuple[str, ...] = ()
         self.reasons: tuple[str, ...] = ()
-        self._options = {"trees": trees, "depth": depth, "learning_rate": learning_rate}
+        self._options = {
+            "trees": whole_number("trees", trees, 1, MOST_TREES),
+            "depth": whole_number("depth", depth, 1, _MOST_DEPTH),
+            "learning_rate": number_between("learning_rate", learning_rate, 0, 2),
+        }
         self._trees: tuple[Trees, ...] = ()
         self._mean = self._scale = self._spread = np.empty(0)
 

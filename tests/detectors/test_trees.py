@@ -78,3 +78,10 @@ def test_trees_that_cannot_be_are_refused(name: str, value: list[Any]) -> None:
     arrays.pop(name)
     with pytest.raises(BadModel, match="not complete"):
         Trees.restore(arrays, features=2)
+
+
+def test_trees_without_a_node_are_refused() -> None:
+    arrays = {name: array[:0] for name, array in joined([ONE]).arrays().items()}
+    arrays["roots"] = np.array([0])
+    with pytest.raises(BadModel, match="do not fit together"):
+        Trees.restore(arrays, features=2)
