@@ -28,8 +28,9 @@ LAGS = (1, 3, 6, 12)
 ROLLING = (3, 6, 12)
 EXTREMES = 6
 CHANGES = (1, 3)
+_LAG_NAMES = tuple(f"lag_{lag}" for lag in LAGS)
 _OF_EACH: tuple[str, ...] = (
-    *(f"lag_{lag}" for lag in LAGS),
+    *_LAG_NAMES,
     *(f"rolling_mean_{rows}" for rows in ROLLING),
     *(f"rolling_std_{rows}" for rows in ROLLING),
     f"rolling_min_{EXTREMES}",
@@ -74,7 +75,9 @@ def before(found: Floats, columns: Sequence[str]) -> Floats:
 
     A lag knows the past alone already. What remains is what a forecast may know.
     """
-    is_past = np.array([name in TIME or name.rpartition("_lag_")[1] != "" for name in names(columns)])
+    # By place and not by name: a metric may be called consumer_lag_seconds.
+    of_each = [feature in _LAG_NAMES for feature in _OF_EACH]
+    is_past = np.array([*(True for _ in TIME), *of_each * len(columns), *(False for _ in _ratios(columns))])
     earlier = np.empty_like(found)
     earlier[:, is_past] = found[:, is_past]
     earlier[1:, ~is_past] = found[:-1, ~is_past]

@@ -89,7 +89,7 @@ def test_what_comes_later_changes_no_feature(values: Floats, data: st.DataObject
 @settings(max_examples=40, deadline=None)
 @given(tables, st.data())
 def test_a_feature_of_before_knows_no_value_of_its_own_row(values: Floats, data: st.DataObject) -> None:
-    columns = ["cpu", "mem", "net"][: values.shape[1]]
+    columns = ["consumer_lag_cpu", "mem_lag_1", "net"][: values.shape[1]]
     seconds = minutes(len(values))
     row = data.draw(st.integers(0, len(values) - 1))
     changed = values.copy()
