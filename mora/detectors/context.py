@@ -111,6 +111,9 @@ def slots_of(seconds: Floats, slots: int) -> NDArray[np.int64]:
 
 # Half an hour: long enough to hold several samples of each day, short enough to follow a morning.
 SLOTS = 48
+# What remains of a metric, and each of its features, varies by at least so much of the spread of its samples: else one
+# byte more would be abnormal in a metric that never moved.
+LEAST_SPREAD = 0.01
 # A day's shape is used where the days that it was not learnt from are at least so much nearer to it than to a level.
 _GAIN = 0.9
 
@@ -118,7 +121,8 @@ _GAIN = 0.9
 def usual_day(seconds: Floats, values: Floats) -> UsualDay:
     """Learn it from at least two days; metrics whose days are not alike, and shorter histories, get a plain level.
 
-    Validated across days: what the even days say of the odd ones, and the other way round.
+    values: in spreads of their metrics. Validated across days: what the even days say of the odd ones, and the other
+    way round.
     """
     level = np.nanmedian(values, axis=0)
     day = np.floor((seconds - seconds[0]) / DAY_SECONDS).astype(np.int64)
@@ -132,7 +136,7 @@ def usual_day(seconds: Floats, values: Floats) -> UsualDay:
         is_daily = error < _GAIN * plain
         levels[:, is_daily] = _slot_medians(slots, values, level)[:, is_daily]
     rest = values - levels[slots_of(seconds, SLOTS)]
-    return UsualDay(levels, robust_scale(rest)[1])
+    return UsualDay(levels, np.maximum(robust_scale(rest)[1], LEAST_SPREAD))
 
 
 def _slot_medians(slots: NDArray[np.int64], values: Floats, level: Floats) -> Floats:

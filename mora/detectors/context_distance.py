@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.detectors.context import SLOTS, UsualDay, lagged, recency, robust_scale, rolling, usual_day
+from mora.detectors.context import LEAST_SPREAD, SLOTS, UsualDay, lagged, recency, robust_scale, rolling, usual_day
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
@@ -97,7 +97,7 @@ class ContextDistance:
         unusual = scaled - learnt.day.at(seconds)
         known, features = np.isfinite(values), _features(learnt, scaled, unusual)
         offset, scale = robust_scale(features)
-        learnt = replace(learnt, offset=offset, scale=scale)
+        learnt = replace(learnt, offset=offset, scale=np.maximum(scale, LEAST_SPREAD))
         white = _white(learnt, features, known)
         learnt = replace(learnt, precision=_precision(white, known))
         seen = _Seen(white, known, _seasonal(learnt, unusual))

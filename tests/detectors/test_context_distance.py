@@ -114,3 +114,15 @@ def test_arrays_that_do_not_fit_together_are_refused(trained: ContextDistance, n
     for wrong in (saved.arrays[name][:-1], np.full_like(saved.arrays[name], np.nan)):
         with pytest.raises(BadModel):
             ContextDistance().restore(Saved(saved.document, {**saved.arrays, name: wrong}))
+
+
+def test_a_byte_more_of_a_metric_that_never_moved_is_not_abnormal_and_a_fifth_more_is() -> None:
+    usual = service(2).assign(disk_bytes=7e8)
+    detector = ContextDistance()
+    detector.fit(usual)
+    later = service(1, seed=2).assign(disk_bytes=7e8)
+    plain, byte, fifth = later.copy(), later.copy(), later.copy()
+    byte.loc[DAY // 2 :, "disk_bytes"] += 1
+    fifth.loc[DAY // 2 :, "disk_bytes"] *= 1.2
+    np.testing.assert_allclose(detector.score(byte), detector.score(plain), rtol=1e-3)
+    assert detector.score(fifth)[DAY // 2 + 60 :].min() > 3 * detector.score(plain).max()

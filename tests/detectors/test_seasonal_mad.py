@@ -48,3 +48,13 @@ def test_arrays_that_do_not_fit_together_are_refused(name: str) -> None:
     saved = detector.save()
     with pytest.raises(BadModel, match="does not fit together"):
         SeasonalMad().restore(Saved(saved.document, {**saved.arrays, name: saved.arrays[name][:-1]}))
+
+
+def test_a_byte_more_of_a_metric_that_never_moved_is_not_abnormal() -> None:
+    moments = pd.date_range("2026-11-02", periods=3000, freq="60s", tz="UTC").as_unit("us")
+    rng = np.random.default_rng(1)
+    usual = pd.DataFrame({"timestamp": moments, "cpu": rng.normal(1, 0.1, 3000), "disk": 7e8})
+    detector = SeasonalMad()
+    detector.fit(usual)
+    np.testing.assert_allclose(detector.score(usual.assign(disk=7e8 + 1)), detector.score(usual), atol=1e-2)
+    assert detector.score(usual.assign(disk=7.7e8)).min() > detector.score(usual).max()
