@@ -7,7 +7,7 @@ well here is not thereby good.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pandas as pd
@@ -79,8 +79,12 @@ def service(start: datetime, *, span: timedelta, step: timedelta, seed: int, fau
             f"{format_duration(span)} in steps of {format_duration(step)} is not between 1 and {_MOST_ROWS:,} rows.",
             hint="Give another span or step.",
         )
+    try:
+        _ = start.astimezone(UTC) + span
+    except OverflowError as wrong:
+        raise BadInput(f"{format_duration(span)} from {start:%Y-%m-%d} on end after the year 9999.") from wrong
     rng = np.random.default_rng(seed)
-    moments = pd.date_range(start, periods=rows, freq=pd.Timedelta(step)).as_unit("us")
+    moments = pd.date_range(start.astimezone(UTC), periods=rows, freq=pd.Timedelta(step)).as_unit("us")
     factor = daily_factor(moments.hour.to_numpy(dtype=np.float64))
     base = rng.uniform(0.5e9, 1.5e9)
     middles = (125 * factor, 0.22 * factor + 0.215, np.full(rows, base), 2.5 * factor, 0.125 * factor)

@@ -100,4 +100,7 @@ def _moment(text: str) -> datetime:
         raise BadInput(
             f"--start {text!r} is no date.", hint="Write it as 2026-01-31 or 2026-01-31T10:00:00Z."
         ) from wrong
-    return moment.replace(tzinfo=moment.tzinfo or UTC)
+    try:
+        return moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError as wrong:
+        raise BadInput(f"--start {text!r} is no moment in UTC.", hint="Give a later one, or an earlier one.") from wrong
