@@ -284,6 +284,8 @@ def _share(part: Floats, whole: Floats) -> Floats:
 
 def _trailing_mean(values: Floats, rows: int) -> Floats:
     """The mean of each row and those before it, `rows` in all where there are as many."""
+    if not len(values):
+        return values
     padded = np.concatenate([np.repeat(values[:1], rows - 1, axis=0), values])
     found: Floats = np.lib.stride_tricks.sliding_window_view(padded, rows, axis=0).mean(axis=-1)
     return found

@@ -84,6 +84,8 @@ def recency(values: Floats, weights: Floats) -> Floats:
 
 def _weighted(values: Floats, weights: Floats) -> Floats:
     """Weighted sums of each row and those before it; a row before the first counts 0."""
+    if not len(values):
+        return values
     return np.stack([np.convolve(column, weights)[: len(values)] for column in values.T], axis=1)
 
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mora.detectors.context import LEAST_SPREAD, SLOTS, UsualDay, lagged, recency, robust_scale, rolling, usual_day
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
+from mora.detectors.windows import by_metric
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
 
@@ -116,7 +117,7 @@ class ContextDistance:
         """Each metric's share: what it adds to the squares of the distance and of the seasonal z."""
         learnt, seen = self._seen(frame)
         carried = np.maximum((seen.white @ learnt.precision) * seen.white, 0.0)
-        squares = carried.reshape(len(frame), -1, len(self.columns)).sum(axis=1)
+        squares = by_metric(carried, len(self.columns))
         squares /= carried.shape[1] * learnt.units[0] ** 2
         squares += (_SEASONAL_WEIGHT * seen.seasonal / learnt.units[1]) ** 2 / len(self.columns)
         squares = np.nan_to_num(recency(squares, _WEIGHTS))

@@ -14,8 +14,9 @@ from numpy.typing import NDArray
 
 from mora.detectors.context import DAY_SECONDS, lagged, robust_scale, rolling
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
+from mora.detectors.windows import fitted_columns
 from mora.domain.learning import Saved
-from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.errors import BadModel, NotEnoughData
 
 Floats = NDArray[np.float64]
 
@@ -86,7 +87,11 @@ class ForecastResidual:
 
     def save(self) -> Saved:
         """The metrics, their scales, shares and widths."""
-        document = {"columns": list(self.columns), "reasons": list(self.reasons), "step_seconds": self._step}
+        document = {
+            "columns": list(fitted_columns(self.columns)),
+            "reasons": list(self.reasons),
+            "step_seconds": self._step,
+        }
         arrays = {"middle": self._middle, "spread": self._spread, "share": self._share, "width": self._width}
         return Saved(document, arrays)
 
@@ -121,14 +126,14 @@ class ForecastResidual:
 
     def _distances(self, frame: pd.DataFrame) -> Floats:
         """The error of each metric in units of its interval, shape (rows, metrics)."""
-        if not self.columns:
-            raise BadInput("The detector is not fitted.", hint="Fit it first.")
-        scaled = (matrix_of(frame, self.columns) - self._middle) / self._spread
+        scaled = (matrix_of(frame, fitted_columns(self.columns)) - self._middle) / self._spread
         recent, yesterday = self._forecasts(seconds_of(frame), scaled)
         return np.abs(scaled - _blended(recent, yesterday, self._share)) / self._width
 
     def _forecasts(self, seconds: Floats, scaled: Floats) -> tuple[Floats, Floats]:
         """For each row the mean of the last rows before it, and the sample of a day before; NaN where there is none."""
+        if not len(scaled):
+            return scaled, scaled
         recent = lagged(rolling(scaled, self._rows())[0][0], 1)
         recent[0] = np.nan
         then = np.searchsorted(seconds, seconds - DAY_SECONDS + self._step / 2, side="right") - 1

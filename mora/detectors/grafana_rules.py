@@ -16,6 +16,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
+from mora.detectors.windows import fitted_columns
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 
@@ -79,7 +80,11 @@ class GrafanaAdaptive:
 
     def save(self) -> Saved:
         """The metrics, their step and their scales."""
-        document = {"columns": list(self.columns), "reasons": list(self.reasons), "step_seconds": self._step}
+        document = {
+            "columns": list(fitted_columns(self.columns)),
+            "reasons": list(self.reasons),
+            "step_seconds": self._step,
+        }
         return Saved(document, {"scale": self._scale})
 
     def restore(self, saved: Saved) -> None:
@@ -98,7 +103,7 @@ class GrafanaAdaptive:
         self.context = int(np.ceil(_REACH / step)) + 1
 
     def _distances(self, frame: pd.DataFrame) -> Floats:
-        values = matrix_of(frame, self.columns) / self._scale
+        values = matrix_of(frame, fitted_columns(self.columns)) / self._scale
         # The rules select what is above 0: an idle metric has no level, and no alert.
         selected = np.where(values > 0, values, np.nan)
         band = self._band(seconds_of(frame), selected)

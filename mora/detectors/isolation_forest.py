@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from mora.detectors.frames import known_columns, matrix_of
 from mora.detectors.options import whole_number
 from mora.detectors.trees import MOST_TREES, Trees, joined
+from mora.detectors.windows import fitted_columns
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require
@@ -61,7 +62,7 @@ class IsolationForest:
 
     def score(self, frame: pd.DataFrame) -> NDArray[np.float64]:
         """Close to 1 where few steps separate a row from the rest; NaN where no metric is known."""
-        values = matrix_of(frame, self.columns)
+        values = matrix_of(frame, fitted_columns(self.columns))
         scores = np.full(len(values), np.nan)
         known = np.isfinite(values).any(axis=1)
         if known.any():
@@ -70,7 +71,7 @@ class IsolationForest:
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """By how many of the saved steps each metric's questions saved."""
-        values = matrix_of(frame, self.columns)
+        values = matrix_of(frame, fitted_columns(self.columns))
         shares = np.zeros(values.shape)
         known = np.isfinite(values).any(axis=1)
         if known.any():

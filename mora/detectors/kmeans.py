@@ -71,12 +71,13 @@ class KMeans:
 
     def save(self) -> Saved:
         """Scales and shapes."""
+        document = {"columns": list(fitted_columns(self.columns)), "reasons": list(self.reasons)}
         arrays = (self._middle, self._spread, self._centroids)
-        return Saved({"columns": list(self.columns)}, dict(zip(_ARRAYS, arrays, strict=True)))
+        return Saved(document, dict(zip(_ARRAYS, arrays, strict=True)))
 
     def restore(self, saved: Saved) -> None:
         """Take them back."""
-        columns, (middle, spread, centroids) = restored(saved, _ARRAYS, self.name)
+        columns, reasons, (middle, spread, centroids) = restored(saved, _ARRAYS, self.name)
         m, rows = len(columns), rows_of_window(len(columns))
         if not (
             middle.shape == spread.shape == (m,)
@@ -86,7 +87,7 @@ class KMeans:
             and centroids.shape[1] == m * rows
         ):
             raise misfit(self.name)
-        self.columns, self.context = columns, rows - 1
+        self.columns, self.reasons, self.context = columns, reasons, rows - 1
         self._middle, self._spread, self._centroids = middle, spread, centroids
 
     def _nearest(self, frame: pd.DataFrame) -> tuple[Floats, NDArray[np.intp], NDArray[np.bool_]]:

@@ -13,8 +13,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
+from mora.detectors.windows import fitted_columns
 from mora.domain.learning import Saved
-from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.errors import BadModel, NotEnoughData
 
 Floats = NDArray[np.float64]
 
@@ -78,7 +79,7 @@ class Netdata:
     def save(self) -> Saved:
         """The metrics and the clusters of each window."""
         arrays = {"centres": self._centres, "least": self._least, "most": self._most, "scale": self._scale}
-        return Saved({"columns": list(self.columns), "reasons": list(self.reasons)}, arrays)
+        return Saved({"columns": list(fitted_columns(self.columns)), "reasons": list(self.reasons)}, arrays)
 
     def restore(self, saved: Saved) -> None:
         """Take them back."""
@@ -104,9 +105,7 @@ class Netdata:
 
     def _unusual(self, frame: pd.DataFrame) -> Floats:
         """How unusual each metric is for the model that finds it most usual, shape (rows, metrics)."""
-        if not self.columns:
-            raise BadInput("The detector is not fitted.", hint="Fit it first.")
-        values = matrix_of(frame, self.columns)
+        values = matrix_of(frame, fitted_columns(self.columns))
         changes = self._changes(values)
         unusual = np.full(values.shape, np.inf)
         for model in range(MODELS):

@@ -67,12 +67,13 @@ class Pca:
 
     def save(self) -> Saved:
         """Scales, mean, directions and their variances."""
+        document = {"columns": list(fitted_columns(self.columns)), "reasons": list(self.reasons)}
         arrays = (self._middle, self._spread, self._mean, self._directions, self._variances)
-        return Saved({"columns": list(self.columns)}, dict(zip(_ARRAYS, arrays, strict=True)))
+        return Saved(document, dict(zip(_ARRAYS, arrays, strict=True)))
 
     def restore(self, saved: Saved) -> None:
         """Take them back."""
-        columns, (middle, spread, mean, directions, variances) = restored(saved, _ARRAYS, self.name)
+        columns, reasons, (middle, spread, mean, directions, variances) = restored(saved, _ARRAYS, self.name)
         m, rows = len(columns), rows_of_window(len(columns))
         if not (
             middle.shape == spread.shape == (m,)
@@ -82,7 +83,7 @@ class Pca:
             and (variances > 0).all()
         ):
             raise misfit(self.name)
-        self.columns, self.context = columns, rows - 1
+        self.columns, self.reasons, self.context = columns, reasons, rows - 1
         self._middle, self._spread, self._mean = middle, spread, mean
         self._directions, self._variances = directions, variances
 

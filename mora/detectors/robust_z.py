@@ -6,9 +6,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.detectors.frames import matrix_of, metrics_of
+from mora.detectors.frames import known_columns, matrix_of
+from mora.detectors.windows import fitted_columns
 from mora.domain.learning import Saved
-from mora.errors import BadModel, NotEnoughData
+from mora.errors import BadModel
 
 _LEAST_ROWS = 20
 # The median deviation of a normal distribution, as a share of its standard deviation.
@@ -20,23 +21,15 @@ class RobustZ:
 
     name = "robust-z"
     context = 0
-    reasons: tuple[str, ...] = ()
 
     def __init__(self) -> None:
         self.columns: tuple[str, ...] = ()
+        self.reasons: tuple[str, ...] = ()
         self._middle = self._spread = np.empty(0)
 
     def fit(self, frame: pd.DataFrame) -> None:
         """Learn the median and the spread of each metric."""
-        columns = metrics_of(frame)
-        values = matrix_of(frame, columns)
-        known = np.isfinite(values).sum(axis=0)
-        self.columns = tuple(name for name, n in zip(columns, known, strict=True) if n >= _LEAST_ROWS)
-        if not self.columns:
-            raise NotEnoughData(
-                f"No metric has {_LEAST_ROWS} known samples, which the detector {self.name} needs.",
-                hint="Train it on a longer history.",
-            )
+        self.columns, self.reasons = known_columns(frame, _LEAST_ROWS, self.name)
         values = matrix_of(frame, self.columns)
         self._middle = np.nanmedian(values, axis=0)
         spread = np.nanmedian(np.abs(values - self._middle), axis=0) / _NORMAL
@@ -59,20 +52,24 @@ class RobustZ:
 
     def save(self) -> Saved:
         """The metrics, their medians and spreads."""
-        return Saved({"columns": list(self.columns)}, {"middle": self._middle, "spread": self._spread})
+        document = {"columns": list(fitted_columns(self.columns)), "reasons": list(self.reasons)}
+        return Saved(document, {"middle": self._middle, "spread": self._spread})
 
     def restore(self, saved: Saved) -> None:
         """Take them back."""
         try:
             columns = tuple(str(name) for name in saved.document["columns"])
+            reasons = tuple(str(reason) for reason in saved.document["reasons"])
             middle = np.asarray(saved.arrays["middle"], dtype=np.float64)
             spread = np.asarray(saved.arrays["spread"], dtype=np.float64)
         except (KeyError, TypeError, ValueError) as wrong:
             raise BadModel(f"This is no saved detector {self.name}.", hint="Train it again.") from wrong
         if not (middle.shape == spread.shape == (len(columns),) and np.isfinite(middle).all() and (spread > 0).all()):
             raise BadModel(f"The saved detector {self.name} does not fit together.", hint="Train it again.")
-        self.columns, self._middle, self._spread = columns, middle, spread
+        self.columns, self.reasons, self._middle, self._spread = columns, reasons, middle, spread
 
     def _distances(self, frame: pd.DataFrame) -> NDArray[np.float64]:
-        distances: NDArray[np.float64] = np.abs(matrix_of(frame, self.columns) - self._middle) / self._spread
+        distances: NDArray[np.float64] = (
+            np.abs(matrix_of(frame, fitted_columns(self.columns)) - self._middle) / self._spread
+        )
         return distances

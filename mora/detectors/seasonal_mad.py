@@ -49,12 +49,13 @@ class SeasonalMad:
 
     def save(self) -> Saved:
         """The usual day and the deviations."""
+        document = {"columns": list(fitted_columns(self.columns)), "reasons": list(self.reasons)}
         arrays = (self._middle, self._spread, self._day.levels, self._day.spread)
-        return Saved({"columns": list(self.columns)}, dict(zip(_ARRAYS, arrays, strict=True)))
+        return Saved(document, dict(zip(_ARRAYS, arrays, strict=True)))
 
     def restore(self, saved: Saved) -> None:
         """Take them back."""
-        columns, (middle, spread, levels, rest) = restored(saved, _ARRAYS, self.name)
+        columns, reasons, (middle, spread, levels, rest) = restored(saved, _ARRAYS, self.name)
         m = len(columns)
         if not (
             middle.shape == spread.shape == rest.shape == (m,)
@@ -63,7 +64,8 @@ class SeasonalMad:
             and (rest > 0).all()
         ):
             raise misfit(self.name)
-        self.columns, self._middle, self._spread, self._day = columns, middle, spread, UsualDay(levels, rest)
+        self.columns, self.reasons = columns, reasons
+        self._middle, self._spread, self._day = middle, spread, UsualDay(levels, rest)
 
     def _scaled(self, values: Floats) -> Floats:
         scaled: Floats = np.clip((values - self._middle) / self._spread, -CLIP, CLIP)

@@ -53,7 +53,7 @@ def shares_of(parts: Floats, frame: pd.DataFrame, columns: Sequence[str]) -> pd.
 
 def by_metric(parts: Floats, metrics: int) -> Floats:
     """Parts of whole windows, shape (n, rows * metrics), added up for each metric, shape (n, metrics)."""
-    added: Floats = parts.reshape(len(parts), -1, metrics).sum(axis=1)
+    added: Floats = parts.reshape(len(parts), parts.shape[1] // metrics, metrics).sum(axis=1)
     return added
 
 
@@ -64,18 +64,21 @@ def fitted_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
     return columns
 
 
-def restored(saved: Saved, names: Sequence[str], detector: str) -> tuple[tuple[str, ...], list[Floats]]:
-    """Columns and arrays of a saved detector. Raises BadModel where one lacks, is no number, or is not finite."""
+def restored(
+    saved: Saved, names: Sequence[str], detector: str
+) -> tuple[tuple[str, ...], tuple[str, ...], list[Floats]]:
+    """Columns, reasons and arrays of a saved detector. Raises BadModel where one lacks, or is no finite number."""
     try:
         given = saved.document["columns"]
         columns = tuple(name for name in given if isinstance(name, str))
         is_whole = bool(columns) and len(columns) == len(given)
+        reasons = tuple(str(reason) for reason in saved.document["reasons"])
         arrays = [np.asarray(saved.arrays[name], dtype=np.float64) for name in names]
     except (KeyError, TypeError, ValueError) as wrong:
         raise BadModel(f"This is no saved detector {detector}.", hint="Train it again.") from wrong
     if not is_whole or not all(np.isfinite(array).all() for array in arrays):
         raise misfit(detector)
-    return columns, arrays
+    return columns, reasons, arrays
 
 
 def misfit(detector: str) -> BadModel:

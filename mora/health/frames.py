@@ -13,6 +13,11 @@ from mora.detectors.frames import TIMESTAMP, metrics_of
 from mora.errors import BadInput, NotEnoughData
 from mora.quantities import counted, format_duration, format_moment
 
+LABELS = ("is_anomaly", "label")
+"""Columns that say which samples were abnormal: 1 where one was."""
+FLAG, SCORE = "predicted_anomaly", "anomaly_score"
+"""The columns that `mora health predict` adds."""
+NO_METRICS = (*LABELS, FLAG, SCORE)
 HEALTH_COLUMNS: tuple[str, ...] = (
     "cpu_cores_value",
     "mem_bytes_value",
@@ -88,8 +93,11 @@ def moment_of(at: object) -> datetime:
 
 
 def health_columns(frame: pd.DataFrame) -> tuple[str, ...]:
-    """The metrics of health that a frame knows something of; where it has none of those, all its columns of numbers."""
-    known = [name for name in metrics_of(frame) if frame[name].notna().any()]
+    """The metrics of health that a frame knows something of; where it has none of those, all its columns of numbers.
+
+    Labels and verdicts (NO_METRICS) are none.
+    """
+    known = [name for name in metrics_of(frame) if name not in NO_METRICS and frame[name].notna().any()]
     named = tuple(name for name in HEALTH_COLUMNS if name in known)
     return named or tuple(known)
 

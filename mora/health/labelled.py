@@ -17,6 +17,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.errors import BadDataset, BadInput, NotEnoughData
+from mora.health.frames import NO_METRICS
 
 TIMESTAMP, LABEL, SERIES, SPLIT = "timestamp", "label", "series_id", "split"
 SUFFIXES = (".parquet", ".csv")
@@ -209,7 +210,9 @@ def _moments(column: pd.Series) -> pd.Series:
 
 
 def _metrics(part: pd.DataFrame) -> list[str]:
-    metrics = [str(name) for name in part.select_dtypes("number").columns if name not in (TIMESTAMP, LABEL, SERIES)]
+    metrics = [
+        str(name) for name in part.select_dtypes("number").columns if name not in (TIMESTAMP, SERIES, *NO_METRICS)
+    ]
     known = [name for name in metrics if part[name].notna().any()]
     if not known:
         raise BadDataset("The file has no metric.", hint="Beside timestamp and label it needs a column of numbers.")

@@ -16,13 +16,11 @@ from mora import registry
 from mora.detectors.frames import TIMESTAMP, metrics_of
 from mora.detectors.quantile import Quantile
 from mora.errors import BadDataset, BadInput
+from mora.health.frames import FLAG, LABELS, NO_METRICS, SCORE
 from mora.seams import Detector
 
 Floats = NDArray[np.float64]
 
-FLAG, SCORE = "predicted_anomaly", "anomaly_score"
-LABELS = ("is_anomaly", "label")
-"""Columns that are taken for labels: 1 where a row is abnormal."""
 USUAL_DETECTOR = "isolation-forest"
 CONTAMINATION = 0.05
 _LEAST_SHARE = 0.8
@@ -93,7 +91,7 @@ def predict(
         *_chosen(history, metrics),
     ]
     _check_columns(table, chosen)
-    made: Detector = registry.load("detectors", detector)()
+    made: Detector = registry.make("detectors", *registry.named("detectors", detector))
     learnt = _timed(history)[chosen]
     made.fit(learnt)
     level = level_of(made.score(learnt), contamination)
@@ -180,7 +178,7 @@ def _best_level(values: Floats, labels: NDArray[np.bool_], abnormal: int) -> tup
 def _chosen(history: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
     """The columns to look at."""
     if metrics is None:
-        metrics = [name for name in metrics_of(history) if name not in LABELS]
+        metrics = [name for name in metrics_of(history) if name not in NO_METRICS]
     if not metrics:
         raise BadDataset("The table has no column of numbers.", hint="A metric is a column of numbers.")
     _check_columns(history, metrics)

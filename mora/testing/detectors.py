@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from mora.domain.learning import Saved
-from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.seams import Detector
 from mora.testing import examples
 
@@ -140,6 +140,32 @@ class DetectorContract:
         """A clear error, with what is needed."""
         with pytest.raises(NotEnoughData):
             detector.fit(frame[:3])
+
+    def test_one_that_is_not_fitted_says_so(self, detector: Detector, frame: pd.DataFrame) -> None:
+        """Never a score, and nothing that could be taken for a trained one."""
+        with pytest.raises(MoraError, match=r"not (fitted|trained)"):
+            detector.score(frame)
+        with pytest.raises(MoraError, match=r"not (fitted|trained)"):
+            detector.contributions(frame)
+        with pytest.raises(MoraError, match=r"not (fitted|trained)"):
+            detector.save()
+
+    def test_no_row_has_no_score(self, detector: Detector, frame: pd.DataFrame) -> None:
+        """A frame without rows is no error."""
+        detector.fit(frame)
+        assert detector.score(frame[:0]).shape == (0,)
+        assert detector.contributions(frame[:0]).shape == (0, len(detector.columns))
+
+    def test_a_metric_that_is_hardly_known_is_left_out_with_a_reason(
+        self, detector: Detector, frame: pd.DataFrame
+    ) -> None:
+        """Named in `reasons`, also after it was saved and restored."""
+        detector.fit(frame.assign(hardly_known=np.nan))
+        assert "hardly_known" not in detector.columns
+        assert any("hardly_known" in reason for reason in detector.reasons)
+        other = type(detector)()
+        other.restore(detector.save())
+        assert other.reasons == detector.reasons
 
     def test_what_is_saved_is_restored_to_the_same_scores(
         self, detector: Detector, frame: pd.DataFrame, request: pytest.FixtureRequest

@@ -108,4 +108,9 @@ def test_one_sample_is_too_few_and_no_time_or_metric_is_refused() -> None:
 def test_the_health_of_a_service_is_in_the_metrics_that_are_known() -> None:
     frame = healthy(20).assign(error_ratio=np.nan, node_cpu_util_value=0.5)
     assert health_columns(frame) == ("cpu_cores_value", "mem_bytes_value", "latency_p95_seconds")
-    assert health_columns(frame[["timestamp", "node_cpu_util_value"]].assign(a=1.0)) == ("node_cpu_util_value", "a")
+    other = frame[["timestamp", "node_cpu_util_value"]].assign(a=1.0)
+    assert health_columns(other) == ("node_cpu_util_value", "a")
+    assert health_columns(other.assign(label=0, is_anomaly=1, predicted_anomaly=1, anomaly_score=0.5)) == (
+        "node_cpu_util_value",
+        "a",
+    )

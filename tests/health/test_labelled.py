@@ -37,6 +37,14 @@ def test_rows_in_any_order_epoch_seconds_and_parquet_give_the_same(tmp_path: Pat
         np.testing.assert_array_equal(one.labels, same.labels)
 
 
+def test_labels_and_verdicts_are_no_metrics(tmp_path: Path) -> None:
+    rows = labelled_rows().drop(columns="series_id")
+    path = tmp_path / "one.csv"
+    rows.assign(is_anomaly=rows["label"], predicted_anomaly=rows["label"], anomaly_score=0.5).to_csv(path, index=False)
+    (one,) = read_file(path)
+    assert list(one.frame.columns) == ["timestamp", "cpu", "latency"]
+
+
 def test_a_file_says_itself_what_is_training_data(tmp_path: Path) -> None:
     rows = labelled_rows().drop(columns="series_id").assign(split=["train"] * 200 + ["test"] * 400)
     path = tmp_path / "one.csv"

@@ -42,6 +42,13 @@ def test_a_table_is_judged_by_another_history() -> None:
     assert found.flagged < 50
 
 
+def test_a_history_that_was_predicted_before_and_options_of_a_detector_are_taken() -> None:
+    usual = predict(nodes(ordinary=400, abnormal=0, seed=5)).table
+    found = predict(nodes(ordinary=300, abnormal=30, seed=6), usual, detector="isolation-forest:trees=20")
+    assert found.detector.columns == NODE_COLUMNS
+    assert len(found.detector.save().arrays["roots"]) == 20
+
+
 def test_the_table_comes_back_as_it_was_with_two_columns_more() -> None:
     table = nodes(ordinary=100, abnormal=5).assign(host="a", note="=1+1")
     found = predict(table).table
