@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 # A rate over ten seconds shows the last seconds of a fault only after its end.
 TAIL = timedelta(seconds=15)
-# Alarms of one service no further apart are one.
-_SAME_ALARM = timedelta(seconds=10)
+# False alarms of one service no further apart are one: a person is called once.
+_SAME_ALARM = timedelta(seconds=30)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +114,7 @@ def judge_part(
     )
     claimed = [(label.start, label.end + recover) for label in part.labels]
     false = tuple(one for one in alarms if not any(start <= one.raised <= end for start, end in claimed))
+    false = tuple(one for one in false if not any(_follows(one, other) for other in alarms))
     lingering = tuple(one for one in alarms if one not in false and not any(a <= one.ended <= b for a, b in claimed))
     return PartSeen(
         number=part.number,
@@ -162,23 +163,23 @@ def alarms_of(service: str, judgement: Judgement, *, step: timedelta, after: tim
     edges = np.flatnonzero(np.diff(np.concatenate([[0], abnormal.astype(np.int8), [0]])))
     least = max(1, round(after / step))
     runs = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
-    joined: list[tuple[int, int, int]] = []
-    for begin, end in runs:
-        if joined and times.iloc[begin] - times.iloc[joined[-1][2] - 1] <= _SAME_ALARM:
-            joined[-1] = (joined[-1][0], joined[-1][1], end)
-        else:
-            joined.append((begin, begin + least - 1, end))
     return [
         Alarm(
             service,
             began=moment_of(times.iloc[begin]),
-            raised=moment_of(times.iloc[raised]),
+            raised=moment_of(times.iloc[begin + least - 1]),
             ended=moment_of(times.iloc[end - 1]),
             peak=float(np.nanmax(excess[begin:end])),
             shares=_shares(judgement.shares.iloc[begin:end]),
         )
-        for begin, raised, end in joined
+        for begin, end in runs
     ]
+
+
+def _follows(one: Alarm, other: Alarm) -> bool:
+    """Whether one alarm is another's, again."""
+    gap = one.began - other.ended
+    return one.service == other.service and timedelta(0) < gap <= _SAME_ALARM
 
 
 def _shares(shares: pd.DataFrame) -> dict[str, float]:
