@@ -90,7 +90,7 @@ def advise(
         needs[main.name] = with_model(model, needs[main.name], pods=1 if seen is None or not seen.by_pod else seen.pods)
     conditions = conditions_of(state, whole or history, needs, settings, sizing)
     deferred = why_deferred(conditions, sizing)
-    if any(one.state == "abnormal" for one in conditions.values()):
+    if deferred is not None:
         needs = {name: less_sure(need) for name, need in needs.items()}
     # The main container first; the others stay in the order of the spec.
     parts = [

@@ -46,8 +46,8 @@ def conditions_of(
 ) -> dict[str, Condition]:
     """Container -> its condition, of those in `names` that serve: not sidecars, not what runs and ends.
 
-    Unless charts are drawn, only containers that a quick look finds suspicious are examined. Empty where cuts are made
-    all the same.
+    Only one that a quick look finds suspicious may be abnormal now; unless charts are drawn, the others are not
+    examined. So what is drawn changes no number. Empty where cuts are made all the same and nothing is drawn.
     """
     if state.workload.kind in JOB_KINDS or (sizing.cut_while_abnormal and not settings.marks_abnormal):
         return {}
@@ -56,8 +56,11 @@ def conditions_of(
     for name in names:
         if roles.get(name) is Role.APP and name in history.containers:
             metrics = _metrics_of(history.containers[name])
-            if settings.marks_abnormal or may_be_abnormal(metrics, history.window):
-                found[name] = condition_of(metrics, history.window)
+            is_suspicious = may_be_abnormal(metrics, history.window)
+            if settings.marks_abnormal or is_suspicious:
+                condition = condition_of(metrics, history.window)
+                is_passed_over = condition.state == "abnormal" and not is_suspicious
+                found[name] = replace(condition, state="healthy") if is_passed_over else condition
     return found
 
 

@@ -138,6 +138,27 @@ def test_marks_change_no_number() -> None:
         assert marked.reasons == plain.reasons
 
 
+def test_the_same_history_gets_the_same_numbers_whatever_is_drawn() -> None:
+    """The page and explain deferred cuts that the table made, where a detector saw more than the quick look."""
+    noise = np.random.default_rng(1)
+    drawn_only = 0
+    for _ in range(8):
+        cpu = steady(0.1) * np.exp(0.1 * noise.standard_normal(SAMPLES))
+        cpu *= 1 + 0.5 * np.sin(2 * np.pi * np.arange(SAMPLES) / DAY)
+        cpu[-int(noise.integers(3, 10)) :] *= noise.uniform(1.5, 1.9)
+        seen = history(container_history(cpu_cores=cpu))
+        for cuts in (False, True):
+            chosen = replace(AT_ONCE, cut_while_abnormal=cuts)
+            plain, marked = (advised(seen=seen, settings=one) for one in (chosen, replace(chosen, marks_abnormal=True)))
+            assert marked.main.resources == plain.main.resources
+            assert marked.reasons == plain.reasons
+            assert marked.main.cpu_request.confidence == plain.main.cpu_request.confidence
+        evidence = marked.main.evidence
+        assert evidence is not None
+        drawn_only += bool(evidence.abnormal) and "deferred-abnormal" not in codes(plain)
+    assert drawn_only
+
+
 def test_a_history_without_a_sample_says_nothing_of_health() -> None:
     nothing = np.full(SAMPLES, np.nan)
     advice = advised(seen=history(container_history(cpu_cores=nothing, mem_bytes=nothing)), settings=MARKED)
