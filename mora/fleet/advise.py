@@ -219,7 +219,7 @@ def _container(
         around_of(container, state, history, sizing),
         # What nodes can give is known more exactly than what they have: the whole pod is checked against it (fit).
         largest_node=None if history.rooms else history.largest_node,
-        abnormal=deferred,
+        abnormal=deferred if settings.holds_cuts else None,
     )
     advice = _sized(need.demand, container, state, sizing, around)
     # Why a number is missing is known more exactly than that there is too little data.

@@ -33,9 +33,10 @@ class FleetSettings:
 
     incidents: those that are left out of the histories of the workloads they concern, both numbers shown.
     include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
-    cut_while_abnormal: cut although the service is abnormal. namespaces, workloads ("namespace/name"): overrides from
-    mora.toml. keeps_past: keep of each history what a chart shows. marks_abnormal: find every abnormal time of each
-    history, not only one that goes on.
+    cut_while_abnormal: cut although the service is abnormal. holds_cuts: a cut that is deferred stays at what the
+    template has; without it the caller, which knows what is in force, defers what the reason names. namespaces,
+    workloads ("namespace/name"): overrides from mora.toml. keeps_past: keep of each history what a chart shows.
+    marks_abnormal: find every abnormal time of each history, not only one that goes on.
     """
 
     policy: PolicySettings = field(default_factory=PolicySettings)
@@ -45,6 +46,7 @@ class FleetSettings:
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
     cut_while_abnormal: bool = False
+    holds_cuts: bool = True
     keeps_past: bool = False
     marks_abnormal: bool = False
     namespaces: Mapping[str, Overrides] = field(default_factory=lambda: MappingProxyType({}))

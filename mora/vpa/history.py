@@ -29,9 +29,11 @@ def from_history(
 
     Each recommendation is the final number. Step limits and minimum changes are for people who roll a template out
     again and again. The VPA never changes the template, so a cut in steps would end after the first; and the VPA itself
-    limits how often it changes pods.
+    limits how often it changes pods. A cut that is deferred is compared with what the VPA has set (status.py), not with
+    the template.
     """
-    sizing = replace(settings, policy=replace(settings.policy, allow_any_step=True, min_change=0.0))
+    policy = replace(settings.policy, allow_any_step=True, min_change=0.0)
+    sizing = replace(settings, policy=policy, holds_cuts=False)
 
     def advise(workloads: Sequence[Workload]) -> Iterable[Recommendation]:
         (namespace,) = {workload.namespace for workload in workloads}

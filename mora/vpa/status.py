@@ -17,14 +17,15 @@ request lies outside the bounds at once, and inside them only after half a day a
 
 Conditions carry the names of the VPA's own recommender (pkg/apis/autoscaling.k8s.io/v1/types.go): always
 RecommendationProvided; NoPodsMatched, ConfigUnsupported and LowConfidence while they are true. A resource without a
-number keeps its previous one; a VPA without any number keeps its whole recommendation.
+number keeps its previous one; a VPA without any number keeps its whole recommendation. While a workload is abnormal no
+target falls below the previous one (at first: what the template requests).
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -46,6 +47,7 @@ _ENOUGH_WINDOWS = 7
 # Codes of mora.policies: the measured use is less than the demand; an HPA scales on the resource.
 _LIMIT_BOUND = frozenset({"raised-limit-bound", "oom-bump"})
 _BY_AUTOSCALER = "autoscaler-utilisation"
+_DEFERRED = "deferred-abnormal"
 # Two passes over the same use may differ by this: the last digit of a rounded-up number.
 _NOISE = {"cpu": 1, "memory": MIB}
 _BOUNDS = ("lowerBound", "target", "uncappedTarget", "upperBound")
@@ -173,13 +175,14 @@ def recommend_containers(vpa: Vpa, recommendation: Recommendation) -> _Written:
     policy (or an HPA) excludes is removed.
     """
     before, known = _written(vpa), {one.container: one for one in _sized(recommendation)}
+    defers = any(reason.code == _DEFERRED for reason in recommendation.reasons)
     result: _Written = {}
     for name in known if _has_number(vpa, recommendation) else before:
         policy = vpa.policy(name)
         bounds: dict[str, dict[str, int]] = {bound: {} for bound in _BOUNDS}
         for resource in () if policy.is_off else RESOURCES:
             if resource in policy.controlled:
-                numbers = _numbers(known.get(name), resource, policy, before.get(name, {}))
+                numbers = _numbers(known.get(name), resource, policy, before.get(name, {}), defers=defers)
                 for bound, amount in numbers.items():
                     bounds[bound][resource] = amount
         # The CRD requires a target.
@@ -193,10 +196,16 @@ def _numbers(
     resource: str,
     policy: ContainerPolicy,
     before: Mapping[str, Mapping[str, int]],
+    *,
+    defers: bool,
 ) -> dict[str, int]:
+    """The numbers of a resource. defers: no target falls below the one before."""
     if container is not None:
         advice = _advice_of(container, resource)
         found = estimate(resource, advice, container.evidence)
+        if found is not None and defers:
+            written = before.get("uncappedTarget", {}).get(resource) or before.get("target", {}).get(resource)
+            found = replace(found, target=max(found.target, written or advice.now or 0))
         if found is not None:
             return within(policy, resource, found)
         if _is_taken(advice):

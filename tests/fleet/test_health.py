@@ -78,6 +78,13 @@ def test_the_confidence_is_lowered_by_how_often_such_numbers_were_exceeded() -> 
         assert "confidence-abnormal" in codes(after)
 
 
+def test_for_a_caller_that_knows_what_is_in_force_a_cut_is_named_and_not_held() -> None:
+    advice = advised(seen=history(sick()), settings=replace(AT_ONCE, holds_cuts=False))
+    assert (advice.main.cpu_request.value or 0) < 500
+    assert "deferred-abnormal" in codes(advice)
+    assert "confidence-abnormal" in codes(advice.main.cpu_request)
+
+
 def test_one_abnormal_container_defers_the_cuts_of_the_whole_pod() -> None:
     both = state(container(cpu_request_millicores=500), container("cache", cpu_request_millicores=300))
     advice = advised(both, history(container_history(), sick("cache", cores=0.1)))

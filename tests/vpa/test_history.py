@@ -68,6 +68,8 @@ def test_a_recommendation_is_the_final_number_and_every_other_setting_stays(
     policy = asked.options["settings"].policy
     assert (policy.allow_any_step, policy.min_change, policy.cpu_buffer) == (True, 0.0, 1.5)
     assert asked.options["models_dir"] == tmp_path
+    # A template says nothing of what the VPA has set: staying there may be ten times as much (status.py defers).
+    assert not asked.options["settings"].holds_cuts
 
 
 @pytest.mark.parametrize("known", [[], [CART]])

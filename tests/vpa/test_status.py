@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mora.domain import Evidence, Recommendation, Role
+from mora.domain import Evidence, Reason, Recommendation, Role
 from mora.quantities import MIB
 from mora.vpa.objects import amount_of, read_vpa
 from mora.vpa.status import estimate, status_patch
@@ -236,6 +236,25 @@ def test_one_resource_without_a_number_keeps_its_old_one_beside_the_others_new_o
     assert patch is not None
     assert numbers(patch)["target"] == {"cpu": "400m", "memory": str(230 * MIB)}
     assert "memory of server has no number: words of no-number" in message(patch, "LowConfidence")
+
+
+def deferring(cpu: int, *, template: int | None = 2000) -> Recommendation:
+    """What from_history() gives of a workload that is abnormal: the number of now, whatever the template requests."""
+    told = recommendation(container("server", number(cpu, now=template), number(230 * MIB, now=None)))
+    return replace(told, reasons=(Reason("deferred-abnormal", "cuts are deferred while server is abnormal"),))
+
+
+def test_while_a_workload_is_abnormal_no_target_falls_and_each_raise_is_made() -> None:
+    before = {"recommendation": patch_of(recommendation())["recommendation"]}
+    kept = patch_of(deferring(100), status=before)
+    assert numbers({**before, **kept})["target"]["cpu"] == "180m"
+    raised = numbers(patch_of(deferring(700), status=before))
+    assert raised["target"]["cpu"] == raised["uncappedTarget"]["cpu"] == "700m"
+
+
+@pytest.mark.parametrize(("template", "target"), [(500, "500m"), (None, "100m")])
+def test_a_first_target_of_an_abnormal_workload_is_not_below_its_template(template: int | None, target: str) -> None:
+    assert numbers(patch_of(deferring(100, template=template)))["target"]["cpu"] == target
 
 
 def test_a_resource_that_an_hpa_scales_on_is_removed_and_does_not_lower_the_confidence() -> None:
