@@ -121,7 +121,7 @@ def advise(
         load=demand.load,
         as_of=max((one.evidence.end for one in advised if one.evidence is not None), default=history.window.end),
         containers=tuple(advised),
-        replicas=size_replicas(demand, current, policy, unknown=_replicas_left(state)),
+        replicas=size_replicas(demand, current, policy, unknown=_replicas_left(state), deferred=deferred),
         hpa_average_value_millicores=scaling.average_value_millicores,
         hpa_min_replicas=scaling.min_replicas,
         hpa_max_replicas=scaling.max_replicas,

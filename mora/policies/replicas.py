@@ -26,9 +26,17 @@ class Autoscaling:
 
 
 def size_replicas(
-    demand: Demand, current: Allocation, settings: PolicySettings, *, unknown: Reason | None = None
+    demand: Demand,
+    current: Allocation,
+    settings: PolicySettings,
+    *,
+    unknown: Reason | None = None,
+    deferred: Reason | None = None,
 ) -> Advice:
-    """How many replicas carry the load. unknown: why there is no number, where the demand has no reason of its own."""
+    """How many replicas carry the load.
+
+    unknown: why there is no number, where the demand has no reason of its own. deferred: why none are taken away now.
+    """
     now, target, scaler = current.replicas, demand.replicas, current.autoscaler
     if demand.workload.kind == "DaemonSet":
         return _none(now, Reason("replicas-by-nodes", "a DaemonSet runs one pod on every node"))
@@ -54,6 +62,10 @@ def size_replicas(
         text = f"the maximum of {counted(settings.max_replicas, 'replica')} is below the {value} needed"
         reasons.append(Reason("replicas-cap", text))
         return Advice(now, None, reasons=tuple(reasons), summary=one_line(f"no recommendation: {text}"))
+    if deferred is not None and now is not None and value < now:
+        reasons.append(Reason(deferred.code, f"stays at {now}, not cut to {value}: {deferred.text}"))
+        summary.append(f"unchanged: {deferred.text}")
+        value = now
     return Advice(now, value, target.confidence, target.windows, reasons=tuple(reasons), summary=one_line(*summary))
 
 

@@ -177,6 +177,22 @@ def test_a_workload_that_cannot_be_read_is_not_examined() -> None:
     assert "deferred-abnormal" not in codes(advised(refused, history(sick()), settings=MARKED))
 
 
+@pytest.mark.parametrize(("carry", "value"), [(2.0, 5), (7.0, 7)])
+def test_no_replica_is_taken_away_while_a_service_is_abnormal(carry: float, value: int) -> None:
+    trained = Demand(
+        Workload("shop", "frontend"),
+        None,
+        NOW,
+        TargetDemand(0.1, 0.15, 0.15, 0.95, 20),
+        TargetDemand(1e8, 1.5e8, 1.5e8, 0.95, 20),
+        TargetDemand(carry, carry, carry, 0.95, 20),
+    )
+    assert advised(state(replicas=5), model=trained).replicas.value == carry
+    advice = advised(state(replicas=5), history(sick()), model=trained).replicas
+    assert advice.value == value
+    assert ("deferred-abnormal" in codes(advice)) == (value == 5)
+
+
 def test_health_is_judged_by_the_history_with_a_trained_model_too() -> None:
     """The advice took the main container's history, as its model needs it, for the history with incidents."""
     demand = advised().main.cpu_request
