@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -35,8 +36,13 @@ from mora.quantities import counted, format_cpu, format_memory
 
 _MOST_BYTES = 16 * 2**20
 _MOST_SHOWN = 3
-# Labels of an alert that name a workload, the nearest first; a pod's name begins with its workload's.
-_WORKLOAD_LABELS = ("deployment", "statefulset", "daemonset", "workload", "service", "app", "container")
+# Labels of an alert that name a workload, the nearest first, and those that do where no pod is named: `service` and
+# `container` are often those of the exporter that was scraped (kube-state-metrics).
+_WORKLOAD_LABELS = ("deployment", "statefulset", "daemonset", "workload")
+_OTHER_LABELS = ("service", "app", "container")
+# What controllers put behind a workload's name for a pod's: an ordinal, or hashes and numbers without vowels. What else
+# follows is part of another workload's name: frontend-canary is not frontend.
+_OF_A_POD = re.compile(r"-(?:\d+|(?:[b-df-hj-np-tv-xz0-9]{4,10}-)?[b-df-hj-np-tv-xz0-9]{5})", re.ASCII)
 _HINT = "Write a time range like 2026-11-01T00:00/2026-11-01T06:00, or name a CSV or JSON file (docs/cluster.md)."
 
 
@@ -57,7 +63,8 @@ class Incident:
         if self.namespace not in ("", workload.namespace):
             return False
         if self.pod:
-            return self.pod == workload.name or self.pod.startswith(f"{workload.name}-")
+            behind = self.pod.removeprefix(workload.name)
+            return self.pod.startswith(workload.name) and (not behind or _OF_A_POD.fullmatch(behind) is not None)
         return self.workload in ("", workload.name)
 
 
@@ -91,7 +98,7 @@ def _read(text: str, now: datetime) -> list[Incident]:
 
 def _of_csv(raw: bytes, name: str) -> list[Incident]:
     try:
-        rows = csv.DictReader(io.StringIO(raw.decode("utf-8")))
+        rows = csv.DictReader(io.StringIO(raw.decode("utf-8-sig")))
         columns = set(rows.fieldnames or ())
         if not {"start", "end"} <= columns:
             raise BadInput(f"{name} has no columns start and end, so it names no incidents.", hint=_HINT)
@@ -137,7 +144,8 @@ def _of_alert(one: Mapping[str, Any], place: str, name: str, now: datetime) -> I
     ended = one.get("endsAt")
     end = _moment(ended, place) if ended else now
     words = {key: value for key, value in labels.items() if isinstance(value, str)}
-    workload = next((words[key] for key in _WORKLOAD_LABELS if words.get(key)), "")
+    keys = _WORKLOAD_LABELS if words.get("pod") else (*_WORKLOAD_LABELS, *_OTHER_LABELS)
+    workload = next((words[key] for key in keys if words.get(key)), "")
     return Incident(
         _span(start, min(end, now) if end > start else now, place),
         name,
@@ -156,7 +164,8 @@ def _of_annotation(one: Mapping[str, Any], place: str, name: str) -> Incident:
             f"{place}: a point in time is no incident: it needs time and timeEnd.",
             hint="Mark the whole incident as a region in Grafana, or leave this annotation out.",
         )
-    tags = [tag for tag in one.get("tags") or () if isinstance(tag, str)]
+    given = one.get("tags")
+    tags = [tag for tag in given if isinstance(tag, str)] if isinstance(given, list) else []
     named = dict(tag.split(":", 1) for tag in tags if ":" in tag)
     text = one.get("text")
     return Incident(
@@ -198,6 +207,24 @@ def spans_of(incidents: Iterable[Incident]) -> tuple[Span, ...]:
         replace(one.span, why=f"{one.name}, an incident of {one.source}" if one.name else f"incident, {one.source}")
         for one in incidents
     )
+
+
+def without_effect(incidents: Sequence[Incident], workloads: Iterable[Workload], window: Window) -> str | None:
+    """Which incidents leave nothing out of these workloads' histories, and why, as text; None where each does."""
+    known = list(workloads)
+    inside = set(within(incidents, window))
+    outside = [one for one in incidents if one not in inside]
+    of_others = [one for one in incidents if one in inside and not any(map(one.concerns, known))]
+    parts = [
+        f"{', '.join(_words(one) for one in some[:_MOST_SHOWN])}{', ...' if len(some) > _MOST_SHOWN else ''} {why}"
+        for some, why in ((outside, "outside of the history"), (of_others, "of no workload that is asked for"))
+        if some
+    ]
+    return f"Incidents that leave nothing out: {'; '.join(parts)}." if parts else None
+
+
+def _words(one: Incident) -> str:
+    return f"{one.span} ({', '.join(part for part in (one.name, one.source) if part)})"
 
 
 def within(incidents: Sequence[Incident], window: Window) -> tuple[Incident, ...]:
@@ -261,9 +288,7 @@ def _remarked(less: Advice, whole: Advice, write: Any) -> Advice:
 def _told(incidents: Sequence[Incident], history: WorkloadHistory) -> Reason:
     """Which incidents are left out, and what of OOM kills that goes with them."""
     taken = left_out(history.window, [one.span for one in incidents])
-    shown = [
-        f"{one.span} ({', '.join(part for part in (one.name, one.source) if part)})" for one in incidents[:_MOST_SHOWN]
-    ]
+    shown = [_words(one) for one in incidents[:_MOST_SHOWN]]
     if len(incidents) > _MOST_SHOWN:
         shown.append(f"{len(incidents) - _MOST_SHOWN} more")
     text = f"{counted(len(incidents), 'incident')} left out ({counted(int(taken.sum()), 'sample')}): {'; '.join(shown)}"

@@ -303,6 +303,7 @@ def _from_all(
     reporter: Reporter | None,
     look: Look | None,
 ) -> Advised:
+    from mora.fleet.incidents import without_effect
     from mora.fleet.names import choose, parse_name
     from mora.fleet.stream import no_models
 
@@ -353,6 +354,9 @@ def _from_all(
             include_flagged=request.include_flagged,
         )
     window = fleet_window(settings.history)
+    idle = without_effect(fleet.incidents, [state.workload for state in states], window)
+    if idle is not None:
+        say(idle)
     refused: list[Recommendation] = []
     if question.has_load:
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from mora.domain import ContainerHistory, Recommendation, Workload, WorkloadHistory, WorkloadState
 from mora.errors import BadInput
-from mora.fleet.incidents import Incident, annotated_incidents, read_incidents, without_incidents
+from mora.fleet.incidents import Incident, annotated_incidents, read_incidents, without_effect, without_incidents
 from mora.fleet.settings import FleetSettings, check_overrides, sizing_of
 from mora.fleet.spans import Span
 from mora.fleet.stream import stream
@@ -157,7 +157,10 @@ def test_an_incident_concerns_its_workload_its_pods_or_all() -> None:
     assert not Incident(span, "x", namespace="web").concerns(FRONTEND)
     assert not Incident(span, "x", workload="front").concerns(FRONTEND)
     assert Incident(span, "x", pod="frontend-579b9bff58-t2dbm").concerns(FRONTEND)
-    assert not Incident(span, "x", pod="frontender-0").concerns(FRONTEND)
+    for pod in ("frontend", "frontend-0", "frontend-x2lq4", "frontend-29384756-x2lq4"):
+        assert Incident(span, "x", pod=pod).concerns(FRONTEND)
+    for pod in ("frontender-0", "frontend-canary-579b9bff58-t2dbm", "frontend-db-0", "frontend-", "cart-0"):
+        assert not Incident(span, "x", pod=pod).concerns(FRONTEND)
 
 
 # --- files -----------------------------------------------------------------------------------------------------------
@@ -196,6 +199,32 @@ def test_alerts_of_alertmanager_are_read_ended_or_not(tmp_path: Path) -> None:
         assert (ended.name, ended.namespace, ended.workload) == ("CartDown", "shop", "cart")
         assert firing.span.end == ahead.span.end == NOW
         assert ahead.concerns(Workload("shop", "cart"))
+
+
+def test_an_alert_on_a_pod_is_of_its_workload_and_not_of_the_exporter_that_was_scraped(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.json"
+    labels = {"namespace": "shop", "pod": "frontend-579b9bff58-t2dbm", "container": "server", "service": "metrics"}
+    path.write_text(json.dumps([{"labels": labels, "startsAt": "2026-11-17T12:00:00Z", "endsAt": None}]))
+    (one,) = read_incidents([str(path)], now=NOW)
+    assert one.concerns(FRONTEND)
+    assert not one.concerns(Workload("shop", "metrics"))
+
+
+def test_a_table_that_a_spreadsheet_wrote_is_read_and_tags_that_are_none_are_no_error(tmp_path: Path) -> None:
+    table, document = tmp_path / "a.csv", tmp_path / "a.json"
+    table.write_text("start,end\n2026-11-17T12:00Z,2026-11-17T15:00Z\n", encoding="utf-8-sig")
+    document.write_text('[{"time": 1, "timeEnd": 2000, "tags": 5}]')
+    assert [one.workload for one in read_incidents([str(table), str(document)], now=NOW)] == ["", ""]
+
+
+def test_incidents_that_leave_nothing_out_are_told() -> None:
+    old = replace(INCIDENT, span=Span(NOW - timedelta(days=90), NOW - timedelta(days=89)))
+    assert without_effect([INCIDENT], [FRONTEND, Workload("shop", INCIDENT.workload or "cart")], WINDOW) is None
+    told = without_effect([INCIDENT, old, replace(INCIDENT, workload="nobody")], [Workload("shop", "frontend")], WINDOW)
+    assert told is not None
+    assert told.count(str(INCIDENT.span)) >= 1
+    assert "outside of the history" in told
+    assert "of no workload that is asked for" in told
 
 
 def test_annotations_of_grafana_are_read_by_their_tags(tmp_path: Path) -> None:
