@@ -115,8 +115,8 @@ def _less_sure(target: TargetDemand | None, more: float) -> TargetDemand | None:
 
 
 def marked(evidence: Evidence | None, condition: Condition | None) -> Evidence | None:
-    """The evidence with the times at which the container was abnormal."""
-    if evidence is None or condition is None:
+    """The evidence with the times at which the container was abnormal; without, where too little is known to tell."""
+    if evidence is None or condition is None or (condition.state == "unknown" and not condition.events):
         return evidence
     times = (AbnormalTime(one.start, one.end, _most(one)) for one in condition.events)
     return replace(evidence, abnormal=tuple(times))

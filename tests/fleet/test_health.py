@@ -172,6 +172,14 @@ def test_a_history_without_a_sample_says_nothing_of_health() -> None:
     assert "deferred-abnormal" not in codes(advice)
 
 
+@pytest.mark.parametrize("known", [0, DAY])
+def test_too_short_a_history_is_not_said_to_have_been_abnormal_at_no_time(known: int) -> None:
+    cpu, memory = steady(), steady(200 * MIB)
+    cpu[: SAMPLES - known] = memory[: SAMPLES - known] = np.nan
+    evidence = advised(seen=history(container_history(cpu_cores=cpu, mem_bytes=memory)), settings=MARKED).main.evidence
+    assert evidence is None or evidence.abnormal is None
+
+
 def test_a_workload_that_cannot_be_read_is_not_examined() -> None:
     refused = state(problem=Reason("unreadable", "spec.replicas is text"))
     assert "deferred-abnormal" not in codes(advised(refused, history(sick()), settings=MARKED))

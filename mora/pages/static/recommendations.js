@@ -74,7 +74,7 @@
         begin: past.start + begin * past.step, end: past.start + end * past.step, text: "CPU throttled", colour: "warn",
       })),
       // At least a column wide: an event of minutes would be no wider than a hair.
-      ...past.abnormal.map(([begin, end, metric]) => ({
+      ...(past.abnormal || []).map(([begin, end, metric]) => ({
         begin, end: Math.max(end, begin + past.step), text: `abnormal (${metric})`, colour: "bad",
       })),
     ];
