@@ -17,8 +17,8 @@ request lies outside the bounds at once, and inside them only after half a day a
 
 Conditions carry the names of the VPA's own recommender (pkg/apis/autoscaling.k8s.io/v1/types.go): always
 RecommendationProvided; NoPodsMatched, ConfigUnsupported and LowConfidence while they are true. A resource without a
-number keeps its previous one; a VPA without any number keeps its whole recommendation. While a workload is abnormal no
-target falls below the previous one (at first: what the template requests).
+number keeps its previous one; a VPA without any number keeps its whole recommendation. While a workload is abnormal, no
+target falls (the first one: below the template's request).
 """
 
 from __future__ import annotations
@@ -46,8 +46,7 @@ _CONFIDENT = 0.85
 _ENOUGH_WINDOWS = 7
 # Codes of mora.policies: the measured use is less than the demand; an HPA scales on the resource.
 _LIMIT_BOUND = frozenset({"raised-limit-bound", "oom-bump"})
-_BY_AUTOSCALER = "autoscaler-utilisation"
-_DEFERRED = "deferred-abnormal"
+_BY_AUTOSCALER, _DEFERRED = "autoscaler-utilisation", "deferred-abnormal"
 # Two passes over the same use may differ by this: the last digit of a rounded-up number.
 _NOISE = {"cpu": 1, "memory": MIB}
 _BOUNDS = ("lowerBound", "target", "uncappedTarget", "upperBound")
@@ -199,15 +198,13 @@ def _numbers(
     *,
     defers: bool,
 ) -> dict[str, int]:
-    """The numbers of a resource. defers: no target falls below the one before."""
     if container is not None:
         advice = _advice_of(container, resource)
         found = estimate(resource, advice, container.evidence)
-        if found is not None and defers:
-            written = before.get("uncappedTarget", {}).get(resource) or before.get("target", {}).get(resource)
-            found = replace(found, target=max(found.target, written or advice.now or 0))
         if found is not None:
-            return within(policy, resource, found)
+            written = before.get("uncappedTarget", {}).get(resource) or before.get("target", {}).get(resource)
+            least = (written or advice.now or 0) if defers else 0
+            return within(policy, resource, replace(found, target=max(found.target, least)))
         if _is_taken(advice):
             return {}
     kept = {bound: amounts[resource] for bound, amounts in before.items() if resource in amounts}

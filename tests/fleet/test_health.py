@@ -78,7 +78,7 @@ def test_the_confidence_is_lowered_by_how_often_such_numbers_were_exceeded() -> 
         assert "confidence-abnormal" in codes(after)
 
 
-def test_for_a_caller_that_knows_what_is_in_force_a_cut_is_named_and_not_held() -> None:
+def test_a_caller_that_knows_what_is_in_force_gets_the_cut_and_the_reason_to_defer_it() -> None:
     advice = advised(seen=history(sick()), settings=replace(AT_ONCE, holds_cuts=False))
     assert (advice.main.cpu_request.value or 0) < 500
     assert "deferred-abnormal" in codes(advice)
@@ -173,7 +173,7 @@ def test_a_history_without_a_sample_says_nothing_of_health() -> None:
 
 
 @pytest.mark.parametrize("known", [0, DAY])
-def test_too_short_a_history_is_not_said_to_have_been_abnormal_at_no_time(known: int) -> None:
+def test_too_short_a_history_claims_no_healthy_past(known: int) -> None:
     cpu, memory = steady(), steady(200 * MIB)
     cpu[: SAMPLES - known] = memory[: SAMPLES - known] = np.nan
     evidence = advised(seen=history(container_history(cpu_cores=cpu, mem_bytes=memory)), settings=MARKED).main.evidence

@@ -217,7 +217,7 @@ def test_a_table_that_a_spreadsheet_wrote_is_read_and_tags_that_are_none_are_no_
     assert [one.workload for one in read_incidents([str(table), str(document)], now=NOW)] == ["", ""]
 
 
-def test_incidents_that_leave_nothing_out_are_told() -> None:
+def test_incidents_that_leave_nothing_out_are_named() -> None:
     old = replace(INCIDENT, span=Span(NOW - timedelta(days=90), NOW - timedelta(days=89)))
     assert without_effect([INCIDENT], [FRONTEND, Workload("shop", INCIDENT.workload or "cart")], WINDOW) is None
     told = without_effect([INCIDENT, old, replace(INCIDENT, workload="nobody")], [Workload("shop", "frontend")], WINDOW)
