@@ -66,7 +66,9 @@ class Tracking:
         found = np.empty(len(scores))
         level, base, waiting, hold = self.level, self.base, self._waiting, self.hold
         age, quiet, inf = self._age, self._quiet, float("inf")
-        up, down = self.climb * abs(base), self.climb * abs(base) * self.risk
+        # A base of 0, of a history in which nothing moved, is no unit to climb in.
+        up = self.climb * (abs(base) or 1.0)
+        down = up * self.risk
         # Alarms half an hour apart are one event, as everywhere.
         apart, new_normal = max(hold // 2, 1), _NEW_NORMAL_HOURS * hold
         for at, score in enumerate(scores.tolist()):

@@ -165,7 +165,7 @@ class HealthModel:
         else:
             remarks = ()
         prepared = self.prepared(samples, now=now, fill_missing=fill_missing)
-        frame, remarks = prepared.frame, (*remarks, *prepared.remarks)
+        frame, remarks = prepared.frame, (*remarks, *prepared.remarks, *self._clipped(prepared.frame))
         known = known_share(frame, self.metrics)
         starting = starting_rows(frame, self.metrics, step=self.step, start_up=self.start_up, started=started)
         scores, shares, padded = self._scored(frame, pads=pads)
@@ -234,6 +234,15 @@ class HealthModel:
         whole = pd.concat([before, frame], ignore_index=True)
         shares = self.detector.contributions(whole).iloc[lacking:].reset_index(drop=True)
         return self.detector.score(whole)[lacking:], shares, lacking
+
+    def _clipped(self, frame: pd.DataFrame) -> list[str]:
+        """A sentence on the samples that lie outside the bounds of a detector that has some."""
+        count = getattr(self.detector, "clipped", None)
+        found = {} if count is None else count(frame)
+        if not found:
+            return []
+        metrics = ", ".join(f"{number:,} of {name}" for name, number in found.items())
+        return [f"Clipped, since they lie outside the bounds of {self.detector.name}: {metrics}."]
 
     def _remarks(self, times: pd.Series, found: np.ndarray, padded: int) -> list[str]:
         remarks = []

@@ -27,6 +27,15 @@ def test_the_first_hour_of_an_incident_is_never_learnt_as_normal() -> None:
         np.testing.assert_array_equal(levels, before)
 
 
+def test_what_lasts_for_a_day_is_the_new_normal_after_a_history_in_which_nothing_moved_too() -> None:
+    threshold = Tracking(hold=60)
+    threshold.fit(np.zeros(100))
+    levels = threshold.follow(np.full(2 * 24 * 60, 40.0))
+    assert (levels[:60] == 0).all()
+    assert (levels[: 24 * 60] < 40).all()
+    assert levels[-1] == pytest.approx(40, rel=0.01)
+
+
 def test_what_lasts_for_a_day_is_the_new_normal_and_what_is_shorter_is_not() -> None:
     threshold = fitted(hold=60)
     start = threshold.level

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from mora.detectors.lstm_autoencoder import LstmAutoencoder
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.health.events import State
 from mora.health.model import HealthModel, Judgement, train
@@ -178,3 +179,14 @@ def test_samples_of_the_time_of_training_and_a_detector_that_is_old_are_remarks(
     (remark,) = model.judge(later).remarks
     assert "up to 45d before these" in remark
     assert "mora health train web -n shop" in remark
+
+
+@pytest.mark.slow
+def test_samples_outside_fixed_bounds_are_counted_in_a_remark() -> None:
+    bounds = {"cpu_cores_value": (0.0, 1.0), "mem_bytes_value": (0.0, 2e9), "latency_p95_seconds": (0.0, 0.5)}
+    detector = LstmAutoencoder(window=8, units=(4,), epochs=1, bounds=bounds)
+    model = train(healthy(200), service="web", detector=detector)
+    usual = model.judge(healthy(100, seed=2))
+    assert not any("Clipped" in remark for remark in usual.remarks)
+    odd = model.judge(with_fault(healthy(100, seed=2), 60, factor=20.0))
+    assert "Clipped, since they lie outside the bounds of lstm-autoencoder: 20 of latency_p95_seconds." in odd.remarks
