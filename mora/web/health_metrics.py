@@ -1,5 +1,7 @@
 """The health of every service as Prometheus metrics: text that is made when the board changes, never for a scrape.
 
+While a new text is made, a scrape gets the one before.
+
 It is written here and not by prometheus_client's families: of 10,000 services it has a few hundred thousand lines.
 """
 
@@ -52,14 +54,21 @@ class HealthMetrics:
     _text: bytes = field(init=False, default=b"")
 
     def text(self) -> bytes:
-        """What is known now. Made once for each change of the board, and once where a verdict goes stale."""
-        now = self.now()
-        shown = self.board.shown()
+        """What is known now, made before: no scrape waits while it is made anew.
+
+        Only where nobody looks any more, a verdict that goes stale makes it new, once.
+        """
+        if self._version < 0 or self.now() > self._good_until:
+            self.refresh()
+        return self._text
+
+    def refresh(self) -> None:
+        """Make the text of what is known now, where that is not the text that there is."""
         with self._lock:
+            now, shown = self.now(), self.board.shown()
             if shown.version != self._version or now > self._good_until:
                 self._text = render(shown, now, has_alias=self.has_alias)
                 self._version, self._good_until = shown.version, _good_until(shown, now)
-            return self._text
 
 
 def render(shown: Shown, now: datetime, *, has_alias: bool = False) -> bytes:

@@ -41,7 +41,7 @@ class Watch:
     def __post_init__(self) -> None:
         self._watcher = Watcher(self.models, self.read, self.board, log=self.log)
         metrics = HealthMetrics(self.board, self.has_alias)
-        self.board.changed = metrics.text
+        self.board.changed = metrics.refresh
         self.part = HealthPart(self.board, metrics, Scoring(self.models))
 
     @contextmanager

@@ -70,7 +70,9 @@ class HealthSite:
 @contextmanager
 def watched() -> Iterator[HealthSite]:
     site = HealthSite()
-    part = HealthPart(site.board, HealthMetrics(site.board, now=site.clock), Scoring(site.store), now=site.clock)
+    metrics = HealthMetrics(site.board, now=site.clock)
+    site.board.changed = metrics.refresh
+    part = HealthPart(site.board, metrics, Scoring(site.store), now=site.clock)
     app = Guard(health_application(part, lambda: None, lambda: None), "127.0.0.1", POSTS)
     with AsgiServer(("127.0.0.1", 0), app) as server:
         site.port = server.port

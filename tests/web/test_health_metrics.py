@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 import subprocess
+import threading
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -117,6 +119,7 @@ def test_text_is_made_once_for_each_change_and_where_a_verdict_goes_stale(monkey
     monkeypatch.setattr("mora.web.health_metrics.render", counted)
     clock, board = Clock(START), board_of(status(), status(State.HEALTHY, "cart"))
     metrics = HealthMetrics(board, now=clock)
+    board.changed = metrics.refresh
     texts = {metrics.text() for _ in range(5)}
     assert len(texts) == len(made) == 1
     clock.move(10 * STEP)
@@ -128,6 +131,29 @@ def test_text_is_made_once_for_each_change_and_where_a_verdict_goes_stale(monkey
     board.put([status()], clock())
     metrics.text()
     assert len(made) == 3
+
+
+def test_while_a_text_is_made_a_scrape_gets_the_one_before(monkeypatch: pytest.MonkeyPatch) -> None:
+    board = board_of(status())
+    metrics = HealthMetrics(board, now=Clock(START))
+    board.changed = metrics.refresh
+    before = metrics.text()
+    begun, scraped = threading.Event(), threading.Event()
+
+    def slow(*arguments: Any, **more: Any) -> bytes:
+        begun.set()
+        assert scraped.wait(120)
+        return render(*arguments, **more)
+
+    monkeypatch.setattr("mora.web.health_metrics.render", slow)
+    watcher = threading.Thread(target=board.put, args=([status(State.HEALTHY)], START))
+    watcher.start()
+    assert begun.wait(120)
+    during = metrics.text()
+    scraped.set()
+    watcher.join()
+    assert during == before
+    assert metrics.text() != before
 
 
 def test_a_hostile_name_cannot_forge_a_line() -> None:
