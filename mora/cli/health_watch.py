@@ -136,10 +136,11 @@ def _look(settings: Settings, stored: Stored, output: str, *, fails: bool) -> No
     source = pipeline.open_prometheus(settings, discover=True, say=lambda words: log("info", words))
     board = Board()
     Watcher(stored, LiveReader(source), board, log=log).tick()
-    shown, now = board.shown(), datetime.now(UTC)
+    shown = board.shown()
     if shown.problem is not None:
         raise MoraError(shown.problem, hint="Nothing is known of any service meanwhile.")
-    found = shown.find(now=now)
+    # As of when it was looked: however long the look took, it says nothing of a later moment.
+    found = shown.find(now=shown.at or datetime.now(UTC))
     if output == "json":
         show(json_text({"services": [status_document(one) for one in found]}).rstrip("\n"))
     else:

@@ -56,7 +56,7 @@ class HealthMetrics:
     def text(self) -> bytes:
         """What is known now, made before: no scrape waits while it is made anew.
 
-        Only where nobody looks any more, a verdict that goes stale makes it new, once.
+        Only where the watcher looks no more, a verdict that goes stale makes it new, once.
         """
         if self._version < 0 or self.now() > self._good_until:
             self.refresh()

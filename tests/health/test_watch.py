@@ -221,7 +221,7 @@ def test_ten_thousand_services_are_one_board() -> None:
     front = usual(300, seed=2)
     keys = [(f"space-{number % 50:02}", f"service-{number:05}") for number in range(10_000)]
     shared = trained()
-    shared.detector.score = lambda frame: np.ones(len(frame))  # type: ignore[method-assign]  # what it costs is not tested here
+    shared.detector.score = lambda frame: np.zeros(len(frame))  # type: ignore[method-assign]  # what it costs is not tested here
 
     class Many(Store):
         def load(self, key: tuple[str, str]) -> HealthModel:
