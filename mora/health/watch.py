@@ -178,6 +178,7 @@ class Watcher:
         self._loaded_at = now
         for key in [key for key in self._watched if key not in versions]:
             del self._watched[key]
+            self._log("info", "no longer watched: its detector is gone", namespace=key[0], service=key[1])
         self._unloaded = {key: one for key, one in self._unloaded.items() if key in versions}
         for key, version in versions.items():
             known = self._watched.get(key)

@@ -191,6 +191,8 @@ def test_a_model_that_was_trained_again_takes_over_and_one_that_was_removed_is_f
     stage.store.keys = [FRONT]
     stage.look(6)
     assert CART not in stage.board.shown().statuses
+    gone = [about["service"] for _, text, about in stage.log.of if text == "no longer watched: its detector is gone"]
+    assert gone == ["cart"]
 
 
 def test_a_torn_new_model_leaves_the_one_before_in_place() -> None:
