@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mora.domain import (
     Allocation,
     Demand,
+    ImageUse,
     Observation,
     Reason,
     Recommendation,
@@ -65,6 +66,14 @@ class FleetSource(Protocol):
         self, states: Sequence[WorkloadState], window: Window, *, reporter: Reporter | None = None
     ) -> Iterator[WorkloadHistory]:
         """What the containers of each used over the window, namespace by namespace; one per workload, in any order."""
+
+
+@runtime_checkable
+class CauseSource(Protocol):
+    """A source that tells what may have caused an incident, asked only where a history makes one likely."""
+
+    def images(self, workload: Workload, window: Window) -> tuple[ImageUse, ...]:
+        """Every image that each container of a workload ran in a window; empty where the source does not know."""
 
 
 class Cluster(Protocol):

@@ -169,7 +169,9 @@ class Asked:
     ] = None
     exclude_incidents: Annotated[
         list[str] | None,
-        _option("--exclude-incidents", panel=SOURCES, help="Leave out START/END or FILE, and show both numbers."),
+        _option(
+            "--exclude-incidents", panel=SOURCES, help="Leave out START/END, FILE or certain, and show both numbers."
+        ),
     ] = None
     context: Annotated[
         list[str] | None,

@@ -157,6 +157,16 @@ class WorkloadHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageUse:
+    """An image that a workload's container ran: when it was seen first and last, in any of its pods."""
+
+    container: str
+    image: str
+    start: datetime
+    end: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class AbnormalTime:
     """A time in which a container was abnormal: its first and last such sample, and the metric that shows it most."""
 

@@ -34,6 +34,8 @@ from mora.fleet.evidence import without
 from mora.fleet.spans import Span, left_out, parse_span
 from mora.quantities import counted, format_cpu, format_memory
 
+CERTAIN = "certain"
+"""In place of a time range: also those whose cause is certain (certain.py)."""
 _MOST_BYTES = 16 * 2**20
 _MOST_SHOWN = 3
 # Labels of an alert that name a workload, the nearest first, and those that do where no pod is named: `service` and
@@ -43,7 +45,7 @@ _OTHER_LABELS = ("service", "app", "container")
 # What controllers put behind a workload's name for a pod's: an ordinal, or hashes and numbers without vowels. What else
 # follows is part of another workload's name: frontend-canary is not frontend.
 _OF_A_POD = re.compile(r"-(?:\d+|(?:[b-df-hj-np-tv-xz0-9]{4,10}-)?[b-df-hj-np-tv-xz0-9]{5})", re.ASCII)
-_HINT = "Write a time range like 2026-11-01T00:00/2026-11-01T06:00, or name a CSV or JSON file (docs/cluster.md)."
+_HINT = "Write a time range like 2026-11-01T00:00/2026-11-01T06:00, certain, or the name of a CSV or JSON file."
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ def read_incidents(given: Sequence[str], *, now: datetime) -> tuple[Incident, ..
 
     Raises BadInput, naming the file and its line or place, for what is neither.
     """
-    return tuple(incident for text in given for incident in _read(text, now))
+    return tuple(incident for text in given if text != CERTAIN for incident in _read(text, now))
 
 
 def annotated_incidents(spans: Sequence[str], source: str) -> tuple[Incident, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from mora.domain import Reason, WorkloadState
 from mora.domain.runtimes import Runtime
 from mora.errors import BadInput
-from mora.fleet.incidents import Incident, annotated_incidents
+from mora.fleet.incidents import CERTAIN, Incident, annotated_incidents
 from mora.fleet.overrides import Overrides, annotated, is_override, key_of, words_for
 from mora.fleet.spans import Span
 from mora.policies import PolicySettings
@@ -31,7 +31,8 @@ BAD_ANNOTATION = "bad-annotation"
 class FleetSettings:
     """How a run sizes. horizon: how far ahead a number must be right. excluded: time ranges left out of every history.
 
-    incidents: those that are left out of the histories of the workloads they concern, both numbers shown.
+    incidents: those that are left out of the histories of the workloads they concern, both numbers shown. certain: so
+    are those whose cause is certain (fleet/certain.py).
     include_sidecars: size injected and native sidecars as well. allow_jvm_cut: cut memory of Java virtual machines.
     cut_while_abnormal: cut although the service is abnormal. holds_cuts: a cut that is deferred stays at what the
     template has; without it the caller, which knows what is in force, defers what the reason names. namespaces,
@@ -43,6 +44,7 @@ class FleetSettings:
     horizon: timedelta = timedelta(hours=24)
     excluded: tuple[Span, ...] = ()
     incidents: tuple[Incident, ...] = ()
+    certain: bool = False
     include_sidecars: bool = False
     allow_jvm_cut: bool = False
     cut_while_abnormal: bool = False
@@ -59,9 +61,9 @@ class Sizing:
 
     policy: with the workload's floors, caps and buffers. cpu_factor, memory_factor: buffers on what history alone
     yields, whose bounds take none by default (mora/bounds were scored without). cpu_quantile: a share of the samples
-    that the CPU request covers at least. incidents: of the run and of its own, those that concern it. runtimes:
-    container ("" for the main one) -> what runs in it, None for nothing
-    with a maximum of memory. reasons: what is overridden, and where.
+    that the CPU request covers at least. incidents: of the run and of its own, those that concern it. certain: leave
+    out those whose cause is certain, too. runtimes: container ("" for the main one) -> what runs in it, with a maximum
+    of memory; None for nothing. reasons: what is overridden, and where.
     """
 
     policy: PolicySettings
@@ -74,6 +76,7 @@ class Sizing:
     cut_while_abnormal: bool = False
     skip: bool = False
     incidents: tuple[Incident, ...] = ()
+    certain: bool = False
     runtimes: Mapping[str, Runtime | None] = field(default_factory=lambda: MappingProxyType({}))
     reasons: tuple[Reason, ...] = ()
 
@@ -99,7 +102,8 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
     if "incidents" in given:
         place = wanted.origins["incidents"]
         try:
-            own = annotated_incidents(given["incidents"], place.rpartition(": ")[2])
+            named = [text for text in given["incidents"] if text != CERTAIN]
+            own = annotated_incidents(named, place.rpartition(": ")[2])
         except BadInput as error:
             raise BadInput(f"{place}: {error.message}", hint=error.hint) from error
     return Sizing(
@@ -112,6 +116,7 @@ def sizing_of(state: WorkloadState, settings: FleetSettings) -> Sizing:
         allow_jvm_cut=given.get("allow_jvm_cut", settings.allow_jvm_cut),
         cut_while_abnormal=given.get("cut_while_abnormal", settings.cut_while_abnormal),
         skip=given.get("skip", False),
+        certain=settings.certain or CERTAIN in given.get("incidents", ()),
         incidents=(*(one for one in settings.incidents if one.concerns(workload)), *own),
         runtimes=given.get("runtime", {}),
         reasons=tuple(_override(name, value, wanted.origins[name]) for name, value in given.items()),

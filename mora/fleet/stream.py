@@ -13,8 +13,9 @@ from functools import partial
 from mora.domain import Demand, Reason, Recommendation, Window, Workload, WorkloadHistory, WorkloadState
 from mora.fleet.advise import advise
 from mora.fleet.batch import AT_ONCE, Bounds, bounds_of
+from mora.fleet.certain import Causes, no_causes
 from mora.fleet.evidence import without
-from mora.fleet.incidents import spans_of, with_both, within, without_incidents
+from mora.fleet.incidents import Incident, spans_of, with_both, within, without_incidents
 from mora.fleet.quota import with_quotas
 from mora.fleet.settings import FleetSettings, sizing_of
 from mora.seams import Reporter, Silent
@@ -54,16 +55,19 @@ class _Run:
     settings: FleetSettings
     ask: Ask
     look: Look
+    causes: Causes
     waiting: dict[Workload, WorkloadState]
     batch: list[WorkloadHistory] = field(default_factory=list)
-    with_incidents: dict[Workload, WorkloadHistory] = field(default_factory=dict)
+    with_incidents: dict[Workload, tuple[WorkloadHistory, tuple[Incident, ...]]] = field(default_factory=dict)
     sized: dict[str, list[tuple[WorkloadState, Recommendation]]] = field(default_factory=dict)
 
     def take(self, history: WorkloadHistory) -> None:
         history = without(history, self.settings.excluded)
-        less = without_incidents(history, sizing_of(self.waiting[history.workload], self.settings).incidents)
+        sizing = sizing_of(self.waiting[history.workload], self.settings)
+        incidents = (*sizing.incidents, *(self.causes(history) if sizing.certain else ()))
+        less = without_incidents(history, incidents)
         if less is not history:
-            self.with_incidents[history.workload], history = history, less
+            self.with_incidents[history.workload], history = (history, incidents), less
         self.look(history)
         self.batch.append(history)
         if sum(len(one.containers) for one in self.batch) >= AT_ONCE:
@@ -90,10 +94,10 @@ class _Run:
     ) -> Recommendation:
         """The advice on one workload; where incidents were left out, each number beside the one with them."""
         sized = partial(advise, state, model=predicted.demand, remarks=predicted.remarks)
-        whole = self.with_incidents.pop(history.workload, None)
-        if whole is None:
+        if history.workload not in self.with_incidents:
             return sized(history, self.settings, bounds=bounds)
-        incidents = within(sizing_of(state, self.settings).incidents, history.window)
+        whole, incidents = self.with_incidents.pop(history.workload)
+        incidents = within(incidents, history.window)
         settings = replace(self.settings, excluded=(*self.settings.excluded, *spans_of(incidents)))
         less = sized(history, settings, bounds=bounds, whole=whole)
         return with_both(less, sized(whole, self.settings), incidents, whole)
@@ -114,13 +118,15 @@ def stream(
     *,
     ask: Ask = no_models,
     look: Look = no_look,
+    causes: Causes = no_causes,
     reporter: Reporter | None = None,
 ) -> Iterator[Recommendation]:
     """One recommendation for every workload, namespace by namespace.
 
-    histories: one per workload, in any order; a workload without one gets a recommendation that says so.
+    histories: one per workload, in any order; a workload without one gets a recommendation that says so. causes: finds
+    the incidents whose cause is certain, in the histories of those workloads that ask for it.
     """
-    run = _Run(settings, ask, look, {state.workload: state for state in states})
+    run = _Run(settings, ask, look, causes, {state.workload: state for state in states})
     reporter, total = reporter or Silent(), len(run.waiting)
     given = 0
     for history in histories:

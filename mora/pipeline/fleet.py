@@ -12,7 +12,7 @@ from mora.errors import BadInput, ClusterError, MoraError, NotEnoughData
 from mora.pipeline.connecting import open_fleet
 from mora.pipeline.modelled import trained_demand
 from mora.quantities import format_duration, readable_cores
-from mora.seams import FleetSource, Reporter, Silent
+from mora.seams import CauseSource, FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
@@ -132,6 +132,7 @@ def recommend_fleet(
     A workload that vanishes in between, of which nothing is known, or whose annotations cannot be used, gets one
     without numbers, and the reason. Raises BadInput where the overrides of mora.toml cannot be meant.
     """
+    from mora.fleet.certain import causes_of, no_causes
     from mora.fleet.settings import FleetSettings, check_overrides
     from mora.fleet.stream import no_look, no_models, stream
 
@@ -148,7 +149,8 @@ def recommend_fleet(
         if models_dir is not None:
             ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
     histories = source.histories(states, window, reporter=reporter)
-    return stream(states, histories, window, settings, ask=ask, look=look or no_look, reporter=reporter)
+    causes = causes_of(source) if isinstance(source, CauseSource) else no_causes
+    return stream(states, histories, window, settings, ask=ask, look=look or no_look, causes=causes, reporter=reporter)
 
 
 def recommend_fleet_on_cluster(

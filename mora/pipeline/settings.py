@@ -22,10 +22,11 @@ def fleet_settings(
 ) -> FleetSettings:
     """The settings of a run over many workloads. excluded: START/END of time ranges that are left out of histories.
 
-    incidents: time ranges, and files that name incidents, which are left out with both numbers shown.
+    incidents: time ranges, and files that name incidents, which are left out with both numbers shown; "certain": those
+    whose cause is certain, too.
     keeps_past: keep what charts show of each history. marks_abnormal: find every abnormal time in it.
     """
-    from mora.fleet.incidents import read_incidents
+    from mora.fleet.incidents import CERTAIN, read_incidents
     from mora.fleet.settings import FleetSettings
     from mora.fleet.spans import parse_span
 
@@ -34,6 +35,7 @@ def fleet_settings(
         horizon=settings.horizon,
         excluded=tuple(parse_span(text) for text in excluded),
         incidents=read_incidents(incidents, now=datetime.now(UTC)),
+        certain=CERTAIN in incidents,
         include_sidecars=settings.fleet.include_sidecars,
         allow_jvm_cut=settings.fleet.allow_jvm_cut,
         cut_while_abnormal=settings.fleet.cut_while_abnormal,

@@ -14,7 +14,17 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
-from mora.domain import JOB_KINDS, Resources, Role, Window, Workload, WorkloadHistory, WorkloadState, check_name
+from mora.domain import (
+    JOB_KINDS,
+    ImageUse,
+    Resources,
+    Role,
+    Window,
+    Workload,
+    WorkloadHistory,
+    WorkloadState,
+    check_name,
+)
 from mora.errors import BadInput, SourceUnavailable
 from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
@@ -25,6 +35,7 @@ from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Hosts
 from mora.sources.prometheus.fleet_promql import Scope
+from mora.sources.prometheus.images import read_images
 from mora.sources.prometheus.needed import absent_metrics, use_that_is_absent
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.ownership import JOB_LABELS, OWNER_METRICS, Labels, Owners, Pod, grouped_jobs, resolve
@@ -91,9 +102,7 @@ class PrometheusFleet:
         with self._source.wire() as wire:
             scope = Scope(inventory.known_namespaces(states), cluster=self._cluster)
             _check_cluster(wire, scope, window.start, window.end)
-            pods, sets, jobs, controllers = (_series(wire, scope, metric, window) for metric in OWNER_METRICS)
-            jobs = grouped_jobs(jobs, partial(_series, wire, scope, JOB_LABELS, window))
-            owners = resolve(pods, sets, jobs, controllers)
+            owners = _owners(wire, scope, window)
             paces, warnings = _paces(wire, scope, window)
             absent = absent_metrics(wire, scope, window)
             warnings = (*warnings, *absent.values())
@@ -119,6 +128,20 @@ class PrometheusFleet:
                         lacks=use_that_is_absent(absent),
                     )
             self._note(wire)
+
+    def images(self, workload: Workload, window: Window) -> tuple[ImageUse, ...]:
+        """Every image that each container of a workload ran in a window, as kube-state-metrics tells it."""
+        with self._source.wire() as wire:
+            scope = Scope((check_name(workload.namespace, "namespace"),), cluster=self._cluster)
+            owners = _owners(wire, scope, window)
+            pods = tuple(sorted(name for (_, name), of in owners.pods.items() if of == workload and _is_name(name)))
+            try:
+                found = read_images(wire, replace(scope, pods=pods), window)
+            except TooMuch as error:
+                found = ()
+                self.warnings = (*self.warnings, f"The images of {workload.name} are not known: {error.message}")
+            self._note(wire)
+        return found
 
     def _note(self, wire: Wire) -> None:
         self.asked = tuple(dict.fromkeys((*self.asked, *wire.asked)))
@@ -206,6 +229,12 @@ def _requested(state: WorkloadState) -> Resources:
 
 def _series(wire: Wire, scope: Scope, metric: str, window: Window) -> list[Labels]:
     return in_parts(lambda part: wire.series(part.select(metric), window.start, window.end), scope)
+
+
+def _owners(wire: Wire, scope: Scope, window: Window) -> Owners:
+    pods, sets, jobs, controllers = (_series(wire, scope, metric, window) for metric in OWNER_METRICS)
+    jobs = grouped_jobs(jobs, partial(_series, wire, scope, JOB_LABELS, window))
+    return resolve(pods, sets, jobs, controllers)
 
 
 def _read(wire: Wire, window: Window, paces: Paces, hosts: Hosts, batch: Batch, part: Part) -> list[WorkloadHistory]:
