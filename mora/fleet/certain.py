@@ -1,4 +1,4 @@
-"""Incidents whose cause is certain, so that nobody has to name them: left out only where that is asked for.
+"""Incidents whose cause is certain, so that no one has to name them: left out only where that is asked for.
 
 A memory leak that ended in an OOM kill and was mended by a new image; an outage of a dependency, that failed most
 requests while no more work than usual came in. Each has to be shown by what was measured before, then and after it:
@@ -23,7 +23,7 @@ from mora.seams import CauseSource
 
 _SOURCE = "a certain cause"
 _DAY = timedelta(days=1)
-# A rise is told from noise by so many samples, in order as nearly as this rank correlation says, to half as much again.
+# A rise has so many samples, in order as nearly as this rank correlation says, and ends at half as much again.
 _LEAST_SAMPLES = 12
 _STEADY_RISE = 0.9
 _LEAST_GAIN = 0.5

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import replace
@@ -10,7 +11,6 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 
 from mora.domain import Window, Workload
@@ -33,7 +33,7 @@ OLD, NEW = "shop/web:1.0", "shop/web:1.1"
 
 def memory(at: float) -> float:
     rise = 300 * (at - BEGIN) / (KILL - BEGIN) if BEGIN <= at < KILL else 0.0
-    return (200 + 5 * np.sin(at / 700) + rise) * MIB
+    return (200 + 5 * math.sin(at / 700) + rise) * MIB
 
 
 def frontend(*, leaks: bool = True) -> Iterator[Series]:
