@@ -75,7 +75,7 @@ class ClusterOptions:
 
 @dataclass(frozen=True, slots=True)
 class HealthOptions:
-    """How services are told from themselves: registered names. start_up: None for 20 samples, nine minutes at most."""
+    """What judges whether a service is healthy: registered names. start_up: None for 20 samples, nine minutes at most."""
 
     detector: str = "context-distance"
     threshold: str = "tracking"

@@ -57,7 +57,7 @@ def predict(
     table = reading.read_table(file)
     history = None if trained_on is None else reading.read_table(trained_on)
     found = predicting.predict(table, history, detector=detector, metrics=columns, contamination=contamination)
-    for reason in found.detector.reasons:
+    for reason in found.reasons:
         say(reason)
     write_files([(out, found.table.to_csv(index=False, lineterminator="\n"))])
     if trained_on is None:

@@ -52,13 +52,15 @@ class Rule:
 @dataclass(frozen=True, slots=True)
 class Predictions:
     """The verdicts. table: the given one with `predicted_anomaly` (1, 0, or nothing where it is not known) and
-    `anomaly_score`. known: rows with a verdict. quality, rule: where the table has labels, named by `label`.
+    `anomaly_score`. known: rows with a verdict. reasons: what was left out, a sentence each. quality, rule: where the
+    table has labels, named by `label`.
     """
 
     table: pd.DataFrame
     detector: Detector
     known: int
     flagged: int
+    reasons: tuple[str, ...] = ()
     label: str | None = None
     quality: Quality | None = None
     rule: Rule | None = None
@@ -101,13 +103,21 @@ def predict(
     predicted = table.copy()
     predicted[FLAG] = pd.array(np.where(known, flags.astype(float), np.nan), dtype="Int64")
     predicted[SCORE] = level - scores
+    reasons = (*(_not_numbers(history) if metrics is None else ()), *made.reasons)
     label = next((name for name in LABELS if name in table), None)
     if label is None:
-        return Predictions(predicted, made, int(known.sum()), int(flags.sum()))
+        return Predictions(predicted, made, int(known.sum()), int(flags.sum()), reasons)
     labels = _labels(table[label])
     rule = best_rule(table[list(made.columns)], labels)
     return Predictions(
-        predicted, made, int(known.sum()), int(flags.sum()), label, quality_of(flags[known], labels[known]), rule
+        predicted,
+        made,
+        int(known.sum()),
+        int(flags.sum()),
+        reasons,
+        label,
+        quality_of(flags[known], labels[known]),
+        rule,
     )
 
 
@@ -185,6 +195,19 @@ def _chosen(history: pd.DataFrame, metrics: Sequence[str] | None) -> list[str]:
     if words := [name for name in metrics if not pd.api.types.is_numeric_dtype(history[name])]:
         raise BadDataset(f"The column {words[0]} is no column of numbers.", hint="Leave it out.")
     return list(metrics)
+
+
+def _not_numbers(table: pd.DataFrame) -> list[str]:
+    """A sentence on each column that is left out though most of it are numbers."""
+    found = []
+    for name in table.select_dtypes(["object", "string"]).columns.difference([TIMESTAMP, *NO_METRICS], sort=False):
+        given = table[name].dropna()
+        wrong = int(pd.to_numeric(given, errors="coerce").isna().sum())
+        if wrong < len(given) / 2:
+            found.append(
+                f"{name} is left out, since not all of its cells are numbers: {wrong:,} of {len(given):,} are not."
+            )
+    return found
 
 
 def _timed(table: pd.DataFrame) -> pd.DataFrame:

@@ -132,7 +132,7 @@ def test_known_faults_are_not_learnt_from() -> None:
     assert told.judge(fault).frame["score"][1505] > untold.judge(fault).frame["score"][1505]
 
 
-def test_too_little_is_refused_in_words_and_an_unknown_detector_named() -> None:
+def test_too_little_is_refused_with_what_is_needed_and_an_unknown_detector_named() -> None:
     with pytest.raises(NotEnoughData):
         train(healthy(8), service="web")
     with pytest.raises(MoraError, match="There is no 'crystal-ball' among the detectors"):

@@ -13,7 +13,7 @@ from mora.health.predicting import best_rule, level_of, predict, quality_of
 from mora.synthetic import NODE_COLUMNS, nodes, service
 
 
-def test_the_5250_observations_are_told_apart_and_one_line_does_as_well() -> None:
+def test_the_5250_observations_are_separated_and_one_line_does_as_well() -> None:
     found = predict(nodes())
     assert found.quality is not None
     assert found.rule is not None
@@ -47,6 +47,15 @@ def test_a_history_that_was_predicted_before_and_options_of_a_detector_are_taken
     found = predict(nodes(ordinary=300, abnormal=30, seed=6), usual, detector="isolation-forest:trees=20")
     assert found.detector.columns == NODE_COLUMNS
     assert len(found.detector.save().arrays["roots"]) == 20
+
+
+def test_a_column_with_a_cell_that_is_no_number_is_left_out_with_a_reason() -> None:
+    table = nodes(ordinary=100, abnormal=5).astype({"cpu_percent": object}).assign(host="a")
+    table.loc[3, "cpu_percent"] = "n/a%"
+    found = predict(table)
+    assert "cpu_percent" not in found.detector.columns
+    assert found.reasons[0].startswith("cpu_percent is left out, since not all of its cells are numbers: 1 of 105")
+    assert predict(table, metrics=["disk_percent"]).reasons == ()
 
 
 def test_the_table_comes_back_as_it_was_with_two_columns_more() -> None:

@@ -191,7 +191,7 @@ def test_services_that_are_waited_for_at_once_cost_less() -> None:
     assert cost(together) < cost(known)
 
 
-def test_where_the_exact_solver_runs_out_of_time_a_search_answers_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_where_the_exact_solver_runs_out_of_time_a_search_answers_and_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     def out_of_time(options: object, limits: Limits, *, excluded: object = ()) -> tuple[int, ...]:
         raise OutOfTime
 
