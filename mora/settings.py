@@ -75,7 +75,7 @@ class ClusterOptions:
 
 @dataclass(frozen=True, slots=True)
 class HealthOptions:
-    """What judges whether a service is healthy: registered names. start_up: None for 20 samples, nine minutes at most."""
+    """What judges the health of services: registered names. start_up: None for 20 samples, nine minutes at most."""
 
     detector: str = "context-distance"
     threshold: str = "tracking"
