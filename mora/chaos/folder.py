@@ -20,7 +20,7 @@ from mora import __version__, documents
 from mora.chaos.labels import LABELS, Label, labels_text, read_labels
 from mora.chaos.scenario import Scenario, same_scenario
 from mora.domain import is_name
-from mora.errors import BadDataset, BadInput
+from mora.errors import BadConfig, BadDataset, BadInput
 from mora.files import json_text, read_regular, write_files
 from mora.quantities import format_moment
 
@@ -115,12 +115,25 @@ def write_part(folder: Path, part: RunPart) -> Path:
 
 
 def begin(folder: Path, scenario: Scenario) -> None:
-    """Keep a copy of the scenario in the folder of its run; BadConfig where the folder has a run of another one."""
-    for place in finished_parts(folder).values():
+    """Keep a copy of the scenario in the folder of its run.
+
+    Raises BadConfig where the folder has a run of another scenario, or a .toml file that no run put there.
+    """
+    parts = finished_parts(folder)
+    for place in parts.values():
         same_scenario(read_document(place)["digest"], scenario)
-    for old in folder.glob("*.toml"):
-        old.unlink()
-    write_files([(folder / f"{scenario.name}.toml", scenario.path.read_text(encoding="utf-8"))])
+    text = scenario.path.read_bytes()
+    copy = folder / f"{scenario.name}.toml"
+    for found in sorted(folder.glob("*.toml")):
+        # A copy of before may be replaced where finished parts of the same scenario lie beside it: it differs in what a
+        # run does not depend on. Everything else may be somebody's only one.
+        if found != copy or not (parts or found.samefile(scenario.path) or found.read_bytes() == text):
+            raise BadConfig(
+                f"{folder} has a file {found.name!r} already, which is not of this run.",
+                hint="Name another folder with --out, or delete the file.",
+            )
+    if not (copy.exists() and copy.samefile(scenario.path)):
+        write_files([(copy, text.decode("utf-8"))])
 
 
 def read_run(folder: Path) -> tuple[Scenario, list[RunPart]]:

@@ -72,3 +72,25 @@ def test_a_half_written_document_is_refused(folder: Path, content: bytes) -> Non
     (folder / "part-1" / RUN).write_bytes(content)
     with pytest.raises(BadDataset):
         read_document(folder / "part-1")
+
+
+def test_a_file_that_no_run_wrote_is_never_replaced(tmp_path: Path) -> None:
+    (tmp_path / "mine").mkdir()
+    found = scenario(tmp_path / "mine")
+    (tmp_path / "mine" / "pyproject.toml").write_text("[project]\n")
+    with pytest.raises(BadConfig, match=r"pyproject\.toml"):
+        begin(tmp_path / "mine", found)
+    assert (tmp_path / "mine" / "pyproject.toml").read_text() == "[project]\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "made.toml").write_text("# somebody's\n")
+    with pytest.raises(BadConfig, match=r"made\.toml"):
+        begin(other, found)
+    assert (other / "made.toml").read_text() == "# somebody's\n"
+
+
+def test_a_run_in_the_folder_of_its_scenario_leaves_it(tmp_path: Path) -> None:
+    found = scenario(tmp_path)
+    for _ in range(2):
+        begin(tmp_path, found)
+        assert found.path.read_text() == TOML
