@@ -2,12 +2,14 @@
 
 The detector of a service learns from the healthy beginning of the run alone. An alarm is raised when a service has been
 abnormal for `alarm_after` without a break, as an alert rule with `for` does; it lasts until the service is no longer
-abnormal. It counts for a fault where it is raised between the fault's start and a few seconds after its end. It is
-false where no fault was in force anywhere, and none had just ended.
+abnormal. It counts for a fault where it began after the fault's start, and is raised a few seconds after its end at the
+latest. It is false where it began or was raised when no fault was in force anywhere, and none had just
+ended.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -113,9 +115,7 @@ def judge_part(
         key=lambda alarm: (alarm.raised, alarm.service),
     )
     claimed = [(label.start, label.end + recover) for label in part.labels]
-    false = tuple(one for one in alarms if not any(start <= one.raised <= end for start, end in claimed))
-    false = tuple(one for one in false if not any(_follows(one, other) for other in alarms))
-    lingering = tuple(one for one in alarms if one not in false and not any(a <= one.ended <= b for a, b in claimed))
+    false, lingering = _without_fault(alarms, claimed)
     return PartSeen(
         number=part.number,
         seen=tuple(see(label, alarms, part.calls) for label in part.labels),
@@ -161,7 +161,7 @@ def alarms_of(service: str, judgement: Judgement, *, step: timedelta, after: tim
         where=frame["threshold"].to_numpy(dtype=np.float64) > 0,
     )
     edges = np.flatnonzero(np.diff(np.concatenate([[0], abnormal.astype(np.int8), [0]])))
-    least = max(1, round(after / step))
+    least = math.ceil(after / step) + 1  # so many samples lie so far apart, as `for` counts
     runs = [(a, b) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
     return [
         Alarm(
@@ -176,6 +176,27 @@ def alarms_of(service: str, judgement: Judgement, *, step: timedelta, after: tim
     ]
 
 
+def _without_fault(
+    alarms: Sequence[Alarm], claimed: Sequence[tuple[datetime, datetime]]
+) -> tuple[tuple[Alarm, ...], tuple[Alarm, ...]]:
+    """The false alarms, and those that are a fault's, and lasted or came again after its recovery."""
+    false: list[Alarm] = []
+    again: list[Alarm] = []
+    lingering: list[Alarm] = []
+    for one in alarms:
+        spans = _claims(claimed, one.raised) if _claims(claimed, one.began) else []
+        if spans:
+            if one.ended > max(end for _, end in spans):
+                lingering.append(one)
+        elif any(_follows(one, other) for other in (*false, *again)):
+            again.append(one)
+        elif any(_follows(one, other) for other in alarms):
+            lingering.append(one)
+        else:
+            false.append(one)
+    return tuple(false), tuple(lingering)
+
+
 def _follows(one: Alarm, other: Alarm) -> bool:
     """Whether one alarm is another's, again."""
     gap = one.began - other.ended
@@ -188,16 +209,21 @@ def _shares(shares: pd.DataFrame) -> dict[str, float]:
 
 
 def see(label: Label, alarms: Sequence[Alarm], calls: Collection[tuple[str, str]] = ()) -> Seen:
-    """What alarms say of a fault. An alarm that was raised before it says nothing of it, however long it lasts.
+    """What alarms say of a fault. One that began before it says nothing of it, however long it lasts.
 
     calls: who called whom; who waits for a sick service is sick, too.
     """
-    meant = [one for one in alarms if label.start <= one.raised <= label.end + TAIL]
+    meant = [one for one in alarms if label.start <= one.began and one.raised <= label.end + TAIL]
     own = next((one for one in meant if one.service == label.service), None)
     sick = {one.service for one in meant}
     deepest = [one for one in meant if not (_called_by(one.service, calls) - {one.service}) & sick]
     blamed = max(deepest or meant, key=lambda one: one.peak, default=None)
     return Seen(label, own, meant[0] if meant else None, None if blamed is None else blamed.service)
+
+
+def _claims(claimed: Sequence[tuple[datetime, datetime]], at: datetime) -> list[tuple[datetime, datetime]]:
+    """The spans that a moment is in: each a fault with its recovery."""
+    return [(start, end) for start, end in claimed if start <= at <= end]
 
 
 def _called_by(service: str, calls: Collection[tuple[str, str]]) -> set[str]:

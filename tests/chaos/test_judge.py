@@ -111,15 +111,40 @@ def test_an_alarm_is_raised_after_so_long_without_a_break_and_never_sooner(abnor
     found = alarms_of("web", verdicts(abnormal), step=SECOND, after=after * SECOND, since=BEGAN)
     for alarm in found:
         raised = round((alarm.raised - BEGAN) / SECOND)
-        assert all(abnormal[raised - after + 1 : raised + 1])
+        assert raised >= after
+        assert all(abnormal[raised - after : raised + 1])
         assert alarm.began <= alarm.raised <= alarm.ended
     assert all(later.began > sooner.ended for sooner, later in itertools.pairwise(found))
     longest = max((len(run) for run in "".join("x" if one else " " for one in abnormal).split()), default=0)
-    assert bool(found) == (longest >= after)
+    assert bool(found) == (longest > after), "as `for` of an alert rule: from the first sample to the last"
 
 
 def alarm(service: str, raised: int, *, peak: float = 2.0) -> Alarm:
     return Alarm(service, BEGAN + raised * SECOND, BEGAN + raised * SECOND, BEGAN + (raised + 9) * SECOND, peak, {})
+
+
+def test_of_a_service_that_was_abnormal_before_the_fault_no_alarm_counts() -> None:
+    before = replace(alarm("web", 21), began=BEGAN + 9 * SECOND)
+    assert see(label(10, 50), [before]).own is None
+    assert see(label(10, 50), [replace(before, began=BEGAN + 10 * SECOND)]).own is not None
+
+
+def test_an_alarm_that_began_without_a_fault_is_false_though_it_is_raised_in_one(tmp_path: Path) -> None:
+    part = run_part(scenario(tmp_path), is_seen=False)
+    part.frames["cartservice"].loc[354:380, "cpu_cores_value"] *= 6  # the fault begins at 360
+    seen = judge_part(part, recover=30 * SECOND, alarm_after=10 * SECOND)
+    assert seen.seen[0].own is None
+    assert [one.service for one in seen.false_alarms] == ["cartservice"]
+    assert seen.false_alarms[0].began < part.labels[0].start < seen.false_alarms[0].raised
+
+
+def test_an_alarm_that_lasts_into_the_next_fault_went_on(tmp_path: Path) -> None:
+    part = run_part(scenario(tmp_path))
+    part.frames["cartservice"].loc[361:500, "latency_p95_seconds"] = 0.3  # the next fault is from 480 to 520
+    seen = judge_part(part, recover=30 * SECOND, alarm_after=10 * SECOND)
+    assert seen.seen[0].own is not None
+    assert seen.seen[1].own is None
+    assert [one.service for one in seen.lingering] == ["cartservice"]
 
 
 def label(start: int, end: int) -> Label:
