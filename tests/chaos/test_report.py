@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -27,7 +28,6 @@ def test_the_figures_are_those_of_the_faults(tmp_path: Path) -> None:
     assert found.false_alarms_per_hour == 0
     assert [check.word for check in found.checks] == ["PASS", "PASS", "PASS"]
     assert [row.check.word for row in found.rows] == ["PASS", "FAIL"], "the second fault was expected, and not detected"
-    assert not found.passed
 
 
 def test_a_false_alarm_counts_by_the_hour_and_fails_the_goal(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_a_fault_is_checked_against_what_is_expected_of_it(tmp_path: Path, expec
 
 
 def test_every_format_says_the_same(tmp_path: Path) -> None:
-    found = report(tmp_path, stray=True)
+    found = report(tmp_path, TOML.replace("50%", "51%"), stray=True)
     document = json.loads(as_json(found))
     assert (document["verdict"], document["faults"], document["detected"]) == ("FAIL", 2, 1)
     assert [row["verdict"] for row in document["rows"]] == ["PASS", "FAIL"]
@@ -86,3 +86,30 @@ def test_names_of_a_run_do_nothing_in_markdown(tmp_path: Path) -> None:
     text = as_markdown(report(tmp_path, hostile + TOML))
     assert "<script>" not in text
     assert "@everyone" not in text
+
+
+def test_one_missed_fault_fails_no_run_of_which_a_share_is_expected(tmp_path: Path) -> None:
+    of = TOML.replace("false_alarms_per_hour = 40\n", "")
+    found = report(tmp_path, of)
+    assert [row.check.word for row in found.rows] == ["PASS", "FAIL"]
+    assert found.passed, "one of two is the half that is expected"
+    assert not report(tmp_path, of.replace('detected = "50%"', 'detected = "51%"')).passed
+    assert not report(tmp_path, of.replace('detected = "50%"\n', "")).passed, "without a share, each is expected"
+    alone = of.replace('target = "frontend"\n', 'target = "frontend"\nexpect.within = "30s"\n')
+    assert not report(tmp_path, alone).passed, "of this one, more is expected"
+
+
+def test_a_goal_of_no_false_alarm_can_be_met(tmp_path: Path) -> None:
+    none = TOML.replace("false_alarms_per_hour = 40", "false_alarms_per_hour = 0")
+    assert report(tmp_path, none).checks[-1].word == "PASS"
+    assert report(tmp_path, none, stray=True).checks[-1].word == "FAIL"
+
+
+def test_a_fault_without_a_label_fails_the_report(tmp_path: Path) -> None:
+    of = scenario(tmp_path)
+    part = run_part(of)
+    for labels in (part.labels[:1], (*part.labels, part.labels[0])):
+        seen = judge_part(replace(part, labels=labels), recover=of.recover, alarm_after=of.alarm_after)
+        found = report_of(of, [seen], detector="a", threshold="b")
+        assert f"2 faults, {len(labels)} label" in found.checks[0].text
+        assert not found.passed
