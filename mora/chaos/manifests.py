@@ -9,12 +9,14 @@ Formats: https://github.com/chaos-mesh/chaos-mesh (config/crd/bases) and https:/
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from mora.chaos.scenario import Injection, Scenario
 from mora.domain import check_name
+from mora.errors import BadInput
 from mora.quantities import format_duration
 
 Manifest = Mapping[str, Any]
@@ -22,6 +24,12 @@ CHAOS_MESH, LITMUS = "chaos-mesh", "litmus"
 ENGINES = (CHAOS_MESH, LITMUS)
 _MIB = 2**20
 _API = "chaos-mesh.org/v1alpha1"
+_LABEL_KEY = re.compile(
+    r"([a-z0-9]([a-z0-9.-]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([A-Za-z0-9_.-]{0,61}[A-Za-z0-9])?", re.ASCII
+)
+_VOLUME = re.compile(r"(/[A-Za-z0-9_.-]+)+", re.ASCII)
+# Its admission webhook refuses a network fault in both directions that does not say which other side is meant.
+_OTHER_SIDE = "The other side is every pod of this namespace; traffic to and from others goes on."
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,9 +56,18 @@ class Made:
 
 def manifests(scenario: Scenario, site: Site, engine: str) -> list[Made]:
     """The manifest of every fault: part by part, in the order of time."""
-    check_name(site.namespace, "namespace")
+    _check(site)
     make = _mesh if engine == CHAOS_MESH else _litmus
     return [make(one, scenario, site) for part in scenario.parts for one in part.injections]
+
+
+def _check(site: Site) -> None:
+    """Raise BadInput for what neither engine would take."""
+    check_name(site.namespace, "namespace")
+    if not _LABEL_KEY.fullmatch(site.label):
+        raise BadInput(f"{site.label!r} is not the key of a label.", hint="Such as app, or app.kubernetes.io/name.")
+    if not _VOLUME.fullmatch(site.volume):
+        raise BadInput(f"{site.volume!r} is not where a volume is mounted.", hint="Give its whole path: /data")
 
 
 def as_yaml(scenario: Scenario, made: Sequence[Made], engine: str) -> str:
@@ -76,7 +93,9 @@ def as_yaml(scenario: Scenario, made: Sequence[Made], engine: str) -> str:
 
 
 def _name(one: Injection, scenario: Scenario) -> str:
-    return f"{scenario.name}-{one.id}-{one.kind}"[:63].strip("-.")
+    # What tells it from the others is never cut off.
+    rest = f"-{one.id}-{one.kind}"
+    return scenario.name[: 63 - len(rest)].rstrip("-.") + rest
 
 
 def _seconds(one: Injection) -> int:
@@ -136,7 +155,12 @@ def _mesh_latency(one: Injection, site: Site) -> _Spec:
 
 def _mesh_loss(one: Injection, site: Site) -> _Spec:
     loss = {"loss": f"{one.strength * 100:g}"}
-    return "NetworkChaos", {"action": "loss", "direction": "both", "loss": loss}, ()
+    spec = {"action": "loss", "direction": "both", "target": _all_pods(site), "loss": loss}
+    return "NetworkChaos", spec, (_OTHER_SIDE,)
+
+
+def _all_pods(site: Site) -> dict[str, Any]:
+    return {"mode": "all", "selector": {"namespaces": [site.namespace]}}
 
 
 def _mesh_errors(one: Injection, site: Site) -> _Spec:
@@ -156,7 +180,8 @@ def _mesh_kill(one: Injection, site: Site) -> _Spec:
 
 def _mesh_stuck(one: Injection, site: Site) -> _Spec:
     remark = "No SIGSTOP: the network of the pods is cut in both directions, so that requests get no answer either."
-    return "NetworkChaos", {"action": "partition", "direction": "both"}, (remark,)
+    spec = {"action": "partition", "direction": "both", "target": _all_pods(site)}
+    return "NetworkChaos", spec, (remark, _OTHER_SIDE)
 
 
 def _mesh_disk(one: Injection, site: Site) -> _Spec:
@@ -166,7 +191,7 @@ def _mesh_disk(one: Injection, site: Site) -> _Spec:
         "path": f"{site.volume}/**/*",
         "errno": 28,
         "percent": 100,
-        "methods": ["WRITE"],
+        "methods": ["write"],
     }
     return "IOChaos", spec, ("Writes fail with ENOSPC (28); the disk itself is not filled.",)
 

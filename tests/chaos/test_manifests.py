@@ -41,6 +41,16 @@ def check(manifest: Any) -> None:
     schema = strict(SCHEMAS[manifest["kind"]])
     schema["properties"]["metadata"] = {"type": "object", "required": ["name", "namespace"]}
     jsonschema.Draft7Validator(schema).validate(manifest)
+    check_as_the_webhooks_do(manifest["kind"], manifest["spec"])
+
+
+def check_as_the_webhooks_do(kind: str, spec: Any) -> None:
+    """What the schemas leave to Chaos Mesh's admission webhooks and its daemon (api/v1alpha1/*_webhook.go)."""
+    if kind == "NetworkChaos" and spec.get("direction") in ("from", "both"):
+        assert "target" in spec, "`from` and `both` direction cannot be used when targets is empty"
+    if kind == "IOChaos":
+        assert spec["methods"] == ["write"], "its names of methods have small letters"
+        assert spec["path"].startswith(spec["volumePath"] + "/")
 
 
 def of_kind(tmp_path: Path, kind: str, engine: str, site: Site = SITE, **fields: Any) -> Made:
@@ -105,6 +115,34 @@ def test_a_remark_names_what_is_different(tmp_path: Path) -> None:
     assert "No SIGSTOP" in of_kind(tmp_path, "stuck", CHAOS_MESH).remarks[0]
 
 
-def test_a_namespace_that_cannot_be_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(
+    "site",
+    [
+        Site("shop\nkind: Secret"),
+        Site("shop", label="app=web,tier"),
+        Site("shop", label=""),
+        Site("shop", label="a b"),
+        Site("shop", volume="data"),
+        Site("shop", volume="/data/"),
+        Site("shop", volume="/data\n"),
+    ],
+)
+def test_a_site_that_cannot_be_is_refused(tmp_path: Path, site: Site, engine: str) -> None:
     with pytest.raises(BadInput):
-        of_kind(tmp_path, "stuck", CHAOS_MESH, site=Site("shop\nkind: Secret"))
+        of_kind(tmp_path, "stuck", engine, site=site)
+
+
+def test_a_label_with_a_prefix_is_taken(tmp_path: Path) -> None:
+    made = of_kind(tmp_path, "stuck", CHAOS_MESH, site=Site("shop", label="app.kubernetes.io/name")).manifest or {}
+    assert made["spec"]["selector"]["labelSelectors"] == {"app.kubernetes.io/name": "cartservice"}
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+def test_a_long_name_leaves_each_manifest_its_own(tmp_path: Path, engine: str) -> None:
+    path = tmp_path / f"{'a' * 62}.toml"
+    path.write_text("[[faults]]\nfault = 'latency'\ntarget = 'frontend'\n" * 2)
+    made = manifests(Scenario.load_from(path), SITE, engine)
+    names = [(one.manifest or {})["metadata"]["name"] for one in made]
+    assert len(set(names)) == 2
+    assert all(len(name) <= 63 for name in names)
