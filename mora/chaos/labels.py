@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -70,6 +71,11 @@ def _label(row: dict[str, str]) -> Label:
         raise ValueError("it ends before it starts")
     if not (is_name(row["namespace"]) and is_name(row["service"])):
         raise ValueError("the service has no name that Kubernetes allows")
+    if not (row["id"].isprintable() and row["fault"].isprintable()):
+        raise ValueError("a name with characters that cannot be printed")
+    strength = float(row["strength"])
+    if not math.isfinite(strength):
+        raise ValueError("a strength that is no number")
     return Label(
         row["id"],
         row["fault"],
@@ -77,6 +83,6 @@ def _label(row: dict[str, str]) -> Label:
         row["service"],
         start.astimezone(UTC),
         end.astimezone(UTC),
-        float(row["strength"]),
+        strength,
         int(row["seed"]),
     )

@@ -30,6 +30,7 @@ _LEAST_LEARN = timedelta(seconds=80)
 _USUAL_LOAD, _USUAL_USERS = "checkout", 6
 _MOST_FAULTS, _MOST_PARTS = 500, 16
 _MOST_LENGTH = timedelta(days=1)
+_MOST_SEED = 2**32
 # Between the time that belongs to a drawn fault and the next: it must not come at a beat that could be learnt.
 _MOST_DRAWN_PAUSE_SECONDS = 15
 
@@ -148,6 +149,8 @@ def _parse(table: TomlTable, path: Path, *, is_copy: bool = False) -> Scenario:
     scenario, file, users = _load(table.table("load"), path, is_copy=is_copy)
     goals = table.table("expect")
     seed = table.get("seed", values.whole(0, is_text_read=False), 1)
+    if seed > _MOST_SEED:
+        raise table.fail("seed", f"must be at most {_MOST_SEED}.")
     learn = table.get("learn", values.written_span, timedelta(minutes=5))
     recover = table.get("recover", values.written_span, timedelta(seconds=60))
     if learn < _LEAST_LEARN:
@@ -229,6 +232,9 @@ def _listed(table: TomlTable, learn: timedelta, recover: timedelta, quiet: timed
             raise row.fail("duration", f"must be from 1 s to {format_duration(MOST_SECONDS)}.")
         expect = row.table("expect")
         target = row.get("target", values.one_of(*SERVICE_NAMES), is_required=True)
+        targets = KINDS[kind].targets
+        if targets and target not in targets:
+            raise row.fail("target", f"{kind} does something to {', '.join(targets)} alone, and not to {target}.")
         expected = Expected() if expect is None else _expected(expect)
         row.check_all_known()
         found.append(Injection(str(number), kind, target, start, duration, strength, seed * 1000 + number, expected))
@@ -236,8 +242,12 @@ def _listed(table: TomlTable, learn: timedelta, recover: timedelta, quiet: timed
     _refuse_two_at_once(table, found)
     length = max([learn, *(one.end for one in found)]) + recover + quiet
     if length > _MOST_LENGTH:
-        raise table.fail("faults", f"take {format_duration(length)}; the most is {format_duration(_MOST_LENGTH)}.")
+        raise table.fail("faults", _too_long(length))
     return Part(1, tuple(sorted(found, key=lambda one: one.start)), length)
+
+
+def _too_long(length: timedelta) -> str:
+    return f"take {format_duration(length)} with their quiet time; the most is {format_duration(_MOST_LENGTH)}."
 
 
 def _refuse_two_at_once(table: TomlTable, found: list[Injection]) -> None:
@@ -269,8 +279,13 @@ def _drawn(table: TomlTable, learn: timedelta, recover: timedelta, seed: int) ->
         "duration", values.list_of(values.written_span), [timedelta(seconds=45), timedelta(seconds=60)]
     )
     table.check_all_known()
-    if len(durations) != 2 or not timedelta(seconds=1) <= durations[0] <= durations[1]:
-        raise table.fail("duration", 'must be the shortest and the longest, such as ["45s", "60s"].')
+    most = timedelta(seconds=MOST_SECONDS)
+    if len(durations) != 2 or not timedelta(seconds=1) <= durations[0] <= durations[1] <= most:
+        raise table.fail(
+            "duration",
+            f"must be the shortest and the longest, from 1 s to {format_duration(most)}.",
+            hint='Such as duration = ["45s", "60s"].',
+        )
     if count > _MOST_FAULTS or parts > _MOST_PARTS or count < parts or not kinds or not targets:
         raise table.fail("faults", f"must be at most {_MOST_FAULTS}, in at most {_MOST_PARTS} parts, one in each.")
     chance = random.Random(f"{seed}/{count}")  # noqa: S311  (no secret: the same seed gives the same faults)
@@ -295,6 +310,8 @@ def _drawn(table: TomlTable, learn: timedelta, recover: timedelta, seed: int) ->
                 Injection(str(number + 1), kind.name, target, at, duration, strength, chance.randrange(10**6))
             )
             at += duration + recover
+        if at > _MOST_LENGTH:
+            raise table.fail("faults", _too_long(at))
         found.append(Part(part + 1, tuple(injections), at))
     return tuple(found)
 

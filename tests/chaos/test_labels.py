@@ -52,6 +52,9 @@ def test_what_is_written_is_read_back_in_the_order_of_time(
         (f"{HEAD}\n{GOOD.replace('frontend', '../etc')}\n", "no name that Kubernetes allows"),
         (f"{HEAD}\n{GOOD.replace(',1,7', ',x,7')}\n", "line 2"),
         (f"{HEAD}\n1,stuck\n", "line 2"),
+        (f"{HEAD}\n{GOOD.replace(',1,7', ',nan,7')}\n", "line 2.*no number"),
+        (f"{HEAD}\n{GOOD.replace(',1,7', ',1e400,7')}\n", "line 2.*no number"),
+        (HEAD + "\n" + GOOD.replace("stuck", "a\x1b[31m"), "line 2.*cannot be printed"),
     ],
 )
 def test_what_is_no_label_is_an_error_with_its_line(tmp_path: Path, text: str, words: str) -> None:

@@ -99,6 +99,7 @@ def test_drawn_faults_are_possible_and_apart_and_the_same_each_time(
         ("start = '1m'", r"faults\[0\]\.start: is 1m, and the detector learns until 5m"),
         ("duration = '0s'", r"faults\[0\]\.duration"),
         ("duration = '10h'", r"faults\[0\]\.duration"),
+        ("fault = 'disk-fill'\ntarget = 'productcatalogservice'", r"faults\[0\]\.target: disk-fill does something to"),
         ("expect.metrics = ['magic']", r"faults\[0\]\.expect\.metrics"),
         ("strenght = 1", r"faults\[0\]\.strenght: unknown key"),
     ],
@@ -106,6 +107,8 @@ def test_drawn_faults_are_possible_and_apart_and_the_same_each_time(
 def test_what_cannot_be_a_fault_is_an_error_that_names_its_place(tmp_path: Path, change: str, words: str) -> None:
     key = change.split(" = ")[0]
     lines = {"fault": "fault = 'latency'", "target": "target = 'frontend'", key: change}
+    if "\ntarget" in change:
+        del lines["target"]
     with pytest.raises(BadConfig, match=words):
         scenario(tmp_path, "learn = '5m'\n[[faults]]\n" + "\n".join(lines.values()))
 
@@ -127,6 +130,9 @@ def test_what_cannot_be_a_fault_is_an_error_that_names_its_place(tmp_path: Path,
         ("[draw]\nfaults = 1\nkinds = ['disk-fill']\ntargets = ['productcatalogservice']", "draw.targets"),
         ("[[faults]]\nfault = 'stuck'\ntarget = 'frontend'\nstart = '5m'\n" * 2, r"faults\[1\]\.start: .*in force"),
         ("[[faults]]\nfault = 'stuck'\ntarget = 'frontend'\nstart = '30h'", "faults: take"),
+        ("[draw]\nfaults = 1\nquiet = '30h'", "draw.faults: take"),
+        ("[draw]\nfaults = 1\nduration = ['1s', '7h']", "draw.duration: .* to 6h"),
+        ("seed = 99999999999999999999", "seed"),
     ],
 )
 def test_what_cannot_be_a_scenario_is_an_error_that_names_its_place(tmp_path: Path, text: str, words: str) -> None:
