@@ -49,6 +49,8 @@ _MOST_FAULTS = 32
 # The programs of a hog outlive its end by no more than this where the loop is late.
 _SLACK_SECONDS = 2.0
 _NICE = 5
+# A hog of a service with a limit of many cores is so many programs at most: it is the machine of other people.
+_MOST_PROGRAMS = 16
 _START = documents.fields(
     {
         "kind": documents.one_of(*STRENGTHS),
@@ -219,9 +221,7 @@ class Faults:
             volume.mkdir(exist_ok=True)
             lines = [[*stress, "fill", until, str(volume), str(int(VOLUME_BYTES * fault.strength))]]
         else:
-            limit = pod.resources.cpu_limit_millicores
-            cores = fault.strength * (1.0 if limit is None else limit / 1000)
-            shares = [1.0] * int(cores) + [cores % 1] * (cores % 1 > 0)
+            shares = shares_of(fault.strength, pod.resources.cpu_limit_millicores)
             lines = [[*stress, "burn", until, f"{share:.4f}"] for share in shares]
         is_beside = fault.kind == "noisy-neighbour"
         files = self._enforcer.neighbour_files(pod.uid) if is_beside else self._enforcer.process_files(pod.uid)
@@ -249,6 +249,16 @@ class Faults:
         if wanted != self._written:
             write_private(self._file, json.dumps(wanted))
             self._written = wanted
+
+
+def shares_of(strength: float, limit_millicores: int | None) -> list[float]:
+    """The share of a core that each program of a hog takes: together `strength` times the CPU limit, or cores without.
+
+    >>> shares_of(1.5, 1500), shares_of(0.5, None)
+    ([1.0, 1.0, 0.25], [0.5])
+    """
+    cores = min(strength * (1.0 if limit_millicores is None else limit_millicores / 1000), _MOST_PROGRAMS)
+    return [1.0] * int(cores) + [cores % 1] * (cores % 1 > 0)
 
 
 def _is_ownerless(fault: Fault) -> bool:

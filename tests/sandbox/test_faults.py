@@ -18,7 +18,7 @@ import pytest
 import mora.sandbox
 from mora.errors import BadInput
 from mora.sandbox import SandboxHandle
-from mora.sandbox.faults import STRENGTHS
+from mora.sandbox.faults import STRENGTHS, shares_of
 from mora.sandbox.shop.journal import VOLUME_BYTES
 from mora.sandbox.watchdog import start_time
 from tests.running import until
@@ -219,3 +219,8 @@ def test_what_cannot_be_a_fault_is_refused_and_nothing_happens(
 
 def test_every_kind_has_a_least_and_a_greatest_strength() -> None:
     assert all(0 < least <= most for least, most in STRENGTHS.values())
+
+
+def test_a_hog_of_a_service_with_many_cores_is_a_bounded_number_of_programs() -> None:
+    assert sum(shares_of(0.5, 3000)) == pytest.approx(1.5)
+    assert len(shares_of(8.0, 10**9)) == 16

@@ -27,7 +27,7 @@ _MOST_LOSS_SECONDS = 12.0
 _JITTER = 0.2
 _LEAK_SECONDS, _LEAKS_BEGIN_SECONDS = 0.1, 1.0
 _MIB = 2**20
-# A leak without a memory limit stops here: it is the machine of other people.
+# All leaks of a replica without a memory limit stop here: it is the machine of other people.
 _MOST_LEAK_BYTES = 512 * _MIB
 
 
@@ -104,7 +104,8 @@ class ReplicaFaults:
             del self._leaked[fault_id]
         for fault_id, fault in leaks.items():
             kept = self._leaked.setdefault(fault_id, [])
-            if sum(map(len, kept)) < _MOST_LEAK_BYTES:
+            room = _MOST_LEAK_BYTES - sum(len(block) for blocks in self._leaked.values() for block in blocks)
+            if room > 0:
                 with contextlib.suppress(MemoryError):
                     # Written, not only reserved: the kernel counts pages that were touched.
-                    kept.append(b"\x01" * int(fault["strength"] * _MIB * _LEAK_SECONDS))
+                    kept.append(b"\x01" * min(int(fault["strength"] * _MIB * _LEAK_SECONDS), room))

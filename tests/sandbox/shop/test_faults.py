@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+import mora.sandbox.shop.faults as shop_faults
 from mora.sandbox.shop.faults import ReplicaFaults
 from mora.sandbox.shop.wire import HttpFailure, Request, Response
 
@@ -103,3 +104,11 @@ def test_a_leak_grows_by_its_strength_and_is_freed_with_the_fault(tmp_path: Path
     assert sum(map(len, one._leaked["fault-1"])) == pytest.approx(2 * 2**20 * 0.5, abs=10)
     one._leak_once({})
     assert one._leaked == {}
+
+
+def test_all_leaks_of_a_replica_together_stay_below_one_bound(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shop_faults, "_MOST_LEAK_BYTES", 2**20)
+    one = ReplicaFaults("cartservice", tmp_path / "faults.json")
+    for _ in range(3):
+        one._leak_once({"fault-1": fault("memory-leak", 4.0), "fault-2": fault("memory-leak", 4.0)})
+    assert sum(len(block) for blocks in one._leaked.values() for block in blocks) == 2**20
