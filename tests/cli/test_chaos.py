@@ -11,14 +11,14 @@ import yaml
 from mora.chaos.catalogue import KINDS
 from mora.chaos.folder import begin, write_part
 from mora.chaos.scenario import scenario_names
-from tests.chaos.made import run_part, scenario
+from tests.chaos.made import TOML, run_part, scenario
 from tests.running import mora
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A finished run."""
-    found = scenario(tmp_path)
+    found = scenario(tmp_path, TOML.replace("50%", "51%"))
     begin(tmp_path / "run", found)
     write_part(tmp_path / "run", run_part(found))
     return tmp_path / "run"
