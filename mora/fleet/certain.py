@@ -1,8 +1,8 @@
 """Incidents whose cause is certain, so that no one has to name them: left out only where that is asked for.
 
-A memory leak that ended in an OOM kill and was mended by a new image; an outage of a dependency, that failed most
-requests while no more work than usual came in. Each has to be shown by what was measured before, then and after it:
-what a service used that cannot be explained so stays, since the unusual is what a request has to cover.
+There is one such cause: a memory leak that ended in an OOM kill and was mended by a new image. It has to be shown by
+what was measured before, then and after it: what a service used that cannot be explained so stays, since the unusual is
+what a request has to cover.
 """
 
 from __future__ import annotations
