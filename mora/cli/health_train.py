@@ -140,6 +140,8 @@ def train(
     source = _source(settings, chosen, all_services=all_services)
     if metric and source is None:
         raise BadInput("--metric asks a Prometheus.", hint="Give --prometheus URL.")
+    if history is not None and source is None:
+        raise BadInput("--history is of a Prometheus.", hint="Give --prometheus URL as well, or leave it out.")
     learning = Learning(
         detector=settings.health.detector,
         threshold=settings.health.threshold,
@@ -238,8 +240,8 @@ def _described(model: HealthModel) -> str:
     size = sum(map(len, model.files.values())) / 1000
     return (
         f"{model.namespace}/{model.service}: {card['detector']} of {counted(len(model.metrics), 'metric')} on "
-        f"{counted(card['rows'], 'sample')}, one every {format_duration(model.step)}, {size:.0f} kB. Above the "
-        f"threshold {card['threshold']}: {card['flagged_share']:.2%} of the last quarter."
+        f"{counted(card['rows'], 'sample')}, one every {format_duration(model.step)}, {size:.0f} kB. "
+        f"Threshold {card['threshold']}: {card['flagged_share']:.2%} of the samples in the last quarter score above it."
     )
 
 

@@ -114,7 +114,7 @@ def on_grid(
     samples: `timestamp` (aware; UTC where no zone is given) and columns of numbers. step: of the grid; by default the
     commonest distance of two samples. Finer samples are averaged over each step, and stand at its end, so that no row
     knows what comes later. columns: those that are kept; by default all metrics. now: samples of later moments are
-    dropped. What is mended (order, moments that occur twice, infinite values) is named in `remarks`.
+    dropped, unless all are. What is mended (order, moments that occur twice, infinite values) is named in `remarks`.
     Raises BadInput where the samples are coarser than the step, or a stray moment would lay the grid over decades;
     NotEnoughData where there are fewer than two.
     """
@@ -150,7 +150,14 @@ def on_grid(
     metrics = list(metrics_of(frame))
     grouped = frame[metrics].groupby(slots, sort=True)
     values = grouped.mean() if is_finer else grouped.last()
-    rows = _rows(values.index.to_numpy())
+    found_slots = values.index.to_numpy()
+    count = 1 + int(np.minimum(np.diff(found_slots), _LONGEST_GAP_ROWS).sum())
+    if count > max(_MOST_ROWS, 10 * len(frame)):
+        raise BadInput(
+            f"The samples have so many gaps that a row every {format_duration(step)} makes {count:,} rows.",
+            hint="Give a coarser step (--step 5m), or a shorter time range.",
+        )
+    rows = _rows(found_slots)
     full = values.reindex(rows).reset_index(drop=True)
     start = pd.Timestamp(frame[TIMESTAMP].iloc[0])
     stamps = start + pd.to_timedelta(np.round(rows * step_seconds * 1e6).astype(np.int64), unit="us")
@@ -200,15 +207,19 @@ def _in_order(
     times = pd.to_datetime(samples[TIMESTAMP], utc=True, errors="coerce")
     values = samples[wanted].to_numpy(dtype=np.float64)
     if infinite := int(np.isinf(values).sum()):
-        remarks.append(f"{counted(infinite, 'value')} that are infinite count as not known.")
+        remarks.append(f"{counted(infinite, 'infinite value')} {'counts' if infinite == 1 else 'count'} as not known.")
     frame = pd.DataFrame(np.where(np.isfinite(values), values, np.nan), columns=wanted)
     frame.insert(0, TIMESTAMP, times.reset_index(drop=True).dt.as_unit("us"))
     if missing := int(frame[TIMESTAMP].isna().sum()):
         frame = frame[frame[TIMESTAMP].notna()]
         remarks.append(f"{counted(missing, 'row')} without a time {'is' if missing == 1 else 'are'} left out.")
     if now is not None and (later := int((frame[TIMESTAMP] > now + _CLOCKS_DIFFER).sum())):
-        frame = frame[frame[TIMESTAMP] <= now + _CLOCKS_DIFFER]
-        remarks.append(f"{counted(later, 'sample')} from the future left out: a clock is wrong.")
+        # Where all are, it may as well be this clock that is wrong, and none would be left.
+        if later == len(frame):
+            remarks.append("All samples are from the future: the clock of this machine or theirs is wrong.")
+        else:
+            frame = frame[frame[TIMESTAMP] <= now + _CLOCKS_DIFFER]
+            remarks.append(f"{counted(later, 'sample')} from the future left out: a clock is wrong.")
     back = int((frame[TIMESTAMP].diff() < pd.Timedelta(0)).sum())
     if back:
         frame = frame.sort_values(TIMESTAMP, kind="stable")

@@ -248,11 +248,13 @@ class HealthModel:
         remarks = []
         first, last = self.trained_on
         if seen := int(((times >= first) & (times <= last)).sum()):
-            remarks.append(f"{seen:,} of {counted(len(found), 'sample')} are of the time that it was trained on.")
+            remarks.append(
+                f"{seen:,} of {counted(len(found), 'sample')} lie in the time range that the detector was trained on."
+            )
         if (age := moment_of(times.iloc[-1]) - last) > _OLD:
             remarks.append(
-                f"It was trained on samples up to {format_duration(age, about=True)} before these. What is usual may "
-                f"have changed: {store.KIND.again(Path(self.namespace) / self.service)}"
+                f"The detector was trained on samples up to {format_duration(age, about=True)} before these. What is "
+                f"usual may have changed: {store.KIND.again(Path(self.namespace) / self.service)}"
             )
         if padded:
             remarks.append(
@@ -300,9 +302,9 @@ def train(
 
     detector, threshold: registered names, with options as registry.named() reads them, or objects that are not fitted.
     metrics: those that are looked at; by default those of health_columns(). excluded: windows, such as known faults,
-    whose samples are not learnt from. own (PromQL of metrics of one's own), source (where the samples are from) and
-    remarks (what a reader must know of them) are for the card. reporter: for detectors that fit for longer than a
-    moment. Raises NotEnoughData, BadInput.
+    whose samples are not learnt from. own: PromQL of metrics of one's own, which are looked at beside `metrics` and
+    kept on the card, as are source (where the samples are from) and remarks (what a reader must know of them).
+    reporter: for detectors that fit for longer than a moment. Raises NotEnoughData, BadInput.
     """
     made = _made("detectors", USUAL_DETECTOR if detector is None else detector)
     if reporter is not None and hasattr(made, "reporter"):
@@ -310,7 +312,9 @@ def train(
     judge = _made("thresholds", USUAL_THRESHOLD if threshold is None else threshold)
     at = datetime.now(UTC) if now is None else now
     given = samples if isinstance(samples, HealthFrame) else on_grid(samples, step=step, now=at)
-    columns = list(health_columns(given.frame)) if metrics is None else list(metrics)
+    columns = list(health_columns(given.frame) if metrics is None else metrics)
+    # Who asks for a metric of their own wants it looked at.
+    columns += [name for name in own or {} if name not in columns]
     if absent := [name for name in columns if name not in given.frame or not given.frame[name].notna().any()]:
         raise BadInput(
             f"The samples of {service!r} have nothing of {', '.join(absent)}.",

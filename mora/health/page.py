@@ -185,7 +185,7 @@ def _model_section(model: HealthModel) -> Markup:
         f"{format_duration(model.step)}. It looks at {', '.join(model.metrics)}.",
         *card["reasons"],
     ]
-    return section("What judged it", words)
+    return section("The detector", words)
 
 
 def _per_second(times: pd.Series) -> float:

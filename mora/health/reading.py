@@ -33,6 +33,8 @@ _MOST_COLUMNS = 2_000
 MOST_SAMPLES = 20_160
 # What the samples of a namespace may take together.
 _MOST_MEMORY = 512 * 2**20
+# Ten days of seconds; a Prometheus takes minutes to give them.
+_MOST_ASKED = 864_000
 _STEPS_SECONDS = (1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600)
 # Epoch seconds, milliseconds, microseconds and nanoseconds of this century differ by their size.
 _UNITS = ((1e11, "s"), (1e14, "ms"), (1e17, "us"), (np.inf, "ns"))
@@ -113,6 +115,9 @@ def read_table(path: Path) -> pd.DataFrame:
     try:
         if path.suffix.lower() == ".parquet":
             frame = pd.read_parquet(path, engine="pyarrow")
+            # pandas keeps an index, such as the time, as a column that it hides again when it reads.
+            if frame.index.name is not None and frame.index.name not in frame:
+                frame = frame.reset_index()
         else:
             with path.open(encoding="utf-8-sig", newline="") as file:
                 names = next(csv.reader(file), [])
@@ -144,7 +149,10 @@ def _times(path: Path, column: pd.Series) -> pd.Series:
         if pd.api.types.is_datetime64_any_dtype(column):
             found = column.dt.tz_localize("UTC") if column.dt.tz is None else column.dt.tz_convert("UTC")
         elif pd.api.types.is_numeric_dtype(column):
-            largest = float(np.nanmax(np.abs(column.to_numpy(dtype=np.float64)))) if column.notna().any() else 0.0
+            numbers = column.to_numpy(dtype=np.float64)
+            known = np.abs(numbers[np.isfinite(numbers)])
+            largest = float(known.max()) if len(known) else 0.0
+            column = column.where(np.isfinite(numbers))
             unit = next(unit for limit, unit in _UNITS if largest < limit)
             found = pd.to_datetime(column, unit=unit, utc=True, errors="coerce")  # type: ignore[call-overload]  # a unit
         else:
@@ -188,7 +196,7 @@ def read_prometheus(
     """The metrics of a workload over the last `span`: its use, and requests, latency and errors where a mesh has them.
 
     step: by default the scrape interval, or coarser so that two weeks of minutes are the most samples. own: metrics of
-    one's own, name -> PromQL with $namespace, $service and $window in it; each must give one series. Raises
+    one's own, name -> PromQL with $namespace, $service and $window in it; each must give one series. Raises BadInput,
     SourceUnavailable where nothing answers, NotEnoughData where nothing is known.
     """
     from mora.sources.prometheus import mesh
@@ -197,10 +205,16 @@ def read_prometheus(
     rough = Window(end - span, end, timedelta(seconds=15))
     with source.wire() as wire:
         interval, rate_window = mesh.pace_of(wire, workload.namespace, rough)
-        if step is None:
+        if step is None or span / step > MOST_SAMPLES:
             first = mesh.first_seen(wire, workload.namespace, rough) or rough.start
-            step = usual_step(end - first, interval)
+            step = usual_step(end - first, interval) if step is None else step
             span = min(span, end - first + 2 * step)
+        if span / step > _MOST_ASKED:
+            raise BadInput(
+                f"{format_duration(span)} at one sample every {format_duration(step)} are {span // step:,} samples; "
+                f"{_MOST_ASKED:,} are the most.",
+                hint="Ask for a shorter time range.",
+            )
         window = _window(end, max(span, 2 * step), step)
         queries = mesh.mesh_queries(workload, rate_window)
         for name, text in (own or {}).items():

@@ -33,7 +33,7 @@ def summary(model: HealthModel, judged: Judgement) -> list[str]:
     if np.isfinite(last["score"]):
         known = f"Score {significant(last['score'])}, threshold {significant(last['threshold'])}"
         named = ", ".join(f"{metric} {share:.0%}" for metric, share in shares_at(judged, -1).items())
-        lines.append(f"{known}; the score is of {named}." if named else f"{known}.")
+        lines.append(f"{known}; carried by {named}." if named else f"{known}.")
     if 0 < last["weight"] < 0.995:
         lines.append(f"The verdict weighs {last['weight']:.0%}: that much of what it rests on is known.")
     first = moment_of(judged.frame[TIMESTAMP].iloc[0])

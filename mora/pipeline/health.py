@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -75,6 +75,11 @@ def name_of_file(path: Path, service: str | None) -> str:
     """The service that a file is of: as named, or by the file's name where that can be one."""
     from mora.domain import is_name
 
+    if path.suffix.lower() not in (".csv", ".parquet"):
+        raise BadInput(
+            f"{path} is neither a .csv nor a .parquet file.",
+            hint="Is it a service of another namespace? Name that by -n NAMESPACE.",
+        )
     if service is not None:
         return service
     name = path.stem.lower().replace("_", "-").replace(" ", "-")
@@ -170,7 +175,7 @@ def _trained(
         )
     remarks = samples.remarks
     if learning.only_if_due and (before := _readable(folder)) is not None:
-        renewal = renewal_of(before, samples.frame)
+        renewal = renewal_of(before, samples.frame, now=datetime.now(UTC))
         if not renewal.is_due:
             return before, renewal.why
         known += renewal.unlearnt
@@ -310,13 +315,15 @@ def score_health(
     """Judge the samples of a service, or of a file, by the detector of the service.
 
     span: of a Prometheus's history that is judged, by default a day or 20,160 samples; the samples that the detector
-    looks back to are read before it. See HealthModel.judge() for the rest, and for what is raised.
+    looks back to are read before it. now: by default that of the clock. See HealthModel.judge() for the rest, and for
+    what is raised.
     """
     from mora.detectors.frames import TIMESTAMP
     from mora.health.events import SAME_EVENT
     from mora.health.frames import moment_of
     from mora.health.reading import MOST_SAMPLES
 
+    now = datetime.now(UTC) if now is None else now
     name = name_of_file(Path(named), service) if is_file(named) else named
     model = load_health(name, namespace=namespace, health_dir=health_dir)
     asked = min(SCORED_SPAN, MOST_SAMPLES * model.step) if span is None else span

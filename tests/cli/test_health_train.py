@@ -49,6 +49,8 @@ def test_a_file_is_trained_on_and_settings_come_from_mora_toml(tmp_path: Path) -
         (("frontend", "-d", "autoencoder:error=rmse"), "no error 'rmse'"),
         (("frontend", "--exclude", "yesterday"), "not START/END"),
         (("frontend", "--metric", "queue=1"), "asks a Prometheus"),
+        (("frontend", "--history", "2d"), "--history is of a Prometheus"),
+        (("shop/cart",), "another namespace"),
         (("frontend", "--metric", "queue"), "has no query|asks a Prometheus"),
         (("frontend", "--column", "unicorns"), "nothing of unicorns"),
         (("frontend", "--step", "10ms"), "every 1s, and every 10ms is needed"),

@@ -75,6 +75,19 @@ def test_a_clock_that_jumps_is_a_remark_and_lays_no_grid_over_decades() -> None:
     assert "1 sample from the future left out: a clock is wrong." in ahead.remarks
 
 
+def test_where_all_samples_are_from_the_future_the_clock_is_in_doubt_and_they_are_kept() -> None:
+    grid = on_grid(healthy(50), now=datetime.fromisoformat("2020-01-01T00:00:00Z"))
+    assert len(grid.frame) == 50
+    assert grid.remarks == ("All samples are from the future: the clock of this machine or theirs is wrong.",)
+
+
+def test_gaps_without_end_are_refused_with_the_rows_they_would_make() -> None:
+    at = np.concatenate([np.arange(20_000), 20_000 + np.cumsum(9_000 + np.arange(41_000) % 3_000)])
+    times = pd.to_datetime(at, unit="s", utc=True)
+    with pytest.raises(BadInput, match="so many gaps"):
+        on_grid(pd.DataFrame({"timestamp": times, "cpu": 1.0}))
+
+
 def test_a_gap_of_weeks_costs_no_rows_without_end() -> None:
     frame = healthy(100, step=SECOND)
     later = frame.assign(timestamp=frame["timestamp"] + pd.Timedelta(days=20))
@@ -93,7 +106,10 @@ def test_infinite_values_and_rows_without_a_time_are_remarks() -> None:
     assert np.isnan(grid.frame["cpu_cores_value"][3])
     assert len(grid.frame) == 50
     assert grid.frame.loc[7].drop("timestamp").isna().all()
-    assert [remark.split(" that")[0].split(" without")[0] for remark in grid.remarks] == ["1 value", "1 row"]
+    assert [remark.split(" without")[0] for remark in grid.remarks] == [
+        "1 infinite value counts as not known.",
+        "1 row",
+    ]
 
 
 def test_one_sample_is_too_few_and_no_time_or_metric_is_refused() -> None:

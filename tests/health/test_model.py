@@ -122,6 +122,14 @@ def test_another_step_is_averaged_or_refused(model: HealthModel) -> None:
         model.judge(healthy(100, step=timedelta(minutes=1)))
 
 
+def test_a_metric_of_one_s_own_is_looked_at_beside_those_of_health() -> None:
+    frame = healthy(400)
+    frame["queue"] = frame["cpu_cores_value"] * 7
+    made = {"service": "web", "detector": "robust-z", "own": {"queue": "sum(queue_length)"}}
+    assert train(frame, **made).metrics == ("cpu_cores_value", "mem_bytes_value", "latency_p95_seconds", "queue")
+    assert train(frame, metrics=["cpu_cores_value"], **made).metrics == ("cpu_cores_value", "queue")
+
+
 def test_known_faults_are_not_learnt_from() -> None:
     frame = with_fault(healthy(2000), 300, rows=600, factor=20)
     window = (frame["timestamp"][300].to_pydatetime(), frame["timestamp"][899].to_pydatetime())
@@ -174,7 +182,10 @@ def test_the_card_says_what_it_was_trained_on() -> None:
 
 def test_samples_of_the_time_of_training_and_a_detector_that_is_old_are_remarks() -> None:
     model = train(healthy(400), service="web", namespace="shop", detector="robust-z")
-    assert "400 of 400 samples are of the time that it was trained on." in model.judge(healthy(400)).remarks
+    assert (
+        "400 of 400 samples lie in the time range that the detector was trained on."
+        in model.judge(healthy(400)).remarks
+    )
     later = healthy(400).assign(timestamp=healthy(400)["timestamp"] + pd.Timedelta(days=45))
     (remark,) = model.judge(later).remarks
     assert "up to 45d before these" in remark

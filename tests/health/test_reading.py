@@ -53,6 +53,21 @@ def test_times_are_dates_or_numbers_since_1970(tmp_path: Path, form: str) -> Non
     np.testing.assert_allclose(read["cpu_cores_value"], frame["cpu_cores_value"])
 
 
+def test_a_time_that_is_infinite_is_a_row_without_a_time(tmp_path: Path) -> None:
+    frame = healthy(30)
+    epoch = (frame["timestamp"].astype("int64") // 10**6).astype(float)
+    epoch[3] = np.inf
+    frame.assign(timestamp=epoch).to_csv(tmp_path / "web.csv", index=False)
+    times = read_file(tmp_path / "web.csv").frame["timestamp"]
+    assert times.isna().tolist() == [row == 3 for row in range(30)]
+    assert times[4] == frame["timestamp"][4]
+
+
+def test_the_index_of_a_parquet_file_may_be_its_time(tmp_path: Path) -> None:
+    healthy(30).set_index("timestamp").to_parquet(tmp_path / "web.parquet")
+    assert read_file(tmp_path / "web.parquet").frame["timestamp"].tolist() == healthy(30)["timestamp"].tolist()
+
+
 def test_a_parquet_file_and_columns_that_are_no_numbers(tmp_path: Path) -> None:
     frame = healthy(30).assign(pod="web-1", ok=True, mostly=["x", *range(29)])
     frame["mostly"] = frame["mostly"].astype(str)
@@ -187,3 +202,11 @@ def test_a_metric_of_one_s_own_is_one_series(url: str) -> None:
         read(url, own={"queue": 'sum(queue_length{app="other"})'})
     with pytest.raises(BadInput, match="is not a name of a metric"):
         read(url, own={"que ue}": "1"})
+
+
+def test_more_than_there_is_is_not_asked_for_and_more_than_can_be_read_is_refused(url: str) -> None:
+    whole = read(url)
+    step = whole["timestamp"].diff().mode()[0].to_pytimedelta()
+    assert len(read(url, span=timedelta(days=400), step=step)) <= len(whole) + 2
+    with pytest.raises(BadInput, match="are the most"):
+        read(url, span=timedelta(days=400), step=timedelta(milliseconds=1))

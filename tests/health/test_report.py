@@ -26,7 +26,7 @@ def sick(model: HealthModel) -> Judgement:
 def test_the_text_says_state_since_when_and_by_which_metric(model: HealthModel, sick: Judgement) -> None:
     text = verdict_text(model, sick)
     assert text.startswith("shop/web is abnormal at 2026-03-02T06:14:45Z, since 2026-03-02T06:12:")
-    assert "the score is of latency_p95_seconds" in text
+    assert "carried by latency_p95_seconds" in text
     assert "EVENT" in text
     assert text.endswith("\n")
     assert "No events." in verdict_text(model, model.judge(healthy(1500, seed=2)))

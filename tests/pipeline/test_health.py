@@ -67,6 +67,16 @@ def test_a_file_is_scored_by_the_detector_of_its_service(folder: Path) -> None:
     assert State(scored.judged.frame["state"].iloc[305]) == State.ABNORMAL
 
 
+def test_samples_from_the_future_are_not_judged(folder: Path) -> None:
+    train_health(str(folder / "web-0.csv"), health_dir=folder / "h", learning=QUICK)
+    frame = healthy(400)
+    frame.loc[399, "timestamp"] += timedelta(days=36500)
+    frame.to_csv(folder / "later.csv", index=False)
+    judged = score_health(str(folder / "later.csv"), service="web-0", health_dir=folder / "h").judged
+    assert len(judged.frame) == 399
+    assert "1 sample from the future left out: a clock is wrong." in judged.remarks
+
+
 def test_a_detector_that_is_not_there_names_those_that_are(folder: Path) -> None:
     train_health(str(folder / "web-0.csv"), health_dir=folder / "h", learning=QUICK)
     with pytest.raises(BadModel, match=r"no detector of 'cart'.*those of web-0(.|\n)*mora health train cart"):

@@ -49,7 +49,8 @@ const mora = window.mora = {};
   };
   const clock = (seconds) => {
     const at = new Date(seconds * 1000);
-    return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}`;
+    const rest = at.getUTCSeconds();
+    return `${two(at.getUTCHours())}:${two(at.getUTCMinutes())}${rest ? `:${two(rest)}` : ""}`;
   };
   mora.moment = (seconds) => `${date(seconds)} ${clock(seconds)} UTC`;
 
@@ -314,7 +315,7 @@ const mora = window.mora = {};
         width: Math.max(box.clientWidth, 200),
         height: HEIGHT,
         legend: { show: false },
-        padding: [12, (chart.lines || []).some((one) => one.label) ? 76 : 12, 0, 0],
+        padding: [12, (chart.lines || []).some((one) => one.label) ? 76 : chart.is_time ? 28 : 12, 0, 0],
         cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false } },
         tzDate: (seconds) => uPlot.tzDate(new Date(seconds * 1000), "Etc/UTC"),
         scales: { x: xScale(chart), y: yScale(chart) },
