@@ -104,8 +104,8 @@ def train(
     where a mesh such as Istio counts them), or from a file of any metrics.
     The history should be mostly healthy: leave known faults out by
     --exclude or --labels. To renew detectors every night, --if-due trains
-    those that no longer fit, and learns no incident of the last day, nor
-    anything of the last hour. Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
+    those that no longer fit, and then learns no incident of the last day,
+    nor anything of the last hour. Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
 
     \\b
     mora health train frontend

@@ -125,9 +125,11 @@ def test_another_step_is_averaged_or_refused(model: HealthModel) -> None:
 def test_a_metric_of_one_s_own_is_looked_at_beside_those_of_health() -> None:
     frame = healthy(400)
     frame["queue"] = frame["cpu_cores_value"] * 7
-    made = {"service": "web", "detector": "robust-z", "own": {"queue": "sum(queue_length)"}}
-    assert train(frame, **made).metrics == ("cpu_cores_value", "mem_bytes_value", "latency_p95_seconds", "queue")
-    assert train(frame, metrics=["cpu_cores_value"], **made).metrics == ("cpu_cores_value", "queue")
+    own = {"queue": "sum(queue_length)"}
+    found = train(frame, service="web", detector="robust-z", own=own).metrics
+    assert found == ("cpu_cores_value", "mem_bytes_value", "latency_p95_seconds", "queue")
+    one = train(frame, service="web", detector="robust-z", own=own, metrics=["cpu_cores_value"])
+    assert one.metrics == ("cpu_cores_value", "queue")
 
 
 def test_known_faults_are_not_learnt_from() -> None:

@@ -151,12 +151,12 @@ def url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield address
 
 
-def read(url: str, service: str = "web", **more: object) -> pd.DataFrame:
+def read(url: str, service: str = "web", *, days: int = 1, **more: object) -> pd.DataFrame:
     source = PrometheusSource(url)
     found = read_prometheus(
         source,
         Workload("shop", service),
-        span=timedelta(days=1),
+        span=timedelta(days=days),
         now=datetime.fromtimestamp(END, UTC),
         **more,  # type: ignore[arg-type]  # options
     )
@@ -207,6 +207,6 @@ def test_a_metric_of_one_s_own_is_one_series(url: str) -> None:
 def test_more_than_there_is_is_not_asked_for_and_more_than_can_be_read_is_refused(url: str) -> None:
     whole = read(url)
     step = whole["timestamp"].diff().mode()[0].to_pytimedelta()
-    assert len(read(url, span=timedelta(days=400), step=step)) <= len(whole) + 2
+    assert len(read(url, days=400, step=step)) <= len(whole) + 2
     with pytest.raises(BadInput, match="are the most"):
-        read(url, span=timedelta(days=400), step=timedelta(milliseconds=1))
+        read(url, days=400, step=timedelta(milliseconds=1))

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 from mora.errors import BadInput, BadModel, MoraError
@@ -70,7 +71,7 @@ def test_a_file_is_scored_by_the_detector_of_its_service(folder: Path) -> None:
 def test_samples_from_the_future_are_not_judged(folder: Path) -> None:
     train_health(str(folder / "web-0.csv"), health_dir=folder / "h", learning=QUICK)
     frame = healthy(400)
-    frame.loc[399, "timestamp"] += timedelta(days=36500)
+    frame.loc[399, "timestamp"] = pd.Timestamp(2126, 1, 1, tz="UTC")
     frame.to_csv(folder / "later.csv", index=False)
     judged = score_health(str(folder / "later.csv"), service="web-0", health_dir=folder / "h").judged
     assert len(judged.frame) == 399
