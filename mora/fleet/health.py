@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # How many times as often a number is exceeded that was made while the series was abnormal: counted in the backtest of
 # the default rule on vms.parquet, experiments/benchmarks/health_gate.py.
-EXCEEDED_MORE_CPU, EXCEEDED_MORE_MEMORY = 4.8, 6.2
+EXCEEDED_MORE_CPU, EXCEEDED_MORE_MEMORY = 4.5, 5.1
 _WORDS = {
     "cpu_cores_value": "CPU",
     "mem_bytes_value": "memory",
