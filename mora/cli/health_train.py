@@ -154,6 +154,7 @@ def train(
         span=settings.history,
         include_flagged=include_flagged,
         only_if_due=if_due,
+        changes_kind=detector is not None or threshold is not None,
     )
     if all_services:
         chosen = (

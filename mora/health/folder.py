@@ -35,6 +35,7 @@ _CARD = fields(
         "service": _name,
         "detector": text,
         "threshold": text,
+        "asked": fields({"detector": text, "threshold": text}),
         "metrics": items(text, least=1),
         "step_seconds": number(0.001, _MOST_SECONDS),
         "start_up_seconds": number(0, _MOST_SECONDS),

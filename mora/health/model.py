@@ -343,6 +343,11 @@ def train(
         "service": service,
         "detector": made.name,
         "threshold": judge.name,
+        # With their options, for the next training.
+        "asked": {
+            "detector": detector if isinstance(detector, str) else made.name,
+            "threshold": threshold if isinstance(threshold, str) else judge.name,
+        },
         "metrics": list(made.columns),
         "step_seconds": grid.step.total_seconds(),
         "start_up_seconds": (usual_start_up(grid.step) if start_up is None else start_up).total_seconds(),

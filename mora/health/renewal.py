@@ -55,7 +55,8 @@ def renewal_of(model: HealthModel, samples: pd.DataFrame, *, now: datetime | Non
     try:
         judged = model.judge(samples, now=now)
     except MoraError as failure:
-        return Renewal(True, failure.message)
+        last = moment_of(samples[TIMESTAMP].max())
+        return Renewal(True, failure.message, unlearnt=(Known(last - _HOUR, last, "the last hour"),))
     end = moment_of(judged.frame[TIMESTAMP].iloc[-1])
     incidents = tuple(
         Known(event.start, event.end, "abnormal")

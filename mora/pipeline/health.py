@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +35,8 @@ class Learning:
 
     excluded: known faults; labels: a CSV of more (mora/health/known.py). own: metrics of one's own, name -> PromQL.
     span: of a Prometheus's history. only_if_due: keep a detector that still fits; learn no incident of
-    the last day, and nothing of the last hour.
+    the last day, and nothing of the last hour. A new one then is of the same kind, with the same options and metrics of
+    one's own, unless `changes_kind`: another kind than the one that is there is due, too.
     """
 
     detector: str = "context-distance"
@@ -49,6 +50,7 @@ class Learning:
     span: timedelta = timedelta(days=14)
     include_flagged: bool = False
     only_if_due: bool = False
+    changes_kind: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,7 +165,10 @@ def _trained(
     known = list(learning.excluded)
     if learning.labels is not None:
         known += read_known(learning.labels, namespace=namespace, service=name)
-    if samples is None:
+    before = _readable(folder) if learning.only_if_due else None
+    if before is not None:
+        learning = _as_before(learning, before)
+    if samples is None or not set(learning.own or ()) <= set(samples.frame):
         samples = health_samples(
             named,
             namespace=namespace,
@@ -174,13 +179,15 @@ def _trained(
             include_flagged=learning.include_flagged,
         )
     remarks = samples.remarks
-    if learning.only_if_due and (before := _readable(folder)) is not None:
+    if before is not None:
         renewal = renewal_of(before, samples.frame, now=datetime.now(UTC))
-        if not renewal.is_due:
+        is_another = before.card["asked"] != {"detector": learning.detector, "threshold": learning.threshold}
+        if not renewal.is_due and not is_another:
             return before, renewal.why
         known += renewal.unlearnt
         more = f"{counted(len(renewal.incidents), 'event')} of the last day and the last hour are not learnt from."
-        remarks = (*remarks, renewal.why, *((more,) if renewal.unlearnt else ()))
+        why = renewal.why if renewal.is_due else "Another kind of detector, or of threshold, is asked for."
+        remarks = (*remarks, why, *((more,) if renewal.unlearnt else ()))
     model = train(
         samples.frame,
         service=name,
@@ -198,6 +205,15 @@ def _trained(
     )
     model.save(folder)
     return model, ""
+
+
+def _as_before(learning: Learning, before: HealthModel) -> Learning:
+    """How a detector is renewed: as it was trained, where nothing else is asked for."""
+    asked = before.card["asked"]
+    own = learning.own or before.card["own"] or None
+    if learning.changes_kind:
+        return replace(learning, own=own)
+    return replace(learning, detector=asked["detector"], threshold=asked["threshold"], own=own)
 
 
 def _readable(folder: Path) -> HealthModel | None:
@@ -244,7 +260,13 @@ def train_health_namespace(
     found = read_namespace(source, namespace, span=learning.span, step=learning.step)
     for done, (service, samples) in enumerate(found, start=1):
         seen.add(service)
-        options = {"namespace": namespace, "health_dir": health_dir, "learning": learning, "samples": samples}
+        options = {
+            "namespace": namespace,
+            "health_dir": health_dir,
+            "learning": learning,
+            "samples": samples,
+            "source": source,  # for metrics of one's own, which are read by themselves
+        }
         outcome = _train_one(service, options)
         reporter.advance("train", done, max(len(known), done), service)
         yield outcome
@@ -333,15 +355,17 @@ def score_health(
     samples = health_samples(
         named, namespace=namespace, data_dir=data_dir, source=source, learning=learning, time_column=time_column
     )
+    # In a Prometheus, a metric without any sample may be quiet: latency without requests. A remark names it.
+    is_read = source is not None and not is_file(named)
     judged = model.judge(
         samples.frame,
         now=now,
         pads=pads,
-        fill_missing=fill_missing,
+        fill_missing=fill_missing or is_read,
         gap=SAME_EVENT if gap is None else gap,
-        begin=None if source is None or is_file(named) else moment_of(samples.frame[TIMESTAMP].iloc[-1]) - asked,
+        begin=None if not is_read else moment_of(samples.frame[TIMESTAMP].iloc[-1]) - asked,
     )
-    prepared = model.prepared(samples.frame, now=now, fill_missing=fill_missing).frame
+    prepared = model.prepared(samples.frame, now=now, fill_missing=fill_missing or is_read).frame
     shown = prepared[prepared[TIMESTAMP] >= judged.frame[TIMESTAMP].iloc[0]].reset_index(drop=True)
     return Scored(model, judged.with_remarks(samples.remarks), shown)
 

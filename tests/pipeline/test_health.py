@@ -11,6 +11,7 @@ import pytest
 
 from mora.errors import BadInput, BadModel, MoraError
 from mora.health.events import State
+from mora.health.model import HealthModel
 from mora.pipeline.health import (
     HealthTrained,
     Learning,
@@ -128,3 +129,26 @@ def test_a_renewal_keeps_what_fits_and_does_not_learn_an_incident_that_goes_on(t
     assert any("the last hour are not learnt from" in reason for reason in renewed.model.card["reasons"])
     assert renewed.model.card["rows"] == 2000 - 31
     assert renewed.model.judge(sick, gap=timedelta(minutes=10)).state == State.ABNORMAL
+
+
+def test_a_renewal_is_of_the_kind_that_was_trained_unless_another_is_asked_for(tmp_path: Path) -> None:
+    path = tmp_path / "web.csv"
+    frame = healthy(2000, step=timedelta(minutes=2))
+    frame.to_csv(path, index=False)
+    first = replace(QUICK, detector="robust-z", threshold="quantile:quantile=0.99")
+    train_health(str(path), health_dir=tmp_path / "h", learning=first)
+    nightly = replace(QUICK, only_if_due=True)
+
+    def renewed(learning: Learning) -> HealthModel:
+        return train_health(str(path), health_dir=tmp_path / "h", learning=learning)
+
+    moved = healthy(2000, step=timedelta(minutes=2), seed=2)
+    moved.loc[1000:, "cpu_cores_value"] += 0.08
+    moved.to_csv(path, index=False)
+    found = renewed(nightly)
+    assert any("times the usual" in reason for reason in found.card["reasons"])
+    assert found.card["asked"] == {"detector": "robust-z", "threshold": "quantile:quantile=0.99"}
+    assert renewed(nightly).card["trained_at"] == found.card["trained_at"]
+    other = renewed(replace(nightly, detector="seasonal-mad", changes_kind=True))
+    assert other.card["detector"] == "seasonal-mad"
+    assert any("Another kind of detector" in reason for reason in other.card["reasons"])
