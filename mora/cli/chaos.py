@@ -22,10 +22,16 @@ app = typer.Typer(
 _OUTPUTS = ("table", "json", "markdown", "html")
 
 Detector = Annotated[
-    str | None, typer.Option("--detector", help="Detector that judges the run.", show_default="context-distance")
+    str | None,
+    typer.Option(
+        "--detector",
+        "-d",
+        help="Detector that judges the run: NAME, or NAME:OPTION=VALUE;OPTION=VALUE.",
+        show_default="context-distance",
+    ),
 ]
 Threshold = Annotated[
-    str | None, typer.Option("--threshold", help="Threshold for its scores.", show_default="tracking")
+    str | None, typer.Option("--threshold", help="The same of a threshold for its scores.", show_default="tracking")
 ]
 FailOnMiss = Annotated[
     bool, typer.Option("--fail-on-miss", help="Exit with 3 where something is not as the scenario expects.")
@@ -168,12 +174,12 @@ def chaos_list() -> None:
 
 
 def _names(detector: str | None, threshold: str | None) -> tuple[str, str]:
-    """The names of the detector and the threshold; BadInput for one that is not known, before anything long begins."""
+    """The detector and the threshold; BadInput for one that is not known, before anything long begins."""
     from mora import registry
 
     settings = settings_of(health_detector=detector, health_threshold=threshold).health
-    registry.load("detectors", settings.detector)
-    registry.load("thresholds", settings.threshold)
+    registry.make("detectors", *registry.named("detectors", settings.detector))
+    registry.make("thresholds", *registry.named("thresholds", settings.threshold))
     return settings.detector, settings.threshold
 
 

@@ -88,3 +88,8 @@ def test_a_run_can_be_judged_by_another_detector(folder: Path) -> None:
     words = ["chaos", "report", str(folder), "--detector", "robust-z", "--threshold", "quantile", "-o", "json"]
     found = json.loads(mora(*words, cwd=folder).stdout)
     assert (found["detector"], found["threshold"]) == ("robust-z", "quantile")
+    words = ["chaos", "report", str(folder), "-d", "robust-z", "--threshold", "quantile:quantile=0.9", "-o", "json"]
+    assert json.loads(mora(*words, cwd=folder).stdout)["threshold"] == "quantile:quantile=0.9"
+    done = mora("chaos", "report", str(folder), "--threshold", "quantile:quantile=2", cwd=folder)
+    assert done.returncode == 1
+    assert "2" in done.stderr
