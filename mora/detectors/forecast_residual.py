@@ -13,8 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.context import DAY_SECONDS, lagged, robust_scale, rolling
-from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
-from mora.detectors.windows import fitted_columns
+from mora.detectors.frames import fitted_columns, known_columns, matrix_of, seconds_of, step_of
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 

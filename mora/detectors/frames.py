@@ -90,3 +90,10 @@ def known_columns(frame: pd.DataFrame, least: int, detector: str) -> tuple[tuple
         if n < least
     )
     return kept, left
+
+
+def fitted_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns of a detector. Raises BadInput where it has none yet."""
+    if not columns:
+        raise BadInput("The detector is not fitted.", hint="Fit it first.")
+    return columns

@@ -12,10 +12,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.detectors.frames import known_columns, matrix_of
+from mora.detectors.frames import fitted_columns, known_columns, matrix_of
 from mora.detectors.options import whole_number
 from mora.detectors.trees import MOST_TREES, Trees, joined
-from mora.detectors.windows import fitted_columns
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require

@@ -7,10 +7,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.context import robust_scale
-from mora.detectors.frames import known_columns, matrix_of
+from mora.detectors.frames import fitted_columns, known_columns, matrix_of
 from mora.detectors.windows import (
     by_metric,
-    fitted_columns,
     known_rows,
     misfit,
     restored,

@@ -6,8 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from mora.detectors.frames import known_columns, matrix_of
-from mora.detectors.windows import fitted_columns
+from mora.detectors.frames import fitted_columns, known_columns, matrix_of
 from mora.domain.learning import Saved
 from mora.errors import BadModel
 

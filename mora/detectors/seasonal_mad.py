@@ -7,8 +7,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.context import SLOTS, UsualDay, robust_scale, usual_day
-from mora.detectors.frames import known_columns, matrix_of, seconds_of
-from mora.detectors.windows import CLIP, fitted_columns, misfit, restored, shares_of
+from mora.detectors.frames import fitted_columns, known_columns, matrix_of, seconds_of
+from mora.detectors.windows import CLIP, misfit, restored, shares_of
 from mora.domain.learning import Saved
 
 Floats = NDArray[np.float64]

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mora.detectors.context import lagged
 from mora.domain.learning import Saved
-from mora.errors import BadInput, BadModel
+from mora.errors import BadModel
 
 Floats = NDArray[np.float64]
 
@@ -55,13 +55,6 @@ def by_metric(parts: Floats, metrics: int) -> Floats:
     """Parts of whole windows, shape (n, rows * metrics), added up for each metric, shape (n, metrics)."""
     added: Floats = parts.reshape(len(parts), parts.shape[1] // metrics, metrics).sum(axis=1)
     return added
-
-
-def fitted_columns(columns: tuple[str, ...]) -> tuple[str, ...]:
-    """The columns of a detector. Raises BadInput where it has none yet."""
-    if not columns:
-        raise BadInput("The detector is not fitted.", hint="Fit it first.")
-    return columns
 
 
 def restored(

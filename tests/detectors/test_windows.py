@@ -6,7 +6,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from mora.detectors.windows import CLIP, by_metric, fitted_columns, restored, rows_of_window, shares_of, windows_of
+from mora.detectors.frames import fitted_columns
+from mora.detectors.windows import CLIP, by_metric, restored, rows_of_window, shares_of, windows_of
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel
 
