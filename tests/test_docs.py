@@ -62,6 +62,20 @@ def test_every_link_of_a_page_leads_to_a_file_and_to_a_heading_of_it(page: Path)
     assert broken == []
 
 
+@pytest.mark.parametrize("page", LINKED, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_row_of_a_table_has_the_cells_of_its_head(page: Path) -> None:
+    cells, is_code = 0, False
+    for number, line in enumerate(page.read_text(encoding="utf-8").splitlines(), start=1):
+        is_code ^= line.startswith("```")
+        if is_code or not line.startswith("|"):
+            cells = 0
+            continue
+        # A | without a backslash ends a cell, in code too; GitHub leaves out what is too much.
+        found = len(re.findall(r"(?<!\\)\|", line))
+        cells = cells or found
+        assert found == cells, f"{page.name}:{number}"
+
+
 def test_the_readme_is_short_enough_to_be_read() -> None:
     assert len((ROOT / "README.md").read_bytes()) <= 8192
 
