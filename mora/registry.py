@@ -40,6 +40,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "lstm": "mora.forecasters.lstm:LstmForecaster",
         "naive": "mora.forecasters.naive:NaiveForecaster",
     },
+    "contestants": {
+        "trained": "mora.model.contestant:WhatTrainingLearns",
+    },
     "detectors": {
         "context-distance": "mora.detectors.context_distance:ContextDistance",
         "kmeans": "mora.detectors.kmeans:KMeans",

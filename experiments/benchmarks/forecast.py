@@ -32,6 +32,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import numpy as np
 
+from mora.backtest.history import History, history_of_series
 from mora.backtest.policy import Series
 from mora.backtest.traces import read_trace_file
 from mora.bounds.cpu import cpu_bounds
@@ -46,7 +47,7 @@ from mora.forecasters.prophet import ProphetForecaster
 from mora.fusion import NAIVE
 from mora.model import TrainSettings
 from mora.model.calibration import blend
-from mora.model.observed import History, HorizonModel, history_of_series, learn
+from mora.model.observed import HorizonModel, learn
 from mora.seams import Silent
 
 HORIZONS = (HOUR_SECONDS, DAY_SECONDS)

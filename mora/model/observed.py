@@ -15,33 +15,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from mora.backtest.policy import Series
-from mora.backtest.traces import read_service
+from mora.backtest.history import History
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.learning import UNMET_PRICE
 from mora.coverage import needed_cpu_cores, needed_memory_bytes
 from mora.domain import Reason, Target
-from mora.domain.learning import DAY_SECONDS, AtRow, Floats, HorizonGrid, Level, Past
+from mora.domain.learning import DAY_SECONDS, AtRow, HorizonGrid, Level, Past
 from mora.errors import NotEnoughData
-from mora.features import TARGET_COLUMNS, epoch_seconds
-from mora.forecasters.horizon import HOUR_SECONDS, PLAIN, lay, plain_at, truth_at
+from mora.features import TARGET_COLUMNS
+from mora.forecasters.horizon import HOUR_SECONDS, PLAIN, plain_at, truth_at
 from mora.fusion import conformal_multiplier
-from mora.metrics import SCALE_FREE_COLUMNS
 from mora.model import learners
 from mora.model.calibration import Calibration, ValidationWindow, blend, calibrate, weights_of
-from mora.model.cells import SIZED
 from mora.model.learners import Fitted
 from mora.model.report import Row, tabulate
 from mora.model.settings import PRIOR_MULTIPLIER_OBSERVED, TrainSettings
 from mora.quantities import format_duration
 from mora.seams import Forecaster, Reporter, Silent
-
-if TYPE_CHECKING:
-    import pandas as pd
 
 # Horizons that are always learned: that of a rollout, and that of a resize in place.
 HORIZONS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
@@ -53,61 +47,6 @@ _MOST_ORIGINS = 20
 RENEWED_SECONDS = 7 * DAY_SECONDS
 # A bound follows what changes: after a week of daily windows one weighs half.
 _HALF_LIFE_WINDOWS = 7.0
-
-
-@dataclass(frozen=True, slots=True)
-class History:
-    """An observed history: its samples on their own grid.
-
-    columns: name -> shape (n,), NaN where missing; those that enter a forecast. series: the same use, as the bounds and
-    the replay take it.
-    """
-
-    series: Series
-    columns: Mapping[str, Floats]
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """CPU and memory, where they are known."""
-        return tuple(target for target in SIZED if not bool(np.isnan(self.columns[TARGET_COLUMNS[target]]).all()))
-
-    def grid(self, horizon_seconds: float) -> HorizonGrid:
-        """The history in steps of a horizon."""
-        step, start = float(self.series.step_seconds), float(self.series.start)
-        return lay(self.columns, sample_seconds=step, start_seconds=start, horizon_seconds=horizon_seconds)
-
-    def before(self, sample: int) -> History:
-        """The same history as it was known before a sample was taken."""
-        return History(self.series.before(sample), {name: values[:sample] for name, values in self.columns.items()})
-
-    def sample(self, grid: HorizonGrid, row: int) -> int:
-        """The first sample of a row of a grid."""
-        seconds = grid.start_seconds + row * grid.step_seconds - self.series.start
-        return int(np.ceil(seconds / self.series.step_seconds - 1e-6))
-
-
-def history_of(frame: pd.DataFrame, service: str) -> History:
-    """The observed rows of a service; overlapping histories are joined as the backtest joins them."""
-    series = read_service(frame, service)
-    columns = {}
-    rows = frame.sort_values("timestamp", kind="stable")
-    slots = np.rint((epoch_seconds(rows) - series.start) / series.step_seconds).astype(np.int64)
-    for name in SCALE_FREE_COLUMNS:
-        laid = np.full(series.sample_count, np.nan)
-        if name in rows:
-            np.fmax.at(laid, slots, rows[name].to_numpy(dtype=np.float64))
-        columns[name] = laid
-    return History(series, columns)
-
-
-def history_of_series(series: Series) -> History:
-    """A series of a trace as a history."""
-    unknown = np.full(series.sample_count, np.nan)
-    columns = {
-        TARGET_COLUMNS[Target.CPU]: unknown if series.cpu is None else series.cpu,
-        TARGET_COLUMNS[Target.MEMORY]: unknown if series.mem is None else series.mem,
-    }
-    return History(series, columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,8 +69,11 @@ class HorizonModel:
 
     def parts(self, grid: HorizonGrid, target: Target, others: Fitted, row: int) -> dict[str, float]:
         """forecaster -> mean use of the horizon that begins with a row. others: those that serve every horizon."""
-        found = _forecasts(grid, [row], (target,), self.forecasters, lambda _: others)
-        return {name: level[0] for name, level in found[target][0].items()}
+        return {name: level[0] for name, level in self.levels(grid, target, others, row).items()}
+
+    def levels(self, grid: HorizonGrid, target: Target, others: Fitted, row: int) -> dict[str, Level]:
+        """forecaster -> mean and p95 of the horizon that begins with a row, as parts()."""
+        return _forecasts(grid, [row], (target,), self.forecasters, lambda _: others)[target][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -147,10 +89,15 @@ class ObservedLearning:
     reasons: tuple[Reason, ...]
 
 
-def learn(history: History, settings: TrainSettings, reporter: Reporter) -> ObservedLearning:
-    """Fit, validate over time, calibrate. Raises NotEnoughData with what is needed."""
+def learn(
+    history: History, settings: TrainSettings, reporter: Reporter, *, spans: Sequence[float] | None = None
+) -> ObservedLearning:
+    """Fit, validate over time, calibrate. Raises NotEnoughData with what is needed.
+
+    spans: the horizons to learn, in seconds; an hour, a day and that of the settings by default.
+    """
     reasons: list[Reason] = []
-    spans = sorted({*HORIZONS_SECONDS, settings.horizon.total_seconds()})
+    spans = sorted({*HORIZONS_SECONDS, settings.horizon.total_seconds()}) if spans is None else spans
     known = history.series.sample_count * history.series.step_seconds
     forecasters = learners.chosen(settings)
     horizons: dict[int, HorizonModel] = {}

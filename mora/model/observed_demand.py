@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mora.backtest.history import History, history_of
 from mora.backtest.policy import Series
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
@@ -32,7 +33,7 @@ from mora.forecasters.horizon import plain_at
 from mora.fusion import NAIVE
 from mora.model.driven_demand import point_forecast_reason, readable
 from mora.model.learners import Fitted
-from mora.model.observed import History, HorizonModel, history_of
+from mora.model.observed import HorizonModel
 from mora.quantities import format_duration
 from mora.saturation import KILLS_COUNT_FOR, LimitBound, limit_bound
 

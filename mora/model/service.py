@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from mora import __version__
+from mora.backtest.history import history_of
 from mora.domain import Demand, Question, Reason, Target, Workload
 from mora.errors import BadInput, BadModel, NotEnoughData
 from mora.features import is_driven
@@ -288,7 +289,7 @@ def _learn_driven(
 def _learn_observed(frame: pd.DataFrame, workload: Workload, settings: TrainSettings, reporter: Reporter) -> _Learned:
     from mora.model import observed
 
-    found = observed.learn(observed.history_of(frame, workload.name), settings, reporter)
+    found = observed.learn(history_of(frame, workload.name), settings, reporter)
     documents, arrays = learners.save_all(found.forecasters)
     for seconds, horizon in found.horizons.items():
         more = learners.save_all(horizon.forecasters, seconds)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import numpy as np
-import pandas as pd
 import pytest
 
+from mora.backtest.history import History, history_of, history_of_series
 from mora.backtest.policy import Series
 from mora.domain import Target
 from mora.domain.learning import DAY_SECONDS
@@ -21,24 +21,8 @@ from tests import fakes_learning as fakes
 QUICK = TrainSettings(options={"lstm": LstmSettings(max_epochs=2)})
 
 
-def history(days: float = 9.0) -> room.History:
-    return room.history_of(fakes.observed(days=days), "frontend")
-
-
-def test_a_history_lies_on_the_grid_that_the_backtest_replays() -> None:
-    frame = fakes.observed(days=3)
-    found = room.history_of(frame.sample(frac=1.0, random_state=0), "frontend")
-    np.testing.assert_array_equal(found.columns["cpu_cores_value"], found.series.cpu)
-    np.testing.assert_array_equal(found.columns["net_rx_bytes_value"], frame["net_rx_bytes_value"])
-    assert found.targets == (Target.CPU, Target.MEMORY)
-
-
-def test_two_histories_that_overlap_are_one() -> None:
-    frame = fakes.observed(days=3)
-    twice = pd.concat([frame.head(600), frame.tail(600).assign(experiment_id="later")], ignore_index=True)
-    np.testing.assert_array_equal(
-        room.history_of(twice, "frontend").columns["cpu_cores_value"], frame["cpu_cores_value"]
-    )
+def history(days: float = 9.0) -> History:
+    return history_of(fakes.observed(days=days), "frontend")
 
 
 @pytest.mark.parametrize("seconds", [HOUR_SECONDS, DAY_SECONDS])
@@ -88,7 +72,7 @@ def test_a_moment_is_forecast_the_same_whatever_comes_after_it() -> None:
     use[400:520] = np.nan
     use[1500] = np.nan
     # CPU alone, with gaps, as a trace may be.
-    past = room.history_of_series(Series("a", 300, 0, use, None))
+    past = history_of_series(Series("a", 300, 0, use, None))
     learned = room.learn(past.before(8 * 288), QUICK, Silent())
     assert sorted(learned.horizons) == [3600, 86_400]
     assert learned.samples_filled == 9
