@@ -1,4 +1,4 @@
-"""An observed history with all that enters a forecast: what models learn from, and contests of them are held on."""
+"""An observed history with all that enters a forecast: what models learn from, and are compared on."""
 
 from __future__ import annotations
 
