@@ -22,6 +22,6 @@ def test_an_unknown_name_says_which_there_are() -> None:
     assert "prophet" in str(wrong.value.hint)
 
 
-def test_the_yardstick_is_always_among_them_and_nobody_is_twice() -> None:
+def test_the_yardstick_is_always_among_them_and_no_one_is_twice() -> None:
     assert [one.text for one in entrants(["prophet", "prophet"])] == ["naive", "prophet"]
     assert [one.text for one in entrants({"mine": Constant(1.0)})] == ["naive", "mine"]
