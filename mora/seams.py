@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 from mora.domain import (
     Allocation,
     Demand,
+    FailingCalls,
     ImageUse,
     Observation,
     Reason,
@@ -70,10 +71,13 @@ class FleetSource(Protocol):
 
 @runtime_checkable
 class CauseSource(Protocol):
-    """A source that tells what may have caused an incident, asked only where a history makes one likely."""
+    """A source that tells what may have caused an incident, asked only for workloads whose incidents are looked for."""
 
     def images(self, workload: Workload, window: Window) -> tuple[ImageUse, ...]:
         """Every image that each container of a workload ran in a window; empty where the source does not know."""
+
+    def failing_calls(self, workload: Workload, window: Window) -> tuple[FailingCalls, ...]:
+        """A workload's calls to each destination that failed for the most part at some time; empty where not known."""
 
 
 class Cluster(Protocol):

@@ -167,6 +167,20 @@ class ImageUse:
 
 
 @dataclass(frozen=True, slots=True)
+class FailingCalls:
+    """A workload's calls to one destination, most of which failed at some time of a window.
+
+    destination: its name, and its namespace where that is another one. failed: the share of the calls that failed, at
+    each sample, shape (n,); NaN where none was made. requests: what came in to the workload itself, requests/s, shape
+    (n,); NaN where that is not known.
+    """
+
+    destination: str
+    failed: NDArray[np.float64]
+    requests: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
 class AbnormalTime:
     """A time in which a container was abnormal: its first and last such sample, and the metric that shows it most."""
 

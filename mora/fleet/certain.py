@@ -1,8 +1,8 @@
 """Incidents whose cause is certain, so that no one has to name them: left out only where that is asked for.
 
-There is one such cause: a memory leak that ended in an OOM kill and was mended by a new image. It has to be shown by
-what was measured before, then and after it: what a service used that cannot be explained so stays, since the unusual is
-what a request has to cover.
+There are two such causes: a memory leak that ended in an OOM kill and was mended by a new image, and an outage of a
+dependency (outages.py). Each has to be shown by what was measured before, then and after it: what a service used that
+cannot be explained so stays, since the unusual is what a request has to cover.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from mora.domain import ContainerHistory, ImageUse, Window, WorkloadHistory
 from mora.fleet.evidence import Floats, moment
 from mora.fleet.incidents import Incident
+from mora.fleet.outages import outages_of
 from mora.fleet.spans import Span
 from mora.quantities import format_duration, format_moment, readable_bytes
 from mora.seams import CauseSource
@@ -50,6 +51,17 @@ def causes_of(source: CauseSource) -> Causes:
     """What finds them. The source is asked for the images of those workloads alone whose memory rose to an OOM kill."""
 
     def find(history: WorkloadHistory) -> tuple[Incident, ...]:
+        return (*_leaks(history), *_outages(history))
+
+    def _outages(history: WorkloadHistory) -> tuple[Incident, ...]:
+        window = history.window
+        return tuple(
+            Incident(span, _SOURCE, text)
+            for calls in source.failing_calls(history.workload, window)
+            for span, text in outages_of(calls, window)
+        )
+
+    def _leaks(history: WorkloadHistory) -> tuple[Incident, ...]:
         leaks = {name: found for name, one in history.containers.items() if (found := leaks_of(one))}
         if not leaks:
             return ()

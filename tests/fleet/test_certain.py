@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.domain import ContainerHistory, ImageUse, Recommendation, Window, Workload, WorkloadState
+from mora.domain import ContainerHistory, FailingCalls, ImageUse, Recommendation, Window, Workload, WorkloadState
 from mora.fleet.certain import causes_of, leaks_of, mended, no_causes
 from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
@@ -70,12 +70,15 @@ def leaking(*kills: int, top: float = 500.0, hours: int = 31, **fields: Any) -> 
 class Told:
     """A source that tells of images, and how often it was asked."""
 
-    def __init__(self, *images: ImageUse) -> None:
-        self.known, self.asked = images, 0
+    def __init__(self, *images: ImageUse, calls: tuple[FailingCalls, ...] = ()) -> None:
+        self.known, self.calls, self.asked = images, calls, 0
 
     def images(self, workload: Workload, window: Window) -> tuple[ImageUse, ...]:
         self.asked += 1
         return self.known
+
+    def failing_calls(self, workload: Workload, window: Window) -> tuple[FailingCalls, ...]:
+        return self.calls
 
 
 def sized(

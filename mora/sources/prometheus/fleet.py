@@ -16,6 +16,7 @@ from functools import partial
 
 from mora.domain import (
     JOB_KINDS,
+    FailingCalls,
     ImageUse,
     Resources,
     Role,
@@ -38,6 +39,7 @@ from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.images import read_images
 from mora.sources.prometheus.needed import absent_metrics, use_that_is_absent
 from mora.sources.prometheus.observe import PrometheusSource
+from mora.sources.prometheus.outages import read_failing_calls
 from mora.sources.prometheus.ownership import JOB_LABELS, OWNER_METRICS, Labels, Owners, Pod, grouped_jobs, resolve
 from mora.sources.prometheus.parts import in_parts, in_some_part
 from mora.sources.prometheus.promql import duration
@@ -140,6 +142,18 @@ class PrometheusFleet:
             except TooMuch as error:
                 found = ()
                 self.warnings = (*self.warnings, f"The images of {workload.name} are not known: {error.message}")
+            self._note(wire)
+        return found
+
+    def failing_calls(self, workload: Workload, window: Window) -> tuple[FailingCalls, ...]:
+        """A workload's calls to each destination of which at least half failed at some time, as Istio counts them."""
+        check_name(workload.namespace, "namespace")
+        with self._source.wire() as wire:
+            try:
+                found = read_failing_calls(wire, workload, window, self._cluster)
+            except TooMuch as error:
+                found = ()
+                self.warnings = (*self.warnings, f"The calls of {workload.name} are not known: {error.message}")
             self._note(wire)
         return found
 

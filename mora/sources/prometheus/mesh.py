@@ -25,14 +25,16 @@ if TYPE_CHECKING:
 
 LATENCY_QUANTILE = 0.95
 # A request that got no answer has code 0 in Istio.
-_FAILED = 'response_code=~"5..|0"'
+FAILED = 'response_code=~"5..|0"'
 # Where a history begins is looked for at so many moments of it.
 _MOMENTS = 300
 _FINE_ENOUGH = timedelta(minutes=1)
 
 
-def mesh_queries(workload: Workload, rate_window: timedelta) -> dict[str, str]:
+def mesh_queries(workload: Workload, rate_window: timedelta, cluster: str | None = None) -> dict[str, str]:
     """Column -> PromQL of the requests per second, the p95 of their duration, and the share that failed.
+
+    cluster: whose, where one store has the metrics of several.
 
     >>> for text in mesh_queries(Workload("shop", "web"), timedelta(seconds=60)).values(): print(len(text) > 100)
     True
@@ -40,6 +42,7 @@ def mesh_queries(workload: Workload, rate_window: timedelta) -> dict[str, str]:
     True
     """
     to = f"destination_workload={quoted(workload.name)},destination_workload_namespace={quoted(workload.namespace)}"
+    to += of_cluster(cluster)
     over = f"[{duration(rate_window)}]"
 
     def summed(metric: str, by: str = "", more: str = "") -> str:
@@ -50,13 +53,18 @@ def mesh_queries(workload: Workload, rate_window: timedelta) -> dict[str, str]:
 
     requests = summed("istio_requests_total")
     buckets = summed("istio_request_duration_milliseconds_bucket", " by (le) ")
-    failed = summed("istio_requests_total", more=f",{_FAILED}")
+    failed = summed("istio_requests_total", more=f",{FAILED}")
     return {
         "requests_per_second": f"({requests})",
         "latency_p95_seconds": f"histogram_quantile({LATENCY_QUANTILE}, ({buckets})) / 1000",
         # No failed request has no series: that is a share of 0, where there are requests.
         "error_ratio": f"(({failed}) or (0 * ({requests}))) / ({requests})",
     }
+
+
+def of_cluster(cluster: str | None) -> str:
+    """The matcher of a cluster, behind others; "" where there is one cluster only."""
+    return "" if cluster is None else f",cluster={quoted(cluster)}"
 
 
 def own_query(text: str, workload: Workload, rate_window: timedelta) -> str:
