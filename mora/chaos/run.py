@@ -19,6 +19,7 @@ from mora.chaos.folder import RunPart, begin, finished_parts, write_part
 from mora.chaos.labels import Label
 from mora.chaos.scenario import Injection, Part, Scenario
 from mora.errors import MoraError
+from mora.files import folder_lock
 from mora.harness.drive import Driven, Moment, Offer, Site, Times, drive
 from mora.seams import Reporter
 
@@ -71,33 +72,35 @@ def run_scenario(
 ) -> list[Path]:
     """Run the parts that are not finished, at most `jobs` side by side (by default all); the folders of all parts.
 
-    owner_pid: the process that faults end with. Raises BadConfig where the folder has a run of another scenario, and
-    what the first part that failed raised; the others are stopped then, and those that are finished stay.
+    owner_pid: the process that faults end with. Raises BadConfig where the folder has a run of another scenario,
+    MoraError where another process runs one there, and what the first part that failed raised; the others are stopped
+    then, and those that are finished stay.
     """
-    begin(folder, scenario)
-    done = finished_parts(folder)
-    due = [part for part in scenario.parts if part.number not in done]
-    stop = threading.Event()
+    with folder_lock(folder, wait_seconds=0.0):  # a second run would drive the same parts again
+        begin(folder, scenario)
+        done = finished_parts(folder)
+        due = [part for part in scenario.parts if part.number not in done]
+        stop = threading.Event()
 
-    def run(part: Part) -> None:
-        if stop.is_set():
-            return
-        try:
-            _run_part(scenario, part, folder, open_ground, owner_pid, reporter, stop)
-        except BaseException:
-            stop.set()  # the others end at their next second, and their sandboxes with them
-            raise
+        def run(part: Part) -> None:
+            if stop.is_set():
+                return
+            try:
+                _run_part(scenario, part, folder, open_ground, owner_pid, reporter, stop)
+            except BaseException:
+                stop.set()  # the others end at their next second, and their sandboxes with them
+                raise
 
-    with ThreadPoolExecutor(jobs or max(len(due), 1), thread_name_prefix="mora-chaos") as pool:
-        try:
-            running = [pool.submit(run, part) for part in due]
-            wait(running)
-        finally:  # Ctrl-C
-            stop.set()
-    failures = [failure for one in running if (failure := one.exception()) is not None]
-    for failure in sorted(failures, key=lambda one: isinstance(one, Stopped)):
-        raise failure
-    return list(finished_parts(folder).values())
+        with ThreadPoolExecutor(jobs or max(len(due), 1), thread_name_prefix="mora-chaos") as pool:
+            try:
+                running = [pool.submit(run, part) for part in due]
+                wait(running)
+            finally:  # Ctrl-C
+                stop.set()
+        failures = [failure for one in running if (failure := one.exception()) is not None]
+        for failure in sorted(failures, key=lambda one: isinstance(one, Stopped)):
+            raise failure
+        return list(finished_parts(folder).values())
 
 
 def _run_part(

@@ -90,6 +90,8 @@ def _read(text: str, now: datetime) -> list[Incident]:
         try:
             return [Incident(parse_span(text), "--exclude-incidents")]
         except BadInput as error:
+            if error.hint is None:  # a time range, and one that cannot be
+                raise
             raise BadInput(f"{text!r} is neither a file nor a time range.", hint=_HINT) from error
     try:
         raw = read_regular(path, _MOST_BYTES)

@@ -21,6 +21,7 @@ from mora.chaos.folder import finished_parts, read_run
 from mora.chaos.run import Ground, run_scenario
 from mora.chaos.scenario import Scenario
 from mora.errors import BadConfig, ClusterError, MoraError
+from mora.files import folder_lock
 from mora.harness.drive import Site
 from mora.seams import Silent
 from tests.chaos.made import TOML, scenario
@@ -126,6 +127,18 @@ def test_a_folder_of_another_scenario_is_refused_before_anything_is_started(tmp_
     with pytest.raises(BadConfig, match="another scenario"):
         run(other, tmp_path / "run", fake)
     assert fake.injected == {}
+
+
+def test_two_runs_of_one_folder_do_not_drive_the_same_parts(tmp_path: Path) -> None:
+    fake = Fake()
+    with (
+        folder_lock(tmp_path / "run"),
+        pytest.raises(MoraError, match="Another process is writing"),
+    ):
+        run(scenario(tmp_path), tmp_path / "run", fake)
+    assert fake.injected == {}
+    run(scenario(tmp_path), tmp_path / "run", fake)
+    assert fake.injected
 
 
 def test_a_part_that_fails_stops_the_others_and_leaves_nothing_open(tmp_path: Path) -> None:

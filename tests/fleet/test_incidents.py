@@ -262,6 +262,8 @@ def test_a_file_that_names_no_incident_is_a_clear_error(tmp_path: Path, name: st
 def test_what_is_neither_file_nor_time_range_and_a_file_without_text_are_errors(tmp_path: Path) -> None:
     with pytest.raises(BadInput, match="neither a file nor a time range"):
         read_incidents(["last tuesday"], now=NOW)
+    with pytest.raises(BadInput, match="ends before it starts"):
+        read_incidents(["2026-11-02T00:00/2026-11-01T00:00"], now=NOW)
     with pytest.raises(BadInput, match="cannot be read"):
         read_incidents([str(tmp_path / "missing.csv")], now=NOW)
     binary = tmp_path / "a.csv"
