@@ -33,10 +33,14 @@ LEAST_DIFFERENCE = 0.02
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """How much each forecaster counts for one target; they sum to 1."""
+    """How much each forecaster counts for one target; they sum to 1.
+
+    model: what they are: the blend, the mixture of everything, or one forecaster.
+    """
 
     shares: Mapping[str, float]
     reasons: tuple[Reason, ...] = ()
+    model: str = "blend"
 
     def blend(self, values: Mapping[str, float]) -> float:
         """The weighted sum; every forecaster that counts must have a value."""
@@ -118,7 +122,7 @@ def choose_weights(
     reasons: list[Reason] = []
     what = subject or target.value
     known = [name for name in plain if name in errors]
-    mixture = _by_inverse_squares(known, errors) if known else {NAIVE: 1.0}
+    mixture = inverse_square_shares({name: errors[name] for name in known}) if known else {NAIVE: 1.0}
     yardstick = _errors_of(mixture, values, truth) if known else errors.get(NAIVE)
     is_worse = is_larger if known else is_clearly_worse
     handed_on = 0.0
@@ -144,7 +148,7 @@ def choose_weights(
                 )
             )
     if known and learned:
-        state = _by_inverse_squares(sorted(errors), errors)
+        state = inverse_square_shares({name: errors[name] for name in sorted(errors)})
         words = ", ".join(f"{share:.2f} {name}" for name, share in state.items())
         text = f"weights of {what} learned on {len(errors[known[0]])} windows: {words}"
         failed = (reason for reason in reasons if reason.code == "part-failed")
@@ -163,14 +167,14 @@ def choose_weights(
     return Weights({name: share / share_left for name, share in state.items()}, tuple(reasons))
 
 
-def _by_inverse_squares(names: Sequence[str], errors: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def inverse_square_shares(errors: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Shares in inverse proportion to the square of each mean error (Bates & Granger 1969, "The combination of
     forecasts", with no regard to how they err together: that takes more windows than a service has).
 
-    >>> _by_inverse_squares(["a", "b"], {"a": [1.0, 1.0], "b": [2.0, 2.0]})
+    >>> inverse_square_shares({"a": [1.0, 1.0], "b": [2.0, 2.0]})
     {'a': 0.8, 'b': 0.2}
     """
-    mean = {name: float(np.mean(errors[name])) for name in names}
+    mean = {name: float(np.mean(own)) for name, own in errors.items()}
     # One that never erred takes nearly all, and where none did they share alike.
     best = max(min(mean.values()), 1e-6 * max(mean.values())) or 1.0
     worth = {name: (best / max(error, best)) ** 2 for name, error in mean.items()}

@@ -8,13 +8,14 @@ may help to bound the next ones once it has been scored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
 
 from mora.domain import Reason, Target
 from mora.fusion import MIN_WINDOWS_TO_JUDGE, NAIVE, Weights, choose_weights, confidence, conformal_multiplier
+from mora.model.choice import BLEND, MIXTURE, Forecasts, choose_model, mixture_of
 from mora.model.settings import PRIOR_RATE, TrainSettings
 from mora.policies import PolicySettings
 
@@ -46,7 +47,7 @@ class Calibration:
 
     shares: forecaster -> weight. multiplier: the bound over the point forecast, from `multiplier_windows` of them;
     where `is_prior`, these are too few for a quantile, so other services' figure takes part. kept: how many of
-    `windows` were covered.
+    `windows` were covered. model: what the shares are: the blend, the mixture of everything, or one forecaster.
     """
 
     target: Target
@@ -58,6 +59,7 @@ class Calibration:
     windows: int
     prior: float
     reasons: tuple[Reason, ...] = ()
+    model: str = BLEND
 
     @property
     def confidence(self) -> float:
@@ -165,6 +167,7 @@ def calibrate(
         len(scoring),
         PRIOR_RATE[target],
         tuple(reasons),
+        weights.model,
     )
 
 
@@ -184,10 +187,62 @@ def weights_of(
     failed: Sequence[str] = (),
     plain: Sequence[str] = (),
 ) -> Weights:
-    """The weights that these windows choose (fusion.choose_weights).
+    """The weights that these windows choose: those of the blend (fusion.choose_weights), or of what is clearly better
+    than it where there are candidates (choice.choose_model), or of the model that is asked for.
 
     With `plain`, and fewer than three windows, the mean of the last horizon has all the weight.
     """
+    if settings.model is not None and settings.model != MIXTURE:
+        return _forced(settings.model, target, choosing, settings, subject, failed=failed, plain=plain)
+    default = _default_weights(target, choosing, settings, subject, failed=failed, plain=plain)
+    if settings.learn_weights or not (settings.candidates and plain):
+        return default
+    complete = [window for window in choosing if NAIVE in window.parts]
+    names = dict.fromkeys(name for window in complete for name in window.parts if name in (*settings.trained, *plain))
+    known = [name for name in names if all(name in window.parts for window in complete)]
+    forecasts = Forecasts(
+        np.array([blend(default.shares, window.parts) for window in complete]),
+        {name: np.array([window.parts[name] for window in complete]) for name in known},
+        np.array([window.truth for window in complete]),
+        np.array([window.age for window in complete]),
+    )
+    if settings.model == MIXTURE and complete:
+        text = f"{subject}: the mixture forecasts, since it is asked for"
+        return Weights(mixture_of(forecasts), (Reason("model-forced", text),), MIXTURE)
+    return choose_model(default, forecasts, subject)
+
+
+def _forced(
+    name: str,
+    target: Target,
+    choosing: Sequence[ValidationWindow],
+    settings: TrainSettings,
+    subject: str,
+    *,
+    failed: Sequence[str],
+    plain: Sequence[str],
+) -> Weights:
+    """All the weight for the model that is asked for; where it has no forecast of a window, what else there is."""
+    if name not in failed and all(name in window.parts for window in choosing):
+        text = f"{subject}: {name} forecasts, since it is asked for"
+        return Weights({name: 1.0}, (Reason("model-forced", text),), name)
+    found = _default_weights(target, choosing, replace(settings, model=None), subject, failed=failed, plain=plain)
+    text = (
+        f"{subject}: {name} is asked for, and has no forecast of every validation window; what else there is forecasts"
+    )
+    return Weights(found.shares, (*found.reasons, Reason("model-missing", text)))
+
+
+def _default_weights(
+    target: Target,
+    choosing: Sequence[ValidationWindow],
+    settings: TrainSettings,
+    subject: str,
+    *,
+    failed: Sequence[str],
+    plain: Sequence[str],
+) -> Weights:
+    """The weights of the blend."""
     names = [name for name in dict.fromkeys((*settings.weights, NAIVE, *plain)) if name not in failed]
     # A plain forecast that some of them lack (a week's median in the first days) is left out, not the windows.
     names = [name for name in names if name not in plain or all(name in window.parts for window in choosing)]

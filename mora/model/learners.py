@@ -6,13 +6,13 @@ entry point.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from mora import registry
 from mora.domain import Reason
 from mora.domain.learning import Experiments, Past, Saved
-from mora.errors import BadInput, BadModel, NotEnoughData
+from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.fusion import NAIVE
 from mora.model.settings import TrainSettings
 from mora.seams import FittedForecaster, Forecaster, Reporter
@@ -32,19 +32,35 @@ Fitted = Mapping[str, FittedForecaster]
 
 def chosen(settings: TrainSettings) -> dict[str, Forecaster]:
     """The forecasters that the settings weigh, and the naive one as the yardstick; BadInput for an unknown name."""
+    return _made((*settings.weights, NAIVE), settings)
+
+
+def candidates(settings: TrainSettings) -> dict[str, Forecaster]:
+    """The forecasters beside those, which may take the blend's place on a history; BadInput for an unknown name."""
+    return _made([name for name in settings.candidates if name not in (*settings.weights, NAIVE)], settings)
+
+
+def _made(names: Iterable[str], settings: TrainSettings) -> dict[str, Forecaster]:
     found: dict[str, Forecaster] = {}
-    for name in dict.fromkeys((*settings.weights, NAIVE)):
+    for name in dict.fromkeys(names):
         make = registry.load("forecasters", name)
         found[name] = make(settings.options[name]) if name in settings.options else make()
     return found
 
 
 def fit_each(
-    forecasters: Mapping[str, Forecaster], data: Experiments | Past, *, seed: int, reporter: Reporter, where: str = ""
+    forecasters: Mapping[str, Forecaster],
+    data: Experiments | Past,
+    *,
+    seed: int,
+    reporter: Reporter,
+    where: str = "",
+    optional: Container[str] = (),
 ) -> tuple[dict[str, FittedForecaster], list[Reason]]:
     """Every forecaster fitted on the same data; those that cannot be are left out, with a reason.
 
-    where: what is forecast, as the beginning of the reason.
+    where: what is forecast, as the beginning of the reason. optional: those whose every failure ends their own part
+    alone, that of a package which is not installed included: without them nothing is missing that was asked for.
     """
     found: dict[str, FittedForecaster] = {}
     reasons: list[Reason] = []
@@ -53,7 +69,20 @@ def fit_each(
             found[name] = forecaster.fit(data, seed=seed, reporter=reporter)
         except NotEnoughData as failure:
             reasons.append(Reason(f"{name}-failed", f"{where}{failure.message}"))
+        except Exception as failure:
+            if name not in optional:
+                raise
+            reasons.append(not_compared(name, failure))
     return found, reasons
+
+
+def not_compared(name: str, failure: Exception) -> Reason:
+    """Why a candidate is not compared with the others."""
+    if isinstance(failure, MoraError):
+        why = " ".join(part for part in (failure.message, failure.hint) if part)
+    else:
+        why = f"{type(failure).__name__}: {failure}"
+    return Reason("not-compared", f"{name} is not compared: {why}")
 
 
 def refitted(forecasters: Mapping[str, Forecaster]) -> dict[str, Forecaster]:

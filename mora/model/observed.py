@@ -13,7 +13,7 @@ needed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -24,18 +24,19 @@ from mora.bounds.cpu import cpu_bounds
 from mora.bounds.learning import UNMET_PRICE
 from mora.coverage import needed_cpu_cores, needed_memory_bytes
 from mora.domain import Reason, Target
-from mora.domain.learning import DAY_SECONDS, AtRow, HorizonGrid, Level, Past
+from mora.domain.learning import DAY_SECONDS, HorizonGrid, Level, Past
 from mora.errors import NotEnoughData
 from mora.features import TARGET_COLUMNS
-from mora.forecasters.horizon import HOUR_SECONDS, PLAIN, plain_at, truth_at
-from mora.fusion import conformal_multiplier
+from mora.forecasters.horizon import HOUR_SECONDS, PLAIN, truth_at
+from mora.fusion import NAIVE, Weights, conformal_multiplier
 from mora.model import learners
 from mora.model.calibration import Calibration, ValidationWindow, blend, calibrate, weights_of
 from mora.model.learners import Fitted
+from mora.model.renewing import Renewed, forecasts_at, moment_of, origins_of
 from mora.model.report import Row, tabulate
 from mora.model.settings import PRIOR_MULTIPLIER_OBSERVED, TrainSettings
 from mora.quantities import format_duration
-from mora.seams import Forecaster, Reporter, Silent
+from mora.seams import Forecaster, Reporter
 
 # Horizons that are always learned: that of a rollout, and that of a resize in place.
 HORIZONS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
@@ -43,8 +44,6 @@ HORIZONS_SECONDS = (HOUR_SECONDS, DAY_SECONDS)
 MIN_WINDOWS = 3
 # Shares of the time: the network is fitted on the first, the next chooses, the rest scores.
 _FIT, _CHOOSE = 0.5, 0.25
-_MOST_ORIGINS = 20
-RENEWED_SECONDS = 7 * DAY_SECONDS
 # A bound follows what changes: after a week of daily windows one weighs half.
 _HALF_LIFE_WINDOWS = 7.0
 
@@ -73,7 +72,7 @@ class HorizonModel:
 
     def levels(self, grid: HorizonGrid, target: Target, others: Fitted, row: int) -> dict[str, Level]:
         """forecaster -> mean and p95 of the horizon that begins with a row, as parts()."""
-        return _forecasts(grid, [row], (target,), self.forecasters, lambda _: others)[target][0]
+        return forecasts_at(grid, [row], (target,), self.forecasters, lambda _: others)[target][0]
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +98,11 @@ def learn(
     reasons: list[Reason] = []
     spans = sorted({*HORIZONS_SECONDS, settings.horizon.total_seconds()}) if spans is None else spans
     known = history.series.sample_count * history.series.step_seconds
-    forecasters = learners.chosen(settings)
+    forecasters = {**learners.chosen(settings), **learners.candidates(settings)}
+    optional = frozenset(forecasters) - {*settings.weights, NAIVE}
     horizons: dict[int, HorizonModel] = {}
-    renewed = _Renewed(history, learners.refitted(forecasters), settings.seed)
+    cheap = learners.refitted(forecasters)
+    renewed = Renewed(history.grid(DAY_SECONDS), history.targets, cheap, settings.seed, optional)
     for seconds in spans:
         have = known / seconds
         if have < MIN_WINDOWS or history.series.step_seconds > seconds:
@@ -113,7 +114,9 @@ def learn(
             reasons.append(Reason("horizon-not-learned", text))
             continue
         once = learners.fitted_once(forecasters)
-        horizons[round(seconds)] = _learn_horizon(history, seconds, once, renewed, settings, reporter, reasons)
+        horizons[round(seconds)] = _learn_horizon(
+            history, seconds, once, renewed, settings, reporter, reasons, optional
+        )
     if not horizons:
         raise NotEnoughData(
             f"Not enough history to train {history.series.id!r}: {MIN_WINDOWS} windows of "
@@ -121,31 +124,44 @@ def learn(
             hint="Collect more with: mora collect --history 14d (or drive experiments: mora collect --plan quick)",
         )
     final, failures = renewed.now()
+    used = {name for horizon in horizons.values() for name in _used(horizon.calibrations)}
+    final = {name: fitted for name, fitted in final.items() if name not in optional or name in used}
     gaps = sum(int(np.isnan(renewed.grid.means[TARGET_COLUMNS[target]]).sum()) for target in history.targets)
-    return ObservedLearning(final, horizons, gaps, (*learners.reasons_of(final), *failures, *reasons))
+    told = dict.fromkeys((*learners.reasons_of(final), *failures, *reasons))
+    return ObservedLearning(final, horizons, gaps, tuple(told))
 
 
 def _learn_horizon(
     history: History,
     seconds: float,
     once: Mapping[str, Forecaster],
-    renewed: _Renewed,
+    renewed: Renewed,
     settings: TrainSettings,
     reporter: Reporter,
     reasons: list[Reason],
+    optional: frozenset[str],
 ) -> HorizonModel:
     grid = history.grid(seconds)
     first, second = int(len(grid) * _FIT), int(len(grid) * (_FIT + _CHOOSE))
     data, where = Past(grid, history.targets, first, second), f"{format_duration(seconds)} ahead: "
-    fitted, failures = learners.fit_each(once, data, seed=settings.seed, reporter=reporter, where=where)
+    options: dict[str, Any] = {"seed": settings.seed, "reporter": reporter, "where": where, "optional": optional}
+    fitted, failures = learners.fit_each(once, data, **options)
     reasons += failures
     if not fitted:
         # What nothing was fitted on can choose.
         first = grid.steps
-    roles = _origins(grid, first, second)
+    roles = origins_of(grid, first, second)
     rows = [row for row, _ in roles]
     oldest = grid.start_seconds + first * grid.step_seconds
-    forecasts = _forecasts(grid, rows, history.targets, fitted, lambda row: renewed.before(_moment(grid, row), oldest))
+    forecasts = forecasts_at(
+        grid,
+        rows,
+        history.targets,
+        fitted,
+        lambda row: renewed.before(moment_of(grid, row), oldest),
+        optional=optional,
+        reasons=reasons,
+    )
     reporter.advance("Validation", 1, 1, f"{format_duration(seconds)} ahead")
     calibrations: dict[Target, Calibration] = {}
     errors: dict[str, Any] = {}
@@ -162,28 +178,50 @@ def _learn_horizon(
                 tables[role].append((f"{row}", parts, truth))
                 windows.append(_validation_window(history, grid, target, row, role, parts, truth[0]))
         subject = f"{target.value} over the next {format_duration(seconds)}"
-        calibration, chosen = _calibrate(target, windows, settings, subject, failed=failed)
+        calibration, chosen, default = _calibrate(target, windows, settings, subject, failed=failed)
         learning = replace(settings, learn_weights=True)
         learned[target] = weights_of(target, windows, learning, subject, failed=failed, plain=PLAIN).shares
         calibrations[target] = calibration
         # The reasons for weights are reported once, of those that are used.
-        silent = replace(chosen, reasons=())
-        errors[target.value] = tabulate(target, tables["choose"], tables["score"], settings, weights=silent).to_dict()
+        silent = replace(default, reasons=())
+        errors[target.value] = tabulate(
+            target, tables["choose"], tables["score"], settings, weights=silent, chosen=chosen
+        ).to_dict()
         if target is Target.CPU:
             costs = _bound_costs(history, grid, windows, chosen.shares)
-    return HorizonModel(seconds, fitted, calibrations, errors, learned, costs)
+    used = _used(calibrations)
+    again = {name: once[name] for name in fitted if name in optional and name in used}
+    # What was chosen by what it forecast from half of the history learns the other half, too.
+    whole = Past(grid, history.targets, len(grid), len(grid))
+    newest, _ = learners.fit_each(again, whole, **options)
+    reasons += [_not_renewed(name, where) for name in again if name not in newest]
+    kept = {name: one for name, one in fitted.items() if name not in optional or name in used}
+    return HorizonModel(seconds, {**kept, **newest}, calibrations, errors, learned, costs)
+
+
+def _used(calibrations: Mapping[Target, Calibration]) -> set[str]:
+    """The forecasters that have a share in any target."""
+    return {name for found in calibrations.values() for name, share in found.shares.items() if share > 0}
+
+
+def _not_renewed(name: str, where: str) -> Reason:
+    text = (
+        f"{where}{name} cannot be fitted on the whole history; it forecasts as it was validated, fitted on half of it"
+    )
+    return Reason("not-renewed", text)
 
 
 def _calibrate(
     target: Target, windows: Sequence[ValidationWindow], settings: TrainSettings, subject: str, *, failed: Sequence[str]
-) -> tuple[Calibration, Any]:
-    """What is used from now on, its weights chosen by every window; and the weights that the choosing ones alone chose.
+) -> tuple[Calibration, Weights, Weights]:
+    """What is used from now on, chosen by every window; what the choosing ones alone chose; and their blend.
 
-    The table of validation errors is of the second: nothing that is scored took part in them.
+    The table of validation errors is of the latter two: nothing that is scored took part in them.
     """
     options: dict[str, Any] = {"failed": failed, "plain": PLAIN}
     choosing = [window for window in windows if window.role == "choose"]
     before = weights_of(target, choosing, settings, subject, **options)
+    blended = weights_of(target, choosing, replace(settings, candidates=(), model=None), subject, **options)
     now = weights_of(target, windows, settings, subject, **options)
     found = calibrate(
         target,
@@ -194,65 +232,7 @@ def _calibrate(
         half_life_windows=_HALF_LIFE_WINDOWS,
         **options,
     )
-    return replace(found, shares=dict(now.shares), reasons=now.reasons), before
-
-
-class _Renewed:
-    """The cheap forecasters as they would have been at a moment: renewed weekly, by the hour, for every horizon."""
-
-    def __init__(self, history: History, forecasters: Mapping[str, Forecaster], seed: int) -> None:
-        self.grid = history.grid(DAY_SECONDS)
-        self._targets, self._forecasters, self._seed = history.targets, forecasters, seed
-        self._fitted: dict[int, Fitted] = {}
-        self._now: tuple[Fitted, list[Reason]] | None = None
-
-    def before(self, moment: float, oldest: float) -> Fitted:
-        """Fitted at `oldest` or a whole number of weeks after it, before `moment`; without those that lack data."""
-        edge = oldest + (moment - oldest) // RENEWED_SECONDS * RENEWED_SECONDS
-        row = max(int((edge - self.grid.start_seconds) / self.grid.step_seconds + 1e-6), 0)
-        if row not in self._fitted:
-            self._fitted[row] = self._fit(row)[0]
-        return self._fitted[row]
-
-    def now(self) -> tuple[Fitted, list[Reason]]:
-        """Fitted on everything, and why any of them is missing."""
-        if self._now is None:
-            self._now = self._fit(len(self.grid))
-        return self._now
-
-    def _fit(self, row: int) -> tuple[Fitted, list[Reason]]:
-        data = Past(self.grid.before(row), self._targets, row, row)
-        return learners.fit_each(self._forecasters, data, seed=self._seed, reporter=Silent())
-
-
-def _forecasts(
-    grid: HorizonGrid,
-    rows: Sequence[int],
-    targets: Sequence[Target],
-    own: Fitted,
-    others_at: Callable[[int], Fitted],
-) -> dict[Target, list[dict[str, Level]]]:
-    """target -> per row: forecaster -> mean and p95 of the horizon that begins there.
-
-    own: fitted for this horizon. others_at: row -> the forecasters that serve every horizon, as they were then.
-    """
-    places = [AtRow(grid, row) for row in rows]
-    found: dict[Target, list[dict[str, Level]]] = {
-        target: [plain_at(grid, TARGET_COLUMNS[target], row) for row in rows] for target in targets
-    }
-
-    def take(name: str, number: int, levels: Mapping[Target, Level]) -> None:
-        for target in targets:
-            if target in levels:
-                found[target][number][name] = levels[target]
-
-    for number, place in enumerate(places):
-        for name, forecaster in others_at(place.row).items():
-            take(name, number, forecaster.levels([place])[0])
-    for name, forecaster in own.items():
-        for number, levels in enumerate(forecaster.levels(places)):
-            take(name, number, levels)
-    return found
+    return replace(found, shares=dict(now.shares), reasons=now.reasons, model=now.model), before, blended
 
 
 def _validation_window(
@@ -280,21 +260,6 @@ def _validation_window(
         floor=floor,
         age=(len(grid) - row) / grid.steps,
     )
-
-
-def _origins(grid: HorizonGrid, first: int, second: int) -> list[tuple[int, str]]:
-    """Rows at which validation windows begin: those that choose end before row `second`, those that score come after.
-
-    Whole horizons apart where these are short (the bounds learn at their edges), evenly over each part.
-    """
-    apart = 1 if grid.horizon_seconds > HOUR_SECONDS else grid.steps
-    found: list[tuple[int, str]] = []
-    for begin, end, role in ((first, second, "choose"), (second, len(grid), "score")):
-        count = (end - grid.steps - begin) // apart + 1
-        if count > 0:
-            picks = np.unique(np.linspace(0, count - 1, min(count, _MOST_ORIGINS)).round().astype(int))
-            found += [(begin + int(pick) * apart, role) for pick in picks]
-    return found
 
 
 def _bound_costs(
@@ -329,7 +294,3 @@ def _bound_costs(
         )
         found[name] = paid / used
     return {**found, "windows": float(len(pieces))}
-
-
-def _moment(grid: HorizonGrid, row: int) -> float:
-    return grid.start_seconds + row * grid.step_seconds

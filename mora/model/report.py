@@ -12,8 +12,10 @@ from mora.domain import Reason, Target
 from mora.domain.learning import Level
 from mora.fusion import NAIVE, Weights, choose_weights
 from mora.model.calibration import blend
+from mora.model.choice import BLEND
 from mora.model.settings import TrainSettings
 
+CHOSEN = "chosen"
 Row = tuple[str, dict[str, Level], Level]
 """A validation window: its experiment, forecaster -> (mean, p95), and what they were."""
 
@@ -54,13 +56,17 @@ def tabulate(
     settings: TrainSettings,
     *,
     weights: Weights | None = None,
+    chosen: Weights | None = None,
 ) -> ErrorTable:
     """Weights from the windows that choose, errors of those that score; empty where none has a full horizon.
 
-    weights: those of the blend, where they have been chosen already.
+    weights: those of the blend, where they have been chosen already. chosen: those of the model that was chosen where
+    there were candidates; its errors stand under "chosen", and every candidate's own under its name.
     """
     names = [
-        name for name in (*settings.weights, NAIVE) if choosing and all(name in levels for _, levels, _ in choosing)
+        name
+        for name in dict.fromkeys((*settings.trained, NAIVE))
+        if choosing and all(name in levels for _, levels, _ in (*choosing, *scoring))
     ]
     if weights is None:
         per_part = {name: _by_experiment(choosing, name) for name in names}
@@ -71,18 +77,10 @@ def tabulate(
     errors: dict[str, tuple[float, float]] = {}
     for name in names:
         errors[name] = _mean_errors([(levels[name], truth) for _, levels, truth in scoring])
-    mixed = [
-        (
-            (
-                blend(weights.shares, {name: level[0] for name, level in levels.items()}),
-                blend(weights.shares, {name: level[1] for name, level in levels.items()}),
-            ),
-            truth,
-        )
-        for _, levels, truth in scoring
-    ]
-    errors["blend"] = _mean_errors(mixed)
-    order = [name for name in (*settings.weights, "blend", NAIVE) if name in errors]
+    errors[BLEND] = _mean_errors(_mixed(weights.shares, scoring))
+    if chosen is not None and settings.candidates:
+        errors[CHOSEN] = _mean_errors(_mixed(chosen.shares, scoring))
+    order = [name for name in dict.fromkeys((*settings.trained, BLEND, CHOSEN, NAIVE)) if name in errors]
     return ErrorTable(
         target,
         {name: errors[name] for name in order},
@@ -92,6 +90,15 @@ def tabulate(
         len({name for name, _, _ in scoring}),
         weights.reasons,
     )
+
+
+def _mixed(shares: Mapping[str, float], rows: Sequence[Row]) -> list[tuple[Level, Level]]:
+    """What a blend forecasts of every window, and what it was."""
+
+    def level(levels: Mapping[str, Level], which: int) -> float:
+        return blend(shares, {name: own[which] for name, own in levels.items()})
+
+    return [((level(levels, 0), level(levels, 1)), truth) for _, levels, truth in rows]
 
 
 def _by_experiment(rows: Sequence[Row], name: str) -> list[float]:

@@ -241,13 +241,15 @@ def train(
             "seed": settings.seed,
             "weights": dict(settings.weights),
             "learn_weights": settings.learn_weights,
+            "candidates": list(settings.candidates),
+            "model": settings.model,
             "horizon_seconds": settings.horizon.total_seconds(),
             "slo_p95_seconds": settings.slo.p95_seconds,
             "slo_error_ratio": settings.slo.error_ratio,
         },
         "forecasters": [name for name in learned.forecasters if name != NAIVE],
         "inputs": learners.inputs_of(learned.arrays),
-        "packages": learners.packages_of(settings.weights),
+        "packages": learners.packages_of(settings.trained),
         "report": report,
     }
     return _assemble(store.seal(card, learned.documents, learned.arrays))

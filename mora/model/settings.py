@@ -29,6 +29,9 @@ class TrainSettings:
     to 1, and these are the forecasters that are trained. learn_weights: take the weights that err least on the windows
     that choose instead. horizon: how far ahead a recommendation must be right on observed data. slo: what the
     confidence in replicas is measured against. options: forecaster -> what it is made with, for those that take it.
+    candidates: forecasters that are trained on a history beside the blend, and take its place for a target that they
+    forecast clearly better (choice.py); without any, nothing is compared. model: the one that forecasts, whatever the
+    others are worth: a forecaster, or "mixture"; None leaves the choice to the validation windows.
     """
 
     seed: int = 0
@@ -37,3 +40,10 @@ class TrainSettings:
     horizon: timedelta = timedelta(hours=24)
     slo: Slo = field(default_factory=Slo)
     options: Mapping[str, Any] = field(default_factory=dict)
+    candidates: tuple[str, ...] = ()
+    model: str | None = None
+
+    @property
+    def trained(self) -> tuple[str, ...]:
+        """The forecasters that are trained, each once: those of the blend, then the candidates."""
+        return tuple(dict.fromkeys((*self.weights, *self.candidates)))

@@ -60,20 +60,20 @@ _TABLE = fields(
         "reasons": _REASONS,
     }
 )
-_CALIBRATION = fields(
-    {
-        "target": _TARGET,
-        "shares": _SHARES,
-        # More than this above the mean use is no bound but a mistake.
-        "multiplier": number(0, 1e6),
-        "multiplier_windows": whole(0, _MOST_ROWS),
-        "is_prior": flag,
-        "kept": whole(0, _MOST_ROWS),
-        "windows": whole(0, _MOST_ROWS),
-        "prior": number(0, 1),
-        "reasons": _REASONS,
-    }
-)
+_CALIBRATION_FIELDS = {
+    "target": _TARGET,
+    "shares": _SHARES,
+    # More than this above the mean use is no bound but a mistake.
+    "multiplier": number(0, 1e6),
+    "multiplier_windows": whole(0, _MOST_ROWS),
+    "is_prior": flag,
+    "kept": whole(0, _MOST_ROWS),
+    "windows": whole(0, _MOST_ROWS),
+    "prior": number(0, 1),
+    "reasons": _REASONS,
+}
+# Models of before do not say what their shares are: those of the blend.
+_CALIBRATION = fields({**_CALIBRATION_FIELDS, "model": text}, needed=tuple(_CALIBRATION_FIELDS))
 _HORIZON = fields(
     {
         "forecasters": items(text),

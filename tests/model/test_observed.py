@@ -8,11 +8,10 @@ import pytest
 from mora.backtest.history import History, history_of, history_of_series
 from mora.backtest.policy import Series
 from mora.domain import Target
-from mora.domain.learning import DAY_SECONDS
 from mora.features import TARGET_COLUMNS
-from mora.forecasters.horizon import HOUR_SECONDS, PLAIN
+from mora.forecasters.horizon import PLAIN
 from mora.forecasters.keras_fit import LstmSettings
-from mora.model import TrainSettings, learners
+from mora.model import TrainSettings
 from mora.model import observed as room
 from mora.model.calibration import ValidationWindow, weights_of
 from mora.seams import Silent
@@ -23,35 +22,6 @@ QUICK = TrainSettings(options={"lstm": LstmSettings(max_epochs=2)})
 
 def history(days: float = 9.0) -> History:
     return history_of(fakes.observed(days=days), "frontend")
-
-
-@pytest.mark.parametrize("seconds", [HOUR_SECONDS, DAY_SECONDS])
-def test_validation_windows_choose_before_they_score_and_each_begins_with_a_sample(seconds: float) -> None:
-    past = history()
-    grid = past.grid(seconds)
-    first, second = len(grid) // 2, len(grid) * 3 // 4
-    origins = room._origins(grid, first, second)
-    assert all(first <= row <= second - grid.steps for row, role in origins if role == "choose")
-    assert all(second <= row <= len(grid) - grid.steps for row, role in origins if role == "score")
-    assert min(sum(role == which for _, role in origins) for which in ("choose", "score")) >= 10
-    for row, _ in origins:
-        sample = past.sample(grid, row)
-        assert sample * 300 + past.series.start == pytest.approx(grid.start_seconds + row * grid.step_seconds)
-
-
-def test_prophet_is_renewed_once_a_week_and_knows_nothing_of_the_moment_it_is_asked_about() -> None:
-    cheap = learners.refitted(learners.chosen(QUICK))
-    assert set(cheap) == {"prophet", "naive"}
-    renewed = room._Renewed(history(16), cheap, 0)
-    start = renewed.grid.start_seconds
-    oldest = start + 2 * DAY_SECONDS
-    first = renewed.before(oldest + 6.9 * DAY_SECONDS, oldest)
-    assert first is renewed.before(oldest, oldest)
-    assert first is not renewed.before(oldest + 7 * DAY_SECONDS, oldest)
-    # Fitted on the first two days alone, whatever came later.
-    short = room._Renewed(history(16).before(2 * 288), cheap, 0).before(oldest, oldest)
-    assert short["prophet"].save() == first["prophet"].save()
-    assert set(renewed.before(start, start)) == {"naive"}
 
 
 def test_with_too_few_validation_windows_the_last_horizon_is_used_with_a_reason() -> None:
