@@ -24,6 +24,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "mcp": {"mcp": "mcp"},
         "dask": {"distributed": "distributed"},
         "health": {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "ai_edge_litert": "ai-edge-litert"},
+        "models": {"xgboost": "xgboost-cpu", "lightgbm": "lightgbm", "statsforecast": "statsforecast"},
     }
 )
 """Extra -> what it adds to the base install: name of the module -> name of the package."""

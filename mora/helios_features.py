@@ -29,7 +29,7 @@ ROLLING = (3, 6, 12)
 EXTREMES = 6
 CHANGES = (1, 3)
 _LAG_NAMES = tuple(f"lag_{lag}" for lag in LAGS)
-_OF_EACH: tuple[str, ...] = (
+OF_EACH: tuple[str, ...] = (
     *_LAG_NAMES,
     *(f"rolling_mean_{rows}" for rows in ROLLING),
     *(f"rolling_std_{rows}" for rows in ROLLING),
@@ -37,6 +37,7 @@ _OF_EACH: tuple[str, ...] = (
     f"rolling_max_{EXTREMES}",
     *(f"pct_change_{rows}" for rows in CHANGES),
 )
+"""The features of each metric, in their order; a feature's name is METRIC_FEATURE."""
 ROWS_BEFORE = 12
 """How many rows before a row its features are made from."""
 
@@ -48,8 +49,8 @@ def names(columns: Sequence[str]) -> tuple[str, ...]:
     >>> len(names(helios)), len(names([*helios, "restart_count"]))
     (94, 108)
     """
-    of_each = [f"{column}_{feature}" for column in columns for feature in _OF_EACH]
-    return (*TIME, *of_each, *(name for name, _, _ in _ratios(columns)))
+    of_each = [f"{column}_{feature}" for column in columns for feature in OF_EACH]
+    return (*TIME, *of_each, *(name for name, _, _ in ratios(columns)))
 
 
 def features(seconds: Floats, values: Floats, columns: Sequence[str]) -> Floats:
@@ -63,10 +64,10 @@ def features(seconds: Floats, values: Floats, columns: Sequence[str]) -> Floats:
     found = np.empty((rows, len(names(columns))), order="F")
     _time(seconds, found[:, : len(TIME)])
     for number in range(metrics):
-        start = len(TIME) + number * len(_OF_EACH)
-        _of_one(np.ascontiguousarray(values[:, number]), found[:, start : start + len(_OF_EACH)])
-    for number, (_, above, below) in enumerate(_ratios(columns)):
-        found[:, len(TIME) + metrics * len(_OF_EACH) + number] = _divided(values[:, above], values[:, below])
+        start = len(TIME) + number * len(OF_EACH)
+        _of_one(np.ascontiguousarray(values[:, number]), found[:, start : start + len(OF_EACH)])
+    for number, (_, above, below) in enumerate(ratios(columns)):
+        found[:, len(TIME) + metrics * len(OF_EACH) + number] = _divided(values[:, above], values[:, below])
     return found
 
 
@@ -76,8 +77,8 @@ def before(found: Floats, columns: Sequence[str]) -> Floats:
     A lag knows the past alone already. What remains is what a forecast may know.
     """
     # By place and not by name: a metric may be called consumer_lag_seconds.
-    of_each = [feature in _LAG_NAMES for feature in _OF_EACH]
-    is_past = np.array([*(True for _ in TIME), *of_each * len(columns), *(False for _ in _ratios(columns))])
+    of_each = [feature in _LAG_NAMES for feature in OF_EACH]
+    is_past = np.array([*(True for _ in TIME), *of_each * len(columns), *(False for _ in ratios(columns))])
     earlier = np.empty_like(found)
     earlier[:, is_past] = found[:, is_past]
     earlier[1:, ~is_past] = found[:-1, ~is_past]
@@ -85,8 +86,8 @@ def before(found: Floats, columns: Sequence[str]) -> Floats:
     return earlier
 
 
-def _ratios(columns: Sequence[str]) -> list[tuple[str, int, int]]:
-    """The ratios that there are: name, column above, column below."""
+def ratios(columns: Sequence[str]) -> list[tuple[str, int, int]]:
+    """The ratios that there are: name, number of the column above, of the one below."""
     found = []
     for prefix in ("", "db_"):
         own = [(n, name) for n, name in enumerate(columns) if name.startswith("db_") == bool(prefix)]

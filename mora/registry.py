@@ -39,6 +39,9 @@ REGISTRY: dict[str, dict[str, str]] = {
         "prophet": "mora.forecasters.prophet:ProphetForecaster",
         "lstm": "mora.forecasters.lstm:LstmForecaster",
         "naive": "mora.forecasters.naive:NaiveForecaster",
+        "yesterday": "mora.forecasters.yesterday:YesterdayForecaster",
+        "moving-average": "mora.forecasters.moving_average:MovingAverageForecaster",
+        "xgboost": "mora.forecasters.xgboost_trees:XgboostForecaster",
     },
     "contestants": {
         "trained": "mora.model.contestant:WhatTrainingLearns",

@@ -31,7 +31,9 @@ ROOMS: dict[str, list[str]] = {
     "kubernetes": ["mora/clusters"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
     "sklearn": ["mora/response/curves.py", "mora/detectors/isolation_forest.py"],
-    "xgboost": ["mora/detectors/xgboost_residual.py"],
+    "xgboost": ["mora/detectors/xgboost_residual.py", "mora/forecasters/xgboost_trees.py"],
+    "lightgbm": ["mora/forecasters/lightgbm_trees.py"],
+    "statsforecast": ["mora/forecasters/statistical.py"],
     "scipy": ["mora/optimize/exact.py", "mora/optimize/attribution.py"],
     "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
@@ -49,7 +51,7 @@ ROOMS: dict[str, list[str]] = {
 }
 HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
-HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert"}
+HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert", "lightgbm", "statsforecast", "numba"}
 
 
 @cache

@@ -67,6 +67,10 @@ COMMANDS = {
     "serve": (["serve", "--prometheus", "http://127.0.0.1:1"], "mora serve needs packages"),
     "mcp": (["mcp"], "mora mcp needs a package"),
     "health": (["health", "predict", "metrics.csv"], "Training the detector isolation-forest needs packages"),
+    "models": (
+        ["train", "frontend", "--forecasters", "xgboost"],
+        "Training the forecaster xgboost needs packages",
+    ),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",
@@ -170,7 +174,7 @@ def test_a_command_without_its_extra_says_what_to_install(extra: str, tmp_path: 
     command, subject = COMMANDS[extra]
     (tmp_path / "traces.parquet").write_bytes(b"PAR1")
     (tmp_path / "metrics.csv").write_text("cpu\n" + "1\n2\n" * 20, encoding="utf-8")
-    done = mora_without(set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask") else tmp_path)
+    done = mora_without(set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask", "models") else tmp_path)
     assert done.returncode == 1
     assert done.stdout == ""
     last = done.stderr.splitlines()[-2:]

@@ -11,7 +11,15 @@ from hypothesis import strategies as st
 
 from mora.domain import Target
 from mora.errors import BadInput, NotEnoughData
-from mora.fusion import DEFAULT_WEIGHTS, Weights, choose_weights, confidence, conformal_multiplier, is_clearly_worse
+from mora.fusion import (
+    DEFAULT_WEIGHTS,
+    Weights,
+    choose_weights,
+    confidence,
+    conformal_multiplier,
+    convex_weights,
+    is_clearly_worse,
+)
 
 EVEN = [1.0, 1.2, 0.9, 1.1]
 amounts = st.floats(0.01, 1e6)
@@ -228,3 +236,33 @@ def test_shares_sum_to_one_and_know_no_unit(means: list[int], learned: bool, pow
     assert sum(plain.values()) == pytest.approx(1.0)
     assert min(plain.values()) >= 0
     assert scaled == pytest.approx(plain)
+
+
+# --- convex weights ---------------------------------------------------------------------------------------------------
+
+
+@given(st.integers(0, 999), st.integers(1, 5), st.integers(2, 40))
+def test_convex_weights_are_no_worse_than_any_single_forecast_nor_any_other_mixture(
+    seed: int, forecasters: int, windows: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    truth = rng.normal(10, 3, windows)
+    forecasts = truth[:, None] + rng.normal(
+        rng.normal(0, 1, forecasters), rng.uniform(0.1, 3, forecasters), (windows, forecasters)
+    )
+    weights = np.array(convex_weights(forecasts, truth))
+    assert weights.min() >= 0
+    assert weights.sum() == pytest.approx(1)
+
+    def error(shares: np.ndarray) -> float:
+        return float(((forecasts @ shares - truth) ** 2).mean())
+
+    others = [*np.eye(forecasters), np.full(forecasters, 1 / forecasters), *rng.dirichlet(np.ones(forecasters), 20)]
+    assert error(weights) <= min(map(error, others)) * (1 + 1e-4) + 1e-6
+
+
+def test_forecasts_that_are_alike_share_and_a_strong_ridge_holds_all_to_equal_weights() -> None:
+    truth = np.arange(1.0, 20.0)
+    assert convex_weights(np.column_stack([truth, truth]), truth) == pytest.approx([0.5, 0.5])
+    assert convex_weights(np.column_stack([truth, 3 * truth]), truth, ridge=1e6) == pytest.approx([0.5, 0.5], abs=1e-3)
+    assert convex_weights(np.zeros((4, 3)), np.zeros(4)) == pytest.approx([1 / 3] * 3)

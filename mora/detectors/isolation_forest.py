@@ -14,10 +14,10 @@ from numpy.typing import NDArray
 
 from mora.detectors.frames import fitted_columns, known_columns, matrix_of
 from mora.detectors.options import whole_number
-from mora.detectors.trees import MOST_TREES, Trees, joined
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require
+from mora.trees import MOST_TREES, Trees, joined
 
 if TYPE_CHECKING:
     from sklearn.ensemble import IsolationForest as Forest

@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from mora import helios_features
 from mora.detectors.frames import known_columns, matrix_of, seconds_of
 from mora.detectors.options import number_between, whole_number
-from mora.detectors.trees import MOST_TREES, Trees, joined
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require
+from mora.trees import MOST_TREES, Trees, of_xgboost
 
 Floats = NDArray[np.float64]
 
@@ -167,7 +167,7 @@ class XgboostResidual:
         shared = int(self._options["trees"] * _MOST_METRICS / len(self.columns))
         booster = xgboost.train(options, data, min(int(self._options["trees"]), max(shared, _LEAST_TREES)))
         model = json.loads(booster.save_raw("json"))["learner"]["gradient_booster"]["model"]
-        return joined([_arrays_of(tree) for tree in model["trees"]])
+        return of_xgboost(model["trees"])
 
 
 class Helios(XgboostResidual):
@@ -204,17 +204,3 @@ class _Inputs:
     def _features(self, values: Floats, columns: tuple[str, ...]) -> Floats:
         found = helios_features.features(self._seconds, values, columns)
         return found if self._knows_its_moment else helios_features.before(found, columns)
-
-
-def _arrays_of(tree: dict[str, Any]) -> dict[str, NDArray[Any]]:
-    """One tree of XGBoost's JSON; it goes left where a value is below the limit."""
-    limit = np.asarray(tree["split_conditions"], dtype=np.float32)
-    left = np.asarray(tree["left_children"], dtype=np.int32)
-    return {
-        "left": left,
-        "right": np.asarray(tree["right_children"], dtype=np.int32),
-        "feature": np.asarray(tree["split_indices"], dtype=np.int32),
-        "limit": np.nextafter(limit, np.float32(-np.inf)).astype(np.float64),
-        "left_if_missing": np.asarray(tree["default_left"], dtype=bool),
-        "value": np.where(left < 0, limit, 0).astype(np.float64),
-    }

@@ -64,7 +64,9 @@ def lay(
     slot = rows - 1 - np.floor((count - 1 - np.arange(count)) * sample_seconds / step_seconds + 1e-9).astype(np.int64)
     means = {name: _means(values, slot, rows) for name, values in known.items()}
     start = start_seconds + count * sample_seconds - rows * step_seconds
-    return HorizonGrid(horizon_seconds, steps, start, means, {name: _filled(values) for name, values in means.items()})
+    return HorizonGrid(
+        horizon_seconds, steps, start, means, {name: fill_from_past(values) for name, values in means.items()}
+    )
 
 
 def _means(values: Floats, slot: np.ndarray, rows: int) -> Floats:
@@ -75,7 +77,8 @@ def _means(values: Floats, slot: np.ndarray, rows: int) -> Floats:
     return found
 
 
-def _filled(values: Floats) -> Floats:
+def fill_from_past(values: Floats) -> Floats:
+    """Unknown values as the last known one before them (the first known one at the start); zeros where none is."""
     known = np.flatnonzero(~np.isnan(values))
     if not len(known):
         return np.zeros(len(values))

@@ -11,10 +11,10 @@ import xgboost
 
 from mora.detectors import xgboost_residual
 from mora.detectors.frames import seconds_of
-from mora.detectors.trees import Trees
 from mora.detectors.xgboost_residual import Helios, XgboostResidual
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
+from mora.trees import Trees
 
 
 def frame(rows: int = 300, seed: int = 0) -> pd.DataFrame:

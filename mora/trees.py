@@ -1,11 +1,11 @@
-"""Trees as plain arrays: what scikit-learn or XGBoost grew is kept without pickle and read without either.
+"""Trees as plain arrays: what scikit-learn, XGBoost or LightGBM grew is kept without pickle, and read without them.
 
-A trained detector is small files of numbers, and a service that only scores needs no library that trains.
+What was trained is small files of numbers, and a service that only scores or forecasts needs no library that trains.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -76,7 +76,7 @@ class Trees:
         try:
             found = [np.asarray(arrays[f"{prefix}{name}"]) for name in _ARRAYS]
         except (KeyError, TypeError, ValueError) as wrong:
-            raise BadModel("The saved trees are not complete.", hint="Train the detector again.") from wrong
+            raise BadModel("The saved trees are not complete.", hint="Train it again.") from wrong
         *nodes, roots = found
         count = len(nodes[0]) if nodes[0].ndim == 1 else -1
         sound = all(array.shape == (count,) for array in nodes) and roots.ndim == 1 and len(roots) > 0
@@ -96,7 +96,7 @@ class Trees:
                 and not np.isnan(limit).any()
             )
         if not sound:
-            raise BadModel("The saved trees do not fit together.", hint="Train the detector again.")
+            raise BadModel("The saved trees do not fit together.", hint="Train it again.")
         return cls(
             left=left.astype(np.int32),
             right=right.astype(np.int32),
@@ -153,3 +153,22 @@ def joined(parts: list[dict[str, NDArray[Any]]]) -> Trees:
         value=whole["value"].astype(np.float64),
         roots=starts[:-1].astype(np.int32),
     )
+
+
+def of_xgboost(trees: Sequence[Mapping[str, Any]]) -> Trees:
+    """The trees of XGBoost's JSON model; they go left where a value is below the limit."""
+    parts: list[dict[str, NDArray[Any]]] = []
+    for tree in trees:
+        limit = np.asarray(tree["split_conditions"], dtype=np.float32)
+        left = np.asarray(tree["left_children"], dtype=np.int32)
+        parts.append(
+            {
+                "left": left,
+                "right": np.asarray(tree["right_children"], dtype=np.int32),
+                "feature": np.asarray(tree["split_indices"], dtype=np.int32),
+                "limit": np.nextafter(limit, np.float32(-np.inf)).astype(np.float64),
+                "left_if_missing": np.asarray(tree["default_left"], dtype=bool),
+                "value": np.where(left < 0, limit, 0).astype(np.float64),
+            }
+        )
+    return joined(parts)

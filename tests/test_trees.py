@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from mora.detectors.trees import Trees, joined
 from mora.errors import BadModel
+from mora.trees import Trees, joined
 
 # x0 <= 1 ? (x1 <= 2 ? 10 : 20) : 30, the inner nodes worth 25 and 15.
 ONE: dict[str, NDArray[Any]] = {

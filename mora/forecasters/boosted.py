@@ -1,0 +1,337 @@
+"""Boosted trees on the table of a history: the mean of the coming horizon at once, and a quantile of its steps.
+
+Two sets of trees a target correct the anchor (tabular.py): one the logarithm of the horizon's mean, with absolute
+errors; one the level that 95 % of its steps stay below, with the quantile objective. How many trees, and which share of
+their correction, the checking part says: where they have learnt nothing that came true, the anchor is the forecast.
+
+What was grown is kept as arrays and read with numpy (mora/trees.py); beside them stands the library's own plain form,
+for those who explain a forecast by it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mora.documents import Misfit, check, fields, items, mapping, number, one_of, pair, text, whole
+from mora.domain import Reason, Target
+from mora.domain.learning import Experiments, Floats, HorizonGrid, Level, Past, Place, Saved
+from mora.errors import NotEnoughData
+from mora.features import HIGH_QUANTILE, TARGET_COLUMNS, TARGETS
+from mora.forecasters import tabular
+from mora.forecasters.places import Lesson, lessons_of, row_of
+from mora.fusion import convex_weights
+from mora.metrics import SCALE_FREE_COLUMNS
+from mora.seams import Reporter
+from mora.trees import Trees
+
+Rows = NDArray[np.int64]
+
+MEAN, HIGH = "mean", "high"
+# More rows than this teach trees of this size nothing new: neighbours overlap by all but one step.
+_MOST_ROWS, _MOST_CHECKS = 2000, 500
+_LEAST_ROWS, _LEAST_CHECKS = 12, 6
+# Where no part is set apart for checking, the last rows are.
+_CHECKED_SHARE = 0.2
+# The upper level learns from so many steps of each horizon.
+_STEPS_OF_HORIZON = 3
+_ANCHOR_RIDGE = 0.01
+_SHARES = tuple(tenth / 10 for tenth in range(11))
+_TARGET = one_of(*(target.value for target in TARGETS))
+_ONE = fields(
+    {
+        "columns": items(text, least=1),
+        "features": items(whole()),
+        "idle": mapping(number(0)),
+        "anchor": items(number(0, 1)),
+        "steps": whole(1),
+        "offsets": fields({MEAN: number(), HIGH: number()}),
+        "shares": fields({MEAN: number(0, 1), HIGH: number(0, 1)}),
+    }
+)
+_DOCUMENT = fields({"targets": mapping(_ONE, _TARGET), "reasons": items(pair(text, text))})
+
+
+@dataclass(frozen=True, slots=True)
+class BoostedSettings:
+    """How trees are grown. trees: the most of them. least_rows: in a leaf, as a share of the rows."""
+
+    trees: int = 200
+    depth: int = 3
+    learning_rate: float = 0.05
+    least_rows: float = 0.02
+    rows_drawn: float = 0.7
+    features_drawn: float = 0.5
+    ridge: float = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Grown:
+    """Trees as arrays, and the same in the library's own plain form (UTF-8 text or UBJSON)."""
+
+    trees: Trees
+    raw: bytes
+
+
+class Grow(Protocol):
+    """Grows trees with one library."""
+
+    def __call__(
+        self,
+        table: Floats,
+        wanted: Floats,
+        checks: tuple[Floats, Floats] | None,
+        *,
+        quantile: float,
+        count: int,
+        settings: BoostedSettings,
+        seed: int,
+    ) -> Grown:
+        """Trees that forecast a quantile of `wanted`: `count`, or, with `checks`, as many as err least there."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneTarget:
+    """What was learnt of one target.
+
+    columns: of the grid, that are looked at. features: numbers of those that the trees were given, in the order of
+    tabular.names(). idle: column -> what is added to it. anchor: weights of the plain forecasts. offsets and shares:
+    for the mean and the high level, what is added to the trees' sum, and which share of it counts.
+    """
+
+    columns: tuple[str, ...]
+    features: tuple[int, ...]
+    idle: Mapping[str, float]
+    anchor: tuple[float, ...]
+    steps: int
+    offsets: Mapping[str, float]
+    shares: Mapping[str, float]
+    grown: Mapping[str, Grown]
+
+    def can_forecast(self, grid: HorizonGrid, row: int) -> bool:
+        """Whether a grid has its columns and its horizon, and one horizon lies before the row."""
+        return grid.steps == self.steps and row >= grid.steps and all(name in grid.means for name in self.columns)
+
+    def inputs(self, grid: HorizonGrid, rows: Rows, column: str) -> tuple[Floats, Floats]:
+        """What the trees are given, shape (rows, features), and the logarithm of the anchor, shape (rows,)."""
+        given = tabular.table(grid, rows, self.columns, column, self.idle)[:, list(self.features)]
+        return given, tabular.anchors(grid, rows, column, self.idle[column]) @ np.array(self.anchor)
+
+    def names(self, column: str) -> tuple[str, ...]:
+        """The names of what the trees are given."""
+        every = tabular.names(self.columns, column)
+        return tuple(every[number] for number in self.features)
+
+    def at(self, grid: HorizonGrid, rows: Rows, column: str) -> list[Level]:
+        """Mean and high level of the horizons that begin with the rows; each must have can_forecast()."""
+        given, anchor = self.inputs(grid, rows, column)
+        found = {}
+        for name, grown in self.grown.items():
+            change = self.offsets[name] + self.shares[name] * grown.trees.sums(given)
+            found[name] = np.maximum(np.exp(np.clip(anchor + change, -700, 700)) - self.idle[column], 0.0)
+        return list(zip(found[MEAN].tolist(), np.maximum(found[HIGH], found[MEAN]).tolist(), strict=True))
+
+
+@dataclass(frozen=True, slots=True)
+class FittedBoosted:
+    """The trees of each target."""
+
+    targets: Mapping[Target, OneTarget]
+    reasons: tuple[Reason, ...] = ()
+
+    def levels(self, places: Sequence[Place]) -> list[Mapping[Target, Level]]:
+        """Mean and high level at each row, and after each window, that one horizon lies before; nothing of a load."""
+        found: list[dict[Target, Level]] = [{} for _ in places]
+        rows = [(number, at) for number, at in enumerate(map(row_of, places)) if at is not None]
+        for grid in {id(at.grid): at.grid for _, at in rows}.values():
+            for target, one in self.targets.items():
+                own = [(n, at.row) for n, at in rows if at.grid is grid and one.can_forecast(grid, at.row)]
+                if own:
+                    levels = one.at(grid, np.array([row for _, row in own]), TARGET_COLUMNS[target])
+                    for (place, _), level in zip(own, levels, strict=True):
+                        found[place][target] = level
+        return list(found)
+
+    def save(self) -> Saved:
+        """A document of numbers, the trees as arrays, and the library's own form of them as bytes."""
+        targets: dict[str, Any] = {}
+        arrays: dict[str, NDArray[Any]] = {}
+        for target, one in self.targets.items():
+            targets[target.value] = {
+                "columns": list(one.columns),
+                "features": list(one.features),
+                "idle": dict(one.idle),
+                "anchor": list(one.anchor),
+                "steps": one.steps,
+                "offsets": dict(one.offsets),
+                "shares": dict(one.shares),
+            }
+            for name, grown in one.grown.items():
+                arrays |= grown.trees.arrays(f"{target.value}.{name}.")
+                arrays[f"{target.value}.{name}.raw"] = np.frombuffer(grown.raw, dtype=np.uint8)
+        return Saved({"targets": targets, "reasons": [[reason.code, reason.text] for reason in self.reasons]}, arrays)
+
+
+def restore(saved: Saved) -> FittedBoosted:
+    """What FittedBoosted.save() gave; Misfit or BadModel where it did not give that. No library is needed."""
+    plain = saved.document
+    check(plain, _DOCUMENT)
+    targets = {}
+    for name, one in plain["targets"].items():
+        column, columns = TARGET_COLUMNS[Target(name)], tuple(one["columns"])
+        known = len(tabular.names(columns, column))
+        is_whole = {column, *columns} <= one["idle"].keys() and len(one["anchor"]) == len(tabular.ANCHORS)
+        if not is_whole or not all(number < known for number in one["features"]):
+            raise Misfit(f"targets.{name} does not fit together")
+        grown = {
+            what: Grown(
+                Trees.restore(saved.arrays, features=len(one["features"]), prefix=f"{name}.{what}."),
+                np.asarray(saved.arrays.get(f"{name}.{what}.raw", ()), dtype=np.uint8).tobytes(),
+            )
+            for what in (MEAN, HIGH)
+        }
+        targets[Target(name)] = OneTarget(
+            columns,
+            tuple(one["features"]),
+            one["idle"],
+            tuple(one["anchor"]),
+            one["steps"],
+            one["offsets"],
+            one["shares"],
+            grown,
+        )
+    return FittedBoosted(targets, tuple(Reason(code, words) for code, words in plain["reasons"]))
+
+
+def fit(
+    data: Experiments | Past, grow: Grow, settings: BoostedSettings, *, title: str, seed: int, reporter: Reporter
+) -> FittedBoosted:
+    """Learn every target of the data. Raises NotEnoughData where one has fewer than twelve horizons to learn from."""
+    found = {}
+    for done, target in enumerate(data.targets):
+        reporter.advance(title, done, len(data.targets), target.value)
+        lessons = lessons_of(data, target)
+        found[target] = _fit_target(lessons, TARGET_COLUMNS[target], grow, settings, f"{title} of {target.value}", seed)
+    reporter.advance(title, len(data.targets), len(data.targets))
+    return FittedBoosted(found)
+
+
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """Rows to learn from or to check on: their tables, anchors, true means and steps, in logarithms."""
+
+    table: Floats
+    plain: Floats
+    means: Floats
+    steps: Floats
+
+    def __len__(self) -> int:
+        return len(self.means)
+
+    def cut(self, start: int, stop: int) -> _Part:
+        where = slice(start, stop)
+        return _Part(self.table[where], self.plain[where], self.means[where], self.steps[where])
+
+    def wanted(self, anchor: Floats, what: str) -> Floats:
+        """What trees should say of each row; of the high level, of each of its steps."""
+        base = self.plain @ anchor
+        return self.means - base if what == MEAN else (self.steps - base[:, None]).ravel()
+
+    def given(self, what: str) -> Floats:
+        return self.table if what == MEAN else np.repeat(self.table, _STEPS_OF_HORIZON, axis=0)
+
+
+def _fit_target(
+    lessons: Sequence[Lesson], column: str, grow: Grow, settings: BoostedSettings, subject: str, seed: int
+) -> OneTarget:
+    columns = tuple(
+        name
+        for name in dict.fromkeys((column, *SCALE_FREE_COLUMNS))
+        if lessons and all(name in lesson.grid.means for lesson in lessons)
+    )
+    idle = {name: _idle(lessons, name) for name in columns}
+    training = _joined([_part(one, columns, column, idle, is_check=False) for one in lessons], _MOST_ROWS)
+    checking = _joined([_part(one, columns, column, idle, is_check=True) for one in lessons], _MOST_CHECKS)
+    is_own = training is not None and checking is None
+    if is_own and training is not None:
+        steps = lessons[0].grid.steps if len(lessons) == 1 else 0
+        cut = len(training) - max(int(len(training) * _CHECKED_SHARE), 1)
+        # A gap of one horizon: what is learned from does not reach into what is checked on.
+        training, checking, whole_part = training.cut(0, cut - steps), training.cut(cut, len(training)), training
+    have = [0 if part is None else len(part) for part in (training, checking)]
+    if training is None or checking is None or have[0] < _LEAST_ROWS or have[1] < _LEAST_CHECKS:
+        raise NotEnoughData(
+            f"{subject} needs {_LEAST_ROWS} horizons to learn from and {_LEAST_CHECKS} to check on; "
+            f"there are {have[0]} and {have[1]}."
+        )
+    anchor = np.array(
+        convex_weights(
+            training.plain - training.plain[:, :1], training.means - training.plain[:, 0], ridge=_ANCHOR_RIDGE
+        )
+    )
+    features = tuple(
+        np.flatnonzero(
+            np.nanstd(np.vstack([training.table, np.zeros((1, training.table.shape[1]))]), axis=0) > 0
+        ).tolist()
+    ) or (0,)
+    offsets, shares, grown = {}, {}, {}
+    for what, quantile in ((MEAN, 0.5), (HIGH, HIGH_QUANTILE)):
+        wanted = training.wanted(anchor, what)
+        offset = float(np.quantile(wanted, quantile)) if what == HIGH else 0.0
+        options: dict[str, Any] = {"quantile": quantile, "settings": settings, "seed": seed}
+        tables = [part.given(what)[:, list(features)] for part in (training, checking)]
+        aims = checking.wanted(anchor, what) - offset
+        made = grow(tables[0], wanted - offset, (tables[1], aims), count=settings.trees, **options)
+        said = made.trees.sums(tables[1])
+        share = min(_SHARES, key=lambda one: _pinball(aims - one * said, quantile))
+        if is_own and share > 0:
+            wanted = whole_part.wanted(anchor, what)
+            offset = float(np.quantile(wanted, quantile)) if what == HIGH else 0.0
+            table = whole_part.given(what)[:, list(features)]
+            made = grow(table, wanted - offset, None, count=len(made.trees.roots), **options)
+        offsets[what], shares[what], grown[what] = offset, share, made
+    steps = lessons[0].grid.steps
+    return OneTarget(columns, features, idle, tuple(anchor.tolist()), steps, offsets, shares, grown)
+
+
+def _pinball(errors: Floats, quantile: float) -> float:
+    return float(np.maximum(quantile * errors, (quantile - 1) * errors).mean())
+
+
+def _idle(lessons: Sequence[Lesson], column: str) -> float:
+    known = [lesson.grid.filled[column][: lesson.fit_until] for lesson in lessons]
+    return tabular.idle_of(np.concatenate(known))
+
+
+def _part(
+    lesson: Lesson, columns: Sequence[str], column: str, idle: Mapping[str, float], *, is_check: bool
+) -> _Part | None:
+    grid, steps = lesson.grid, lesson.grid.steps
+    first, last = (lesson.fit_until, lesson.check_until) if is_check else (0, lesson.fit_until)
+    rows = np.arange(max(first, steps), last - steps + 1)
+    rows = rows[:: max(1, -(-len(rows) // (_MOST_CHECKS if is_check else _MOST_ROWS)))]
+    truth = tabular.truths(grid, rows, column)
+    rows, truth = rows[~np.isnan(truth)], truth[~np.isnan(truth)]
+    if not len(rows):
+        return None
+    own = np.linspace(0, steps - 1, _STEPS_OF_HORIZON).round().astype(np.int64)
+    added = idle[column]
+    return _Part(
+        tabular.table(grid, rows, columns, column, idle),
+        tabular.anchors(grid, rows, column, added),
+        np.log(truth + added),
+        np.log(np.maximum(grid.filled[column][rows[:, None] + own], 0.0) + added),
+    )
+
+
+def _joined(parts: Sequence[_Part | None], most: int) -> _Part | None:
+    known = [part for part in parts if part is not None]
+    if not known:
+        return None
+    whole_part = _Part(*(np.concatenate([getattr(part, name) for part in known]) for name in _Part.__slots__))
+    thin = max(1, -(-len(whole_part) // most))
+    return _Part(*(getattr(whole_part, name)[::thin] for name in _Part.__slots__))
