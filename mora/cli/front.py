@@ -26,6 +26,7 @@ from mora.cli import (
     manual,
     mcp,
     misc,
+    models,
     optimize,
     publish,
     recommend,
@@ -95,6 +96,7 @@ for _name, _command, _panel in (
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
 app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
+app.add_typer(models.app, name="models", rich_help_panel=_LEARN)
 app.add_typer(health.app, name="health", rich_help_panel=_HEALTH)
 app.add_typer(repo.app, name="repo", rich_help_panel=_LOOK)
 app.add_typer(chaos.app, name="chaos", rich_help_panel=_LEARN)

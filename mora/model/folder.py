@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 
 from mora import sealed
+from mora.model.layout import service_of
 from mora.model.migration import upgrade
 from mora.model.shapes import check_card, check_response
 from mora.sealed import CARD, UNREADABLE, Contents, in_words
@@ -36,7 +37,9 @@ def _document(name: str, document: Any) -> None:
         check_response(document)
 
 
-_KIND = sealed.Kind("model", "--models", lambda folder: f"mora train {folder.name}", SCHEMA_VERSION, _card, _document)
+_KIND = sealed.Kind(
+    "model", "--models", lambda folder: f"mora train {service_of(folder)}", SCHEMA_VERSION, _card, _document
+)
 
 
 def seal(

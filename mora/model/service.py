@@ -21,10 +21,12 @@ from mora.model import facts, learners
 from mora.model import folder as store
 from mora.model.calibration import Calibration
 from mora.model.driven_demand import DrivenAnswer
+from mora.model.layout import service_of
 from mora.model.learners import Fitted
 from mora.model.observed import HorizonModel
 from mora.model.observed_demand import ObservedAnswer
 from mora.model.settings import TrainSettings
+from mora.model.versions import champion_folder
 from mora.response import LoadResponse
 from mora.seams import Reporter, Silent
 
@@ -112,28 +114,39 @@ class ServiceModel:
         return ObservedAnswer(self.workload, self.card, self.forecasters, self.horizons).demand(observed, question)
 
     def save(self, folder: Path | str) -> None:
-        """Write the model folder, whole or not at all; a model that was there is replaced."""
+        """Write a folder with this model alone, whole or not at all; a model that was there is replaced.
+
+        A service's own folder keeps versions: mora/model/versions.keep writes there.
+        """
         store.write(Path(folder), self.files)
 
     @classmethod
-    def load(cls, folder: Path | str) -> ServiceModel:
-        """Read and verify a model folder. Imports neither TensorFlow, prophet nor scikit-learn.
+    def load(cls, folder: Path | str, *, digest: str | None = None) -> ServiceModel:
+        """Read and verify a model folder, of a service with versions that of the champion's.
 
-        Raises BadModel where it is half-written, edited, or from a newer MOrA.
+        digest: what it must have. Imports neither TensorFlow, prophet nor scikit-learn.
+        Raises BadModel where it is half-written, edited, another one, or from a newer MOrA.
         """
-        path = Path(folder)
+        path, champion = champion_folder(Path(folder))
+        digest = digest or champion
         contents = store.read(path)
+        if digest is not None and contents.digest != digest:
+            raise BadModel(
+                f"{path} has another model than the version {digest[:12]} that it is named for.",
+                hint=f"Train it again: mora train {service_of(path)}",
+            )
         try:
             return replace(_assemble(contents), source=path)
         except store.UNREADABLE as failure:
             raise BadModel(
                 f"{path} lacks what a model of schema {store.SCHEMA_VERSION} must have ({store.in_words(failure)}).",
-                hint=f"Train it again: mora train {path.name}",
+                hint=f"Train it again: mora train {service_of(path)}",
             ) from failure
 
 
 def _broken(folder: Path, why: str) -> BadModel:
-    return BadModel(f"The model in {folder} cannot be used: {why}.", hint=f"Train it again: mora train {folder.name}")
+    again = f"Train it again: mora train {service_of(folder)}"
+    return BadModel(f"The model in {folder} cannot be used: {why}.", hint=again)
 
 
 def _assemble(contents: store.Contents) -> ServiceModel:

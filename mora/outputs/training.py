@@ -12,18 +12,15 @@ from mora.quantities import counted, format_duration
 _TITLES = {"prophet": "Prophet", "lstm": "LSTM"}
 
 
-def render(service: str, card: Mapping[str, Any], *, seconds: float) -> str:
+def render(service: str, card: Mapping[str, Any], *, seconds: float | None) -> str:
     """A few lines and a table: per target the error of the next steps' mean and of their p95, in readable units.
 
-    card: of the model; its `report` is shown.
+    card: of the model; its `report` is shown. seconds: how long the training took; None where that is not known.
     """
     report = card["report"]
     kind = "load experiments" if card["driven"] else "observed history"
-    lines = [
-        f"{service}: trained on {counted(card['rows'], 'sample')} of {len(card['experiments'])} {kind} in "
-        f"{format_duration(seconds, about=True)}",
-        "",
-    ]
+    took = "" if seconds is None else f" in {format_duration(seconds, about=True)}"
+    lines = [f"{service}: trained on {counted(card['rows'], 'sample')} of {len(card['experiments'])} {kind}{took}", ""]
     # Observed data is learned for several horizons, load experiments for the steps that follow.
     horizons = {
         f"next {format_duration(int(seconds))}": horizon["errors"]

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from mora.domain import Allocation, Demand, Question, Reason, Recommendation, Window, Workload, WorkloadState
 from mora.errors import BadInput, BadModel, ClusterError, MoraError, NotEnoughData, SourceUnavailable
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model, model_folder
+from mora.model.layout import has_model
 from mora.pipeline.collecting import open_cluster
 from mora.pipeline.connecting import open_fleet
 from mora.pipeline.fleet import (
@@ -184,7 +185,7 @@ def _models_of(text: str, settings: Settings) -> list[tuple[str, str]]:
 
     named = parse_name(text)
     namespace = named.namespace or settings.namespace
-    is_there = (model_folder(settings.models_dir, named.name, namespace) / "card.json").is_file()
+    is_there = has_model(model_folder(settings.models_dir, named.name, namespace))
     return [(namespace, named.name)] if is_there else []
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,12 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """The outcome of one service in `train_all`: a model, or the error."""
+    """The outcome of one service in `train_all`: a model, or the error. kept: as which version."""
 
     service: str
     model: ServiceModel | None
     error: MoraError | None
     seconds: float
+    kept: str = ""
 
 
 def train(
@@ -37,16 +39,36 @@ def train(
     namespace: str = DEFAULT_NAMESPACE,
     include_flagged: bool = False,
     settings: TrainSettings | None = None,
+    as_challenger: bool = False,
     reporter: Reporter | None = None,
 ) -> ServiceModel:
-    """Train Prophet, LSTM and the load response of one service on its CSVs and save the model folder.
+    """Train Prophet, LSTM and the load response of one service on its CSVs and keep the model as a version.
 
+    It becomes the champion, which answers from now on. as_challenger: it is tried beside the champion (mora ab).
     Raises NotEnoughData (how much is needed, how to get it) and BadDataset (file and line).
     """
     require("train", by="Training")
     trained = learn(read_lesson(service, data_dir, namespace, include_flagged), settings, reporter)
-    trained.save(model_folder(models_dir, service, namespace))
+    _keep(trained, service, models_dir=models_dir, namespace=namespace, as_challenger=as_challenger)
     return trained
+
+
+def _keep(trained: ServiceModel, service: str, *, models_dir: Path | str, namespace: str, as_challenger: bool) -> str:
+    """Keep a model as a version of its service, and say which one answers now."""
+    from mora.model import versions
+    from mora.model.layout import short
+
+    folder = model_folder(models_dir, service, namespace)
+    now = versions.keep(folder, trained, at=datetime.now(UTC), as_challenger=as_challenger)
+    own, previous = short(trained.digest), now.previous
+    if now.champion == trained.digest:
+        back = f"; before it was {short(previous)} (mora models rollback {service})" if previous else ""
+        return f"version {own} is the champion{back}"
+    champion = short(now.champion)
+    if now.challenger == trained.digest:
+        return f"version {own} challenges the champion {champion}: mora ab status {service}"
+    other = short(now.challenger or "")
+    return f"version {own} is kept; {other} still challenges the champion {champion}: mora ab status {service}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,6 +115,7 @@ def train_all(
     namespace: str = DEFAULT_NAMESPACE,
     include_flagged: bool = False,
     settings: TrainSettings | None = None,
+    as_challenger: bool = False,
     jobs: int = 2,
     scheduler: str | None = None,
     reporter: Reporter | None = None,
@@ -105,7 +128,7 @@ def train_all(
     require("train", *(() if scheduler is None else ("dask",)), by="mora train")
     reporter = reporter or Silent()
     where = {"data_dir": data_dir, "models_dir": models_dir, "namespace": namespace}
-    options = {**where, "include_flagged": include_flagged, "settings": settings}
+    options = {**where, "include_flagged": include_flagged, "settings": settings, "as_challenger": as_challenger}
     at_once = min(jobs, len(services))
     outcomes: Iterable[Trained]
     if scheduler is not None:
@@ -117,6 +140,7 @@ def train_all(
             namespace=namespace,
             include_flagged=include_flagged,
             settings=settings,
+            as_challenger=as_challenger,
         )
     elif at_once < 2:
         # In this process, so that the reporter can tell of epochs; others' processes are silent until they end.
@@ -141,8 +165,11 @@ def _train_in_processes(services: Sequence[str], options: Mapping[str, Any], at_
 
 def _train_one(service: str, options: Mapping[str, Any]) -> Trained:
     started = time.monotonic()
+    where = {name: options[name] for name in ("models_dir", "namespace", "as_challenger")}
+    read = options["data_dir"], options["namespace"], options["include_flagged"]
     try:
-        return Trained(service, train(service, **options), None, time.monotonic() - started)
+        model = learn(read_lesson(service, *read), options["settings"], options.get("reporter"))
+        return Trained(service, model, None, time.monotonic() - started, _keep(model, service, **where))
     except MoraError as failure:
         return Trained(service, None, failure, time.monotonic() - started)
 
@@ -156,6 +183,7 @@ def _train_on_cluster(
     namespace: str,
     include_flagged: bool,
     settings: TrainSettings | None,
+    as_challenger: bool,
 ) -> Iterator[Trained]:
     """Trainings as they end; each model is written before the next is waited for, so a lost cluster loses no more."""
     from mora import scaleout
@@ -174,9 +202,8 @@ def _train_on_cluster(
             if isinstance(outcome, MoraError):
                 yield Trained(service, None, outcome, 0.0)
                 continue
-            if outcome.model is not None:
-                outcome.model.save(model_folder(models_dir, service, namespace))
-            yield outcome
+            where: dict[str, Any] = {"models_dir": models_dir, "namespace": namespace, "as_challenger": as_challenger}
+            yield outcome if outcome.model is None else replace(outcome, kept=_keep(outcome.model, service, **where))
     yield from unread
 
 
@@ -199,4 +226,5 @@ def describe_training(trained: Trained) -> str:
 
     if trained.model is None:
         return f"{trained.service}: no model. {trained.error}\n"
-    return render_training(trained.service, trained.model.card, seconds=trained.seconds)
+    found = render_training(trained.service, trained.model.card, seconds=trained.seconds)
+    return f"{found}  {trained.kept}\n" if trained.kept else found

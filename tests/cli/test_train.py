@@ -23,8 +23,8 @@ def test_ctrl_c_stops_training_in_parallel(tmp_path: Path) -> None:
 
 
 def test_ctrl_c_while_training_leaves_the_old_model(home: Path) -> None:
-    card = home / "models" / "frontend" / "card.json"
-    before = card.read_bytes()
+    pointer = home / "models" / "frontend" / "versions.json"
+    before = pointer.read_bytes()
     running = start("train", "frontend", "--seed", "5", cwd=home)
     assert running.stderr is not None
     assert running.stderr.readline()  # it trains: its first words are of that
@@ -33,5 +33,5 @@ def test_ctrl_c_while_training_leaves_the_old_model(home: Path) -> None:
     assert running.returncode == 130
     assert "Interrupted" in said
     assert "Traceback" not in said
-    assert card.read_bytes() == before
+    assert pointer.read_bytes() == before
     assert sorted(path.name for path in (home / "models").iterdir()) == ["frontend"]

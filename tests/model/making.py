@@ -1,0 +1,24 @@
+"""Models that need no library to be made, for tests of how models are kept."""
+
+from __future__ import annotations
+
+from functools import cache
+
+from mora.model import ServiceModel, TrainSettings, train
+from mora.model import folder as store
+from mora.model.service import _assemble
+from tests import fakes_learning as fakes
+
+PLAIN = TrainSettings(weights={"naive": 1.0})
+
+
+@cache
+def plain_model() -> ServiceModel:
+    """A model of the naive forecast alone, of four days of history."""
+    return train(fakes.observed(days=4), {}, fakes.WORKLOAD, settings=PLAIN)
+
+
+def version(number: int) -> ServiceModel:
+    """The same with another content, and so another digest, for each number."""
+    card = {key: value for key, value in plain_model().card.items() if key not in ("files", "schema_version")}
+    return _assemble(store.seal({**card, "rows": card["rows"] + number}, {}, {}))
