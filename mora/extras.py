@@ -25,6 +25,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "dask": {"distributed": "distributed"},
         "health": {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "ai_edge_litert": "ai-edge-litert"},
         "models": {"xgboost": "xgboost-cpu", "lightgbm": "lightgbm", "statsforecast": "statsforecast"},
+        "cloud-gcp": {"google.cloud.monitoring_v3": "google-cloud-monitoring"},
     }
 )
 """Extra -> what it adds to the base install: name of the module -> name of the package."""

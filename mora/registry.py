@@ -34,6 +34,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     "sources": {
         "prometheus": "mora.sources.prometheus.observe:PrometheusSource",
         "csv": "mora.sources.csvfile:CsvSource",
+        "gcp": "mora.sources.gcp.source:GcpSource",
     },
     "forecasters": {
         "prophet": "mora.forecasters.prophet:ProphetForecaster",

@@ -53,6 +53,19 @@ class PrometheusSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class GcpOptions:
+    """Google Cloud Monitoring. project: None for that of the Application Default Credentials; endpoint: Google's own.
+
+    cluster: a GKE cluster, where the project has several. database: a Cloud SQL instance, for the layout helios.
+    """
+
+    project: str | None = None
+    cluster: str | None = None
+    database: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KubernetesAccess:
     """Which cluster is asked. cluster: its name, empty for the one that the kubeconfig's current context leads to.
 
@@ -145,6 +158,7 @@ class Settings:
     horizon: timedelta = timedelta(hours=24)
     history: timedelta = timedelta(days=14)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
+    gcp: GcpOptions = field(default_factory=GcpOptions)
     slo: Slo = field(default_factory=Slo)
     policy: PolicySettings = field(default_factory=PolicySettings)
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -370,6 +384,11 @@ SETTINGS: tuple[Setting, ...] = (
             values.path),
     Setting("prometheus.cluster", "Value of the label `cluster`, where one Prometheus (Thanos, Mimir) has several.",
             values.string, flag="--cluster"),
+    Setting("gcp.project", "Google Cloud project that is read; by default that of the credentials.", values.string),
+    Setting("gcp.cluster", "GKE cluster, where the project has several.", values.string),
+    Setting("gcp.database", "Cloud SQL instance whose columns stand beside a service's with --layout helios.",
+            values.string),
+    Setting("gcp.endpoint", "Address of the Monitoring API, where it is not Google's public one.", values.string),
     Setting("slo.p95", "95th percentile of the response time that callers can rely on.",
             values.response_time, "slo.p95_seconds", "--slo-p95"),
     Setting("slo.errors", "Share of requests that may fail, 0..1.", values.ratio, "slo.error_ratio", "--slo-errors"),

@@ -77,6 +77,19 @@ def prometheus_source(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def gcp_source(folder: Path) -> Iterator[Stage]:
+    from tests.sources.gcp.monitoring import Monitoring, service_account, serving
+    from tests.sources.gcp.shop import shop
+
+    end = datetime.fromtimestamp(time.time() // 300 * 300, UTC)  # services() looks at the last hour
+    with serving(Monitoring(shop(start=end - timedelta(hours=2)))) as server, pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(folder, server.token_address)))
+        window = Window(end - timedelta(minutes=20), end, timedelta(minutes=5))
+        source = registry.load("sources", "gcp")(endpoint=server.address)
+        yield Stage(source, Workload("shop", "frontend"), window)
+
+
+@contextmanager
 def kubernetes_cluster(folder: Path) -> Iterator[Stage]:
     from tests.clusters.fake_api import FakeApi, FakeCluster
 
@@ -106,7 +119,7 @@ def sandbox_cluster(folder: Path) -> Iterator[Stage]:
 
 
 STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = {
-    "sources": {"csv": csv_source, "prometheus": prometheus_source},
+    "sources": {"csv": csv_source, "prometheus": prometheus_source, "gcp": gcp_source},
     "clusters": {"kubernetes": kubernetes_cluster, "sandbox": sandbox_cluster},
 }
 # What stands for itself: built without arguments, or a function.

@@ -38,7 +38,7 @@ import sys
 hidden = set(sys.argv[1].split(","))
 class Hide:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in hidden:
+        if name.partition(".")[0] in hidden or name in hidden:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Hide())
 """
@@ -71,6 +71,7 @@ COMMANDS = {
         ["train", "frontend", "--forecasters", "xgboost"],
         "Training the forecaster xgboost needs packages",
     ),
+    "cloud-gcp": (["collect", "--source", "gcp", "--history", "2h"], "The source gcp needs a package"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",
@@ -154,9 +155,14 @@ def test_an_extra_names_the_packages_that_pip_installs_for_it(extra: str) -> Non
 
 
 def test_all_is_every_extra() -> None:
-    assert set(OPTIONAL) - {"all"} == set(EXTRAS)
+    assert set(OPTIONAL) - {"all", "cloud"} == set(EXTRAS)
     (everything,) = OPTIONAL["all"]
     assert set(re.findall(r"[\w-]+", everything)) - {PROJECT["name"]} == set(EXTRAS)
+
+
+def test_cloud_is_every_cloud() -> None:
+    (clouds,) = OPTIONAL["cloud"]
+    assert set(re.findall(r"[\w-]+", clouds)) - {PROJECT["name"]} == {name for name in EXTRAS if "cloud-" in name}
 
 
 def test_what_an_extra_includes_is_what_pip_installs_with_it() -> None:

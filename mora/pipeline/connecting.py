@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
 from mora import registry
 from mora.errors import BadInput
 from mora.seams import FleetSource, MetricSource
+
+CLOUDS = ("gcp",)
+"""The sources that are clouds: each has a table of its own in the settings, and an extra, cloud-NAME."""
 
 if TYPE_CHECKING:
     from mora.clusters.discovery import FoundPrometheus
@@ -24,12 +27,16 @@ def open_source(
     discover: bool = False,
     say: Callable[[str], None] = lambda words: None,
 ) -> MetricSource:
-    """The source of metrics that is named: prometheus, or NAME:ADDRESS such as csv:../other/data.
+    """The source of metrics that is named: prometheus, a cloud, or NAME:ADDRESS such as csv:../other/data.
 
-    Raises BadInput where no source is registered under that name, or it has no address; see also open_prometheus.
+    A cloud takes its table of the settings ([gcp]); what an address says wins (gcp:PROJECT/CLUSTER). Raises BadInput
+    where no source is registered under that name, or one that needs an address has none; see also open_prometheus.
     """
     name, _, address = named.partition(":")
-    make: Callable[[str], MetricSource] = registry.load("sources", name)
+    make: Callable[..., MetricSource] = registry.load("sources", name)
+    options = getattr(settings, name, None) if name in CLOUDS else None
+    if options is not None:
+        return make(address, **{one.name: getattr(options, one.name) for one in fields(options)})
     if address:
         return make(address)
     if name == "prometheus":

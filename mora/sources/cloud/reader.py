@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from mora.domain import Window
-from mora.sources.cloud.signals import Scope, Series, Signal
+from mora.sources.cloud.signals import Remark, Scope, Series, Signal
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,14 +40,15 @@ class Reader(Protocol):
     def finest(self) -> timedelta:
         """The shortest step that its points have."""
 
-    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series]:
+    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
         """The series of some signals, aligned to the step of the window where the cloud can; pages in any order.
 
-        Every page is read, and throttled requests are sent again (patience.py). Names are as the cloud gave them.
+        Remarks among them say where an answer is incomplete. Every page is read, and throttled requests are sent again
+        (patience.py). Names are as the cloud gave them.
         """
 
     def queries(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Mapping[str, str]:
         """What read() would send, name -> text, without sending it."""
 
-    def check(self) -> Iterator[Tried]:
-        """Each thing that reading needs, tried; a failure is one of them, and never raised."""
+    def check(self, at: datetime) -> Iterator[Tried]:
+        """Each thing that reading needs, tried at a moment; a failure is one of them, and never raised."""

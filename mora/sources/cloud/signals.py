@@ -159,6 +159,13 @@ class Of:
 
 
 @dataclass(frozen=True, slots=True)
+class Remark:
+    """What a reader must know of an answer, such as that it is incomplete: whole sentences, believed to be hostile."""
+
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
 class Series:
     """Points of one series, or of a page of it, as a cloud answered them.
 

@@ -14,13 +14,14 @@ from mora.sources.cloud.frames import observation
 from mora.sources.cloud.histories import by_workload, history_of, state_of
 from mora.sources.cloud.placing import Placed, placed
 from mora.sources.cloud.reader import Reader, Tried
-from mora.sources.cloud.signals import OF_CONTAINERS, OF_NODES, OF_PODS, Of, Scope, Series, Signal
+from mora.sources.cloud.signals import OF_CONTAINERS, OF_NODES, OF_PODS, Of, Remark, Scope, Series, Signal
 
 # What has no point for so long does not run any more; Google's and Amazon's points arrive up to 4 minutes late.
 _LATELY = timedelta(hours=1)
 _MOST_SERIES = 200_000
 _ONE_WORKLOAD = (*OF_CONTAINERS, *OF_PODS, *OF_NODES)
 _MOST_NAMED = 20
+_LONGEST_REMARK = 500
 
 
 def _utc_now() -> datetime:
@@ -43,7 +44,7 @@ class CloudSource:
 
     def check(self) -> Iterator[Tried]:
         """Each thing that reading needs, tried: what `mora doctor --source` shows."""
-        return self._reader.check()
+        return self._reader.check(self._now())
 
     # --- one workload ---
 
@@ -128,11 +129,15 @@ class CloudSource:
     def _read(self, signals: Iterable[Signal], scope: Scope, window: Window) -> Placed:
         wanted = self._known(signals)
         left_out: dict[str, int] = {}
+        remarks: dict[str, None] = {}
         count = 0
 
         def believed() -> Iterator[Series]:
             nonlocal count
             for page in self._reader.read(wanted, scope, window):
+                if isinstance(page, Remark):
+                    remarks[_shortened(page.words)] = None
+                    continue
                 count += 1
                 if count > _MOST_SERIES:
                     raise SourceUnavailable(
@@ -149,7 +154,7 @@ class CloudSource:
             f"{number:,} series have {what} that Kubernetes would not accept: left out."
             for what, number in left_out.items()
         ]
-        return Placed(found.rows, (*found.remarks, *words))
+        return Placed(found.rows, (*found.remarks, *words, *remarks))
 
     def _lately(self, namespace: str | None) -> list[Workload]:
         return list(by_workload(self._read([Signal.CPU], Scope(namespace), self._recent())))
@@ -191,6 +196,11 @@ class CloudSource:
 
 def _shown(names: Sequence[str]) -> str:
     return ", ".join(names[:_MOST_NAMED]) + (", ..." if len(names) > _MOST_NAMED else "")
+
+
+def _shortened(words: str) -> str:
+    text = "".join(character if character.isprintable() else " " for character in words)
+    return text if len(text) <= _LONGEST_REMARK else f"{text[:_LONGEST_REMARK]} ..."
 
 
 def _misnamed(of: Of) -> str | None:

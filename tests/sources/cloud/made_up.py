@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mora.domain import Window, Workload
 from mora.sources.cloud.reader import Tried
-from mora.sources.cloud.signals import Of, Scope, Series, Signal
+from mora.sources.cloud.signals import Of, Remark, Scope, Series, Signal
 
 START = datetime(2026, 11, 1, tzinfo=UTC)
 MINUTES_5 = timedelta(minutes=5)
@@ -45,24 +45,27 @@ class MadeUpReader:
     signals = frozenset({*UNITS, Signal.CPU_REQUEST, Signal.CPU_LIMIT, Signal.MEMORY_REQUEST, Signal.MEMORY_LIMIT})
     finest = timedelta(minutes=1)
 
-    def __init__(self, *pages: Series) -> None:
-        self.pages = pages
+    def __init__(self, *pages: Series, remarks: Sequence[str] = ()) -> None:
+        self.pages, self.remarks = pages, remarks
         self.asked: list[tuple[tuple[Signal, ...], Scope, Window]] = []
 
-    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series]:
+    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
         self.asked.append((tuple(signals), scope, window))
+        yield from map(Remark, self.remarks)
+        yield from (one for one in self.pages_of(scope) if one.signal in signals)
+
+    def pages_of(self, scope: Scope) -> Iterator[Series]:
         for one in self.pages:
             workload = one.of.workload
-            is_asked = workload is None or (
+            if workload is None or (
                 scope.namespace in (None, workload.namespace) and scope.workload in (None, workload.name)
-            )
-            if one.signal in signals and is_asked:
+            ):
                 yield one
 
     def queries(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Mapping[str, str]:
         return {str(signal): f"{signal} of {scope.namespace}/{scope.workload}" for signal in signals}
 
-    def check(self) -> Iterator[Tried]:
+    def check(self, at: datetime) -> Iterator[Tried]:
         yield Tried("made up", True, "answers")
 
 

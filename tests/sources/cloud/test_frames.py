@@ -14,7 +14,7 @@ from tests.sources.cloud.made_up import WEB, WEB_PODS, MadeUpReader, of, page, s
 
 
 def seen(reader: MadeUpReader, rows: int = 12) -> Observation:
-    found = placed(reader.read(list(reader.signals), Scope("shop", "web"), window(rows)), window(rows))
+    found = placed(reader.pages_of(Scope("shop", "web")), window(rows))
     return observation(found, WEB, window(rows), known=reader.signals, queries={"all": "made up"})
 
 

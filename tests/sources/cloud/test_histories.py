@@ -7,12 +7,12 @@ import pytest
 from mora.domain import Resources, Target
 from mora.sources.cloud.histories import by_workload, history_of, state_of
 from mora.sources.cloud.placing import Placed, placed
-from mora.sources.cloud.signals import Of, Scope, Signal
+from mora.sources.cloud.signals import Of, Signal
 from tests.sources.cloud.made_up import REDIS, WEB, WEB_PODS, MadeUpReader, page, shop, window
 
 
 def found(reader: MadeUpReader) -> Placed:
-    return placed(reader.read(list(reader.signals), Scope("shop"), window()), window())
+    return placed(reader.pages, window())
 
 
 def test_a_state_has_the_replicas_and_the_requests_of_now() -> None:
@@ -37,7 +37,7 @@ def test_a_cloud_that_tells_no_requests_does_not_say_that_none_are_set() -> None
 
 def test_a_history_is_of_the_hottest_pod_and_names_it() -> None:
     reader = shop(24)
-    placed_24 = placed(reader.read(list(reader.signals), Scope("shop"), window(24)), window(24))
+    placed_24 = placed(reader.pages, window(24))
     one = by_workload(placed_24)[WEB]
     state = state_of(WEB, one, cloud="x", known=reader.signals)
     history = history_of(state, one, window(24), queries={})

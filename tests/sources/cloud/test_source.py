@@ -100,3 +100,13 @@ def test_only_what_the_cloud_can_know_is_asked_for() -> None:
     reader = shop()
     assert set(source(reader=reader).queries(WEB, window())) == {str(signal) for signal in reader.signals}
     assert WEB_PODS[0] not in repr(source(reader=reader))
+
+
+def test_an_incomplete_answer_is_a_warning_of_one_line_without_control_characters() -> None:
+    reader = MadeUpReader(*shop().pages, remarks=["The answer is incomplete: \x1b[2J" + "x" * 900, "Late."])
+    told = [
+        one for one in source(reader=reader).observe(WEB, window()).warnings if "incomplete" in one or one == "Late."
+    ]
+    assert len(told) == 2
+    assert len(told[0]) < 510
+    assert told[0].isprintable()

@@ -1,0 +1,108 @@
+"""Google Cloud Monitoring as a Reader: series of GKE's containers, pods and nodes, and of Cloud SQL."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from mora.domain import Window, Workload
+from mora.errors import BadInput, MoraError
+from mora.sources.cloud.owners import owner_by_name, owner_named
+from mora.sources.cloud.reader import Tried
+from mora.sources.cloud.signals import Of, Remark, Scope, Series, Signal
+from mora.sources.gcp.client import MonitoringClient, TimeSeries
+from mora.sources.gcp.metrics import FINEST, METRICS, Asked, filter_of
+
+_RESOURCE, _SYSTEM = "resource.labels.", "metadata.system_labels."
+_LATELY = timedelta(hours=1)
+_CHECKED = (Signal.CPU, Signal.MEMORY, Signal.CPU_REQUEST, Signal.MEMORY_REQUEST)
+
+
+@dataclass(slots=True)
+class GcpReader:
+    """Reads one project, of it one GKE cluster where there are several."""
+
+    client: MonitoringClient
+    cluster: str | None = None
+    signals: frozenset[Signal] = field(default=frozenset(METRICS), init=False)
+    finest: timedelta = field(default=FINEST, init=False)
+
+    @property
+    def title(self) -> str:
+        """What is asked, for messages."""
+        return self.client.where if self.cluster is None else f"{self.client.where}, cluster {self.cluster}"
+
+    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
+        """The series of some signals. BadInput where they are of several clusters and none was chosen."""
+        clusters: set[str] = set()
+        for signal in signals:
+            asked = METRICS[signal]
+            for one in self.client.series(asked, self._filter(signal, scope), window):
+                if isinstance(one, str):
+                    yield Remark(one)
+                    continue
+                if cluster := one.labels.get(f"{_RESOURCE}cluster_name"):
+                    clusters.add(cluster)
+                    self._check_clusters(clusters)
+                yield Series(signal, _of(one), _unit(one, asked), one.seconds, one.values)
+
+    def queries(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Mapping[str, str]:
+        """The filters and how their series are aligned."""
+        return {
+            str(signal): f"{self._filter(signal, scope)} | {METRICS[signal].aligner} {METRICS[signal].reducer}"
+            for signal in signals
+        }
+
+    def check(self, at: datetime) -> Iterator[Tried]:
+        """The credentials, the project, the rights, and whether GKE writes what is read."""
+        try:
+            account, project = self.client.account(), self.client.project_name()
+        except MoraError as error:
+            yield Tried("credentials", False, error.message, error.hint or "")
+            return
+        yield Tried("credentials", True, f"{account}, project {project}")
+        end = at.replace(second=0, microsecond=0)
+        window = Window(end - _LATELY, end, timedelta(minutes=5))
+        for signal in _CHECKED:
+            metric = METRICS[signal].metric
+            try:
+                count = sum(isinstance(one, Series) for one in self.read([signal], Scope(), window))
+            except MoraError as error:
+                yield Tried("rights", False, error.message, error.hint or "")
+                return
+            remedy = "" if count else "Is it a GKE cluster with system metrics on? gcloud container clusters describe"
+            yield Tried(
+                "metrics", count > 0, f"{metric} has {count:,} series in the last hour", remedy, signal in _CHECKED[:2]
+            )
+        databases = sum(isinstance(one, Series) for one in self.read([Signal.DB_CPU], Scope(), window))
+        yield Tried("databases", True, f"{databases:,} Cloud SQL instances have samples in the last hour")
+
+    def _filter(self, signal: Signal, scope: Scope) -> str:
+        return filter_of(signal, scope, project=self.client.project_name(), cluster=self.cluster)
+
+    def _check_clusters(self, clusters: set[str]) -> None:
+        if self.cluster is None and len(clusters) > 1:
+            raise BadInput(
+                f"{self.title} has metrics of several clusters: {', '.join(sorted(clusters))}.",
+                hint="Choose one: --source gcp:PROJECT/CLUSTER, or MORA_GCP_CLUSTER, or cluster under [gcp].",
+            )
+
+
+def _of(one: TimeSeries) -> Of:
+    """Whose a series is: by the labels of its owner, else by the form of the pod's name."""
+    namespace, pod = one.labels.get(f"{_RESOURCE}namespace_name", ""), one.labels.get(f"{_RESOURCE}pod_name", "")
+    node = one.labels.get(f"{_SYSTEM}node_name", "") or one.labels.get(f"{_RESOURCE}node_name", "")
+    return Of(_owner(one, namespace, pod), pod, one.labels.get(f"{_RESOURCE}container_name", ""), node)
+
+
+def _owner(one: TimeSeries, namespace: str, pod: str) -> Workload | None:
+    if not pod:
+        return None
+    name, kind = (one.labels.get(f"{_SYSTEM}top_level_controller_{part}", "") for part in ("name", "type"))
+    return owner_named(namespace, name, kind) or owner_by_name(namespace, pod)
+
+
+def _unit(one: TimeSeries, asked: Asked) -> str:
+    """The unit of the aligned values: a rate's may be written as that of the counter, or not at all."""
+    return asked.unit if one.unit in ("", asked.raw_unit) else one.unit
