@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mora.domain.learning import Experiments, Level, Past, Place, Saved
+    from mora.domain.learning import Contributions, Experiments, HorizonGrid, Level, Past, Place, Saved
 
 
 class Reporter(Protocol):
@@ -113,6 +113,19 @@ class FittedForecaster(Protocol):
 
     def save(self) -> Saved:
         """What Forecaster.restore() needs to answer the same to the last bit."""
+
+
+@runtime_checkable
+class ExplainsItself(Protocol):
+    """A fitted forecaster that can say what each of its inputs adds to a forecast of a horizon; optional."""
+
+    def contributions(
+        self, grid: HorizonGrid, rows: Sequence[int], background: Sequence[int], *, seed: int
+    ) -> Mapping[Target, Contributions]:
+        """SHAP values of the mean of the horizon that begins with each row, per target.
+
+        They add up to what levels() gives, to a millionth. background: the rows whose average forecast is the base.
+        """
 
 
 class Forecaster(Protocol):

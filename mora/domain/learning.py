@@ -161,6 +161,28 @@ Place = AtLoad | AfterWindow | AtRow
 
 
 @dataclass(frozen=True, slots=True)
+class Contributions:
+    """Forecasts of one target as sums: `base` and the amounts of all inputs add up to each forecast.
+
+    names: the inputs in words. base: the average forecast over the background, in the target's unit. amounts: what each
+    input adds to each forecast, shape (rows, inputs), the same unit. inputs: how large each input was, the same shape,
+    in any unit; it says no more than which rows had more of it. is_exact: False where they were sampled.
+    """
+
+    names: tuple[str, ...]
+    base: float
+    amounts: Floats
+    inputs: Floats
+    is_exact: bool = True
+
+    @property
+    def forecasts(self) -> Floats:
+        """What they add up to, shape (rows,)."""
+        total: Floats = self.base + self.amounts.sum(axis=1)
+        return total
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A fitted forecaster in plain formats: a document for JSON and named arrays; no code, no pickle."""
 

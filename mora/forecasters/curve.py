@@ -19,6 +19,9 @@ from mora.documents import Misfit, check, fields, flag, items, number, text
 from mora.domain.learning import DAY_SECONDS, Floats, HorizonGrid, Level
 from mora.features import HIGH_QUANTILE
 
+# The term that is the last horizon's own mean.
+LEVEL = "level"
+
 _DOCUMENT = fields(
     {
         "start_seconds": number(),
@@ -86,6 +89,14 @@ class Curve:
             total = total + (value - regressor.mean) / regressor.deviation * regressor.beta
         scaled: Floats = total * self.scale
         return scaled
+
+    def terms(self, seconds: Floats) -> dict[str, Floats]:
+        """What mean() adds up at epoch seconds, name -> shape (n,), in the target's unit; of a curve without inputs."""
+        found = {"trend": self._trend(self._time(seconds)) * self.scale}
+        for season in self.seasons:
+            waves = _fourier(seconds, season.period_days, len(season.betas) // 2)
+            found[season.name] = waves @ np.array(season.betas) * self.scale
+        return found
 
     def deviation(self, seconds: Floats) -> Floats:
         """Standard deviation of what is expected around the mean, shape (n,), in the target's unit.
@@ -192,6 +203,21 @@ def curve_path(curve: Curve, grid: HorizonGrid, column: str, row: int, *, moved:
             ahead = ahead + float((behind[known] - was).mean())
     found: Floats = np.maximum(ahead, 0.0)
     return found
+
+
+def curve_terms(curve: Curve, grid: HorizonGrid, column: str, row: int) -> dict[str, float]:
+    """What the moved curve's mean over the horizon that begins with a row is the sum of.
+
+    LEVEL is the mean of the last horizon, with what the floor of 0 adds; the others are how much the trend and each
+    season of the coming horizon lie above those of the last.
+    """
+    half, first = grid.step_seconds / 2, max(row - grid.steps, 0)
+    behind = grid.means[column][first:row]
+    known = ~np.isnan(behind)
+    ahead = curve.terms(grid.seconds(row, row + grid.steps) + half)
+    was = curve.terms(grid.seconds(first, row)[known] + half) if known.any() else {}
+    found = {name: float(values.mean()) - float(was[name].mean() if was else 0.0) for name, values in ahead.items()}
+    return {LEVEL: float(curve_path(curve, grid, column, row).mean()) - sum(found.values()), **found}
 
 
 def curve_at(curve: Curve, grid: HorizonGrid, column: str, row: int) -> Level:

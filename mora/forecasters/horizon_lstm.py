@@ -18,14 +18,16 @@ from typing import Any
 import numpy as np
 
 from mora.domain import Reason, Target
-from mora.domain.learning import DAY_SECONDS, AtRow, Floats, HorizonGrid, Level, Place, Saved
+from mora.domain.learning import DAY_SECONDS, AtRow, Contributions, Floats, HorizonGrid, Level, Place, Saved
 from mora.errors import NotEnoughData
 from mora.features import TARGET_COLUMNS, WINDOW_STEPS, Pairs
 from mora.forecasters.horizon import truth_at
 from mora.forecasters.keras_fit import LstmSettings, fit_network
 from mora.forecasters.network import Network
 from mora.metrics import SCALE_FREE_COLUMNS
+from mora.quantities import format_duration
 from mora.seams import Reporter, Silent
+from mora.shapley import in_units, in_words, last_horizon, sampled
 
 _WEEK_SECONDS = 7 * DAY_SECONDS
 # What followed a window so long ago is an input where the training part covers that time twice.
@@ -36,6 +38,8 @@ _IDLE_SHARE = 0.02
 _MOST_WINDOWS, _MOST_CHECKS = 1500, 500
 _LEAST_WINDOWS = 12
 LOSS = "mae"
+# For SHAP values a window's last third is one input, and what is before it another: a step alone says little.
+_RECENT_STEPS = WINDOW_STEPS // 3
 # How its own arrays are called; models of schema 1 have the second name.
 _PREFIXES = ("horizon", "hold")
 
@@ -92,6 +96,62 @@ class HorizonLstm:
             mean = np.maximum(level * np.exp(changes[:, 2 * number]) - idle, 0.0)
             high = np.maximum(level * np.exp(changes[:, 2 * number + 1]) - idle, mean)
             found[target] = list(zip(mean.tolist(), high.tolist(), strict=True))
+        return found
+
+    def contributions(
+        self, grid: HorizonGrid, rows: Sequence[int], background: Sequence[int], *, seed: int
+    ) -> dict[Target, Contributions]:
+        """SHAP values of parts of its window, sampled; the level that its change starts from is an input of its own.
+
+        The cost grows with the number of background rows times that of rows; of both forecasts must be possible.
+        """
+        inputs, levels = self._inputs(grid, np.asarray(rows, dtype=np.int64))
+        others, _ = self._inputs(grid, np.asarray(background, dtype=np.int64))
+
+        def changes(windows: Floats) -> Floats:
+            found: Floats = self.network.changes.restore(self.network.forward(self.network.inputs.scale(windows)))
+            return found[:, ::2]
+
+        groups = self._groups(grid.step_seconds)
+        base, logs = sampled(changes, inputs, others, list(groups.values()), seed=seed)
+        forecasts, usual = self.at(grid, rows), self.at(grid, background)
+        sizes = np.column_stack([inputs[:, mask].mean(axis=1) for mask in groups.values()])
+        found: dict[Target, Contributions] = {}
+        for number, target in enumerate(self.targets):
+            average = float(np.mean([mean for mean, _ in usual[target]]))
+            amounts = in_units(
+                levels[:, number],
+                float(base[number]),
+                logs[:, :, number],
+                np.array([mean for mean, _ in forecasts[target]]),
+                idle=self.idle[TARGET_COLUMNS[target]],
+                usual=average,
+            )
+            own = np.column_stack([levels[:, number], sizes])
+            names = (last_horizon(grid.horizon_seconds), *groups)
+            found[target] = Contributions(names, average, amounts, own, is_exact=False)
+        return found
+
+    def _groups(self, step_seconds: float) -> dict[str, np.ndarray]:
+        """The inputs of a window that are explained as one, by their name: masks of shape (window, channels)."""
+        channels = len(self.columns) + len(self.lags_seconds) * len(self.targets)
+        recent, whole = (format_duration(steps * step_seconds) for steps in (_RECENT_STEPS, WINDOW_STEPS))
+        found: dict[str, np.ndarray] = {}
+
+        def add(name: str, channel: int, first: int, last: int) -> None:
+            found[name] = np.zeros((WINDOW_STEPS, channels), dtype=bool)
+            found[name][first:last, channel] = True
+
+        edge = WINDOW_STEPS - _RECENT_STEPS
+        for channel, column in enumerate(self.columns):
+            add(f"{in_words(column)} of the last {recent}", channel, edge, WINDOW_STEPS)
+            add(f"{in_words(column)} {whole} to {recent} before", channel, 0, edge)
+        channel = len(self.columns)
+        for lag in self.lags_seconds:
+            for target in self.targets:
+                name = f"{in_words(TARGET_COLUMNS[target])} {'a week' if lag > DAY_SECONDS else 'a day'} earlier"
+                add(name, channel, 0, WINDOW_STEPS)
+                channel += 1
         return found
 
     def _inputs(self, grid: HorizonGrid, rows: Rows) -> tuple[Floats, Floats]:

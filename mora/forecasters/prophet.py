@@ -25,8 +25,10 @@ from mora.domain.learning import (
     DAY_SECONDS,
     AfterWindow,
     AtLoad,
+    Contributions,
     Experiments,
     Floats,
+    HorizonGrid,
     Level,
     Past,
     Place,
@@ -36,8 +38,9 @@ from mora.domain.learning import (
 from mora.errors import BadInput, NotEnoughData
 from mora.extras import require
 from mora.features import HIGH_QUANTILE, HORIZON_STEPS, TARGET_COLUMNS
-from mora.forecasters.curve import Curve, Regressor, Season, curve_at, fit_line
+from mora.forecasters.curve import LEVEL, Curve, Regressor, Season, curve_at, curve_terms, fit_line
 from mora.seams import Reporter
+from mora.shapley import last_horizon, of_sum
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -49,6 +52,8 @@ INTERVAL_WIDTH = 0.9
 # 0.05 s.
 PROPHET_DAYS = 28
 
+# How its seasons are called beside other forecasters' inputs.
+_SEASONS = {"daily": "time of day", "weekly": "day of the week"}
 
 _DOCUMENT = fields(
     {"curves": mapping(anything), "scenarios": items(text), "is_driven": flag, "reasons": items(pair(text, text))}
@@ -77,6 +82,22 @@ class FittedProphet:
             return {target: self._after(target, place.segment) for target in self.curves}
         known = [target for target in self.curves if TARGET_COLUMNS[target] in place.grid.means]
         return {t: curve_at(self.curves[t], place.grid, TARGET_COLUMNS[t], place.row) for t in known}
+
+    def contributions(
+        self, grid: HorizonGrid, rows: Sequence[int], background: Sequence[int], *, seed: int
+    ) -> dict[Target, Contributions]:
+        """What the last horizon, the trend and each season add, exactly: the forecast is their sum."""
+        found: dict[Target, Contributions] = {}
+        for target, curve in self.curves.items():
+            column = TARGET_COLUMNS[target]
+            if column not in grid.means:
+                continue
+            names = {LEVEL: last_horizon(grid.horizon_seconds), "trend": "trend", **_SEASONS}
+            terms = [[curve_terms(curve, grid, column, row) for row in some] for some in (rows, background)]
+            order = list(terms[0][0])
+            own, usual = (np.array([[one[name] for name in order] for one in some]) for some in terms)
+            found[target] = of_sum([names.get(name, name) for name in order], own, usual)
+        return found
 
     def use_at(self, target: Target, load: Load, replicas: int) -> float:
         """Use at a load, from the regressors alone; driven data only. Never below 0."""
