@@ -107,10 +107,20 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
+class Bar:
+    """A bar from 0 to a value of the x axis, in the row of its number; of charts that have `rows`."""
+
+    row: int
+    value: float
+    colour: Colour
+
+
+@dataclass(frozen=True, slots=True)
 class Chart:
     """A chart: a title, what it says in a sentence for who cannot see it, an x axis, and what is drawn over it.
 
     x: increasing; seconds since 1970 where `is_time`. Every line and band has a value for each.
+    rows: names of rows, the first one on top; y is then the number of a row, `unit` that of x, and bars can be drawn.
     """
 
     title: str
@@ -120,6 +130,8 @@ class Chart:
     levels: Sequence[Level] = ()
     marks: Sequence[Mark] = ()
     spans: Sequence[Span] = ()
+    bars: Sequence[Bar] = ()
+    rows: Sequence[str] = ()
     unit: Unit = "number"
     x_label: str = ""
     y_label: str = ""

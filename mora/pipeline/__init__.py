@@ -43,6 +43,7 @@ from mora.pipeline.chaos import judge_chaos, run_chaos
 from mora.pipeline.collecting import Place, await_quiet, collect, open_cluster, sandbox_place, sandbox_preview
 from mora.pipeline.comparing import compare_detectors, write_comparison
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
+from mora.pipeline.explaining import describe_contributions, explain_forecasts, write_contributions
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
 from mora.pipeline.modelled import question_of, recommend, trained_demand
 from mora.pipeline.recommending import Advised, Request, recommend_workloads
@@ -73,8 +74,10 @@ __all__ = [
     "check_fresh",
     "collect",
     "compare_detectors",
+    "describe_contributions",
     "describe_training",
     "edited_in",
+    "explain_forecasts",
     "find_workload_states",
     "fleet_settings",
     "fleet_window",
@@ -109,6 +112,7 @@ __all__ = [
     "trained_demand",
     "write_capacity_page",
     "write_comparison",
+    "write_contributions",
     "write_output",
     "write_report",
 ]

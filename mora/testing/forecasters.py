@@ -14,7 +14,7 @@ from mora.domain import Load, Target
 from mora.domain.learning import AfterWindow, AtLoad, AtRow, Experiments, HorizonGrid, Level, Past, Place, Saved
 from mora.errors import NotEnoughData
 from mora.features import TARGETS
-from mora.seams import FittedForecaster, Forecaster, Silent
+from mora.seams import ExplainsItself, FittedForecaster, Forecaster, Silent
 from mora.testing import examples
 
 SIZED = (Target.CPU, Target.MEMORY)
@@ -91,6 +91,22 @@ class ForecasterContract:
         expected = fitted.levels([AtRow(whole, row)])[0]
         for grid in (later, whole.before(row)):
             _assert_same(fitted.levels([AtRow(grid, row)])[0], expected)
+
+    def test_what_its_inputs_add_is_the_forecast(self, forecaster: Forecaster) -> None:
+        """Where it has `contributions`: base and amounts are the mean of every row, to a millionth. It is optional."""
+        fitted, grid = self.fitted(forecaster, "history"), examples.history()
+        if not isinstance(fitted, ExplainsItself):
+            return
+        rows, background = [13 * 24, 14 * 24, len(grid)], [12 * 24, 14 * 24]
+        found = fitted.contributions(grid, rows, background, seed=0)
+        truth = fitted.levels([AtRow(grid, row) for row in rows])
+        for target, one in found.items():
+            assert one.amounts.shape == one.inputs.shape == (len(rows), len(one.names))
+            assert len(set(one.names)) == len(one.names)
+            assert one.forecasts == pytest.approx([levels[target][0] for levels in truth], rel=1e-6)
+            usual = [levels[target][0] for levels in fitted.levels([AtRow(grid, row) for row in background])]
+            assert one.base == pytest.approx(np.mean(usual), rel=1e-6)
+        assert set(found) == set(truth[-1])
 
     @pytest.mark.parametrize("kind", ["experiments", "history"])
     def test_what_it_is_given_is_not_changed(self, forecaster: Forecaster, kind: str) -> None:

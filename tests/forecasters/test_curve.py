@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from mora.forecasters.curve import Curve, curve_at, curve_path, fit_line
+from mora.forecasters.curve import LEVEL, Curve, Season, curve_at, curve_path, curve_terms, fit_line
 from tests.forecasters.test_horizon import USE, grid_of
 
 FLAT = Curve(0.0, 1.0, 1.0, 0.0, 1.0, (), (), 0.1, is_flat=True)
@@ -48,3 +48,16 @@ def test_reading_a_curve_does_not_import_prophet() -> None:
 def test_the_noise_of_a_curve_is_in_the_targets_unit() -> None:
     curve = Curve(0.0, 1.0, 200.0, 0.0, 1.0, (), (), 0.05, is_flat=True)
     assert curve.deviation(np.zeros(2)).tolist() == [10.0, 10.0]
+
+
+def test_a_curve_s_forecast_is_the_sum_of_its_terms() -> None:
+    rng = np.random.default_rng(0)
+    grid = grid_of(rng.uniform(1.0, 3.0, 5 * 288))
+    seasons = (Season("daily", 1.0, (0.2, 0.1)), Season("weekly", 7.0, (0.3, -0.2)))
+    curve = Curve(grid.start_seconds, 4e5, 2.0, 0.5, 1.0, (0.2,), (0.3,), 0.1, seasons)
+    for row in (24, 60, len(grid)):
+        terms = curve_terms(curve, grid, USE, row)
+        assert list(terms) == [LEVEL, "trend", "daily", "weekly"]
+        assert sum(terms.values()) == pytest.approx(curve_at(curve, grid, USE, row)[0])
+        # What the curve is moved by is the last horizon, and no part of the curve itself.
+        assert terms[LEVEL] == pytest.approx(grid.means[USE][row - 24 : row].mean())

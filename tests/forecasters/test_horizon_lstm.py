@@ -13,6 +13,9 @@ from mora.forecasters.horizon import lay
 from mora.forecasters.horizon_lstm import HorizonLstm, first_row, fit_horizon_lstm, window_inputs
 from mora.forecasters.keras_fit import LstmSettings
 from mora.forecasters.lstm import LstmForecaster
+from mora.model.observed import history_of
+from tests import fakes_learning as fakes
+from tests.model import explaining
 
 CPU, MEMORY = TARGET_COLUMNS[Target.CPU], TARGET_COLUMNS[Target.MEMORY]
 BOTH = (Target.CPU, Target.MEMORY)
@@ -109,3 +112,31 @@ def test_rows_of_several_grids_are_answered_in_their_order(fitted: HorizonLstm) 
     assert levels[0][Target.CPU] == pytest.approx(fitted.at(one, [384])[Target.CPU][0])
     assert levels[1][Target.CPU] == pytest.approx(fitted.at(other, [384])[Target.CPU][0])
     assert levels[3][Target.MEMORY] == pytest.approx(fitted.at(one, [300])[Target.MEMORY][0])
+
+
+def test_parts_of_its_window_add_up_to_the_forecast_and_so_do_their_logarithms() -> None:
+    grid = fakes_history()
+    lstm = explaining.lstm(24)
+    rows, background = [80, 120, len(grid)], [70, 90, 100]
+    found = lstm.contributions(grid, rows, background, seed=0)
+    for target in BOTH:
+        one = found[target]
+        means = [mean for mean, _ in lstm.at(grid, rows)[target]]
+        assert one.base == pytest.approx(np.mean([mean for mean, _ in lstm.at(grid, background)[target]]))
+        np.testing.assert_allclose(one.forecasts, means, rtol=1e-9)
+        # The level has what is not of the window: no remainder is hidden in it.
+        column, idle = TARGET_COLUMNS[target], lstm.idle[TARGET_COLUMNS[target]]
+        levels = np.array([grid.filled[column][row - 24 : row].mean() for row in rows])
+        changes = np.log((np.array(means) + idle) / (levels + idle))
+        ratio = np.log((np.array(means) + idle) / (one.base + idle))
+        logs = one.amounts / (np.array(means) - one.base)[:, None] * ratio[:, None]
+        windows = [mean for mean, _ in lstm.at(grid, background)[target]]
+        levels_then = np.array([grid.filled[column][row - 24 : row].mean() for row in background])
+        usual = np.log((np.array(windows) + idle) / (levels_then + idle)).mean()
+        np.testing.assert_allclose(logs[:, 1:].sum(axis=1), changes - usual, atol=1e-6)
+    assert found[Target.CPU].names[:3] == ("mean of the last 24h", "CPU of the last 10h", "CPU 30h to 10h before")
+    assert found[Target.CPU].names[-1] == "memory a day earlier"
+
+
+def fakes_history() -> HorizonGrid:
+    return history_of(fakes.observed(days=6), "frontend").grid(DAY_SECONDS)

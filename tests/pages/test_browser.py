@@ -14,6 +14,9 @@ from experiments.example_fleet import recommended
 from mora.domain import Reason, Recommendation
 from mora.outputs.html import render
 from mora.outputs.patch import text_of
+from mora.pages.charts import Bar, Chart, Line
+from mora.pages.page import render as plain
+from mora.pages.page import section
 from mora.quantities import parse_cpu
 from tests.browsing import Tab, tab, written
 
@@ -243,3 +246,28 @@ def test_the_page_lets_no_script_run_that_it_was_not_made_with(
 def test_a_page_without_a_workload_says_so(browser: Browser, tmp_path: Path) -> None:
     with tab(browser, written(tmp_path, render([]))) as seen:
         assert "There is no workload to show." in seen.page.inner_text("header")
+
+
+def test_bars_and_points_of_rows_are_drawn_beside_their_names(browser: Browser, tmp_path: Path) -> None:
+    bars = Chart("Bars", [-1.0, 2.0], bars=[Bar(0, 2.0, "bad"), Bar(1, -1.0, "c1")], rows=["CPU", "trend"])
+    points = [Line("high value", [0.0, None], "bad", "points"), Line("low value", [None, 1.0], "c1", "points")]
+    swarm = Chart("Swarm", [-1.0, 2.0], points, rows=["CPU", "trend"], unit="cores")
+    page = plain("plain.html", title="Rows", sections=[section("Rows", charts=[bars, swarm])])
+    with tab(browser, written(tmp_path, page)) as seen:
+        drawn = seen.page.eval_on_selector_all(
+            "figure canvas",
+            """(all) => all.map((one) => {
+              const dots = one.getContext("2d").getImageData(0, 0, one.width, one.height).data;
+              const rows = new Set(), blue = new Set();
+              for (let at = 0; at < dots.length; at += 4) {
+                const row = Math.floor(at / 4 / one.width);
+                if (dots[at] > 180 && dots[at + 1] < 80 && dots[at + 3] > 200) rows.add(row);
+                if (dots[at + 2] > 150 && dots[at] < 60 && dots[at + 3] > 200) blue.add(row);
+              }
+              return [Math.max(...rows), Math.min(...blue), rows.size, blue.size];
+            })""",
+        )
+        # The first row is on top, in red; the second below it, in blue.
+        assert len(drawn) == 2
+        assert all(red < blue and reds > 3 and blues > 3 for red, blue, reds, blues in drawn)
+        assert seen.faults() == []

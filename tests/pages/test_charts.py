@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.pages.charts import Band, Chart, Level, Line, Mark, Span
+from mora.pages.charts import Band, Bar, Chart, Level, Line, Mark, Span
 
 
 def test_a_gap_is_null_and_amounts_keep_six_digits() -> None:
@@ -54,3 +54,9 @@ def test_moments_are_exact_to_the_second() -> None:
 def test_every_chart_is_json_that_a_browser_reads(values: list[float | None], name: str) -> None:
     chart = Chart(name, list(range(len(values))), [Line(name, values, "c1")])
     json.loads(json.dumps(chart.document(), allow_nan=False))
+
+
+def test_a_chart_of_rows_names_them_and_has_bars() -> None:
+    found = Chart("t", [0.0, 2.0], bars=[Bar(0, 2.0, "c1"), Bar(1, -0.5, "bad")], rows=["a", "b"]).document()
+    assert found["rows"] == ["a", "b"]
+    assert found["bars"] == [{"row": 0, "value": 2.0, "colour": "c1"}, {"row": 1, "value": -0.5, "colour": "bad"}]

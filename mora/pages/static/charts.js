@@ -7,6 +7,9 @@ const mora = window.mora = {};
 (() => {
   const DAY = 86400;
   const HEIGHT = 220;
+  // Of a chart of rows, and the longest name beside one, in pixels.
+  const ROW = 24;
+  const NAME = 250;
   const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
   const KI = 1024;
   // Ticks of memory lie on powers of two, so that they read 64 MiB and not 67.1 MB.
@@ -60,6 +63,8 @@ const mora = window.mora = {};
   const faded = (name, share) => `color-mix(in srgb, ${colour(name)} ${share * 100}%, transparent)`;
   const levelsIn = (chart) => (chart.levels || []).filter((level) => !level.is_outside);
   const groupOf = (one) => one.group || one.name;
+  const isOfRows = (chart) => (chart.rows || []).length > 0;
+  const heightOf = (chart) => (isOfRows(chart) ? chart.rows.length * ROW + 64 : HEIGHT);
 
   // Each thing that is drawn as uPlot's series, with what it is drawn from. A band is two series and the area between.
   const partsOf = (chart) => {
@@ -78,7 +83,7 @@ const mora = window.mora = {};
         fill: line.style === "area" ? faded(line.colour, 0.35) : undefined,
         dash: line.is_dashed ? [6, 4] : undefined,
         paths: line.style === "steps" ? uPlot.paths.stepped({ align: 1 }) : isPoints ? () => null : undefined,
-        points: { show: isPoints, size: 9, fill: colour(line.colour), stroke: colour(line.colour) },
+        points: { show: isPoints, size: isOfRows(chart) ? 6 : 9, fill: colour(line.colour), stroke: colour(line.colour) },
       });
     }
     for (const level of levelsIn(chart)) {
@@ -102,6 +107,7 @@ const mora = window.mora = {};
   };
 
   const yScale = (chart) => {
+    if (isOfRows(chart)) return { dir: -1, range: () => [-0.6, chart.rows.length - 0.4] };
     const scale = { ...SCALES[chart.y_scale || "linear"] };
     if ((chart.y_scale || "linear") === "linear") {
       scale.range = (_, low, high) => [Math.min(0, low ?? 0), (high || 1) * 1.06];
@@ -113,6 +119,12 @@ const mora = window.mora = {};
 
   const xScale = (chart) => {
     const scale = { time: Boolean(chart.is_time), ...SCALES[chart.x_scale || "linear"] };
+    if ((chart.bars || []).length) {
+      const ends = [0, ...chart.bars.map((bar) => bar.value)];
+      const [low, high] = [Math.min(...ends), Math.max(...ends)];
+      const room = 0.04 * (high - low || 1);
+      scale.range = () => [low - (low < 0 ? room : 0), high + (high > 0 ? room : 0) || 1];
+    }
     if (chart.x_scale === "sqrt") scale.range = (_, low, high) => [0, (high || 1) * 1.08];
     if (chart.x.length === 1) scale.range = (_, low) => [low - 1, low + 1];
     return scale;
@@ -167,9 +179,17 @@ const mora = window.mora = {};
       x.filter = (_, splits) => splits;
       x.values = (plot, splits) => thinned(plot, splits, "x", (value) => digits(value));
     } else {
-      x.values = (_, splits) => splits.map((value) => FORMATS.number(value));
+      x.values = (_, splits) => splits.map((value) => (isOfRows(chart) ? format(value) : FORMATS.number(value)));
     }
+    if (isOfRows(chart) && chart.unit === "bytes") x.incrs = BYTE_STEPS;
     if (chart.x_label) x.label = chart.x_label;
+    if (isOfRows(chart)) {
+      const widest = Math.max(...chart.rows.map((name) => name.length));
+      const y = { ...base, size: Math.min(24 + widest * 6.4, NAME), splits: () => chart.rows.map((_, row) => row) };
+      y.filter = (_, splits) => splits;
+      y.values = (_, splits) => splits.map((row) => chart.rows[row] ?? "");
+      return [x, y];
+    }
     const y = { ...base, size: 68, values: (_, splits) => splits.map((value) => (value === null ? "" : format(value))) };
     if (chart.unit === "bytes") y.incrs = BYTE_STEPS;
     if (chart.y_scale === "log") {
@@ -192,6 +212,18 @@ const mora = window.mora = {};
       const from = Math.max(left, bbox.left);
       const width = Math.min(right, bbox.left + bbox.width) - from;
       if (width > 0) ctx.fillRect(from, bbox.top, width, bbox.height);
+    }
+    ctx.restore();
+  };
+
+  const drawBars = (plot, chart) => {
+    const { ctx } = plot;
+    ctx.save();
+    for (const bar of chart.bars || []) {
+      const [zero, end] = [0, bar.value].map((value) => plot.valToPos(value, "x", true));
+      const [top, bottom] = [bar.row - 0.32, bar.row + 0.32].map((row) => plot.valToPos(row, "y", true));
+      ctx.fillStyle = colour(bar.colour);
+      ctx.fillRect(Math.min(zero, end), Math.min(top, bottom), Math.max(Math.abs(end - zero), 1), Math.abs(bottom - top));
     }
     ctx.restore();
   };
@@ -307,13 +339,14 @@ const mora = window.mora = {};
         const text = low === null || low === undefined ? "" : mora.format(chart.unit, low);
         values[number].textContent = high === null || high === undefined ? text : `${text} to ${mora.format(chart.unit, high)}`;
       });
-      const at = row === null ? "" : chart.is_time ? mora.moment(chart.x[row]) : `${chart.x_label || "at"} ${digits(chart.x[row])}`;
+      if (isOfRows(chart)) values.forEach((value) => (value.textContent = ""));
+      const at = row === null || isOfRows(chart) ? "" : chart.is_time ? mora.moment(chart.x[row]) : `${chart.x_label || "at"} ${digits(chart.x[row])}`;
       plots.get(figure).now.textContent = at;
     };
     return new uPlot(
       {
         width: Math.max(box.clientWidth, 200),
-        height: HEIGHT,
+        height: heightOf(chart),
         legend: { show: false },
         padding: [12, (chart.lines || []).some((one) => one.label) ? 76 : chart.is_time ? 28 : 12, 0, 0],
         cursor: { y: false, points: { size: 6 }, drag: { x: true, y: false } },
@@ -326,7 +359,7 @@ const mora = window.mora = {};
         ),
         hooks: {
           drawClear: [(plot) => drawSpans(plot, chart)],
-          draw: [(plot) => drawMarks(plot, chart), (plot) => drawLabels(plot, chart)],
+          draw: [(plot) => drawBars(plot, chart), (plot) => drawMarks(plot, chart), (plot) => drawLabels(plot, chart)],
           setCursor: [follow],
         },
       },
@@ -347,7 +380,7 @@ const mora = window.mora = {};
     state.watch = new ResizeObserver(() => {
       if (box.clientWidth === width || box.clientWidth === 0) return;
       width = box.clientWidth;
-      state.plot.setSize({ width: Math.max(width, 200), height: HEIGHT });
+      state.plot.setSize({ width: Math.max(width, 200), height: heightOf(chart) });
     });
     state.watch.observe(box);
     figure.dataset.drawn = "yes";
