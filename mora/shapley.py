@@ -99,6 +99,20 @@ def sampled(
     return base.mean(axis=0), found
 
 
+def grouped(names: Sequence[str], amounts: Floats, inputs: Floats) -> tuple[tuple[str, ...], Floats, Floats]:
+    """Columns of the same name as one: what they add together, and the first one's input.
+
+    >>> grouped(["a", "b", "a"], np.array([[1.0, 2.0, 3.0]]), np.array([[7.0, 8.0, 9.0]]))
+    (('a', 'b'), array([[4., 2.]]), array([[7., 8.]]))
+    """
+    places: dict[str, list[int]] = {}
+    for place, name in enumerate(names):
+        places.setdefault(name, []).append(place)
+    own = list(places.values())
+    added = np.column_stack([amounts[:, columns].sum(axis=1) for columns in own])
+    return tuple(places), added, inputs[:, [columns[0] for columns in own]]
+
+
 class TreeArrays(Protocol):
     """Trees as mora/trees.py keeps them: nodes one after another, leaves their own children."""
 

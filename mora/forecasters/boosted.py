@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 
 from mora.documents import Misfit, check, fields, items, mapping, number, one_of, pair, text, whole
 from mora.domain import Reason, Target
-from mora.domain.learning import Experiments, Floats, HorizonGrid, Level, Past, Place, Saved
+from mora.domain.learning import Contributions, Experiments, Floats, HorizonGrid, Level, Past, Place, Saved
 from mora.errors import NotEnoughData
 from mora.features import HIGH_QUANTILE, TARGET_COLUMNS, TARGETS
-from mora.forecasters import tabular
+from mora.forecasters import boosted_inputs, tabular
 from mora.forecasters.places import Lesson, lessons_of, row_of
 from mora.fusion import convex_weights
 from mora.metrics import SCALE_FREE_COLUMNS
@@ -155,6 +155,34 @@ class FittedBoosted:
                     for (place, _), level in zip(own, levels, strict=True):
                         found[place][target] = level
         return list(found)
+
+    def contributions(
+        self, grid: HorizonGrid, rows: Sequence[int], background: Sequence[int], *, seed: int
+    ) -> dict[Target, Contributions]:
+        """SHAP values of the trees and of the anchor, exactly."""
+        own, others = (np.asarray(some, dtype=np.int64) for some in (rows, background))
+        found = {}
+        for target, one in self.targets.items():
+            column = TARGET_COLUMNS[target]
+            if not one.can_forecast(grid, int(min(own.min(), others.min()))):
+                continue
+            means = [np.array([mean for mean, _ in one.at(grid, some, column)]) for some in (own, others)]
+            found[target] = boosted_inputs.contributions(
+                grid,
+                own,
+                others,
+                column=column,
+                columns=one.columns,
+                names=one.names(column),
+                given=(one.inputs(grid, own, column)[0], one.inputs(grid, others, column)[0]),
+                trees=one.grown[MEAN].trees,
+                share=one.shares[MEAN],
+                offset=one.offsets[MEAN],
+                anchor=one.anchor,
+                idle=one.idle[column],
+                forecasts=(means[0], means[1]),
+            )
+        return found
 
     def save(self) -> Saved:
         """A document of numbers, the trees as arrays, and the library's own form of them as bytes."""

@@ -20,6 +20,8 @@ from mora.domain.learning import Floats, HorizonGrid, Level
 from mora.errors import NotEnoughData
 from mora.features import HIGH_QUANTILE
 from mora.fusion import NAIVE
+from mora.quantities import format_duration
+from mora.shapley import in_words, last_horizon
 
 HOUR_SECONDS = 3_600.0
 # Horizons this long are cut into 24 steps, shorter ones into 12: an hour for a day, five minutes for an hour.
@@ -120,6 +122,16 @@ def path_at(grid: HorizonGrid, column: str, row: int, member: str) -> Floats | N
         return None
     found: Floats = np.median([use[row - back * day : row - back * day + steps] for back in range(1, days + 1)], axis=0)
     return found
+
+
+def plain_labels(grid: HorizonGrid, column: str) -> dict[str, str]:
+    """plain forecast -> what it looks at, in words, as mora explain --shap calls it."""
+    return {
+        NAIVE: last_horizon(grid.horizon_seconds),
+        LAST: f"last step ({format_duration(grid.step_seconds)})",
+        YESTERDAY: f"{in_words(column)} a day earlier",
+        SLOTS: "usual at this time of day",
+    }
 
 
 def plain_at(grid: HorizonGrid, column: str, row: int) -> dict[str, Level]:

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from mora.backtest.history import history_of
 from mora.domain import Target, Workload
 from mora.domain.learning import DAY_SECONDS, AtRow, Contributions, Floats, HorizonGrid
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.features import TARGET_COLUMNS
-from mora.forecasters.horizon import LAST, PLAIN, SLOTS, YESTERDAY, plain_at
+from mora.forecasters.horizon import PLAIN, plain_at, plain_labels
 from mora.fusion import NAIVE
 from mora.metrics import OBSERVED_SCENARIO
 from mora.model.calibration import Calibration
 from mora.model.learners import TITLES
-from mora.model.observed import history_of
 from mora.quantities import format_duration
 from mora.seams import ExplainsItself, FittedForecaster, Reporter, Silent
-from mora.shapley import in_words, last_horizon, of_sum
+from mora.shapley import of_sum
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -190,14 +190,7 @@ def _checked(name: str, found: Contributions, forecasts: Floats) -> Contribution
 
 def _label(name: str, grid: HorizonGrid, target: Target) -> str:
     """What the one input of a plain forecast is, called as other forecasters call it; others' is their forecast."""
-    own = in_words(TARGET_COLUMNS[target])
-    labels = {
-        NAIVE: last_horizon(grid.horizon_seconds),
-        LAST: f"last step ({format_duration(grid.step_seconds)})",
-        YESTERDAY: f"{own} a day earlier",
-        SLOTS: "usual at this time of day",
-    }
-    return labels.get(name, f"forecast of {TITLES.get(name, name)}")
+    return plain_labels(grid, TARGET_COLUMNS[target]).get(name, f"forecast of {TITLES.get(name, name)}")
 
 
 def _together(pieces: Mapping[str, Contributions], shares: Mapping[str, float]) -> Contributions:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mora.backtest.history import history_of
 from mora.domain import Target
 from mora.domain.learning import DAY_SECONDS, AtRow, Floats, HorizonGrid, Saved
 from mora.errors import NotEnoughData
@@ -13,7 +14,6 @@ from mora.forecasters.horizon import lay
 from mora.forecasters.horizon_lstm import HorizonLstm, first_row, fit_horizon_lstm, window_inputs
 from mora.forecasters.keras_fit import LstmSettings
 from mora.forecasters.lstm import LstmForecaster
-from mora.model.observed import history_of
 from tests import fakes_learning as fakes
 from tests.model import explaining
 

@@ -101,7 +101,7 @@ def home_of(folder: Path, frame: pd.DataFrame, shares: Mapping[str, float] = BLE
         for seconds, horizon in made.horizons.items()
     }
     plain: dict[str, Any] = {"forecasters": ["lstm"], "errors": {}, "learned_weights": {}, "bound_costs": {}}
-    card = {
+    card: dict[str, Any] = {
         "mora_version": "test",
         "service": made.workload.name,
         "namespace": made.workload.namespace,

@@ -12,12 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mora.backtest.history import history_of
 from mora.domain import Target
 from mora.domain.learning import AtRow, Contributions
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.features import TARGET_COLUMNS
 from mora.model.contributions import BACKGROUND, MOMENTS, explain_forecasts
-from mora.model.observed import history_of
 from mora.shapley import last_horizon
 from tests import fakes_learning as fakes
 from tests.model import explaining

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -19,7 +20,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return explaining.home_of(tmp_path_factory.mktemp("explained"), fakes.observed(days=3))
 
 
-def places(home: Path) -> dict[str, Path]:
+def places(home: Path) -> dict[str, Any]:
     return {"data_dir": home / "data", "models_dir": home / "models"}
 
 
