@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from mora.domain.learning import Contributions, Floats
 from mora.quantities import format_duration
 
-# How inputs are called in words; others by the name of their column.
+# How inputs are called; others go by the name of their column.
 _WORDS = {
     "cpu_cores_value": "CPU",
     "mem_bytes_value": "memory",

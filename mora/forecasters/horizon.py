@@ -125,7 +125,7 @@ def path_at(grid: HorizonGrid, column: str, row: int, member: str) -> Floats | N
 
 
 def plain_labels(grid: HorizonGrid, column: str) -> dict[str, str]:
-    """plain forecast -> what it looks at, in words, as mora explain --shap calls it."""
+    """plain forecast -> how mora explain --shap calls what it looks at."""
     return {
         NAIVE: last_horizon(grid.horizon_seconds),
         LAST: f"last step ({format_duration(grid.step_seconds)})",

@@ -38,7 +38,7 @@ _TITLES = {Target.CPU: "CPU", Target.MEMORY: "Memory"}
 
 
 def contributions_text(found: Sequence[ExplainedForecast]) -> str:
-    """Each forecast as a sum: in words, then input by input."""
+    """Each forecast as a sum: as sentences, then input by input."""
     lines: list[str] = []
     for one in found:
         lines += [*describe(one), ""]

@@ -53,7 +53,7 @@ def explain_forecasts(
 
 
 def describe_contributions(found: Sequence[ExplainedForecast]) -> str:
-    """As text: in words, then input by input."""
+    """As text: sentences, then input by input."""
     from mora.model.contributions_page import contributions_text
 
     return contributions_text(found)

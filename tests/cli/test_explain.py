@@ -33,7 +33,7 @@ def test_shap_says_what_a_forecast_is_made_of_and_writes_a_page(tmp_path: Path) 
     assert (tmp_path / "shap.html").read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
-def test_what_shap_cannot_explain_is_said_so(home: Path) -> None:
+def test_what_shap_cannot_explain_is_an_error(home: Path) -> None:
     driven = mora("explain", "frontend", "--shap", cwd=home)
     assert (driven.returncode, driven.stdout) == (1, "")
     assert "was trained on load experiments" in driven.stderr

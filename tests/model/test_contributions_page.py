@@ -25,7 +25,7 @@ def found(frame: pd.DataFrame) -> list[ExplainedForecast]:
     return explain_forecasts(explaining.model(frame), frame, horizon_seconds=3600.0)
 
 
-def test_the_strongest_inputs_are_named_in_words(found: list[ExplainedForecast]) -> None:
+def test_sentences_name_the_strongest_inputs(found: list[ExplainedForecast]) -> None:
     first, moved, made_of = describe(found[0])
     assert re.match(
         r"default/frontend, CPU over the 1h from 2026-09-07 08:00 UTC: a mean use of \d+m is forecast", first
@@ -43,7 +43,7 @@ def test_the_table_ends_with_the_forecast_and_adds_up_what_it_does_not_show(foun
     assert "e-" not in text
 
 
-def test_nothing_that_moves_is_said_so(frame: pd.DataFrame) -> None:
+def test_a_sentence_says_that_nothing_moves(frame: pd.DataFrame) -> None:
     still = frame.assign(cpu_cores_value=0.2)
     cpu = explain_forecasts(explaining.model(frame, {"naive": 1.0}), still)[0]
     assert describe(cpu)[1] == "Nothing moves it far from that average."
