@@ -27,7 +27,7 @@ Detector = Annotated[
         "--detector",
         "-d",
         help="Detector that judges the run: NAME, or NAME:OPTION=VALUE;OPTION=VALUE.",
-        show_default="context-distance",
+        show_default="robust-z",
     ),
 ]
 Threshold = Annotated[
@@ -140,7 +140,7 @@ def chaos_report(
 
     \b
     mora chaos report chaos/suite
-    mora chaos report chaos/suite --detector robust-z -o markdown
+    mora chaos report chaos/suite --detector context-distance -o markdown
     mora chaos report chaos/suite -o html --out suite.html
     """
     if output not in _OUTPUTS:
@@ -176,8 +176,9 @@ def chaos_list() -> None:
 def _names(detector: str | None, threshold: str | None) -> tuple[str, str]:
     """The detector and the threshold; BadInput for one that is not known, before anything long begins."""
     from mora import registry
+    from mora.chaos.judge import DETECTOR
 
-    settings = settings_of(health_detector=detector, health_threshold=threshold).health
+    settings = settings_of(health_detector=detector or DETECTOR, health_threshold=threshold).health
     registry.make("detectors", *registry.named("detectors", settings.detector))
     registry.make("thresholds", *registry.named("thresholds", settings.threshold))
     return settings.detector, settings.threshold
