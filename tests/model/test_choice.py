@@ -141,7 +141,7 @@ def test_a_model_that_is_asked_for_forecasts_however_bad_it_is() -> None:
     assert mixed.shares["xgboost"] > 0.5
 
 
-def test_a_model_that_is_asked_for_and_has_no_forecast_is_told() -> None:
+def test_a_model_asked_for_without_a_forecast_is_named_in_the_reasons() -> None:
     asked = TrainSettings(weights={"absent": 1.0}, model="absent")
     found = weights_of(Target.CPU, WINDOWS, asked, "cpu", failed=("absent",), plain=("naive",))
     assert found.shares == {"naive": 1.0}
