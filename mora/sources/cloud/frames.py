@@ -54,7 +54,10 @@ def observation(
     columns |= {column: _total(found.of(signal), len(index)) for column, signal in TOTAL_COLUMNS.items()}
     replicas = _replicas(found, len(index))
     columns["replica_count_value"] = replicas
-    columns["pod_restarts_value"] = _restarts_per_hour(found.of(Signal.RESTARTS), replicas, window, known)
+    columns["pod_restarts_value"] = _per_hour(found.of(Signal.RESTARTS), replicas, window, Signal.RESTARTS in known)
+    if Signal.OOM_KILLS in known:
+        kills = {of: values for of, values in found.of(Signal.OOM_KILLS).items() if of.container == main}
+        columns["oom_kills"] = _per_hour(kills, replicas, window, True)
     nodes = _nodes(found)
     columns |= {column: _fullest(found.of(signal), nodes, len(index)) for column, signal in NODE_COLUMNS.items()}
     frame = with_derived(pd.DataFrame(columns, index=index))
@@ -119,12 +122,10 @@ def _replicas(found: Placed, count: int) -> Floats:
     return np.where(counts > 0, counts, np.nan)
 
 
-def _restarts_per_hour(
-    series: Mapping[Of, Floats], replicas: Floats, window: Window, known: Collection[Signal]
-) -> Floats:
-    """New restarts of the last hour, all pods; 0 where the workload is seen and no restart was."""
+def _per_hour(series: Mapping[Of, Floats], replicas: Floats, window: Window, is_known: bool) -> Floats:
+    """What happened in the last hour, all pods; 0 where the workload is seen and nothing happened."""
     count = len(replicas)
-    if Signal.RESTARTS not in known:
+    if not is_known:
         return np.full(count, np.nan)
     each = np.nansum(np.vstack(list(series.values())), axis=0) if series else np.zeros(count)
     rows = max(1, round(_HOUR_SECONDS / window.step.total_seconds()))

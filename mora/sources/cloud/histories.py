@@ -103,17 +103,31 @@ def _container(found: Placed, name: str, window: Window) -> ContainerHistory:
     restarts = sum(
         float(np.nansum(values)) for of, values in found.of(Signal.RESTARTS).items() if of.container in ("", name)
     )
+    kills, killed_at = _oom_kills(found, name, count)
+    limit = limits[Signal.MEMORY_LIMIT][list(killed_at)]
     return ContainerHistory(
         name,
         largest(found, Signal.CPU, name, count),
         largest(found, Signal.MEMORY, name, count),
         cpu_limit_cores=_or_none(limits[Signal.CPU_LIMIT]),
         mem_limit_bytes=_or_none(limits[Signal.MEMORY_LIMIT]),
+        oom_kills=kills,
+        oom_limit_bytes=float(np.nanmax(limit)) if np.isfinite(limit).any() else None,
+        oom_rows=killed_at,
         restarts=round(restarts),
         pods=len(pods),
         peak_pods={target: pod for target, pod in peaks.items() if pod},
         pod_p95_cores=max(levels, default=None),
     )
+
+
+def _oom_kills(found: Placed, name: str, count: int) -> tuple[int, tuple[int, ...]]:
+    """How often a container was OOM-killed, and the rows in which it was."""
+    rows = np.zeros(count)
+    for of, values in found.of(Signal.OOM_KILLS).items():
+        if of.container == name:
+            rows += np.nan_to_num(values)
+    return round(float(rows.sum())), tuple(int(row) for row in np.flatnonzero(rows >= 1))
 
 
 def _is_told(values: Floats) -> bool:

@@ -13,7 +13,7 @@ from mora.sources.cloud.signals import Of, Series, Signal, factor_of
 
 Floats = NDArray[np.float64]
 # How the points that fall into one row become its value. A peak of memory must not be averaged away.
-_SUMMED = frozenset({Signal.RESTARTS})
+_SUMMED = frozenset({Signal.RESTARTS, Signal.OOM_KILLS})
 _LARGEST = frozenset({Signal.MEMORY, Signal.MEMORY_SHARE, Signal.NODE_MEMORY, Signal.DB_MEMORY})
 # Requests and limits hold until they are changed, and are written less often than use.
 _HELD = frozenset({Signal.CPU_REQUEST, Signal.CPU_LIMIT, Signal.MEMORY_REQUEST, Signal.MEMORY_LIMIT})

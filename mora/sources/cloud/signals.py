@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 class Signal(StrEnum):
     """One thing that a cloud may know, in the unit of `MEASURES`.
 
-    RESTARTS: new restarts since the point before, not the count since the container began. *_SHARE: of the limit.
-    DB_*: of a managed database, which belongs to no namespace.
+    RESTARTS: new restarts since the point before, not the count since the container began; OOM_KILLS alike.
+    *_SHARE: of the limit. DB_*: of a managed database, which belongs to no namespace.
     """
 
     CPU = "cpu"
@@ -31,6 +31,7 @@ class Signal(StrEnum):
     CPU_SHARE = "share of the cpu limit"
     MEMORY_SHARE = "share of the memory limit"
     RESTARTS = "restarts"
+    OOM_KILLS = "oom kills"
     RECEIVED = "received"
     SENT = "sent"
     REPLICAS = "replicas"
@@ -49,6 +50,7 @@ OF_CONTAINERS = (
     Signal.MEMORY_REQUEST,
     Signal.MEMORY_LIMIT,
     Signal.RESTARTS,
+    Signal.OOM_KILLS,
 )
 """What is read of each container for an observation or a history; OF_PODS and OF_NODES for an observation alone."""
 OF_PODS = (Signal.RECEIVED, Signal.SENT, Signal.REPLICAS)
@@ -67,6 +69,7 @@ MEASURES: Mapping[Signal, str] = MappingProxyType(
         Signal.CPU_SHARE: _RATIO,
         Signal.MEMORY_SHARE: _RATIO,
         Signal.RESTARTS: _COUNT,
+        Signal.OOM_KILLS: _COUNT,
         Signal.RECEIVED: _RATE,
         Signal.SENT: _RATE,
         Signal.REPLICAS: _COUNT,

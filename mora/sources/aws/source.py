@@ -1,0 +1,53 @@
+"""The source `aws`, as it is named on the command line: aws, aws:CLUSTER, aws:REGION/CLUSTER."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from mora.errors import BadInput
+from mora.sources.aws.client import AwsClient
+from mora.sources.aws.reader import AwsReader
+from mora.sources.cloud.patience import Patience
+from mora.sources.cloud.source import CloudSource
+
+_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d{1,2}")
+_CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}")
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class AwsSource(CloudSource):
+    """Container Insights of one EKS cluster.
+
+    address: the cluster, its region before it, or neither: then the region is that of the environment, and the cluster
+    the only one that sends Container Insights there.
+    """
+
+    def __init__(
+        self, address: str = "", *, patience: Patience | None = None, now: Callable[[], datetime] = _utc_now
+    ) -> None:
+        region, cluster = parse_address(address)
+        super().__init__(AwsReader(AwsClient(region, patience=patience), cluster, now=now), now=now)
+
+
+def parse_address(address: str) -> tuple[str | None, str | None]:
+    """The region and the cluster of an address; None for what it leaves open.
+
+    >>> parse_address("eu-west-1/prod"), parse_address("prod"), parse_address("eu-west-1"), parse_address("")
+    (('eu-west-1', 'prod'), (None, 'prod'), ('eu-west-1', None), (None, None))
+    """
+    if not address:
+        return None, None
+    if _REGION.fullmatch(address):
+        return address, None
+    first, separator, rest = address.partition("/")
+    region, cluster = (first, rest) if separator and _REGION.fullmatch(first) else (None, address)
+    if not _CLUSTER.fullmatch(cluster):
+        raise BadInput(
+            f"{address!r} is not the address of a cluster on AWS.", hint="Write aws:CLUSTER or aws:REGION/CLUSTER."
+        )
+    return region, cluster
