@@ -35,6 +35,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "prometheus": "mora.sources.prometheus.observe:PrometheusSource",
         "csv": "mora.sources.csvfile:CsvSource",
         "gcp": "mora.sources.gcp.source:GcpSource",
+        "aws": "mora.sources.aws.source:AwsSource",
     },
     "forecasters": {
         "prophet": "mora.forecasters.prophet:ProphetForecaster",

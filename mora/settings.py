@@ -66,6 +66,19 @@ class GcpOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AwsOptions:
+    """Amazon CloudWatch. region: None for that of the environment or profile; endpoint: Amazon's own.
+
+    cluster: an EKS cluster, where the region has several. database: an instance of RDS, for the layout helios.
+    """
+
+    region: str | None = None
+    cluster: str | None = None
+    database: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KubernetesAccess:
     """Which cluster is asked. cluster: its name, empty for the one that the kubeconfig's current context leads to.
 
@@ -159,6 +172,7 @@ class Settings:
     history: timedelta = timedelta(days=14)
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     gcp: GcpOptions = field(default_factory=GcpOptions)
+    aws: AwsOptions = field(default_factory=AwsOptions)
     slo: Slo = field(default_factory=Slo)
     policy: PolicySettings = field(default_factory=PolicySettings)
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -389,6 +403,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("gcp.database", "Cloud SQL instance whose columns stand beside a service's with --layout helios.",
             values.string),
     Setting("gcp.endpoint", "Address of the Monitoring API, where it is not Google's public one.", values.string),
+    Setting("aws.region", "AWS region that is read; by default that of the environment or profile.", values.string),
+    Setting("aws.cluster", "EKS cluster, where the region has several.", values.string),
+    Setting("aws.database", "RDS instance whose columns stand beside a service's with --layout helios.", values.string),
+    Setting("aws.endpoint", "Address of AWS's APIs, where it is not Amazon's public one.", values.string),
     Setting("slo.p95", "95th percentile of the response time that callers can rely on.",
             values.response_time, "slo.p95_seconds", "--slo-p95"),
     Setting("slo.errors", "Share of requests that may fail, 0..1.", values.ratio, "slo.error_ratio", "--slo-errors"),

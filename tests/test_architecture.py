@@ -31,6 +31,8 @@ ROOMS: dict[str, list[str]] = {
     "kubernetes": ["mora/clusters"],
     "google": ["mora/sources/gcp/client.py"],
     "grpc": ["mora/sources/gcp/client.py"],
+    "boto3": ["mora/sources/aws/client.py"],
+    "botocore": ["mora/sources/aws/client.py"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
     "sklearn": ["mora/response/curves.py", "mora/detectors/isolation_forest.py"],
     "xgboost": ["mora/detectors/xgboost_residual.py", "mora/forecasters/xgboost_trees.py"],
@@ -53,7 +55,7 @@ ROOMS: dict[str, list[str]] = {
 }
 HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
-HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert", "lightgbm", "statsforecast", "numba", "grpc"}
+HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert", "lightgbm", "statsforecast", "numba", "grpc", "boto3"}
 
 
 @cache

@@ -90,6 +90,22 @@ def gcp_source(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def aws_source(folder: Path) -> Iterator[Stage]:
+    from tests.sources.aws.rig import STEP as EVERY
+    from tests.sources.aws.rig import Pod, aws_server, cluster_point, last_steps, pod_points
+
+    times = last_steps(4)
+    pod = Pod("web-7d4b9c8f6d-x2klp", "web", {"web": [100.0] * 4}, {"web": [50.0] * 4})
+    with aws_server() as aws, pytest.MonkeyPatch.context() as patch:
+        for name, value in aws.environment().items():
+            patch.setenv(name, value)
+        points = pod_points(pod, times, cluster="contracts")
+        aws.put("ContainerInsights", [cluster_point(times[-1], cluster="contracts"), *points])
+        window = Window(times[0] + EVERY, times[-1] + EVERY, EVERY)
+        yield Stage(registry.load("sources", "aws")("contracts"), Workload("shop", "web"), window)
+
+
+@contextmanager
 def kubernetes_cluster(folder: Path) -> Iterator[Stage]:
     from tests.clusters.fake_api import FakeApi, FakeCluster
 
@@ -119,7 +135,7 @@ def sandbox_cluster(folder: Path) -> Iterator[Stage]:
 
 
 STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = {
-    "sources": {"csv": csv_source, "prometheus": prometheus_source, "gcp": gcp_source},
+    "sources": {"csv": csv_source, "prometheus": prometheus_source, "gcp": gcp_source, "aws": aws_source},
     "clusters": {"kubernetes": kubernetes_cluster, "sandbox": sandbox_cluster},
 }
 # What stands for itself: built without arguments, or a function.

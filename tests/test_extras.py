@@ -72,6 +72,7 @@ COMMANDS = {
         "Training the forecaster xgboost needs packages",
     ),
     "cloud-gcp": (["collect", "--source", "gcp", "--history", "2h"], "The source gcp needs a package"),
+    "cloud-aws": (["collect", "--source", "aws", "--history", "2h"], "The source aws needs a package"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",

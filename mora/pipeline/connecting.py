@@ -10,7 +10,7 @@ from mora import registry
 from mora.errors import BadInput
 from mora.seams import FleetSource, MetricSource
 
-CLOUDS = ("gcp",)
+CLOUDS = ("gcp", "aws")
 """The sources that are clouds: each has a table of its own in the settings, and an extra, cloud-NAME."""
 
 if TYPE_CHECKING:

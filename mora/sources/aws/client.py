@@ -1,4 +1,4 @@
-"""One AWS region through boto3: every answer whole, throttling waited out, and what a refusal means in words.
+"""One AWS region through boto3: every answer whole, throttling waited out, and clear errors for what AWS refuses.
 
 The only importer of boto3. Credentials, the region and an endpoint of one's own come from where every AWS tool has them
 (environment, profile, role of the machine); none is read, kept or printed here.
@@ -43,11 +43,13 @@ class Incomplete(Exception):
 
 
 class AwsClient:
-    """The APIs of one region. region: None for that of the environment or profile."""
+    """The APIs of one region. region: None for that of the environment or profile. endpoint: None for Amazon's own."""
 
-    def __init__(self, region: str | None = None, *, patience: Patience | None = None) -> None:
+    def __init__(
+        self, region: str | None = None, *, endpoint: str | None = None, patience: Patience | None = None
+    ) -> None:
         require("cloud-aws", by="The source aws")
-        self._region = region
+        self._region, self._endpoint = region, endpoint
         self._patience = patience or Patience()
         self._lock = Lock()
         self._session: Any = None
@@ -117,7 +119,9 @@ class AwsClient:
                 config = Config(
                     connect_timeout=10, read_timeout=60, retries={"total_max_attempts": 1}, user_agent_extra="mora"
                 )
-                self._clients[service] = self._sessions().client(service, region_name=region, config=config)
+                self._clients[service] = self._sessions().client(
+                    service, region_name=region, endpoint_url=self._endpoint, config=config
+                )
             return self._clients[service]
 
     def _forget(self) -> None:

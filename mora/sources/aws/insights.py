@@ -40,7 +40,7 @@ class Named:
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How the use of a container is told: its share of the node, and of its pod the share and the amount."""
+    """Where the use of a container comes from: its share of the node, and of its pod the share and the amount."""
 
     of_container: Named
     of_pod: Named
@@ -227,7 +227,7 @@ def plain_series(
 ) -> Iterator[Series]:
     """The series of a signal that is one metric, or one of several.
 
-    owners: (namespace, name) of the workloads whose containers were seen, for what is told of a workload in all.
+    owners: (namespace, name) of the workloads whose containers were seen, for metrics of a workload in all.
     """
     containers, told = containers_of(gathered), set(gathered.whose(PLAIN[signal][0]))
     for named in PLAIN[signal]:

@@ -105,7 +105,7 @@ class AwsReader:
             for one in names_of([signal for signal in signals if signal in SIGNALS])
         }
 
-    def check(self) -> Iterator[Tried]:
+    def check(self, at: datetime) -> Iterator[Tried]:
         """Credentials, region, the rights to list and to read, Container Insights, RDS."""
         try:
             yield Tried("region", True, self._client.region)
@@ -114,7 +114,7 @@ class AwsReader:
             yield Tried("cloudwatch:ListMetrics", False, error.message, error.hint or "")
             return
         yield Tried("cloudwatch:ListMetrics", True, f"cluster {cluster} sends Container Insights")
-        end = self._now().replace(second=0, microsecond=0)
+        end = at.replace(second=0, microsecond=0)
         window = Window(end - timedelta(hours=1), end, timedelta(minutes=5))
         try:
             asked = self._asked([Signal.CPU], Scope(), cluster, window)

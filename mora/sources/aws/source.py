@@ -24,14 +24,31 @@ class AwsSource(CloudSource):
     """Container Insights of one EKS cluster.
 
     address: the cluster, its region before it, or neither: then the region is that of the environment, and the cluster
-    the only one that sends Container Insights there.
+    the only one that sends Container Insights there. It wins over the keywords. database: an instance of RDS.
+    endpoint: of AWS's APIs, where it is not Amazon's own.
     """
 
+    ABOUT = "Amazon CloudWatch: containers of EKS (Container Insights), RDS"
+    RIGHTS = (
+        *("cloudwatch:ListMetrics", "cloudwatch:GetMetricData"),
+        "for databases: rds:DescribeDBInstances, ec2:DescribeInstanceTypes",
+    )
+
     def __init__(
-        self, address: str = "", *, patience: Patience | None = None, now: Callable[[], datetime] = _utc_now
+        self,
+        address: str = "",
+        *,
+        region: str | None = None,
+        cluster: str | None = None,
+        database: str | None = None,
+        endpoint: str | None = None,
+        patience: Patience | None = None,
+        now: Callable[[], datetime] = _utc_now,
     ) -> None:
-        region, cluster = parse_address(address)
-        super().__init__(AwsReader(AwsClient(region, patience=patience), cluster, now=now), now=now)
+        of_address = parse_address(address)
+        client = AwsClient(of_address[0] or region, endpoint=endpoint, patience=patience)
+        self.database = database
+        super().__init__(AwsReader(client, of_address[1] or cluster, now=now), now=now)
 
 
 def parse_address(address: str) -> tuple[str | None, str | None]:

@@ -26,7 +26,7 @@ from mora.sources.cloud.signals import Signal
 
 POD: Key = ("shop", "web", "web-7d4b9c8f6d-x2klp", "")
 WEB, PROXY = (*POD[:3], "web"), (*POD[:3], "proxy")
-AT = np.arange(6) * 300.0
+AT = np.arange(6, dtype=np.float64) * 300.0
 CPU, MEMORY = USE[Signal.CPU], USE[Signal.MEMORY]
 
 
@@ -49,7 +49,7 @@ def gathered(*told: tuple[Named, Key, list[float]], unit: str | None = None) -> 
         ("lone", "lone", "Pod", "lone"),
     ],
 )
-def test_the_owner_of_a_pod_is_told_by_both_of_its_names(pod_name: str, full: str, kind: str, name: str) -> None:
+def test_the_owner_of_a_pod_is_known_by_both_of_its_names(pod_name: str, full: str, kind: str, name: str) -> None:
     assert owner_of("shop", pod_name, full, {("shop", "agent")}) == Workload("shop", name, kind)
 
 

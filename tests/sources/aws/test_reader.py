@@ -12,6 +12,7 @@ from mora.errors import BadInput, NotEnoughData, SourceUnavailable
 from mora.sources.aws.client import AwsClient
 from mora.sources.aws.reader import AwsReader
 from mora.sources.aws.source import AwsSource
+from mora.sources.cloud.reader import Tried
 from mora.sources.cloud.signals import Scope, Signal
 from tests.sources.aws.conftest import ROWS, TIMES, WEB_PODS, WINDOW, patient, source
 from tests.sources.aws.rig import STEP, Aws, Pod, cluster_point, last_steps, pod_points, point
@@ -170,9 +171,12 @@ def test_a_step_of_seconds_is_refused(aws: Aws) -> None:
     assert aws.asked == []
 
 
-def test_what_is_tried_names_each_right(aws: Aws) -> None:
+def test_each_right_is_tried_by_its_name(aws: Aws) -> None:
+    def check() -> list[Tried]:
+        return list(AwsSource("prod", patience=patient()).check())
+
     def tried() -> dict[str, bool]:
-        return {one.name: one.is_ok for one in source().check()}
+        return {one.name: one.is_ok for one in check()}
 
     assert tried() == {
         "region": True,
@@ -182,17 +186,17 @@ def test_what_is_tried_names_each_right(aws: Aws) -> None:
     }
     refused = "GetMetricData"
     aws.refuse = lambda operation: (400, "AccessDenied", "no") if operation == refused else None
-    found = {one.name: one for one in source().check()}
+    found = {one.name: one for one in check()}
     assert not found["cloudwatch:GetMetricData"].is_ok
     assert "the right cloudwatch:GetMetricData" in found["cloudwatch:GetMetricData"].remedy
     refused = "ListMetrics"
-    assert [one.is_ok for one in source().check()] == [True, False]
+    assert [one.is_ok for one in check()] == [True, False]
     refused = "DescribeDBInstances"
-    last = list(source().check())[-1]
+    last = check()[-1]
     assert (last.is_ok, last.is_needed) == (False, False)
 
 
-def test_the_queries_are_told_without_being_sent(aws: Aws) -> None:
+def test_the_queries_are_known_without_being_sent(aws: Aws) -> None:
     reader = AwsReader(AwsClient(), "prod")
     told = reader.queries([Signal.CPU, Signal.NODE_CPU], Scope("shop", "web"), WINDOW)
     assert list(told) == ["container_cpu_utilization", "pod_cpu_utilization", "pod_cpu_usage_total"]
