@@ -62,7 +62,7 @@ def test_a_missing_right_is_named(aws: Aws, client: AwsClient) -> None:
     assert len(str(refused.value)) < 600
 
 
-def test_a_key_that_aws_does_not_know_is_said_and_not_shown(aws: Aws, client: AwsClient) -> None:
+def test_a_key_that_aws_does_not_know_is_refused_and_not_shown(aws: Aws, client: AwsClient) -> None:
     aws.refuse = lambda operation: (403, "InvalidClientTokenId", "The security token AKIAMADEUP is invalid")
     with pytest.raises(SourceUnavailable, match="does not accept these credentials") as refused:
         ask(client)
@@ -92,7 +92,7 @@ def test_without_a_region_it_asks_for_one(aws: Aws, monkeypatch: pytest.MonkeyPa
     assert AwsClient("us-east-2", patience=patient()).region == "us-east-2"
 
 
-def test_a_server_that_is_not_there_is_said_at_once(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_server_that_is_not_there_is_an_error_at_once(aws: Aws, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(SourceUnavailable, match="is not reached") as refused:
         ask(AwsClient(patience=patient()))
