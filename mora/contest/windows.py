@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from mora.backtest.history import History
+from mora.bounds.cpu import cpu_bounds
+from mora.bounds.memory import memory_bounds
 from mora.domain import Target
 from mora.domain.learning import Floats, HorizonGrid
 from mora.errors import NotEnoughData
@@ -71,7 +73,8 @@ class Windows:
 
     series, group: of the history; series of one group (replicas of one service, say) are siblings. rows, folds: origins
     and the numbers of their folds. seconds: when each begins. truth, truth_high: mean and p95 of the steps. steps: the
-    use in each step, shape (n, steps), NaN where not known. scale: mean use of all windows, for errors without a unit.
+    use in each step, shape (n, steps), NaN where not known. samples: the known samples of each window. bounds: the
+    request that MOrA's own rule (mora/bounds) gives each, from what came before it.
     """
 
     series: str
@@ -84,6 +87,8 @@ class Windows:
     truth: Floats
     truth_high: Floats
     steps: Floats
+    samples: tuple[Floats, ...]
+    bounds: Floats
 
     def __len__(self) -> int:
         return len(self.rows)
@@ -137,6 +142,10 @@ def windows_of(plan: Plan, history: History, target: Target, *, group: str | Non
                 folds.append(number)
                 truths.append(truth)
     at = np.array(rows, dtype=np.int64)
+    use = history.columns[column]
+    begins = np.array([history.sample(grid, row) for row in rows], dtype=np.int64)
+    ends = [history.sample(grid, row + grid.steps) for row in rows]
+    pieces = (use[begin:end] for begin, end in zip(begins, ends, strict=True))
     steps = grid.means[column][at[:, None] + np.arange(grid.steps)] if len(at) else np.empty((0, grid.steps))
     found = np.array(truths, dtype=np.float64).reshape(len(at), 2)
     return Windows(
@@ -150,7 +159,17 @@ def windows_of(plan: Plan, history: History, target: Target, *, group: str | Non
         truth=found[:, 0],
         truth_high=found[:, 1],
         steps=steps,
+        samples=tuple(piece[~np.isnan(piece)] for piece in pieces),
+        bounds=_bounds(history, target, begins, grid.horizon_seconds),
     )
+
+
+def _bounds(history: History, target: Target, begins: np.ndarray, horizon_seconds: float) -> Floats:
+    if not len(begins):
+        return np.empty(0)
+    rule = cpu_bounds if target is Target.CPU else memory_bounds
+    use, step = history.columns[TARGET_COLUMNS[target]], float(history.series.step_seconds)
+    return rule(use, step_seconds=step, decisions=begins, horizon_seconds=horizon_seconds).requests
 
 
 def all_rows(plan: Plan) -> Sequence[int]:

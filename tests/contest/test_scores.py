@@ -22,7 +22,20 @@ def windows(truth: list[float] | np.ndarray) -> Windows:
     count = len(use)
     steps = np.column_stack([use, use])
     rows = np.arange(count)
-    return Windows("web", "web", HOUR, Target.CPU, rows, rows // 3, rows.astype(np.float64) * HOUR, use, use, steps)
+    return Windows(
+        "web",
+        "web",
+        HOUR,
+        Target.CPU,
+        rows,
+        rows // 3,
+        rows.astype(np.float64) * HOUR,
+        use,
+        use,
+        steps,
+        tuple(steps),
+        use,
+    )
 
 
 def contest(truth: list[float] | np.ndarray, **means: list[float] | np.ndarray) -> Contest:
