@@ -63,7 +63,7 @@ def requests_around(windows: Windows, mean: Floats) -> Floats:
     for number in np.flatnonzero(~np.isnan(mean)):
         past = np.flatnonzero((ends <= windows.seconds[number] + 1e-6) & (mean > 0))
         if len(past) >= _LEAST_WINDOWS:
-            factor, _ = conformal_multiplier(needed[past], mean[past], level=BOUND_LEVEL, prior=1.0)
+            factor, _ = conformal_multiplier(needed[past].tolist(), mean[past].tolist(), level=BOUND_LEVEL, prior=1.0)
             found[number] = factor * mean[number]
     return found
 

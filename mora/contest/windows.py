@@ -53,7 +53,8 @@ def plan(history: History, horizon_seconds: float, *, folds: int = FOLDS, window
     grid = history.grid(horizon_seconds)
     window = None if window_seconds is None else max(round(window_seconds / grid.step_seconds), 1)
     least = max(_LEAST_HORIZONS * grid.steps, round(_LEAST_SECONDS / grid.step_seconds))
-    for count in range(folds, 0, -1):
+    # Of a short history fewer folds, each with more than one window: what the folds score is half of it at most.
+    for count in range(max(min(folds, len(grid) // (4 * grid.steps)), 1), 0, -1):
         try:
             found = folds_of(
                 len(grid), horizon=grid.steps, count=count, least=least, window=window, step_seconds=grid.step_seconds

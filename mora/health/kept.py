@@ -6,18 +6,15 @@ of the detector with all of MOrA's modules that it imports. A change of another 
 
 from __future__ import annotations
 
-import ast
 import hashlib
 import os
 import re
 import tempfile
-from functools import cache
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
-from mora import registry
+from mora.code_digest import code_of
 from mora.errors import BadInput
 from mora.health.contest import Keeps, Scores, Task
 from mora.health.labelled import LabelledSeries
@@ -77,7 +74,7 @@ class Kept(Keeps):
 
     def _path(self, task: Task) -> Path:
         entrant, series = task.detector, task.series
-        made = hashlib.sha256(f"{entrant.text}\n{_code_of(entrant.name)}\n".encode())
+        made = hashlib.sha256(f"{entrant.text}\n{code_of('detectors', entrant.name)}\n".encode())
         made.update(_digest(series).encode())
         name = re.sub(r"[^A-Za-z0-9.-]+", "_", f"{entrant.text}-{series.name}")[:120]
         return self._folder / f"{name}-{made.hexdigest()[:24]}.npz"
@@ -93,52 +90,3 @@ def _digest(series: LabelledSeries) -> str:
     made.update(series.seconds.tobytes())
     made.update(np.ascontiguousarray(series.frame.iloc[:, 1:].to_numpy(dtype=np.float64)).tobytes())
     return made.hexdigest()
-
-
-@cache
-def _code_of(name: str) -> str:
-    """Of a detector's module and of MOrA's modules that it imports, and theirs; the numpy that they run on."""
-    package = registry.package_of("detectors", name)
-    module = registry.load("detectors", name).__module__
-    made = hashlib.sha256(f"{np.__version__} {package}".encode())
-    for path in sorted(_modules(module)):
-        made.update(path.read_bytes())
-    return made.hexdigest()
-
-
-def _modules(module: str) -> set[Path]:
-    found: dict[str, Path] = {}
-    waiting = [module]
-    while waiting:
-        name = waiting.pop()
-        spec = None if name in found else find_spec(name)
-        if spec is None or spec.origin is None or not Path(spec.origin).is_file():
-            continue
-        found[name] = path = Path(spec.origin)
-        waiting += [one for one in _imports(path) if one.split(".")[0] == "mora"]
-    return set(found.values())
-
-
-def _imports(path: Path) -> set[str]:
-    """The modules that a file imports when it runs, anywhere in it; those for type checking alone are left out."""
-    names: set[str] = set()
-    waiting: list[ast.AST] = [ast.parse(path.read_bytes())]
-    while waiting:
-        node = waiting.pop()
-        if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
-            waiting += node.orelse
-            continue
-        waiting += ast.iter_child_nodes(node)
-        if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names.add(node.module)
-            # `from mora.detectors import frames` names a module, too.
-            names |= {f"{node.module}.{alias.name}" for alias in node.names if _is_module(node.module, alias.name)}
-    return names
-
-
-def _is_module(package: str, name: str) -> bool:
-    spec = None if package.split(".")[0] != "mora" else find_spec(package)
-    places = (spec.submodule_search_locations if spec else None) or []
-    return any((Path(place) / f"{name}.py").is_file() or (Path(place) / name).is_dir() for place in places)

@@ -43,6 +43,7 @@ from mora.pipeline.chaos import judge_chaos, run_chaos
 from mora.pipeline.collecting import Place, await_quiet, collect, open_cluster, sandbox_place, sandbox_preview
 from mora.pipeline.comparing import compare_detectors, write_comparison
 from mora.pipeline.connecting import access_of, open_fleet, open_prometheus, open_source
+from mora.pipeline.contesting import ContestResult, compare_forecasters, write_artifacts, write_contest
 from mora.pipeline.explaining import describe_contributions, explain_forecasts, write_contributions
 from mora.pipeline.fleet import find_workload_states, recommend_fleet, recommend_fleet_on_cluster
 from mora.pipeline.modelled import question_of, recommend, trained_demand
@@ -61,6 +62,7 @@ __all__ = [
     "Advised",
     "Branch",
     "Changed",
+    "ContestResult",
     "Lesson",
     "Place",
     "Repository",
@@ -74,6 +76,7 @@ __all__ = [
     "check_fresh",
     "collect",
     "compare_detectors",
+    "compare_forecasters",
     "describe_contributions",
     "describe_training",
     "edited_in",
@@ -110,8 +113,10 @@ __all__ = [
     "train_all",
     "train_settings",
     "trained_demand",
+    "write_artifacts",
     "write_capacity_page",
     "write_comparison",
+    "write_contest",
     "write_contributions",
     "write_output",
     "write_report",

@@ -112,7 +112,7 @@ def cache_folder(what: str) -> Path:
     return (Path(root) if root else Path("~/.cache").expanduser()) / "mora" / what
 
 
-def _files_in(name: str, suffixes: Sequence[str]) -> list[str]:
+def files_in(name: str, suffixes: Sequence[str]) -> list[str]:
     """The trace files of a folder, sorted; a file, or a service, itself. The name of a service has no slash."""
     if "/" not in name or not Path(name).is_dir():
         return [name]
@@ -137,7 +137,7 @@ def _series_of(
     from mora.backtest.tables import SUFFIXES
     from mora.backtest.traces import read_service, read_traces
 
-    names = [file for name in names for file in _files_in(name, SUFFIXES)]
+    names = [file for name in names for file in files_in(name, SUFFIXES)]
     files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
     if files and len(files) < len(names):
         raise BadInput(

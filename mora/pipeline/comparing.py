@@ -83,7 +83,7 @@ def compare_detectors(
         judges,
         workers=_workers(jobs),
         kept=None if cache_dir is None else kept.Kept(Path(cache_dir)),
-        reporter=_Timed(reporter or Silent()),
+        reporter=Timed(reporter or Silent()),
     )
     return Comparison(tuple(results), tuple(judge.text for judge in judges), named)
 
@@ -133,7 +133,7 @@ def _workers(jobs: int) -> Workers:
     return either
 
 
-class _Timed:
+class Timed:
     """A reporter that says how long it still takes, by the time for each task so far."""
 
     def __init__(self, reporter: Reporter, clock: Callable[[], float] = time.monotonic) -> None:

@@ -208,11 +208,11 @@ def _train_on_cluster(
 
 
 # Seeds and TensorFlow's threads are a process's own: a worker with several threads trains one service at a time.
-_TRAINING = threading.Lock()
+ON_WORKER = threading.Lock()
 
 
 def _learn_on_worker(service: str, lesson: Lesson, settings: TrainSettings | None) -> Trained:
-    with _TRAINING:
+    with ON_WORKER:
         started = time.monotonic()
         try:
             return Trained(service, learn(lesson, settings), None, time.monotonic() - started)
