@@ -15,8 +15,7 @@ def test_every_table_has_its_charts_and_names_are_text() -> None:
     assert "<b>|shop" not in page
     assert "failing has no forecast: 1h ahead: ZeroDivisionError" in page
     charts = [json.loads(text) for text in re.findall(r'<script type="application/json">(.*?)</script>', page)]
-    # A request around a forecast of a day needs more windows than eight days have.
-    assert len(charts) == 3 * 4 - 2
+    assert len(charts) == 3 * 4
     over_time = [chart for chart in charts if "mean use of each window" in chart["title"]]
     assert len(over_time) == 4
     lines = {line["name"]: line["values"] for line in over_time[0]["lines"]}
