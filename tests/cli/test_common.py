@@ -43,7 +43,9 @@ def test_what_is_shown_carries_nothing_that_a_terminal_obeys(capsys: pytest.Capt
 # What renders its text itself and cleans it there: outputs (tests/outputs/test_hostile.py), scores, VPA objects, the
 # digest (tests/record), the man page, completions, a repository's diff (raw where `git apply` reads it).
 CLEANED_THERE = {
-    **dict.fromkeys(("backtest.py", "digest.py", "explain.py", "health_compare.py", "manual.py", "optimizing.py"), 1),
+    **dict.fromkeys(
+        ("backtest.py", "compare.py", "digest.py", "explain.py", "health_compare.py", "manual.py", "optimizing.py"), 1
+    ),
     **{"front.py": 2, "recommend.py": 1, "repository.py": 1, "vpa_recommender.py": 1},
 }
 

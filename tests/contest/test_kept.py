@@ -80,7 +80,7 @@ def test_a_file_that_is_cut_or_forged_is_asked_anew(tmp_path: Path) -> None:
         assert kept.load(TASK) is None
     wrong = {target.value: levels[:-1] for target, levels in answered.levels.items()}
     for arrays in ({**wrong, "took": np.zeros(3)}, {"took": np.zeros(3)}, {**wrong}):
-        np.savez_compressed(path, **arrays)  # type: ignore[arg-type]  # arrays by their names
+        np.savez_compressed(path, **arrays)
         assert kept.load(TASK) is None
     path.write_bytes(whole)
     assert kept.load(TASK) is not None

@@ -1,4 +1,4 @@
-"""Ranks over series: skill and win rate by hand, and intervals that hold the truth as often as they say."""
+"""Ranks over series: skill and win rate by hand, and intervals that include the truth as often as they say."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def test_siblings_are_resampled_together() -> None:
     assert widths[0] > 2 * widths[1]
 
 
-def test_intervals_hold_the_truth_about_as_often_as_they_say() -> None:
+def test_intervals_include_the_truth_about_as_often_as_they_say() -> None:
     rng = np.random.default_rng(2)
     inside = 0
     for _ in range(60):
