@@ -239,7 +239,7 @@ def _learn(
 def convex_weights(forecasts: NDArray[np.float64], truth: NDArray[np.float64], *, ridge: float = 0.0) -> list[float]:
     """The weights, none below 0 and all together 1, with which forecasts have the smallest squared error.
 
-    forecasts: shape (n, forecasters). truth: shape (n,). ridge: how strongly they are drawn to equal ones, as a share of
+    forecasts: shape (n, forecasters). truth: shape (n,). ridge: how strongly they are drawn to equal ones, a share of
     the forecasts' own mean square; few windows cannot tell forecasters apart that say nearly the same. Exact: of every
     choice of forecasters that count, the best (for ten of them 1,023 small systems).
     Source: Breiman (1996), "Stacked regressions": without the limits, weights of forecasts so alike are noise.

@@ -44,6 +44,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "yesterday": "mora.forecasters.yesterday:YesterdayForecaster",
         "moving-average": "mora.forecasters.moving_average:MovingAverageForecaster",
         "xgboost": "mora.forecasters.xgboost_trees:XgboostForecaster",
+        "lightgbm": "mora.forecasters.lightgbm_trees:LightgbmForecaster",
     },
     "contestants": {
         "trained": "mora.model.contestant:WhatTrainingLearns",

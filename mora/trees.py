@@ -172,3 +172,37 @@ def of_xgboost(trees: Sequence[Mapping[str, Any]]) -> Trees:
             }
         )
     return joined(parts)
+
+
+def of_lightgbm(text: str) -> Trees:
+    """The trees of LightGBM's text model; they go left where a value is at most the limit.
+
+    A node's decision_type has, in its bits, whether it is of categories (never here), which way what is missing goes,
+    and what counts as missing: 2 is NaN, and with 0 a NaN is taken for 0.
+    """
+    return joined([_of_block(block) for block in text.split("\nTree=")[1:]])
+
+
+def _of_block(block: str) -> dict[str, NDArray[Any]]:
+    lines = dict(line.split("=", 1) for line in block.split("\n\n")[0].splitlines() if "=" in line)
+    leaves = np.array(lines["leaf_value"].split(), dtype=np.float64)
+    inner, nothing = len(leaves) - 1, np.full(len(leaves), -1, dtype=np.int32)
+
+    def numbers(name: str) -> NDArray[np.float64]:
+        return np.array(lines[name].split(), dtype=np.float64) if inner else np.empty(0)
+
+    def children(name: str) -> NDArray[np.int32]:
+        # Leaves are numbered -1, -2, ... there; here they follow the inner nodes.
+        found = numbers(name).astype(np.int32)
+        return np.concatenate([np.where(found < 0, inner - 1 - found, found), nothing]).astype(np.int32)
+
+    kinds, limits = numbers("decision_type").astype(np.int32), numbers("threshold")
+    missing = np.where((kinds >> 2) & 3 == 2, (kinds & 2) != 0, limits >= 0)
+    return {
+        "left": children("left_child"),
+        "right": children("right_child"),
+        "feature": np.concatenate([numbers("split_feature").astype(np.int32), nothing]),
+        "limit": np.concatenate([limits, np.zeros(len(leaves))]),
+        "left_if_missing": np.concatenate([missing.astype(bool), np.zeros(len(leaves), dtype=bool)]),
+        "value": np.concatenate([np.zeros(inner), leaves]),
+    }

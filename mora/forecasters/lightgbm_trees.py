@@ -1,0 +1,80 @@
+"""Gradient-boosted trees by LightGBM (boosted.py says what they learn)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from mora.domain.learning import Experiments, Floats, Past, Saved
+from mora.extras import require
+from mora.forecasters import boosted
+from mora.forecasters.boosted import BoostedSettings, FittedBoosted, Grown
+from mora.seams import Reporter
+from mora.trees import of_lightgbm
+
+_BINS = 63
+# Rounds without a smaller error after which no more trees are grown.
+_PATIENCE = 25
+
+
+class LightgbmForecaster:
+    """LightGBM on the table of a history. Needs the extra `models` to fit, nothing to forecast."""
+
+    name = "lightgbm"
+    is_refitted = False
+
+    def __init__(self, settings: BoostedSettings | None = None) -> None:
+        self.settings = settings if settings is not None else BoostedSettings()
+
+    def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedBoosted:
+        """Grow trees for the mean and the high level of every target. Raises NotEnoughData."""
+        require("models", by="Training the forecaster lightgbm")
+        return boosted.fit(data, _grow, self.settings, title="LightGBM", seed=seed, reporter=reporter)
+
+    def restore(self, saved: Saved) -> FittedBoosted:
+        """What save() gave."""
+        return boosted.restore(saved)
+
+
+def _grow(
+    table: Floats,
+    wanted: Floats,
+    checks: tuple[Floats, Floats] | None,
+    *,
+    quantile: float,
+    count: int,
+    settings: BoostedSettings,
+    seed: int,
+) -> Grown:
+    import lightgbm
+
+    options: dict[str, Any] = {
+        "objective": "regression_l1" if quantile == 0.5 else "quantile",
+        "max_depth": settings.depth,
+        "num_leaves": 2**settings.depth,
+        "learning_rate": settings.learning_rate,
+        "min_data_in_leaf": max(1, round(settings.least_rows * len(wanted))),
+        "bagging_fraction": settings.rows_drawn,
+        "bagging_freq": 1,
+        "feature_fraction": settings.features_drawn,
+        "lambda_l2": settings.ridge,
+        "max_bin": _BINS,
+        # Forecasts begin at the anchor.
+        "boost_from_average": False,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": 1,
+        "verbosity": -1,
+    }
+    if quantile != 0.5:
+        options["alpha"] = quantile
+    data = lightgbm.Dataset(table, wanted, params=options, free_raw_data=True)
+    if checks is None:
+        booster, best = lightgbm.train(options, data, count), count
+    else:
+        checking = lightgbm.Dataset(checks[0], checks[1], reference=data, params=options)
+        stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
+        booster = lightgbm.train(options, data, count, valid_sets=[checking], callbacks=[stop])
+        best = booster.best_iteration
+    text = booster.model_to_string(num_iteration=best)
+    return Grown(of_lightgbm(text), text.encode())
