@@ -45,6 +45,10 @@ REGISTRY: dict[str, dict[str, str]] = {
         "moving-average": "mora.forecasters.moving_average:MovingAverageForecaster",
         "xgboost": "mora.forecasters.xgboost_trees:XgboostForecaster",
         "lightgbm": "mora.forecasters.lightgbm_trees:LightgbmForecaster",
+        "autoets": "mora.forecasters.statistical:AutoEts",
+        "autotheta": "mora.forecasters.statistical:AutoTheta",
+        "mstl": "mora.forecasters.statistical:Mstl",
+        "autoarima": "mora.forecasters.statistical:AutoArima",
     },
     "contestants": {
         "trained": "mora.model.contestant:WhatTrainingLearns",

@@ -14,12 +14,15 @@ CPU = TARGET_COLUMNS[Target.CPU]
 MEMORY = TARGET_COLUMNS[Target.MEMORY]
 
 
-def waves(days: float = 15, *, sample_seconds: float = 300.0, seed: int = 0, noise: float = 0.1) -> dict[str, Floats]:
-    """CPU with a day's wave and idle Sundays, memory that follows it slowly."""
+def waves(
+    days: float = 15, *, sample_seconds: float = 300.0, seed: int = 0, noise: float = 0.1, sundays: bool = True
+) -> dict[str, Floats]:
+    """CPU with a day's wave and, where wanted, idle Sundays; memory that follows it slowly."""
     rng = np.random.default_rng(seed)
     seconds = np.arange(round(days * DAY_SECONDS / sample_seconds)) * sample_seconds
     wave = 1 + 0.6 * np.sin(2 * np.pi * seconds / DAY_SECONDS)
-    wave = np.where(np.floor(seconds / DAY_SECONDS) % 7 == 6, 0.5 * wave, wave)
+    if sundays:
+        wave = np.where(np.floor(seconds / DAY_SECONDS) % 7 == 6, 0.5 * wave, wave)
     cpu = wave * np.exp(noise * rng.standard_normal(len(seconds)))
     return {CPU: cpu, MEMORY: 2e8 * (1 + 0.1 * wave) * np.exp(0.01 * rng.standard_normal(len(seconds)))}
 
