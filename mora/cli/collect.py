@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mora.cli import collect_kubernetes
+from mora.cli import collect_flat, collect_kubernetes
 from mora.cli.common import DataDir, Namespace, PrometheusUrl, SandboxName, progress, say, settings_of, show
 from mora.cli.running import KINDS, preview, print_queries, run_plan
 from mora.errors import BadInput
@@ -46,9 +47,28 @@ def collect(
         ),
     ] = None,
     source: Annotated[
-        str,
-        typer.Option("--source", help="With --history: prometheus, or csv:FOLDER, the data folder of another machine."),
-    ] = "prometheus",
+        str | None,
+        typer.Option(
+            "--source",
+            help="With --history: prometheus, gcp:PROJECT, csv:FOLDER, ... (mora sources).",
+            show_default="prometheus",
+        ),
+    ] = None,
+    layout: Annotated[
+        str | None,
+        typer.Option(
+            "--layout",
+            help="helios: one service of a cloud beside its database, as one table (24h, 5m).",
+            show_default="unified",
+        ),
+    ] = None,
+    database: Annotated[
+        str | None,
+        typer.Option("--database", help="With --layout helios: the managed database.", show_default="the only one"),
+    ] = None,
+    out: Annotated[
+        Path | None, typer.Option("--out", help="With --layout helios: the CSV file.", show_default="stdout")
+    ] = None,
     step: Annotated[
         str | None,
         typer.Option("--step", help="With --history: time between samples.", show_default="15s, more for long spans"),
@@ -96,6 +116,8 @@ def collect(
     mora collect --restore                  after a killed run on a cluster
     mora collect --history 2h --prometheus URL -n shop -s frontend,cart
                                             run it again to add what is new
+    mora collect --history 14d --source gcp:PROJECT/CLUSTER -n shop
+    mora collect --source gcp --layout helios -n shop -s frontend
     """
     settings = settings_of(
         plan=plan,
@@ -107,10 +129,27 @@ def collect(
         slo_errors=slo_errors,
     )
     names = [name.strip() for name in (services or "").split(",") if name.strip()]
+    collect_flat.check_layout(layout, database=database, out=out)
     if restore:
         collect_kubernetes.restore(settings, dry_run=dry_run)
+    elif layout == collect_flat.HELIOS:
+        collect_flat.collect(
+            source or "prometheus",
+            names,
+            settings,
+            span=history,
+            step=step,
+            database=database,
+            out=out,
+            dry_run=dry_run,
+        )
     elif history is not None:
-        _collect_history(history, step, names, settings, named=source, dry_run=dry_run)
+        _collect_history(history, step, names, settings, named=source or "prometheus", dry_run=dry_run)
+    elif source is not None:
+        raise BadInput(
+            f"A source has a history, and --source {source} says not how much of it to read.",
+            hint=f"Say it: mora collect --history 14d --source {source}",
+        )
     else:
         if not dry_run:
             require("collect", by="mora collect --plan")

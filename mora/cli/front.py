@@ -36,6 +36,7 @@ from mora.cli import (
     review,
     sandbox,
     serve,
+    sources,
     train,
     vpa_recommender,
 )
@@ -92,6 +93,7 @@ for _name, _command, _panel in (
     ("mcp", mcp.mcp, _RUN),
     ("doctor", misc.doctor, _LOOK),
     ("list", misc.list_known, _LOOK),
+    ("sources", sources.sources, _LOOK),
     ("demo", demo.demo, _LOOK),
     ("completion", completion.completion, _LOOK),
     ("man", manual.man, _LOOK),

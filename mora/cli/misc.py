@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import zip_longest
+from typing import Annotated
 
 import typer
 
@@ -14,11 +15,23 @@ def doctor(
     namespace: Namespace = None,
     data: DataDir = None,
     models: ModelsDir = None,
+    source: Annotated[
+        str | None,
+        typer.Option(
+            "--source", help="Try this source of metrics alone, e.g. gcp:PROJECT (mora sources).", show_default=False
+        ),
+    ] = None,
 ) -> None:
-    """Check programs, rights, metrics, data and models. Exits with 1 where something is missing."""
-    from mora.doctor import State, examine
+    """Check programs, rights, metrics, data and models. Exits with 1 where something is missing.
 
-    checks = examine(settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models))
+    \b
+    mora doctor --prometheus http://127.0.0.1:9090
+    mora doctor --source gcp -n shop      credentials, rights and metrics
+    """
+    from mora.doctor import State, examine, source_at
+
+    settings = settings_of(prometheus_url=prometheus, namespace=namespace, data_dir=data, models_dir=models)
+    checks = examine(settings) if source is None else source_at(source, settings)
     for check, next_check in zip_longest(checks, checks[1:]):
         show(f"{check.state.value:<8} {check.name:<22} {check.words}")
         # Several metrics of one exporter share the remedy.

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING
 from mora.doctor import cluster, files, machine, prometheus
 from mora.doctor.finding import Check, State
 from mora.doctor.prometheus import metrics_at
+from mora.doctor.sources import source_at
 from mora.errors import MoraError
 
 if TYPE_CHECKING:
     from mora.settings import Settings
 
-__all__ = ["Check", "State", "examine", "metrics_at"]
+__all__ = ["Check", "State", "examine", "metrics_at", "source_at"]
 
 
 def examine(settings: Settings) -> list[Check]:

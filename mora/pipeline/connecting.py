@@ -8,10 +8,8 @@ from typing import TYPE_CHECKING
 
 from mora import registry
 from mora.errors import BadInput
+from mora.extras import EXTRAS
 from mora.seams import FleetSource, MetricSource
-
-CLOUDS = ("gcp", "aws")
-"""The sources that are clouds: each has a table of its own in the settings, and an extra, cloud-NAME."""
 
 if TYPE_CHECKING:
     from mora.clusters.discovery import FoundPrometheus
@@ -29,14 +27,15 @@ def open_source(
 ) -> MetricSource:
     """The source of metrics that is named: prometheus, a cloud, or NAME:ADDRESS such as csv:../other/data.
 
-    A cloud takes its table of the settings ([gcp]); what an address says wins (gcp:PROJECT/CLUSTER). Raises BadInput
-    where no source is registered under that name, or one that needs an address has none; see also open_prometheus.
+    A cloud takes its table of the settings ([gcp]), where it has one; what an address says wins (gcp:PROJECT/CLUSTER).
+    Raises BadInput where no source is registered under that name, or one that needs an address has none; see also
+    open_prometheus.
     """
     name, _, address = named.partition(":")
     make: Callable[..., MetricSource] = registry.load("sources", name)
-    options = getattr(settings, name, None) if name in CLOUDS else None
-    if options is not None:
-        return make(address, **{one.name: getattr(options, one.name) for one in fields(options)})
+    if f"cloud-{name}" in EXTRAS:
+        options = getattr(settings, name, None)
+        return make(address, **{one.name: getattr(options, one.name) for one in fields(options)} if options else {})
     if address:
         return make(address)
     if name == "prometheus":

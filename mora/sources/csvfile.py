@@ -19,6 +19,8 @@ class CsvSource:
     include_flagged: also those that failed their quality check.
     """
 
+    ABOUT = "the CSV files of another machine (csv:FOLDER)"
+
     def __init__(self, data_dir: Path | str = "data", *, include_flagged: bool = False) -> None:
         self._data_dir = Path(data_dir)
         self._include_flagged = include_flagged

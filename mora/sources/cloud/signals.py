@@ -152,7 +152,8 @@ class Scope:
 class Of:
     """Whose a series is. pod: empty where the cloud has one series for all pods, which is that of the hottest.
 
-    workload: None for a node's or a database's. node: where it runs; of a node's series its own.
+    workload: None for a node's or a database's. node: where it runs; of a node's series its own; of a database's its
+    instance.
     """
 
     workload: Workload | None = None

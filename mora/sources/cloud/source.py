@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from mora.domain import Observation, Window, Workload, WorkloadHistory, WorkloadState, check_name, is_name
 from mora.errors import BadInput, NotEnoughData, SourceUnavailable
 from mora.quantities import format_duration, format_moment
 from mora.seams import Reporter, Silent
+from mora.sources.cloud.flat import OF_SERVICE, flat_frame
 from mora.sources.cloud.frames import observation
 from mora.sources.cloud.histories import by_workload, history_of, state_of
 from mora.sources.cloud.placing import Placed, placed
 from mora.sources.cloud.reader import Reader, Tried
-from mora.sources.cloud.signals import OF_CONTAINERS, OF_NODES, OF_PODS, Of, Remark, Scope, Series, Signal
+from mora.sources.cloud.signals import OF_CONTAINERS, OF_DATABASES, OF_NODES, OF_PODS, Of, Remark, Scope, Series, Signal
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 # What has no point for so long does not run any more; Google's and Amazon's points arrive up to 4 minutes late.
 _LATELY = timedelta(hours=1)
@@ -31,8 +36,12 @@ def _utc_now() -> datetime:
 class CloudSource:
     """What a Reader reads, as a MetricSource and a FleetSource. Subclasses make their reader (mora/sources/gcp).
 
-    After histories(), `warnings` has what concerns no single workload.
+    After histories(), `warnings` has what concerns no single workload. ABOUT: what it reads. RIGHTS: what it needs.
     """
+
+    ABOUT = ""
+    RIGHTS: tuple[str, ...] = ()
+    database: str | None = None
 
     def __init__(self, reader: Reader, *, now: Callable[[], datetime] = _utc_now) -> None:
         self._reader = reader
@@ -62,9 +71,34 @@ class CloudSource:
         A workload of the same name and another kind is taken where there is only one. Raises NotEnoughData naming what
         there is where the workload has no samples, BadInput for a step that is finer than the cloud's points.
         """
+        found, one = self._one(_ONE_WORKLOAD, workload, window)
+        one = replace(one, rows={**one.rows, **{signal: found.of(signal) for signal in OF_NODES}})
+        seen = observation(one, workload, window, known=self._reader.signals, queries=self.queries(workload, window))
+        if seen.metrics[["cpu_cores_value", "mem_bytes_value"]].isna().all(axis=None):
+            raise self._nothing(workload, window, [])
+        return seen
+
+    def flat(
+        self, workload: Workload, window: Window, *, database: str | None = None
+    ) -> tuple[pd.DataFrame, tuple[str, ...]]:
+        """The flat frame of Helios (flat.py) and its remarks. Raises as observe() does.
+
+        database: a managed one; None for that of the settings, or the only one that there is.
+        """
+        _, service = self._one(OF_SERVICE, workload, window)
+        beside = self._read(OF_DATABASES, Scope(database=database or self.database), window)
+        return flat_frame(service, beside, workload.name, window)
+
+    def flat_queries(self, workload: Workload, window: Window, *, database: str | None = None) -> Mapping[str, str]:
+        """What flat() would send, name -> text, without sending it."""
+        of_service = self._reader.queries(self._known(OF_SERVICE), Scope(workload.namespace, workload.name), window)
+        beside = Scope(database=database or self.database)
+        return {**of_service, **self._reader.queries(self._known(OF_DATABASES), beside, window)}
+
+    def _one(self, signals: Iterable[Signal], workload: Workload, window: Window) -> tuple[Placed, Placed]:
+        """Everything that was answered, and what of it is of the workload."""
         self._check_step(window)
-        scope = Scope(workload.namespace, workload.name)
-        found = self._read(_ONE_WORKLOAD, scope, window)
+        found = self._read(signals, Scope(workload.namespace, workload.name), window)
         of_each = by_workload(found)
         named = [one for one in of_each if one.name == workload.name and one.namespace == workload.namespace]
         chosen = workload if workload in named else next(iter(named), None)
@@ -73,12 +107,7 @@ class CloudSource:
         remarks = list(found.remarks)
         if chosen != workload:
             remarks.append(f"{workload.name} is a {chosen.kind}, by what {self._reader.title} tells of its pods.")
-        nodes = {signal: found.of(signal) for signal in OF_NODES}
-        one = Placed({**of_each[chosen].rows, **nodes}, tuple(remarks))
-        seen = observation(one, workload, window, known=self._reader.signals, queries=self.queries(workload, window))
-        if seen.metrics[["cpu_cores_value", "mem_bytes_value"]].isna().all(axis=None):
-            raise self._nothing(workload, window, [])
-        return seen
+        return found, replace(of_each[chosen], remarks=tuple(remarks))
 
     # --- many workloads ---
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -55,6 +56,7 @@ class MonitoringClient:
     patience: Patience = field(default_factory=Patience)
     timeout: timedelta = timedelta(seconds=_ANSWER_SECONDS)
     _client: Any = field(init=False, repr=False, default=None)
+    _lock: threading.Lock = field(init=False, repr=False, default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
         require("cloud-gcp", by="The source gcp")
@@ -147,9 +149,10 @@ class MonitoringClient:
         self._client = None
 
     def _connect(self) -> Any:
-        if self._client is None:
-            self._client = self._made()
-        return self._client
+        with self._lock:  # a few workloads are read at the same time
+            if self._client is None:
+                self._client = self._made()
+            return self._client
 
     def _made(self) -> Any:
         os.environ.setdefault("GRPC_VERBOSITY", "ERROR")  # else a connection that ends is a line on stderr

@@ -93,6 +93,8 @@ def _of(one: TimeSeries) -> Of:
     """Whose a series is: by the labels of its owner, else by the form of the pod's name."""
     namespace, pod = one.labels.get(f"{_RESOURCE}namespace_name", ""), one.labels.get(f"{_RESOURCE}pod_name", "")
     node = one.labels.get(f"{_SYSTEM}node_name", "") or one.labels.get(f"{_RESOURCE}node_name", "")
+    if database := one.labels.get(f"{_RESOURCE}database_id", ""):
+        node = database.rpartition(":")[2]  # PROJECT:INSTANCE
     return Of(_owner(one, namespace, pod), pod, one.labels.get(f"{_RESOURCE}container_name", ""), node)
 
 

@@ -45,6 +45,9 @@ class PrometheusSource:
     place of the one that is found, four scrape intervals and at least 10 s.
     """
 
+    ABOUT = "Prometheus and what speaks its API: Thanos, Mimir, VictoriaMetrics, managed ones"
+    RIGHTS = ("queries",)
+
     def __init__(
         self,
         url: str,

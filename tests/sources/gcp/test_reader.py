@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from mora.domain import Workload
@@ -77,3 +79,27 @@ def test_the_doctor_finds_credentials_rights_and_metrics(source: CloudSource) ->
     tried = list(source.check())
     assert [one.is_ok for one in tried] == [True] * 6
     assert "the service account mora@shop-prod.iam.gserviceaccount.com, project shop-prod" in tried[0].words
+
+
+def test_the_flat_frame_of_helios_has_the_service_beside_its_database(
+    source: CloudSource, monitoring: Monitoring
+) -> None:
+    frame, remarks = source.flat(FRONTEND, WINDOW)
+    assert list(frame.columns) == [
+        "timestamp", "memory_bytes", "cpu_utilization", "memory_utilization", "db_cpu", "db_memory", "db_connections"
+    ]  # fmt: skip
+    assert len(frame) == WINDOW.sample_count
+    assert frame.iloc[-1, 1:].tolist() == pytest.approx([120e6, 0.35, 120e6 / 2**29, 0.25, 0.5, 10])
+    assert remarks == ()
+    named, _ = source.flat(FRONTEND, WINDOW, database="shop-db")
+    assert named.equals(frame)
+    elsewhere, remarks = source.flat(FRONTEND, WINDOW, database="another")
+    assert elsewhere["db_cpu"].isna().all()
+    assert remarks == ("These columns are empty: db_cpu, db_memory, db_connections.",)
+    monitoring.stored += [
+        replace(one, labels={"resource.labels.database_id": "shop-prod:second"})
+        for one in shop()
+        if one.resource == "cloudsql_database"
+    ]
+    with pytest.raises(BadInput, match="several databases: second, shop-db"):
+        source.flat(FRONTEND, WINDOW)
