@@ -111,7 +111,7 @@ def _window_after(
     if window.start > before.end + window.step:
         say(
             f"{name}: {format_moment(before.end)} to {format_moment(window.start)} remains a gap. "
-            "A longer --history reads what Prometheus still has of it."
+            "A longer --history reads what the source still has of it."
         )
         return window
     # All files share one grid, at whatever second their queries were sent.
