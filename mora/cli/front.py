@@ -15,6 +15,7 @@ import typer
 from typer.core import TyperGroup
 
 from mora.cli import (
+    ab,
     backtest,
     chaos,
     collect,
@@ -101,6 +102,7 @@ for _name, _command, _panel in (
     app.command(_name, rich_help_panel=_panel)(_command)
 app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
 app.add_typer(models.app, name="models", rich_help_panel=_LEARN)
+app.add_typer(ab.app, name="ab", rich_help_panel=_LEARN)
 app.add_typer(health.app, name="health", rich_help_panel=_HEALTH)
 app.add_typer(repo.app, name="repo", rich_help_panel=_LOOK)
 app.add_typer(chaos.app, name="chaos", rich_help_panel=_LEARN)

@@ -49,6 +49,10 @@ def train(
     learn_weights: Annotated[
         bool, typer.Option("--learn-weights", help="Take the weights with the smallest validation error.")
     ] = False,
+    challenger: Annotated[
+        bool,
+        typer.Option("--challenger", help="Try the new model beside the one that answers (mora ab), which stays."),
+    ] = False,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
     data: DataDir = None,
@@ -60,8 +64,9 @@ def train(
     beside the naive forecast's. The blend is 0.4 Prophet + 0.6 LSTM; a
     forecaster that does worse than the naive forecast loses its weight to the
     others. From a history (mora collect --history) it learns an hour and a
-    day ahead, for mora recommend --horizon. Each model is a folder of plain
-    files in models/SERVICE.
+    day ahead, for mora recommend --horizon. Each training is a version of plain
+    files in models/SERVICE (mora models), and answers from then on; with
+    --challenger it has to prove itself first.
 
     \b
     mora train frontend cartservice
@@ -100,6 +105,7 @@ def train(
             namespace=settings.namespace,
             include_flagged=include_flagged,
             settings=pipeline.train_settings(settings),
+            as_challenger=challenger,
             jobs=settings.train.jobs,
             scheduler=settings.train.scheduler,
             reporter=reporter,

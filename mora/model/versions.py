@@ -34,9 +34,13 @@ _MOST_TURNS = 50
 _DIGEST = re.compile(r"[0-9a-f]{64}", re.ASCII)
 
 
+def is_digest(value: object) -> bool:
+    """Whether a value can be the digest of a version: 64 hexadecimal digits."""
+    return isinstance(value, str) and _DIGEST.fullmatch(value) is not None
+
+
 def _digest(value: Any, where: str) -> None:
-    documents.text(value, where)
-    if not _DIGEST.fullmatch(value):
+    if not is_digest(value):
         raise documents.Misfit(f"{where} is not the digest of a version")
 
 
