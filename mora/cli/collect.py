@@ -169,6 +169,7 @@ def _collect_history(
     from mora.domain import Workload
     from mora.fleet.names import parse_service
     from mora.harness.history import collect_history
+    from mora.pipeline.challenging import score_challengers
     from mora.quantities import parse_duration
 
     source = pipeline.open_source(settings, named, discover=settings.target == "kubernetes", say=say)
@@ -193,6 +194,8 @@ def _collect_history(
         paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter, say=say)
     for path in paths:
         show(path)
+    for line in score_challengers(settings, [workload.name for workload in workloads]):
+        say(line)
 
 
 def _collect_on_sandbox(name: str, names: list[str], settings: Settings, *, resume: bool, dry_run: bool) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -17,7 +17,9 @@ from mora.model.versions import Versions
 if TYPE_CHECKING:
     from mora.backtest.history import History
     from mora.model import ServiceModel
-    from mora.model.trial import Standing, Trial
+    from mora.model.trial import Standing
+    from mora.model.trial_record import Trial
+    from mora.settings import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,19 +93,20 @@ def start_trial(
     two cannot be compared.
     """
     from mora.model import trial as trials
+    from mora.model import trial_record as records
 
     before = store.known_versions(place.folder)
     digest = _challenger(before, challenger, place.service)
     champion, other = _load(place, before.champion), _load(place, digest)
-    alpha = trials.ALPHA if alpha is None else alpha
-    days = trials.LONGEST_DAYS if longest is None else longest.total_seconds() / 86_400
+    alpha = records.ALPHA if alpha is None else alpha
+    days = records.LONGEST_DAYS if longest is None else longest.total_seconds() / 86_400
     if not 1e-6 <= alpha <= 0.5 or days <= 0:
         raise BadInput("The risk of a wrong takeover is a share between 0 and 0.5, and the test has some days.")
     history = _history(place)
     begins = max(_end(history), _seen_until(champion, history), _seen_until(other, history))
     found = trials.begin(champion, other, history, at=at, begins=begins, alpha=alpha, longest_days=days)
     # The record first: a challenger without one would begin where its training ended.
-    trials.write_trial(place.folder, found)
+    records.write_trial(place.folder, found)
     store.change(place.folder, replace(before, challenger=digest), before=before)
     return found
 
@@ -115,9 +118,10 @@ def look(place: Place, *, at: datetime, is_dry: bool = False) -> Compared:
     where the data or the models cannot be read.
     """
     from mora.model import trial as trials
+    from mora.model import trial_record as records
 
     before = store.known_versions(place.folder)
-    recorded = trials.read_trial(place.folder)
+    recorded = records.read_trial(place.folder)
     if before.challenger is None:
         if recorded is not None:
             return Compared(place.service, recorded, trials.standing(recorded))
@@ -137,13 +141,13 @@ def look(place: Place, *, at: datetime, is_dry: bool = False) -> Compared:
     now = trials.standing(trial, known_until=until)
     after = before
     if now.outcome:
-        trial = replace(trial, ended=trials.Ended(at, now.outcome, now.why))
+        trial = replace(trial, ended=records.Ended(at, now.outcome, now.why))
         after = replace(before, challenger=None)
         if now.outcome == "takeover":
             why = f"took over from {short(champion.digest)}: {now.why}"
             after = before.with_champion(challenger.digest, at=at, why=why)
     if not is_dry:
-        trials.write_trial(place.folder, trial)
+        records.write_trial(place.folder, trial)
         if after != before:
             store.change(place.folder, after, before=before)
     return Compared(place.service, trial, now, datetime.fromtimestamp(until, UTC))
@@ -161,6 +165,28 @@ def look_all(place: Place, services: Sequence[str], *, at: datetime, is_dry: boo
     return found
 
 
+def score_challengers(settings: Settings, services: Collection[str]) -> list[str]:
+    """look() at those of the services that have a challenger, after more of their data has come; a line for each."""
+    lines = []
+    names = [name for name in challenged(settings.models_dir, settings.namespace) if name in services]
+    for one in look_all(
+        Place("", settings.data_dir, settings.models_dir, settings.namespace), names, at=datetime.now(UTC)
+    ):
+        if one.error is not None:
+            lines.append(f"{one.service}: the challenger is not scored: {one.error.message}")
+        elif one.trial is not None and one.standing is not None:
+            ended, challenger = one.trial.ended, short(one.trial.challenger)
+            if ended is None:
+                how = f"challenger {challenger}: {len(one.trial.windows)} forecasts are scored, nothing is decided"
+            elif ended.outcome == "takeover":
+                back = f"To go back: mora models rollback {one.service}"
+                how = f"challenger {challenger} has taken over: {ended.why}. {back}"
+            else:
+                how = f"the champion stays, the test of challenger {challenger} has ended: {ended.why}"
+            lines.append(f"{one.service}: {how}")
+    return lines
+
+
 def challenged(models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> list[str]:
     """The services of a namespace in which a challenger is tried, sorted."""
     found = []
@@ -176,15 +202,15 @@ def challenged(models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> li
 
 def stop_trial(place: Place, *, at: datetime) -> Versions:
     """End the test of a service; the champion stays, and the challenger is kept as a version. BadInput without one."""
-    from mora.model import trial as trials
+    from mora.model import trial_record as records
 
     before = store.known_versions(place.folder)
     if before.challenger is None:
         raise BadInput(f"No challenger of {place.service!r} is tried.")
-    recorded = trials.read_trial(place.folder)
+    recorded = records.read_trial(place.folder)
     if recorded is not None and recorded.ended is None and recorded.challenger == before.challenger:
-        ended = trials.Ended(at, "stopped", "it was stopped before anything was decided")
-        trials.write_trial(place.folder, replace(recorded, ended=ended))
+        ended = records.Ended(at, "stopped", "it was stopped before anything was decided")
+        records.write_trial(place.folder, replace(recorded, ended=ended))
     store.change(place.folder, replace(before, challenger=None), before=before)
     return before
 

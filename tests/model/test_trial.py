@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mora.backtest.history import History, history_of
 from mora.domain import Target
-from mora.errors import BadModel, NotEnoughData
+from mora.errors import NotEnoughData
 from mora.model import ServiceModel, trial
-from mora.model.trial import Trial
+from mora.model.trial_record import Trial
 from tests import fakes_learning as fakes
 from tests.model.making import weighing
 
@@ -133,31 +131,6 @@ def test_what_has_no_horizon_in_common_is_not_compared(history: History) -> None
         begun(weighing("naive"), bare, history)
     with pytest.raises(NotEnoughData, match="shorter than 2h"):
         begun(weighing("naive"), weighing("slots"), history.after(4 * PER_DAY - 12))
-
-
-def test_a_test_is_read_as_it_was_written(history: History, tmp_path: Path) -> None:
-    found = after(1, history, "naive", "slots")
-    ended = replace(found, ended=trial.Ended(AT, "stopped", "enough"))
-    for one in (found, ended):
-        trial.write_trial(tmp_path, one)
-        assert trial.read_trial(tmp_path) == one
-    assert trial.read_trial(tmp_path / "other") is None
-
-
-def test_a_forged_record_is_refused(history: History, tmp_path: Path) -> None:
-    trial.write_trial(tmp_path, after(0.2, history, "naive", "slots"))
-    stored = json.loads((tmp_path / "ab.json").read_text())
-    window = stored["windows"][0]
-    for wrong in (
-        {"champion": "../../etc"},
-        {"alpha": 1e9},
-        {"windows": [{**window, "truth": -1}]},
-        {"windows": [{**window, "horizon_seconds": 7}]},
-        {"scales": {"3600": {"cpu": 0}}},
-    ):
-        (tmp_path / "ab.json").write_text(json.dumps({**stored, **wrong}))
-        with pytest.raises(BadModel, match="start again: mora ab start"):
-            trial.read_trial(tmp_path)
 
 
 def test_a_forecast_is_what_the_weights_make_of_it(history: History) -> None:

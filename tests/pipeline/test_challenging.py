@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from mora import dataset
+from mora.config import load_settings
 from mora.errors import BadDataset, BadInput, BadModel
 from mora.model import ServiceModel, versions
-from mora.model.trial import read_trial
-from mora.pipeline.challenging import Place, challenged, look, look_all, start_trial, stop_trial
+from mora.model.trial_record import read_trial
+from mora.pipeline.challenging import Place, challenged, look, look_all, score_challengers, start_trial, stop_trial
 from mora.pipeline.versions import rollback
 from tests import fakes_learning as fakes
 from tests.model.making import weighing
@@ -139,3 +140,16 @@ def test_one_service_without_data_does_not_stop_the_others(tmp_path: Path) -> No
     cart, frontend = look_all(place, challenged(place.models_dir), at=AT)
     assert cart.error is not None
     assert (frontend.error, frontend.service) == (None, "frontend")
+
+
+def test_each_collection_scores_the_challengers_of_its_services(tmp_path: Path) -> None:
+    place = prepared(tmp_path)
+    settings = load_settings({"data_dir": place.data_dir, "models_dir": place.models_dir}, {}, tmp_path)
+    assert score_challengers(settings, ["cart"]) == []
+    collect(place, 4, 4.5)
+    (line,) = score_challengers(settings, ["cart", "frontend"])
+    assert line.endswith("24 forecasts are scored, nothing is decided")
+    collect(place, 4.5, 7.5)
+    (line,) = score_challengers(settings, ["frontend"])
+    assert "has taken over: it forecasts better 1h ahead" in line
+    assert score_challengers(settings, ["frontend"]) == []
