@@ -59,7 +59,7 @@ def _skill(comparison: Comparison, table: Ranks) -> Chart:
         table.rows,
         lambda row: max(row.fit_seconds + row.ask_seconds, 1e-3),
         lambda row: max(row.skill.value, -1.0),
-        ("CPU seconds for each series", "skill against naive (-1 and less as -1)"),
+        ("CPU seconds for each series", "skill (-1 at least)"),
         "log",
     )
 
@@ -71,7 +71,7 @@ def _requests(comparison: Comparison, table: Ranks) -> Chart:
         table.rows,
         lambda row: row.relative,
         lambda row: row.cost,
-        ("MAE over the mean use", "reserved + 20 x unmet, over used"),
+        ("MAE over the mean use", "cost of requests"),
         "log",
     )
 

@@ -127,8 +127,8 @@ def verdict(table: Table) -> list[str]:
             f"Of two models, the one that errs less makes the cheaper request around its forecast in "
             f"{table.around.share:.0%} of {table.around.pairs} pairs"
             + (
-                f", and the cheaper bound of MOrA raised to it in {table.raised.share:.0%} of {table.raised.pairs} "
-                f"(the bound alone costs {_number(best.own, 2)})."
+                f", and the cheaper one where MOrA's bound is raised to it in {table.raised.share:.0%} of "
+                f"{table.raised.pairs} (the bound alone costs {_number(best.own, 2)})."
                 if table.raised.pairs
                 else f"; MOrA's bound, raised to it, costs the same with any ({_number(best.own, 2)})."
             )
