@@ -36,7 +36,7 @@ def compare(
     ] = "1h,24h",
     folds: Annotated[
         int, typer.Option("--folds", help="How often each model is fitted anew; their windows are the last half.")
-    ] = 3,
+    ] = 2,
     window: Annotated[
         str | None,
         typer.Option(

@@ -17,8 +17,9 @@ from mora.fusion import NAIVE
 from mora.seams import FittedForecaster, Forecaster, Silent
 
 CONTESTANTS = "contestants"
-# Forecasters that are fitted once learn from the first part of what they see; the rest says when to stop.
-_LEARN_SHARE = 0.8
+# Forecasters that are fitted once learn from the first part of what they see; the rest says when to stop. In training
+# it is half of a history against a quarter.
+_LEARN_SHARE = 2 / 3
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """The harness: every entrant learns from the begin of each fold, and is asked at every origin of it.
 
 The refit policy is the same for all: everybody is fitted once for each fold, on its training part, and is as old as
-its last window is far away (a third of the scored half of the history, at most). No one can look ahead: a forecast at
+its last window is far away (half of the scored half of the history, at most). No one can look ahead: a forecast at
 an origin is asked of a grid that ends there, and a fit is given a history that ends with the training part.
 """
 

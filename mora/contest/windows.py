@@ -22,11 +22,11 @@ from mora.features import TARGET_COLUMNS
 from mora.folds import Fold, folds_of
 from mora.forecasters.horizon import HOUR_SECONDS, truth_at
 
-FOLDS = 3
+FOLDS = 2
 # The first fold trains on so many horizons, and so many hours, at least.
 _LEAST_HORIZONS, _LEAST_SECONDS = 2, 24 * HOUR_SECONDS
 # Of each fold so many origins, evenly spread; a day's begin so many to a day, and overlap.
-_MOST_ORIGINS, _ORIGINS_OF_LONG = 24, 8
+_MOST_ORIGINS, _ORIGINS_OF_LONG = 36, 8
 _NOISE = 1e-9
 
 

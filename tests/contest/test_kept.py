@@ -26,7 +26,7 @@ def test_a_contest_that_was_stopped_goes_on(tmp_path: Path) -> None:
     def stopping(tasks: Sequence[Task]) -> Iterator[tuple[Task, Answered]]:
         nonlocal asked
         for number, task in enumerate(tasks):
-            if number == 2:
+            if number == 1:
                 raise KeyboardInterrupt
             asked += 1
             yield run_task(task)
@@ -39,7 +39,7 @@ def test_a_contest_that_was_stopped_goes_on(tmp_path: Path) -> None:
     with pytest.raises(KeyboardInterrupt):
         evaluate(wave(8.0), ["naive"], [3600.0], workers=stopping, kept=kept)
     whole = evaluate(wave(8.0), ["naive"], [3600.0], workers=counting, kept=kept)
-    assert asked == 3
+    assert asked == 2
     fresh = evaluate(wave(8.0), ["naive"], [3600.0])
     np.testing.assert_array_equal(whole[0].answers["naive"].mean, fresh[0].answers["naive"].mean)
 
@@ -51,7 +51,7 @@ def test_only_what_was_asked_in_the_same_way_is_found_again(tmp_path: Path, monk
     other = wave(8.0, seed=1)
     for task in (
         replace(TASK, fold=1),
-        replace(TASK, folds=2),
+        replace(TASK, folds=3),
         replace(TASK, horizon_seconds=7200.0),
         replace(TASK, window_seconds=86_400.0),
         replace(TASK, seed=1),
