@@ -57,6 +57,7 @@ class MetricSource(Protocol):
         """What observe() would send, name -> text, without sending it."""
 
 
+@runtime_checkable
 class FleetSource(Protocol):
     """A source that answers for many workloads at once; what discovery finds without a Kubernetes API."""
 

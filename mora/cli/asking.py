@@ -159,6 +159,15 @@ class Asked:
             default="14d",
         ),
     ] = None
+    source: Annotated[
+        str,
+        _option(
+            "--source",
+            panel=SOURCES,
+            help="Read a cloud in place of Prometheus: gcp, aws, azure; aws:CLUSTER names one. See: mora sources",
+            default="prometheus",
+        ),
+    ] = "prometheus"
     exclude: Annotated[
         list[str] | None,
         _option(
@@ -281,6 +290,7 @@ class Asked:
             use_kubernetes=not self.no_kubernetes,
             target=self.target,
             sandbox=self.sandbox,
+            source=self.source,
             excluded=tuple(self.exclude or ()),
             incidents=tuple(self.exclude_incidents or ()),
             stale_ok=self.stale_ok,

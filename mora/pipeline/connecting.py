@@ -99,9 +99,25 @@ def access_of(settings: Settings) -> Access:
 
 
 def open_fleet(
-    settings: Settings, *, discover: bool = False, say: Callable[[str], None] = lambda words: None
+    settings: Settings,
+    *,
+    named: str = "prometheus",
+    discover: bool = False,
+    say: Callable[[str], None] = lambda words: None,
 ) -> FleetSource:
-    """The Prometheus that the settings name, or the cluster's own, asked for many workloads at once."""
+    """A source, asked for many workloads at once: the Prometheus of the settings, or the cluster's own; or a cloud.
+
+    Raises BadInput for a source that does not know which workloads there are, such as a folder of CSV files.
+    """
     from mora.sources.prometheus.fleet import PrometheusFleet
+
+    if named != "prometheus":
+        source = open_source(settings, named)
+        if not isinstance(source, FleetSource):
+            raise BadInput(
+                f"The source {named.partition(':')[0]!r} does not know which workloads there are.",
+                hint=f"Recommend from prometheus or a cloud: --source {', '.join(CLOUDS)}.",
+            )
+        return source
 
     return PrometheusFleet(open_prometheus(settings, discover=discover, say=say), cluster=settings.prometheus.cluster)

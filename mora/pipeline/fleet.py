@@ -21,20 +21,23 @@ if TYPE_CHECKING:
 
 NO_KUBECONFIG = Reason("no-kubeconfig", "there is no kubeconfig, so the Kubernetes API was not asked")
 NO_KUBECONFIG_NOTE = (
-    "There is no kubeconfig, so workloads, requests and limits come from Prometheus alone. For LimitRanges, quotas, "
+    "There is no kubeconfig, so workloads, requests and limits come from {source} alone. For LimitRanges, quotas, "
     "HPAs and annotations as the cluster has them, set $KUBECONFIG. --no-kubernetes leaves out this note."
 )
 
 
-def lacks_kubeconfig(settings: Settings, target: str | None) -> bool:
-    """Whether a Prometheus is named and no cluster is configured at all: then Prometheus alone is read, with a notice.
+def lacks_kubeconfig(settings: Settings, target: str | None, *, is_named: bool = False) -> bool:
+    """Whether a source is named and no cluster is configured at all: then that source alone is read, with a notice.
+
+    is_named: whether it is a cloud; else the Prometheus of the settings counts.
 
     A kubeconfig that exists and fails stays an error, and so does --target kubernetes.
     """
     from mora.clusters.kubeconfig import is_configured
 
-    is_named = settings.kubernetes.context is not None or settings.kubernetes.kubeconfig is not None
-    return settings.prometheus.url is not None and target is None and not is_named and not is_configured()
+    is_chosen = settings.kubernetes.context is not None or settings.kubernetes.kubeconfig is not None
+    has_source = is_named or settings.prometheus.url is not None
+    return has_source and target is None and not is_chosen and not is_configured()
 
 
 def find_workload_states(
@@ -44,10 +47,13 @@ def find_workload_states(
     selector: str | None = None,
     names: Sequence[str] = (),
     kubernetes: bool = True,
+    known_by: str = "Prometheus",
     access: KubernetesAccess | None = None,
     remark: Callable[[str], None] = lambda words: None,
 ) -> list[WorkloadState]:
-    """The workloads that are meant, as the Kubernetes API knows them, or (kubernetes=False) Prometheus alone.
+    """The workloads that are meant, as the Kubernetes API knows them, or (kubernetes=False) the source alone.
+
+    known_by: what the source is called.
 
     namespace: None for all. selector: labels, as kubectl's -l. names: "frontend", "deployment/frontend",
     "shop/frontend"; without any, all. access: which cluster, if not the current one. remark: gets what concerns no
@@ -63,7 +69,7 @@ def find_workload_states(
             inventory = KubernetesInventory(*((access.kubeconfig, access.context) if access else ()))
             found = inventory.states(namespace, selector)
         except ClusterError as error:
-            also = "Or find the workloads in Prometheus alone: --no-kubernetes"
+            also = f"Or find the workloads in {known_by} alone: --no-kubernetes"
             raise ClusterError(error.message, hint=f"{error.hint}\n      {also}" if error.hint else also) from error
         for reason in inventory.remarks:
             remark(reason.text)
@@ -74,9 +80,10 @@ def find_workload_states(
             remark(warning)
     if not found:
         where = "any namespace" if namespace is None else f"namespace {namespace!r}"
+        who = "the Kubernetes API" if kubernetes else known_by
         matching = "" if selector is None else f" that matches {selector}"
         raise NotEnoughData(
-            f"There is no workload in {where}{matching}, as far as {_who(kubernetes)} knows.",
+            f"There is no workload in {where}{matching}, as far as {who} knows.",
             hint="Name another namespace (-n), or all of them (-A)."
             if kubernetes
             else "Workloads come from kube-state-metrics: is it scraped (kube_pod_owner), and kept under that name?",
@@ -104,10 +111,6 @@ def of_other_kinds(states: Sequence[WorkloadState]) -> str | None:
             what = f"up to {readable_cores(each)} requested by each of its runs"
         parts.append(f"{len(of_kind)} {kind} ({what})")
     return f"Sized, and without a patch, since MOrA writes none for their kinds: {', '.join(parts)}."
-
-
-def _who(kubernetes: bool) -> str:
-    return "the Kubernetes API" if kubernetes else "Prometheus"
 
 
 def recommend_fleet(

@@ -52,6 +52,7 @@ class Request:
     target: "sandbox" or "kubernetes", whose current state the advice is compared with. excluded: START/END of time
     ranges that are left out of the history. incidents: time ranges, and files that name incidents, which are left out
     of it with both numbers shown. keeps_past: keep what charts show of each history (-o html).
+    source: where the history is read: prometheus, or a cloud, as --source names it.
     marks_abnormal: find every time in it at which a service was abnormal (-o explain, html).
     """
 
@@ -69,6 +70,7 @@ class Request:
     sandbox: str = "default"
     excluded: tuple[str, ...] = ()
     incidents: tuple[str, ...] = ()
+    source: str = "prometheus"
     stale_ok: bool = False
     include_flagged: bool = False
     keeps_past: bool = False
@@ -99,6 +101,20 @@ class Request:
             raise BadInput("--users, --rps and --scenario are answered by models alone.", hint="Leave out --no-model.")
         if self.target == "kubernetes" and not self.use_kubernetes:
             raise BadInput("--target kubernetes compares with the cluster, and --no-kubernetes leaves it out.")
+        if self.is_cloud and not self.use_history:
+            raise BadInput(f"--source {self.source} reads a history, and --no-history leaves it out.", hint="Drop one.")
+        if self.is_cloud and settings.prometheus.url is not None and settings.is_flag("prometheus_url"):
+            raise BadInput(f"--prometheus and --source {self.source} both name a source.", hint="Give one of them.")
+        if self.is_cloud and settings.is_flag("train_scheduler"):
+            raise BadInput(
+                f"--backend dask sizes namespaces from a Prometheus, and --source is {self.source}.",
+                hint="Leave out --backend and --scheduler.",
+            )
+
+    @property
+    def is_cloud(self) -> bool:
+        """Whether the history is read from another source than a Prometheus."""
+        return self.source.partition(":")[0] != "prometheus"
 
     def namespace(self, settings: Settings) -> str | None:
         """The namespace that is looked at; None for all. shop/frontend names its own."""
@@ -115,7 +131,7 @@ class Request:
         """Whether a Prometheus is read: it is configured, or the question needs the cluster's own."""
         if not self.use_history:
             return False
-        if settings.prometheus.url is not None or settings.kubernetes.cluster:
+        if self.is_cloud or settings.prometheus.url is not None or settings.kubernetes.cluster:
             return True
         needs_cluster = not self.use_model or self.all_namespaces or self.selector is not None
         needs_cluster = needs_cluster or bool(self.excluded or self.incidents)
@@ -316,10 +332,11 @@ def _from_all(
         marks_abnormal=request.marks_abnormal,
     )
     uses_kubernetes = request.use_kubernetes and request.target != "sandbox"
-    is_prometheus_alone = uses_kubernetes and lacks_kubeconfig(settings, request.target)
-    if is_prometheus_alone:
-        say(NO_KUBECONFIG_NOTE)
-    uses_kubernetes = uses_kubernetes and not is_prometheus_alone
+    is_source_alone = uses_kubernetes and lacks_kubeconfig(settings, request.target, is_named=request.is_cloud)
+    called = request.source.partition(":")[0] if request.is_cloud else "Prometheus"
+    if is_source_alone:
+        say(NO_KUBECONFIG_NOTE.format(source=called))
+    uses_kubernetes = uses_kubernetes and not is_source_alone
     source = _open(request, settings, say)
     namespace = request.namespace(settings)
     found = find_workload_states(
@@ -327,6 +344,7 @@ def _from_all(
         namespace=namespace,
         selector=request.selector,
         kubernetes=uses_kubernetes,
+        known_by=called,
         access=settings.kubernetes,
         remark=say,
     )
@@ -363,7 +381,7 @@ def _from_all(
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)
     sized = _sized(states, source, window, settings, fleet=fleet, ask=ask, say=say, reporter=reporter, look=look)
     advice = [*refused, *sized]
-    if is_prometheus_alone:
+    if is_source_alone:
         advice = [replace(one, reasons=(*one.reasons, NO_KUBECONFIG)) for one in advice]
     if measured_only:
         also = replace(request, names=tuple(measured_only))
@@ -378,7 +396,7 @@ def _from_all(
 def _open(request: Request, settings: Settings, say: Callable[[str], None]) -> FleetSource:
     """The Prometheus that is read; where none is configured or found, the error says what else was looked for."""
     try:
-        return open_fleet(settings, discover=request.use_kubernetes, say=say)
+        return open_fleet(settings, named=request.source, discover=request.use_kubernetes, say=say)
     except ClusterError as error:
         missing = [text for text in request.names if not _models_of(text, settings)]
         looked = f"There is no model of {', '.join(missing)} in {settings.models_dir}. " if missing else ""

@@ -92,6 +92,11 @@ def _check(request: Request, of: dict[str, Settings]) -> None:
     """Refuse what would give rows to the wrong cluster."""
     if request.target == "sandbox":
         raise BadInput("--target sandbox is no cluster of a kubeconfig.", hint="Leave out --context, or --target.")
+    if request.is_cloud and len(of) > 1:
+        raise BadInput(
+            f"--source {request.source} is of one cluster, and {len(of)} are named.",
+            hint="Ask for each cluster by itself.",
+        )
     by_place: defaultdict[tuple[str, str | None], list[str]] = defaultdict(list)
     for name, settings in of.items():
         if settings.prometheus.url is not None and request.use_history:

@@ -142,7 +142,7 @@ class CloudSource:
             signals = self._known(OF_CONTAINERS)
             found = self._read(signals, scope, window)
             self.warnings = tuple(dict.fromkeys((*self.warnings, *found.remarks)))
-            of_each = by_workload(found)
+            of_each = _also_by_name(by_workload(found), states)
             queries = self._reader.queries(signals, scope, window)
             for state in states:
                 if state.workload.namespace == namespace:
@@ -221,6 +221,20 @@ class CloudSource:
         if known:
             return f"It knows workloads of the last hour in these namespaces: {_shown(known)}."
         return "It has no samples of any container in the last hour. See: mora doctor --source"
+
+
+def _also_by_name(of_each: Mapping[Workload, Placed], states: Sequence[WorkloadState]) -> dict[Workload, Placed]:
+    """The same, and for a workload of which nothing is found what has its name: a cloud may not know every kind."""
+    found, asked = dict(of_each), {state.workload for state in states}
+    unclaimed: dict[tuple[str, str], list[Workload]] = {}
+    for workload in of_each:
+        if workload not in asked:
+            unclaimed.setdefault((workload.namespace, workload.name), []).append(workload)
+    for workload in asked - set(of_each):
+        named = unclaimed.get((workload.namespace, workload.name), [])
+        if len(named) == 1:
+            found[workload] = of_each[named[0]]
+    return found
 
 
 def _shown(names: Sequence[str]) -> str:
