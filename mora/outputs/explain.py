@@ -130,7 +130,10 @@ def seen(evidence: Evidence) -> Iterator[tuple[str, str]]:
     if evidence.throttled_ratio is not None:
         yield "throttling", f"throttled at the CPU limit in {evidence.throttled_ratio:.1%} of CFS periods, on average"
     else:
-        yield "throttling", "unknown: Prometheus has no container_cpu_cfs_throttled_periods_total for it"
+        yield (
+            "throttling",
+            "unknown: the source has no counter of it (in Prometheus, container_cpu_cfs_throttled_periods_total)",
+        )
     yield "restarts", f"{evidence.restarts}; {counted(evidence.oom_kills, 'OOM kill')}"
     for excluded in evidence.left_out:
         yield "excluded", excluded

@@ -74,6 +74,11 @@ def find_workload_states(
         for reason in inventory.remarks:
             remark(reason.text)
     else:
+        if selector is not None and known_by != "Prometheus":
+            raise BadInput(
+                f"{known_by} knows no labels of workloads, so -l cannot choose among them.",
+                hint="Name the workloads, or ask the Kubernetes API for them: set $KUBECONFIG.",
+            )
         found = source.states(namespace)
         found = found if selector is None else labelled(found, selector)
         for warning in getattr(source, "warnings", ()):

@@ -334,10 +334,10 @@ def _from_all(
     uses_kubernetes = request.use_kubernetes and request.target != "sandbox"
     is_source_alone = uses_kubernetes and lacks_kubeconfig(settings, request.target, is_named=request.is_cloud)
     called = request.source.partition(":")[0] if request.is_cloud else "Prometheus"
+    source = _open(request, settings, say)
     if is_source_alone:
         say(NO_KUBECONFIG_NOTE.format(source=called))
     uses_kubernetes = uses_kubernetes and not is_source_alone
-    source = _open(request, settings, say)
     namespace = request.namespace(settings)
     found = find_workload_states(
         source,
