@@ -114,9 +114,10 @@ def open_fleet(
     if named != "prometheus":
         source = open_source(settings, named)
         if not isinstance(source, FleetSource):
+            clouds = [name for name in registry.names("sources") if f"cloud-{name}" in EXTRAS]
             raise BadInput(
                 f"The source {named.partition(':')[0]!r} does not know which workloads there are.",
-                hint=f"Recommend from prometheus or a cloud: --source {', '.join(CLOUDS)}.",
+                hint=f"Recommend from prometheus or a cloud: --source {', '.join(clouds)}.",
             )
         return source
 
