@@ -27,11 +27,14 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "models": {"xgboost": "xgboost-cpu", "lightgbm": "lightgbm", "statsforecast": "statsforecast"},
         "cloud-gcp": {"google.cloud.monitoring_v3": "google-cloud-monitoring"},
         "cloud-aws": {"boto3": "boto3"},
+        "tune": {"optuna": "optuna"},
     }
 )
 """Extra -> what it adds to the base install: name of the module -> name of the package."""
 
-INCLUDED: Mapping[str, tuple[str, ...]] = MappingProxyType({"sandbox": ("train", "collect"), "optimize": ("collect",)})
+INCLUDED: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {"sandbox": ("train", "collect"), "optimize": ("collect",), "tune": ("train", "models")}
+)
 """Extra -> the extras that it also installs."""
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     import pandas as pd
     from numpy.typing import NDArray
 
-    from mora.domain.learning import Contributions, Experiments, HorizonGrid, Level, Past, Place, Saved
+    from mora.domain.learning import Contributions, Experiments, HorizonGrid, Knob, Level, Past, Place, Saved
 
 
 class Reporter(Protocol):
@@ -148,6 +148,22 @@ class Forecaster(Protocol):
 
     def restore(self, saved: Saved) -> FittedForecaster:
         """What was saved, without the library that fitted it."""
+
+
+@runtime_checkable
+class Tunable(Protocol):
+    """A forecaster whose settings `mora train --tune` searches.
+
+    It is made with its settings, a frozen dataclass, as its one argument, and with the default ones without it.
+    """
+
+    @property
+    def settings(self) -> Any:
+        """What it was made with."""
+
+    @property
+    def knobs(self) -> Mapping[str, Knob]:
+        """Field of the settings -> the values that are worth trying."""
 
 
 class Detector(Protocol):

@@ -183,6 +183,24 @@ class Contributions:
 
 
 @dataclass(frozen=True, slots=True)
+class Knob:
+    """A setting of a forecaster that a search may turn, from `low` to `high`.
+
+    is_log: what counts is the ratio, so that the search steps evenly in the logarithm. is_whole: whole numbers alone.
+    """
+
+    low: float
+    high: float
+    is_log: bool = False
+    is_whole: bool = False
+
+    def holds(self, value: object) -> bool:
+        """Whether a value is one that the search could have set."""
+        is_number = isinstance(value, int if self.is_whole else (int, float)) and not isinstance(value, bool)
+        return is_number and self.low <= value <= self.high  # type: ignore[operator]  # a number, by the line above
+
+
+@dataclass(frozen=True, slots=True)
 class Saved:
     """A fitted forecaster in plain formats: a document for JSON and named arrays; no code, no pickle."""
 

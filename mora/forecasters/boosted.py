@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, Protocol
 
 import numpy as np
@@ -19,7 +20,7 @@ from numpy.typing import NDArray
 
 from mora.documents import Misfit, check, fields, items, mapping, number, one_of, pair, text, whole
 from mora.domain import Reason, Target
-from mora.domain.learning import Contributions, Experiments, Floats, HorizonGrid, Level, Past, Place, Saved
+from mora.domain.learning import Contributions, Experiments, Floats, HorizonGrid, Knob, Level, Past, Place, Saved
 from mora.errors import NotEnoughData
 from mora.features import HIGH_QUANTILE, TARGET_COLUMNS, TARGETS
 from mora.forecasters import boosted_inputs, tabular
@@ -67,6 +68,20 @@ class BoostedSettings:
     rows_drawn: float = 0.7
     features_drawn: float = 0.5
     ridge: float = 1.0
+
+
+KNOBS = MappingProxyType(
+    {
+        "trees": Knob(50, 500, is_log=True, is_whole=True),
+        "depth": Knob(1, 6, is_whole=True),
+        "learning_rate": Knob(0.01, 0.3, is_log=True),
+        "least_rows": Knob(0.005, 0.1, is_log=True),
+        "rows_drawn": Knob(0.4, 1.0),
+        "features_drawn": Knob(0.2, 1.0),
+        "ridge": Knob(0.1, 20.0, is_log=True),
+    }
+)
+"""What `mora train --tune` searches of BoostedSettings."""
 
 
 @dataclass(frozen=True, slots=True)

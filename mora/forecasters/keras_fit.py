@@ -17,7 +17,6 @@ from mora.networks.keras_room import compiled, keep, load_keras, lstm_layer, see
 from mora.seams import Reporter
 
 UNITS_FIRST = 64
-UNITS_SECOND = 32
 UNITS_HEAD = 16
 DROPOUT = 0.2
 
@@ -28,7 +27,8 @@ class LstmSettings:
 
     batch_size, learning_rate: 128 at 2e-3 fits three to five times faster than Keras' own 32 at 1e-3 and measures no
     worse (experiments/benchmarks/train.py). patience_epochs: epochs without gain on validation before it stops.
-    loss: what is minimised, by Keras' name.
+    loss: what is minimised, by Keras' name. units: of the first layer; the second has half of them. dropout: the share
+    of what leaves either layer that is left out at each step.
     """
 
     batch_size: int = 128
@@ -36,6 +36,11 @@ class LstmSettings:
     max_epochs: int = 50
     patience_epochs: int = 6
     loss: str = "mse"
+    units: int = UNITS_FIRST
+    dropout: float = DROPOUT
+
+
+_USUAL = LstmSettings()
 
 
 def fit_network(
@@ -54,8 +59,9 @@ def fit_network(
     changes = MinMaxScaler.fit(_changes(training))
     keras.utils.set_random_seed(seed)
     scaled_targets = changes.scale(_changes(training))
-    fresh = _build(keras, training.inputs.shape[1:], targets, scaled_targets.mean(axis=0), seed=seed)
-    traced_for = (training.inputs.shape[1:], tuple(targets), settings.loss)
+    shape = training.inputs.shape[1:]
+    fresh = _build(keras, shape, targets, scaled_targets.mean(axis=0), settings, seed=seed)
+    traced_for = (shape, tuple(targets), settings.loss, settings.units, settings.dropout)
     model = compiled(traced_for, fresh, keras, learning_rate=settings.learning_rate, loss=settings.loss)
     x, y = inputs.scale(training.inputs).astype(np.float32), scaled_targets.astype(np.float32)
     check_x = inputs.scale(validation.inputs).astype(np.float32)
@@ -109,7 +115,15 @@ def _changes(pairs: Pairs) -> Floats:
     return (pairs.futures - pairs.levels[:, :, None]).reshape(len(pairs), -1)
 
 
-def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start: Floats, *, seed: int = 0) -> Any:
+def _build(
+    keras: Any,
+    shape: tuple[int, ...],
+    targets: Sequence[Target],
+    start: Floats,
+    settings: LstmSettings = _USUAL,
+    *,
+    seed: int = 0,
+) -> Any:
     """The architecture; every output starts at the mean of what it has to learn."""
     layers, initializers = keras.layers, keras.initializers
     drawn = seeds(seed)
@@ -118,10 +132,10 @@ def _build(keras: Any, shape: tuple[int, ...], targets: Sequence[Target], start:
         return initializers.GlorotUniform(drawn())
 
     entry = keras.Input(shape)
-    flow = lstm_layer(keras, UNITS_FIRST, drawn, return_sequences=True, name="first")(entry)
-    flow = layers.Dropout(DROPOUT, seed=drawn())(flow)
-    flow = lstm_layer(keras, UNITS_SECOND, drawn, name="second")(flow)
-    flow = layers.Dropout(DROPOUT, seed=drawn())(flow)
+    flow = lstm_layer(keras, settings.units, drawn, return_sequences=True, name="first")(entry)
+    flow = layers.Dropout(settings.dropout, seed=drawn())(flow)
+    flow = lstm_layer(keras, max(settings.units // 2, 1), drawn, name="second")(flow)
+    flow = layers.Dropout(settings.dropout, seed=drawn())(flow)
     heads = []
     for index, target in enumerate(targets):
         name = f"{target.value}_hidden"

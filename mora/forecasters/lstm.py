@@ -15,11 +15,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import numpy as np
 
 from mora.domain import Reason, Target
-from mora.domain.learning import AfterWindow, Experiments, Level, Past, Place, Saved, Segment
+from mora.domain.learning import AfterWindow, Experiments, Knob, Level, Past, Place, Saved, Segment
 from mora.errors import NotEnoughData
 from mora.features import (
     DRIVEN_COLUMNS,
@@ -92,6 +93,15 @@ class LstmForecaster:
 
     name = "lstm"
     is_refitted = False
+    knobs = MappingProxyType(
+        {
+            "learning_rate": Knob(5e-4, 1e-2, is_log=True),
+            "batch_size": Knob(32, 256, is_log=True, is_whole=True),
+            "patience_epochs": Knob(3, 12, is_whole=True),
+            "units": Knob(16, 96, is_log=True, is_whole=True),
+            "dropout": Knob(0.0, 0.5),
+        }
+    )
 
     def __init__(self, settings: LstmSettings | None = None) -> None:
         self.settings = settings if settings is not None else LstmSettings()

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from statistics import NormalDist
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -29,6 +30,7 @@ from mora.domain.learning import (
     Experiments,
     Floats,
     HorizonGrid,
+    Knob,
     Level,
     Past,
     Place,
@@ -45,12 +47,24 @@ from mora.shapley import last_horizon, of_sum
 if TYPE_CHECKING:
     import pandas as pd
 
-CHANGEPOINT_PRIOR_SCALE = 0.05
-SEASONALITY_PRIOR_SCALE = 10.0
 INTERVAL_WIDTH = 0.9
-# Of a history Prophet sees the last weeks only, hour by hour: four weeks have every weekday four times, and a fit takes
-# 0.05 s.
-PROPHET_DAYS = 28
+
+
+@dataclass(frozen=True, slots=True)
+class ProphetSettings:
+    """How Prophet is fitted.
+
+    changepoint_prior_scale, seasonality_prior_scale: how much the trend may bend, and the seasons weigh; Prophet's own
+    defaults. days: of a history it sees the last ones only, hour by hour: four weeks have every weekday four times, and
+    a fit takes 0.05 s.
+    """
+
+    changepoint_prior_scale: float = 0.05
+    seasonality_prior_scale: float = 10.0
+    days: int = 28
+
+
+_USUAL = ProphetSettings()
 
 # How its seasons are called beside other forecasters' inputs.
 _SEASONS = {"daily": "time of day", "weekly": "day of the week"}
@@ -141,10 +155,22 @@ class ProphetForecaster:
 
     name = "prophet"
     is_refitted = True
+    knobs = MappingProxyType(
+        {
+            "changepoint_prior_scale": Knob(0.002, 0.5, is_log=True),
+            "seasonality_prior_scale": Knob(0.05, 20.0, is_log=True),
+            "days": Knob(7, 56, is_log=True, is_whole=True),
+        }
+    )
+
+    def __init__(self, settings: ProphetSettings | None = None) -> None:
+        self.settings = settings if settings is not None else ProphetSettings()
 
     def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedProphet:
         """One curve for each target of the data. Raises NotEnoughData with fewer than two samples of one."""
-        return _fit_experiments(data, seed) if isinstance(data, Experiments) else _fit_past(data, seed)
+        if isinstance(data, Experiments):
+            return _fit_experiments(data, self.settings, seed)
+        return _fit_past(data, self.settings, seed)
 
     def restore(self, saved: Saved) -> FittedProphet:
         """What FittedProphet.save() gave; Misfit where it did not give that."""
@@ -158,7 +184,7 @@ class ProphetForecaster:
         )
 
 
-def _fit_experiments(data: Experiments, seed: int) -> FittedProphet:
+def _fit_experiments(data: Experiments, settings: ProphetSettings, seed: int) -> FittedProphet:
     scenarios = tuple(sorted({piece.scenario for piece in data.training if piece.scenario is not None}))
     reasons = [
         Reason(
@@ -172,17 +198,17 @@ def _fit_experiments(data: Experiments, seed: int) -> FittedProphet:
         limit_bound = data.limit_bound.get(target, frozenset())
         kept = [piece for piece in data.training if piece.name not in limit_bound] or list(data.training)
         inputs = regressors_over(scenarios, kept)
-        curves[target] = _fit_target(target, kept, inputs, {}, seed, reasons, is_flat=True)
+        curves[target] = _fit_target(target, kept, inputs, {}, settings, seed, reasons, is_flat=True)
     return FittedProphet(curves, scenarios, True, tuple(reasons))
 
 
-def _fit_past(data: Past, seed: int) -> FittedProphet:
-    """On the known steps of the last four weeks of a grid.
+def _fit_past(data: Past, settings: ProphetSettings, seed: int) -> FittedProphet:
+    """On the known steps of the last weeks of a grid.
 
     The grid should be that of a day (hours): one curve then serves every horizon, since it can be read at any moment.
     """
     grid = data.grid.before(data.fit_until)
-    first = max(0, len(grid) - round(PROPHET_DAYS * DAY_SECONDS / grid.step_seconds))
+    first = max(0, len(grid) - round(settings.days * DAY_SECONDS / grid.step_seconds))
     seconds = grid.seconds(first, len(grid)) + grid.step_seconds / 2
     curves, reasons = {}, []
     for target in data.targets:
@@ -191,7 +217,7 @@ def _fit_past(data: Past, seed: int) -> FittedProphet:
         piece = Segment("observed", None, seconds[known], {TARGET_COLUMNS[target]: values[known]})
         own: list[Reason] = []
         seasons = _seasons_covered([piece], own) if len(piece) else {}
-        curves[target] = _fit_target(target, [piece], {}, seasons, seed, own, is_flat=False)
+        curves[target] = _fit_target(target, [piece], {}, seasons, settings, seed, own, is_flat=False)
         reasons += own
     return FittedProphet(curves, reasons=tuple(dict.fromkeys(reasons)))
 
@@ -201,6 +227,7 @@ def _fit_target(
     pieces: Sequence[Segment],
     inputs: Mapping[str, Floats],
     seasons: Mapping[str, float],
+    settings: ProphetSettings,
     seed: int,
     reasons: list[Reason],
     *,
@@ -211,7 +238,7 @@ def _fit_target(
     if len(values) < 2:
         raise NotEnoughData(f"Prophet needs 2 samples of {target.value} or more, there are {len(values)}.")
     try:
-        return _fit_prophet(seconds, values, inputs, seasons, is_flat=is_flat, seed=seed)
+        return _fit_prophet(seconds, values, inputs, seasons, settings, is_flat=is_flat, seed=seed)
     except (RuntimeError, ValueError, OSError, ArithmeticError) as failure:
         words = str(failure).strip().splitlines()
         reasons.append(
@@ -283,13 +310,14 @@ def _fit_prophet(
     values: Floats,
     inputs: Mapping[str, Floats],
     seasons: Mapping[str, float],
+    settings: ProphetSettings,
     *,
     is_flat: bool,
     seed: int,
 ) -> Curve:
     """Fit with the library and keep its numbers. Raises what it raises, ArithmeticError where they are not finite."""
     with _quiet():
-        fitted, _ = fit_library(seconds, values, inputs, seasons, is_flat=is_flat, seed=seed)
+        fitted, _ = fit_library(seconds, values, inputs, seasons, settings, is_flat=is_flat, seed=seed)
     curve = _curve_of(fitted, tuple(inputs), is_flat=is_flat)
     if not np.isfinite(curve.mean(seconds, inputs)).all() or not math.isfinite(curve.sigma):
         raise ArithmeticError("its parameters are not finite")
@@ -301,6 +329,7 @@ def fit_library(
     values: Floats,
     inputs: Mapping[str, Floats],
     seasons: Mapping[str, float],
+    settings: ProphetSettings = _USUAL,
     *,
     is_flat: bool,
     seed: int,
@@ -314,8 +343,8 @@ def fit_library(
     library = Prophet(
         growth="flat" if is_flat else "linear",
         n_changepoints=0 if is_flat else 25,
-        changepoint_prior_scale=CHANGEPOINT_PRIOR_SCALE,
-        seasonality_prior_scale=SEASONALITY_PRIOR_SCALE,
+        changepoint_prior_scale=settings.changepoint_prior_scale,
+        seasonality_prior_scale=settings.seasonality_prior_scale,
         yearly_seasonality=False,
         weekly_seasonality="weekly" in seasons,
         daily_seasonality="daily" in seasons,
