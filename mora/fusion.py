@@ -19,6 +19,8 @@ from mora.errors import BadInput, NotEnoughData
 
 # The blend that MOrA starts from; validation errors may change it.
 DEFAULT_WEIGHTS: Mapping[str, float] = {"prophet": 0.4, "lstm": 0.6}
+# What may take its place where it forecasts clearly better.
+DEFAULT_CANDIDATES = ("xgboost",)
 NAIVE = "naive"
 # Bounds aim at 90 % of windows, like Prophet's intervals.
 BOUND_LEVEL = 0.9

@@ -116,6 +116,8 @@ class TrainOptions:
     forecasters: tuple[str, ...] = ("prophet", "lstm")
     prophet_weight: float = 0.4
     learn_weights: bool = False
+    candidates: tuple[str, ...] = ("xgboost",)
+    model: str | None = None
     jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     backend: str = "loky"
     scheduler: str | None = None
@@ -373,6 +375,10 @@ SETTINGS: tuple[Setting, ...] = (
             values.ratio, flag="--prophet-weight"),
     Setting("train.learn_weights", "Whether the weights with the smallest validation error are taken, in tenths.",
             values.switch, flag="--learn-weights"),
+    Setting("train.candidates", "Forecasters beside the blend, which take its place where they are clearly better.",
+            values.strings, flag="--candidates"),
+    Setting("train.model", "Which model forecasts a history, whatever others are worth: a forecaster, blend, mixture.",
+            values.string, flag="--model"),
     Setting("train.backend", "Where many services are trained: loky, on this machine, or dask, on a cluster.",
             values.one_of(*BACKENDS), flag="--backend"),
     Setting("train.scheduler", "Address of the Dask scheduler: tcp://host:8786, or tls://.",

@@ -39,6 +39,8 @@ ROOMS: dict[str, list[str]] = {
     "lightgbm": ["mora/forecasters/lightgbm_trees.py"],
     "statsforecast": ["mora/forecasters/statistical.py"],
     "scipy": ["mora/optimize/exact.py", "mora/optimize/attribution.py"],
+    "optuna": ["mora/tuning/study.py"],
+    "sqlalchemy": ["mora/tuning/study.py"],
     "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
     "dask": ["mora/scaleout"],
@@ -56,6 +58,7 @@ ROOMS: dict[str, list[str]] = {
 HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
 HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert", "lightgbm", "statsforecast", "numba", "grpc", "boto3"}
+HEAVY |= {"optuna", "sqlalchemy"}
 
 
 @cache

@@ -73,6 +73,7 @@ COMMANDS = {
     ),
     "cloud-gcp": (["collect", "--source", "gcp", "--history", "2h"], "The source gcp needs a package"),
     "cloud-aws": (["collect", "--source", "aws", "--history", "2h"], "The source aws needs a package"),
+    "tune": (["train", "frontend", "--tune", "10m"], "mora train --tune needs a package"),
     "dask": (
         ["train", "frontend", "--backend", "dask", "--scheduler", "tcp://127.0.0.1:1"],
         "mora train needs a package",
@@ -181,7 +182,9 @@ def test_a_command_without_its_extra_says_what_to_install(extra: str, tmp_path: 
     command, subject = COMMANDS[extra]
     (tmp_path / "traces.parquet").write_bytes(b"PAR1")
     (tmp_path / "metrics.csv").write_text("cpu\n" + "1\n2\n" * 20, encoding="utf-8")
-    done = mora_without(set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask", "models") else tmp_path)
+    done = mora_without(
+        set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask", "models", "tune") else tmp_path
+    )
     assert done.returncode == 1
     assert done.stdout == ""
     last = done.stderr.splitlines()[-2:]

@@ -53,6 +53,30 @@ def train(
         bool,
         typer.Option("--challenger", help="Try the new model beside the one that answers (mora ab), which stays."),
     ] = False,
+    model: Annotated[
+        str | None,
+        typer.Option(
+            "--model",
+            help="Forecast a history by this model, whatever others are worth: a forecaster, blend or mixture.",
+            show_default="the best",
+        ),
+    ] = None,
+    candidates: Annotated[
+        str | None,
+        typer.Option(
+            "--candidates",
+            help="Forecasters that take the blend's place where they are clearly better, e.g. xgboost,lightgbm.",
+            show_default="xgboost",
+        ),
+    ] = None,
+    tune: Annotated[
+        str | None,
+        typer.Option(
+            "--tune",
+            help="Search better settings of the forecasters first, so long for each service, e.g. 10m.",
+            show_default=False,
+        ),
+    ] = None,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
     data: DataDir = None,
@@ -64,17 +88,23 @@ def train(
     beside the naive forecast's. The blend is 0.4 Prophet + 0.6 LSTM; a
     forecaster that does worse than the naive forecast loses its weight to the
     others. From a history (mora collect --history) it learns an hour and a
-    day ahead, for mora recommend --horizon. Each training is a version of plain
-    files in models/SERVICE (mora models), and answers from then on; with
-    --challenger it has to prove itself first.
+    day ahead, for mora recommend --horizon; a candidate that forecasts CPU or
+    memory better than the blend by more than one standard error takes its
+    place there. --tune searches the settings of the forecasters first, and
+    keeps what is clearly better (docs/training.md). Each training is a version
+    of plain files in models/SERVICE (mora models), and answers from then on;
+    with --challenger it has to prove itself first.
 
     \b
     mora train frontend cartservice
     mora train --all                                   every service in data/
+    mora train frontend --tune 10m                     search settings first
+    mora train frontend --model xgboost                whatever is better
     mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
     """
     from mora import dataset, pipeline
     from mora.files import own_temporary_folder
+    from mora.quantities import parse_duration
 
     settings = settings_of(
         data_dir=data,
@@ -87,6 +117,8 @@ def train(
         train_forecasters=forecasters,
         train_prophet_weight=prophet_weight,
         train_learn_weights=learn_weights or None,
+        train_candidates=candidates,
+        train_model=model,
     )
     known = dataset.list_services(settings.data_dir, namespace=settings.namespace)
     names = known if all_services else list(dict.fromkeys(services or []))
@@ -97,19 +129,37 @@ def train(
             else "Which service? Name one or more, or give --all.",
             hint=f"There is data of {', '.join(known)}." if known else "Collect some: mora collect --plan quick",
         )
+    budget = None if tune is None else parse_duration(tune)
+    training = pipeline.train_settings(settings)
+    searched: dict[str, list[str]] = {}
     with own_temporary_folder("train"), progress() as reporter:
+        if budget is not None:
+            searched = pipeline.tune(
+                names,
+                budget_seconds=budget.total_seconds(),
+                data_dir=settings.data_dir,
+                models_dir=settings.models_dir,
+                namespace=settings.namespace,
+                include_flagged=include_flagged,
+                settings=training,
+                jobs=settings.train.jobs,
+                scheduler=settings.train.scheduler,
+                reporter=reporter,
+            )
         outcomes = pipeline.train_all(
             names,
             data_dir=settings.data_dir,
             models_dir=settings.models_dir,
             namespace=settings.namespace,
             include_flagged=include_flagged,
-            settings=pipeline.train_settings(settings),
+            settings=training,
             as_challenger=challenger,
             jobs=settings.train.jobs,
             scheduler=settings.train.scheduler,
             reporter=reporter,
         )
+    for service, sentences in searched.items():
+        show(f"{service}: searched for {tune}\n" + "".join(f"  - {text}\n" for text in sentences))
     for outcome in outcomes:
         if outcome.error is not None and len(outcomes) == 1:
             raise outcome.error

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -256,6 +256,7 @@ def train(
             "learn_weights": settings.learn_weights,
             "candidates": list(settings.candidates),
             "model": settings.model,
+            "options": {name: asdict(one) for name, one in settings.options.items()},
             "horizon_seconds": settings.horizon.total_seconds(),
             "slo_p95_seconds": settings.slo.p95_seconds,
             "slo_error_ratio": settings.slo.error_ratio,

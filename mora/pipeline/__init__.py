@@ -54,6 +54,7 @@ from mora.pipeline.reviewing import Branch, edited_in, review_branch
 from mora.pipeline.settings import fleet_settings, train_settings
 from mora.pipeline.several import for_each, recommend_in_clusters
 from mora.pipeline.training import Lesson, Trained, describe_training, learn, read_lesson, train, train_all
+from mora.pipeline.tuning import tune
 from mora.pipeline.windows import fleet_window, history_window
 
 __all__ = [
@@ -113,6 +114,7 @@ __all__ = [
     "train_all",
     "train_settings",
     "trained_demand",
+    "tune",
     "write_artifacts",
     "write_capacity_page",
     "write_comparison",

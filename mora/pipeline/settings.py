@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
+from mora.errors import BadInput
+
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
     from mora.model import TrainSettings
@@ -47,14 +49,29 @@ def fleet_settings(
 
 
 def train_settings(settings: Settings) -> TrainSettings:
-    """The settings of a training."""
+    """The settings of a training. Raises BadInput for a model that there is not."""
+    from mora import registry
     from mora.fusion import blend_of
     from mora.model import TrainSettings
+    from mora.model.choice import BLEND, MIXTURE
 
+    model, candidates = settings.train.model, settings.train.candidates
+    weights = blend_of(settings.train.forecasters, settings.train.prophet_weight)
+    if model is not None and model not in (BLEND, MIXTURE):
+        known = registry.names("forecasters")
+        if model not in known:
+            raise BadInput(
+                f"There is no model {model!r} to train.", hint=f"Name one of {', '.join((BLEND, MIXTURE, *known))}."
+            )
+        weights, candidates = {model: 1.0}, ()
+    elif model == BLEND:
+        model, candidates = None, ()
     return TrainSettings(
         seed=settings.train.seed,
-        weights=blend_of(settings.train.forecasters, settings.train.prophet_weight),
+        weights=weights,
         learn_weights=settings.train.learn_weights,
         horizon=settings.horizon,
         slo=settings.slo,
+        candidates=tuple(candidates),
+        model=model,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -48,7 +48,7 @@ def train(
     Raises NotEnoughData (how much is needed, how to get it) and BadDataset (file and line).
     """
     require("train", by="Training")
-    trained = learn(read_lesson(service, data_dir, namespace, include_flagged), settings, reporter)
+    trained = learn(read_lesson(service, data_dir, namespace, include_flagged, models_dir), settings, reporter)
     _keep(trained, service, models_dir=models_dir, namespace=namespace, as_challenger=as_challenger)
     return trained
 
@@ -73,38 +73,69 @@ def _keep(trained: ServiceModel, service: str, *, models_dir: Path | str, namesp
 
 @dataclass(frozen=True, slots=True)
 class Lesson:
-    """What a service is trained on: its samples, a card for each experiment, and what was left out of them."""
+    """What a service is trained on: its samples, a card for each experiment, and what was left out of them.
+
+    tuned: forecaster -> settings that a search found on its history (mora train --tune), and in a sentence how.
+    """
 
     workload: Workload
     frame: Any
     cards: Mapping[str, Any]
     reasons: tuple[Reason, ...]
+    tuned: Mapping[str, tuple[Mapping[str, float], str]] = field(default_factory=dict)
 
 
-def read_lesson(service: str, data_dir: Path | str, namespace: str, include_flagged: bool) -> Lesson:
-    """The CSVs and JSONs of a service; raises BadDataset, NotEnoughData."""
+def read_lesson(
+    service: str, data_dir: Path | str, namespace: str, include_flagged: bool, models_dir: Path | str | None = None
+) -> Lesson:
+    """The CSVs and JSONs of a service; raises BadDataset, NotEnoughData.
+
+    models_dir: where the settings lie that searches found; without it, the default ones are trained.
+    """
     from mora import dataset
 
     samples = dataset.read_samples(service, data_dir, namespace=namespace, include_flagged=include_flagged)
     cards = dataset.read_cards(service, data_dir, namespace=namespace)
     kinds = {str(card["kind"]) for card in cards.values() if card.get("kind")}
     workload = Workload(namespace, service, kinds.pop() if len(kinds) == 1 else "Deployment")
-    return Lesson(workload, samples.frame, cards, samples.reasons)
+    tuned = {} if models_dir is None else _tuned(models_dir, service, namespace)
+    return Lesson(workload, samples.frame, cards, samples.reasons, tuned)
+
+
+def _tuned(models_dir: Path | str, service: str, namespace: str) -> dict[str, tuple[Mapping[str, float], str]]:
+    from mora.tuning.kept import kept
+
+    found = kept(models_dir, service, namespace)
+    return {name: (options, found.texts[name]) for name, options in found.options.items()}
 
 
 def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Reporter | None = None) -> ServiceModel:
     """A service's model, not yet saved."""
     from mora import model as learning
+    from mora.features import is_driven
 
     chosen = settings if settings is not None else learning.TrainSettings()
+    remarks = lesson.reasons
+    if lesson.tuned and not is_driven(lesson.frame):
+        chosen = _tuned_settings(chosen, {name: options for name, (options, _) in lesson.tuned.items()})
+        told = (Reason("tuned", text) for name, (_, text) in lesson.tuned.items() if name in chosen.trained)
+        remarks = (*remarks, *told)
     return learning.train(
         lesson.frame,
         lesson.cards,
         lesson.workload,
         settings=chosen,
-        remarks=lesson.reasons,
+        remarks=remarks,
         reporter=reporter or Silent(),
     )
+
+
+def _tuned_settings(settings: TrainSettings, options: Mapping[str, Mapping[str, Any]]) -> TrainSettings:
+    """The settings of a training with what searches found, for the forecasters that it trains."""
+    from mora.tuning.kept import settings_with
+
+    own = {name: settings_with(name, found) for name, found in options.items() if name in settings.trained}
+    return replace(settings, options={**own, **settings.options})
 
 
 def train_all(
@@ -166,7 +197,7 @@ def _train_in_processes(services: Sequence[str], options: Mapping[str, Any], at_
 def _train_one(service: str, options: Mapping[str, Any]) -> Trained:
     started = time.monotonic()
     where = {name: options[name] for name in ("models_dir", "namespace", "as_challenger")}
-    read = options["data_dir"], options["namespace"], options["include_flagged"]
+    read = options["data_dir"], options["namespace"], options["include_flagged"], options["models_dir"]
     try:
         model = learn(read_lesson(service, *read), options["settings"], options.get("reporter"))
         return Trained(service, model, None, time.monotonic() - started, _keep(model, service, **where))
@@ -193,7 +224,7 @@ def _train_on_cluster(
     def tasks() -> Iterator[tuple[str, Lesson, TrainSettings | None]]:
         for service in services:
             try:
-                yield service, read_lesson(service, data_dir, namespace, include_flagged), settings
+                yield service, read_lesson(service, data_dir, namespace, include_flagged, models_dir), settings
             except MoraError as failure:
                 unread.append(Trained(service, None, failure, 0.0))
 
