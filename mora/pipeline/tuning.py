@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,12 +32,14 @@ def tune(
     jobs: int = 2,
     scheduler: str | None = None,
     reporter: Reporter | None = None,
+    clock: Callable[[], float] = time.monotonic,
 ) -> dict[str, list[str]]:
     """Search the settings of each service's forecasters on its history, service after service; what came of it.
 
     budget_seconds: for each service. jobs: trials at a time, in processes of their own. scheduler: of a Dask cluster,
-    whose workers then run them. What is found is kept beside the models, where train() finds it. Service -> sentences;
-    one that has no history, or too little, is told and passed over. Raises MoraError where a study is locked.
+    whose workers then run them. clock: seconds, of any start. What is found is kept beside the models, where train()
+    finds it. Service -> sentences; one that has no history, or too little, is passed over, and its sentence says so.
+    Raises MoraError where a study is locked.
     """
     require("tune", *(() if scheduler is None else ("dask",)), by="mora train --tune")
     from mora.model import TrainSettings
@@ -55,6 +58,7 @@ def tune(
                     at_once,
                     workers,
                     reporter or Silent(),
+                    clock,
                 )
             except NotEnoughData as failure:
                 found[service] = [f"no settings were searched: {failure.message}"]
@@ -70,6 +74,7 @@ def _tune_one(
     jobs: int,
     workers: Workers,
     reporter: Reporter,
+    clock: Callable[[], float],
 ) -> list[str]:
     from mora.backtest.history import history_of
     from mora.features import is_driven
@@ -96,6 +101,7 @@ def _tune_one(
         workers=workers,
         earlier=kept(models_dir, service, namespace).options,
         reporter=reporter,
+        clock=clock,
     )
     keep(models_dir, service, namespace, found)
     return [sentence for one in found for sentence in (one.text, *one.notes)]

@@ -81,7 +81,7 @@ def _fits(name: str, options: Options) -> bool:
     """Whether every option is a knob of the forecaster, within its bounds."""
     try:
         forecaster = registry.load("forecasters", name)()
-    except BadInput:  # of a package that is not installed any more: nobody trains it
+    except BadInput:  # of a package that is not installed any more: no one trains it
         return True
     knobs = forecaster.knobs if isinstance(forecaster, Tunable) else {}
     return all(knob in knobs and knobs[knob].holds(value) for knob, value in options.items())

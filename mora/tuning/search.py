@@ -2,7 +2,7 @@
 
 The default settings are the first trial. What the search finds replaces them where its errors on the folds that it saw
 are smaller by more than one standard error of the paired differences (and by 2 %), and its errors on the newest
-windows, which it did not see, are not larger. Both errors are told, before and after.
+windows, which it did not see, are not larger. Both errors are reported, before and after.
 """
 
 from __future__ import annotations
@@ -150,7 +150,7 @@ class _Search:
         return self._judged(tuple(notes))
 
     def _try_default(self) -> None:
-        """The first trial. Steps that it has no forecast of (too short a past, say) are asked of nobody.
+        """The first trial. Steps that it has no forecast of (too short a past, say) are left out for all trials.
 
         Raises NotEnoughData where it has none of any.
         """
@@ -181,7 +181,7 @@ class _Search:
         return step.losses(answers["alone"])
 
     def _batch(self, ends: float) -> tuple[list[str], bool]:
-        """Some trials side by side, step by step. Failures in words, and whether any worker came back."""
+        """Some trials side by side, step by step. What failed, as sentences, and whether any worker came back."""
         alive: dict[str, _Running] = {}
         for _ in range(self.jobs):
             number, options = self.study.ask()

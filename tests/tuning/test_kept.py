@@ -50,7 +50,7 @@ def test_settings_that_no_search_found_are_refused(tmp_path: Path, searched: dic
     assert "Delete it to train with the default settings" in str(raised.value.hint)
 
 
-def test_a_torn_file_is_told_and_options_of_a_package_that_is_gone_are_not(tmp_path: Path) -> None:
+def test_a_torn_file_is_refused_and_options_of_a_package_that_is_gone_are_not(tmp_path: Path) -> None:
     path = study_file(tmp_path, "cart", "default").with_suffix(".json")
     keep(tmp_path, "cart", "default", [found("gone", {"knob": 1.0})])
     assert kept(tmp_path, "cart", "default").options == {"gone": {"knob": 1.0}}

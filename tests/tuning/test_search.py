@@ -8,23 +8,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from mora import registry
 from mora.contest.run import Answered, Task, run_task
 from mora.errors import NotEnoughData
+from mora.seams import Tunable
 from mora.tuning.search import MOST_TRIALS, Found, search, with_options
 from mora.tuning.study import opened
 from mora.tuning.trial import FOLDS, steps_of
-from tests.tuning.making import HOUR, FactorForecaster, noisy
-
-
-class Clock:
-    """Ten looks at it are a second: a search then ends after the same trials on every machine."""
-
-    def __init__(self) -> None:
-        self.looks = 0
-
-    def __call__(self) -> float:
-        self.looks += 1
-        return self.looks / 10
+from tests.tuning.making import HOUR, Clock, FactorForecaster, noisy
 
 
 class Workers:
@@ -40,7 +31,7 @@ class Workers:
 
 
 def searched(
-    folder: Path, names: Sequence[str] = ("factor",), *, seconds: float = 5.0, **options: object
+    folder: Path, names: Sequence[str] = ("factor",), *, seconds: float = 4.0, **options: object
 ) -> list[Found]:
     arguments: dict[str, object] = {"horizons": (HOUR,), "clock": Clock(), **options}
     history = arguments.pop("history", None) or noisy()
@@ -133,7 +124,7 @@ def test_trials_run_side_by_side(tmp_path: Path) -> None:
 
 
 def test_trials_that_are_worse_than_most_are_pruned(tmp_path: Path) -> None:
-    (found,) = searched(tmp_path, seconds=7)
+    (found,) = searched(tmp_path, seconds=5)
     assert found.pruned > 0
     assert found.trials <= MOST_TRIALS
 
@@ -153,7 +144,7 @@ def test_workers_that_are_killed_end_the_search_and_not_the_training(tmp_path: P
     assert found.notes[0].startswith("the search of right ended early: RuntimeError: A worker process was killed")
 
 
-def test_a_forecaster_that_cannot_be_fitted_is_told_and_the_others_are_searched(tmp_path: Path) -> None:
+def test_a_forecaster_that_cannot_be_fitted_has_a_sentence_and_the_others_are_searched(tmp_path: Path) -> None:
     failing, factor = searched(tmp_path, ["failing", "naive", "factor"])
     assert failing.text == (
         "the settings of failing were not searched: With its default settings failing has no forecast to judge. It "
@@ -194,3 +185,19 @@ def _title(folder: Path) -> str:
 
     (name,) = optuna.get_all_study_names(f"sqlite:///{folder / 'study.db'}")
     return name
+
+
+def test_every_forecaster_with_knobs_is_made_with_any_value_of_them() -> None:
+    tunable = {name: made for name in registry.names("forecasters") if isinstance(made := _made(name), Tunable)}
+    assert {"prophet", "lstm", "xgboost"} <= tunable.keys()
+    for made in tunable.values():
+        usual = {name: getattr(made.settings, name) for name in made.knobs}
+        assert all(knob.holds(usual[name]) for name, knob in made.knobs.items()), made
+        for end in ("low", "high"):
+            options = {name: getattr(knob, end) for name, knob in made.knobs.items()}
+            other = with_options(made, {n: int(v) if made.knobs[n].is_whole else v for n, v in options.items()})
+            assert {name: getattr(other.settings, name) for name in made.knobs} == options
+
+
+def _made(name: str) -> object:
+    return registry.load("forecasters", name)()

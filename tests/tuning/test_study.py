@@ -31,7 +31,7 @@ def test_the_default_comes_first_then_what_is_asked_for_then_draws(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["a b?c%20"]
 
 
-def test_a_study_that_another_process_holds_is_told_and_nothing_is_lost(
+def test_a_study_that_another_process_holds_is_an_error_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(room, "_WAIT_SECONDS", 0.05)
@@ -55,7 +55,7 @@ def test_a_study_that_another_process_holds_is_told_and_nothing_is_lost(
         assert study.default() == room.Tried(USUAL, 1.0, [1.0])
 
 
-def test_a_file_that_is_no_database_is_told(tmp_path: Path) -> None:
+def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "study.db"
     path.write_bytes(b"no database at all, but long enough to be looked at" * 40)
     with (

@@ -31,7 +31,7 @@ def test_each_fold_trains_a_horizon_before_what_it_scores() -> None:
         assert step.folds == FOLDS
 
 
-def test_what_a_trial_failed_on_is_said_in_its_words() -> None:
+def test_what_a_trial_failed_on_is_reported() -> None:
     step = steps_of(noisy(), (HOUR,))[0][0]
     with pytest.raises(NotEnoughData, match="too little memory"):
         step.losses(Answered({}, failure="too little memory"))
