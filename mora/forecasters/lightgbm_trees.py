@@ -7,7 +7,7 @@ from typing import Any
 from mora.domain.learning import Experiments, Floats, Past, Saved
 from mora.extras import require
 from mora.forecasters import boosted
-from mora.forecasters.boosted import BoostedSettings, FittedBoosted, Grown
+from mora.forecasters.boosted import KNOBS, BoostedSettings, FittedBoosted, Grown
 from mora.seams import Reporter
 from mora.trees import of_lightgbm
 
@@ -21,6 +21,7 @@ class LightgbmForecaster:
 
     name = "lightgbm"
     is_refitted = False
+    knobs = KNOBS
 
     def __init__(self, settings: BoostedSettings | None = None) -> None:
         self.settings = settings if settings is not None else BoostedSettings()

@@ -189,7 +189,7 @@ def _title(folder: Path) -> str:
 
 def test_every_forecaster_with_knobs_is_made_with_any_value_of_them() -> None:
     tunable = {name: made for name in registry.names("forecasters") if isinstance(made := _made(name), Tunable)}
-    assert {"prophet", "lstm", "xgboost"} <= tunable.keys()
+    assert {"prophet", "lstm", "xgboost", "lightgbm"} <= tunable.keys()
     for made in tunable.values():
         usual = {name: getattr(made.settings, name) for name in made.knobs}
         assert all(knob.holds(usual[name]) for name, knob in made.knobs.items()), made
