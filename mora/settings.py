@@ -50,6 +50,8 @@ class PrometheusSettings:
     client_key: Path | None = None
     ca_file: Path | None = None
     cluster: str | None = None
+    auth: str | None = None
+    region: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -402,6 +404,10 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("prometheus.client_key", "The key of the client certificate, as a PEM file.", values.path),
     Setting("prometheus.ca_file", "Certificates that the server's is checked against; by default those of the system.",
             values.path),
+    Setting("prometheus.auth", "Credentials of a managed Prometheus: gcp (Google), sigv4 (Amazon), entra (Azure).",
+            values.one_of("gcp", "sigv4", "entra")),
+    Setting("prometheus.region", "Region of an Amazon Managed Prometheus, where its address does not say it.",
+            values.string),
     Setting("prometheus.cluster", "Value of the label `cluster`, where one Prometheus (Thanos, Mimir) has several.",
             values.string, flag="--cluster"),
     Setting("gcp.project", "Google Cloud project that is read; by default that of the credentials.", values.string),

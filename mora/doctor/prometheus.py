@@ -67,7 +67,7 @@ def metrics_at(url: str, settings: Settings) -> list[Check]:
     from mora.sources.prometheus.observe import PrometheusSource
 
     timeout = min(_ANSWER, settings.prometheus.timeout)
-    source = PrometheusSource(url, access=pipeline.access_of(settings), timeout=timeout, retries=0)
+    source = PrometheusSource(url, access=pipeline.access_of(settings, url), timeout=timeout, retries=0)
     now = datetime.now(UTC)
     matcher = "|".join(signal.name for signal in SIGNALS)
     with source.wire() as wire:

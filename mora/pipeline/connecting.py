@@ -76,17 +76,20 @@ def _through(found: FoundPrometheus, access: Access) -> Access:
         token_file=found.token_file,
         username=None,
         password=None,
+        signer=None,
         ca_file=found.ca_file,
         client_certificate=found.client_certificate,
         verify_tls=found.verify_tls,
     )
 
 
-def access_of(settings: Settings) -> Access:
-    """The credentials for a Prometheus, from the settings."""
+def access_of(settings: Settings, url: str | None = None) -> Access:
+    """The credentials for a Prometheus, from the settings. url: where it is not that of the settings."""
+    from mora.sources.doors.door import door
     from mora.sources.prometheus.access import Access
 
     reached = settings.prometheus
+    address = url or reached.url
     certificate = reached.client_certificate
     return Access(
         headers=reached.headers,
@@ -94,6 +97,7 @@ def access_of(settings: Settings) -> Access:
         username=reached.username,
         password=reached.password,
         ca_file=reached.ca_file,
+        signer=door(reached.auth, address, region=reached.region) if reached.auth and address else None,
         client_certificate=None if certificate is None else (certificate, reached.client_key or certificate),
     )
 

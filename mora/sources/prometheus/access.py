@@ -39,7 +39,8 @@ class Access:
 
     headers: sent with each request, such as X-Scope-OrgID for Mimir. token_file is read again for each request, since
     Kubernetes rotates the tokens that it mounts. ca_file: certificates to trust in place of the system's.
-    client_certificate: a certificate and its key, as PEM files. verify_tls False accepts any certificate.
+    client_certificate: a certificate and its key, as PEM files. verify_tls False accepts any certificate. signer: of a
+    managed Prometheus, gives each request its credentials (mora/sources/doors).
     """
 
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
@@ -50,13 +51,15 @@ class Access:
     ca_file: Path | None = None
     client_certificate: tuple[Path, Path] | None = None
     verify_tls: bool = True
+    signer: AuthBase | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         ways = [self.token is not None, self.token_file is not None, self.username is not None]
+        ways.append(self.signer is not None)
         if sum(ways) > 1:
             raise BadInput(
                 "Several kinds of credentials are given for Prometheus.",
-                hint="Give one of: a bearer token, a token file, a user name with its password.",
+                hint="Give one of: a bearer token, a token file, a user name with its password, prometheus.auth.",
             )
         for name, value in self.headers.items():
             if not (_fits_in_a_header(name) and _fits_in_a_header(value)):
@@ -102,6 +105,8 @@ class _Authorization(AuthBase):
         self._access = access
 
     def __call__(self, request: requests.PreparedRequest) -> requests.PreparedRequest:
+        if self._access.signer is not None:
+            return self._access.signer(request)
         token = self._access.bearer_token()
         if token is not None:
             request.headers["Authorization"] = f"Bearer {token}"
@@ -198,7 +203,10 @@ def check_answer(response: requests.Response, url: str) -> None:
     if (of_series := _TOO_MANY_SERIES.search(said) is not None) or _TOO_MUCH.search(said):
         raise TooMuch(f"{what}.", of_series=of_series)
     if status == 401:
-        raise SourceUnavailable(f"{what}.", hint="It asks for credentials: a bearer token, or a user and password.")
+        raise SourceUnavailable(
+            f"{what}.",
+            hint="It asks for credentials: a bearer token, a user and password, or prometheus.auth of a managed one.",
+        )
     if status == 403:
         raise SourceUnavailable(f"{what}.", hint="These credentials do not allow queries. Ask for read access.")
     if status == 404:

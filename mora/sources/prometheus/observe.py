@@ -46,7 +46,7 @@ class PrometheusSource:
     """
 
     ABOUT = "Prometheus and what speaks its API: Thanos, Mimir, VictoriaMetrics, managed ones"
-    RIGHTS = ("queries",)
+    RIGHTS = ("queries", "of a managed one: see docs/prometheus.md")
 
     def __init__(
         self,

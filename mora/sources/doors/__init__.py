@@ -1,0 +1,1 @@
+"""The doors of managed Prometheus servers: what gives each request its credentials. One cloud, one file."""
