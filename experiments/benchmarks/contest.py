@@ -32,7 +32,7 @@ import psutil
 from mora import pipeline
 from mora.backtest.tables import Columns
 from mora.backtest.traces import read_traces
-from mora.contest.text import render_markdown
+from mora.contest.text import LEAST_ANSWERED, render_markdown
 from mora.errors import NotEnoughData
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -114,7 +114,8 @@ def aims(found: pipeline.ContestResult) -> list[str]:
     """Per table: the skill of what `mora train` learns beside AutoARIMA's and the best single model's."""
     lines, met, judged = [], 0, 0
     for table in found.comparison.tables:
-        rows = {row.entrant: row for row in table.rows if np.isfinite(row.skill.value)}
+        answered = [row for row in table.rows if row.answered >= LEAST_ANSWERED]
+        rows = {row.entrant: row for row in answered if np.isfinite(row.skill.value)}
         what = f"{table.target.value}, {table.horizon_seconds / 3600:g} h ahead"
         single = max((row for name, row in rows.items() if name not in NOT_SINGLE), key=lambda row: row.skill.value)
         if "trained" in rows:

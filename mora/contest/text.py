@@ -21,6 +21,8 @@ from mora.outputs.markdown import plain
 from mora.quantities import counted, format_duration, format_moment, readable_bytes, readable_cores
 
 SCHEMA_VERSION = 1
+# A model that answers fewer windows is in the table, and is not called the best.
+LEAST_ANSWERED = 0.95
 HEADINGS = (
     "model",
     "skill",
@@ -113,7 +115,8 @@ def title(table: Table) -> str:
 
 def verdict(table: Table) -> list[str]:
     """What a table says, as sentences: the best model, and whether smaller errors made cheaper requests."""
-    known = [row for row in table.rows if math.isfinite(row.skill.value)]
+    # Who answers some windows only may have left out the hard ones.
+    known = [row for row in table.rows if math.isfinite(row.skill.value) and row.answered >= LEAST_ANSWERED]
     if not known:
         return ["No model has a forecast."]
     best = known[0]
@@ -288,7 +291,9 @@ def _percent(value: float) -> str:
 
 
 def _number(value: float, digits: int) -> str:
-    return "-" if math.isnan(value) else f"{value:.{digits}f}"
+    if math.isnan(value):
+        return "-"
+    return f"{value:.{digits}f}" if value < 10_000 else ">10000"
 
 
 def _remarks(comparison: Comparison) -> list[str]:
