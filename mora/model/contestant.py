@@ -14,6 +14,9 @@ from mora.model.settings import TrainSettings
 from mora.quantities import format_duration
 from mora.seams import Silent
 
+# As in mora/settings.py, which is above this room.
+CANDIDATES = ("xgboost",)
+
 
 @dataclass(frozen=True, slots=True)
 class FittedTraining:
@@ -48,10 +51,17 @@ class FittedTraining:
 
 
 class WhatTrainingLearns:
-    """`mora train` on a fold's training part. settings: of the training; the default ones without."""
+    """`mora train` on a fold's training part, with its own default settings.
 
-    def __init__(self, settings: TrainSettings | None = None) -> None:
-        self._settings = settings if settings is not None else TrainSettings()
+    settings: others. candidates: names of what is trained beside the blend, with "+" between them. model: the one that
+    forecasts ("mixture": all of them weighed), whatever the others are worth.
+    """
+
+    def __init__(
+        self, settings: TrainSettings | None = None, *, candidates: str | None = None, model: str | None = None
+    ) -> None:
+        beside = CANDIDATES if candidates is None else tuple(name for name in candidates.split("+") if name)
+        self.settings = settings if settings is not None else TrainSettings(candidates=beside, model=model)
 
     def fit(self, lesson: Lesson, *, seed: int) -> FittedTraining:
         """Train for the lesson's horizon alone. Raises NotEnoughData."""
@@ -59,7 +69,7 @@ class WhatTrainingLearns:
         if lesson.train_start:
             history = history.after(history.sample(lesson.grid, lesson.train_start))
         seconds = lesson.grid.horizon_seconds
-        learned = learn(history, replace(self._settings, seed=seed), Silent(), spans=(seconds,))
+        learned = learn(history, replace(self.settings, seed=seed), Silent(), spans=(seconds,))
         if round(seconds) not in learned.horizons:
             raise NotEnoughData(f"{format_duration(seconds)} of history are too few to train for that horizon.")
         return FittedTraining(learned)

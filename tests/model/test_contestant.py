@@ -4,17 +4,26 @@ from __future__ import annotations
 
 import pytest
 
+from mora import registry
 from mora.contest.entrants import Lesson
 from mora.domain import Target
 from mora.domain.learning import AtRow
 from mora.model import TrainSettings
 from mora.model.contestant import WhatTrainingLearns
 from mora.model.observed import learn
+from mora.pipeline.settings import train_settings
 from mora.seams import Silent
+from mora.settings import Settings
 from tests.contest.making import wave
 
 DAY = 86_400.0
 QUICK = TrainSettings(weights={"prophet": 1.0})
+
+
+def test_its_settings_are_those_of_a_training_that_was_asked_for_without_any() -> None:
+    assert WhatTrainingLearns().settings == train_settings(Settings())
+    made = registry.make("contestants", "trained", {"candidates": "lightgbm+xgboost", "model": "mixture"})
+    assert (made.settings.candidates, made.settings.model) == (("lightgbm", "xgboost"), "mixture")
 
 
 def test_it_answers_as_the_model_of_a_training_does() -> None:
