@@ -174,6 +174,9 @@ def _collect_history(
 
     source = pipeline.open_source(settings, named, discover=settings.target == "kubernetes", say=say)
     window = pipeline.history_window(parse_duration(span), step=parse_duration(step) if step else None)
+    # Without a step that is asked for, a cloud's points are the finest that there are.
+    if step is None and window.step < (finest := getattr(source, "finest", window.step)):
+        window = pipeline.history_window(parse_duration(span), step=finest)
     if settings.target == "kubernetes":
         from mora.clusters.kubernetes import KubernetesCluster
 

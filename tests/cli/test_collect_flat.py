@@ -41,6 +41,17 @@ def test_the_history_of_a_cloud_becomes_unified_csvs(tmp_path: Path, google: dic
     assert "token" not in (tmp_path / done.stdout.strip()).with_suffix(".json").read_text()
 
 
+def test_without_a_step_the_points_of_the_cloud_are_read_as_they_are(tmp_path: Path, google: dict[str, str]) -> None:
+    done = mora("collect", "--source", "gcp", "--history", "30m", "-n", "shop", "-s", "redis", cwd=tmp_path, **google)
+    assert done.returncode == 0, done.stderr
+    (card,) = dataset.read_cards("redis", tmp_path / "data", namespace="shop").values()
+    assert card["window"]["step_seconds"] == 60
+    asked = ("collect", "--source", "gcp", "--history", "30m", "--step", "15s", "-n", "shop", "-s", "redis")
+    refused = mora(*asked, "--data", "other", cwd=tmp_path, **google)
+    assert refused.returncode == 1
+    assert "has a point every 1m" in refused.stderr
+
+
 def test_a_service_beside_its_database_is_one_table(tmp_path: Path, google: dict[str, str]) -> None:
     done = mora(*HELIOS, "-s", "frontend", cwd=tmp_path, **google)
     assert done.returncode == 0, done.stderr

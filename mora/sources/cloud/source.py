@@ -55,6 +55,11 @@ class CloudSource:
         """Each thing that reading needs, tried: what `mora doctor --source` shows."""
         return self._reader.check(self._now())
 
+    @property
+    def finest(self) -> timedelta:
+        """The shortest step that a window may have: that of the cloud's points."""
+        return self._reader.finest
+
     # --- one workload ---
 
     def services(self, namespace: str) -> list[str]:

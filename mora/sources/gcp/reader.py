@@ -76,7 +76,7 @@ class GcpReader:
                 "metrics", count > 0, f"{metric} has {count:,} series in the last hour", remedy, signal in _CHECKED[:2]
             )
         databases = sum(isinstance(one, Series) for one in self.read([Signal.DB_CPU], Scope(), window))
-        yield Tried("databases", True, f"{databases:,} Cloud SQL instances have samples in the last hour")
+        yield Tried("databases", True, f"Cloud SQL instances with samples in the last hour: {databases:,}")
 
     def _filter(self, signal: Signal, scope: Scope) -> str:
         return filter_of(signal, scope, project=self.client.project_name(), cluster=self.cluster)
