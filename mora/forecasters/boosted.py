@@ -10,6 +10,7 @@ for those who explain a forecast by it.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -24,23 +25,35 @@ from mora.domain.learning import Contributions, Experiments, Floats, HorizonGrid
 from mora.errors import NotEnoughData
 from mora.features import HIGH_QUANTILE, TARGET_COLUMNS, TARGETS
 from mora.forecasters import boosted_inputs, tabular
+from mora.forecasters.boosted_parts import (
+    HIGH,
+    MEAN,
+    MOST_CHECKS,
+    MOST_ROWS,
+    Part,
+    joined_parts,
+    part_of,
+    pinball,
+    surely_best,
+)
 from mora.forecasters.places import Lesson, lessons_of, row_of
-from mora.fusion import convex_weights
 from mora.metrics import SCALE_FREE_COLUMNS
 from mora.seams import Reporter
 from mora.trees import Trees
 
 Rows = NDArray[np.int64]
 
-MEAN, HIGH = "mean", "high"
-# More rows than this teach trees of this size nothing new: neighbours overlap by all but one step.
-_MOST_ROWS, _MOST_CHECKS = 2000, 500
 _LEAST_ROWS, _LEAST_CHECKS = 12, 6
 # Where no part is set apart for checking, the last rows are.
 _CHECKED_SHARE = 0.2
-# The upper level learns from so many steps of each horizon.
-_STEPS_OF_HORIZON = 3
-_ANCHOR_RIDGE = 0.01
+# Every mixture of the plain forecasts in tenths; the first is the mean of the last horizon alone.
+_MIXTURES = tuple(
+    np.array([10 - sum(tenths), *tenths]) / 10
+    for tenths in itertools.product(range(11), repeat=len(tabular.ANCHORS) - 1)
+    if sum(tenths) <= 10
+)
+# So many horizons of checks count half.
+_DOUBT_HORIZONS = 2.0
 _SHARES = tuple(tenth / 10 for tenth in range(11))
 _TARGET = one_of(*(target.value for target in TARGETS))
 _ONE = fields(
@@ -99,14 +112,18 @@ class Grow(Protocol):
         self,
         table: Floats,
         wanted: Floats,
-        checks: tuple[Floats, Floats] | None,
+        worth: Floats,
+        checks: tuple[Floats, Floats, Floats] | None,
         *,
         quantile: float,
         count: int,
         settings: BoostedSettings,
         seed: int,
     ) -> Grown:
-        """Trees that forecast a quantile of `wanted`: `count`, or, with `checks`, as many as err least there."""
+        """Trees that forecast a quantile of `wanted`: `count`, or, with `checks`, as many as err least there.
+
+        worth: how much each row counts. checks: a table, what is wanted of it, and what each row counts.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,31 +280,6 @@ def fit(
     return FittedBoosted(found)
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """Rows to learn from or to check on: their tables, anchors, true means and steps, in logarithms."""
-
-    table: Floats
-    plain: Floats
-    means: Floats
-    steps: Floats
-
-    def __len__(self) -> int:
-        return len(self.means)
-
-    def cut(self, start: int, stop: int) -> _Part:
-        where = slice(start, stop)
-        return _Part(self.table[where], self.plain[where], self.means[where], self.steps[where])
-
-    def wanted(self, anchor: Floats, what: str) -> Floats:
-        """What trees should say of each row; of the high level, of each of its steps."""
-        base = self.plain @ anchor
-        return self.means - base if what == MEAN else (self.steps - base[:, None]).ravel()
-
-    def given(self, what: str) -> Floats:
-        return self.table if what == MEAN else np.repeat(self.table, _STEPS_OF_HORIZON, axis=0)
-
-
 def _fit_target(
     lessons: Sequence[Lesson], column: str, grow: Grow, settings: BoostedSettings, subject: str, seed: int
 ) -> OneTarget:
@@ -297,8 +289,8 @@ def _fit_target(
         if lessons and all(name in lesson.grid.means for lesson in lessons)
     )
     idle = {name: _idle(lessons, name) for name in columns}
-    training = _joined([_part(one, columns, column, idle, is_check=False) for one in lessons], _MOST_ROWS)
-    checking = _joined([_part(one, columns, column, idle, is_check=True) for one in lessons], _MOST_CHECKS)
+    training = joined_parts([part_of(one, columns, column, idle, is_check=False) for one in lessons], MOST_ROWS)
+    checking = joined_parts([part_of(one, columns, column, idle, is_check=True) for one in lessons], MOST_CHECKS)
     is_own = training is not None and checking is None
     if is_own and training is not None:
         steps = lessons[0].grid.steps if len(lessons) == 1 else 0
@@ -311,11 +303,9 @@ def _fit_target(
             f"{subject} needs {_LEAST_ROWS} horizons to learn from and {_LEAST_CHECKS} to check on; "
             f"there are {have[0]} and {have[1]}."
         )
-    anchor = np.array(
-        convex_weights(
-            training.plain - training.plain[:, :1], training.means - training.plain[:, 0], ridge=_ANCHOR_RIDGE
-        )
-    )
+    steps = lessons[0].grid.steps
+    anchor = _anchor(training, steps)
+    blocks = max(len(checking) * checking.apart / steps, 0.0)
     features = tuple(
         np.flatnonzero(
             np.nanstd(np.vstack([training.table, np.zeros((1, training.table.shape[1]))]), axis=0) > 0
@@ -328,53 +318,34 @@ def _fit_target(
         options: dict[str, Any] = {"quantile": quantile, "settings": settings, "seed": seed}
         tables = [part.given(what)[:, list(features)] for part in (training, checking)]
         aims = checking.wanted(anchor, what) - offset
-        made = grow(tables[0], wanted - offset, (tables[1], aims), count=settings.trees, **options)
-        said = made.trees.sums(tables[1])
-        share = min(_SHARES, key=lambda one: _pinball(aims - one * said, quantile))
+        checks = (tables[1], aims, checking.worth(anchor, what))
+        made = grow(tables[0], wanted - offset, training.worth(anchor, what), checks, count=settings.trees, **options)
+        said, worth = made.trees.sums(tables[1]), checks[2]
+        lost = np.stack([pinball(aims - one * said, quantile, worth) for one in _SHARES])
+        share = _SHARES[surely_best(lost, steps, checking.apart) if what == MEAN else int(lost.mean(axis=1).argmin())]
+        # What came true on two horizons may have been luck.
+        share = round(share * blocks / (blocks + _DOUBT_HORIZONS), 3)
         if is_own and share > 0:
             wanted = whole_part.wanted(anchor, what)
             offset = float(np.quantile(wanted, quantile)) if what == HIGH else 0.0
             table = whole_part.given(what)[:, list(features)]
-            made = grow(table, wanted - offset, None, count=len(made.trees.roots), **options)
+            worth = whole_part.worth(anchor, what)
+            made = grow(table, wanted - offset, worth, None, count=len(made.trees.roots), **options)
         offsets[what], shares[what], grown[what] = offset, share, made
-    steps = lessons[0].grid.steps
     return OneTarget(columns, features, idle, tuple(anchor.tolist()), steps, offsets, shares, grown)
 
 
-def _pinball(errors: Floats, quantile: float) -> float:
-    return float(np.maximum(quantile * errors, (quantile - 1) * errors).mean())
+def _anchor(part: Part, steps: int) -> Floats:
+    """The weights of the plain forecasts, in tenths, with the smallest absolute error of the use itself.
+
+    Of its logarithm another mixture may err least: one idle hour then counts as much as a busy one. The mean of the
+    last horizon stands where no mixture is surely better.
+    """
+    truth = np.exp(part.means)
+    errors = np.stack([np.abs(np.exp(part.plain @ weights) - truth) for weights in _MIXTURES])
+    return _MIXTURES[surely_best(errors, steps, part.apart)]
 
 
 def _idle(lessons: Sequence[Lesson], column: str) -> float:
     known = [lesson.grid.filled[column][: lesson.fit_until] for lesson in lessons]
     return tabular.idle_of(np.concatenate(known))
-
-
-def _part(
-    lesson: Lesson, columns: Sequence[str], column: str, idle: Mapping[str, float], *, is_check: bool
-) -> _Part | None:
-    grid, steps = lesson.grid, lesson.grid.steps
-    first, last = (lesson.fit_until, lesson.check_until) if is_check else (0, lesson.fit_until)
-    rows = np.arange(max(first, steps), last - steps + 1)
-    rows = rows[:: max(1, -(-len(rows) // (_MOST_CHECKS if is_check else _MOST_ROWS)))]
-    truth = tabular.truths(grid, rows, column)
-    rows, truth = rows[~np.isnan(truth)], truth[~np.isnan(truth)]
-    if not len(rows):
-        return None
-    own = np.linspace(0, steps - 1, _STEPS_OF_HORIZON).round().astype(np.int64)
-    added = idle[column]
-    return _Part(
-        tabular.table(grid, rows, columns, column, idle),
-        tabular.anchors(grid, rows, column, added),
-        np.log(truth + added),
-        np.log(np.maximum(grid.filled[column][rows[:, None] + own], 0.0) + added),
-    )
-
-
-def _joined(parts: Sequence[_Part | None], most: int) -> _Part | None:
-    known = [part for part in parts if part is not None]
-    if not known:
-        return None
-    whole_part = _Part(*(np.concatenate([getattr(part, name) for part in known]) for name in _Part.__slots__))
-    thin = max(1, -(-len(whole_part) // most))
-    return _Part(*(getattr(whole_part, name)[::thin] for name in _Part.__slots__))

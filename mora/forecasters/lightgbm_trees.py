@@ -39,7 +39,8 @@ class LightgbmForecaster:
 def _grow(
     table: Floats,
     wanted: Floats,
-    checks: tuple[Floats, Floats] | None,
+    worth: Floats,
+    checks: tuple[Floats, Floats, Floats] | None,
     *,
     quantile: float,
     count: int,
@@ -69,11 +70,11 @@ def _grow(
     }
     if quantile != 0.5:
         options["alpha"] = quantile
-    data = lightgbm.Dataset(table, wanted, params=options, free_raw_data=True)
+    data = lightgbm.Dataset(table, wanted, weight=worth, params=options, free_raw_data=True)
     if checks is None:
         booster, best = lightgbm.train(options, data, count), count
     else:
-        checking = lightgbm.Dataset(checks[0], checks[1], reference=data, params=options)
+        checking = lightgbm.Dataset(checks[0], checks[1], weight=checks[2], reference=data, params=options)
         stop = lightgbm.early_stopping(_PATIENCE, verbose=False)
         booster = lightgbm.train(options, data, count, valid_sets=[checking], callbacks=[stop])
         best = booster.best_iteration

@@ -41,7 +41,8 @@ class XgboostForecaster:
 def _grow(
     table: Floats,
     wanted: Floats,
-    checks: tuple[Floats, Floats] | None,
+    worth: Floats,
+    checks: tuple[Floats, Floats, Floats] | None,
     *,
     quantile: float,
     count: int,
@@ -67,11 +68,11 @@ def _grow(
     }
     if quantile != 0.5:
         options["quantile_alpha"] = quantile
-    data = xgboost.QuantileDMatrix(table, wanted, nthread=1, max_bin=_BINS)
+    data = xgboost.QuantileDMatrix(table, wanted, weight=worth, nthread=1, max_bin=_BINS)
     if checks is None:
         booster = xgboost.train(options, data, count)
     else:
-        checking = xgboost.DMatrix(checks[0], checks[1], nthread=1)
+        checking = xgboost.DMatrix(checks[0], checks[1], weight=checks[2], nthread=1)
         booster = xgboost.train(
             options, data, count, evals=[(checking, "check")], early_stopping_rounds=_PATIENCE, verbose_eval=False
         )

@@ -11,7 +11,7 @@ from mora import shapley
 from mora.domain import Target
 from mora.domain.learning import HorizonGrid
 from mora.features import TARGET_COLUMNS
-from mora.forecasters import boosted, tabular
+from mora.forecasters import boosted, boosted_parts, tabular
 from mora.forecasters.boosted_inputs import feature_in_words
 from mora.forecasters.xgboost_trees import XgboostForecaster
 from tests.forecasters.histories import CPU, MEMORY, fitted, grid, past, waves
@@ -58,9 +58,9 @@ def test_the_trees_values_are_those_of_the_package_shap(learnt: boosted.FittedBo
         import shap
     own = learnt.targets[Target.CPU]
     rows, others = (own.inputs(history, np.array(some), CPU)[0] for some in (ROWS, BACKGROUND))
-    booster = xgboost.Booster(model_file=bytearray(own.grown[boosted.MEAN].raw))
+    booster = xgboost.Booster(model_file=bytearray(own.grown[boosted_parts.MEAN].raw))
     explainer = shap.TreeExplainer(booster, data=others, feature_perturbation="interventional")
-    base, values = shapley.of_trees(own.grown[boosted.MEAN].trees, rows, others)
+    base, values = shapley.of_trees(own.grown[boosted_parts.MEAN].trees, rows, others)
     np.testing.assert_allclose(values, explainer.shap_values(rows), atol=1e-6)
     assert base == pytest.approx(explainer.expected_value, abs=1e-6)
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from mora.domain import Target
-from mora.forecasters.boosted import MEAN, FittedBoosted
+from mora.forecasters.boosted import FittedBoosted
+from mora.forecasters.boosted_parts import MEAN
 from mora.forecasters.xgboost_trees import XgboostForecaster
 from tests.forecasters.histories import CPU, fitted, grid, past, waves
 
