@@ -164,9 +164,9 @@ Place = AtLoad | AfterWindow | AtRow
 class Contributions:
     """Forecasts of one target as sums: `base` and the amounts of all inputs add up to each forecast.
 
-    names: what the inputs are called. base: the average forecast over the background, in the target's unit. amounts: what each
-    input adds to each forecast, shape (rows, inputs), the same unit. inputs: how large each input was, the same shape,
-    in any unit; it says no more than which rows had more of it. is_exact: False where they were sampled.
+    names: what the inputs are called. base: the average forecast over the background, in the target's unit. amounts:
+    what each input adds to each forecast, shape (rows, inputs), the same unit. inputs: how large each input was, the
+    same shape, in any unit; it says no more than which rows had more of it. is_exact: False where they were sampled.
     """
 
     names: tuple[str, ...]

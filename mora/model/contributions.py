@@ -20,6 +20,7 @@ from mora.features import TARGET_COLUMNS
 from mora.forecasters.horizon import PLAIN, plain_at, plain_labels
 from mora.fusion import NAIVE
 from mora.metrics import OBSERVED_SCENARIO
+from mora.model import online
 from mora.model.calibration import Calibration
 from mora.model.learners import TITLES
 from mora.quantities import format_duration
@@ -128,7 +129,8 @@ def _explain(
     fitted = {**model.forecasters, **learned.forecasters}
     now = len(grid)
     parts = learned.parts(grid, target, model.forecasters, now)
-    shares = _shares(learned.calibrations[target], parts)
+    calibration, _ = online.as_of_now(learned, model.forecasters, grid, target, model.card)
+    shares = _shares(calibration, parts)
     begin = max(now - round(_PAST_SECONDS / grid.step_seconds), 1)
     candidates = np.unique(np.linspace(begin, now, MOMENTS + 1).round().astype(int)).tolist()
     values = {name: _forecasts(grid, candidates, target, name, fitted.get(name)) for name in shares}

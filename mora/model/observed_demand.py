@@ -31,6 +31,7 @@ from mora.errors import BadInput, NotEnoughData
 from mora.features import TARGET_COLUMNS, epoch_seconds, six_digits
 from mora.forecasters.horizon import plain_at
 from mora.fusion import NAIVE
+from mora.model import online
 from mora.model.driven_demand import point_forecast_reason, readable
 from mora.model.learners import Fitted
 from mora.model.observed import HorizonModel
@@ -94,13 +95,13 @@ class ObservedAnswer:
         grid = history.grid(horizon.total_seconds())
         learned = self.horizons.get(round(horizon.total_seconds()))
         if learned is not None and target in learned.calibrations:
-            calibration = learned.calibrations[target]
+            calibration, since = online.as_of_now(learned, self.forecasters, grid, target, self.card)
             parts = learned.parts(grid, target, self.forecasters, len(grid))
             point_forecast = calibration.point_forecast(parts)
             why = point_forecast_reason(
                 target, point_forecast, parts, calibration, f"the next {format_duration(horizon)}"
             )
-            return point_forecast, (why, *calibration.reasons, *_costs(target, learned))
+            return point_forecast, (why, *calibration.reasons, *since, *_costs(target, learned))
         point_forecast = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
         ahead = format_duration(horizon)
         text = (

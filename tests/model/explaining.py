@@ -80,7 +80,11 @@ def model(frame: pd.DataFrame, shares: Mapping[str, float] = BLEND) -> ServiceMo
     }
     return ServiceModel(
         workload=fakes.WORKLOAD,
-        card={"driven": False, "settings": {"horizon_seconds": DAY_SECONDS}},
+        card={
+            "driven": False,
+            "last_sample": facts.last_sample(frame).isoformat(),
+            "settings": {"horizon_seconds": DAY_SECONDS},
+        },
         digest="0" * 64,
         forecasters={"prophet": prophet(start), "naive": FittedNaive()},
         response=None,
