@@ -4,8 +4,8 @@ The shares of the training start it, as one forecaster among the others; each ho
 erred less (the exponentially weighted forecaster). It is replayed over those horizons each time, so that nothing is
 kept and the same history gives the same shares, and it counts only where, over them, it erred less than the shares of
 the training did: it cannot go on doing harm.
-What it is worth, and what was tried in its place (a recursive correction of the bias, by level or by time of day, errs
-more than no update): experiments/benchmarks/online.py.
+On 12 traces it errs 9.9 % less than no update an hour ahead and 0.8 % less a day ahead, and a recursive correction of
+the bias 0.8 % more at both (experiments/benchmarks/online.py, which has the neighbours of the constants, too).
 Source: Cesa-Bianchi & Lugosi (2006), "Prediction, Learning, and Games", chapter 2.
 """
 

@@ -33,7 +33,7 @@ def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
     calibrations = {t: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
     costs = {"mora": 1.5, "fused": 1.75, "windows": 12.0}
     learned = HorizonModel(DAY.total_seconds(), {}, calibrations, {}, {}, costs)
-    card = {"settings": {"horizon_seconds": DAY.total_seconds()}}
+    card = {"settings": {"horizon_seconds": DAY.total_seconds()}, "last_sample": "2100-01-01T00:00:00+00:00"}
     return ObservedAnswer(fakes.WORKLOAD, card, {"prophet": prophet}, {round(DAY.total_seconds()): learned})
 
 
