@@ -122,7 +122,7 @@ def test_horizons_after_the_training_alone_are_learnt_from_and_each_once(frame: 
     assert len(all_of_it) == min(MOST_WINDOWS, len(grid) // 12 - 1)
 
 
-def test_a_demand_is_of_the_shares_of_now_and_says_so(frame: pd.DataFrame, model: Any) -> None:
+def test_a_demand_is_of_the_shares_of_now_with_the_reason(frame: pd.DataFrame, model: Any) -> None:
     grid = history_of(frame, "frontend").grid(3600.0)
     calibration, reasons = as_of_now(model.horizons[3600], model.forecasters, grid, Target.CPU, model.card)
     assert [reason.code for reason in reasons] == ["weighed-anew"]
