@@ -70,6 +70,7 @@ def main() -> int:
             **extra,
         )
         print(f"\n## {name}\n\n{render_markdown(found.comparison)}")
+        print("\n".join(compact(found)), end="\n\n")
         for line in aims(found):
             print(f"- {line}")
         print(f"\n({time.monotonic() - started:.0f} s)\n", flush=True)
@@ -108,6 +109,34 @@ def drawn(path: Path, count: int, seed: int, extra: dict[str, str]) -> list[str]
             busy.append(one.id)
     picked = np.random.default_rng(seed).choice(len(busy), size=min(count, len(busy)), replace=False)
     return [busy[number] for number in sorted(picked.tolist())]
+
+
+def compact(found: pipeline.ContestResult) -> list[str]:
+    """One table for all targets and horizons, as docs/contest.md has it: skill, and the cost of a request around it."""
+    tables = found.comparison.tables
+    heads = [f"{t.target.value}, {t.horizon_seconds / 3600:g}h ({t.windows} windows)" for t in tables]
+    lines = [f"| model | {' | '.join(heads)} |", f"|---|{'---|' * len(tables)}"]
+    rows = [{row.entrant: row for row in table.rows} for table in tables]
+    whole = [{name: r.skill.value for name, r in one.items() if r.answered >= LEAST_ANSWERED} for one in rows]
+
+    def mean(name: str) -> float:
+        known = [one[name] for one in whole if np.isfinite(one.get(name, np.nan))]
+        return float(np.mean(known)) if known else -np.inf
+
+    for name in sorted(found.comparison.models, key=mean, reverse=True):
+        cells = []
+        for one, complete in zip(rows, whole, strict=True):
+            row = one[name]
+            if not np.isfinite(row.skill.value):
+                cells.append("-")
+                continue
+            is_best = name in complete and complete[name] == max(value for value in complete.values())
+            skill = f"**{row.skill.value:+.2f}**" if is_best else f"{row.skill.value:+.2f}"
+            cost = f"{row.cost:.2f}" if np.isfinite(row.cost) else "-"
+            part = "" if row.answered >= LEAST_ANSWERED else f" ({row.answered:.0%})"
+            cells.append(skill + ("\\*" if row.is_surely_apart else "") + f", {cost}{part}")
+        lines.append(f"| {name} | {' | '.join(cells)} |")
+    return lines
 
 
 def aims(found: pipeline.ContestResult) -> list[str]:
