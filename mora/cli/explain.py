@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from mora.cli.asking import OUTPUT, Asked, end_of, output_settings, takes
-from mora.cli.common import progress, say
+from mora.cli.common import progress, say, show
 from mora.errors import BadInput
 
 
@@ -85,4 +85,4 @@ def _explain_forecasts(asked: Asked, report: Path | None) -> None:
     if report is not None:
         pipeline.write_contributions(found, report)
         say(f"Wrote {report}.")
-    sys.stdout.write(pipeline.describe_contributions(found))
+    show(pipeline.describe_contributions(found).rstrip("\n"))
