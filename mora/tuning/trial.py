@@ -25,8 +25,8 @@ from mora.seams import Forecaster
 
 # Half of them for the search, half for what comes of it.
 FOLDS = 4
-# An error below this share of the mean use is as good as none: it must not decide between trials.
-_NEGLIGIBLE = 1e-3
+# An error below this share of the mean use is as good as none: memory that hardly moves must not decide between trials.
+_NEGLIGIBLE = 0.01
 
 Workers = Callable[[Sequence[Task]], Iterable[tuple[Task, Answered]]]
 """Runs tasks, in any order: contest.run.one_by_one, processes of this machine, a cluster's workers."""
@@ -36,7 +36,7 @@ Workers = Callable[[Sequence[Task]], Iterable[tuple[Task, Answered]]]
 class Step:
     """One fold of one horizon: what a trial is asked between two looks at whether it is worth going on.
 
-    naive: target -> the naive forecast's mean error on its windows, in the target's unit.
+    naive: target -> the naive forecast's mean error on its windows, in the target's unit; at least 1 % of the mean use.
     """
 
     history: History
@@ -116,7 +116,7 @@ def steps_of(history: History, horizons: Sequence[float]) -> tuple[list[Step], l
 
 
 def _naive_errors(step: Step) -> dict[Target, float]:
-    """The yardstick, per target that has windows: a thousandth of the mean use at least, 1 where nothing is used."""
+    """The yardstick, per target that has windows: a hundredth of the mean use at least, 1 where nothing is used."""
     answered = run_task(step.task(registry.load("forecasters", NAIVE)(), NAIVE, 0))[1]
     found = {}
     for target in step.history.targets:

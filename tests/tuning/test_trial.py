@@ -12,7 +12,7 @@ from tests.tuning.making import HOUR, FactorForecaster, noisy
 
 
 def test_the_naive_forecast_itself_is_worth_one() -> None:
-    seen, unseen = steps_of(noisy(), (HOUR, 12 * HOUR))
+    seen, unseen = steps_of(noisy(8), (HOUR, 12 * HOUR))
     assert [step.fold for step in seen] == [0, 0, 1, 1]
     assert [step.fold for step in unseen] == [2, 3, 2, 3]
     for step in (*seen, *unseen):
