@@ -123,6 +123,7 @@ class TrainOptions:
     jobs: int = field(default_factory=lambda: len(os.sched_getaffinity(0)))
     backend: str = "loky"
     scheduler: str | None = None
+    track: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,6 +386,8 @@ SETTINGS: tuple[Setting, ...] = (
             values.one_of(*BACKENDS), flag="--backend"),
     Setting("train.scheduler", "Address of the Dask scheduler: tcp://host:8786, or tls://.",
             _scheduler, flag="--scheduler"),
+    Setting("train.track", "Whether trainings are also logged in MLflow: ./mlruns, or where MLFLOW_TRACKING_URI leads.",
+            values.switch, flag="--track"),
     Setting("health.detector", "What finds unusual samples, by its registered name (mora list) and options.",
             _detector, flag="--detector"),
     Setting("health.threshold", "What decides which of its scores are too high, by its registered name and options.",

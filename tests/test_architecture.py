@@ -45,6 +45,7 @@ ROOMS: dict[str, list[str]] = {
     "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
     "dask": ["mora/scaleout"],
+    "mlflow": ["mora/tracking/mlflow_store.py"],
     "typer": ["mora/cli"],
     "fastapi": ["mora/web"],
     "uvicorn": ["mora/serving/asgi.py"],

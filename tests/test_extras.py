@@ -71,6 +71,7 @@ COMMANDS = {
         ["train", "frontend", "--forecasters", "xgboost"],
         "Training the forecaster xgboost needs packages",
     ),
+    "mlflow": (["train", "frontend", "--track"], "Tracking in MLflow needs a package"),
     "cloud-gcp": (["collect", "--source", "gcp", "--history", "2h"], "The source gcp needs a package"),
     "cloud-azure": (
         ["--config", "entra.toml", "recommend", "-A", "--prometheus", "https://127.0.0.1:9"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -73,8 +73,15 @@ def status(
     for one in found:
         if one.error is not None:
             complain(on_one_line(f"{one.service}: {one.error.message} {one.error.hint or ''}"))
-        elif output == "table":
+            continue
+        if output == "table":
             _tell(one, is_dry=dry_run)
+        if settings.train.track and not dry_run and one.trial and one.trial.ended and one.data_until:
+            from mora.pipeline.tracking import open_tracker, track_champion
+
+            where: dict[str, Any] = {"models_dir": settings.models_dir, "namespace": settings.namespace}
+            if problem := track_champion(one.service, open_tracker(), **where):
+                complain(on_one_line(problem))
     if found and all(one.error is not None for one in found):
         raise MoraError(f"None of {len(found)} tests can be scored.")
 

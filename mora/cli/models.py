@@ -168,6 +168,12 @@ def rollback_model(
     show(f"{service}: version {short(after.champion)} is the champion again; it was {short(before.champion)}.")
     if before.challenger is not None:
         say(f"The test of {short(before.challenger)} has ended; start one again with mora ab start {service}.")
+    if settings.train.track:
+        from mora.pipeline.tracking import open_tracker, track_champion
+
+        where: dict[str, Any] = {"models_dir": settings.models_dir, "namespace": settings.namespace}
+        if problem := track_champion(service, open_tracker(), **where):
+            complain(on_one_line(problem))
 
 
 def _error_of(one: VersionFacts, target: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -13,7 +13,9 @@ from mora.cli.common import (
     ModelsDir,
     Namespace,
     Scheduler,
+    on_one_line,
     progress,
+    say,
     settings_of,
     show,
 )
@@ -77,6 +79,9 @@ def train(
             show_default=False,
         ),
     ] = None,
+    track: Annotated[
+        bool, typer.Option("--track", help="Log it in MLflow, too: ./mlruns, or where MLFLOW_TRACKING_URI leads.")
+    ] = False,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
     data: DataDir = None,
@@ -104,6 +109,8 @@ def train(
     """
     from mora import dataset, pipeline
     from mora.files import own_temporary_folder
+    from mora.pipeline.tracking import open_tracker
+    from mora.pipeline.tracking import track as track_it
     from mora.quantities import parse_duration
 
     settings = settings_of(
@@ -119,6 +126,7 @@ def train(
         train_learn_weights=learn_weights or None,
         train_candidates=candidates,
         train_model=model,
+        train_track=track or None,
     )
     known = dataset.list_services(settings.data_dir, namespace=settings.namespace)
     names = known if all_services else list(dict.fromkeys(services or []))
@@ -132,6 +140,8 @@ def train(
     budget = None if tune is None else parse_duration(tune)
     training = pipeline.train_settings(settings)
     searched: dict[str, list[str]] = {}
+    # Before the training: what is not installed is said before it takes its time.
+    tracker = open_tracker() if settings.train.track else None
     with own_temporary_folder("train"), progress() as reporter:
         if budget is not None:
             searched = pipeline.tune(
@@ -160,10 +170,13 @@ def train(
         )
     for service, sentences in searched.items():
         show(f"{service}: searched for {tune}\n" + "".join(f"  - {text}\n" for text in sentences))
+    where: dict[str, Any] = {"models_dir": settings.models_dir, "namespace": settings.namespace}
     for outcome in outcomes:
         if outcome.error is not None and len(outcomes) == 1:
             raise outcome.error
         show(pipeline.describe_training(outcome))
+        if tracker is not None and outcome.model is not None:
+            say(f"{outcome.service}: {on_one_line(track_it(outcome, tracker, **where))}")
     failed = [outcome.service for outcome in outcomes if outcome.error is not None]
     if failed:
         raise MoraError(f"{len(failed)} of {len(outcomes)} services have no new model: {', '.join(failed)}.")
