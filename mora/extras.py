@@ -29,7 +29,10 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "cloud-gcp": {"google.cloud.monitoring_v3": "google-cloud-monitoring"},
         "cloud-aws": {"boto3": "boto3"},
         "tune": {"optuna": "optuna"},
-        "cloud-azure": {"azure.identity": "azure-identity"},
+        "cloud-azure": {
+            "azure.monitor.querymetrics": "azure-monitor-querymetrics",
+            "azure.identity": "azure-identity",
+        },
     }
 )
 """Extra -> what it adds to the base install: name of the module -> name of the package."""

@@ -36,6 +36,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "csv": "mora.sources.csvfile:CsvSource",
         "gcp": "mora.sources.gcp.source:GcpSource",
         "aws": "mora.sources.aws.source:AwsSource",
+        "azure": "mora.sources.azure.source:AzureSource",
     },
     "forecasters": {
         "prophet": "mora.forecasters.prophet:ProphetForecaster",

@@ -81,6 +81,18 @@ class AwsOptions:
 
 
 @dataclass(frozen=True, slots=True)
+class AzureOptions:
+    """Azure Monitor. cluster, database: resource ids of an AKS cluster, and of a database for the layout helios.
+
+    endpoint: None for Azure's own APIs.
+    """
+
+    cluster: str | None = None
+    database: str | None = None
+    endpoint: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class KubernetesAccess:
     """Which cluster is asked. cluster: its name, empty for the one that the kubeconfig's current context leads to.
 
@@ -178,6 +190,7 @@ class Settings:
     prometheus: PrometheusSettings = field(default_factory=PrometheusSettings)
     gcp: GcpOptions = field(default_factory=GcpOptions)
     aws: AwsOptions = field(default_factory=AwsOptions)
+    azure: AzureOptions = field(default_factory=AzureOptions)
     slo: Slo = field(default_factory=Slo)
     policy: PolicySettings = field(default_factory=PolicySettings)
     train: TrainOptions = field(default_factory=TrainOptions)
@@ -422,6 +435,9 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("aws.cluster", "EKS cluster, where the region has several.", values.string),
     Setting("aws.database", "RDS instance whose columns stand beside a service's with --layout helios.", values.string),
     Setting("aws.endpoint", "Address of AWS's APIs, where it is not Amazon's public one.", values.string),
+    Setting("azure.cluster", "Resource id of the AKS cluster that is read.", values.string),
+    Setting("azure.database", "Resource id of a database server, for --layout helios.", values.string),
+    Setting("azure.endpoint", "Address of Azure's APIs, where it is not Azure's public one.", values.string),
     Setting("slo.p95", "95th percentile of the response time that callers can rely on.",
             values.response_time, "slo.p95_seconds", "--slo-p95"),
     Setting("slo.errors", "Share of requests that may fail, 0..1.", values.ratio, "slo.error_ratio", "--slo-errors"),

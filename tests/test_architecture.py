@@ -33,7 +33,7 @@ ROOMS: dict[str, list[str]] = {
     "grpc": ["mora/sources/gcp/client.py"],
     "boto3": ["mora/sources/aws/client.py"],
     "botocore": ["mora/sources/aws/client.py", "mora/sources/doors/amazon.py"],
-    "azure": ["mora/sources/doors/entra.py"],
+    "azure": ["mora/sources/azure/client.py", "mora/sources/doors/entra.py"],
     "prometheus_api_client": ["mora/sources/prometheus/wire.py"],
     "sklearn": ["mora/response/curves.py", "mora/detectors/isolation_forest.py"],
     "xgboost": ["mora/detectors/xgboost_residual.py", "mora/forecasters/xgboost_trees.py"],
@@ -60,7 +60,7 @@ ROOMS: dict[str, list[str]] = {
 HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn", "kubernetes", "locust", "gevent"}
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
 HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert", "lightgbm", "statsforecast", "numba", "grpc", "boto3"}
-HEAVY |= {"optuna", "sqlalchemy"}
+HEAVY |= {"optuna", "sqlalchemy", "azure"}
 
 
 @cache

@@ -106,6 +106,19 @@ def aws_source(folder: Path) -> Iterator[Stage]:
 
 
 @contextmanager
+def azure_source(folder: Path) -> Iterator[Stage]:
+    from tests.sources.azure.monitor import CLUSTER as AKS
+    from tests.sources.azure.monitor import STEP as EVERY
+    from tests.sources.azure.monitor import azure_server, last_end
+
+    with azure_server(folder) as azure, pytest.MonkeyPatch.context() as patch:
+        for name, value in azure.environment().items():
+            patch.setenv(name, value)
+        window = Window(last_end() - 3 * EVERY, last_end(), EVERY)
+        yield Stage(registry.load("sources", "azure")(AKS, endpoint=azure.url), Workload("shop", "web"), window)
+
+
+@contextmanager
 def kubernetes_cluster(folder: Path) -> Iterator[Stage]:
     from tests.clusters.fake_api import FakeApi, FakeCluster
 
@@ -135,7 +148,10 @@ def sandbox_cluster(folder: Path) -> Iterator[Stage]:
 
 
 STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = {
-    "sources": {"csv": csv_source, "prometheus": prometheus_source, "gcp": gcp_source, "aws": aws_source},
+    "sources": {
+        **{"csv": csv_source, "prometheus": prometheus_source},
+        **{"gcp": gcp_source, "aws": aws_source, "azure": azure_source},
+    },
     "clusters": {"kubernetes": kubernetes_cluster, "sandbox": sandbox_cluster},
 }
 # What stands for itself: built without arguments, or a function.

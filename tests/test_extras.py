@@ -73,10 +73,7 @@ COMMANDS = {
     ),
     "mlflow": (["train", "frontend", "--track"], "Tracking in MLflow needs a package"),
     "cloud-gcp": (["collect", "--source", "gcp", "--history", "2h"], "The source gcp needs a package"),
-    "cloud-azure": (
-        ["--config", "entra.toml", "recommend", "-A", "--prometheus", "https://127.0.0.1:9"],
-        "prometheus.auth = entra needs a package",
-    ),
+    "cloud-azure": (["collect", "--source", "azure", "--history", "2h"], "The source azure needs packages"),
     "cloud-aws": (["collect", "--source", "aws", "--history", "2h"], "The source aws needs a package"),
     "tune": (["train", "frontend", "--tune", "10m"], "mora train --tune needs a package"),
     "dask": (

@@ -1,0 +1,33 @@
+"""Databases of Azure, by azure-monitor-querymetrics."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from mora.errors import BadInput
+from mora.sources.azure import metrics
+from mora.sources.azure.client import AzureClient
+from mora.sources.cloud.signals import OF_DATABASES, Scope, Series, Signal
+from tests.sources.azure.conftest import patient, source, window
+from tests.sources.azure.monitor import CLUSTER, DATABASE, Azure
+
+
+def test_a_database_is_read_in_shares(azure: Azure) -> None:
+    read = source(azure)._reader.read(OF_DATABASES, Scope(database=DATABASE), window())
+    found = {one.signal: one for one in read if isinstance(one, Series)}
+    assert (found[Signal.DB_CPU].unit, set(found[Signal.DB_CPU].values)) == ("Percent", {25.0})
+    assert set(found[Signal.DB_CONNECTIONS].values) == {7.0}
+    assert found[Signal.DB_MEMORY].seconds[-1] == window().end.timestamp()
+
+
+def test_another_kind_of_resource_is_refused(azure: Azure) -> None:
+    client = AzureClient(azure.url, patience=patient())
+    with pytest.raises(BadInput, match="managedClusters' is not a kind of database"):
+        list(metrics.database_series(client, "westeurope", CLUSTER, OF_DATABASES, window()))
+
+
+def test_the_grain_is_one_that_azure_has() -> None:
+    steps = (timedelta(minutes=1), timedelta(minutes=7), timedelta(minutes=20), timedelta(hours=2))
+    assert [metrics.grain_of(step) // timedelta(minutes=1) for step in steps] == [1, 1, 5, 60]
