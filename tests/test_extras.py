@@ -183,7 +183,6 @@ def test_what_an_extra_includes_is_what_pip_installs_with_it() -> None:
 def test_a_command_without_its_extra_says_what_to_install(extra: str, tmp_path: Path) -> None:
     command, subject = COMMANDS[extra]
     (tmp_path / "traces.parquet").write_bytes(b"PAR1")
-    (tmp_path / "entra.toml").write_text('prometheus.auth = "entra"', encoding="utf-8")
     (tmp_path / "metrics.csv").write_text("cpu\n" + "1\n2\n" * 20, encoding="utf-8")
     done = mora_without(
         set(EXTRAS[extra]), *command, cwd=ROOT if extra in ("train", "dask", "models", "tune") else tmp_path
