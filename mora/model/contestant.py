@@ -9,13 +9,11 @@ from mora.contest.entrants import Lesson
 from mora.domain import Reason, Target
 from mora.domain.learning import AtRow, Level, Place, Saved
 from mora.errors import NotEnoughData
+from mora.fusion import DEFAULT_CANDIDATES
 from mora.model.observed import ObservedLearning, learn
 from mora.model.settings import TrainSettings
 from mora.quantities import format_duration
 from mora.seams import Silent
-
-# As in mora/settings.py, which is above this room.
-CANDIDATES = ("xgboost",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +58,7 @@ class WhatTrainingLearns:
     def __init__(
         self, settings: TrainSettings | None = None, *, candidates: str | None = None, model: str | None = None
     ) -> None:
-        beside = CANDIDATES if candidates is None else tuple(name for name in candidates.split("+") if name)
+        beside = DEFAULT_CANDIDATES if candidates is None else tuple(name for name in candidates.split("+") if name)
         self.settings = settings if settings is not None else TrainSettings(candidates=beside, model=model)
 
     def fit(self, lesson: Lesson, *, seed: int) -> FittedTraining:
