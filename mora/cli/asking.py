@@ -1,4 +1,7 @@
-"""What `mora recommend` and `mora explain` share: the options that ask, as one dataclass, and the answer to them."""
+"""What `mora recommend` and `mora explain` share: the options that ask, as one dataclass, and the answer to them.
+
+One file, longer than most: each option stands beside its help, once for both commands, and a dataclass is not split.
+"""
 
 from __future__ import annotations
 
