@@ -13,6 +13,7 @@ import signal
 import tempfile
 import threading
 import time
+import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -29,6 +30,8 @@ def run(function: Callable[..., T], tasks: Iterable[Sequence[Any]], *, jobs: int
     """
     from joblib import Parallel, delayed
 
+    # joblib replaces a worker that has grown by 300 MB, as TensorFlow makes it, and warns of that; no task is lost.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs", category=UserWarning)
     parallel = Parallel(
         n_jobs=jobs,
         return_as="generator_unordered",
