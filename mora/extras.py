@@ -26,6 +26,7 @@ EXTRAS: Mapping[str, Mapping[str, str]] = MappingProxyType(
         "health": {"sklearn": "scikit-learn", "xgboost": "xgboost-cpu", "ai_edge_litert": "ai-edge-litert"},
         "models": {"xgboost": "xgboost-cpu", "lightgbm": "lightgbm", "statsforecast": "statsforecast"},
         "mlflow": {"mlflow": "mlflow-skinny"},
+        "drift": {"river": "river"},
         "cloud-gcp": {"google.cloud.monitoring_v3": "google-cloud-monitoring"},
         "cloud-aws": {"boto3": "boto3"},
         "tune": {"optuna": "optuna"},

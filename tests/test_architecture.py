@@ -42,6 +42,7 @@ ROOMS: dict[str, list[str]] = {
     "scipy": ["mora/optimize/exact.py", "mora/optimize/attribution.py"],
     "optuna": ["mora/tuning/study.py"],
     "sqlalchemy": ["mora/tuning/study.py"],
+    "river": ["mora/drift/residuals.py"],
     "joblib": ["mora/workers.py"],
     "distributed": ["mora/scaleout"],
     "dask": ["mora/scaleout"],
@@ -61,6 +62,7 @@ HEAVY = {"tensorflow", "keras", "prophet", "pandas", "numpy", "scipy", "sklearn"
 HEAVY |= {"requests", "prometheus_api_client", "prometheus_client", "joblib", "yaml", "psutil", "matplotlib"}
 HEAVY |= {"distributed", "dask", "xgboost", "ai_edge_litert", "lightgbm", "statsforecast", "numba", "grpc", "boto3"}
 HEAVY |= {"optuna", "sqlalchemy", "azure"}
+HEAVY |= {"river"}
 
 
 @cache

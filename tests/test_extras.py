@@ -66,6 +66,7 @@ COMMANDS = {
     "parquet": (["backtest", "traces.parquet"], "Reading a Parquet file needs a package"),
     "serve": (["serve", "--prometheus", "http://127.0.0.1:1"], "mora serve needs packages"),
     "mcp": (["mcp"], "mora mcp needs a package"),
+    "drift": (["drift", "frontend"], "mora drift needs a package"),
     "health": (["health", "predict", "metrics.csv"], "Training the detector isolation-forest needs packages"),
     "models": (
         ["train", "frontend", "--forecasters", "xgboost"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -20,6 +20,9 @@ from mora.cli.common import (
     show,
 )
 from mora.errors import BadInput, MoraError
+
+if TYPE_CHECKING:
+    from mora.settings import Settings
 
 
 def train(
@@ -82,6 +85,9 @@ def train(
     track: Annotated[
         bool, typer.Option("--track", help="Log it in MLflow, too: ./mlruns, or where MLFLOW_TRACKING_URI leads.")
     ] = False,
+    if_drifted: Annotated[
+        bool, typer.Option("--if-drifted", help="Only services that have drifted from their model, or have none.")
+    ] = False,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
     data: DataDir = None,
@@ -105,6 +111,7 @@ def train(
     mora train --all                                   every service in data/
     mora train frontend --tune 10m                     search settings first
     mora train frontend --model xgboost                whatever is better
+    mora train --all --if-drifted                      nightly, after mora collect
     mora train --all --backend dask --scheduler tcp://10.0.0.7:8786
     """
     from mora import dataset, pipeline
@@ -140,6 +147,11 @@ def train(
     budget = None if tune is None else parse_duration(tune)
     training = pipeline.train_settings(settings)
     searched: dict[str, list[str]] = {}
+    if if_drifted:
+        names = _drifted(names, settings, include_flagged)
+        if not names:
+            say("No service has drifted: nothing is trained.")
+            return
     # Before the training: what is not installed is said before it takes its time.
     tracker = open_tracker() if settings.train.track else None
     with own_temporary_folder("train"), progress() as reporter:
@@ -180,3 +192,23 @@ def train(
     failed = [outcome.service for outcome in outcomes if outcome.error is not None]
     if failed:
         raise MoraError(f"{len(failed)} of {len(outcomes)} services have no new model: {', '.join(failed)}.")
+
+
+def _drifted(names: list[str], settings: Settings, include_flagged: bool) -> list[str]:
+    """Those of the services that are due; a note for each says why, or why not."""
+    from mora.extras import require
+    from mora.pipeline.drifting import drifted
+
+    require("drift", by="mora train --if-drifted")
+    with progress() as reporter:
+        due, told = drifted(
+            names,
+            data_dir=settings.data_dir,
+            models_dir=settings.models_dir,
+            namespace=settings.namespace,
+            include_flagged=include_flagged,
+            reporter=reporter,
+        )
+    for words in told:
+        say(words)
+    return due

@@ -13,6 +13,7 @@ from mora.domain import Allocation, Demand, Question, Reason, Recommendation, Sl
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.model.catalogue import DEFAULT_NAMESPACE, load_model, model_folder
 from mora.model.freshness import check_fresh, measured_allocation, measured_container, observed_until
+from mora.pipeline.drifting import drift_remarks
 
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
@@ -66,6 +67,7 @@ def recommend(
     remarks = check_fresh(
         model, current, now=now or datetime.now(UTC), stale_ok=stale_ok, seen_until=observed_until(frame, model)
     )
+    remarks = (*remarks, *drift_remarks(model, frame))
     state = current if current is not None else measured_allocation(model)
     demand = ask_model(model, frame, state, asked)
     size: Policy = registry.load("policies", settings.name)
@@ -165,6 +167,7 @@ def trained_demand(
             stale_ok=stale_ok,
             seen_until=observed_until(frame, model),
         )
+        remarks = (*remarks, *drift_remarks(model, frame))
         horizon = None if model.is_driven else settings.horizon
         demand = ask_model(model, frame, state.allocation, replace(asked, horizon=horizon))
         return Modelled(demand, model.digest, remarks, data_end(model), model_facts(model.card))

@@ -47,6 +47,7 @@ CLEANED_THERE = {
         ("backtest.py", "compare.py", "digest.py", "explain.py", "health_compare.py", "manual.py", "optimizing.py"), 1
     ),
     **{"front.py": 2, "recommend.py": 1, "repository.py": 1, "vpa_recommender.py": 1},
+    "drift.py": 1,
 }
 
 

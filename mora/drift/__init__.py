@@ -1,0 +1,1 @@
+"""Whether a service still is what its model was trained on: inputs, residuals, coverage."""

@@ -1,0 +1,107 @@
+"""Whether the bounds cover as many windows as they say: the share since the training against the stated confidence.
+
+Windows follow each other without sharing samples. Those that exceeded come in runs, so as many independent windows
+count as their correlation leaves (as in inputs.py), and the chance of so few covered ones is the binomial one of these.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from mora.backtest.history import History
+from mora.bounds.cpu import cpu_bounds
+from mora.bounds.memory import memory_bounds
+from mora.coverage import needed_cpu_cores, needed_memory_bytes
+from mora.domain import Target
+from mora.domain.learning import DAY_SECONDS, Floats
+from mora.drift.inputs import effective_days
+from mora.features import TARGET_COLUMNS
+
+ALPHA = 0.002
+"""The chance that a check finds too few covered where the confidence is right."""
+MIN_WINDOWS = 12
+_MOST_DAYS = 14
+
+
+@dataclass(frozen=True, slots=True)
+class Coverage:
+    """Windows of one target and horizon since the training.
+
+    seconds: when each began. covered: whether its use was. stated: the confidence before it, 0..1. effective: how many
+    independent windows these are worth. p: the chance of so few covered ones.
+    """
+
+    target: Target
+    horizon_seconds: float
+    seconds: Floats
+    covered: np.ndarray
+    stated: Floats
+    effective: float
+    p: float
+
+    @property
+    def share(self) -> float:
+        """Covered windows of all, 0..1."""
+        return float(self.covered.mean())
+
+    @property
+    def has_drifted(self) -> bool:
+        """Whether these are too few for chance."""
+        return self.p <= ALPHA
+
+    @property
+    def since(self) -> datetime:
+        """When the worst run of windows began: where the sum of what lacks rose from."""
+        lack = np.cumsum(self.stated - self.covered)
+        end = int(np.argmax(lack))
+        begin = int(np.argmin(np.concatenate([[0.0], lack])[: end + 1]))
+        return datetime.fromtimestamp(float(self.seconds[begin]), UTC)
+
+
+def coverage_of(history: History, target: Target, horizon_seconds: float, trained_until: float) -> Coverage | None:
+    """The windows of the last two weeks that began after the training; None where they are too few to say anything."""
+    series, use = history.series, history.columns[TARGET_COLUMNS[target]]
+    step = float(series.step_seconds)
+    size = round(horizon_seconds / step)
+    if size < 1 or horizon_seconds % step:
+        return None
+    oldest = max(trained_until, series.start + len(use) * step - _MOST_DAYS * DAY_SECONDS)
+    begins = np.arange(len(use) - size, 0, -size)[::-1]
+    begins = begins[series.start + begins * step >= oldest - 1e-6]
+    begins = (
+        begins[[bool((~np.isnan(use[row : row + size])).mean() >= 0.5) for row in begins]] if len(begins) else begins
+    )
+    if len(begins) < MIN_WINDOWS:
+        return None
+    rule, needed = (cpu_bounds, needed_cpu_cores) if target is Target.CPU else (memory_bounds, needed_memory_bytes)
+    found = rule(use, step_seconds=step, decisions=begins, horizon_seconds=horizon_seconds)
+    known = ~np.isnan(found.requests)
+    if int(known.sum()) < MIN_WINDOWS:
+        return None
+    begins, requests, stated = begins[known], found.requests[known], found.confidence[known]
+    covered = np.array(
+        [
+            request >= needed(use[row : row + size]) * (1 - 1e-9)
+            for row, request in zip(begins.tolist(), requests, strict=True)
+        ]
+    )
+    begun: Floats = np.asarray(series.start + begins * step, dtype=np.float64)
+    effective = effective_days(covered.astype(np.float64))
+    p = chance_of_so_few(int(covered.sum()), len(covered), float(stated.mean()), effective)
+    return Coverage(target, horizon_seconds, begun, covered, stated, effective, p)
+
+
+def chance_of_so_few(covered: int, windows: int, stated: float, effective: float) -> float:
+    """The chance that at most this share of independent windows is covered, where each is with the stated chance.
+
+    >>> round(chance_of_so_few(18, 20, 0.95, 20.0), 3), chance_of_so_few(5, 20, 0.95, 20.0) < 1e-6
+    (0.264, True)
+    """
+    count = max(1, round(effective))
+    most = math.floor(covered / windows * count + 1e-9)
+    stated = min(max(stated, 0.0), 1.0)
+    return min(1.0, sum(math.comb(count, k) * stated**k * (1 - stated) ** (count - k) for k in range(most + 1)))

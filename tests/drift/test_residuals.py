@@ -1,0 +1,74 @@
+"""When a model's errors have grown, and when they have not."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import numpy as np
+
+from mora.backtest.history import history_of
+from mora.domain import Target
+from mora.drift.residuals import MIN_BEFORE, Errors, change_of, deviates, errors_of
+from mora.model import ServiceModel
+from tests.drift import making
+
+
+def made(before: np.ndarray, after: np.ndarray, *, scale: float = 1.0) -> Errors:
+    off = np.concatenate([before, after])
+    seconds = np.arange(len(off), dtype=np.float64) * 3600
+    return Errors(Target.CPU, 3600.0, seconds, 10.0 + off, np.full(len(off), 10.0), scale, len(before))
+
+
+def test_errors_as_before_are_no_change() -> None:
+    rng = np.random.default_rng(0)
+    assert [change_of(made(*np.split(rng.normal(size=600), [300]))) for _ in range(10)] == [None] * 10
+
+
+def test_errors_that_grow_are_a_change_and_begin_where_they_do() -> None:
+    rng = np.random.default_rng(0)
+    after = np.concatenate([rng.normal(size=100), 4 * rng.normal(size=48)])
+    change = change_of(made(rng.normal(size=300), after))
+    assert change is not None
+    assert change.test in ("ADWIN", "Page-Hinkley")
+    apart = abs(change.since - datetime.fromtimestamp(3600 * 400, UTC)).total_seconds() / 3600
+    assert apart <= 6
+    assert 2 < change.times < 6
+
+
+def test_what_was_off_for_a_while_and_is_as_it_was_is_no_change() -> None:
+    rng = np.random.default_rng(0)
+    after = np.concatenate([5 * rng.normal(size=30), rng.normal(size=100)])
+    assert change_of(made(rng.normal(size=300), after)) is None
+
+
+def test_one_huge_error_is_no_change() -> None:
+    rng = np.random.default_rng(0)
+    after = rng.normal(size=60)
+    after[30] = 1e9
+    assert change_of(made(rng.normal(size=300), after)) is None
+
+
+def test_too_few_errors_say_nothing() -> None:
+    few = np.ones(MIN_BEFORE - 1)
+    assert change_of(made(few, 50 * np.ones(40))) is None
+    assert change_of(made(np.ones(100), 50 * np.ones(2))) is None
+
+
+def test_errors_of_weeks_that_a_model_knows_count_as_those_of_its_validation() -> None:
+    usual, later = deviates(made(np.full(100, 0.1), np.ones(50), scale=1.0))
+    assert usual.mean() == later.mean() == 0
+
+
+def test_a_constant_series_has_no_errors_and_no_change() -> None:
+    assert change_of(made(np.zeros(100), np.zeros(50), scale=0.0)) is None
+
+
+def test_a_models_errors_are_of_its_shortest_horizon_one_after_the_other(model: ServiceModel) -> None:
+    history = history_of(making.history(), "frontend")
+    trained = datetime.fromisoformat(model.card["last_sample"]).timestamp()
+    errors = errors_of(model, history, Target.CPU, trained)
+    assert errors is not None
+    assert errors.horizon_seconds == 3600
+    assert set(np.diff(errors.seconds)) == {3600.0}
+    assert len(errors.seconds) - errors.before == 48
+    assert errors.scale == model.card["report"]["horizons"]["3600"]["errors"]["cpu"]["errors"]["blend"]["mean"]

@@ -1,0 +1,81 @@
+"""Drift of models that stand in a folder, as commands and answers ask for it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from mora import dataset, pipeline
+from mora.errors import BadDataset, BadModel
+from mora.model import ServiceModel
+from mora.model.catalogue import model_folder
+from mora.pipeline.drifting import drift_remarks, drifted, find_drift, render_drift
+from tests.drift import making
+from tests.drift.conftest import model
+
+__all__ = ["model"]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory, model: ServiceModel) -> Path:
+    """A folder with a model and a history that changed its level since."""
+    root = tmp_path_factory.mktemp("drift")
+    model.save(model_folder(root / "models", "frontend"))
+    put(root, making.history("level"))
+    return root
+
+
+def put(root: Path, frame: pd.DataFrame) -> None:
+    folder = dataset.service_folder(root / "data", "frontend")
+    folder.mkdir(parents=True, exist_ok=True)
+    stamps = frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
+    name = f"{frame['experiment_id'].iloc[0]}.csv"
+    frame.assign(timestamp=stamps).to_csv(folder / name, index=False)
+
+
+def where(root: Path) -> dict[str, Any]:
+    return {"data_dir": root / "data", "models_dir": root / "models"}
+
+
+def test_a_service_that_drifted_is_found_and_shown_in_every_form(home: Path) -> None:
+    found = find_drift(["frontend"], **where(home))
+    assert [one.has_drifted for one in found] == [True]
+    assert json.loads(render_drift(found, "json"))["services"][0]["findings"][0]["feature"] == "cpu_cores_value"
+    assert "CPU is 1." in render_drift(found, "table")
+    assert "<!doctype html>" in render_drift(found, "html").lower()
+
+
+def test_what_drifted_is_due_and_so_is_what_has_no_model(home: Path) -> None:
+    due, told = drifted(["frontend", "cart"], **where(home))
+    assert due == ["frontend", "cart"]
+    assert told[0].startswith("frontend: CPU is 1.")
+    assert told[1] == "cart: it has no model yet."
+
+
+def test_what_has_not_drifted_is_not_trained_again(tmp_path: Path, model: ServiceModel) -> None:
+    model.save(model_folder(tmp_path / "models", "frontend"))
+    put(tmp_path, making.history())
+    assert drifted(["frontend"], **where(tmp_path)) == ([], ["frontend: not trained again, no drift."])
+
+
+def test_an_answer_says_that_the_model_has_drifted(home: Path, model: ServiceModel) -> None:
+    frame = dataset.read_samples("frontend", home / "data").frame
+    advice = pipeline.recommend("frontend", **where(home), stale_ok=True)
+    told = [reason for reason in advice.reasons if reason.code == "drifted"]
+    assert len(told) == 1
+    assert "train it again: mora train frontend" in told[0].text
+    assert tuple(told) == drift_remarks(model, frame)
+    assert drift_remarks(model, making.history()) == ()
+    assert drift_remarks(model, frame.iloc[:0]) == ()
+
+
+def test_what_is_missing_is_named(tmp_path: Path, model: ServiceModel) -> None:
+    with pytest.raises(BadModel, match="no model of 'frontend'"):
+        find_drift(["frontend"], **where(tmp_path))
+    model.save(model_folder(tmp_path / "models", "frontend"))
+    with pytest.raises(BadDataset, match="no data of 'frontend'"):
+        find_drift(["frontend"], **where(tmp_path))
