@@ -152,7 +152,7 @@ def train(
         if not names:
             say("No service has drifted: nothing is trained.")
             return
-    # Before the training: what is not installed is said before it takes its time.
+    # Before the training, which takes its time: an error names what is not installed.
     tracker = open_tracker() if settings.train.track else None
     with own_temporary_folder("train"), progress() as reporter:
         if budget is not None:

@@ -50,7 +50,7 @@ def test_a_training_is_logged_with_its_role(tmp_path: Path, as_challenger: bool,
     assert b"frontend: trained on" in notebook.runs[0].extra["report.txt"]
 
 
-def test_a_tracker_that_is_down_is_told_and_harms_nothing(tmp_path: Path) -> None:
+def test_a_tracker_that_is_down_is_named_and_the_training_stands(tmp_path: Path) -> None:
     versions.keep(tmp_path / "frontend", version(1), at=AT)
     notebook = Notebook(is_down=True)
     trained = Trained("frontend", version(1), None, 3.0)

@@ -96,7 +96,7 @@ def test_without_a_server_a_folder_here_has_them(tmp_path: Path, monkeypatch: py
         tracker.mark("default.frontend", version(2).digest, "champion")
 
 
-def test_a_server_that_is_down_is_said_without_its_password(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_error_of_a_server_that_is_down_has_no_password(monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
@@ -107,7 +107,7 @@ def test_a_server_that_is_down_is_said_without_its_password(monkeypatch: pytest.
     assert "hush" not in f"{caught.value}{caught.value.__cause__}"
 
 
-def test_a_store_that_cannot_be_written_is_said(tmp_path: Path) -> None:
+def test_a_store_that_cannot_be_written_gives_an_error_with_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "mlruns").write_text("no folder")
     with pytest.raises(MoraError, match="same facts are in the model's card"):
         MlflowTracker({"MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri()}).log(run(1))
