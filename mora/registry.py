@@ -50,6 +50,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "autotheta": "mora.forecasters.statistical:AutoTheta",
         "mstl": "mora.forecasters.statistical:Mstl",
         "autoarima": "mora.forecasters.statistical:AutoArima",
+        "stacked": "mora.forecasters.combined:StackedForecaster",
     },
     "contestants": {
         "trained": "mora.model.contestant:WhatTrainingLearns",

@@ -10,10 +10,10 @@ from mora.seams import Forecaster
 from mora.testing import ForecasterContract
 
 # What a forecaster is made with here, so that a fit takes seconds.
-OPTIONS = {"lstm": LstmSettings(max_epochs=2)}
-NAMES = [
-    pytest.param(name, marks=pytest.mark.slow) if name in OPTIONS else name for name in registry.names("forecasters")
-]
+OPTIONS: dict[str, object] = {"lstm": LstmSettings(max_epochs=2), "stacked": "naive+yesterday+xgboost"}
+# Its fits need TensorFlow.
+SLOW = ("lstm",)
+NAMES = [pytest.param(name, marks=pytest.mark.slow) if name in SLOW else name for name in registry.names("forecasters")]
 
 
 @pytest.mark.parametrize("name", NAMES)
