@@ -107,6 +107,7 @@ def collect(
     with a JSON beside each CSV that records how it was measured.
     Ctrl-C loses at most the experiment that is running. A window that
     other programs changed is driven again, or flagged: exit code 4.
+    After a history, it says which services drifted from their model.
 
     \b
     mora collect --plan adaptive            on the sandbox; starts one
@@ -170,6 +171,7 @@ def _collect_history(
     from mora.fleet.names import parse_service
     from mora.harness.history import collect_history
     from mora.pipeline.challenging import score_challengers
+    from mora.pipeline.drifting import drift_lines
     from mora.quantities import parse_duration
 
     source = pipeline.open_source(settings, named, discover=settings.target == "kubernetes", say=say)
@@ -197,7 +199,10 @@ def _collect_history(
         paths = collect_history(source, workloads, window, settings.data_dir, reporter=reporter, say=say)
     for path in paths:
         show(path)
-    for line in score_challengers(settings, [workload.name for workload in workloads]):
+    collected = [workload.name for workload in workloads]
+    with progress() as reporter:
+        drifts = drift_lines(settings, collected, reporter=reporter)
+    for line in (*drifts, *score_challengers(settings, collected)):
         say(line)
 
 

@@ -25,6 +25,7 @@ from mora.drift.inputs import (
     swing,
     turned,
 )
+from mora.extras import missing
 from mora.metrics import SCALE_FREE_COLUMNS
 from mora.quantities import format_duration, format_moment
 
@@ -258,12 +259,14 @@ def check(model: ServiceModel, history: History) -> Drift:
     seen = datetime.fromtimestamp(series.start + (series.sample_count - 1) * series.step_seconds, UTC)
     inputs = check_inputs(history, until.timestamp())
     findings, unjudged = list(inputs.findings), list(inputs.unjudged)
+    if lacks_river := bool(missing("drift")):
+        unjudged.append(Reason("no-river", "errors: they need pip install 'mora-rightsizing[drift]'"))
     errors, coverages = [], []
     for target in history.targets:
         found = errors_of(model, history, target, until.timestamp())
         if found is not None and len(found.seconds) > found.before:
             errors.append(found)
-            change = change_of(found)
+            change = None if lacks_river else change_of(found)
             if change is not None:
                 text = (
                     f"forecasts of {_name(target)} for {format_duration(found.horizon_seconds)} are off by "

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from mora.seams import Reporter, Silent
 if TYPE_CHECKING:
     from mora.drift.check import Drift
     from mora.model import ServiceModel
+    from mora.settings import Settings
 
 OUTPUTS = ("table", "json", "html")
 
@@ -94,6 +95,31 @@ def drifted(
             why = "no drift" if found.is_judged else found.unjudged[0].text if found.unjudged else "nothing to judge"
             told.append(f"{service}: not trained again, {why}.")
     return due, told
+
+
+def drift_lines(settings: Settings, services: Collection[str], *, reporter: Reporter | None = None) -> list[str]:
+    """A line for each of the services that has drifted from its model, after more of its data has come.
+
+    Nothing of services without a model of observed data, and nothing where nothing drifted. What cannot be judged is
+    no error here: the data that was collected stands, and a line says why.
+    """
+    reporter = reporter or Silent()
+    names = [name for name in list_models(settings.models_dir, settings.namespace) if name in services]
+    lines = []
+    for number, name in enumerate(names):
+        reporter.advance("drift", number, len(names), name)
+        try:
+            found = _drift_of(name, settings.data_dir, settings.models_dir, settings.namespace, False)
+        except (MoraError, OSError, ValueError) as wrong:
+            why = wrong.message if isinstance(wrong, MoraError) else f"{type(wrong).__name__}: {wrong}"
+            lines.append(f"{name}: whether it has drifted is not known: {why}")
+            continue
+        if found.has_drifted:
+            what = "; ".join(finding.sentence() for finding in found.findings)
+            lines.append(f"{name} has drifted from its model: {what}. More: mora drift {name}")
+    if names:
+        reporter.advance("drift", len(names), len(names))
+    return lines
 
 
 def drift_remarks(model: ServiceModel, frame: Any) -> tuple[Reason, ...]:

@@ -6,8 +6,12 @@ import re
 import socket
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
+from mora.model.catalogue import model_folder
+from tests.drift import making
+from tests.pipeline.test_drifting import put
 from tests.running import interrupt, mora, start
 
 
@@ -56,3 +60,16 @@ def test_ctrl_c_while_prometheus_does_not_answer_exits_with_130(tmp_path: Path, 
     assert "Interrupted. Finished work is kept" in said
     assert "Traceback" not in said
     assert not list(tmp_path.rglob("*.csv"))
+
+
+def test_a_collected_history_is_compared_with_the_model_of_its_service(tmp_path: Path) -> None:
+    frame = making.history("level")
+    frame["timestamp"] += pd.Timestamp.now(tz="UTC").floor("5min") - frame["timestamp"].iloc[-1]
+    making.trained(frame, until_days=22).save(model_folder(tmp_path / "models", "frontend"))
+    put(tmp_path / "other", frame)
+    asked = ("collect", "--history", "25d", "--step", "5m", "--source", "csv:other/data", "-s", "frontend")
+    done = mora(*asked, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "frontend has drifted from its model: CPU is 1." in done.stderr
+    assert "More: mora drift frontend" in done.stderr
+    assert list((tmp_path / "data" / "frontend").glob("*.csv"))

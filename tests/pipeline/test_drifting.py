@@ -10,12 +10,16 @@ import pandas as pd
 import pytest
 
 from mora import dataset, pipeline
+from mora.config import load_settings
 from mora.errors import BadDataset, BadModel
+from mora.fleet.settings import FleetSettings
+from mora.fleet.stream import stream
 from mora.model import ServiceModel
 from mora.model.catalogue import model_folder
-from mora.pipeline.drifting import drift_remarks, drifted, find_drift, render_drift
+from mora.pipeline.drifting import drift_lines, drift_remarks, drifted, find_drift, render_drift
 from tests.drift import making
 from tests.drift.conftest import model
+from tests.fleet.making import container_history, history, state, steady
 
 __all__ = ["model"]
 
@@ -79,3 +83,37 @@ def test_what_is_missing_is_named(tmp_path: Path, model: ServiceModel) -> None:
     model.save(model_folder(tmp_path / "models", "frontend"))
     with pytest.raises(BadDataset, match="no data of 'frontend'"):
         find_drift(["frontend"], **where(tmp_path))
+
+
+def test_advice_on_a_whole_cluster_says_that_a_model_has_drifted(home: Path, model: ServiceModel) -> None:
+    measured = pipeline.measured_allocation(model)
+    (container,) = measured.containers
+    seen = history(container_history(container.name, cpu_cores=steady(0.2)), workload=model.workload)
+    of = state(workload=model.workload, allocation=measured)
+    fleet = FleetSettings()
+    ask = pipeline.trained_demand(home / "models", home / "data", fleet, stale_ok=True)
+    (advice,) = stream([of], [seen], seen.window, fleet, ask=ask)
+    told = [reason.text for reason in advice.reasons if reason.code == "drifted"]
+    assert len(told) == 1
+    assert told[0].startswith("CPU is 1.")
+    assert "train it again: mora train frontend" in told[0]
+
+
+def test_what_was_collected_is_compared_with_its_model_in_a_line(home: Path) -> None:
+    settings = load_settings(where(home), {}, home)
+    (line,) = drift_lines(settings, ["frontend", "cart"])
+    assert line.startswith("frontend has drifted from its model: CPU is 1.")
+    assert "(since 2026-09-" in line
+    assert line.endswith(" More: mora drift frontend")
+    assert drift_lines(settings, ["cart"]) == []
+
+
+def test_a_model_that_cannot_be_read_fails_no_collection(tmp_path: Path, model: ServiceModel) -> None:
+    folder = model_folder(tmp_path / "models", "frontend")
+    model.save(folder)
+    put(tmp_path, making.history())
+    settings = load_settings(where(tmp_path), {}, tmp_path)
+    assert drift_lines(settings, ["frontend"]) == []
+    next(folder.rglob("card.json")).write_text("{", encoding="utf-8")
+    (line,) = drift_lines(settings, ["frontend"])
+    assert line.startswith("frontend: whether it has drifted is not known: ")
