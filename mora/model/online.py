@@ -82,7 +82,7 @@ def reweigh(shares: Mapping[str, float], ended: Sequence[Ended]) -> Reweighed:
     weights = _weights(errors, truth)
     mixed = (forecasts * weights[:-1]).sum(axis=1)
     before, after = float(errors[:, 0].mean()), float(np.abs(mixed - truth).mean())
-    if len(ended) < LEAST_WINDOWS or after >= before:
+    if len(ended) < LEAST_WINDOWS or not after < before:
         return Reweighed(shares, False, before, after)
     total = sum(share for share in shares.values() if share > 0) or 1.0
     found = {name: float(weights[-1, 0]) * share / total for name, share in shares.items() if share > 0}
@@ -140,12 +140,22 @@ def ended_since(
 ) -> list[Ended]:
     """The horizons that began after a moment and have ended, oldest first, and what each forecaster said of them.
 
-    At most 168, back from now without a gap between them; one that was not recorded is left out.
+    At most 168, back from now without a gap between them; one that was not recorded is left out. A forecaster that
+    fails, or forecasts what is no number, has said nothing.
     """
-    first = max(int(np.ceil((since_seconds - grid.start_seconds) / grid.step_seconds - 1e-6)), 1)
+    # A step that begins with the last sample of the training has it among its own.
+    first = max(int(np.floor((since_seconds - grid.start_seconds) / grid.step_seconds + 1e-6)) + 1, 1)
     rows = list(range(len(grid) - grid.steps, first - 1, -grid.steps))[:MOST_WINDOWS][::-1]
     known = [(row, truth) for row in rows if (truth := truth_at(grid, TARGET_COLUMNS[target], row)) is not None]
-    said = forecasts_at(grid, [row for row, _ in known], (target,), learned.forecasters, lambda _: others)[target]
+    said = forecasts_at(
+        grid,
+        [row for row, _ in known],
+        (target,),
+        learned.forecasters,
+        lambda _: others,
+        optional={*learned.forecasters, *others},
+        reasons=[],
+    )[target]
     return [
         Ended({name: level[0] for name, level in levels.items()}, truth[0])
         for (_, truth), levels in zip(known, said, strict=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -99,6 +100,11 @@ def test_a_service_that_rests_is_no_fault() -> None:
     assert np.isfinite(list(moved.shares.values())).all()
 
 
+def test_a_forecast_that_is_no_number_turns_nothing_on() -> None:
+    ended = [Ended({"good": one.truth, "high": float("nan")}, one.truth) for one in horizons(40)]
+    assert reweigh({"high": 1.0}, ended).shares == {"high": 1.0}
+
+
 @pytest.fixture(scope="module")
 def frame() -> pd.DataFrame:
     return fakes.observed(days=6)
@@ -120,6 +126,45 @@ def test_horizons_after_the_training_alone_are_learnt_from_and_each_once(frame: 
     assert ended[-1].truth == pytest.approx(truth)
     all_of_it = ended_since(model.horizons[3600], model.forecasters, grid, Target.CPU, 0.0)
     assert len(all_of_it) == min(MOST_WINDOWS, len(grid) // 12 - 1)
+
+
+def test_a_horizon_that_begins_with_the_trainings_last_sample_is_not_learnt_from(
+    frame: pd.DataFrame, model: Any
+) -> None:
+    # Without the newest sample, horizons counted back from now begin one sample earlier: the first with that sample.
+    grid = history_of(frame.iloc[:-1], "frontend").grid(3600.0)
+    trained = pd.Timestamp(model.card["last_sample"]).timestamp()
+    ended = ended_since(model.horizons[3600], model.forecasters, grid, Target.CPU, trained)
+    assert len(ended) == 47
+
+
+class Failing:
+    """A forecaster that some rows of the past are too much for."""
+
+    reasons = ()
+
+    def __init__(self, now: int, said: float | None) -> None:
+        self.now, self.said = now, said
+
+    def levels(self, places: Sequence[Any]) -> list[dict[Target, tuple[float, float]]]:
+        if any(place.row < self.now for place in places) and self.said is None:
+            raise ArithmeticError("it does not converge")
+        return [
+            {Target.CPU: (0.2, 0.3) if place.row >= self.now or self.said is None else (self.said, self.said)}
+            for place in places
+        ]
+
+
+@pytest.mark.parametrize("said", [None, float("nan"), float("inf")])
+def test_what_fails_on_a_horizon_of_the_past_costs_no_answer(
+    frame: pd.DataFrame, model: Any, said: float | None
+) -> None:
+    grid = history_of(frame, "frontend").grid(3600.0)
+    odd = dataclasses.replace(model, forecasters={**model.forecasters, "mine": Failing(len(grid), said)})
+    usual, _ = as_of_now(model.horizons[3600], model.forecasters, grid, Target.CPU, model.card)
+    calibration, reasons = as_of_now(odd.horizons[3600], odd.forecasters, grid, Target.CPU, odd.card)
+    assert calibration.shares == usual.shares
+    assert [reason.code for reason in reasons] == ["weighed-anew"]
 
 
 def test_a_demand_is_of_the_shares_of_now_with_the_reason(frame: pd.DataFrame, model: Any) -> None:
