@@ -71,6 +71,18 @@ def _explain_forecasts(asked: Asked, report: Path | None) -> None:
             "--shap explains forecasts from a history, which know no load.",
             hint="Leave out --users, --rps and --scenario.",
         )
+    for flag, given in (
+        ("--prometheus", asked.prometheus),
+        ("--history", asked.history),
+        ("--source", asked.source != "prometheus"),
+        ("--exclude", asked.exclude),
+        ("--exclude-incidents", asked.exclude_incidents),
+        ("--context", asked.context),
+        ("--all-clusters", asked.all_clusters),
+        ("--no-model", asked.no_model),
+    ):
+        if given:
+            raise BadInput("--shap explains a trained model by its CSVs alone.", hint=f"Leave out {flag}.")
     settings = asked.settings()
     with progress() as reporter:
         found = pipeline.explain_forecasts(

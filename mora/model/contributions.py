@@ -57,7 +57,8 @@ class ExplainedForecast:
     """The forecasts of one target, the last of them the one that counts now.
 
     seconds: when each horizon begins, epoch seconds, shape (rows,). contributions: of the blend, the input that counts
-    most over all rows first. members: the forecasters that it is made of.
+    most over all rows first. members: the forecasters that it is made of. background: so many of the forecasts, evenly
+    over all of them, have the base as their average.
     """
 
     workload: Workload
@@ -66,6 +67,7 @@ class ExplainedForecast:
     seconds: Floats
     contributions: Contributions
     members: tuple[Member, ...]
+    background: int
 
     @property
     def forecast(self) -> float:
@@ -113,6 +115,11 @@ def explain_forecasts(
         )
     history = history_of(observed, name)
     grid = history.grid(seconds)
+    if len(grid) < grid.steps:
+        raise NotEnoughData(
+            f"The history of {name!r} is shorter than one horizon of {format_duration(seconds)}.",
+            hint="Collect a longer one (mora collect --history 14d), or ask for less: --horizon 1h.",
+        )
     found = []
     for number, target in enumerate(history.targets):
         reporter.advance("SHAP values", number, len(history.targets), target.value)
@@ -137,7 +144,8 @@ def _explain(
     # The same forecasters at every moment; at the last one all that count are there.
     kept = [place for place in range(len(candidates)) if all(not np.isnan(values[name][place]) for name in shares)]
     rows = [candidates[place] for place in kept]
-    background = [rows[place] for place in np.unique(np.linspace(0, len(rows) - 1, BACKGROUND).round().astype(int))]
+    usual = np.unique(np.linspace(0, len(rows) - 1, BACKGROUND).round().astype(int))
+    background = [rows[place] for place in usual]
     pieces: dict[str, Contributions] = {}
     members = []
     for name, share in shares.items():
@@ -148,7 +156,7 @@ def _explain(
         if explains is not None:
             pieces[name] = _checked(name, explains.contributions(grid, rows, background, seed=seed)[target], own)
         else:
-            pieces[name] = of_sum([_label(name, grid, target)], own[:, None], own[:, None])
+            pieces[name] = of_sum([_label(name, grid, target)], own[:, None], own[usual, None])
         is_opaque = explains is None and not is_plain
         members.append(Member(name, share, float(own[-1]), pieces[name].is_exact, is_opaque))
     whole = _together(pieces, shares)
@@ -159,6 +167,7 @@ def _explain(
         grid.start_seconds + grid.step_seconds * np.array(rows, dtype=np.float64),
         whole,
         tuple(members),
+        len(background),
     )
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from mora.columns import columns
 from mora.domain import Target
 from mora.domain.learning import Floats
-from mora.model.contributions import BACKGROUND, ExplainedForecast
+from mora.model.contributions import ExplainedForecast
 from mora.model.driven_demand import readable
 from mora.model.learners import TITLES
 from mora.pages.charts import Bar, Chart, Colour, Line
@@ -65,11 +65,10 @@ def contributions_page(found: Sequence[ExplainedForecast]) -> str:
 def describe(one: ExplainedForecast) -> list[str]:
     """A forecast, what it is made of and what moves it most, a sentence each."""
     span, use = format_duration(one.horizon_seconds), one.contributions
-    rows = len(one.seconds)
     first = (
         f"{one.workload.namespace}/{one.workload.name}, {_TITLES[one.target]} over the {span} from "
         f"{format_moment(float(one.seconds[-1]))}: a mean use of {readable(one.target, one.forecast)} is forecast. "
-        f"The average of {counted(rows, 'forecast')} since {format_moment(float(one.seconds[0]))} is "
+        f"The average of {counted(one.background, 'forecast')} since {format_moment(float(one.seconds[0]))} is "
         f"{readable(one.target, use.base)}."
     )
     now = use.amounts[-1]
@@ -90,7 +89,8 @@ def _made_of(one: ExplainedForecast) -> str:
     opaque = [TITLES.get(m.name, m.name) for m in one.members if m.is_opaque]
     if sampled:
         text += (
-            f" The values of {' and '.join(sampled)} are sampled, against {BACKGROUND} moments; the others are exact."
+            f" The values of {' and '.join(sampled)} are sampled, against {counted(one.background, 'moment')}"
+            f"{'; the others are exact' if len(sampled) < len(one.members) else ''}."
         )
     if opaque:
         text += f" {' and '.join(opaque)} cannot be taken apart: each counts as one input."

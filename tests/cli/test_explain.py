@@ -40,6 +40,8 @@ def test_what_shap_cannot_explain_is_an_error(home: Path) -> None:
     for flags, words in (
         (["--shap"], "one workload at a time"),
         (["frontend", "--shap", "--users", "50"], "know no load"),
+        (["frontend", "--shap", "--prometheus", "http://127.0.0.1:9"], "Leave out --prometheus."),
+        (["frontend", "--shap", "--no-model"], "Leave out --no-model."),
         (["frontend", "--report", "x.html"], "--report is the page of --shap"),
     ):
         done = mora("explain", *flags, cwd=home)

@@ -18,6 +18,9 @@ from mora.domain.learning import AtRow, Contributions
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.features import TARGET_COLUMNS
 from mora.model.contributions import BACKGROUND, MOMENTS, explain_forecasts
+from mora.model.contributions_page import describe
+from mora.model.driven_demand import readable
+from mora.quantities import format_moment
 from mora.shapley import last_horizon
 from tests import fakes_learning as fakes
 from tests.model import explaining
@@ -49,6 +52,19 @@ def test_base_and_inputs_are_the_forecast_that_is_recommended(frame: pd.DataFram
             for row, forecast in zip(rows[::9].tolist(), one.contributions.forecasts[::9], strict=True):
                 then = learned.parts(grid, one.target, model.forecasters, row)
                 assert forecast == pytest.approx(learned.calibrations[one.target].point_forecast(then), rel=1e-6)
+
+
+def test_the_base_is_the_average_of_the_forecasts_that_it_is_said_to_be_of(frame: pd.DataFrame) -> None:
+    for shares in (explaining.BLEND, {"slots": 1.0}):
+        cpu = explain_forecasts(explaining.model(frame, shares), frame, horizon_seconds=3600.0)[0]
+        rows = len(cpu.contributions.forecasts)
+        assert cpu.background == BACKGROUND < rows
+        usual = cpu.contributions.forecasts[np.linspace(0, rows - 1, BACKGROUND).round().astype(int)]
+        assert cpu.contributions.base == pytest.approx(usual.mean(), rel=1e-6)
+        assert describe(cpu)[0].endswith(
+            f"The average of 8 forecasts since {format_moment(cpu.seconds[0])} is "
+            f"{readable(Target.CPU, float(usual.mean()))}."
+        )
 
 
 def test_what_several_forecasters_start_from_is_one_input_and_the_strongest_stands_first(frame: pd.DataFrame) -> None:
@@ -151,5 +167,7 @@ def test_a_model_of_load_experiments_or_of_another_horizon_is_refused(frame: pd.
     with pytest.raises(BadInput, match="no forecast of 6h") as raised:
         explain_forecasts(model, frame, horizon_seconds=6 * 3600.0)
     assert raised.value.hint == "It forecasts 1h, 24h: --horizon 24h."
+    with pytest.raises(NotEnoughData, match="shorter than one horizon of 24h"):
+        explain_forecasts(model, frame.iloc[-12:])
     with pytest.raises(NotEnoughData, match="no observed data"):
         explain_forecasts(model, frame.assign(scenario="browsing"))

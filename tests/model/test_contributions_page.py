@@ -43,6 +43,11 @@ def test_the_table_ends_with_the_forecast_and_adds_up_what_it_does_not_show(foun
     assert "e-" not in text
 
 
+def test_no_others_are_called_exact_where_there_are_none(frame: pd.DataFrame) -> None:
+    cpu = explain_forecasts(explaining.model(frame, {"lstm": 1.0}), frame)[0]
+    assert describe(cpu)[2].endswith("The values of LSTM are sampled, against 8 moments.")
+
+
 def test_a_sentence_says_that_nothing_moves(frame: pd.DataFrame) -> None:
     still = frame.assign(cpu_cores_value=0.2)
     cpu = explain_forecasts(explaining.model(frame, {"naive": 1.0}), still)[0]
