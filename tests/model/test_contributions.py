@@ -54,7 +54,7 @@ def test_base_and_inputs_are_the_forecast_that_is_recommended(frame: pd.DataFram
                 assert forecast == pytest.approx(learned.calibrations[one.target].point_forecast(then), rel=1e-6)
 
 
-def test_the_base_is_the_average_of_the_forecasts_that_it_is_said_to_be_of(frame: pd.DataFrame) -> None:
+def test_the_base_is_the_average_of_eight_forecasts_as_the_text_says(frame: pd.DataFrame) -> None:
     for shares in (explaining.BLEND, {"slots": 1.0}):
         cpu = explain_forecasts(explaining.model(frame, shares), frame, horizon_seconds=3600.0)[0]
         rows = len(cpu.contributions.forecasts)
