@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -54,6 +54,7 @@ def status(
 
     from mora.errors import BadInput, MoraError
     from mora.pipeline.challenging import Place, challenged, look, look_all
+    from mora.pipeline.tracking import follow_champion
 
     if output not in ("table", "json"):
         raise BadInput(f"There is no output {output!r} here.", hint="There is: table, json.")
@@ -76,12 +77,9 @@ def status(
             continue
         if output == "table":
             _tell(one, is_dry=dry_run)
-        if settings.train.track and not dry_run and one.trial and one.trial.ended and one.data_until:
-            from mora.pipeline.tracking import open_tracker, track_champion
-
-            where: dict[str, Any] = {"models_dir": settings.models_dir, "namespace": settings.namespace}
-            if problem := track_champion(one.service, open_tracker(), **where):
-                complain(on_one_line(problem))
+        is_takeover = one.trial is not None and one.trial.ended is not None and one.trial.ended.outcome == "takeover"
+        if is_takeover and not dry_run and one.data_until and (problem := follow_champion(one.service, settings)):
+            complain(on_one_line(problem))
     if found and all(one.error is not None for one in found):
         raise MoraError(f"None of {len(found)} tests can be scored.")
 

@@ -159,6 +159,7 @@ def rollback_model(
     from datetime import UTC, datetime
 
     from mora.model.layout import short
+    from mora.pipeline.tracking import follow_champion
     from mora.pipeline.versions import rollback
 
     settings = settings_of(models_dir=models, namespace=namespace)
@@ -168,12 +169,8 @@ def rollback_model(
     show(f"{service}: version {short(after.champion)} is the champion again; it was {short(before.champion)}.")
     if before.challenger is not None:
         say(f"The test of {short(before.challenger)} has ended; start one again with mora ab start {service}.")
-    if settings.train.track:
-        from mora.pipeline.tracking import open_tracker, track_champion
-
-        where: dict[str, Any] = {"models_dir": settings.models_dir, "namespace": settings.namespace}
-        if problem := track_champion(service, open_tracker(), **where):
-            complain(on_one_line(problem))
+    if problem := follow_champion(service, settings):
+        complain(on_one_line(problem))
 
 
 def _error_of(one: VersionFacts, target: str) -> str:

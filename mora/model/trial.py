@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 # A challenger that is better somewhere may err so much more elsewhere, and no more.
 TOLERANCE = 0.05
+_LIMIT = f"{100 * TOLERANCE:g} %"
 
 _DAY_SECONDS = 86_400.0
 # An error that only one window of ten of the naive forecast exceeds, of so many windows before the test.
@@ -82,7 +83,8 @@ def begin(
     """A test of what both forecast of windows from `begins` (epoch seconds) on, none of them scored yet.
 
     history: of the service, from before `begins`: what the naive forecast usually errs is taken from it. Raises
-    NotEnoughData where the two have no horizon in common, or the history has no such window.
+    NotEnoughData where the two have no horizon in common, the challenger forecasts less than the champion does, or the
+    history has no such window.
     """
     common = sorted(set(champion.horizons) & set(challenger.horizons))
     if not common:
@@ -90,7 +92,26 @@ def begin(
             "The two versions have no horizon in common that both forecast from a history.",
             hint="Load experiments forecast no coming windows. Train both on a history: mora collect --history 14d",
         )
-    scales = {seconds: _scales(history, seconds, begins) for seconds in common}
+    lost = [
+        _named(target, seconds)
+        for seconds, learned in sorted(champion.horizons.items())
+        for target in learned.calibrations
+        if seconds not in common or target not in challenger.horizons[seconds].calibrations
+    ]
+    if lost:
+        raise NotEnoughData(
+            f"Version {short(challenger.digest)} cannot take over: it does not forecast {', '.join(lost)}, as the "
+            f"champion {short(champion.digest)} does.",
+            hint=f"Train a challenger on as much data as the champion had, or: mora ab stop {champion.workload.name}",
+        )
+    scales = {
+        seconds: {
+            target: scale
+            for target, scale in _scales(history, seconds, begins).items()
+            if target in champion.horizons[seconds].calibrations
+        }
+        for seconds in common
+    }
     scales = {seconds: found for seconds, found in scales.items() if found}
     if not scales:
         raise NotEnoughData(
@@ -129,18 +150,19 @@ def standing(trial: Trial, *, known_until: float | None = None) -> Standing:
     ahead = [seconds for seconds, (better, _) in decided.items() if better]
     behind = [seconds for seconds, (_, worse) in decided.items() if worse]
     harmed = [side for side in sides if side.windows and side.challenger > side.champion * (1 + TOLERANCE)]
+    unseen = [side for side in sides if not side.windows]
     outcome, why = "", ""
-    if ahead and not harmed and not behind:
-        outcome, why = "takeover", f"it forecasts better {_ahead(ahead)}, and nowhere worse"
+    if ahead and not harmed and not unseen and not behind:
+        outcome, why = "takeover", f"it forecasts better {_ahead(ahead)}, and nowhere more than {_LIMIT} worse"
     elif behind and not ahead:
         outcome, why = "kept", f"the challenger forecasts worse {_ahead(behind)}"
     elif (max(known_until or 0.0, trial.seen_until) - trial.begins) / _DAY_SECONDS >= trial.longest_days:
         days = f"{trial.longest_days:g} days"
         outcome, why = "undecided", f"after {days} of coming data neither is better beyond doubt"
         if ahead:
-            why = f"after {days} the challenger is better {_ahead(ahead)}, but worse at {_named(harmed[0])}"
-    elif ahead and harmed:
-        why = f"it is better {_ahead(ahead)}, but does not take over: its error is higher at {_named(harmed[0])}"
+            why = f"after {days} the challenger is better {_ahead(ahead)}, but {_but(harmed, unseen, behind)}"
+    elif ahead:
+        why = f"it is better {_ahead(ahead)}, but does not take over: {_but(harmed, unseen, behind)}"
     return Standing(tuple(sides), found, trial.needed, outcome, why)
 
 
@@ -258,5 +280,14 @@ def _ahead(seconds: Sequence[int]) -> str:
     return " and ".join(format_duration(one) for one in seconds) + " ahead"
 
 
-def _named(side: Side) -> str:
-    return f"{side.target.value} {format_duration(side.horizon_seconds)} ahead"
+def _named(target: Target, seconds: int) -> str:
+    return f"{target.value} {format_duration(seconds)} ahead"
+
+
+def _but(harmed: Sequence[Side], unseen: Sequence[Side], behind: Sequence[int]) -> str:
+    """What is against a challenger that is better somewhere."""
+    if harmed:
+        return f"its error is higher at {_named(harmed[0].target, harmed[0].horizon_seconds)}"
+    if unseen:
+        return f"no window of {_named(unseen[0].target, unseen[0].horizon_seconds)} is known yet"
+    return f"it was worse {_ahead(behind)}"

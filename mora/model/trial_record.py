@@ -11,12 +11,14 @@ from typing import Any
 from mora import documents
 from mora.domain import Target
 from mora.errors import BadModel
-from mora.files import json_text, read_regular, write_files
+from mora.files import json_text, read_regular
 from mora.model.versions import is_digest
 
 RECORD = "ab.json"
 ALPHA = 0.05
 LONGEST_DAYS = 60.0
+LEAST_DAYS, MOST_DAYS = 0.1, 10_000.0
+LEAST_ALPHA, MOST_ALPHA = 1e-6, 0.5
 OUTCOMES = ("takeover", "kept", "undecided", "stopped")
 
 _SCHEMA_VERSION = 1
@@ -92,8 +94,8 @@ _SHAPE = documents.fields(
         "challenger": _digest,
         "started_at": documents.moment,
         "begins": documents.number(0, 1e11),
-        "alpha": documents.number(1e-6, 0.5),
-        "longest_days": documents.number(0.1, 10_000),
+        "alpha": documents.number(LEAST_ALPHA, MOST_ALPHA),
+        "longest_days": documents.number(LEAST_DAYS, MOST_DAYS),
         "scales": documents.mapping(documents.mapping(documents.number(1e-12, 1e18), _SIZED), _seconds),
         "windows": documents.items(
             documents.fields(
@@ -149,8 +151,8 @@ def _check_windows(stored: Mapping[str, Any]) -> None:
             raise documents.Misfit("windows are of horizons or targets that are not compared")
 
 
-def write_trial(folder: Path, trial: Trial) -> None:
-    """Write the record of a test, whole or not at all."""
+def as_file(folder: Path, trial: Trial) -> tuple[Path, str]:
+    """The file of the record of a test, and its text."""
     ended = trial.ended
     document = {
         "schema_version": _SCHEMA_VERSION,
@@ -177,4 +179,4 @@ def write_trial(folder: Path, trial: Trial) -> None:
         ],
         "ended": None if ended is None else {"at": ended.at.isoformat(), "outcome": ended.outcome, "why": ended.why},
     }
-    write_files([(folder / RECORD, json_text(document))])
+    return folder / RECORD, json_text(document)

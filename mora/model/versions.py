@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 from mora import documents
 from mora.errors import BadInput, BadModel, MoraError
-from mora.files import folder_lock, json_text, read_regular, write_error, write_files
+from mora.files import folder_lock, json_text, read_regular, sweep_folders, write_error, write_files
 from mora.model.layout import CARD, POINTER, VERSIONS, has_model, is_version_name, short, version_folder
 
 # What is kept beside the champion, the one before it and the challenger: the newest.
@@ -177,7 +177,10 @@ def keep(folder: Path, model: Made, *, at: datetime, as_challenger: bool = False
 
     with folder_lock(_ours(folder)):
         before = _known(folder)
-        store.write(version_folder(folder, model.digest), model.files)
+        own = version_folder(folder, model.digest)
+        if not (own / CARD).is_file():  # what a deletion that was interrupted left
+            shutil.rmtree(own, ignore_errors=True)
+        store.write(own, model.files)
         if before is None:
             after = Versions(model.digest, None, {model.digest: at}, (Turn(at, model.digest, "trained"),))
         else:
@@ -187,21 +190,29 @@ def keep(folder: Path, model: Made, *, at: datetime, as_challenger: bool = False
             elif after.challenger is None and model.digest != after.champion:
                 after = replace(after, challenger=model.digest)
         after = _pruned(after)
-        _write(folder, after)
+        write_files([(folder / POINTER, _text(after))])
         _tidy(folder, after)
     return after
 
 
-def change(folder: Path, versions: Versions, *, before: Versions) -> None:
-    """Write what `before` has become; MoraError where another process has changed it meanwhile."""
+def change(folder: Path, versions: Versions, *, before: Versions, record: Sequence[tuple[Path, str]] = ()) -> None:
+    """Write what `before` has become; MoraError where another process has changed it meanwhile.
+
+    record: files that say why, written first.
+    """
     with folder_lock(_ours(folder)):
         if read_versions(folder) != before:
             raise MoraError(f"Another process has changed {folder / POINTER}.", hint="Look again, then try again.")
-        _write(folder, versions)
+        write_files([*record, (folder / POINTER, _text(versions))])
 
 
 def _ours(folder: Path) -> Path:
     """The folder, where versions may be written to it: it is new, a model's, or of the services of a namespace."""
+    if (folder / VERSIONS).is_symlink():
+        raise BadInput(
+            f"{folder / VERSIONS} is a link: versions would be written and deleted somewhere else.",
+            hint="Put the folder itself there, or name another folder with --models.",
+        )
     if not has_model(folder) and folder.is_dir():
         for inner in folder.iterdir():
             if inner.name.startswith(".") or inner.name == VERSIONS:
@@ -260,8 +271,8 @@ def _pruned(versions: Versions) -> Versions:
     return replace(versions, trained={digest: at for digest, at in versions.trained.items() if digest in needed})
 
 
-def _write(folder: Path, versions: Versions) -> None:
-    text = json_text(
+def _text(versions: Versions) -> str:
+    return json_text(
         {
             "schema_version": _SCHEMA_VERSION,
             "champion": versions.champion,
@@ -272,12 +283,12 @@ def _write(folder: Path, versions: Versions) -> None:
             ],
         }
     )
-    write_files([(folder / POINTER, text)])
 
 
 def _tidy(folder: Path, versions: Versions) -> None:
-    """Delete the versions that are kept no more, and the files of a model of the older layout."""
+    """Delete what is kept no more, what killed processes left, and the files of a model of the older layout."""
     kept = {short(digest) for digest in versions.trained}
+    sweep_folders(folder / VERSIONS, ".*.new")
     try:
         for path in (folder / VERSIONS).iterdir():
             if is_version_name(path.name) and path.name not in kept and not path.is_symlink():

@@ -13,6 +13,7 @@ from mora.model import versions as store
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, model_folder
 from mora.model.layout import short, version_folder
 from mora.model.versions import Versions
+from mora.pipeline.tracking import follow_champion
 
 if TYPE_CHECKING:
     from mora.backtest.history import History
@@ -100,14 +101,18 @@ def start_trial(
     champion, other = _load(place, before.champion), _load(place, digest)
     alpha = records.ALPHA if alpha is None else alpha
     days = records.LONGEST_DAYS if longest is None else longest.total_seconds() / 86_400
-    if not 1e-6 <= alpha <= 0.5 or days <= 0:
-        raise BadInput("The risk of a wrong takeover is a share between 0 and 0.5, and the test has some days.")
+    if not records.LEAST_ALPHA <= alpha <= records.MOST_ALPHA:
+        raise BadInput(f"The risk of a wrong takeover is a share between 0 and {records.MOST_ALPHA:g}, not {alpha:g}.")
+    if not records.LEAST_DAYS <= days <= records.MOST_DAYS:
+        raise BadInput(
+            f"A test takes {records.LEAST_DAYS:g} to {records.MOST_DAYS:,g} days of coming data, not {days:.3g}."
+        )
     history = _history(place)
     begins = max(_end(history), _seen_until(champion, history), _seen_until(other, history))
     found = trials.begin(champion, other, history, at=at, begins=begins, alpha=alpha, longest_days=days)
     # The record first: a challenger without one would begin where its training ended.
-    records.write_trial(place.folder, found)
-    store.change(place.folder, replace(before, challenger=digest), before=before)
+    record = records.as_file(place.folder, found)
+    store.change(place.folder, replace(before, challenger=digest), before=before, record=[record])
     return found
 
 
@@ -124,6 +129,7 @@ def look(place: Place, *, at: datetime, is_dry: bool = False) -> Compared:
     recorded = records.read_trial(place.folder)
     if before.challenger is None:
         if recorded is not None:
+            recorded = _closed(recorded, before)
             return Compared(place.service, recorded, trials.standing(recorded))
         raise BadInput(
             f"No challenger of {place.service!r} is tried.",
@@ -133,24 +139,38 @@ def look(place: Place, *, at: datetime, is_dry: bool = False) -> Compared:
     champion, challenger = _load(place, before.champion), _load(place, before.challenger)
     history = _history(place)
     is_this = recorded is not None and (recorded.champion, recorded.challenger) == (champion.digest, challenger.digest)
-    if recorded is None or not is_this or recorded.ended is not None:
+    if recorded is None or not is_this:
         begins = max(_seen_until(champion, history), _seen_until(challenger, history))
         recorded = trials.begin(champion, challenger, history, at=at, begins=begins)
-    trial = trials.advance(recorded, champion, challenger, history)
+    elif recorded.ended is not None and recorded.ended.outcome == "stopped":  # and taken up again
+        recorded = replace(recorded, ended=None)
     until = _end(history)
+    # One that has ended was decided, and the process killed before its challenger was none any more.
+    trial = recorded if recorded.ended is not None else trials.advance(recorded, champion, challenger, history)
     now = trials.standing(trial, known_until=until)
-    after = before
-    if now.outcome:
+    if trial.ended is None and now.outcome:
         trial = replace(trial, ended=records.Ended(at, now.outcome, now.why))
+    after = before
+    if trial.ended is not None:
         after = replace(before, challenger=None)
-        if now.outcome == "takeover":
-            why = f"took over from {short(champion.digest)}: {now.why}"
+        if trial.ended.outcome == "takeover":
+            why = f"took over from {short(champion.digest)}: {trial.ended.why}"
             after = before.with_champion(challenger.digest, at=at, why=why)
     if not is_dry:
-        records.write_trial(place.folder, trial)
-        if after != before:
-            store.change(place.folder, after, before=before)
+        store.change(place.folder, after, before=before, record=[records.as_file(place.folder, trial)])
     return Compared(place.service, trial, now, datetime.fromtimestamp(until, UTC))
+
+
+def _closed(trial: Trial, known: Versions) -> Trial:
+    """The record of a service that has no challenger: a test that a training or a rollback ended has not noted it."""
+    from mora.model import trial_record as records
+
+    if trial.ended is not None:
+        return trial
+    why = "it was stopped before anything was decided"
+    if known.champion != trial.champion:
+        why = f"version {short(known.champion)} became the champion before anything was decided"
+    return replace(trial, ended=records.Ended(known.turns[-1].at, "stopped", why))
 
 
 def look_all(place: Place, services: Sequence[str], *, at: datetime, is_dry: bool = False) -> list[Compared]:
@@ -184,6 +204,12 @@ def score_challengers(settings: Settings, services: Collection[str]) -> list[str
             else:
                 how = f"the champion stays, the test of challenger {challenger} has ended: {ended.why}"
             lines.append(f"{one.service}: {how}")
+            if (
+                ended is not None
+                and ended.outcome == "takeover"
+                and (problem := follow_champion(one.service, settings))
+            ):
+                lines.append(problem)
     return lines
 
 
@@ -208,10 +234,11 @@ def stop_trial(place: Place, *, at: datetime) -> Versions:
     if before.challenger is None:
         raise BadInput(f"No challenger of {place.service!r} is tried.")
     recorded = records.read_trial(place.folder)
+    record = []
     if recorded is not None and recorded.ended is None and recorded.challenger == before.challenger:
         ended = records.Ended(at, "stopped", "it was stopped before anything was decided")
-        records.write_trial(place.folder, replace(recorded, ended=ended))
-    store.change(place.folder, replace(before, challenger=None), before=before)
+        record = [records.as_file(place.folder, replace(recorded, ended=ended))]
+    store.change(place.folder, replace(before, challenger=None), before=before, record=record)
     return before
 
 

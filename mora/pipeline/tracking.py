@@ -11,6 +11,7 @@ from mora.model.catalogue import DEFAULT_NAMESPACE, model_folder
 
 if TYPE_CHECKING:
     from mora.pipeline.training import Trained
+    from mora.settings import Settings
     from mora.tracking import Tracker
 
 
@@ -29,14 +30,25 @@ def track(trained: Trained, tracker: Tracker, *, models_dir: Path | str, namespa
     model = trained.model
     if model is None:
         return ""
-    known = store.known_versions(model_folder(models_dir, trained.service, namespace))
-    alias = {known.champion: "champion", known.challenger: "challenger"}.get(model.digest, "")
     report = render(trained.service, model.card, seconds=trained.seconds)
     try:
+        known = store.known_versions(model_folder(models_dir, trained.service, namespace))
+        alias = {known.champion: "champion", known.challenger: "challenger"}.get(model.digest, "")
         place = tracker.log(run_of(model.card, model.digest, model.files, alias=alias, report=report))
     except MoraError as failure:
         return f"not tracked: {failure.message} {failure.hint or ''}".rstrip()
     return f"tracked: {place}"
+
+
+def follow_champion(service: str, settings: Settings) -> str:
+    """track_champion() after a rollback or a takeover, where trainings are tracked; says why where it does not."""
+    if not settings.train.track:
+        return ""
+    try:
+        tracker = open_tracker()
+    except MoraError as failure:
+        return f"{service}: the alias champion is not moved. {failure.message} {failure.hint or ''}".rstrip()
+    return track_champion(service, tracker, models_dir=settings.models_dir, namespace=settings.namespace)
 
 
 def track_champion(

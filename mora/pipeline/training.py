@@ -234,7 +234,12 @@ def _train_on_cluster(
                 yield Trained(service, None, outcome, 0.0)
                 continue
             where: dict[str, Any] = {"models_dir": models_dir, "namespace": namespace, "as_challenger": as_challenger}
-            yield outcome if outcome.model is None else replace(outcome, kept=_keep(outcome.model, service, **where))
+            try:
+                kept = "" if outcome.model is None else _keep(outcome.model, service, **where)
+            except MoraError as failure:
+                yield replace(outcome, model=None, error=failure)
+                continue
+            yield replace(outcome, kept=kept)
     yield from unread
 
 

@@ -38,8 +38,8 @@ def tune(
 
     budget_seconds: for each service. jobs: trials at a time, in processes of their own. scheduler: of a Dask cluster,
     whose workers then run them. clock: seconds, of any start. What is found is kept beside the models, where train()
-    finds it. Service -> sentences; one that has no history, or too little, is passed over, and its sentence says so.
-    Raises MoraError where a study is locked.
+    finds it. Service -> sentences; one that has no history, or too little, is passed over, and its sentence says so. So
+    is, of several, one that another process searches or whose files are damaged; of one alone that is the MoraError.
     """
     require("tune", *(() if scheduler is None else ("dask",)), by="mora train --tune")
     from mora.model import TrainSettings
@@ -60,7 +60,9 @@ def tune(
                     reporter or Silent(),
                     clock,
                 )
-            except NotEnoughData as failure:
+            except MoraError as failure:
+                if len(services) == 1 and not isinstance(failure, NotEnoughData):
+                    raise
                 found[service] = [f"no settings were searched: {failure.message}"]
     return found
 
@@ -80,7 +82,7 @@ def _tune_one(
     from mora.features import is_driven
     from mora.model.observed import HORIZONS_SECONDS
     from mora.pipeline.training import read_lesson
-    from mora.tuning.kept import keep, kept, study_file
+    from mora.tuning.kept import alone, keep, kept, study_file
     from mora.tuning.search import search
 
     lesson = read_lesson(service, *read)
@@ -90,20 +92,21 @@ def _tune_one(
             "--history 14d)"
         )
     namespace = read[1]
-    found = search(
-        history_of(lesson.frame, service),
-        settings.trained,
-        horizons=sorted({*HORIZONS_SECONDS, settings.horizon.total_seconds()}),
-        file=study_file(models_dir, service, namespace),
-        budget_seconds=budget_seconds,
-        seed=settings.seed,
-        jobs=jobs,
-        workers=workers,
-        earlier=kept(models_dir, service, namespace).options,
-        reporter=reporter,
-        clock=clock,
-    )
-    keep(models_dir, service, namespace, found)
+    with alone(models_dir, service, namespace):
+        found = search(
+            history_of(lesson.frame, service),
+            settings.trained,
+            horizons=sorted({*HORIZONS_SECONDS, settings.horizon.total_seconds()}),
+            file=study_file(models_dir, service, namespace),
+            budget_seconds=budget_seconds,
+            seed=settings.seed,
+            jobs=jobs,
+            workers=workers,
+            earlier=kept(models_dir, service, namespace).options,
+            reporter=reporter,
+            clock=clock,
+        )
+        keep(models_dir, service, namespace, found)
     return [sentence for one in found for sentence in (one.text, *one.notes)]
 
 

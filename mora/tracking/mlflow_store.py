@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import unquote
 
 from mora.errors import MoraError
 from mora.extras import require
@@ -25,7 +26,9 @@ T = TypeVar("T")
 URI = "MLFLOW_TRACKING_URI"
 EXPERIMENT = "mora"
 _SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME")
-_IN_URL = re.compile(r"//[^/@\s]*@")
+# Up to the last "@" of a word: a password may have a slash or an "@" of its own.
+_IN_URL = re.compile(r"//[^\s'\"]*@")
+_IN_QUERY = re.compile(r"([?&][^=&\s]*(?:pass|pwd|token|secret|key)[^=&\s]*=)[^&\s'\"]+", re.IGNORECASE)
 _LONGEST_WORDS = 200
 # MLflow asks so before it is imported. Nothing is sent to its makers; a server that is down costs seconds, not minutes.
 _DEFAULTS = {
@@ -122,11 +125,17 @@ def without_secrets(words: str, environment: Mapping[str, str]) -> str:
 
     >>> without_secrets("no answer from https://me:hush@mlflow.local/api", {})
     'no answer from https://***@mlflow.local/api'
+    >>> without_secrets("no answer from postgresql://db/mlflow?password=hush&user=me", {})
+    'no answer from postgresql://db/mlflow?password=***&user=me'
     """
-    for name in _SECRETS:
-        if environment.get(name):
-            words = words.replace(environment[name], "***")
-    return _IN_URL.sub("//***@", words)
+    words = _IN_QUERY.sub(r"\1***", _IN_URL.sub("//***@", words))
+    # Also alone: a driver names the password that was refused, or what it took for the port.
+    of_address = _IN_URL.search(environment.get(URI, ""))
+    password = of_address.group().removesuffix("@").partition(":")[2] if of_address else ""
+    alone = [environment.get(name, "") for name in _SECRETS]
+    for secret in sorted({*alone, password, unquote(password)} - {""}, key=len, reverse=True):
+        words = words.replace(secret, "***")
+    return words
 
 
 @contextmanager

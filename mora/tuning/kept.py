@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import fcntl
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -10,8 +13,8 @@ from typing import Any
 from mora import registry
 from mora.documents import Misfit, anything, check, fields, mapping, number, optional, parse, text, whole
 from mora.domain import check_name
-from mora.errors import BadInput, BadModel
-from mora.files import json_text, read_regular, write_files
+from mora.errors import BadInput, BadModel, MoraError
+from mora.files import json_text, open_lock, read_regular, write_files
 from mora.seams import Tunable
 from mora.tuning.search import Found, with_options
 from mora.tuning.study import Options
@@ -43,6 +46,25 @@ def study_file(models_dir: Path | str, service: str, namespace: str) -> Path:
     """The studies of a service, a SQLite file."""
     check_name(service, "service name")
     return Path(models_dir) / FOLDER / check_name(namespace, "namespace") / f"{service}.db"
+
+
+@contextmanager
+def alone(models_dir: Path | str, service: str, namespace: str) -> Iterator[None]:
+    """Keep other processes from searching the same service; MoraError where one does already."""
+    descriptor = open_lock(study_file(models_dir, service, namespace).with_suffix(".lock"))
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as failure:
+            raise MoraError(
+                f"Another mora train --tune searches the settings of {service!r}.",
+                hint="Wait for it, then start again: what it has tried is kept.",
+            ) from failure
+        except OSError:  # a file system that cannot lock
+            pass
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def keep(models_dir: Path | str, service: str, namespace: str, found: Sequence[Found]) -> None:

@@ -64,8 +64,11 @@ class Study:
             self._study.tell(trial.number, state=optuna.trial.TrialState.FAIL)
             left_over += 1
         if self.default() is None:
+            # What waits since a run that was killed would come before the default.
+            for _ in self._study.get_trials(states=(optuna.trial.TrialState.WAITING,)):
+                self._study.tell(self._study.ask(), state=optuna.trial.TrialState.FAIL)
             for options in (self._usual, *earlier):
-                self._study.enqueue_trial(dict(options), skip_if_exists=True)
+                self._study.enqueue_trial(dict(options))
         return left_over
 
     @property

@@ -41,7 +41,7 @@ def after(days: float, history: History, champion: str, challenger: str, **optio
 def test_a_better_challenger_takes_over_and_a_worse_one_does_not(history: History) -> None:
     better = trial.standing(after(4, history, "naive", "slots"))
     assert better.outcome == "takeover"
-    assert better.why == "it forecasts better 1h ahead, and nowhere worse"
+    assert better.why == "it forecasts better 1h ahead, and nowhere more than 5 % worse"
     assert better.evidence[HOUR][0] > better.needed == 40
     worse = trial.standing(after(4, history, "slots", "naive"))
     assert (worse.outcome, worse.why) == ("kept", "the challenger forecasts worse 1h ahead")
@@ -71,6 +71,34 @@ def test_who_is_better_at_one_horizon_and_worse_at_another_does_not_take_over(hi
     now = trial.standing(replace(found, windows=harmed))
     assert now.outcome == ""
     assert "does not take over: its error is higher at cpu 24h ahead" in now.why
+
+
+def test_who_is_better_at_one_horizon_waits_for_a_window_of_each_other(history: History) -> None:
+    found = after(4, history, "naive", "slots")
+    hours = replace(found, windows=tuple(window for window in found.windows if window.horizon_seconds == HOUR))
+    now = trial.standing(hours)
+    assert now.outcome == ""
+    assert now.why == "it is better 1h ahead, but does not take over: no window of cpu 24h ahead is known yet"
+    ended = trial.standing(hours, known_until=hours.begins + 100 * DAY)
+    assert (ended.outcome, "no window of cpu 24h ahead" in ended.why) == ("undecided", True)
+
+
+def test_who_forecasts_less_than_the_champion_does_not_take_its_place(history: History) -> None:
+    one, whole = weighing("naive"), weighing("slots")
+    hour_alone = replace(whole, horizons={HOUR: whole.horizons[HOUR]})
+    with pytest.raises(NotEnoughData, match="does not forecast cpu 24h ahead, memory 24h ahead, as the champion"):
+        begun(one, hour_alone, history)
+    cpu = {Target.CPU: whole.horizons[DAY].calibrations[Target.CPU]}
+    cpu_alone = {**whole.horizons, DAY: replace(whole.horizons[DAY], calibrations=cpu)}
+    with pytest.raises(NotEnoughData, match="does not forecast memory 24h ahead, as") as raised:
+        begun(one, replace(whole, horizons=cpu_alone), history)
+    assert "mora ab stop frontend" in str(raised.value.hint)
+    # What the challenger has more is not compared.
+    found = begun(replace(one, horizons=cpu_alone), whole, history)
+    assert {seconds: set(scales) for seconds, scales in found.scales.items()} == {
+        HOUR: {Target.CPU, Target.MEMORY},
+        DAY: {Target.CPU},
+    }
 
 
 def test_windows_are_whole_and_come_one_after_the_other_from_where_neither_had_seen_the_data(history: History) -> None:

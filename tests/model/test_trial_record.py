@@ -11,7 +11,8 @@ import pytest
 
 from mora.domain import Target
 from mora.errors import BadModel
-from mora.model.trial_record import Ended, Trial, Window, read_trial, write_trial
+from mora.files import write_files
+from mora.model.trial_record import Ended, Trial, Window, as_file, read_trial
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -30,13 +31,13 @@ def test_a_test_is_read_as_it_was_written(tmp_path: Path) -> None:
     found = scored()
     ended = replace(found, ended=Ended(AT, "stopped", "enough"))
     for one in (found, ended):
-        write_trial(tmp_path, one)
+        write_files([as_file(tmp_path, one)])
         assert read_trial(tmp_path) == one
     assert read_trial(tmp_path / "other") is None
 
 
 def test_a_forged_record_is_refused(tmp_path: Path) -> None:
-    write_trial(tmp_path, scored())
+    write_files([as_file(tmp_path, scored())])
     stored = json.loads((tmp_path / "ab.json").read_text())
     window = stored["windows"][0]
     for wrong in (

@@ -132,6 +132,30 @@ def test_a_folder_of_before_answers_and_becomes_the_first_version(tmp_path: Path
     assert ServiceModel.load(folder).digest == version(1).digest
 
 
+def test_a_version_whose_deletion_was_interrupted_can_be_trained_again(tmp_path: Path) -> None:
+    folder = tmp_path / "frontend"
+    kept(folder, 1)
+    half = version_folder(folder, version(2).digest)
+    half.mkdir()
+    (half / "lstm.npz").write_bytes(b"half")
+    left = half.with_name(".1f3a5c20b7d4.abcdefgh.new")
+    left.mkdir()
+    assert kept(folder, 2).champion == version(2).digest
+    assert ServiceModel.load(folder).digest == version(2).digest
+    assert not left.exists()
+
+
+def test_versions_are_not_deleted_in_a_folder_that_a_link_leads_to(tmp_path: Path) -> None:
+    folder, foreign = tmp_path / "frontend", tmp_path / "mine"
+    kept(folder, 1)
+    (foreign / "0123456789ab").mkdir(parents=True)
+    shutil.rmtree(folder / "versions")
+    (folder / "versions").symlink_to(foreign)
+    with pytest.raises(BadInput, match="is a link"):
+        kept(folder, 2)
+    assert [path.name for path in foreign.iterdir()] == ["0123456789ab"]
+
+
 def test_a_torn_model_of_before_is_replaced(tmp_path: Path) -> None:
     (tmp_path / "frontend").mkdir()
     (tmp_path / "frontend" / "card.json").write_text("{")

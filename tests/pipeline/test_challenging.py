@@ -10,13 +10,14 @@ import pytest
 
 from mora import dataset
 from mora.config import load_settings
-from mora.errors import BadDataset, BadInput, BadModel
+from mora.errors import BadDataset, BadInput, BadModel, MoraError
 from mora.model import ServiceModel, versions
 from mora.model.trial_record import read_trial
 from mora.pipeline.challenging import Place, challenged, look, look_all, score_challengers, start_trial, stop_trial
 from mora.pipeline.versions import rollback
 from tests import fakes_learning as fakes
 from tests.model.making import weighing
+from tests.pipeline.test_tracking import Notebook
 
 AT = datetime(2026, 10, 1, tzinfo=UTC)
 
@@ -54,9 +55,7 @@ def test_a_better_challenger_takes_over_and_one_command_goes_back(tmp_path: Path
     assert found.to_dict()["outcome"] == "takeover"
     assert ServiceModel.load(place.folder).digest == weighing("slots").digest
     turn = versions.known_versions(place.folder).turns[-1]
-    assert (
-        turn.why == f"took over from {weighing('naive').digest[:12]}: it forecasts better 1h ahead, and nowhere worse"
-    )
+    assert turn.why.startswith(f"took over from {weighing('naive').digest[:12]}: it forecasts better 1h ahead, and")
     assert challenged(place.models_dir) == []
     # The test is over: to look again shows how it ended, and changes nothing.
     assert look(place, at=AT).to_dict()["outcome"] == "takeover"
@@ -104,6 +103,59 @@ def test_a_plain_training_ends_a_test_and_another_challenger_waits(tmp_path: Pat
         look(place, at=AT)
 
 
+def test_a_test_that_a_training_ended_is_not_shown_as_running(tmp_path: Path) -> None:
+    place = prepared(tmp_path)
+    look(place, at=AT)
+    versions.keep(place.folder, weighing("yesterday"), at=AT + timedelta(days=1))
+    found = look(place, at=AT + timedelta(days=2)).to_dict()
+    assert found["outcome"] == "stopped"
+    assert found["why"].startswith(f"version {weighing('yesterday').digest[:12]} became the champion")
+
+
+@pytest.mark.parametrize(
+    ("champion", "challenger", "outcome"), [("naive", "slots", "takeover"), ("slots", "naive", "kept")]
+)
+def test_a_decision_whose_process_was_killed_is_carried_out(
+    tmp_path: Path, champion: str, challenger: str, outcome: str
+) -> None:
+    """Between its record and the champion's file."""
+    place = prepared(tmp_path, champion, challenger)
+    start_trial(place, at=AT, longest=timedelta(days=9), alpha=0.1)
+    collect(place, 4, 7.5)
+    before = (place.folder / "versions.json").read_text()
+    decided = look(place, at=AT)
+    assert decided.trial is not None
+    (place.folder / "versions.json").write_text(before)
+    again = look(place, at=AT + timedelta(hours=1))
+    assert (again.to_dict()["outcome"], again.trial) == (outcome, decided.trial)
+    assert again.trial is not None
+    assert (again.trial.alpha, again.trial.longest_days) == (0.1, 9)
+    known = versions.known_versions(place.folder)
+    assert known.challenger is None
+    assert known.champion == weighing(challenger if outcome == "takeover" else champion).digest
+
+
+def test_a_stopped_challenger_that_is_trained_again_goes_on_with_its_test(tmp_path: Path) -> None:
+    place = prepared(tmp_path)
+    begun = start_trial(place, at=AT, longest=timedelta(days=9), alpha=0.1)
+    stop_trial(place, at=AT)
+    versions.keep(place.folder, weighing("slots"), at=AT, as_challenger=True)
+    assert look(place, at=AT).trial == begun
+
+
+def test_a_test_that_was_overtaken_writes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = prepared(tmp_path)
+    look(place, at=AT)
+    collect(place, 4, 7.5)
+    record = (place.folder / "ab.json").read_bytes()
+    known = versions.known_versions(place.folder)
+    versions.keep(place.folder, weighing("yesterday"), at=AT)
+    monkeypatch.setattr(versions, "known_versions", lambda folder: known)
+    with pytest.raises(MoraError, match="Another process has changed"):
+        look(place, at=AT)
+    assert (place.folder / "ab.json").read_bytes() == record
+
+
 def test_a_stopped_test_says_so(tmp_path: Path) -> None:
     place = prepared(tmp_path)
     look(place, at=AT)
@@ -123,8 +175,10 @@ def test_what_cannot_be_tried_is_refused_with_what_to_do(tmp_path: Path) -> None
     with pytest.raises(BadInput, match="cannot challenge itself"):
         start_trial(place, at=AT, challenger=weighing("naive").digest[:9], longest=None)
     versions.keep(place.folder, weighing("slots"), at=AT, as_challenger=True)
-    with pytest.raises(BadInput, match="a share between 0 and"):
+    with pytest.raises(BadInput, match=r"a share between 0 and 0\.5, not 2"):
         start_trial(place, at=AT, longest=None, alpha=2)
+    with pytest.raises(BadInput, match=r"0\.1 to 10,000 days of coming data, not 0\.0417"):
+        start_trial(place, at=AT, longest=timedelta(hours=1))
     with pytest.raises(BadDataset, match="no data of 'frontend'"):
         look(Place("frontend", tmp_path / "nowhere", tmp_path / "models"), at=AT)
     (place.folder / "ab.json").write_text(json.dumps({}))
@@ -153,3 +207,16 @@ def test_each_collection_scores_the_challengers_of_its_services(tmp_path: Path) 
     (line,) = score_challengers(settings, ["frontend"])
     assert "has taken over: it forecasts better 1h ahead" in line
     assert score_challengers(settings, ["frontend"]) == []
+
+
+def test_a_takeover_at_a_collection_moves_the_alias_of_the_tracker(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = prepared(tmp_path)
+    own = {"data_dir": place.data_dir, "models_dir": place.models_dir, "train_track": True}
+    settings = load_settings(own, {}, tmp_path)
+    notebook = Notebook()
+    monkeypatch.setattr("mora.pipeline.tracking.open_tracker", lambda: notebook)
+    collect(place, 4, 7.5)
+    assert "has taken over" in score_challengers(settings, ["frontend"])[0]
+    assert notebook.marks == [("default.frontend", weighing("slots").digest, "champion")]

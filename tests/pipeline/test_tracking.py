@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from mora.errors import MoraError
+from mora.config import load_settings
+from mora.errors import MoraError, ToolMissing
 from mora.model import versions
-from mora.pipeline.tracking import track, track_champion
+from mora.pipeline.tracking import follow_champion, track, track_champion
 from mora.pipeline.training import Trained
 from mora.tracking import TrainingRun
 from tests.model.making import version
@@ -64,3 +65,16 @@ def test_the_alias_follows_the_champion(tmp_path: Path) -> None:
     notebook = Notebook()
     assert track_champion("frontend", notebook, models_dir=tmp_path) == ""
     assert notebook.marks == [("default.frontend", version(1).digest, "champion")]
+
+
+def test_the_alias_is_followed_where_trainings_are_tracked_and_without_mlflow_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def missing() -> None:
+        raise ToolMissing("Tracking in MLflow needs the extra mlflow.")
+
+    monkeypatch.setattr("mora.pipeline.tracking.open_tracker", missing)
+    versions.keep(tmp_path / "frontend", version(1), at=AT)
+    assert follow_champion("frontend", load_settings({"models_dir": tmp_path}, {}, tmp_path)) == ""
+    said = follow_champion("frontend", load_settings({"models_dir": tmp_path, "train_track": True}, {}, tmp_path))
+    assert said == "frontend: the alias champion is not moved. Tracking in MLflow needs the extra mlflow."

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from mora import dataset, pipeline, registry
-from mora.errors import BadModel
+from mora.errors import BadModel, MoraError
 from mora.model import TrainSettings
-from mora.tuning.kept import kept, study_file
+from mora.tuning.kept import alone, kept, study_file
 from tests import fakes_learning as fakes
 from tests.scaleout.rig import rig
 from tests.tuning.making import Clock
@@ -74,3 +74,16 @@ def test_a_damaged_record_of_a_search_stops_the_training_that_would_rest_on_it(h
     path.write_text("{", encoding="utf-8")
     with pytest.raises(BadModel, match="keeps the settings that mora train --tune found"):
         pipeline.train("frontend", data_dir=home / "data", models_dir=home / "models", settings=SETTINGS)
+
+
+def test_two_searches_of_one_service_do_not_run_at_once_and_others_go_on(home: Path) -> None:
+    with alone(home / "models", "frontend", "default"):
+        with pytest.raises(MoraError, match="Another mora train --tune searches the settings of 'frontend'"):
+            tuned(home, jobs=1)
+        arguments = {"data_dir": home / "data", "models_dir": home / "models", "settings": SETTINGS}
+        found = pipeline.tune(["frontend", "cart"], budget_seconds=3, clock=Clock(), jobs=1, **arguments)  # type: ignore[arg-type]
+    assert found["frontend"] == [
+        "no settings were searched: Another mora train --tune searches the settings of 'frontend'."
+    ]
+    assert "no data of 'cart'" in found["cart"][0]
+    assert tuned(home, jobs=1)

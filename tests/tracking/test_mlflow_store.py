@@ -113,6 +113,21 @@ def test_a_store_that_cannot_be_written_gives_an_error_with_what_to_do(tmp_path:
         MlflowTracker({"MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri()}).log(run(1))
 
 
+@pytest.mark.parametrize(
+    ("address", "words"),
+    [
+        ("http://me:pa/ss@mlflow.local", "Invalid url: http://me:pa/ss@mlflow.local/api"),
+        ("http://me:p@ss@mlflow.local", "no answer from 'http://me:p@ss@mlflow.local/api'"),
+        ("postgresql://me:hu%2Fsh@db", "the server refuses the password hu/sh"),
+        ("sqlite:///db?password=hush&timeout=3", "cannot open sqlite:///db?password=hush&timeout=3"),
+    ],
+)
+def test_no_password_of_an_address_is_in_the_words(address: str, words: str) -> None:
+    said = without_secrets(words, {"MLFLOW_TRACKING_URI": address})
+    assert not any(secret in said for secret in ("pa/ss", "ss@", "hu/sh", "hu%2Fsh", "hush"))
+    assert MlflowTracker({"MLFLOW_TRACKING_URI": address}).place.count("***") == 1
+
+
 def test_no_credential_is_in_the_words() -> None:
     known = {"MLFLOW_TRACKING_TOKEN": "t0ken", "MLFLOW_TRACKING_PASSWORD": "hush"}
     assert without_secrets("401 for Bearer t0ken or hush", known) == "401 for Bearer *** or ***"

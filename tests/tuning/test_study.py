@@ -31,6 +31,20 @@ def test_the_default_comes_first_then_what_is_asked_for_then_draws(tmp_path: Pat
     assert [path.name for path in tmp_path.iterdir()] == ["a b?c%20"]
 
 
+def test_a_default_whose_trial_was_killed_is_tried_again_first(tmp_path: Path) -> None:
+    """An earlier find that was waiting behind it does not come in its place."""
+    earlier = {"depth": 5, "rate": 0.2}
+    with opened(tmp_path / "study.db", "trees", KNOBS, USUAL, seed=0) as study:
+        study.begin([earlier])
+        study.ask()  # and the process is killed
+    with opened(tmp_path / "study.db", "trees", KNOBS, USUAL, seed=0) as study:
+        assert study.begin([earlier]) == 1
+        asked = [study.ask() for _ in range(2)]
+        assert [options for _, options in asked] == [USUAL, earlier]
+        study.tell(asked[0][0], 1.0, [1.0])
+        assert study.default() == room.Tried(USUAL, 1.0, [1.0])
+
+
 def test_a_study_that_another_process_holds_is_an_error_and_nothing_is_lost(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
