@@ -23,7 +23,7 @@ def test_a_challenger_is_started_scored_and_takes_over(tmp_path: Path) -> None:
     assert "Not decided. The champion answers. The data ends at 2026-09-05 20:00 UTC." in said
     collect(place, 4.5, 7.5)
     said = mora("ab", "status", "--dry-run", cwd=tmp_path).stdout
-    assert f"  {challenger} would take over: it forecasts better 1h ahead, and nowhere worse.\n" in said
+    assert f"  {challenger} would take over: it forecasts better 1h ahead, and nowhere more than 5 % worse.\n" in said
     (found,) = json.loads(mora("ab", "status", "-o", "json", cwd=tmp_path).stdout)
     assert (found["outcome"], found["evidence_needed"]) == ("takeover", 40)
     said = mora("ab", "status", "frontend", cwd=tmp_path).stdout
