@@ -234,7 +234,7 @@ def stop_trial(place: Place, *, at: datetime) -> Versions:
     if before.challenger is None:
         raise BadInput(f"No challenger of {place.service!r} is tried.")
     recorded = records.read_trial(place.folder)
-    record = []
+    record: list[tuple[Path, str]] = []
     if recorded is not None and recorded.ended is None and recorded.challenger == before.challenger:
         ended = records.Ended(at, "stopped", "it was stopped before anything was decided")
         record = [records.as_file(place.folder, replace(recorded, ended=ended))]
