@@ -40,6 +40,7 @@ TITLES: Mapping[str, str] = dict(
 )
 # How finely, and how far back, the begin of a drift is looked for.
 _APART_SECONDS, _MOST_BACK_DAYS = 6 * 3600.0, 28
+_MOST_TIMES = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,10 +222,21 @@ def _describe(history: History, feature: str, worst: Comparison, trained: int, f
         found = int(np.argmax(turned(hours[None], profile[None])[0]))
         late = found if found <= 12 else found - 24
         return moment, f"the daily pattern of {title} comes {abs(late)} h {'later' if late > 0 else 'earlier'}"
-    times = float(np.exp(np.median(log_ratio(hours, profile, base)[-6:])))
-    if worst.statistic in ("ks", "psi") and abs(np.log(times)) < 0.1:
+    ratio = float(np.median(log_ratio(hours, profile, base)[-6:]))
+    if worst.statistic in ("ks", "psi") and abs(ratio) < 0.1:
         return moment, f"{title} is distributed differently (KS, PSI)"
-    return moment, f"{title} is {times:.2f} times the usual for the time of day"
+    use, usual = hours[-6:], profile[-6:]
+    times = float(np.median(np.divide(use, usual, out=np.where(use > 0, np.inf, 1.0), where=usual > 0)))
+    return moment, f"{title} is {_times(times, 2)} the usual for the time of day"
+
+
+def _times(value: float, digits: int) -> str:
+    """A ratio as a person says it; that to nothing, or next to it, is a large one.
+
+    >>> _times(1.482, 2), _times(math.inf, 1)
+    ('1.48 times', 'more than 100 times')
+    """
+    return f"{value:.{digits}f} times" if value <= _MOST_TIMES else f"more than {_MOST_TIMES} times"
 
 
 def _rise(blocks: Blocks, statistic: Statistic, base: float) -> int:
@@ -268,10 +280,8 @@ def check(model: ServiceModel, history: History) -> Drift:
             errors.append(found)
             change = None if lacks_river else change_of(found)
             if change is not None:
-                text = (
-                    f"forecasts of {_name(target)} for {format_duration(found.horizon_seconds)} are off by "
-                    f"{change.times:.1f} times what they were in validation ({change.test})"
-                )
+                text = f"forecasts of {_name(target)} for {format_duration(found.horizon_seconds)} are off by "
+                text += f"{_times(change.times, 1)} what they were in validation ({change.test})"
                 findings.append(Finding("errors", target.value, text, change.since))
         for seconds in sorted(model.horizons):
             covered = coverage_of(history, target, seconds, until.timestamp())

@@ -22,8 +22,11 @@ from mora.features import TARGET_COLUMNS
 from mora.forecasters.horizon import truth_at
 from mora.fusion import NAIVE
 from mora.model import ServiceModel
+from mora.model.choice import BLEND
+from mora.model.renewing import forecasts_at
+from mora.model.report import CHOSEN
 
-# Days of errors before the training that are the yardstick, and days after it that are looked at.
+# Days of errors before the training that are the yardstick, and the newest days after it, which are looked at.
 _BEFORE_DAYS, _AFTER_DAYS = 7, 28
 MIN_BEFORE, MIN_AFTER = 24, 6
 """Errors before and after the training, at least."""
@@ -74,14 +77,18 @@ def errors_of(model: ServiceModel, history: History, target: Target, trained_unt
     # The newest horizon ends with the last sample; the others are counted back from it.
     rows = np.arange(len(grid) - grid.steps, 0, -grid.steps)[::-1]
     begins = grid.start_seconds + rows * grid.step_seconds
-    rows = rows[(begins >= first) & (begins < trained_until + _AFTER_DAYS * DAY_SECONDS)]
+    newest = grid.start_seconds + len(grid) * grid.step_seconds - _AFTER_DAYS * DAY_SECONDS
+    rows = rows[(begins >= first) & ((begins < trained_until) | (begins >= newest))]
+    known = [(row, truth[0]) for row in rows.tolist() if (truth := truth_at(grid, column, row)) is not None]
+    said = forecasts_at(grid, [row for row, _ in known], (target,), learned.forecasters, lambda _: model.forecasters)[
+        target
+    ]
     found: list[tuple[float, float, float]] = []
-    for row in rows.tolist():
-        known = truth_at(grid, column, row)
-        if known is not None:
-            parts = learned.parts(grid, target, model.forecasters, row)
-            forecast = learned.calibrations[target].point_forecast(parts)
-            found.append((grid.start_seconds + row * grid.step_seconds, forecast, known[0]))
+    for (row, truth), levels in zip(known, said, strict=True):
+        forecast = learned.calibrations[target].point_forecast({name: level[0] for name, level in levels.items()})
+        # What is no number says nothing of how far off it was.
+        if np.isfinite(forecast):
+            found.append((grid.start_seconds + row * grid.step_seconds, forecast, truth))
     if not found:
         return None
     seconds, forecasts, truths = (np.array(values) for values in zip(*found, strict=True))
@@ -96,7 +103,8 @@ def _validated(tables: object, target: Target, own: Floats) -> float:
     """The mean error of the validation windows; that of the stream before the training where no window scored."""
     table = tables.get(target.value, {}) if isinstance(tables, dict) else {}
     errors = table.get("errors", {})
-    level = errors.get("blend", errors.get(NAIVE, {})).get("mean", 0.0)
+    of_model = next((errors[name] for name in (CHOSEN, BLEND, NAIVE) if name in errors), {})
+    level = of_model.get("mean", 0.0)
     return float(level) or float(own.mean() if len(own) else 0.0)
 
 

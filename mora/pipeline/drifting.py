@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mora.domain import Reason
-from mora.errors import MoraError, NotEnoughData
+from mora.errors import BadDataset, MoraError, NotEnoughData
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model
 from mora.seams import Reporter, Silent
 
@@ -28,14 +28,28 @@ def find_drift(
     include_flagged: bool = False,
     reporter: Reporter | None = None,
 ) -> list[Drift]:
-    """The verdict on the model of each service, in their order. Raises BadModel, BadDataset, NotEnoughData."""
+    """The verdict on the model of each service, in their order. Raises BadModel, BadDataset, NotEnoughData.
+
+    Of several services, one without data is not judged, and the others are.
+    """
     reporter = reporter or Silent()
     found = []
     for number, service in enumerate(services):
         reporter.advance("drift", number, len(services), service)
-        found.append(_drift_of(service, data_dir, models_dir, namespace, include_flagged))
+        try:
+            found.append(_drift_of(service, data_dir, models_dir, namespace, include_flagged))
+        except (BadDataset, NotEnoughData) as wrong:
+            if len(services) == 1:
+                raise
+            found.append(_without_data(load_model(service, models_dir=models_dir, namespace=namespace), wrong))
     reporter.advance("drift", len(services), len(services))
     return found
+
+
+def _without_data(model: ServiceModel, wrong: MoraError) -> Drift:
+    from mora.drift.check import not_judged
+
+    return not_judged(model, Reason("no-data", wrong.message.rstrip(".")))
 
 
 def _drift_of(

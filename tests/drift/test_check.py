@@ -28,7 +28,7 @@ def test_an_unchanged_service_has_not_drifted(verdicts: Callable[[Change], Drift
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ("level", "CPU is 1.4"),
+        ("level", "CPU is 1.50 times"),
         ("season", "the daily pattern of CPU comes 6 h later"),
         ("variance", "CPU swings 1.7 times as much within the hour"),
         ("leak", "memory is 1.4"),
@@ -44,6 +44,16 @@ def test_what_changed_is_named_with_its_begin(verdicts: Callable[[Change], Drift
     document = json.loads(json.dumps(verdict.to_dict()))
     assert document["has_drifted"] is True
     assert words in str(document["findings"])
+
+
+def test_a_service_that_comes_to_rest_or_wakes_up_is_told_so_in_readable_numbers() -> None:
+    at_rest, woken = making.history(), making.history().assign(cpu_cores_value=0.0)
+    at_rest.loc[at_rest.index[-making.DAY :], "cpu_cores_value"] = 0.0
+    woken.loc[woken.index[-making.DAY :], "cpu_cores_value"] = 0.5
+    for frame, words in ((at_rest, "CPU is 0.00 times the usual"), (woken, "CPU is more than 100 times the usual")):
+        history = history_of(frame, "frontend")
+        (finding,) = check_inputs(history, float(history.series.start + 22 * 86_400)).findings
+        assert finding.text.startswith(words)
 
 
 def test_less_than_a_day_of_samples_is_too_early_and_none_is_nothing_new(model: ServiceModel) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from datetime import UTC, datetime
 
 import numpy as np
@@ -72,3 +73,24 @@ def test_a_models_errors_are_of_its_shortest_horizon_one_after_the_other(model: 
     assert set(np.diff(errors.seconds)) == {3600.0}
     assert len(errors.seconds) - errors.before == 48
     assert errors.scale == model.card["report"]["horizons"]["3600"]["errors"]["cpu"]["errors"]["blend"]["mean"]
+
+
+def test_of_an_old_model_the_newest_errors_are_looked_at(model: ServiceModel) -> None:
+    history = history_of(making.history(days=60), "frontend")
+    trained = datetime.fromisoformat(model.card["last_sample"]).timestamp()
+    errors = errors_of(model, history, Target.CPU, trained)
+    assert errors is not None
+    assert errors.before == 7 * 24
+    assert len(errors.seconds) - errors.before == 28 * 24
+    assert errors.seconds[-1] == history.series.start + 60 * 86_400 - 3600
+
+
+def test_what_was_chosen_is_measured_by_its_own_validation_errors(model: ServiceModel) -> None:
+    learned = model.horizons[3600]
+    own = {**learned.errors["cpu"]["errors"], "chosen": {"mean": 0.0125, "p95": 0.02}}
+    odd = dataclasses.replace(learned, errors={**learned.errors, "cpu": {**learned.errors["cpu"], "errors": own}})
+    chosen = dataclasses.replace(model, horizons={**model.horizons, 3600: odd})
+    trained = datetime.fromisoformat(model.card["last_sample"]).timestamp()
+    errors = errors_of(chosen, history_of(making.history(), "frontend"), Target.CPU, trained)
+    assert errors is not None
+    assert errors.scale == 0.0125

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +16,10 @@ from mora.config import load_settings
 from mora.errors import BadDataset, BadModel
 from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
-from mora.model import ServiceModel
+from mora.model import ServiceModel, TrainSettings, train
 from mora.model.catalogue import model_folder
 from mora.pipeline.drifting import drift_lines, drift_remarks, drifted, find_drift, render_drift
+from tests import fakes_learning as fakes
 from tests.drift import making
 from tests.drift.conftest import model
 from tests.fleet.making import container_history, history, state, steady
@@ -75,6 +78,21 @@ def test_an_answer_says_that_the_model_has_drifted(home: Path, model: ServiceMod
     assert tuple(told) == drift_remarks(model, frame)
     assert drift_remarks(model, making.history()) == ()
     assert drift_remarks(model, frame.iloc[:0]) == ()
+
+
+def test_of_several_services_one_without_data_is_not_judged_and_the_others_are(home: Path, tmp_path: Path) -> None:
+    shutil.copytree(home, tmp_path / "both")
+    model_of_another(tmp_path / "both", "cart")
+    found = find_drift(["cart", "frontend"], **where(tmp_path / "both"))
+    assert [(one.is_judged, one.has_drifted) for one in found] == [(False, False), (True, True)]
+    assert "not judged: There is no data of 'cart'" in render_drift(found, "table")
+
+
+def model_of_another(root: Path, name: str) -> None:
+    frame = making.history(days=1).assign(service=name)
+    train(frame, {}, replace(fakes.WORKLOAD, name=name), settings=TrainSettings(weights={"naive": 1.0})).save(
+        model_folder(root / "models", name)
+    )
 
 
 def test_what_is_missing_is_named(tmp_path: Path, model: ServiceModel) -> None:
