@@ -58,7 +58,8 @@ class PrometheusSettings:
 class GcpOptions:
     """Google Cloud Monitoring. project: None for that of the Application Default Credentials; endpoint: Google's own.
 
-    cluster: a GKE cluster, where the project has several. database: a Cloud SQL instance, for the layout helios.
+    cluster: a GKE cluster, where the project has several; NAME, or LOCATION/NAME. database: a Cloud SQL instance, for
+    the layout helios.
     """
 
     project: str | None = None
@@ -427,7 +428,7 @@ SETTINGS: tuple[Setting, ...] = (
     Setting("prometheus.cluster", "Value of the label `cluster`, where one Prometheus (Thanos, Mimir) has several.",
             values.string, flag="--cluster"),
     Setting("gcp.project", "Google Cloud project that is read; by default that of the credentials.", values.string),
-    Setting("gcp.cluster", "GKE cluster, where the project has several.", values.string),
+    Setting("gcp.cluster", "GKE cluster, where the project has several: NAME, or LOCATION/NAME.", values.string),
     Setting("gcp.database", "Cloud SQL instance whose columns stand beside a service's with --layout helios.",
             values.string),
     Setting("gcp.endpoint", "Address of the Monitoring API, where it is not Google's public one.", values.string),

@@ -20,12 +20,13 @@ from mora.errors import BadInput, MoraError, SourceUnavailable
 from mora.extras import require
 from mora.sources.cloud.patience import Failure, Patience
 from mora.sources.gcp.metrics import Asked
-from mora.values import address_parts, is_loopback
+from mora.values import address_parts, shows_secrets
 
 VIEWER_ROLE = "roles/monitoring.viewer"
 _PUBLIC = "monitoring.googleapis.com"
 _READ_SCOPE = "https://www.googleapis.com/auth/monitoring.read"
-_PERMISSION = re.compile(r"\b[a-z]+\.[a-zA-Z]+\.[a-zA-Z]+\b")
+_PERMISSION = re.compile(r"[Pp]ermissions? '?([a-z]+\.[a-zA-Z]+\.[a-zA-Z]+)\b")
+_SWITCHED_OFF = re.compile(r"has not been used in project|it is disabled|SERVICE_DISABLED")
 # Google's own largest page: 100,000 points, whatever is asked for.
 _POINTS_A_PAGE = 100_000
 _ANSWER_SECONDS = 60.0
@@ -89,21 +90,6 @@ class MonitoringClient:
             hint="Ask for one namespace (-n NAMESPACE), or for a shorter history.",
         )
 
-    def metric_types(self, prefix: str) -> list[str]:
-        """The metrics whose type begins with a prefix, of those that the project has."""
-        types = self._types()
-        request = types.ListMetricDescriptorsRequest(
-            name=f"projects/{self.project_name()}", filter=f'metric.type = starts_with("{prefix}")'
-        )
-        found: list[str] = []
-        for _ in range(_MOST_PAGES):
-            page = self._ask("list_metric_descriptors", request)
-            found += [one.type for one in page.metric_descriptors]
-            if not page.next_page_token:
-                break
-            request.page_token = page.next_page_token
-        return found
-
     @property
     def where(self) -> str:
         """What is asked, for messages."""
@@ -165,7 +151,7 @@ class MonitoringClient:
         if "://" not in endpoint:
             return MetricServiceClient(credentials=credentials, client_options={"api_endpoint": endpoint})
         parts = address_parts(endpoint)
-        if parts is None or (parts.scheme != "https" and not is_loopback(endpoint)):
+        if parts is None or shows_secrets(endpoint):
             raise BadInput(
                 f"gcp.endpoint is {endpoint!r}: the token would go over the line for all to read.",
                 hint="Write HOST or HOST:PORT, which is reached by TLS; http:// is for a server on this machine.",
@@ -216,9 +202,14 @@ class MonitoringClient:
                 f"{self.where} does not accept the credentials: {said}",
                 hint="They expired or were revoked. Get new ones: gcloud auth application-default login",
             )
+        if isinstance(error, exceptions.PermissionDenied) and _SWITCHED_OFF.search(said):
+            return SourceUnavailable(
+                f"{self.where} is switched off in its project: {said}",
+                hint=f"Switch it on: gcloud services enable {_PUBLIC} --project={self.project or 'PROJECT'}",
+            )
         if isinstance(error, exceptions.PermissionDenied):
             found = _PERMISSION.search(said)
-            permission = found[0] if found else "monitoring.timeSeries.list"
+            permission = found[1] if found else "monitoring.timeSeries.list"
             return SourceUnavailable(
                 f"{self.where} refuses: the permission {permission} is missing. It says: {said}",
                 hint=f"Grant {VIEWER_ROLE}: gcloud projects add-iam-policy-binding {self.project or 'PROJECT'} "

@@ -43,9 +43,9 @@ class Asked:
     def group_by(self) -> tuple[str, ...]:
         """The labels that tell series apart; all others are reduced away."""
         labels = {
-            "k8s_container": ("cluster_name", "namespace_name", "pod_name", "container_name"),
-            "k8s_pod": ("cluster_name", "namespace_name", "pod_name"),
-            "k8s_node": ("cluster_name", "node_name"),
+            "k8s_container": ("location", "cluster_name", "namespace_name", "pod_name", "container_name"),
+            "k8s_pod": ("location", "cluster_name", "namespace_name", "pod_name"),
+            "k8s_node": ("location", "cluster_name", "node_name"),
             "cloudsql_database": ("database_id",),
         }[self.resource]
         owners = (_OWNER_NAME, _OWNER_KIND, _NODE) if self.resource in ("k8s_container", "k8s_pod") else ()
@@ -101,6 +101,7 @@ def filter_of(signal: Signal, scope: Scope, *, project: str, cluster: str | None
 
     A workload is asked for by the begin of its pods' names, which every controller gives them: not all clusters fill in
     the labels that name the owner. What other workloads begin alike is sorted out by those who read the answer.
+    cluster: its name, or LOCATION/NAME.
 
     >>> filter_of(Signal.RECEIVED, Scope("shop", "web"), project="p", cluster=None)[-85:]
     'resource.labels.namespace_name = "shop" AND resource.labels.pod_name = starts_with("web")'
@@ -114,7 +115,11 @@ def filter_of(signal: Signal, scope: Scope, *, project: str, cluster: str | None
             parts.append(f"resource.labels.database_id = {_quoted(_database_id(scope.database, project))}")
         return " AND ".join(parts)
     if cluster is not None:
-        parts.append(f"resource.labels.cluster_name = {_quoted(cluster)}")
+        # A name is one cluster's in a location alone: europe-west1/prod and us-east1/prod are two.
+        location, _, name = cluster.rpartition("/")
+        if location:
+            parts.append(f"resource.labels.location = {_quoted(location)}")
+        parts.append(f"resource.labels.cluster_name = {_quoted(name)}")
     if asked.resource != "k8s_node":
         if scope.namespace is not None:
             parts.append(f"resource.labels.namespace_name = {_quoted(scope.namespace)}")

@@ -21,7 +21,7 @@ _CHECKED = (Signal.CPU, Signal.MEMORY, Signal.CPU_REQUEST, Signal.MEMORY_REQUEST
 
 @dataclass(slots=True)
 class GcpReader:
-    """Reads one project, of it one GKE cluster where there are several."""
+    """Reads one project, of it one GKE cluster where there are several. cluster: NAME, or LOCATION/NAME."""
 
     client: MonitoringClient
     cluster: str | None = None
@@ -34,7 +34,7 @@ class GcpReader:
         return self.client.where if self.cluster is None else f"{self.client.where}, cluster {self.cluster}"
 
     def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
-        """The series of some signals. BadInput where they are of several clusters and none was chosen."""
+        """The series of some signals. BadInput where they are of several clusters: pods of both may be called alike."""
         clusters: set[str] = set()
         for signal in signals:
             asked = METRICS[signal]
@@ -43,7 +43,8 @@ class GcpReader:
                     yield Remark(one)
                     continue
                 if cluster := one.labels.get(f"{_RESOURCE}cluster_name"):
-                    clusters.add(cluster)
+                    location = one.labels.get(f"{_RESOURCE}location")
+                    clusters.add(f"{location}/{cluster}" if location else cluster)
                     self._check_clusters(clusters)
                 yield Series(signal, _of(one), _unit(one, asked), one.seconds, one.values)
 
@@ -67,7 +68,7 @@ class GcpReader:
         for signal in _CHECKED:
             metric = METRICS[signal].metric
             try:
-                count = sum(isinstance(one, Series) for one in self.read([signal], Scope(), window))
+                count = len({one.of for one in self.read([signal], Scope(), window) if isinstance(one, Series)})
             except MoraError as error:
                 yield Tried("rights", False, error.message, error.hint or "")
                 return
@@ -75,17 +76,21 @@ class GcpReader:
             yield Tried(
                 "metrics", count > 0, f"{metric} has {count:,} series in the last hour", remedy, signal in _CHECKED[:2]
             )
-        databases = sum(isinstance(one, Series) for one in self.read([Signal.DB_CPU], Scope(), window))
-        yield Tried("databases", True, f"Cloud SQL instances with samples in the last hour: {databases:,}")
+        try:
+            databases = {one.of for one in self.read([Signal.DB_CPU], Scope(), window) if isinstance(one, Series)}
+        except MoraError as error:
+            yield Tried("databases", False, error.message, error.hint or "", is_needed=False)
+        else:
+            yield Tried("databases", True, f"Cloud SQL instances with samples in the last hour: {len(databases):,}")
 
     def _filter(self, signal: Signal, scope: Scope) -> str:
         return filter_of(signal, scope, project=self.client.project_name(), cluster=self.cluster)
 
     def _check_clusters(self, clusters: set[str]) -> None:
-        if self.cluster is None and len(clusters) > 1:
+        if len(clusters) > 1:
             raise BadInput(
                 f"{self.title} has metrics of several clusters: {', '.join(sorted(clusters))}.",
-                hint="Choose one: --source gcp:PROJECT/CLUSTER, or MORA_GCP_CLUSTER, or cluster under [gcp].",
+                hint=f"Choose one: --source gcp:PROJECT/{min(clusters)}, or MORA_GCP_CLUSTER, or cluster under [gcp].",
             )
 
 

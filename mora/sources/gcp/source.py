@@ -11,7 +11,8 @@ from mora.sources.gcp.reader import GcpReader
 class GcpSource(CloudSource):
     """Google Cloud Monitoring of one project. The credentials are the Application Default Credentials.
 
-    address: PROJECT, or PROJECT/CLUSTER; it wins over the keywords. project: None for that of the credentials.
+    address: PROJECT, PROJECT/CLUSTER or PROJECT/LOCATION/CLUSTER; it wins over the keywords. project: None for that of
+    the credentials.
     endpoint: of the API, where it is not the public one.
     """
 
@@ -28,8 +29,11 @@ class GcpSource(CloudSource):
         endpoint: str | None = None,
     ) -> None:
         named, _, of_address = address.partition("/")
-        if "/" in of_address:
-            raise BadInput(f"gcp:{address} names no project and cluster.", hint="Write it like gcp:PROJECT/CLUSTER.")
+        if of_address.count("/") > 1:
+            raise BadInput(
+                f"gcp:{address} names no project and cluster.",
+                hint="Write it like gcp:PROJECT/CLUSTER or gcp:PROJECT/LOCATION/CLUSTER.",
+            )
         self.database = database
         client = MonitoringClient(named or project, endpoint)
         super().__init__(GcpReader(client, of_address or cluster))

@@ -83,10 +83,6 @@ class Monitoring:
             answer.execution_errors.append(status_pb2.Status(code=14, message=self.incomplete))
         return answer
 
-    def list_metric_descriptors(self, request: Any, context: Any) -> Any:
-        self._admit(context)
-        return types.ListMetricDescriptorsResponse()
-
     def _admit(self, context: Any) -> None:
         if self.accepted:
             given = dict(context.invocation_metadata()).get("authorization", "")
@@ -181,9 +177,6 @@ def serving(monitoring: Monitoring) -> Iterator[Monitoring]:
     handlers = {
         "ListTimeSeries": _handler(
             monitoring.list_time_series, types.ListTimeSeriesRequest, types.ListTimeSeriesResponse
-        ),
-        "ListMetricDescriptors": _handler(
-            monitoring.list_metric_descriptors, types.ListMetricDescriptorsRequest, types.ListMetricDescriptorsResponse
         ),
     }
     server = grpc.server(ThreadPoolExecutor(4))

@@ -87,6 +87,25 @@ def test_a_right_that_is_missing_is_named_with_the_role_that_has_it(
     assert "add-iam-policy-binding shop-prod --member=PRINCIPAL --role=roles/monitoring.viewer" in str(refused.value)
 
 
+def test_an_api_that_is_switched_off_is_no_missing_right(client: MonitoringClient, monitoring: Monitoring) -> None:
+    said = (
+        "Cloud Monitoring API has not been used in project 1 before or it is disabled. Enable it by visiting "
+        "https://console.developers.google.com/apis/api/monitoring.googleapis.com/overview?project=1 then retry."
+    )
+    monitoring.failures = [(grpc.StatusCode.PERMISSION_DENIED, said)]
+    with pytest.raises(SourceUnavailable, match="is switched off in its project") as refused:
+        list(client.series(CPU, FILTER, WINDOW))
+    assert "gcloud services enable monitoring.googleapis.com --project=shop-prod" in str(refused.value.hint)
+
+
+def test_a_refusal_that_names_no_permission_is_of_the_least_that_is_needed(
+    client: MonitoringClient, monitoring: Monitoring
+) -> None:
+    monitoring.failures = [(grpc.StatusCode.PERMISSION_DENIED, "Request is prohibited: see www.example.com.")]
+    with pytest.raises(SourceUnavailable, match=r"the permission monitoring\.timeSeries\.list is missing"):
+        list(client.series(CPU, FILTER, WINDOW))
+
+
 @pytest.mark.parametrize(
     ("code", "words"),
     [

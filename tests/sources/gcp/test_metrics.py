@@ -37,6 +37,9 @@ def test_a_filter_names_the_project_s_cluster_the_namespace_and_the_workload() -
         'resource.labels.pod_name = starts_with("web")'
     )
     assert filter_of(Signal.NODE_CPU, Scope("shop", "web"), project="p", cluster="eu").endswith('cluster_name = "eu"')
+    assert filter_of(Signal.NODE_CPU, Scope(), project="p", cluster="europe-west1/eu").endswith(
+        'resource.labels.location = "europe-west1" AND resource.labels.cluster_name = "eu"'
+    )
 
 
 @pytest.mark.parametrize(("database", "written"), [("shop-db", "p:shop-db"), ("other:db", "other:db")])

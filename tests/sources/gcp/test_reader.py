@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
-from mora.domain import Workload
-from mora.errors import BadInput
+from mora.domain import Window, Workload
+from mora.errors import BadInput, SourceUnavailable
 from mora.sources.cloud.source import CloudSource
+from mora.sources.gcp.client import MonitoringClient, TimeSeries
+from mora.sources.gcp.metrics import Asked
+from mora.sources.gcp.reader import GcpReader
 from tests.sources.gcp.monitoring import Monitoring, Stored
 from tests.sources.gcp.shop import FRONTEND, PODS, REDIS, WINDOW, shop, without
 
@@ -68,6 +72,23 @@ def test_of_two_clusters_one_must_be_named(source: CloudSource, monitoring: Moni
         source.services("shop")
 
 
+def test_clusters_of_one_name_in_two_locations_are_two(source: CloudSource, monitoring: Monitoring) -> None:
+    """Their pods may have the same names, as redis-0: added up, they would be one that uses twice as much."""
+    monitoring.stored = [
+        replace(one, labels={**one.labels, "resource.labels.location": location})
+        for location in ("europe-west1", "us-east1")
+        for one in shop()
+    ]
+    with pytest.raises(BadInput, match="several clusters: europe-west1/eu, us-east1/eu") as refused:
+        source.observe(REDIS, WINDOW)
+    assert "--source gcp:PROJECT/europe-west1/eu" in str(refused.value.hint)
+    client = MonitoringClient(endpoint=monitoring.address)
+    with pytest.raises(BadInput, match="several clusters"):
+        CloudSource(GcpReader(client, "eu")).observe(REDIS, WINDOW)
+    seen = CloudSource(GcpReader(client, "us-east1/eu")).observe(REDIS, WINDOW)
+    assert seen.metrics["cpu_cores_value"].iloc[-1] == pytest.approx(0.05)
+
+
 def test_an_empty_project_is_an_error_that_says_so(source: CloudSource, monitoring: Monitoring) -> None:
     monitoring.stored = []
     with pytest.raises(Exception, match="no samples of any container in the last hour") as refused:
@@ -79,6 +100,21 @@ def test_the_doctor_finds_credentials_rights_and_metrics(source: CloudSource) ->
     tried = list(source.check())
     assert [one.is_ok for one in tried] == [True] * 6
     assert "the service account mora@shop-prod.iam.gserviceaccount.com, project shop-prod" in tried[0].words
+
+
+def test_the_doctor_says_of_databases_that_they_cannot_be_read(
+    source: CloudSource, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    real = MonitoringClient.series
+
+    def series(self: MonitoringClient, asked: Asked, filter_: str, window: Window) -> Iterator[TimeSeries | str]:
+        if asked.resource == "cloudsql_database":
+            raise SourceUnavailable("It limits the rate of requests.", hint="Try again.")
+        return real(self, asked, filter_, window)
+
+    monkeypatch.setattr(MonitoringClient, "series", series)
+    last = list(source.check())[-1]
+    assert (last.name, last.is_ok, last.is_needed, last.remedy) == ("databases", False, False, "Try again.")
 
 
 def test_the_flat_frame_of_helios_has_the_service_beside_its_database(

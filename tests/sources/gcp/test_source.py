@@ -16,14 +16,16 @@ def test_the_settings_name_the_project_and_the_address_wins(monitoring: Monitori
     assert repr(open_source(settings, "gcp")) == "GcpSource('Google Cloud Monitoring (project settings)')"
     told = repr(open_source(settings, "gcp:named/eu"))
     assert told == "GcpSource('Google Cloud Monitoring (project named), cluster eu')"
+    told = repr(open_source(settings, "gcp:named/europe-west1/eu"))
+    assert told == "GcpSource('Google Cloud Monitoring (project named), cluster europe-west1/eu')"
     source = open_source(settings, "gcp")
     assert isinstance(source, GcpSource)
     assert source.services("shop") == []  # those of the shop stopped long ago
 
 
-def test_an_address_of_three_parts_is_refused() -> None:
+def test_an_address_of_four_parts_is_refused() -> None:
     with pytest.raises(BadInput, match="names no project and cluster"):
-        GcpSource("a/b/c")
+        GcpSource("a/b/c/d")
 
 
 def test_opening_reads_nothing_and_needs_no_credentials(monkeypatch: pytest.MonkeyPatch) -> None:
