@@ -301,6 +301,16 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def shows_secrets(url: str) -> bool:
+    """Whether a request to a URL can be read on its way: it leaves this machine, and not by TLS.
+
+    >>> shows_secrets("http://shop.example"), shows_secrets("https://shop.example"), shows_secrets("http://127.0.0.1")
+    (True, False, False)
+    """
+    parts = address_parts(url)
+    return parts is None or (parts.scheme != "https" and not is_loopback(url))
+
+
 _MOST_NAMED = 12
 
 

@@ -14,6 +14,7 @@ from typing import Any
 from mora.errors import BadInput, MoraError, SourceUnavailable
 from mora.extras import require
 from mora.sources.cloud.patience import Failure, Patience
+from mora.values import shows_secrets
 
 _BUSY = frozenset(
     {
@@ -43,12 +44,20 @@ class Incomplete(Exception):
 
 
 class AwsClient:
-    """The APIs of one region. region: None for that of the environment or profile. endpoint: None for Amazon's own."""
+    """The APIs of one region. region: None for that of the environment or profile. endpoint: None for Amazon's own.
+
+    Raises BadInput for an endpoint that would show the credentials to the line.
+    """
 
     def __init__(
         self, region: str | None = None, *, endpoint: str | None = None, patience: Patience | None = None
     ) -> None:
         require("cloud-aws", by="The source aws")
+        if endpoint is not None and shows_secrets(endpoint):
+            raise BadInput(
+                f"aws.endpoint is {endpoint!r}: the session's token would go over the line for all to read.",
+                hint="Write an address that begins with https://; http:// is for a server on this machine.",
+            )
         self._region, self._endpoint = region, endpoint
         self._patience = patience or Patience()
         self._lock = Lock()
@@ -70,7 +79,9 @@ class AwsClient:
 
     def ask(self, service: str, operation: str, **arguments: Any) -> dict[str, Any]:
         """One answer of an operation such as cloudwatch, get_metric_data. SourceUnavailable says why there is none."""
-        action = f"{service}:{''.join(word.capitalize() for word in operation.split('_'))}"
+        # As a policy writes it: rds:DescribeDBInstances.
+        words = ("DB" if word == "db" else word.capitalize() for word in operation.split("_"))
+        action = f"{service}:{''.join(words)}"
 
         def send() -> dict[str, Any]:
             answer: dict[str, Any] = getattr(self._client(service), operation)(**arguments)

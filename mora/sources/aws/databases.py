@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from mora.domain import Window
 from mora.errors import BadInput, MoraError
@@ -10,7 +10,7 @@ from mora.sources.aws import cloudwatch
 from mora.sources.aws.client import AwsClient
 from mora.sources.aws.cloudwatch import Asked, Metric
 from mora.sources.cloud.reader import Tried
-from mora.sources.cloud.signals import Of, Series, Signal
+from mora.sources.cloud.signals import Of, Remark, Series, Signal
 
 _SPACE = "AWS/RDS"
 _METRICS = {
@@ -24,12 +24,40 @@ _CLASS_PREFIX = "db."
 _MIB = 2**20
 
 
-def read(client: AwsClient, signals: Sequence[Signal], database: str, window: Window) -> Iterator[Series]:
-    """The series of an instance of RDS. Raises BadInput, with those there are, where there is no such one."""
+def read(
+    client: AwsClient, signals: Sequence[Signal], database: str | None, window: Window
+) -> Iterator[Series | Remark]:
+    """The series of an instance of RDS; None for the only one there is. A remark where something of it is not known.
+
+    Raises BadInput, with those there are, where there is no such one, or several and none is named.
+    """
     wanted = [signal for signal in signals if signal in _METRICS]
     if not wanted:
         return
-    memory = _memory_bytes(client, database) if Signal.DB_MEMORY in wanted else None
+    classes: Mapping[str, str] | None = None
+    if database is None or Signal.DB_MEMORY in wanted:
+        try:
+            classes = _instances(client)
+        except MoraError as error:
+            yield Remark(f"Which databases there are, and how large, is not known. {error.message}")
+    if database is None:
+        if not classes:
+            return
+        database = _only(classes, client.region)
+    memory = None
+    if Signal.DB_MEMORY in wanted and classes is not None:
+        if database not in classes:
+            raise BadInput(
+                f"RDS in {client.region} has no database instance {database!r}.",
+                hint=f"It has these: {_shown(classes)}.",
+            )
+        try:
+            memory = _size_of(client, classes[database])
+        except MoraError as error:
+            yield Remark(f"How much memory {database} has is not known. {error.message}")
+        else:
+            if memory is None:
+                yield Remark(f"{database} is a {classes[database]}, whose memory is not fixed: its share is not known.")
     dimensions = (("DBInstanceIdentifier", database),)
     metrics = {signal: Metric(_SPACE, _METRICS[signal][0], dimensions) for signal in wanted}
     written = cloudwatch.units(client, list(metrics.values()), window)
@@ -77,16 +105,29 @@ def _instances(client: AwsClient) -> dict[str, str]:
     }
 
 
-def _memory_bytes(client: AwsClient, database: str) -> float | None:
-    """How much memory an instance has; None for a serverless one, whose size changes."""
-    there = _instances(client)
-    if database not in there:
-        known = ", ".join(sorted(there)[:20]) or "none"
-        raise BadInput(f"RDS in {client.region} has no database instance {database!r}.", hint=f"It has these: {known}.")
-    return _size_of(client, there[database])
+def _only(classes: Mapping[str, str], region: str) -> str:
+    if len(classes) > 1:
+        raise BadInput(
+            f"RDS in {region} has several database instances: {_shown(classes)}.", hint="Name one: --database NAME."
+        )
+    return next(iter(classes))
+
+
+def _shown(names: Iterable[str]) -> str:
+    return ", ".join(sorted(names)[:20]) or "none"
+
+
+def queries(signals: Sequence[Signal], database: str | None, step_seconds: int) -> dict[str, str]:
+    """The metrics that read() asks for, by name."""
+    return {
+        name: f"{statistic} of {_SPACE}/{name} every {step_seconds} s {{DBInstanceIdentifier={database or '*'}}}"
+        for signal, (name, statistic, _) in _METRICS.items()
+        if signal in signals
+    }
 
 
 def _size_of(client: AwsClient, of_class: str) -> float | None:
+    """How much memory a class has, in bytes; None for a serverless one, whose size changes."""
     if not of_class.startswith(_CLASS_PREFIX) or of_class == "db.serverless":
         return None
     answer = client.ask("ec2", "describe_instance_types", InstanceTypes=[of_class.removeprefix(_CLASS_PREFIX)])

@@ -26,7 +26,7 @@ from mora.sources.aws.insights import (
     use_series,
 )
 from mora.sources.cloud.reader import Tried
-from mora.sources.cloud.signals import OF_DATABASES, Scope, Series, Signal
+from mora.sources.cloud.signals import OF_DATABASES, Remark, Scope, Series, Signal
 
 # Any metric that every cluster has, by which clusters are found.
 _OF_CLUSTERS = "cluster_node_count"
@@ -65,11 +65,10 @@ class AwsReader:
         """A minute."""
         return cloudwatch.FINEST
 
-    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series]:
+    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
         """The series of some signals over a window; a metric in several units is read in each."""
         cloudwatch.check_window(window, self._now())
-        if scope.database is not None:
-            yield from databases.read(self._client, signals, scope.database, window)
+        yield from databases.read(self._client, signals, scope.database, window)
         wanted = [signal for signal in signals if signal in SIGNALS]
         if not wanted:
             return
@@ -103,7 +102,7 @@ class AwsReader:
             + ", ".join(f"{name}={value}" for name, value in of.items())
             + "}"
             for one in names_of([signal for signal in signals if signal in SIGNALS])
-        }
+        } | databases.queries(signals, scope.database, seconds)
 
     def check(self, at: datetime) -> Iterator[Tried]:
         """Credentials, region, the rights to list and to read, Container Insights, RDS."""

@@ -12,7 +12,8 @@ from mora.sources.aws.reader import AwsReader
 from mora.sources.cloud.patience import Patience
 from mora.sources.cloud.source import CloudSource
 
-_REGION = re.compile(r"[a-z]{2}(-[a-z]+)+-\d{1,2}")
+# A cluster may be called my-shop-1, too: a region has a point of the compass. https://docs.aws.amazon.com/general/
+_REGION = re.compile(r"[a-z]{2,4}(-[a-z]{2,4})?-((north|south)?(east|west)|north|south|central)-\d{1,2}")
 _CLUSTER = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.:/-]{0,199}")
 
 

@@ -7,7 +7,7 @@ from importlib import import_module
 from requests.auth import AuthBase
 
 from mora.errors import BadInput
-from mora.values import address_parts, is_loopback
+from mora.values import shows_secrets
 
 DOORS = {
     "gcp": "mora.sources.doors.google:GoogleAuth",
@@ -23,8 +23,7 @@ def door(name: str, url: str, *, region: str | None = None) -> AuthBase:
     region: of sigv4; None where the address or the environment says it. Raises BadInput for an address that would show
     the credentials to the line.
     """
-    parts = address_parts(url)
-    if parts is None or (parts.scheme != "https" and not is_loopback(url)):
+    if shows_secrets(url):
         raise BadInput(
             f"prometheus.auth = {name} needs an address that begins with https://: else the token goes over the line "
             "for all to read.",

@@ -97,3 +97,9 @@ def test_a_server_that_is_not_there_is_an_error_at_once(aws: Aws, monkeypatch: p
     with pytest.raises(SourceUnavailable, match="is not reached") as refused:
         ask(AwsClient(patience=patient()))
     assert "AWS_REGION" in str(refused.value.hint)
+
+
+def test_a_session_s_token_is_not_sent_over_a_line_that_all_can_read(aws: Aws) -> None:
+    with pytest.raises(BadInput, match="for all to read"):
+        AwsClient(endpoint="http://monitoring.example.com")
+    assert AwsClient(endpoint=aws.url, patience=patient()).region == "eu-west-1"

@@ -26,6 +26,10 @@ class TestContract(SourceContract):
         ("eu-west-1", "eu-west-1", None),
         ("us-gov-west-1/prod", "us-gov-west-1", "prod"),
         ("prod/eks", None, "prod/eks"),
+        ("my-shop-1", None, "my-shop-1"),
+        ("eu-prod-1", None, "eu-prod-1"),
+        ("ap-southeast-2/eu-prod-1", "ap-southeast-2", "eu-prod-1"),
+        ("eusc-de-east-1", "eusc-de-east-1", None),
     ],
 )
 def test_an_address_is_a_region_a_cluster_or_both(address: str, region: str | None, cluster: str | None) -> None:
