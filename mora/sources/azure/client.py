@@ -6,6 +6,7 @@ identity, az login); none is kept or printed here.
 
 from __future__ import annotations
 
+import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -155,6 +156,8 @@ class AzureClient:
 
         with self._lock:
             if self._credential is None:
+                # It warns of each way that it tries in vain; the error says what to do.
+                logging.getLogger("azure").setLevel(logging.ERROR)
                 # A private cloud is one that Microsoft's own directory of clouds does not know.
                 is_private = self._endpoint is not None
                 self._credential = DefaultAzureCredential(disable_instance_discovery=is_private, retry_total=1)

@@ -19,21 +19,25 @@ NODES: Mapping[Signal, tuple[str, str]] = {
     Signal.NODE_MEMORY: ("node_memory_working_set_percentage", "Maximum"),
 }
 CLUSTERS = "Microsoft.ContainerService/managedClusters"
+# Kind of database -> its name, and the version of the API that tells its region: each provider has its own.
+_KINDS = {
+    name.lower(): (name, version)
+    for name, version in (
+        ("Microsoft.DBforPostgreSQL/flexibleServers", "2022-12-01"),
+        ("Microsoft.DBforMySQL/flexibleServers", "2023-12-30"),
+    )
+}
 # Kind of database -> the metrics of its CPU, memory and connections. Azure SQL has connections by another name alone.
 _DATABASES: Mapping[str, Mapping[Signal, tuple[str, str]]] = {
-    kind.lower(): {
+    kind: {
         Signal.DB_CPU: ("cpu_percent", "Average"),
         Signal.DB_MEMORY: ("memory_percent", "Maximum"),
         Signal.DB_CONNECTIONS: ("active_connections", "Maximum"),
     }
-    for kind in ("Microsoft.DBforPostgreSQL/flexibleServers", "Microsoft.DBforMySQL/flexibleServers")
-}
-_NAMES = {
-    kind.lower(): kind for kind in ("Microsoft.DBforPostgreSQL/flexibleServers", "Microsoft.DBforMySQL/flexibleServers")
+    for kind in _KINDS
 }
 # The grains that Azure has. https://learn.microsoft.com/azure/azure-monitor/essentials/metrics-aggregation-explained
 _GRAINS = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 30, 60, 360, 720, 1440))
-KEPT = timedelta(days=93)
 # One request answers for 30 days at most, and for 1,440 points of a series.
 _POINTS_IN_AN_ANSWER = 1440
 
@@ -58,16 +62,39 @@ def database_series(
     client: AzureClient, region: str, database: str, signals: Collection[Signal], window: Window
 ) -> Iterator[Series]:
     """CPU, memory and connections of a database server."""
-    kind = kind_of(database).lower()
-    if kind not in _DATABASES:
-        raise BadInput(
-            f"{kind_of(database)!r} is not a kind of database that is read.",
-            hint=f"There are: {', '.join(_NAMES.values())}.",
-        )
+    kind = _known(database)
     for signal, (name, aggregation) in _DATABASES[kind].items():
         if signal in signals:
-            for metric in _read(client, region, database, _NAMES[kind], name, aggregation, window):
+            for metric in _read(client, region, database, _KINDS[kind][0], name, aggregation, window):
                 yield from _series(signal, metric, aggregation, window)
+
+
+def api_of(database: str) -> str:
+    """The version of the API that describes a database server."""
+    return _KINDS[_known(database)][1]
+
+
+def queries(database: str | None, signals: Collection[Signal]) -> dict[str, str]:
+    """The metrics that database_series() asks for, by name; none without a database."""
+    if database is None:
+        return {}
+    kind = _known(database)
+    return {
+        name: f"{aggregation} of {_KINDS[kind][0]}/{name} of {database}"
+        for signal, (name, aggregation) in _DATABASES[kind].items()
+        if signal in signals
+    }
+
+
+def _known(database: str) -> str:
+    """The kind of a database, in small letters; BadInput for one that is not read."""
+    kind = kind_of(database).lower()
+    if kind not in _KINDS:
+        raise BadInput(
+            f"{kind_of(database)!r} is not a kind of database that is read.",
+            hint=f"There are: {', '.join(name for name, _ in _KINDS.values())}.",
+        )
+    return kind
 
 
 def grain_of(step: timedelta) -> timedelta:

@@ -11,10 +11,10 @@ from mora.quantities import format_duration
 from mora.sources.azure import logs, metrics
 from mora.sources.azure.client import ROLE, AzureClient, Table
 from mora.sources.cloud.reader import Tried
-from mora.sources.cloud.signals import OF_DATABASES, OF_NODES, Scope, Series, Signal
+from mora.sources.cloud.signals import OF_DATABASES, OF_NODES, Remark, Scope, Series, Signal
 
 _FINEST = timedelta(minutes=1)
-_CLUSTER_API, _DATABASE_API = "2024-09-01", "2022-12-01"
+_CLUSTER_API = "2024-09-01"
 
 
 class AzureReader:
@@ -40,7 +40,7 @@ class AzureReader:
         """A minute."""
         return _FINEST
 
-    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series]:
+    def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
         """The series of some signals over a window: containers from the logs, the rest from Azure's metrics."""
         if window.step % _FINEST:
             raise BadInput(
@@ -48,8 +48,10 @@ class AzureReader:
                 hint="Give a step of minutes, such as --step 5m.",
             )
         if scope.database is not None:
-            region = self._region(scope.database, _DATABASE_API)
+            region = self._region(scope.database, metrics.api_of(scope.database))
             yield from metrics.database_series(self._client, region, scope.database, signals, window)
+        elif set(OF_DATABASES) & set(signals):
+            yield Remark("No database is named: --database ID, or database under [azure] in mora.toml.")
         if not (logs.SIGNALS | set(OF_NODES)) & set(signals):
             return
         cluster = self._cluster()
@@ -80,7 +82,7 @@ class AzureReader:
             for signal, (name, aggregation) in metrics.NODES.items()
             if signal in signals
         }
-        return {**found, **of_nodes}
+        return {**found, **of_nodes, **metrics.queries(scope.database, signals)}
 
     def check(self, at: datetime) -> Iterator[Tried]:
         """The cluster, its logs, Container insights in them, and its metrics."""

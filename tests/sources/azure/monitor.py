@@ -20,6 +20,9 @@ STEP = timedelta(minutes=5)
 _GROUP = "/subscriptions/00000000-0000-0000-0000-000000000001/resourceGroups/shop/providers"
 CLUSTER = f"{_GROUP}/Microsoft.ContainerService/managedClusters/prod"
 DATABASE = f"{_GROUP}/Microsoft.DBforPostgreSQL/flexibleServers/orders"
+MYSQL = f"{_GROUP}/Microsoft.DBforMySQL/flexibleServers/users"
+# Each provider has versions of its own, and refuses those of others.
+_VERSIONS = {CLUSTER: "2024-09-01", DATABASE: "2022-12-01", MYSQL: "2023-12-30"}
 POD, NODE = "web-7d4b9c8f6d-x2klp", "aks-pool-1-vmss000000"
 NODE_NANOCORES, NODE_BYTES = 4e9, 16.0 * 2**30
 Refusal = tuple[int, str, str]
@@ -92,9 +95,13 @@ class _Handler(BaseHTTPRequestHandler):
         elif not self.headers.get("Authorization", "").startswith("Bearer made-up-token"):
             self._send(401, {"error": {"code": "Unauthorized", "message": "no token"}})
         elif kind == "resource":
-            known = path in (CLUSTER, DATABASE)
-            error = {"error": {"code": "ResourceNotFound", "message": "it was not found"}}
-            self._send(200 if known else 404, {"id": path, "location": "West Europe"} if known else error)
+            version = self.path.partition("api-version=")[2]
+            if path not in _VERSIONS:
+                self._send(404, {"error": {"code": "ResourceNotFound", "message": "it was not found"}})
+            elif version != _VERSIONS[path]:
+                self._send(400, {"error": {"code": "InvalidResourceType", "message": f"not of version {version}"}})
+            else:
+                self._send(200, {"id": path, "location": "West Europe"})
         elif kind == "logs":
             self._send(200, _logs(self.azure, body["query"]))
         else:
