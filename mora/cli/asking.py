@@ -246,6 +246,16 @@ class Asked:
             raise BadInput(f"--rps: {error.message}", hint="For example: --rps 50.") from error
 
     @property
+    def _address(self) -> str | None:
+        """That of --source prometheus:URL, which is --prometheus URL."""
+        name, _, address = self.source.partition(":")
+        if name != "prometheus" or not address:
+            return None
+        if self.prometheus is not None:
+            raise BadInput("--prometheus and --source prometheus:URL both name one.", hint="Give one of them.")
+        return address
+
+    @property
     def has_load(self) -> bool:
         """Whether a load is asked for, which load experiments alone can answer."""
         return self.users is not None or self.rps is not None or self.scenario is not None
@@ -269,7 +279,7 @@ class Asked:
             policy_cut_while_abnormal=self.cut_while_abnormal or None,
             policy_include_sidecars=self.include_sidecars or None,
             policy_touch_autoscaled=self.retarget_hpa or None,
-            prometheus_url=self.prometheus,
+            prometheus_url=self._address or self.prometheus,
             prometheus_cluster=self.cluster,
             train_backend=self.backend,
             train_scheduler=self.scheduler,
@@ -293,7 +303,7 @@ class Asked:
             use_kubernetes=not self.no_kubernetes,
             target=self.target,
             sandbox=self.sandbox,
-            source=self.source,
+            source="prometheus" if self._address else self.source,
             excluded=tuple(self.exclude or ()),
             incidents=tuple(self.exclude_incidents or ()),
             stale_ok=self.stale_ok,

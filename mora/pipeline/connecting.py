@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING
 
-from mora import registry
+from mora import registry, values
 from mora.errors import BadInput
 from mora.extras import EXTRAS
 from mora.seams import FleetSource, MetricSource
@@ -36,10 +36,12 @@ def open_source(
     if f"cloud-{name}" in EXTRAS:
         options = getattr(settings, name, None)
         return make(address, **{one.name: getattr(options, one.name) for one in fields(options)} if options else {})
+    if name == "prometheus":
+        if address:
+            settings = replace(settings, prometheus=replace(settings.prometheus, url=values.url(address)))
+        return open_prometheus(settings, discover=discover, say=say)
     if address:
         return make(address)
-    if name == "prometheus":
-        return open_prometheus(settings, discover=discover, say=say)
     raise BadInput(f"The source {name!r} needs an address.", hint=f"Write it behind the name: {name}:ADDRESS.")
 
 

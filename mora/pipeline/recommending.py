@@ -379,6 +379,9 @@ def _from_all(
     refused: list[Recommendation] = []
     if question.has_load:
         states, refused, ask = _with_load(states, ask, is_alone=len(states) + len(measured_only) == 1)
+    if request.is_cloud and settings.train.scheduler is not None:
+        say(f"Workers read from a Prometheus, and the source is {called}: this machine does it.")
+        settings = replace(settings, train=replace(settings.train, scheduler=None))
     sized = _sized(states, source, window, settings, fleet=fleet, ask=ask, say=say, reporter=reporter, look=look)
     advice = [*refused, *sized]
     if is_source_alone:

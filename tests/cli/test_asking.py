@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -76,3 +76,15 @@ def test_every_option_of_the_help_page_is_in_a_panel(name: str) -> None:
 def test_a_former_name_is_taken_and_not_shown(name: str) -> None:
     old = parameters("recommend")[name]
     assert old.hidden
+
+
+def test_a_prometheus_that_is_named_as_a_source_is_that_of_the_settings() -> None:
+    asked = Asked(everything=True, source="prometheus:https://metrics.example/x")
+    settings = asked.settings()
+    assert settings.prometheus.url == "https://metrics.example/x"
+    assert asked.request(settings).source == "prometheus"
+    secret = "prometheus:https://ada:hush@metrics.example"
+    for one in (replace(asked, prometheus="http://127.0.0.1:9", source=secret), replace(asked, source=secret)):
+        with pytest.raises(BadInput, match="Give") as refused:
+            one.settings()
+        assert "hush" not in str(refused.value)

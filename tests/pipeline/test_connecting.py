@@ -10,6 +10,7 @@ import pytest
 from mora import pipeline
 from mora.errors import BadInput
 from mora.settings import PrometheusSettings, Settings
+from mora.sources.prometheus.observe import PrometheusSource
 
 
 def test_without_a_url_the_error_says_where_to_name_one() -> None:
@@ -41,3 +42,11 @@ def test_the_credentials_are_those_of_the_settings(tmp_path: Path) -> None:
         tmp_path / "client.pem",
         tmp_path / "key.pem",
     )
+
+
+def test_a_prometheus_that_is_named_as_a_source_has_the_credentials_of_the_settings() -> None:
+    settings = Settings(prometheus=PrometheusSettings("http://127.0.0.1:9", username="ada", password="hush"))
+    source = pipeline.open_source(settings, "prometheus:http://127.0.0.1:8")
+    assert isinstance(source, PrometheusSource)
+    with source.wire() as wire:
+        assert (wire.url, wire.access.username, wire.access.password) == ("http://127.0.0.1:8", "ada", "hush")

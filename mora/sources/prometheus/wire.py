@@ -9,12 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from types import TracebackType
 from typing import Any, Self
 
 from mora.domain import Window
+from mora.errors import SourceUnavailable
 from mora.sources.prometheus import matrix
 from mora.sources.prometheus.access import Access, TooMuch, explained, retry_policy
 from mora.sources.prometheus.answers import label_sets, rows, rows_of_many, texts
@@ -78,10 +80,17 @@ class Wire:
         return tuple(self._session.asked)
 
     def version(self) -> str:
-        """The version of the server."""
-        with explained(self.url, self.timeout):
-            answer = self._session.get(f"{self.url}/api/v1/status/buildinfo", timeout=_VERSION_TIMEOUT_SECONDS)
-            return texts([answer.json()["data"]["version"]])[0]
+        """The version of the server; "unknown" of one that answers queries and does not tell it, as managed ones do."""
+        try:
+            with explained(self.url, self.timeout):
+                answer = self._session.get(f"{self.url}/api/v1/status/buildinfo", timeout=_VERSION_TIMEOUT_SECONDS)
+                return texts([answer.json()["data"]["version"]])[0]
+        except SourceUnavailable as error:
+            if error.__cause__ is None:  # it answered, and with a status that is an error
+                with suppress(SourceUnavailable):
+                    self.instant("vector(1)", datetime.now(UTC))
+                    return "unknown"
+            raise
 
     def instant(self, query: str, at: datetime) -> list[dict[str, Any]]:
         """The result of a query at one moment, as the API returns it."""

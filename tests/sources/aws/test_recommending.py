@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from mora import dataset, pipeline
 from mora.domain import Workload, WorkloadState
 from mora.errors import BadInput
 from mora.settings import Settings
+from mora.sources.aws.source import AwsSource
 from tests.running import mora
 from tests.sources.aws.conftest import WEB_PODS, WINDOW, source
 from tests.sources.aws.rig import Aws, Pod, cluster_point, last_steps, pod_points
@@ -82,6 +84,21 @@ def test_what_a_cloud_cannot_answer_is_refused(aws: Aws, more: dict[str, object]
     asked: dict[str, object] = {"everything": True, "use_kubernetes": False, "source": "aws:prod", **more}
     with pytest.raises(BadInput, match=words):
         pipeline.recommend_workloads(pipeline.Request(**asked), Settings(namespace="shop"))  # type: ignore[arg-type]  # each test names its own
+
+
+def test_workers_of_the_settings_are_not_asked_since_they_read_a_prometheus(
+    aws: Aws, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (state,) = (one for one in source().states("shop") if one.workload.name == "redis")
+    elsewhere = replace(state, workload=replace(state.workload, namespace="bank"))
+    monkeypatch.setattr(AwsSource, "states", lambda self, namespace=None: [state, elsewhere])
+    said: list[str] = []
+    request = pipeline.Request(all_namespaces=True, use_kubernetes=False, use_model=False, source="aws:prod")
+    settings = replace(Settings(), train=replace(Settings().train, backend="dask", scheduler="tcp://127.0.0.1:9"))
+    settings = replace(settings, history=timedelta(hours=1))
+    advised = pipeline.recommend_workloads(request, settings, say=said.append)
+    assert [one.workload.namespace for one in advised.recommendations] == ["bank", "shop"]
+    assert "Workers read from a Prometheus, and the source is aws: this machine does it." in said
 
 
 def test_several_clusters_are_not_read_from_one_cloud() -> None:

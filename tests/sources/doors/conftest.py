@@ -15,7 +15,7 @@ GOOD = b'{"status":"success","data":{"version":"3.1.0"}}'
 
 
 class Guarded(ThreadingHTTPServer):
-    """Answers 200 to whom `admits` lets in, else 401; keeps (method, path, headers, body) of each request."""
+    """Answers 200 to whom `admits` lets in, else `refusal`; keeps (method, path, headers, body) of each request."""
 
     daemon_threads = True
 
@@ -24,6 +24,7 @@ class Guarded(ThreadingHTTPServer):
         self.admits = admits
         self.asked: list[tuple[str, str, dict[str, str], bytes]] = []
         self.body = GOOD
+        self.refusal = 401
 
     @property
     def url(self) -> str:
@@ -44,7 +45,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.server.asked.append(request)
         is_admitted = self.server.admits(*request)
         answer = self.server.body if is_admitted else b'{"status":"error","error":"no"}'
-        self.send_response(200 if is_admitted else 401)
+        self.send_response(200 if is_admitted else self.server.refusal)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer)))
         self.end_headers()

@@ -59,3 +59,17 @@ def test_without_credentials_it_says_how_to_get_them(tmp_path: Path, monkeypatch
             source(server).check()
         assert server.asked == []
     assert "gcloud auth application-default login" in str(refused.value)
+
+
+def test_a_managed_server_that_does_not_tell_its_version_is_a_prometheus_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Google's and Amazon's have the API of queries, and none of those below /api/v1/status."""
+    with giving_tokens(expires_in=3600) as tokens, guarded(lambda _, path, *__: "/status/" not in path) as server:
+        monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, f"{tokens.url}/token")))
+        server.refusal = 404
+        server.body = b'{"status":"success","data":{"resultType":"vector","result":[]}}'
+        assert source(server).check() == "unknown"
+        server.admits = lambda *_: False
+        with pytest.raises(SourceUnavailable, match="answered 404"):
+            source(server).check()
