@@ -247,7 +247,7 @@ def test_every_variable_that_mora_reads_is_a_setting_or_known_not_to_be_one() ->
 
 # --- what is committed -----------------------------------------------------------------------------------------------
 
-MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work|home/[a-z]|Users/[A-Z]|root/\.|tmp/[a-z]+-[a-z])")
+MACHINE_PATH = re.compile(r"(?<![\w.])/(?:work\b|home/[a-z]|Users/[A-Z]|root/\.|tmp/[a-z]+-[a-z])")
 ADDRESS = re.compile(
     r"pypi\.org/(?:simple|packages)|pythonhosted\.org|deb\.debian\.org|security\.debian\.org|snapshot\.debian\.org"
     r"|registry\.npmjs|proxy\.golang|dl\.google\.com|apt\.kubernetes\.io|pkgs\.k8s\.io|dl\.k8s\.io|/releases/download/"

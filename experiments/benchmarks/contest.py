@@ -147,8 +147,8 @@ def aims(found: pipeline.ContestResult) -> list[str]:
         rows = {row.entrant: row for row in answered if np.isfinite(row.skill.value)}
         what = f"{table.target.value}, {table.horizon_seconds / 3600:g} h ahead"
         single = max((row for name, row in rows.items() if name not in NOT_SINGLE), key=lambda row: row.skill.value)
-        if "trained" in rows:
-            arima = rows["autoarima"].skill.value if "autoarima" in rows else float("-inf")
+        if "trained" in rows and "autoarima" in rows:
+            arima = rows["autoarima"].skill.value
             own = rows["trained"].skill.value
             judged += 1
             met += own >= max(arima, single.skill.value) - 1e-9

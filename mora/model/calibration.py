@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mora.domain import Reason, Target
+from mora.domain.learning import Level
 from mora.fusion import MIN_WINDOWS_TO_JUDGE, NAIVE, Weights, choose_weights, confidence, conformal_multiplier
 from mora.model.choice import BLEND, MIXTURE, Forecasts, choose_model, mixture_of
 from mora.model.settings import PRIOR_RATE, TrainSettings
@@ -48,6 +49,7 @@ class Calibration:
     shares: forecaster -> weight. multiplier: the bound over the point forecast, from `multiplier_windows` of them;
     where `is_prior`, these are too few for a quantile, so other services' figure takes part. kept: how many of
     `windows` were covered. model: what the shares are: the blend, the mixture of everything, or one forecaster.
+    reach: how far a forecast may lie from the naive one, in the target's unit (reach_of); None: as far as it likes.
     """
 
     target: Target
@@ -60,6 +62,7 @@ class Calibration:
     prior: float
     reasons: tuple[Reason, ...] = ()
     model: str = BLEND
+    reach: float | None = None
 
     @property
     def confidence(self) -> float:
@@ -94,6 +97,32 @@ def blend(shares: Mapping[str, float], parts: Mapping[str, float]) -> float:
     if total <= 0:
         return parts[NAIVE]
     return sum(share / total * parts[name] for name, share in known.items())
+
+
+def reach_of(windows: Sequence[ValidationWindow]) -> float | None:
+    """The farthest that use ever came to lie from the naive forecast in these windows; None of too few of them."""
+    moved = [abs(window.truth - window.parts[NAIVE]) for window in windows if NAIVE in window.parts]
+    return max(moved) if len(moved) >= MIN_WINDOWS_TO_JUDGE else None
+
+
+def near(levels: Mapping[str, Level], reach: float | None) -> dict[str, Level]:
+    """Forecasts (mean, p95) within reach of the naive one; p95 moves along with the mean.
+
+    What was learnt of an old level says nothing of a new one: a service that falls to a tenth after its training is
+    forecast at its old level by all that remember it. In no validation window does this enlarge an error: what came
+    lay within reach.
+
+    >>> near({"naive": (1.0, 1.5), "prophet": (9.0, 10.0), "lstm": (1.25, 2.0)}, 0.5)
+    {'naive': (1.0, 1.5), 'prophet': (1.5, 2.5), 'lstm': (1.25, 2.0)}
+    """
+    if reach is None or NAIVE not in levels:
+        return dict(levels)
+    middle = levels[NAIVE][0]
+    found = {}
+    for name, (mean, high) in levels.items():
+        kept = min(max(mean, middle - reach), middle + reach)
+        found[name] = (mean, high) if kept == mean else (kept, high + kept - mean)
+    return found
 
 
 def request(target: Target, point_forecast: float, bound: float, floor: float, policy: PolicySettings) -> float:

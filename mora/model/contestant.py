@@ -18,7 +18,7 @@ from mora.seams import Silent
 
 @dataclass(frozen=True, slots=True)
 class FittedTraining:
-    """The blend that a training has chosen, asked as `mora recommend` asks it."""
+    """The model that a training has chosen, as `mora recommend` asks it right after: not weighed anew (online.py)."""
 
     learned: ObservedLearning
 

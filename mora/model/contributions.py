@@ -38,6 +38,8 @@ MOMENTS, BACKGROUND = 40, 8
 _PAST_SECONDS = 14 * DAY_SECONDS
 # What is added up may differ from the forecast by a rounding, and by no more.
 _EXACT = 1e-6
+NEAR = "kept near the last horizon"
+"""What is called an input where forecasters may not reach as far as they say (calibration.near)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,8 +160,12 @@ def _explain(
         else:
             pieces[name] = of_sum([_label(name, grid, target)], own[:, None], own[usual, None])
         is_opaque = explains is None and not is_plain
-        members.append(Member(name, share, float(own[-1]), pieces[name].is_exact, is_opaque))
+        members.append(Member(name, share, parts[name], pieces[name].is_exact, is_opaque))
     whole = _together(pieces, shares)
+    if calibration.reach is not None:
+        means = {name: values[name][kept] for name in shares}
+        means[NAIVE] = _forecasts(grid, rows, target, NAIVE, None)
+        whole = _within_reach(whole, means, shares, calibration.reach, usual)
     return ExplainedForecast(
         model.workload,
         target,
@@ -220,4 +226,25 @@ def _together(pieces: Mapping[str, Contributions], shares: Mapping[str, float]) 
         np.column_stack([amounts[label] for label in order]),
         np.column_stack([inputs[label] for label in order]),
         all(piece.is_exact for piece in pieces.values()),
+    )
+
+
+def _within_reach(
+    whole: Contributions, means: Mapping[str, Floats], shares: Mapping[str, float], reach: float, background: np.ndarray
+) -> Contributions:
+    """With what keeping the forecasters near the naive forecast adds, as one more input where it adds anything.
+
+    means: forecaster -> what it says at each row, the naive one among them. background: rows of the average.
+    """
+    middle = means[NAIVE]
+    moved = [share * (np.clip(means[n], middle - reach, middle + reach) - means[n]) for n, share in shares.items()]
+    added = np.sum(moved, axis=0)
+    if not added.any():
+        return whole
+    usual = float(added[background].mean())
+    names = (*whole.names, NEAR)
+    amounts, inputs = np.column_stack([whole.amounts, added - usual]), np.column_stack([whole.inputs, middle])
+    order = np.argsort(-np.abs(amounts).mean(axis=0), kind="stable")
+    return Contributions(
+        tuple(names[place] for place in order), whole.base + usual, amounts[:, order], inputs[:, order], whole.is_exact
     )

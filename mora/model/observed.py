@@ -30,7 +30,15 @@ from mora.features import TARGET_COLUMNS
 from mora.forecasters.horizon import HOUR_SECONDS, PLAIN, truth_at
 from mora.fusion import NAIVE, Weights, conformal_multiplier
 from mora.model import learners
-from mora.model.calibration import Calibration, ValidationWindow, blend, calibrate, weights_of
+from mora.model.calibration import (
+    Calibration,
+    ValidationWindow,
+    blend,
+    calibrate,
+    near,
+    reach_of,
+    weights_of,
+)
 from mora.model.learners import Fitted
 from mora.model.renewing import Renewed, forecasts_at, moment_of, origins_of
 from mora.model.report import Row, tabulate
@@ -71,8 +79,10 @@ class HorizonModel:
         return {name: level[0] for name, level in self.levels(grid, target, others, row).items()}
 
     def levels(self, grid: HorizonGrid, target: Target, others: Fitted, row: int) -> dict[str, Level]:
-        """forecaster -> mean and p95 of the horizon that begins with a row, as parts()."""
-        return forecasts_at(grid, [row], (target,), self.forecasters, lambda _: others)[target][0]
+        """forecaster -> mean and p95 of the horizon that begins with a row, as parts(), within their reach."""
+        found = forecasts_at(grid, [row], (target,), self.forecasters, lambda _: others)[target][0]
+        calibration = self.calibrations.get(target)
+        return near(found, None if calibration is None else calibration.reach)
 
 
 @dataclass(frozen=True, slots=True)
@@ -232,7 +242,9 @@ def _calibrate(
         half_life_windows=_HALF_LIFE_WINDOWS,
         **options,
     )
-    return replace(found, shares=dict(now.shares), reasons=now.reasons, model=now.model), before, blended
+    # A model that was asked for by name forecasts as it does.
+    reach = reach_of(windows) if settings.model is None else None
+    return replace(found, shares=dict(now.shares), reasons=now.reasons, model=now.model, reach=reach), before, blended
 
 
 def _validation_window(

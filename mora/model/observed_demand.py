@@ -32,8 +32,9 @@ from mora.features import TARGET_COLUMNS, epoch_seconds, six_digits
 from mora.forecasters.horizon import plain_at
 from mora.fusion import NAIVE
 from mora.model import online
+from mora.model.calibration import Calibration
 from mora.model.driven_demand import point_forecast_reason, readable
-from mora.model.learners import Fitted
+from mora.model.learners import TITLES, Fitted
 from mora.model.observed import HorizonModel
 from mora.quantities import format_duration
 from mora.saturation import KILLS_COUNT_FOR, LimitBound, limit_bound
@@ -101,7 +102,8 @@ class ObservedAnswer:
             why = point_forecast_reason(
                 target, point_forecast, parts, calibration, f"the next {format_duration(horizon)}"
             )
-            return point_forecast, (why, *calibration.reasons, *since, *_costs(target, learned))
+            near = _kept_near(target, parts, calibration, format_duration(horizon))
+            return point_forecast, (why, *near, *calibration.reasons, *since, *_costs(target, learned))
         point_forecast = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
         ahead = format_duration(horizon)
         text = (
@@ -175,6 +177,23 @@ def bound_of(series: Series, target: Target, horizon: timedelta) -> Bound:
     )
     text = f"bound {readable(target, amount)} for the next {format_duration(horizon)} ({covered}), learned from {past}"
     return Bound(amount, float(found.confidence[0]), windows, Reason("bound", text))
+
+
+def _kept_near(target: Target, parts: Mapping[str, float], calibration: Calibration, span: str) -> tuple[Reason, ...]:
+    """Which of the forecasts that count lie as far from the naive one as they may."""
+    reach = calibration.reach
+    if reach is None:
+        return ()
+    edge = reach * (1 - 1e-9)
+    names = [n for n, share in calibration.shares.items() if n != NAIVE and share > 0 and n in parts]
+    found = [TITLES.get(name, name) for name in names if abs(parts[name] - parts[NAIVE]) >= edge]
+    if not found:
+        return ()
+    text = (
+        f"{target.value}: {' and '.join(found)} kept within {readable(target, reach)} of the mean of the last {span}; "
+        "in no validation window did use move farther from it"
+    )
+    return (Reason("kept-near", text),)
 
 
 def _check_horizon(history: History, horizon: timedelta) -> None:

@@ -22,7 +22,7 @@ from mora.domain import Reason, Target
 from mora.domain.learning import Floats, HorizonGrid
 from mora.features import TARGET_COLUMNS
 from mora.forecasters.horizon import truth_at
-from mora.model.calibration import Calibration, blend
+from mora.model.calibration import Calibration, blend, near
 from mora.model.learners import TITLES, Fitted
 from mora.model.renewing import forecasts_at
 from mora.quantities import counted, format_duration
@@ -147,6 +147,7 @@ def ended_since(
     first = max(int(np.floor((since_seconds - grid.start_seconds) / grid.step_seconds + 1e-6)) + 1, 1)
     rows = list(range(len(grid) - grid.steps, first - 1, -grid.steps))[:MOST_WINDOWS][::-1]
     known = [(row, truth) for row in rows if (truth := truth_at(grid, TARGET_COLUMNS[target], row)) is not None]
+    reach = learned.calibrations[target].reach
     said = forecasts_at(
         grid,
         [row for row, _ in known],
@@ -157,7 +158,7 @@ def ended_since(
         reasons=[],
     )[target]
     return [
-        Ended({name: level[0] for name, level in levels.items()}, truth[0])
+        Ended({name: level[0] for name, level in near(levels, reach).items()}, truth[0])
         for (_, truth), levels in zip(known, said, strict=True)
     ]
 

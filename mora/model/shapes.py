@@ -72,8 +72,10 @@ _CALIBRATION_FIELDS = {
     "prior": number(0, 1),
     "reasons": _REASONS,
 }
-# Models of before do not say what their shares are: those of the blend.
-_CALIBRATION = fields({**_CALIBRATION_FIELDS, "model": text}, needed=tuple(_CALIBRATION_FIELDS))
+# Models of before do not say what their shares are (those of the blend), nor how far a forecast may reach.
+_CALIBRATION = fields(
+    {**_CALIBRATION_FIELDS, "model": text, "reach": optional(number(0))}, needed=tuple(_CALIBRATION_FIELDS)
+)
 _HORIZON = fields(
     {
         "forecasters": items(text),

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mora.domain import Target
 from mora.model import TrainSettings
-from mora.model.calibration import Calibration, ValidationWindow, calibrate
+from mora.model.calibration import Calibration, ValidationWindow, calibrate, near, reach_of
 from mora.model.settings import PRIOR_RATE
 
 
@@ -84,3 +84,37 @@ def test_few_windows_take_the_figure_of_other_services_with_a_reason() -> None:
     assert few.multiplier == 1.3
     assert few.is_prior
     assert "cpu: 4 validation windows are too few" in few.reasons[-1].text
+
+
+@given(
+    st.lists(st.tuples(st.floats(0.0, 10.0), st.floats(0.0, 10.0), st.floats(0.0, 10.0)), min_size=3, max_size=25),
+    st.floats(1e-3, 1e9),
+)
+def test_holding_forecasts_within_reach_enlarges_no_error_that_was_validated(
+    rows: list[tuple[float, float, float]], scale: float
+) -> None:
+    windows = [
+        ValidationWindow(f"{n}", "choose", {"naive": naive * scale, "prophet": said * scale}, truth * scale, 0.0)
+        for n, (naive, said, truth) in enumerate(rows)
+    ]
+    reach = reach_of(windows)
+    assert reach == pytest.approx(scale * max(abs(truth - naive) for naive, _, truth in rows))
+    for window in windows:
+        levels = {name: (value, 2 * value) for name, value in window.parts.items()}
+        found = near(levels, reach)
+        assert abs(found["prophet"][0] - window.truth) <= abs(levels["prophet"][0] - window.truth) * (1 + 1e-9)
+        assert found["prophet"][1] - found["prophet"][0] == pytest.approx(levels["prophet"][0], abs=1e-9 * scale)
+        assert found["naive"] == levels["naive"]
+
+
+def test_of_too_few_windows_no_reach_is_known_and_forecasts_stay_as_they_are() -> None:
+    assert reach_of([window(index, "choose") for index in range(2)]) is None
+    assert near({"naive": (1.0, 1.0), "prophet": (9.0, 9.5)}, None)["prophet"] == (9.0, 9.5)
+    assert near({"prophet": (9.0, 9.5)}, 1.0) == {"prophet": (9.0, 9.5)}
+
+
+def test_a_card_says_how_far_a_forecast_may_reach_and_those_of_before_do_not() -> None:
+    found = replace(calibration_of([window(index, "choose") for index in range(20)]), reach=0.25)
+    assert Calibration.from_dict(found.to_dict()) == found
+    before = {name: value for name, value in found.to_dict().items() if name != "reach"}
+    assert Calibration.from_dict(before).reach is None

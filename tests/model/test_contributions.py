@@ -17,7 +17,7 @@ from mora.domain import Target
 from mora.domain.learning import AtRow, Contributions
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.features import TARGET_COLUMNS
-from mora.model.contributions import BACKGROUND, MOMENTS, explain_forecasts
+from mora.model.contributions import BACKGROUND, MOMENTS, NEAR, explain_forecasts
 from mora.model.contributions_page import describe
 from mora.model.driven_demand import readable
 from mora.quantities import format_moment
@@ -65,6 +65,25 @@ def test_the_base_is_the_average_of_eight_forecasts_as_the_text_says(frame: pd.D
             f"The average of 8 forecasts since {format_moment(cpu.seconds[0])} is "
             f"{readable(Target.CPU, float(usual.mean()))}."
         )
+
+
+def test_what_keeps_forecasters_near_is_an_input_of_its_own(frame: pd.DataFrame) -> None:
+    free = explaining.model(frame)
+    calibrations = {t: dataclasses.replace(one, reach=1e-3) for t, one in free.horizons[3600].calibrations.items()}
+    learned = dataclasses.replace(free.horizons[3600], calibrations=calibrations)
+    model = dataclasses.replace(free, horizons={**free.horizons, 3600: learned})
+    grid = history_of(frame, "frontend").grid(3600.0)
+    (cpu, _) = explain_forecasts(model, frame, horizon_seconds=3600.0)
+    parts = learned.parts(grid, Target.CPU, model.forecasters, len(grid))
+    assert NEAR in cpu.contributions.names
+    assert list(cpu.importance) == sorted(cpu.importance, reverse=True)
+    assert cpu.forecast == pytest.approx(calibrations[Target.CPU].point_forecast(parts), rel=1e-6)
+    assert abs(cpu.forecast - parts["naive"]) <= 1e-3 * (1 + 1e-6)
+    usual = np.linspace(0, len(cpu.contributions.forecasts) - 1, BACKGROUND).round().astype(int)
+    assert cpu.contributions.base == pytest.approx(cpu.contributions.forecasts[usual].mean(), rel=1e-6)
+    assert {member.name: member.forecast for member in cpu.members} == pytest.approx(
+        {n: parts[n] for n in explaining.BLEND}
+    )
 
 
 def test_what_several_forecasters_start_from_is_one_input_and_the_strongest_stands_first(frame: pd.DataFrame) -> None:

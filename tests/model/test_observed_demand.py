@@ -25,12 +25,14 @@ from tests import fakes_learning as fakes
 HOUR, DAY = timedelta(hours=1), timedelta(hours=24)
 
 
-def answer(*, naive_share: float = 1.0) -> ObservedAnswer:
+def answer(*, naive_share: float = 1.0, reach: float | None = None) -> ObservedAnswer:
     """A model of days: its point forecast is the last one's mean, but for a Prophet whose level is 9 cores."""
     # A steep trend: moving the curve to the level of the last day leaves a step of 9 cores to the next one.
     prophet = FittedProphet({Target.CPU: Curve(0.0, DAY.total_seconds(), 1.0, 9.0, 0.0, (), (), 0.1)})
     shares = {NAIVE: naive_share, "prophet": 1.0 - naive_share}
-    calibrations = {t: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9) for t in (Target.CPU, Target.MEMORY)}
+    calibrations = {
+        t: Calibration(t, shares, 9.0, 5, True, 5, 5, 0.9, reach=reach) for t in (Target.CPU, Target.MEMORY)
+    }
     costs = {"mora": 1.5, "fused": 1.75, "windows": 12.0}
     learned = HorizonModel(DAY.total_seconds(), {}, calibrations, {}, {}, costs)
     card = {"settings": {"horizon_seconds": DAY.total_seconds()}, "last_sample": "2100-01-01T00:00:00+00:00"}
@@ -92,6 +94,21 @@ def test_the_bound_is_never_below_the_mean_that_is_forecast_with_a_reason() -> N
         "bound",
         "raised-to-point-forecast",
     ]
+
+
+def test_a_forecast_that_lies_farther_from_the_last_horizon_than_use_ever_moved_is_kept_near_with_a_reason() -> None:
+    history = fakes.observed(days=9)
+    last = ask(history).cpu
+    far = ask(history, naive_share=0.5).cpu
+    near = ask(history, naive_share=0.5, reach=0.125).cpu
+    assert last is not None
+    assert far is not None
+    assert near is not None
+    assert far.point_forecast > last.point_forecast + 1
+    assert near.point_forecast == pytest.approx(last.point_forecast + 0.5 * 0.125, rel=1e-5)
+    text = next(reason.text for reason in near.reasons if reason.code == "kept-near")
+    assert text.startswith("cpu: Prophet kept within 125m of the mean of the last 24h")
+    assert "kept-near" not in {reason.code for reason in (*far.reasons, *last.reasons)}
 
 
 def test_what_both_bounds_cost_on_validation_windows_is_a_reason_of_cpu() -> None:

@@ -45,6 +45,7 @@ def changed(document: Any, place: str, value: Any) -> Any:
         ("measured.container", "a b", "measured.container is not a name"),
         ("measured.resources", {"cpu_limit_millicores": 1.5}, "measured.resources.cpu_limit_millicores is a number"),
         ("report.calibrations.driven.cpu.multiplier", 1e300, "multiplier is 1e\\+300, not a number from 0 to 1e\\+06"),
+        ("report.calibrations.driven.cpu.reach", -1.0, "reach is -1.0, not a number from 0"),
         ("report.calibrations.driven.cpu.kept", 10**6, "calibrations.driven.cpu.kept is more than its windows"),
         ("report.calibrations.driven.cpu.target", "memory", "target is 'memory', not 'cpu'"),
         ("report.calibrations.driven", {}, "report.calibrations.driven.cpu is missing"),
