@@ -94,3 +94,17 @@ def test_what_was_chosen_is_measured_by_its_own_validation_errors(model: Service
     errors = errors_of(chosen, history_of(making.history(), "frontend"), Target.CPU, trained)
     assert errors is not None
     assert errors.scale == 0.0125
+
+
+def test_errors_are_of_what_the_model_says_however_far_it_may_reach(model: ServiceModel) -> None:
+    history = history_of(making.history(), "frontend")
+    trained = datetime.fromisoformat(model.card["last_sample"]).timestamp()
+    learned = model.horizons[3600]
+    calibrations = {target: dataclasses.replace(one, reach=0.0) for target, one in learned.calibrations.items()}
+    near = dataclasses.replace(
+        model, horizons={**model.horizons, 3600: dataclasses.replace(learned, calibrations=calibrations)}
+    )
+    own, other = errors_of(model, history, Target.CPU, trained), errors_of(near, history, Target.CPU, trained)
+    assert own is not None
+    assert other is not None
+    np.testing.assert_array_equal(own.forecast, other.forecast)
