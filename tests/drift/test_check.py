@@ -46,7 +46,7 @@ def test_what_changed_is_named_with_its_begin(verdicts: Callable[[Change], Drift
     assert words in str(document["findings"])
 
 
-def test_a_service_that_comes_to_rest_or_wakes_up_is_told_so_in_readable_numbers() -> None:
+def test_a_service_that_comes_to_rest_or_wakes_up_is_named_in_readable_numbers() -> None:
     at_rest, woken = making.history(), making.history().assign(cpu_cores_value=0.0)
     at_rest.loc[at_rest.index[-making.DAY :], "cpu_cores_value"] = 0.0
     woken.loc[woken.index[-making.DAY :], "cpu_cores_value"] = 0.5

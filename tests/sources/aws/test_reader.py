@@ -205,7 +205,7 @@ def test_the_queries_are_known_without_being_sent(aws: Aws) -> None:
     assert last_steps(1)[0] >= TIMES[-1]
 
 
-def test_what_would_be_asked_of_a_database_is_told_without_asking(aws: Aws) -> None:
+def test_what_would_be_asked_of_a_database_is_named_without_asking(aws: Aws) -> None:
     told = source().flat_queries(Workload("shop", "web"), WINDOW, database="orders")
     assert told["FreeableMemory"] == "Minimum of AWS/RDS/FreeableMemory every 300 s {DBInstanceIdentifier=orders}"
     assert aws.asked == []

@@ -47,7 +47,7 @@ def test_without_a_database_it_says_how_to_name_one(azure: Azure) -> None:
     assert "--database" in told.words
 
 
-def test_what_would_be_asked_of_a_database_is_told_without_asking(azure: Azure) -> None:
+def test_what_would_be_asked_of_a_database_is_named_without_asking(azure: Azure) -> None:
     told = source(azure).flat_queries(Workload("shop", "web"), window())
     assert told["memory_percent"].startswith("Maximum of Microsoft.DBforPostgreSQL/flexibleServers/memory_percent of")
     assert azure.asked == []
