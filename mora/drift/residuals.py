@@ -84,11 +84,11 @@ def errors_of(model: ServiceModel, history: History, target: Target, trained_unt
         target
     ]
     found: list[tuple[float, float, float]] = []
-    for (row, truth), levels in zip(known, said, strict=True):
+    for (row, came), levels in zip(known, said, strict=True):
         forecast = learned.calibrations[target].point_forecast({name: level[0] for name, level in levels.items()})
         # What is no number says nothing of how far off it was.
         if np.isfinite(forecast):
-            found.append((grid.start_seconds + row * grid.step_seconds, forecast, truth))
+            found.append((grid.start_seconds + row * grid.step_seconds, forecast, came))
     if not found:
         return None
     seconds, forecasts, truths = (np.array(values) for values in zip(*found, strict=True))
@@ -103,8 +103,8 @@ def _validated(tables: object, target: Target, own: Floats) -> float:
     """The mean error of the validation windows; that of the stream before the training where no window scored."""
     table = tables.get(target.value, {}) if isinstance(tables, dict) else {}
     errors = table.get("errors", {})
-    of_model = next((errors[name] for name in (CHOSEN, BLEND, NAIVE) if name in errors), {})
-    level = of_model.get("mean", 0.0)
+    name = next((name for name in (CHOSEN, BLEND, NAIVE) if name in errors), None)
+    level = 0.0 if name is None else errors[name].get("mean", 0.0)
     return float(level) or float(own.mean() if len(own) else 0.0)
 
 
