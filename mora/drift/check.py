@@ -14,6 +14,7 @@ from mora.domain import Reason, Target, Workload
 from mora.domain.learning import DAY_SECONDS
 from mora.drift.inputs import (
     MIN_DAYS,
+    STATISTICS,
     Blocks,
     Comparison,
     Statistic,
@@ -108,18 +109,8 @@ class Drift:
             "since": None if self.since is None else self.since.isoformat(),
             "findings": [finding.to_dict() for finding in self.findings],
             "unjudged": [[reason.code, reason.text] for reason in self.unjudged],
-            "inputs": [
-                {
-                    "feature": test.feature,
-                    "statistic": test.statistic,
-                    "value": test.value,
-                    "usual": test.usual,
-                    "score": test.score,
-                    "p": test.p,
-                    "adjusted_p": test.adjusted,
-                }
-                for test in self.tests
-            ],
+            "inputs": [test.to_dict() for test in self.tests if test.statistic in STATISTICS],
+            "errors": [test.to_dict() for test in self.tests if test.statistic == "errors"],
             "coverage": [
                 {
                     "target": one.target.value,
@@ -135,18 +126,19 @@ class Drift:
 
 
 @dataclass(frozen=True, slots=True)
-class Inputs:
-    """What the inputs' part of a verdict says."""
+class Judged:
+    """What a verdict says, of the inputs or of everything. tests: of the inputs, then those corrected with them."""
 
     tests: tuple[Comparison, ...]
     findings: tuple[Finding, ...]
     unjudged: tuple[Reason, ...]
 
 
-def check_inputs(history: History, trained_until: float) -> Inputs:
+def check_inputs(history: History, trained_until: float, others: Sequence[Comparison] = ()) -> Judged:
     """Every column that enters a forecast, its last day against the days of the training; numpy alone.
 
-    trained_until: epoch seconds. Nothing that is not known is compared: a column without samples is no drift.
+    trained_until: epoch seconds. others: what else is compared, corrected together with the columns; they come last.
+    Nothing that is not known is compared: a column without samples is no drift.
     """
     series = history.series
     step, count = float(series.step_seconds), series.sample_count
@@ -154,17 +146,17 @@ def check_inputs(history: History, trained_until: float) -> Inputs:
     ahead = (count - trained) * step
     if ahead < DAY_SECONDS * (1 - 1 / 24):
         text = f"inputs: a day of samples since the training is needed, there are {format_duration(ahead, about=True)}"
-        return Inputs((), (), (Reason("too-early", text if ahead >= 60 else _NOTHING_NEW),))
+        return Judged(tuple(corrected(others)), (), (Reason("too-early", text if ahead >= 60 else _NOTHING_NEW),))
     tests, unjudged = _test_all(history, trained, count)
+    tests = corrected([*tests, *others])
+    drifted = [test for test in tests[: len(tests) - len(others)] if test.has_drifted]
     findings = []
-    for feature in dict.fromkeys(test.feature for test in tests if test.has_drifted):
-        worst = max(
-            (one for one in tests if one.feature == feature and one.has_drifted), key=lambda one: abs(one.score)
-        )
+    for feature in dict.fromkeys(test.feature for test in drifted):
+        worst = max((one for one in drifted if one.feature == feature), key=lambda one: abs(one.score))
         end = _first_end(history, feature, trained)
         moment, text = _describe(history, feature, worst, trained, end)
         findings.append(Finding("inputs", feature, text, datetime.fromtimestamp(moment, UTC)))
-    return Inputs(tuple(tests), tuple(findings), tuple(unjudged))
+    return Judged(tuple(tests), tuple(findings), tuple(unjudged))
 
 
 _NOTHING_NEW = "there are no samples since the training"
@@ -264,44 +256,58 @@ def check(model: ServiceModel, history: History) -> Drift:
     nothing can be judged: they are driven, and what runs now is not.
     """
     from mora.drift.coverage import coverage_of
-    from mora.drift.residuals import change_of, errors_of
+    from mora.drift.residuals import errors_of
 
     series = history.series
     until = datetime.fromisoformat(model.card["last_sample"])
     seen = datetime.fromtimestamp(series.start + (series.sample_count - 1) * series.step_seconds, UTC)
-    inputs = check_inputs(history, until.timestamp())
-    findings, unjudged = list(inputs.findings), list(inputs.unjudged)
-    if lacks_river := bool(missing("drift")):
-        unjudged.append(Reason("no-river", "errors: they need pip install 'mora-rightsizing[drift]'"))
     errors, coverages = [], []
     for target in history.targets:
-        found = errors_of(model, history, target, until.timestamp())
-        if found is not None and len(found.seconds) > found.before:
-            errors.append(found)
-            change = None if lacks_river else change_of(found)
-            if change is not None:
-                text = f"forecasts of {_name(target)} for {format_duration(found.horizon_seconds)} are off by "
-                text += f"{_times(change.times, 1)} what they were in validation ({change.test})"
-                findings.append(Finding("errors", target.value, text, change.since))
+        own = errors_of(model, history, target, until.timestamp())
+        if own is not None and len(own.seconds) > own.before:
+            errors.append(own)
         for seconds in sorted(model.horizons):
             covered = coverage_of(history, target, seconds, until.timestamp())
-            if covered is None:
-                continue
-            coverages.append(covered)
-            if covered.has_drifted:
-                findings.append(_uncovered(covered))
+            if covered is not None:
+                coverages.append(covered)
+    found = judge(history, until.timestamp(), errors, coverages)
     return Drift(
         model.workload,
         model.digest,
         until,
         seen,
-        tuple(_one_of_each(findings)),
-        tuple(unjudged),
-        inputs.tests,
+        found.findings,
+        found.unjudged,
+        found.tests,
         tuple(errors),
         tuple(coverages),
         history,
     )
+
+
+def judge(history: History, trained_until: float, errors: Sequence[Errors], coverages: Sequence[Coverage]) -> Judged:
+    """check() where the errors and the coverage are known already. trained_until: epoch seconds."""
+    from mora.drift.residuals import change_of, compare_errors
+
+    compared = [(one, test) for one in errors if (test := compare_errors(one)) is not None]
+    others = [*(test for _, test in compared), *(one.comparison() for one in coverages)]
+    inputs = check_inputs(history, trained_until, others)
+    findings, unjudged = list(inputs.findings), list(inputs.unjudged)
+    lacks_river = bool(missing("drift"))
+    if lacks_river:
+        unjudged.append(Reason("no-river", "errors: they need pip install 'mora-rightsizing[drift]'"))
+    tested = inputs.tests[len(inputs.tests) - len(others) :]
+    for (one, _), test in zip(compared, tested, strict=False):
+        change = change_of(one) if test.has_drifted and not lacks_river else None
+        if change is not None:
+            text = (
+                f"forecasts of {_name(one.target)} for {format_duration(one.horizon_seconds)} are off by "
+                f"{_times(change.times, 1)} what they were in validation ({change.test})"
+            )
+            findings.append(Finding("errors", one.target.value, text, change.since))
+    drifted = [test.has_drifted for test in tested[len(compared) :]]
+    findings += [_uncovered(one) for one, has_drifted in zip(coverages, drifted, strict=True) if has_drifted]
+    return Judged(inputs.tests, tuple(_one_of_each(findings)), tuple(unjudged))
 
 
 def _uncovered(covered: Coverage) -> Finding:

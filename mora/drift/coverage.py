@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from statistics import NormalDist
 
 import numpy as np
 
@@ -18,13 +19,12 @@ from mora.bounds.memory import memory_bounds
 from mora.coverage import needed_cpu_cores, needed_memory_bytes
 from mora.domain import Target
 from mora.domain.learning import DAY_SECONDS, Floats
-from mora.drift.inputs import effective_days
+from mora.drift.inputs import Comparison, effective_days
 from mora.features import TARGET_COLUMNS
 
-ALPHA = 0.002
-"""The chance that a check finds too few covered where the confidence is right."""
 MIN_WINDOWS = 12
-_MOST_DAYS = 14
+MOST_DAYS = 14
+"""Days back from the last sample whose windows count."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +48,10 @@ class Coverage:
         """Covered windows of all, 0..1."""
         return float(self.covered.mean())
 
-    @property
-    def has_drifted(self) -> bool:
-        """Whether these are too few for chance."""
-        return self.p <= ALPHA
+    def comparison(self) -> Comparison:
+        """That the share is as stated, for the correction together with what else is compared."""
+        score = -NormalDist().inv_cdf(min(max(self.p, 1e-15), 1 - 1e-15))
+        return Comparison(self.target.value, "coverage", self.share, float(self.stated.mean()), score, self.p)
 
     @property
     def since(self) -> datetime:
@@ -62,14 +62,21 @@ class Coverage:
         return datetime.fromtimestamp(float(self.seconds[begin]), UTC)
 
 
-def coverage_of(history: History, target: Target, horizon_seconds: float, trained_until: float) -> Coverage | None:
-    """The windows of the last two weeks that began after the training; None where they are too few to say anything."""
+def coverage_of(
+    history: History,
+    target: Target,
+    horizon_seconds: float,
+    trained_until: float,
+    *,
+    most_days: float = MOST_DAYS,
+) -> Coverage | None:
+    """The windows of the last days that began after the training; None where they are too few to say anything."""
     series, use = history.series, history.columns[TARGET_COLUMNS[target]]
     step = float(series.step_seconds)
     size = round(horizon_seconds / step)
     if size < 1 or horizon_seconds % step:
         return None
-    oldest = max(trained_until, series.start + len(use) * step - _MOST_DAYS * DAY_SECONDS)
+    oldest = max(trained_until, series.start + len(use) * step - most_days * DAY_SECONDS)
     begins = np.arange(len(use) - size, 0, -size)[::-1]
     begins = begins[series.start + begins * step >= oldest - 1e-6]
     begins = (
@@ -90,9 +97,14 @@ def coverage_of(history: History, target: Target, horizon_seconds: float, traine
         ]
     )
     begun: Floats = np.asarray(series.start + begins * step, dtype=np.float64)
+    return over(target, horizon_seconds, begun, covered, stated)
+
+
+def over(target: Target, horizon_seconds: float, seconds: Floats, covered: np.ndarray, stated: Floats) -> Coverage:
+    """What these windows say; the fields are Coverage's own."""
     effective = effective_days(covered.astype(np.float64))
     p = chance_of_so_few(int(covered.sum()), len(covered), float(stated.mean()), effective)
-    return Coverage(target, horizon_seconds, begun, covered, stated, effective, p)
+    return Coverage(target, horizon_seconds, seconds, covered, stated, effective, p)
 
 
 def chance_of_so_few(covered: int, windows: int, stated: float, effective: float) -> float:

@@ -21,7 +21,8 @@ import numpy as np
 
 from mora.domain.learning import DAY_SECONDS, Floats
 
-Statistic = Literal["level", "latest", "spread", "season", "ks", "psi"]
+Statistic = Literal["level", "latest", "spread", "season", "ks", "psi", "errors", "coverage"]
+# Of the inputs; the other two are of the model (residuals.py, coverage.py).
 STATISTICS: tuple[Statistic, ...] = ("level", "latest", "spread", "season", "ks", "psi")
 
 MIN_DAYS, MOST_DAYS = 7, 28
@@ -38,7 +39,7 @@ _MIN_KNOWN = 0.5
 _NEXT_TO_NOTHING = 0.05
 # A standard deviation of days that are alike to the last digit: smaller changes than some of these are no drift that
 # would need another model. Levels are logarithms of a ratio, spread of a mean distance; season is a
-# difference of correlations (Fisher's z); KS and PSI are logarithms.
+# difference of correlations (Fisher's z); KS and PSI are logarithms, errors are of log(1 + error / validation error).
 _FLOORS: Mapping[Statistic, float] = {
     "level": 0.05,
     "latest": 0.06,
@@ -46,9 +47,10 @@ _FLOORS: Mapping[Statistic, float] = {
     "season": 0.15,
     "ks": 0.25,
     "psi": 0.5,
+    "errors": 0.1,
 }
-# More KS or PSI than other days have is a drift; less is not.
-_ONE_SIDED: tuple[Statistic, ...] = ("season", "ks", "psi")
+# More KS, PSI or error than other days have is a drift; less is not.
+_ONE_SIDED: tuple[Statistic, ...] = ("season", "ks", "psi", "errors")
 # Those of the samples whatever their order; the others are of a day's hours, and weekdays have such in common.
 _OF_SAMPLES: tuple[Statistic, ...] = ("ks", "psi")
 # A drift is further off than any day of the training, by this factor; what is not, is worth so many deviations at most.
@@ -78,6 +80,18 @@ class Comparison:
     def has_drifted(self) -> bool:
         """Whether this is no chance."""
         return self.adjusted <= ALPHA
+
+    def to_dict(self) -> dict[str, str | float]:
+        """Plain JSON."""
+        return {
+            "feature": self.feature,
+            "statistic": self.statistic,
+            "value": self.value,
+            "usual": self.usual,
+            "score": self.score,
+            "p": self.p,
+            "adjusted_p": self.adjusted,
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,19 +136,24 @@ def blocks_of(values: Floats, *, trained: int, step_seconds: float, end: int | N
 def compare(feature: str, blocks: Blocks) -> list[Comparison]:
     """Every statistic of a feature, not yet corrected for their number."""
     own, usual = _statistics(blocks)
-    found = []
-    for number, statistic in enumerate(STATISTICS):
-        value, values = own[number], usual[:, number]
-        if statistic not in _OF_SAMPLES:
-            value, values = _without_weekdays(value, values, blocks.ago % 7)
-        middle, score = _score(value, values, _FLOORS[statistic])
-        # Some services have days unlike any other now and then: what is no further off than those is one more of them.
-        if abs(value - middle) <= _BEYOND * float(np.abs(values - middle).max()):
-            score = math.copysign(min(abs(score), _NOT_BEYOND), score)
-        is_one_sided = statistic in _ONE_SIDED
-        p = 0.5 * math.erfc(score / math.sqrt(2)) if is_one_sided else math.erfc(abs(score) / math.sqrt(2))
-        found.append(Comparison(feature, statistic, float(own[number]), middle, score, p))
-    return found
+    return [
+        compare_days(feature, statistic, float(own[number]), usual[:, number], blocks.ago)
+        for number, statistic in enumerate(STATISTICS)
+    ]
+
+
+def compare_days(feature: str, statistic: Statistic, own: float, usual: Floats, ago: np.ndarray) -> Comparison:
+    """A statistic of the last day against that of each day of the training, shape (n,). ago: as Blocks has it."""
+    value, values = own, usual
+    if statistic not in _OF_SAMPLES:
+        value, values = _without_weekdays(value, values, ago % 7)
+    middle, score = _score(value, values, _FLOORS[statistic])
+    # Some services have days unlike any other now and then: what is no further off than those is one more of them.
+    if abs(value - middle) <= _BEYOND * float(np.abs(values - middle).max()):
+        score = math.copysign(min(abs(score), _NOT_BEYOND), score)
+    is_one_sided = statistic in _ONE_SIDED
+    p = 0.5 * math.erfc(score / math.sqrt(2)) if is_one_sided else math.erfc(abs(score) / math.sqrt(2))
+    return Comparison(feature, statistic, own, middle, score, p)
 
 
 def corrected(tests: Sequence[Comparison]) -> list[Comparison]:

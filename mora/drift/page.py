@@ -123,11 +123,15 @@ def _tests(drift: Drift) -> Table | None:
         ]
         for test in drift.tests
     ]
-    return Table(f"Inputs of {drift.workload.name}", ("feature", "last day", "usual", "score", "p (Holm)"), rows)
+    return Table(
+        f"What was compared of {drift.workload.name}", ("feature", "last day", "usual", "score", "p (Holm)"), rows
+    )
 
 
 def _figure(test: Comparison, value: float) -> str:
     """A statistic for a person: ratios as such, KS and PSI as they are defined."""
-    if test.statistic == "season":
+    if test.statistic in ("season", "errors"):
         return f"{value:.2f}"
+    if test.statistic == "coverage":
+        return f"{100 * value:.0f} %"
     return f"{np.exp(value) - LITTLE:.3f}" if test.statistic in ("ks", "psi") else f"{np.exp(value):.2f} x"

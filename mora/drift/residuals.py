@@ -4,6 +4,10 @@ The stream is of the shortest horizon, one forecast after the other, so that err
 samples. The errors of the weeks before the training are the yardstick. Some of the forecasters know those weeks (curves
 are fitted to all of them), so their errors there are too small: they are scaled up to the error of the validation
 windows that the model's card has.
+
+Two things must agree. The last day's errors must be beyond those of the days before the training, by the same frame as
+the inputs (inputs.py: effective days, Student's t, Holm's correction together with them): that bounds the false alarms.
+And one of river's tests must find a change on the stream: that says that it is one of the stream, and since when.
 """
 
 from __future__ import annotations
@@ -17,6 +21,7 @@ import numpy as np
 from mora.backtest.history import History
 from mora.domain import Target
 from mora.domain.learning import DAY_SECONDS, Floats
+from mora.drift.inputs import Comparison, blocks_of, compare_days
 from mora.extras import require
 from mora.features import TARGET_COLUMNS
 from mora.forecasters.horizon import truth_at
@@ -27,13 +32,14 @@ from mora.model.renewing import forecasts_at
 from mora.model.report import CHOSEN
 
 # Days of errors before the training that are the yardstick, and the newest days after it, which are looked at.
-_BEFORE_DAYS, _AFTER_DAYS = 7, 28
+_BEFORE_DAYS, _AFTER_DAYS = 28, 28
 MIN_BEFORE, MIN_AFTER = 24, 6
 """Errors before and after the training, at least."""
-# Chosen on traces that were not changed (experiments/benchmarks/drift.py): ADWIN's chance of a false cut, and how many
-# standard deviations of errors Page and Hinkley's sum must gain, of which it loses some at each error.
-ADWIN_DELTA = 1e-4
-PAGE_THRESHOLD, PAGE_DELTA = 25.0, 1.0
+# ADWIN's chance of a false cut (river's own default), and how many standard deviations of errors Page and Hinkley's sum
+# must gain, of which it loses some at each error. Neither bounds false alarms where errors follow each other closely;
+# compare_errors() does.
+ADWIN_DELTA = 2e-3
+PAGE_THRESHOLD, PAGE_DELTA = 10.0, 0.5
 # An error that is this many deviations above the usual counts as that: one error alone is no drift.
 _MOST = 4.0
 
@@ -108,10 +114,23 @@ def _validated(tables: object, target: Target, own: Floats) -> float:
     return float(level) or float(own.mean() if len(own) else 0.0)
 
 
+def compare_errors(errors: Errors) -> Comparison | None:
+    """The errors of the last day against those of the days before the training; None where these are too few."""
+    place = np.rint((errors.seconds - errors.seconds[0]) / errors.horizon_seconds).astype(int)
+    laid = np.full(place[-1] + 1, np.nan)
+    laid[place] = _logarithms(errors)
+    trained = int(place[errors.before]) if errors.before < len(place) else len(laid)
+    blocks = blocks_of(laid, trained=trained, step_seconds=errors.horizon_seconds)
+    if blocks is None:
+        return None
+    usual = np.nanmean(blocks.days, axis=1)
+    return compare_days(errors.target.value, "errors", float(np.nanmean(blocks.last)), usual, blocks.ago)
+
+
 def change_of(errors: Errors) -> Change | None:
     """The change that is still there, of the errors since the training; None where there is none, or too few are known.
 
-    The errors are compared as logarithms of 1 + error / scale, so that one that is huge does not stand for many.
+    That there is none by chance, compare_errors() says.
     """
     require("drift", by="Looking for a change of errors")
     from river import drift
@@ -133,9 +152,8 @@ def change_of(errors: Errors) -> Change | None:
             found = ("Page-Hinkley", _begin(later[: since + 1]))
         elif adwin.drift_detected and float(np.mean(later[max(since - MIN_AFTER, 0) : since + 1])) > 0:
             found = ("ADWIN", _begin(later[: since + 1]))
-    recent = later[-MIN_AFTER:]
     # What was off for a while and is as it was needs no other model.
-    if found is None or float(recent.mean()) <= 0.5:
+    if found is None or float(later[-MIN_AFTER:].mean()) <= 0.5:
         return None
     test, begin = found
     off = np.abs(errors.truth - errors.forecast)[errors.before + begin :]
@@ -145,18 +163,24 @@ def change_of(errors: Errors) -> Change | None:
 
 def deviates(errors: Errors) -> tuple[Floats, Floats]:
     """The errors before and after the training, as standard deviations from the mean of those before."""
+    values = _logarithms(errors)
+    usual = values[: errors.before]
+    middle = float(usual.mean()) if len(usual) else 0.0
+    spread = max(float(usual.std()) if len(usual) else 0.0, 0.2)
+    scaled = np.clip((values - middle) / spread, -_MOST, _MOST)
+    return scaled[: errors.before], scaled[errors.before :]
+
+
+def _logarithms(errors: Errors) -> Floats:
+    """log(1 + error / validation error), so that an error that is huge does not stand for many."""
     off = np.abs(errors.truth - errors.forecast)
     little = max(errors.scale, 1e-3 * float(np.abs(errors.truth).mean()), 1e-12)
     own = float(off[: errors.before].mean()) if errors.before else 0.0
     stretched = off / little
     # Curves that were fitted to these weeks err less on them than they do ahead.
     stretched[: errors.before] *= max(little / own, 1.0) if own > 0 else 1.0
-    values = np.log1p(stretched)
-    usual = values[: errors.before]
-    middle = float(usual.mean()) if len(usual) else 0.0
-    spread = max(float(usual.std()) if len(usual) else 0.0, 0.2)
-    scaled = np.clip((values - middle) / spread, -_MOST, _MOST)
-    return scaled[: errors.before], scaled[errors.before :]
+    found: Floats = np.log1p(stretched)
+    return found
 
 
 def _begin(later: Floats) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
 from datetime import datetime, timedelta
 
@@ -13,6 +14,7 @@ from mora.backtest.history import history_of
 from mora.domain import Reason
 from mora.drift import check as checking
 from mora.drift.check import Drift, check, check_inputs, not_judged
+from mora.drift.inputs import corrected
 from mora.model import ServiceModel
 from tests.drift import making
 from tests.drift.making import Change
@@ -91,6 +93,22 @@ def test_a_drift_that_has_lasted_is_dated_back() -> None:
     (finding,) = check_inputs(history, float(history.series.start + 22 * 86_400)).findings
     begun = datetime.fromtimestamp(history.series.start + 24 * 86_400, finding.since.tzinfo)
     assert abs(finding.since - begun) <= timedelta(hours=3)
+
+
+def test_without_river_the_rest_is_judged(model: ServiceModel, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "river", None)
+    verdict = check(model, history_of(making.history("level"), "frontend"))
+    assert verdict.has_drifted
+    (reason,) = verdict.unjudged
+    assert reason.text == "errors: they need pip install 'mora-rightsizing[drift]'"
+
+
+def test_everything_that_a_look_tests_is_corrected_together(verdicts: Callable[[Change], Drift]) -> None:
+    verdict = verdicts("level")
+    kinds = [test.statistic for test in verdict.tests]
+    assert (kinds.count("level"), kinds.count("errors"), kinds.count("coverage")) == (4, 2, 2)
+    assert list(verdict.tests) == corrected(verdict.tests)
+    assert {one["feature"] for one in verdict.to_dict()["errors"]} == {"cpu", "memory"}
 
 
 def test_what_nothing_can_be_compared_with_is_not_judged(model: ServiceModel) -> None:

@@ -9,7 +9,8 @@ import numpy as np
 
 from mora.backtest.history import history_of
 from mora.domain import Target
-from mora.drift.residuals import MIN_BEFORE, Errors, change_of, deviates, errors_of
+from mora.drift.inputs import corrected
+from mora.drift.residuals import MIN_BEFORE, Errors, change_of, compare_errors, deviates, errors_of
 from mora.model import ServiceModel
 from tests.drift import making
 
@@ -40,6 +41,36 @@ def test_what_was_off_for_a_while_and_is_as_it_was_is_no_change() -> None:
     rng = np.random.default_rng(0)
     after = np.concatenate([5 * rng.normal(size=30), rng.normal(size=100)])
     assert change_of(made(rng.normal(size=300), after)) is None
+
+
+def test_the_last_day_is_compared_with_the_days_before_the_training() -> None:
+    rng = np.random.default_rng(0)
+    usual, calm = rng.normal(size=24 * 20), rng.normal(size=48)
+    same = compare_errors(made(usual, calm))
+    grown = compare_errors(made(usual, np.concatenate([calm[:24], 4 * calm[24:]])))
+    assert same is not None
+    assert grown is not None
+    assert (grown.feature, grown.statistic) == ("cpu", "errors")
+    together = [*([same] * 28), grown]
+    assert [one.has_drifted for one in corrected(together)] == [False] * 28 + [True]
+    # What grew for a day and is as it was is not the last day any more.
+    over = compare_errors(made(usual, np.concatenate([4 * calm[24:], calm])))
+    assert over is not None
+    assert not corrected([over])[0].has_drifted
+
+
+def test_days_of_errors_that_differ_by_themselves_hide_a_day_like_them() -> None:
+    rng = np.random.default_rng(0)
+    factor = np.repeat(np.where(np.arange(22) % 5 == 0, 4.0, 1.0), 24)
+    errors = factor * rng.normal(size=22 * 24)
+    one = compare_errors(made(errors[: 24 * 20], errors[24 * 20 :]))
+    assert one is not None
+    assert not corrected([one])[0].has_drifted
+
+
+def test_fewer_than_a_week_of_errors_or_less_than_a_day_after_is_not_compared() -> None:
+    assert compare_errors(made(np.ones(24 * 6), np.ones(24))) is None
+    assert compare_errors(made(np.ones(24 * 10), np.ones(12))) is None
 
 
 def test_one_huge_error_is_no_change() -> None:
@@ -80,7 +111,7 @@ def test_of_an_old_model_the_newest_errors_are_looked_at(model: ServiceModel) ->
     trained = datetime.fromisoformat(model.card["last_sample"]).timestamp()
     errors = errors_of(model, history, Target.CPU, trained)
     assert errors is not None
-    assert errors.before == 7 * 24
+    assert errors.before == 21 * 24
     assert len(errors.seconds) - errors.before == 28 * 24
     assert errors.seconds[-1] == history.series.start + 60 * 86_400 - 3600
 
