@@ -55,6 +55,9 @@ REGISTRY: dict[str, dict[str, str]] = {
     "contestants": {
         "trained": "mora.model.contestant:WhatTrainingLearns",
     },
+    "hour_forecasts": {
+        "trained": "mora.model.hours:HourForecast",
+    },
     "detectors": {
         "context-distance": "mora.detectors.context_distance:ContextDistance",
         "kmeans": "mora.detectors.kmeans:KMeans",

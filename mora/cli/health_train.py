@@ -9,6 +9,7 @@ import typer
 from mora.cli.common import (
     DataDir,
     IncludeFlagged,
+    ModelsDir,
     Namespace,
     PrometheusUrl,
     complain,
@@ -96,6 +97,7 @@ def train(
     namespace: Namespace = None,
     data: DataDir = None,
     health: HealthDir = None,
+    models: ModelsDir = None,
 ) -> None:
     """Learn what is usual of services: a detector from their history, its threshold from the last quarter.
 
@@ -105,7 +107,8 @@ def train(
     The history should be mostly healthy: leave known faults out by
     --exclude or --labels. To renew detectors every night, --if-due trains
     those that no longer fit, and then learns no incident of the last day,
-    nor anything of the last hour. Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
+    nor anything of the last hour. The detector forecast-residual takes the
+    forecasts of the model that mora train made, where there is one. Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
 
     \\b
     mora health train frontend
@@ -121,6 +124,7 @@ def train(
     settings = settings_of(
         data_dir=data,
         health_dir=health,
+        models_dir=models,
         namespace=namespace,
         prometheus_url=prometheus,
         history=history,
@@ -190,6 +194,7 @@ def _train(names: list[str], settings: Settings, *, jobs: int, **options: object
         "namespace": settings.namespace,
         "data_dir": settings.data_dir,
         "health_dir": settings.health_dir,
+        "models_dir": settings.models_dir,
     }
     with own_temporary_folder("health"), progress() as reporter:
         outcomes = list(train_health_all(names, jobs=jobs, reporter=reporter, **where, **options))
@@ -205,6 +210,7 @@ def _train_namespace(source: PrometheusSource, learning: Learning, settings: Set
             namespace=settings.namespace,
             learning=learning,
             health_dir=settings.health_dir,
+            models_dir=settings.models_dir,
             reporter=reporter,
         )
         outcomes = sorted(found, key=lambda one: one.service)

@@ -295,6 +295,7 @@ def train(
     own: Mapping[str, str] | None = None,
     source: str | None = None,
     remarks: Sequence[str] = (),
+    forecast: object | None = None,
     now: datetime | None = None,
     reporter: Reporter | None = None,
 ) -> HealthModel:
@@ -304,11 +305,14 @@ def train(
     metrics: those that are looked at; by default those of health_columns(). excluded: windows, such as known faults,
     whose samples are not learnt from. own: PromQL of metrics of one's own, which are looked at beside `metrics` and
     kept on the card, as are source (where the samples are from) and remarks (what a reader must know of them).
+    forecast: the service's own (mora/model/hours.py), for a detector that compares samples with one.
     reporter: for detectors that fit for longer than a moment. Raises NotEnoughData, BadInput.
     """
     made = _made("detectors", USUAL_DETECTOR if detector is None else detector)
     if reporter is not None and hasattr(made, "reporter"):
         made.reporter = reporter
+    if forecast is not None and hasattr(made, "forecast"):
+        made.forecast = forecast
     judge = _made("thresholds", USUAL_THRESHOLD if threshold is None else threshold)
     at = datetime.now(UTC) if now is None else now
     given = samples if isinstance(samples, HealthFrame) else on_grid(samples, step=step, now=at)

@@ -119,6 +119,7 @@ def train_health(
     namespace: str = "default",
     data_dir: Path | str = "data",
     health_dir: Path | str = "health",
+    models_dir: Path | str = "models",
     source: PrometheusSource | None = None,
     learning: Learning | None = None,
     time_column: str | None = None,
@@ -126,7 +127,8 @@ def train_health(
 ) -> HealthModel:
     """Learn what is usual of a service, or of the service that a file is of, and save the folder of its detector.
 
-    With `learning.only_if_due`, the detector that is there stays where it still fits.
+    With `learning.only_if_due`, the detector that is there stays where it still fits. models_dir: of trained models,
+    whose forecasts the detector forecast-residual takes.
     """
     return _trained(
         named,
@@ -134,6 +136,7 @@ def train_health(
         namespace=namespace,
         data_dir=data_dir,
         health_dir=health_dir,
+        models_dir=models_dir,
         source=source,
         learning=learning,
         time_column=time_column,
@@ -148,6 +151,7 @@ def _trained(
     namespace: str = "default",
     data_dir: Path | str = "data",
     health_dir: Path | str = "health",
+    models_dir: Path | str = "models",
     source: PrometheusSource | None = None,
     learning: Learning | None = None,
     time_column: str | None = None,
@@ -188,6 +192,7 @@ def _trained(
         more = f"{counted(len(renewal.incidents), 'event')} of the last day and the last hour are not learnt from."
         why = renewal.why if renewal.is_due else "Another kind of detector, or of threshold, is asked for."
         remarks = (*remarks, why, *((more,) if renewal.unlearnt else ()))
+    forecast, without = _own_forecast(learning.detector, name, namespace, models_dir)
     model = train(
         samples.frame,
         service=name,
@@ -200,11 +205,21 @@ def _trained(
         excluded=windows_of(known),
         own=learning.own,
         source=samples.source,
-        remarks=remarks,
+        remarks=(*remarks, *without),
+        forecast=forecast,
         reporter=reporter,
     )
     model.save(folder)
     return model, ""
+
+
+def _own_forecast(detector: str, *of: Any) -> tuple[object | None, tuple[str, ...]]:
+    """What the service's own model forecasts, where the detector takes that and trains none; else why there is none."""
+    from mora import registry
+    from mora.model.hours import forecast_of
+
+    kind, options = registry.named("detectors", detector)
+    return (None, ()) if kind != "forecast-residual" or options.get("train") else forecast_of(*of)
 
 
 def _as_before(learning: Learning, before: HealthModel) -> Learning:
@@ -248,6 +263,7 @@ def train_health_namespace(
     namespace: str,
     learning: Learning,
     health_dir: Path | str = "health",
+    models_dir: Path | str = "models",
     reporter: Reporter | None = None,
 ) -> Iterator[HealthTrained]:
     """Train every service of a namespace, whose metrics are read together; outcomes come as they end."""
@@ -263,6 +279,7 @@ def train_health_namespace(
         options = {
             "namespace": namespace,
             "health_dir": health_dir,
+            "models_dir": models_dir,
             "learning": learning,
             "samples": samples,
             "source": source,  # for metrics of one's own, which are read by themselves
