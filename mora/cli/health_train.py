@@ -108,7 +108,8 @@ def train(
     --exclude or --labels. To renew detectors every night, --if-due trains
     those that no longer fit, and then learns no incident of the last day,
     nor anything of the last hour. The detector forecast-residual takes the
-    forecasts of the model that mora train made, where there is one. Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
+    forecasts of the model that mora train made, where there is one.
+    Each detector is a folder of plain files in health/NAMESPACE/SERVICE.
 
     \\b
     mora health train frontend
