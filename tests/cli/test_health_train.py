@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
+from mora.model.versions import keep
+from tests import fakes_learning as fakes
 from tests.health.made import healthy
+from tests.model.making import version
 from tests.running import mora
 from tests.sources import rig
 
@@ -98,3 +102,22 @@ def test_every_service_of_a_namespace_is_trained_from_prometheus(tmp_path: Path)
     assert [line.split(":")[0] for line in done.stdout.splitlines()] == ["shop/cart", "shop/web"]
     assert "one every 15s" in done.stdout
     assert "reading 2 services" in done.stderr
+
+
+def test_forecast_residual_says_whose_forecast_it_compares_with(tmp_path: Path) -> None:
+    keep(tmp_path / "kept" / "frontend", version(1), at=datetime(2026, 9, 6, tzinfo=UTC))
+    fakes.observed(days=4)[["timestamp", "cpu_cores_value", "mem_bytes_value"]].to_csv(
+        tmp_path / "frontend.csv", index=False
+    )
+    command = ("health", "train", "frontend.csv", "-d", "forecast-residual")
+    own = mora(*command, "--models", "kept", cwd=tmp_path)
+    assert own.returncode == 0, own.stderr
+    words = f"cpu_cores_value is compared with the hour as the model {version(1).digest[:12]} of frontend forecasts it"
+    assert words in " ".join(own.stderr.split())
+    assert "The model knew 100% of the samples that measure its errors" in " ".join(own.stderr.split())
+    none = mora(*command, cwd=tmp_path)
+    assert none.returncode == 0, none.stderr
+    assert "There is no model of 'frontend' in models" in none.stderr
+    wrong = mora("health", "train", "frontend.csv", "-d", "forecast-residual:train=magic", cwd=tmp_path)
+    assert wrong.returncode == 1
+    assert "magic" in wrong.stderr

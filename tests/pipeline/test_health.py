@@ -6,12 +6,14 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 
 from mora.errors import BadInput, BadModel, MoraError
 from mora.health.events import State
 from mora.health.model import HealthModel
+from mora.model import TrainSettings, train
 from mora.pipeline.health import (
     HealthTrained,
     Learning,
@@ -22,6 +24,7 @@ from mora.pipeline.health import (
     train_health,
     train_health_all,
 )
+from tests import fakes_learning as fakes
 from tests.health.made import healthy, with_fault
 
 QUICK = Learning(detector="robust-z", threshold="quantile")
@@ -152,3 +155,24 @@ def test_a_renewal_is_of_the_kind_that_was_trained_unless_another_is_asked_for(t
     other = renewed(replace(nightly, detector="seasonal-mad", changes_kind=True))
     assert other.card["detector"] == "seasonal-mad"
     assert any("Another kind of detector" in reason for reason in other.card["reasons"])
+
+
+def test_forecast_residual_takes_the_forecast_of_the_services_own_model(tmp_path: Path) -> None:
+    model = train(fakes.observed(days=6), {}, fakes.WORKLOAD, settings=TrainSettings(weights={"yesterday": 1.0}))
+    model.save(tmp_path / "models" / "frontend")
+    fakes.observed(days=8)[["timestamp", "cpu_cores_value", "mem_bytes_value"]].to_csv(
+        tmp_path / "frontend.csv", index=False
+    )
+    learning = Learning(detector="forecast-residual")
+    where = {"health_dir": tmp_path / "health", "models_dir": tmp_path / "models", "learning": learning}
+    trained = train_health(str(tmp_path / "frontend.csv"), **where)
+    assert any(f"the model {model.digest[:12]} of frontend forecasts it" in one for one in trained.card["reasons"])
+    scored = score_health(str(tmp_path / "frontend.csv"), health_dir=tmp_path / "health")
+    np.testing.assert_array_equal(
+        scored.judged.frame["score"], trained.detector.score(trained.prepared(scored.samples).frame)
+    )
+    other = train_health(str(tmp_path / "frontend.csv"), service="cart", **where)
+    assert any(one.startswith("There is no model of 'cart'") for one in other.card["reasons"])
+    # Another detector asks for none.
+    plain = train_health(str(tmp_path / "frontend.csv"), service="cart", **{**where, "learning": QUICK})
+    assert not any("model" in one for one in plain.card["reasons"])
