@@ -5,8 +5,8 @@
 The recorded labelled sets are too short for a model: pods have eleven hours to learn from. So here each of some
 recorded VMs has three weeks to learn from, and then a week with six faults: CPU without work, or memory that leaks, an
 hour to eight long, 1 to 2 times as much as usual. What else the VM does in that week counts as healthy, so that false
-alarms are overstated for all alike. `train=NAMES` trains a model as `mora train` does, on the first three quarters of what the
-detector learns from.
+alarms are overstated for all alike. `train=NAMES` trains a model as `mora train` does, on the first three quarters of
+what the detector learns from.
 """
 
 from __future__ import annotations

@@ -49,7 +49,6 @@ def settled() -> HourForecast:
 
 
 def test_it_is_what_the_model_itself_forecasts_at_the_beginning_of_each_hour() -> None:
-    seconds, columns = samples()
     found = as_they_are()
     grid = history_of(fakes.observed(days=6), "frontend").grid(3600.0)
     hour = model().horizons[3600]
