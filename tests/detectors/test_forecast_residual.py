@@ -203,7 +203,7 @@ def test_it_can_train_a_model_on_what_it_is_fitted_on() -> None:
         ForecastResidual(train="yesterday").fit(history(0.15))
 
 
-def test_what_a_model_cannot_forecast_has_the_stand_in_and_is_told() -> None:
+def test_what_a_model_has_no_forecast_of_is_compared_with_the_stand_in() -> None:
     detector, alone = with_a_model(), ForecastResidual()
     data = history(0.5)[:42]
     detector.fit(data)
