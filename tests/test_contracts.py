@@ -157,9 +157,9 @@ STAGES: dict[str, dict[str, Callable[[Path], AbstractContextManager[Stage]]]] = 
 # What stands for itself: built without arguments, or a function.
 PLAIN = ("forecasters", "policies", "outputs")
 # Tested beside their room: tests/backtest/test_contract.py, tests/testing/test_detectors.py.
-# Ways of learning: tests/model/test_contestant.py.
+# Ways of learning: tests/model/test_contestant.py. Forecasts of the running hour: tests/model/test_hours.py.
 # The forms of repositories have tests of their own, each with a repository that builds before and after (tests/repo).
-ELSEWHERE = ("replay_policies", "detectors", "thresholds", "repo_forms", "contestants")
+ELSEWHERE = ("replay_policies", "detectors", "thresholds", "repo_forms", "contestants", "hour_forecasts")
 PROTOCOLS: dict[str, type] = {"sources": MetricSource, "clusters": Cluster, "forecasters": Forecaster}
 
 
