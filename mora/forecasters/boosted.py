@@ -11,8 +11,8 @@ for those who explain a forecast by it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any, Protocol
 
@@ -24,7 +24,7 @@ from mora.domain import Reason, Target
 from mora.domain.learning import Contributions, Experiments, Floats, HorizonGrid, Knob, Level, Past, Place, Saved
 from mora.errors import NotEnoughData
 from mora.features import HIGH_QUANTILE, TARGET_COLUMNS, TARGETS
-from mora.forecasters import boosted_inputs, tabular
+from mora.forecasters import boosted_inputs, selection, tabular
 from mora.forecasters.boosted_parts import (
     HIGH,
     MEAN,
@@ -37,13 +37,18 @@ from mora.forecasters.boosted_parts import (
     surely_best,
 )
 from mora.forecasters.places import Lesson, lessons_of, row_of
+from mora.forecasters.selection import Selection, select
 from mora.metrics import SCALE_FREE_COLUMNS
+from mora.quantities import format_duration
 from mora.seams import Reporter
 from mora.trees import Trees
 
 Rows = NDArray[np.int64]
 
 _LEAST_ROWS, _LEAST_CHECKS = 12, 6
+# Enough to tell which inputs are asked for.
+_CHOOSING_TREES = 40
+_CHOOSING_RATE = 0.1
 # Where no part is set apart for checking, the last rows are.
 _CHECKED_SHARE = 0.2
 # Every mixture of the plain forecasts in tenths; the first is the mean of the last horizon alone.
@@ -56,23 +61,26 @@ _MIXTURES = tuple(
 _DOUBT_HORIZONS = 2.0
 _SHARES = tuple(tenth / 10 for tenth in range(11))
 _TARGET = one_of(*(target.value for target in TARGETS))
-_ONE = fields(
-    {
-        "columns": items(text, least=1),
-        "features": items(whole()),
-        "idle": mapping(number(0)),
-        "anchor": items(number(0, 1)),
-        "steps": whole(1),
-        "offsets": fields({MEAN: number(), HIGH: number()}),
-        "shares": fields({MEAN: number(0, 1), HIGH: number(0, 1)}),
-    }
-)
+_ONE_FIELDS = {
+    "columns": items(text, least=1),
+    "features": items(whole()),
+    "idle": mapping(number(0)),
+    "anchor": items(number(0, 1)),
+    "steps": whole(1),
+    "offsets": fields({MEAN: number(), HIGH: number()}),
+    "shares": fields({MEAN: number(0, 1), HIGH: number(0, 1)}),
+}
+# Models of before were given every input.
+_ONE = fields({**_ONE_FIELDS, "selection": selection.SHAPE}, needed=tuple(_ONE_FIELDS))
 _DOCUMENT = fields({"targets": mapping(_ONE, _TARGET), "reasons": items(pair(text, text))})
 
 
 @dataclass(frozen=True, slots=True)
 class BoostedSettings:
-    """How trees are grown. trees: the most of them. least_rows: in a leaf, as a share of the rows."""
+    """How trees are grown. trees: the most of them. least_rows: in a leaf, as a share of the rows.
+
+    select: whether inputs that do not help are dropped (selection.py).
+    """
 
     trees: int = 200
     depth: int = 3
@@ -81,6 +89,7 @@ class BoostedSettings:
     rows_drawn: float = 0.7
     features_drawn: float = 0.5
     ridge: float = 1.0
+    select: bool = True
 
 
 KNOBS = MappingProxyType(
@@ -132,7 +141,8 @@ class OneTarget:
 
     columns: of the grid, that are looked at. features: numbers of those that the trees were given, in the order of
     tabular.names(). idle: column -> what is added to it. anchor: weights of the plain forecasts. offsets and shares:
-    for the mean and the high level, what is added to the trees' sum, and which share of it counts.
+    for the mean and the high level, what is added to the trees' sum, and which share of it counts. selection: why those
+    features.
     """
 
     columns: tuple[str, ...]
@@ -143,6 +153,7 @@ class OneTarget:
     offsets: Mapping[str, float]
     shares: Mapping[str, float]
     grown: Mapping[str, Grown]
+    selection: Selection | None = None
 
     def can_forecast(self, grid: HorizonGrid, row: int) -> bool:
         """Whether a grid has its columns and its horizon, and one horizon lies before the row."""
@@ -188,6 +199,11 @@ class FittedBoosted:
                         found[place][target] = level
         return list(found)
 
+    @property
+    def selections(self) -> dict[Target, Selection]:
+        """What was chosen of the inputs, for the card."""
+        return {target: one.selection for target, one in self.targets.items() if one.selection is not None}
+
     def contributions(
         self, grid: HorizonGrid, rows: Sequence[int], background: Sequence[int], *, seed: int
     ) -> dict[Target, Contributions]:
@@ -230,6 +246,8 @@ class FittedBoosted:
                 "offsets": dict(one.offsets),
                 "shares": dict(one.shares),
             }
+            if one.selection is not None:
+                targets[target.value]["selection"] = one.selection.to_dict()
             for name, grown in one.grown.items():
                 arrays |= grown.trees.arrays(f"{target.value}.{name}.")
                 arrays[f"{target.value}.{name}.raw"] = np.frombuffer(grown.raw, dtype=np.uint8)
@@ -263,6 +281,7 @@ def restore(saved: Saved) -> FittedBoosted:
             one["offsets"],
             one["shares"],
             grown,
+            selection.restore(one["selection"]) if "selection" in one else None,
         )
     return FittedBoosted(targets, tuple(Reason(code, words) for code, words in plain["reasons"]))
 
@@ -277,7 +296,14 @@ def fit(
         lessons = lessons_of(data, target)
         found[target] = _fit_target(lessons, TARGET_COLUMNS[target], grow, settings, f"{title} of {target.value}", seed)
     reporter.advance(title, len(data.targets), len(data.targets))
-    return FittedBoosted(found)
+    reasons = []
+    if isinstance(data, Past) and settings.select:
+        ahead = format_duration(data.grid.horizon_seconds)
+        for target, one in found.items():
+            if one.selection is not None:
+                words = f"{target.value} over the next {ahead}: {title}: {one.selection.in_words()}"
+                reasons.append(Reason("inputs-selected", words))
+    return FittedBoosted(found, tuple(reasons))
 
 
 def _fit_target(
@@ -306,11 +332,9 @@ def _fit_target(
     steps = lessons[0].grid.steps
     anchor = _anchor(training, steps)
     blocks = max(len(checking) * checking.apart / steps, 0.0)
-    features = tuple(
-        np.flatnonzero(
-            np.nanstd(np.vstack([training.table, np.zeros((1, training.table.shape[1]))]), axis=0) > 0
-        ).tolist()
-    ) or (0,)
+    features, told = _selected(
+        training, tabular.names(columns, column), steps, grow, settings, seed, is_in_order=len(lessons) == 1
+    )
     offsets, shares, grown = {}, {}, {}
     for what, quantile in ((MEAN, 0.5), (HIGH, HIGH_QUANTILE)):
         wanted = training.wanted(anchor, what)
@@ -332,7 +356,36 @@ def _fit_target(
             worth = whole_part.worth(anchor, what)
             made = grow(table, wanted - offset, worth, None, count=len(made.trees.roots), **options)
         offsets[what], shares[what], grown[what] = offset, share, made
-    return OneTarget(columns, features, idle, tuple(anchor.tolist()), steps, offsets, shares, grown)
+    return OneTarget(columns, features, idle, tuple(anchor.tolist()), steps, offsets, shares, grown, told)
+
+
+def _selected(
+    part: Part,
+    names: Sequence[str],
+    steps: int,
+    grow: Grow,
+    settings: BoostedSettings,
+    seed: int,
+    *,
+    is_in_order: bool,
+) -> tuple[tuple[int, ...], Selection]:
+    """The inputs that the trees are given; rows that say how many trees to grow take no part in the choice."""
+
+    quick = replace(settings, learning_rate=max(settings.learning_rate, _CHOOSING_RATE))
+
+    def learn(table: Floats, wanted: Floats, worth: Floats) -> Callable[[Floats], Floats]:
+        made = grow(table, wanted, worth, None, quantile=0.5, count=_CHOOSING_TREES, settings=quick, seed=seed)
+        return made.trees.sums
+
+    return select(
+        part,
+        names,
+        steps,
+        anchor_of=lambda rows: _anchor(rows, steps),
+        learn=learn,
+        seed=seed,
+        is_in_order=is_in_order and settings.select,
+    )
 
 
 def _anchor(part: Part, steps: int) -> Floats:

@@ -44,6 +44,12 @@ class Part:
         where = slice(start, stop)
         return Part(self.table[where], self.plain[where], self.means[where], self.steps[where], self.apart)
 
+    def thinned(self, step: int) -> Part:
+        """One row of so many."""
+        if step <= 1:
+            return self
+        return Part(self.table[::step], self.plain[::step], self.means[::step], self.steps[::step], self.apart * step)
+
     def wanted(self, anchor: Floats, what: str) -> Floats:
         """What trees should say of each row; of the high level, of each of its steps."""
         base = self.plain @ anchor
@@ -114,6 +120,5 @@ def joined_parts(parts: Sequence[Part | None], most: int) -> Part | None:
     tables, plain, means, steps = (
         np.concatenate([getattr(part, name) for part in known]) for name in ("table", "plain", "means", "steps")
     )
-    thin = max(1, -(-len(tables) // most))
-    apart = thin * max(part.apart for part in known)
-    return Part(tables[::thin], plain[::thin], means[::thin], steps[::thin], apart)
+    apart = max(part.apart for part in known)
+    return Part(tables, plain, means, steps, apart).thinned(-(-len(tables) // most))

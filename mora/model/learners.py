@@ -10,7 +10,7 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import Any
 
 from mora import registry
-from mora.domain import Reason
+from mora.domain import Reason, Target
 from mora.domain.learning import Experiments, Past, Saved
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 from mora.fusion import NAIVE
@@ -98,6 +98,16 @@ def fitted_once(forecasters: Mapping[str, Forecaster]) -> dict[str, Forecaster]:
 def reasons_of(fitted: Fitted) -> list[Reason]:
     """What was left out or replaced in each fit, and why."""
     return [reason for forecaster in fitted.values() for reason in forecaster.reasons]
+
+
+def selections_of(fitted: Fitted) -> dict[str, dict[str, Any]]:
+    """forecaster -> target -> what was chosen of its inputs, of those that have `selections`."""
+    found = {}
+    for name, forecaster in fitted.items():
+        selections: Mapping[Target, Any] = getattr(forecaster, "selections", {})
+        if selections:
+            found[name] = {target.value: one.to_dict() for target, one in selections.items()}
+    return found
 
 
 def save_all(fitted: Fitted, horizon_seconds: int | None = None) -> tuple[dict[str, Any], dict[str, Mapping[str, Any]]]:

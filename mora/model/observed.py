@@ -14,7 +14,7 @@ needed.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -64,7 +64,8 @@ class HorizonModel:
     table of report.py. learned_shares: what the weights would be with --learn-weights. bound_costs: what CPU bounds
     would have cost over the validation windows that score, the replayed rule's ("mora") and split conformal
     prediction's around the blend ("fused"), in cores reserved plus 20 x unmet per core used, and over how many
-    "windows"; empty where there are none.
+    "windows"; empty where there are none. selections: forecaster -> target -> what was chosen of its inputs, of every
+    one that was trained and chooses.
     """
 
     horizon_seconds: float
@@ -73,6 +74,7 @@ class HorizonModel:
     errors: Mapping[str, Any]
     learned_shares: Mapping[Target, Mapping[str, float]]
     bound_costs: Mapping[str, float]
+    selections: Mapping[str, Any] = field(default_factory=dict)
 
     def parts(self, grid: HorizonGrid, target: Target, others: Fitted, row: int) -> dict[str, float]:
         """forecaster -> mean use of the horizon that begins with a row. others: those that serve every horizon."""
@@ -206,7 +208,10 @@ def _learn_horizon(
     newest, _ = learners.fit_each(again, whole, **options)
     reasons += [_not_renewed(name, where) for name in again if name not in newest]
     kept = {name: one for name, one in fitted.items() if name not in optional or name in used}
-    return HorizonModel(seconds, {**kept, **newest}, calibrations, errors, learned, costs)
+    final = {**kept, **newest}
+    reasons += learners.reasons_of(final)
+    selections = learners.selections_of({**fitted, **newest})
+    return HorizonModel(seconds, final, calibrations, errors, learned, costs, selections)
 
 
 def _used(calibrations: Mapping[Target, Calibration]) -> set[str]:

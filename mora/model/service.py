@@ -191,6 +191,7 @@ def _horizon_of(
         errors=found["errors"],
         learned_shares={Target(name): shares for name, shares in found["learned_weights"].items()},
         bound_costs=found["bound_costs"],
+        selections=found.get("selections", {}),
     )
 
 
@@ -317,6 +318,7 @@ def _learn_observed(frame: pd.DataFrame, workload: Workload, settings: TrainSett
             "errors": horizon.errors,
             "learned_weights": {target.value: dict(shares) for target, shares in horizon.learned_shares.items()},
             "bound_costs": dict(horizon.bound_costs),
+            "selections": dict(horizon.selections),
         }
         for seconds, horizon in found.horizons.items()
     }

@@ -13,6 +13,7 @@ from typing import Any
 from mora.documents import (
     Check,
     Misfit,
+    anything,
     check,
     fields,
     flag,
@@ -76,14 +77,14 @@ _CALIBRATION_FIELDS = {
 _CALIBRATION = fields(
     {**_CALIBRATION_FIELDS, "model": text, "reach": optional(number(0))}, needed=tuple(_CALIBRATION_FIELDS)
 )
-_HORIZON = fields(
-    {
-        "forecasters": items(text),
-        "errors": mapping(_TABLE, _TARGET),
-        "learned_weights": mapping(_SHARES, _TARGET),
-        "bound_costs": mapping(number(0)),
-    }
-)
+_HORIZON_FIELDS = {
+    "forecasters": items(text),
+    "errors": mapping(_TABLE, _TARGET),
+    "learned_weights": mapping(_SHARES, _TARGET),
+    "bound_costs": mapping(number(0)),
+}
+# Models of before chose no inputs.
+_HORIZON = fields({**_HORIZON_FIELDS, "selections": mapping(mapping(anything, _TARGET))}, needed=tuple(_HORIZON_FIELDS))
 _MEASURED = fields(
     {
         "container": optional(_name),

@@ -94,3 +94,23 @@ def test_a_single_forecaster_needs_no_other() -> None:
     assert list(model.forecasters) == ["prophet", "naive"]
     assert set(model.calibrations["driven"][Target.CPU.value].shares) <= {"prophet", "naive"}
     assert model.demand(frame).cpu is not None
+
+
+def test_the_card_and_the_report_say_which_inputs_were_chosen_and_what_that_does_to_the_error(tmp_path: Path) -> None:
+    history = fakes.observed(days=6)
+    chosen = TrainSettings(weights={"moving-average": 1.0}, candidates=("xgboost",), model="xgboost")
+    model = train(history, {}, fakes.WORKLOAD, settings=chosen)
+    told = model.card["report"]["horizons"]["3600"]["selections"]["xgboost"]["cpu"]
+    assert told["folds"] == 4
+    assert told["kept"]
+    assert told["error_before"] > 0
+    assert told["error_after"] > 0
+    # Nothing of six days is known a week ago.
+    assert told["dropped"]["cpu_cores_value_same_time_14d_ago"] == "unknown"
+    reasons = [reason.text for reason in model.reasons if reason.code == "inputs-selected"]
+    assert any(text.startswith("cpu over the next 1h: XGBoost: ") for text in reasons)
+    shown = render("frontend", model.card, seconds=1)
+    assert all(text in shown for text in reasons)
+    model.save(tmp_path / "frontend")
+    kept = ServiceModel.load(tmp_path / "frontend")
+    assert kept.horizons[3600].selections == model.horizons[3600].selections
