@@ -90,7 +90,7 @@ def compared(series: object, options: argparse.Namespace) -> list[dict[str, obje
     """Both ways of one series, for each target and horizon that it is long enough for."""
     found: list[dict[str, object]] = []
     step, count = series.step_seconds, round(options.days * 86_400 / series.step_seconds)  # type: ignore[attr-defined]
-    own = {Target.CPU: series.cpu, Target.MEMORY: series.memory}  # type: ignore[attr-defined]
+    own = {Target.CPU: series.cpu, Target.MEMORY: series.mem}  # type: ignore[attr-defined]
     columns = {TARGET_COLUMNS[target]: use[-count:] for target, use in own.items() if use is not None}
     columns = {name: use for name, use in columns.items() if np.nansum(use) > 0}
     for hours in (1, 24):

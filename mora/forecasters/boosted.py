@@ -370,22 +370,17 @@ def _selected(
     is_in_order: bool,
 ) -> tuple[tuple[int, ...], Selection]:
     """The inputs that the trees are given; rows that say how many trees to grow take no part in the choice."""
-
     quick = replace(settings, learning_rate=max(settings.learning_rate, _CHOOSING_RATE))
 
     def learn(table: Floats, wanted: Floats, worth: Floats) -> Callable[[Floats], Floats]:
         made = grow(table, wanted, worth, None, quantile=0.5, count=_CHOOSING_TREES, settings=quick, seed=seed)
         return made.trees.sums
 
-    return select(
-        part,
-        names,
-        steps,
-        anchor_of=lambda rows: _anchor(rows, steps),
-        learn=learn,
-        seed=seed,
-        is_in_order=is_in_order and settings.select,
-    )
+    def anchor_of(rows: Part) -> Floats:
+        return _anchor(rows, steps)
+
+    options: dict[str, Any] = {"seed": seed, "is_in_order": is_in_order and settings.select}
+    return select(part, names, steps, anchor_of=anchor_of, learn=learn, **options)
 
 
 def _anchor(part: Part, steps: int) -> Floats:

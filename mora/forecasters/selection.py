@@ -44,7 +44,7 @@ SHAPE = fields(
 """Of Selection.to_dict()."""
 
 Learn = Callable[[Floats, Floats, Floats], Callable[[Floats], Floats]]
-"""Table, what is wanted and what each row counts -> what is learnt: table -> what is said of each row."""
+"""Table, what is wanted and what each row counts -> what is learnt: table -> the value of each row."""
 
 _FOLDS = 4
 # So many of the dropped are named in a line; the card names them all.
@@ -126,7 +126,7 @@ def select(
     seed: int,
     is_in_order: bool = True,
 ) -> tuple[tuple[int, ...], Selection]:
-    """The numbers of the inputs that are kept, and what is to be told of them.
+    """The numbers of the inputs that are kept, and the account of the choice.
 
     part: the rows to learn from, oldest first. names: of its table's columns. anchor_of: rows -> weights of the plain
     forecasts. is_in_order: whether the rows are of one history; else nothing but what is unknown or constant is
