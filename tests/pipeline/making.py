@@ -41,6 +41,10 @@ class Learnt:
         }
     )
 
+    @property
+    def is_driven(self) -> bool:
+        return bool(self.card["driven"])
+
 
 def model(*, is_driven: bool = True) -> ServiceModel:
     learnt = Learnt()

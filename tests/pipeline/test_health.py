@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -164,7 +165,11 @@ def test_forecast_residual_takes_the_forecast_of_the_services_own_model(tmp_path
         tmp_path / "frontend.csv", index=False
     )
     learning = Learning(detector="forecast-residual")
-    where = {"health_dir": tmp_path / "health", "models_dir": tmp_path / "models", "learning": learning}
+    where: dict[str, Any] = {
+        "health_dir": tmp_path / "health",
+        "models_dir": tmp_path / "models",
+        "learning": learning,
+    }
     trained = train_health(str(tmp_path / "frontend.csv"), **where)
     assert any(f"the model {model.digest[:12]} of frontend forecasts it" in one for one in trained.card["reasons"])
     scored = score_health(str(tmp_path / "frontend.csv"), health_dir=tmp_path / "health")

@@ -14,7 +14,9 @@ import pytest
 
 from mora import dataset, pipeline
 from mora.errors import ClusterError, NotEnoughData
+from mora.fusion import DEFAULT_CANDIDATES
 from mora.model import ServiceModel
+from mora.model.settings import TrainSettings
 from mora.scaleout import connect
 from tests.fakes_learning import driven
 from tests.running import start, until
@@ -49,7 +51,8 @@ def digests(models_dir: Path) -> dict[str, str]:
 
 def test_services_trained_on_a_cluster_are_those_trained_here_though_a_worker_is_killed(tmp_path: Path) -> None:
     write_services(tmp_path / "data")
-    pipeline.train_all(SERVICES, data_dir=tmp_path / "data", models_dir=tmp_path / "here", jobs=1)
+    usual = TrainSettings(candidates=DEFAULT_CANDIDATES)
+    pipeline.train_all(SERVICES, data_dir=tmp_path / "data", models_dir=tmp_path / "here", settings=usual, jobs=1)
     (tmp_path / "dask").mkdir()
     with rig(tmp_path / "dask", workers=2) as cluster:
         victim = cluster.workers[0]

@@ -103,7 +103,7 @@ def filter_of(signal: Signal, scope: Scope, *, project: str, cluster: str | None
     the labels that name the owner. What other workloads begin alike is sorted out by those who read the answer.
     cluster: its name, or LOCATION/NAME.
 
-    >>> filter_of(Signal.RECEIVED, Scope("shop", "web"), project="p", cluster=None)[-85:]
+    >>> filter_of(Signal.RECEIVED, Scope("shop", "web"), project="p", cluster=None)[-89:]
     'resource.labels.namespace_name = "shop" AND resource.labels.pod_name = starts_with("web")'
     """
     asked = METRICS[signal]
