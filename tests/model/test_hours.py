@@ -161,7 +161,7 @@ def test_a_model_of_the_samples_themselves_knows_cpu_and_memory_or_one_metric() 
         HourForecast.learnt(seconds[[0, 1, -1]], {"a": seconds[:3]}, names=("yesterday",), step=STEP)
 
 
-def test_a_service_without_a_model_is_told_so_and_what_to_do(tmp_path: Path) -> None:
+def test_a_service_without_a_model_has_a_reason_that_says_what_to_do(tmp_path: Path) -> None:
     found, why = forecast_of("frontend", "default", tmp_path)
     assert found is None
     assert why[0].endswith("Train one: mora train frontend")
