@@ -100,8 +100,9 @@ def lead(comparison: Comparison) -> str:
     )
     at_most = f"up to {counted(comparison.folds, 'fold')}, each learnt from {cut} less a gap of one horizon"
     what = comparison.series[0] if len(comparison.series) == 1 else f"{len(comparison.series)} series"
+    where = what if what == comparison.source else f"{what} of {comparison.source}"
     return (
-        f"{len(comparison.models)} models on {what} of {comparison.source}, {format_moment(comparison.first)} to "
+        f"{len(comparison.models)} models on {where}, {format_moment(comparison.first)} to "
         f"{format_moment(comparison.last)}: {at_most}."
     )
 

@@ -55,7 +55,7 @@ def test_a_service_is_compared_on_its_own_history(tmp_path: Path) -> None:
     dataset.write_experiment(tmp_path / "data", frame, card)
     told = mora("frontend", *CHEAP, "--last", "6d", "--folds", "1", "--window", "2d", cwd=tmp_path)
     assert told.returncode == 0, told.stderr
-    assert "3 models on frontend of frontend" in told.stdout
+    assert "3 models on frontend, " in told.stdout
     assert "up to 1 fold, each learnt from the 2d before it less a gap of one horizon" in told.stdout
     assert "cpu, 1h ahead" in told.stdout
     assert "memory, 24h ahead" in told.stdout
