@@ -131,6 +131,8 @@ def collect(
     )
     names = [name.strip() for name in (services or "").split(",") if name.strip()]
     collect_flat.check_layout(layout, database=database, out=out)
+    if prometheus is not None and (source or "prometheus") != "prometheus":
+        raise BadInput(f"--prometheus and --source {source} both name a source.", hint="Give one of them.")
     if restore:
         collect_kubernetes.restore(settings, dry_run=dry_run)
     elif layout == collect_flat.HELIOS:

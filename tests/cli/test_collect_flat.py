@@ -76,6 +76,10 @@ def test_wrong_options_are_refused_with_what_to_do(tmp_path: Path, google: dict[
         (("collect", "--layout", "flat"), "There is no layout 'flat'"),
         (("collect", "--history", "1h", "--out", "x.csv"), "--out goes with --layout helios"),
         (("collect", "--source", "gcp"), "says not how much of it to read"),
+        (
+            ("collect", "--source", "gcp", "--history", "2h", "--prometheus", "http://127.0.0.1:9"),
+            "--prometheus and --source gcp both name a source.",
+        ),
     ):
         done = mora(*arguments, cwd=tmp_path, **google)
         assert done.returncode == 1
