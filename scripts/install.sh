@@ -13,7 +13,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 unset PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH VIRTUAL_ENV PIP_TARGET PIP_PREFIX PIP_ROOT PIP_CONSTRAINT PIP_NO_COMPILE
 export PIP_USER=0 PIP_REQUIRE_VIRTUALENV=0 PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_NO_INPUT=1
 
-needed_kib=$((4 * 1024 * 1024)) # TensorFlow alone is 1.2 GB; everything with bytecode is 3.2 GB, and pip unpacks beside it
+needed_kib=$((5 * 1024 * 1024)) # TensorFlow alone is 1.2 GB; everything with bytecode is 4.4 GB, and pip unpacks beside it
 
 check_machine() {
   case "$(uname -s)/$(uname -m)" in
@@ -67,7 +67,7 @@ make_venv() {
 }
 
 install_lock() {
-  begin "[2/4] Installing the packages of requirements.lock into .venv (3.2 GB, a few minutes)"
+  begin "[2/4] Installing the packages of requirements.lock into .venv (4.4 GB, a few minutes)"
   # The lock is complete, so nothing is left to resolve; `pip check` says so afterwards.
   { has uv && quietly uv pip install --python .venv/bin/python --no-deps --compile-bytecode -r requirements.lock; } ||
     quietly .venv/bin/python -m pip install --progress-bar off --no-deps --compile -r requirements.lock ||
