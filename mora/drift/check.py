@@ -225,7 +225,7 @@ def _describe(history: History, feature: str, worst: Comparison, trained: int, f
 def _times(value: float, digits: int) -> str:
     """A ratio as a person says it; that to nothing, or next to it, is a large one.
 
-    >>> _times(1.482, 2), _times(math.inf, 1)
+    >>> _times(1.482, 2), _times(float("inf"), 1)
     ('1.48 times', 'more than 100 times')
     """
     return f"{value:.{digits}f} times" if value <= _MOST_TIMES else f"more than {_MOST_TIMES} times"

@@ -8,7 +8,7 @@ finds this class by its name in the registry, since detectors know nothing of mo
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,7 +25,7 @@ from mora.forecasters.horizon import HOUR_SECONDS, fill_from_past, steps_in
 from mora.fusion import DEFAULT_WEIGHTS
 from mora.metrics import SCALE_FREE_COLUMNS
 from mora.model import learners
-from mora.model.calibration import Calibration, blend
+from mora.model.calibration import Calibration, blend, near
 from mora.model.layout import short
 from mora.model.learners import TITLES, Fitted
 from mora.model.renewing import forecasts_at
@@ -53,7 +53,8 @@ class HourForecast:
 
     metrics: metric -> what the model takes it for. own, others: fitted for an hour, and for every horizon. whose: in
     words. until: epoch seconds of the last sample that it was trained on. steps: of an hour; back_hours: how many hours
-    before an hour its forecast rests on; 0 both before settled().
+    before an hour its forecast rests on; 0 both before settled(). reach: how far from the last hour's mean each target
+    may be forecast (calibration.near).
     """
 
     metrics: Mapping[str, Target]
@@ -64,6 +65,7 @@ class HourForecast:
     until: float
     steps: int = 0
     back_hours: int = 0
+    reach: Mapping[Target, float | None] = field(default_factory=dict)
 
     @property
     def back_seconds(self) -> float:
@@ -133,6 +135,7 @@ class HourForecast:
             shares,
             whose,
             until,
+            reach={target: calibrations[target].reach for target in shares},
         )
 
     def settled(
@@ -211,6 +214,7 @@ class HourForecast:
             "until": self.until,
             "steps": self.steps,
             "back_hours": self.back_hours,
+            "reach": {target.value: reach for target, reach in self.reach.items()},
         }
         files = {**own[1], **others[1]}
         return Saved(
@@ -245,6 +249,7 @@ class HourForecast:
             until,
             steps,
             back_hours,
+            {Target(name): None if reach is None else float(reach) for name, reach in plain["reach"].items()},
         )
 
     def _parts(self, hour: int, seconds: Floats, columns: Mapping[str, Floats]) -> Mapping[Target, Mapping[str, float]]:
@@ -254,7 +259,10 @@ class HourForecast:
         if not targets:
             return {}
         found = forecasts_at(grid, [len(grid)], targets, self.own, lambda _: self.others)
-        return {target: {name: level[0] for name, level in levels[0].items()} for target, levels in found.items()}
+        return {
+            target: {name: level[0] for name, level in near(levels[0], self.reach.get(target)).items()}
+            for target, levels in found.items()
+        }
 
     def _grid(self, hour: int, seconds: Floats, columns: Mapping[str, Floats]) -> HorizonGrid:
         """The hours before one, and nothing else: what comes later is not even there to be looked at."""

@@ -217,7 +217,8 @@ def _ours(folder: Path) -> Path:
         for inner in folder.iterdir():
             if inner.name.startswith(".") or inner.name == VERSIONS:
                 continue
-            if not (inner.is_dir() and has_model(inner)):
+            # Asked again: another training may have made it a model's since.
+            if not (inner.is_dir() and has_model(inner)) and not has_model(folder):
                 raise BadInput(
                     f"{folder} exists and has something in it that is not a model.",
                     hint="Name another folder with --models, or empty this one.",
