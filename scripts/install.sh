@@ -78,6 +78,16 @@ install_lock() {
   finish
 }
 
+# LightGBM is linked to the compiler's OpenMP library, which its wheel does not bring and a bare Debian does not have.
+install_openmp() {
+  ! .venv/bin/python -c 'import ctypes; ctypes.CDLL("libgomp.so.1")' >/dev/null 2>&1 || return 0
+  if has apt-get && [ "$(id -u)" -eq 0 ]; then
+    install_debian_packages "LightGBM's OpenMP library is not installed." libgomp1
+  else
+    say "mora: LightGBM needs libgomp.so.1 (Debian's package libgomp1); without it, its forecasts are left out."
+  fi
+}
+
 install_mora() {
   begin "[3/4] Installing MOrA into .venv"
   quietly .venv/bin/python -m pip install --no-deps --no-build-isolation --editable . ||
@@ -104,6 +114,7 @@ if ! is_stamped lock "$lock_stamp"; then
   { [ -f .venv/place.stamp ] && [ "$(cat .venv/place.stamp)" = "$(pwd -P)" ] && fits .venv/bin/python; } || make_venv
   pwd -P >.venv/place.stamp
   install_lock
+  install_openmp
   echo "$lock_stamp" >.venv/lock.stamp
   rm -f .venv/mora.stamp
 fi

@@ -39,6 +39,7 @@ case "$*" in
     echo "Collecting absl-py==2.5.1"
     [ -z "${PIP_FAILS:-}" ] || { echo "ERROR: No matching distribution found for absl-py==2.5.1" >&2; exit 1; } ;;
   *"pip check"*) echo "No broken requirements found." ;;
+  *libgomp*) [ -z "${NO_OPENMP:-}" ] || exit 1 ;;
   *) : ;;
 esac
 """
@@ -111,6 +112,22 @@ def noisy(machine: Machine) -> Machine:
         (machine.path / name).symlink_to(found)
     with_programs(machine)
     return machine
+
+
+@pytest.mark.parametrize("is_root", [True, False])
+def test_the_library_that_lightgbm_needs_is_installed_or_named(machine: Machine, is_root: bool) -> None:
+    noisy(machine)
+    machine.has("apt-get", f'echo "$@" >> {machine.path / "asked"}')
+    (machine.path / "id").unlink()
+    machine.has("id", f"echo {0 if is_root else 1000}")
+    done = machine.run("install.sh", NO_OPENMP="1")
+    assert done.returncode == 0, done.stderr
+    if is_root:
+        assert "libgomp1" in (machine.path / "asked").read_text(encoding="utf-8")
+        assert "LightGBM's OpenMP library is not installed. Installing libgomp1" in done.stdout + done.stderr
+    else:
+        assert not (machine.path / "asked").exists()
+        assert "LightGBM needs libgomp.so.1 (Debian's package libgomp1)" in done.stdout + done.stderr
 
 
 def test_an_install_prints_one_line_a_step_and_logs_the_rest(machine: Machine) -> None:

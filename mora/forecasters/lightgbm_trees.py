@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from mora.domain.learning import Experiments, Floats, Past, Saved
+from mora.errors import ToolMissing
 from mora.extras import require
 from mora.forecasters import boosted
 from mora.forecasters.boosted import KNOBS, BoostedSettings, FittedBoosted, Grown
@@ -47,7 +48,12 @@ def _grow(
     settings: BoostedSettings,
     seed: int,
 ) -> Grown:
-    import lightgbm
+    try:
+        import lightgbm
+    except OSError as failure:  # its wheel brings no OpenMP library
+        raise ToolMissing(
+            f"LightGBM cannot be loaded: {failure}.", hint="Install the OpenMP library: apt-get install libgomp1"
+        ) from failure
 
     options: dict[str, Any] = {
         "objective": "regression_l1" if quantile == 0.5 else "quantile",
