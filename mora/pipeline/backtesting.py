@@ -112,6 +112,20 @@ def cache_folder(what: str) -> Path:
     return (Path(root) if root else Path("~/.cache").expanduser()) / "mora" / what
 
 
+def files_or_services(targets: Sequence[str], verb: str) -> tuple[list[str], list[str]]:
+    """Trace files, or names of services; one of the two is empty. verb: what is done to them, for the error."""
+    from mora.backtest.tables import SUFFIXES
+
+    names = [file for target in targets for file in files_in(target, SUFFIXES)]
+    files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
+    if files and len(files) < len(names):
+        raise BadInput(
+            f"{files[0]} is a trace file: it is {verb} alone or with other trace files.",
+            hint="Name only files, or only services.",
+        )
+    return files, [] if files else names
+
+
 def files_in(name: str, suffixes: Sequence[str]) -> list[str]:
     """The trace files of a folder, sorted; a file, or a service, itself. The name of a service has no slash."""
     if "/" not in name or not Path(name).is_dir():
@@ -134,16 +148,9 @@ def _series_of(
 ) -> tuple[list[Series], tuple[str, ...]]:
     """The series to replay, and remarks on those that could not be read."""
     from mora import dataset
-    from mora.backtest.tables import SUFFIXES
     from mora.backtest.traces import read_service, read_traces
 
-    names = [file for name in names for file in files_in(name, SUFFIXES)]
-    files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
-    if files and len(files) < len(names):
-        raise BadInput(
-            f"{files[0]} is a trace file: it is replayed alone or with other trace files.",
-            hint="Name only files, or only services.",
-        )
+    files, names = files_or_services(names, "replayed")
     if files:
         trace = read_traces([Path(file) for file in files], cpu_scale=cpu_scale, mem_scale=mem_scale, columns=columns)
         return trace.series, tuple(trace.remarks())

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mora.errors import BadDataset, BadInput, ClusterError, MoraError, NotEnoughData
 from mora.model.catalogue import DEFAULT_NAMESPACE
-from mora.pipeline.backtesting import files_in
+from mora.pipeline.backtesting import files_or_services
 from mora.pipeline.comparing import Timed
 from mora.seams import Reporter, Silent
 
@@ -154,16 +154,9 @@ def _histories(
     """The histories to compare on, and remarks on those that could not be read."""
     from mora import dataset
     from mora.backtest.history import history_of, history_of_series
-    from mora.backtest.tables import SUFFIXES
     from mora.backtest.traces import choose_series, read_traces
 
-    names = [file for target in targets for file in files_in(target, SUFFIXES)]
-    files = [name for name in names if Path(name).suffix.lower() in SUFFIXES or Path(name).is_file()]
-    if files and len(files) < len(names):
-        raise BadInput(
-            f"{files[0]} is a trace file: it is compared on alone or with other trace files.",
-            hint="Name only files, or only services.",
-        )
+    files, names = files_or_services(targets, "compared on")
     if files:
         trace = read_traces([Path(file) for file in files], cpu_scale=cpu_scale, mem_scale=mem_scale, columns=columns)
         return [history_of_series(one) for one in choose_series(trace.series, series)], trace.remarks()
