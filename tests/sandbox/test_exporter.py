@@ -212,8 +212,14 @@ def test_the_mesh_counts_the_requests_that_passed_and_which_calls_ran_at_once(sa
     shopper = Shopper(sandbox.shop_url)
     edges: set[tuple[str, str]] = set()
     at_once: set[str] = set()
+    called = {
+        ("unknown", "frontend"),
+        ("frontend", "cartservice"),
+        ("frontend", "checkoutservice"),
+        ("checkoutservice", "paymentservice"),
+    }
     deadline = time.monotonic() + 60
-    while ("checkoutservice", "paymentservice") not in edges or "frontend" not in at_once:
+    while not edges >= called or "frontend" not in at_once:  # one pod's calls may be scraped before another's
         assert time.monotonic() < deadline, f"Prometheus has only {edges} and {at_once}"
         shopper.get("/product/OLJCESPC7Z")
         shopper.add("OLJCESPC7Z")
@@ -223,7 +229,6 @@ def test_the_mesh_counts_the_requests_that_passed_and_which_calls_ran_at_once(sa
             for row in query(sandbox, "istio_requests_total")
         }
         at_once = {row["metric"]["source_workload"] for row in query(sandbox, "mora_sandbox_parallel_calls_total")}
-    assert edges >= {("unknown", "frontend"), ("frontend", "cartservice"), ("frontend", "checkoutservice")}
     assert ("paymentservice", "cartservice") not in edges
     assert at_once == {"frontend"}
 
