@@ -8,8 +8,8 @@ SHELL := /bin/bash
 # A machine that forbids bytecode makes every start import everything from source (TensorFlow: 7.5 s in place of 2.4 s).
 unexport PYTHONDONTWRITEBYTECODE PYTHONHOME PYTHONPATH
 BIN := .venv/bin
-# Half of the time tests wait, for real sandboxes, loads and the demo: another worker computes meanwhile.
-TWO_WORKERS := --numprocesses 2 --dist loadfile
+# Half of the time tests wait, for real sandboxes, loads and the demo: other workers compute meanwhile.
+WORKERS := --numprocesses 3 --dist loadfile --no-loadscope-reorder
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' Makefile
@@ -21,10 +21,10 @@ demo: install ## MOrA end to end on this machine: shop, load, metrics, models, r
 	@$(BIN)/mora demo
 
 test: install ## every test, with doctests, real fits and the real sandbox
-	@$(BIN)/python -m pytest $(TWO_WORKERS)
+	@$(BIN)/python -m pytest $(WORKERS)
 
 quick: install ## every test except the slow ones (the real sandbox, long fits); a few minutes
-	@$(BIN)/python -m pytest -m "not slow" $(TWO_WORKERS)
+	@$(BIN)/python -m pytest -m "not slow" $(WORKERS)
 
 fuzz: install ## hostile input at every door: a hundred times as many examples as in a test run, other ones each time
 	@MORA_FUZZ=$${MORA_FUZZ:-100} $(BIN)/python -m pytest -q tests/fuzz

@@ -247,7 +247,9 @@ def test_a_long_record_is_thinned_in_few_steps(path: Path) -> None:
             for name in names
             if hour >= first_hour - 14 * 24 or hour % 24 == 23
         ]
+        record._connection.execute("BEGIN")  # without it every row waits for the disk
         record._connection.executemany("INSERT INTO total VALUES ('', ?2, ?1, 1, 1, 1, 1, 1, 1, 1, 0)", rows)
+        record._connection.execute("COMMIT")
         steps = []
         record._connection.set_progress_handler(lambda: steps.append(1), 1000)
         record.take("", START, [], [])
