@@ -18,9 +18,8 @@ from mora.cli.common import (
     say,
     settings_of,
 )
+from mora.cli.trace_files import CpuScale, MemScale, Series, SeriesColumn, TimeColumn, ValueColumns
 from mora.errors import BadInput
-
-_TRACES = "Trace files"
 
 
 def backtest(
@@ -46,10 +45,7 @@ def backtest(
     warmup: Annotated[
         str, typer.Option("--warmup", help="History that a rule sees before its first recommendation.")
     ] = "7d",
-    series: Annotated[
-        str | None,
-        typer.Option("--series", help="Only the first 20, say, or these ids: vm001,vm007.", show_default="all"),
-    ] = None,
+    series: Series = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table, json or csv.")] = "table",
     report: Annotated[
         Path | None, typer.Option("--report", help="Also write a page with charts, e.g. out.html.", show_default=False)
@@ -67,46 +63,11 @@ def backtest(
             "--floors/--no-floors", help="With or without the minimums of each rule, e.g. KRR's 10m and 100Mi."
         ),
     ] = True,
-    cpu_scale: Annotated[
-        float,
-        typer.Option(
-            "--cpu-scale",
-            help="Cores in one unit of the file's column cpu; 16 for fractions of a machine with 16 cores.",
-            rich_help_panel=_TRACES,
-        ),
-    ] = 1.0,
-    mem_scale: Annotated[
-        float,
-        typer.Option(
-            "--mem-scale",
-            help="Bytes in one unit of the file's column mem; 1048576 where it is in MiB.",
-            rich_help_panel=_TRACES,
-        ),
-    ] = 1.0,
-    time_column: Annotated[
-        str,
-        typer.Option(
-            "--time-column", help="The file's column with the time: epoch seconds or dates.", rich_help_panel=_TRACES
-        ),
-    ] = "timestamp",
-    series_column: Annotated[
-        str | None,
-        typer.Option(
-            "--series-column",
-            help="The file's column with the series' names.",
-            show_default="series_id; without it, the file is one series",
-            rich_help_panel=_TRACES,
-        ),
-    ] = None,
-    value_columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--value-column",
-            help="The file's column with the use: cpu=NAME in cores, mem=NAME in bytes, or NAME for CPU. Repeatable.",
-            show_default="cpu and mem, or value for CPU",
-            rich_help_panel=_TRACES,
-        ),
-    ] = None,
+    cpu_scale: CpuScale = 1.0,
+    mem_scale: MemScale = 1.0,
+    time_column: TimeColumn = "timestamp",
+    series_column: SeriesColumn = None,
+    value_columns: ValueColumns = None,
     cache: Annotated[
         Path | None,
         typer.Option(

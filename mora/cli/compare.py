@@ -9,9 +9,8 @@ from typing import Annotated
 import typer
 
 from mora.cli.common import Backend, DataDir, IncludeFlagged, Namespace, Scheduler, progress, say, settings_of
+from mora.cli.trace_files import CpuScale, MemScale, Series, SeriesColumn, TimeColumn, ValueColumns
 from mora.errors import BadInput
-
-_TRACES = "Trace files"
 
 
 def compare(
@@ -49,15 +48,7 @@ def compare(
         str | None,
         typer.Option("--last", help="Only so much of the end of each history, e.g. 14d.", show_default="all"),
     ] = None,
-    series: Annotated[
-        str | None,
-        typer.Option(
-            "--series",
-            help="Only the first 20, say, or these ids: vm001,vm007.",
-            show_default="all",
-            rich_help_panel=_TRACES,
-        ),
-    ] = None,
+    series: Series = None,
     output: Annotated[str, typer.Option("--output", "-o", help="table, markdown, json or html.")] = "table",
     report: Annotated[
         Path | None,
@@ -87,35 +78,11 @@ def compare(
             show_default="~/.cache/mora/contest",
         ),
     ] = None,
-    cpu_scale: Annotated[
-        float,
-        typer.Option("--cpu-scale", help="Cores in one unit of the file's column cpu.", rich_help_panel=_TRACES),
-    ] = 1.0,
-    mem_scale: Annotated[
-        float,
-        typer.Option("--mem-scale", help="Bytes in one unit of the file's column mem.", rich_help_panel=_TRACES),
-    ] = 1.0,
-    time_column: Annotated[
-        str, typer.Option("--time-column", help="The file's column with the time.", rich_help_panel=_TRACES)
-    ] = "timestamp",
-    series_column: Annotated[
-        str | None,
-        typer.Option(
-            "--series-column",
-            help="The file's column with the series' names.",
-            show_default="series_id",
-            rich_help_panel=_TRACES,
-        ),
-    ] = None,
-    value_columns: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--value-column",
-            help="The file's column with the use: cpu=NAME, mem=NAME, or NAME for CPU. Repeatable.",
-            show_default="cpu and mem",
-            rich_help_panel=_TRACES,
-        ),
-    ] = None,
+    cpu_scale: CpuScale = 1.0,
+    mem_scale: MemScale = 1.0,
+    time_column: TimeColumn = "timestamp",
+    series_column: SeriesColumn = None,
+    value_columns: ValueColumns = None,
     include_flagged: IncludeFlagged = False,
     namespace: Namespace = None,
     data: DataDir = None,
