@@ -1,20 +1,11 @@
-"""What `mora recommend` and `mora explain` share: the options that ask, as one dataclass, and the answer to them.
-
-One file, longer than most: each option stands beside its help, once for both commands, and a dataclass is not split.
-"""
+"""What `mora recommend` and `mora explain` share: the options that ask, as one dataclass, and the answer to them."""
 
 from __future__ import annotations
 
-import inspect
-import shutil
-import sys
-from collections.abc import Callable
-from copy import copy
-from dataclasses import MISSING, dataclass, fields, replace
-from typing import TYPE_CHECKING, Annotated, Any, get_args, get_type_hints
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.models import ArgumentInfo
 
 from mora import values
 from mora.cli.common import (
@@ -33,17 +24,16 @@ from mora.cli.common import (
     say,
     settings_of,
 )
+from mora.cli.taking import SOURCES, WHAT
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mora.domain import WorkloadState
-    from mora.outputs import OutputSettings
     from mora.pipeline import Advised, Request
     from mora.settings import Settings
 
-WHAT, LOAD, POLICY, SOURCES, OUTPUT = "What", "Load and SLO", "Policy", "Sources", "Output"
+LOAD, POLICY, OUTPUT = "Load and SLO", "Policy", "Output"
 REPOSITORY = "Into a Git checkout"
 
 
@@ -343,80 +333,3 @@ def end_of(advised: Advised) -> None:
         say(f"{name}: no answer. {error.message}" + (f" {error.hint}" if error.hint else ""))
     if advised.failed:
         raise typer.Exit(EXIT_ERROR)
-
-
-def _in_panel(hint: Any, panel: str) -> Any:
-    """An option that other commands have as well, in a panel of this help page; as it is where it has one."""
-    kind, option = get_args(hint)
-    if isinstance(option, ArgumentInfo) or option.rich_help_panel:
-        return hint
-    option = copy(option)
-    option.rich_help_panel = panel
-    return Annotated[kind, option]
-
-
-def takes(options: type[Asked]) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """Give a command all fields of `options` as its own, before those it has; it gets them as one value."""
-
-    def decorate(command: Callable[..., None]) -> Callable[..., None]:
-        hints = get_type_hints(options, include_extras=True)
-        shared = [
-            inspect.Parameter(
-                one.name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=inspect.Parameter.empty if one.default is MISSING else one.default,
-                annotation=_in_panel(hints[one.name], WHAT if one.name == "namespace" else SOURCES),
-            )
-            for one in fields(options)
-        ]
-        own_hints = get_type_hints(command, include_extras=True)
-        own = [
-            parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY, annotation=own_hints[parameter.name])
-            for parameter in list(inspect.signature(command).parameters.values())[1:]
-        ]
-
-        def wrapped(**given: Any) -> None:
-            asked = options(**{one.name: given.pop(one.name) for one in fields(options)})
-            command(asked, **given)
-
-        wrapped.__name__, wrapped.__doc__ = command.__name__, command.__doc__
-        wrapped.__annotations__ = {parameter.name: parameter.annotation for parameter in (*shared, *own)}
-        wrapped.__signature__ = inspect.Signature([*shared, *own])  # type: ignore[attr-defined]  # typer reads it
-        return wrapped
-
-    return decorate
-
-
-def output_settings(
-    settings: Settings,
-    states: Sequence[WorkloadState],
-    *,
-    asked: Sequence[tuple[str, str]] = (),
-    helm_paths: Sequence[str] = (),
-    verbose: bool | None = None,
-    vpa_cpu: bool = False,
-    kustomize_version: str | None = None,
-    sort: str | None = None,
-) -> OutputSettings:
-    """The settings of the outputs: flag > mora.toml > annotation of the workload, for the places of Helm values."""
-    from mora.fleet.overrides import helm_paths as annotated_paths
-    from mora.outputs import OutputSettings
-    from mora.outputs.helm import parse_path
-
-    chosen = OutputSettings(
-        asked=asked,
-        verbose=verbose,
-        vpa_cpu=vpa_cpu,
-        prices=settings.prices.prices,
-        helm_paths={
-            **annotated_paths(states),
-            **dict(parse_path(f"{name}={path}") for name, path in settings.helm_paths.items()),
-            **dict(parse_path(text) for text in helm_paths),
-        },
-        min_change=settings.policy.min_change,
-    )
-    if sys.stdout.isatty():
-        columns = shutil.get_terminal_size().columns
-        chosen = replace(chosen, columns=columns, width=min(chosen.width, columns))
-    chosen = chosen if sort is None else replace(chosen, sort=sort)
-    return chosen if kustomize_version is None else replace(chosen, kustomize_version=kustomize_version)

@@ -8,8 +8,10 @@ from typing import Annotated
 
 import typer
 
-from mora.cli.asking import OUTPUT, Asked, end_of, output_settings, takes
+from mora.cli.asking import OUTPUT, Asked, end_of
 from mora.cli.common import progress, say, show
+from mora.cli.outputs import output_settings
+from mora.cli.taking import takes
 from mora.errors import BadInput
 
 

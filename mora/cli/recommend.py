@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mora import registry
-from mora.cli.asking import OUTPUT, REPOSITORY, Asked, end_of, output_settings, takes
+from mora.cli.asking import OUTPUT, REPOSITORY, Asked, end_of
 from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say, show
+from mora.cli.outputs import output_settings
 from mora.cli.repository import change, repository_of
+from mora.cli.taking import takes
 
 if TYPE_CHECKING:
     from mora.domain import Recommendation

@@ -8,8 +8,9 @@ from typing import Annotated
 
 import typer
 
-from mora.cli.asking import OUTPUT, Asked, end_of, takes
+from mora.cli.asking import OUTPUT, Asked, end_of
 from mora.cli.common import EXIT_CHANGE_DUE, progress, say, show
+from mora.cli.taking import takes
 
 
 @takes(Asked)

@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mora.cli.asking import OUTPUT, Asked, takes
+from mora.cli.asking import OUTPUT, Asked
 from mora.cli.common import RECORD, Record, log
 from mora.cli.health_common import HealthDir
+from mora.cli.taking import takes
 from mora.errors import BadInput
 
 if TYPE_CHECKING:
