@@ -18,11 +18,10 @@ from mora.contest.scores import interval
 from mora.contest.text import Comparison
 from mora.domain import Target
 from mora.fusion import NAIVE
-from mora.pages.charts import Band, Chart, Colour, Line, Scale, Unit
+from mora.pages.charts import PALETTE, Band, Chart, Colour, Line, Point, Unit, scatter
 from mora.pages.page import render, section
-from mora.pages.tables import Cell, Table
+from mora.pages.tables import Cell, Table, cell_of
 
-_COLOURS: tuple[Colour, ...] = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "ink", "limit", "warn", "bad")
 _UNITS: dict[Target, Unit] = {Target.CPU: "cores", Target.MEMORY: "bytes"}
 # Beside the naive forecast, so many of the best are drawn over the use.
 _DRAWN = 3
@@ -53,59 +52,27 @@ def render_page(comparison: Comparison) -> str:
 
 
 def _skill(comparison: Comparison, table: Ranks) -> Chart:
-    return _points(
-        comparison,
+    return scatter(
         f"{text.title(table)}: skill, and what it takes",
-        table.rows,
-        lambda row: max(row.fit_seconds + row.ask_seconds, 1e-3),
-        lambda row: max(row.skill.value, -1.0),
-        ("CPU seconds for each series", "skill (-1 at least)"),
-        "log",
+        _points(
+            comparison, table, lambda row: (max(row.fit_seconds + row.ask_seconds, 1e-3), max(row.skill.value, -1.0))
+        ),
+        labels=("CPU seconds for each series", "skill (-1 at least)"),
+        x_scale="log",
     )
 
 
 def _requests(comparison: Comparison, table: Ranks) -> Chart:
-    return _points(
-        comparison,
+    return scatter(
         f"{text.title(table)}: error, and the cost of a request around the forecast",
-        table.rows,
-        lambda row: row.relative,
-        lambda row: row.cost,
-        ("MAE over the mean use", "cost of requests"),
-        "log",
+        _points(comparison, table, lambda row: (row.relative, row.cost)),
+        labels=("MAE over the mean use", "cost of requests"),
+        x_scale="log",
     )
 
 
-def _points(
-    comparison: Comparison,
-    title: str,
-    rows: Sequence[Ranked],
-    across: Callable[[Ranked], float],
-    up: Callable[[Ranked], float],
-    labels: tuple[str, str],
-    scale: Scale,
-) -> Chart:
-    shown = [row for row in rows if math.isfinite(across(row)) and across(row) > 0 and math.isfinite(up(row))]
-    x = sorted({across(row) for row in shown})
-    return Chart(
-        title,
-        x,
-        [
-            Line(
-                row.entrant,
-                [up(row) if at == across(row) else None for at in x],
-                _colour(comparison, row.entrant),
-                "points",
-                group=row.entrant,
-                label=row.entrant,
-            )
-            for row in shown
-        ],
-        x_scale=scale,
-        x_label=labels[0],
-        y_label=labels[1],
-        text=" ".join(f"{row.entrant}: {across(row):.3g}, {up(row):.3f}." for row in shown),
-    )
+def _points(comparison: Comparison, table: Ranks, figures: Callable[[Ranked], tuple[float, float]]) -> list[Point]:
+    return [Point(row.entrant, *figures(row), _colour(comparison, row.entrant)) for row in table.rows]
 
 
 def _over_time(comparison: Comparison, table: Ranks) -> Chart:
@@ -133,15 +100,8 @@ def _over_time(comparison: Comparison, table: Ranks) -> Chart:
 
 
 def _colour(comparison: Comparison, name: str) -> Colour:
-    return _COLOURS[comparison.models.index(name) % len(_COLOURS)]
+    return PALETTE[comparison.models.index(name) % len(PALETTE)]
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return Table(caption, head, [[Cell(row[0], group=row[0]), *map(_cell, row[1:])] for row in rows])
-
-
-def _cell(shown: str) -> Cell:
-    try:
-        return Cell(shown, float(shown.rstrip("%*")))
-    except ValueError:
-        return Cell(shown)
+    return Table(caption, head, [[Cell(row[0], group=row[0]), *map(cell_of, row[1:])] for row in rows])

@@ -5,16 +5,15 @@ The pictures: what a detector finds against how often it is wrong, and how well 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 
 from mora.health import compare_text as text
 from mora.health.ranking import Comparison, Ranked
-from mora.pages.charts import Chart, Colour, Line, Scale
+from mora.pages.charts import PALETTE, Chart, Point, scatter
 from mora.pages.page import render, section
-from mora.pages.tables import Cell, Table
+from mora.pages.tables import Table, cell_of
 
-_COLOURS: tuple[Colour, ...] = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "ink", "limit", "warn", "bad")
+_BEST = "The upper left is best."
 
 
 def render_page(comparison: Comparison) -> str:
@@ -45,70 +44,31 @@ def render_page(comparison: Comparison) -> str:
 
 
 def _alarms(comparison: Comparison, name: str, rows: Sequence[Ranked]) -> Chart:
-    return _points(
-        comparison,
+    return scatter(
         f"{name}: what is found, and how often an alarm is wrong",
-        rows,
-        lambda row: row.events.false_alarms_per_day,
-        lambda row: row.events.f1,
-        ("false alarms for each series and day", "event F1"),
-        "sqrt",
+        _points(comparison, rows, lambda row: (row.events.false_alarms_per_day, row.events.f1)),
+        labels=("false alarms for each series and day", "event F1"),
+        x_scale="sqrt",
+        lead=_BEST,
     )
 
 
 def _cost(comparison: Comparison, name: str, rows: Sequence[Ranked]) -> Chart:
-    return _points(
-        comparison,
+    return scatter(
         f"{name}: how well it ranks, and what it costs",
-        rows,
-        lambda row: max(row.fit_seconds + row.score_seconds, 1e-3),
-        lambda row: row.vus_pr,
-        ("CPU seconds for each series", "VUS-PR"),
-        "log",
+        _points(comparison, rows, lambda row: (max(row.fit_seconds + row.score_seconds, 1e-3), row.vus_pr)),
+        labels=("CPU seconds for each series", "VUS-PR"),
+        x_scale="log",
+        lead=_BEST,
     )
 
 
 def _points(
-    comparison: Comparison,
-    title: str,
-    rows: Sequence[Ranked],
-    across: Callable[[Ranked], float],
-    up: Callable[[Ranked], float],
-    labels: tuple[str, str],
-    scale: Scale,
-) -> Chart:
-    shown = [row for row in rows if math.isfinite(across(row)) and math.isfinite(up(row))]
-    x = sorted({across(row) for row in shown})
+    comparison: Comparison, rows: Sequence[Ranked], figures: Callable[[Ranked], tuple[float, float]]
+) -> list[Point]:
     names = comparison.detectors
-    return Chart(
-        title,
-        x,
-        [
-            Line(
-                row.detector,
-                [up(row) if at == across(row) else None for at in x],
-                _COLOURS[names.index(row.detector) % len(_COLOURS)],
-                "points",
-                group=row.detector,
-                label=row.detector,
-            )
-            for row in shown
-        ],
-        x_scale=scale,
-        x_label=labels[0],
-        y_label=labels[1],
-        text=" ".join(
-            ["The upper left is best.", *(f"{row.detector}: {across(row):.3g}, {up(row):.3f}." for row in shown)]
-        ),
-    )
+    return [Point(row.detector, *figures(row), PALETTE[names.index(row.detector) % len(PALETTE)]) for row in rows]
 
 
 def _table(caption: str, head: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    return Table(caption, head, [[_cell(cell) for cell in row] for row in rows])
-
-
-def _cell(shown: str) -> Cell:
-    try:
-        return Cell(shown, float(shown.rstrip("%*")))
-    except ValueError:
-        return Cell(shown)
+    return Table(caption, head, [[cell_of(cell) for cell in row] for row in rows])

@@ -44,6 +44,10 @@ Colour = Literal[
 ]
 
 
+PALETTE: tuple[Colour, ...] = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "ink", "limit", "warn", "bad")
+"""Colours for things that are told apart by name alone, in this order."""
+
+
 @dataclass(frozen=True, slots=True)
 class Line:
     """One value for each x of the chart; None or NaN leaves a gap.
@@ -144,6 +148,49 @@ class Chart:
         """The chart as JSON for static/charts.js: what has its default is not in it, and a gap is null."""
         document: dict[str, Any] = _plain(self)
         return document
+
+
+@dataclass(frozen=True, slots=True)
+class Point:
+    """One named thing in a chart of points, such as a model: two figures of it."""
+
+    name: str
+    x: float
+    y: float
+    colour: Colour
+
+
+def scatter(
+    title: str, points: Sequence[Point], *, labels: tuple[str, str], x_scale: Scale = "linear", lead: str = ""
+) -> Chart:
+    """A chart of named points; one whose figures cannot be drawn on its scale is left out.
+
+    labels: of the x and the y axis. lead: a sentence before the points in the chart's text.
+
+    >>> scatter("t", [Point("a", 1.0, 2.0, "c1"), Point("b", 0.0, 2.0, "c2")], labels=("x", "y"), x_scale="log").text
+    'a: 1, 2.000.'
+    """
+    shown = [one for one in points if math.isfinite(one.x) and math.isfinite(one.y) and (one.x > 0 or x_scale != "log")]
+    x = sorted({one.x for one in shown})
+    return Chart(
+        title,
+        x,
+        [
+            Line(
+                one.name,
+                [one.y if at == one.x else None for at in x],
+                one.colour,
+                "points",
+                group=one.name,
+                label=one.name,
+            )
+            for one in shown
+        ],
+        x_scale=x_scale,
+        x_label=labels[0],
+        y_label=labels[1],
+        text=" ".join([*([lead] if lead else []), *(f"{one.name}: {one.x:.3g}, {one.y:.3f}." for one in shown)]),
+    )
 
 
 # Six digits of an amount are more than a screen shows; a moment in seconds has ten before its point.

@@ -9,7 +9,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.pages.charts import Band, Bar, Chart, Level, Line, Mark, Span
+from mora.pages.charts import Band, Bar, Chart, Level, Line, Mark, Point, Span, scatter
 
 
 def test_a_gap_is_null_and_amounts_keep_six_digits() -> None:
@@ -60,3 +60,14 @@ def test_a_chart_of_rows_names_them_and_has_bars() -> None:
     found = Chart("t", [0.0, 2.0], bars=[Bar(0, 2.0, "c1"), Bar(1, -0.5, "bad")], rows=["a", "b"]).document()
     assert found["rows"] == ["a", "b"]
     assert found["bars"] == [{"row": 0, "value": 2.0, "colour": "c1"}, {"row": 1, "value": -0.5, "colour": "bad"}]
+
+
+def test_a_chart_of_points_leaves_out_what_its_scale_cannot_show() -> None:
+    points = [Point("a", 2.0, 1.0, "c1"), Point("b", 1.0, 3.0, "c2"), Point("c", math.nan, 1.0, "c3")]
+    chart = scatter(
+        "t", [*points, Point("zero", 0.0, 1.0, "c4")], labels=("x", "y"), x_scale="log", lead="Low is best."
+    )
+    assert list(chart.x) == [1.0, 2.0]
+    assert {line.name: list(line.values) for line in chart.lines} == {"a": [None, 1.0], "b": [3.0, None]}
+    assert chart.text == "Low is best. a: 2, 1.000. b: 1, 3.000."
+    assert [line.name for line in scatter("t", [Point("zero", 0.0, 1.0, "c4")], labels=("x", "y")).lines] == ["zero"]
