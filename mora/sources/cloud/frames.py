@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mora.domain import Observation, Window, Workload, choose_main_container
 from mora.sources.cloud.placing import Placed
 from mora.sources.cloud.signals import OF_NODES, Of, Signal
+from mora.sources.containers import containers_frame
 from mora.sources.derived import with_derived
 
 if TYPE_CHECKING:
@@ -30,11 +31,6 @@ MAIN_COLUMNS: Mapping[str, Signal] = {
 SUMMED_COLUMNS: Mapping[str, Signal] = {"net_rx_bytes_value": Signal.RECEIVED, "net_tx_bytes_value": Signal.SENT}
 NODE_COLUMNS: Mapping[str, Signal] = {"node_cpu_util_value": Signal.NODE_CPU, "node_mem_util_value": Signal.NODE_MEMORY}
 TOTAL_COLUMNS: Mapping[str, Signal] = {"cpu_cores_total": Signal.CPU, "mem_bytes_total": Signal.MEMORY}
-_OTHER_COLUMNS: Mapping[str, str] = {
-    "cpu_cores_value": "cpu_cores",
-    "mem_bytes_value": "mem_bytes",
-    **{name: name for name in ("cpu_request_cores", "cpu_limit_cores", "mem_request_bytes", "mem_limit_bytes")},
-}
 _HOUR_SECONDS = 3600
 
 
@@ -65,7 +61,11 @@ def observation(
         workload=workload,
         window=window,
         metrics=frame,
-        containers=_others(found, [name for name in names if name != main], index),
+        containers=containers_frame(
+            [name for name in names if name != main],
+            lambda name, column: largest(found, MAIN_COLUMNS[column], name, len(index)),
+            index,
+        ),
         main_container=main,
         main_container_chosen_by=chosen_by,
         queries=queries,
@@ -140,26 +140,6 @@ def _nodes(found: Placed) -> frozenset[str]:
 
 def _fullest(series: Mapping[Of, Floats], nodes: Collection[str], count: int) -> Floats:
     return _highest((values for of, values in series.items() if of.node in nodes), count)
-
-
-def _others(found: Placed, names: Iterable[str], index: pd.DatetimeIndex) -> pd.DataFrame:
-    import pandas as pd
-
-    frames = [
-        pd.DataFrame(
-            {
-                "timestamp": index,
-                "container": name,
-                **{to: largest(found, MAIN_COLUMNS[column], name, len(index)) for column, to in _OTHER_COLUMNS.items()},
-            }
-        )
-        for name in names
-    ]
-    if not frames:
-        empty = {"timestamp": index[:0], "container": pd.Series(dtype=str)}
-        return pd.DataFrame({**empty, **{to: pd.Series(dtype=np.float64) for to in _OTHER_COLUMNS.values()}})
-    rows = pd.concat(frames, ignore_index=True).dropna(how="all", subset=list(_OTHER_COLUMNS.values()))
-    return rows.sort_values(["timestamp", "container"], ignore_index=True)
 
 
 def _empty_words(frame: pd.DataFrame, known: Collection[Signal]) -> list[str]:

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import Window
+from mora.sources import containers
 from mora.sources.prometheus import promql
 from mora.sources.prometheus.grid import rows_ahead
 from mora.sources.prometheus.matrix import Strip
@@ -18,14 +19,6 @@ from mora.sources.prometheus.tally import moved
 if TYPE_CHECKING:
     import pandas as pd
 
-CONTAINER_COLUMNS: Mapping[str, str] = {
-    "cpu_cores_value": "cpu_cores",
-    "mem_bytes_value": "mem_bytes",
-    "cpu_request_cores": "cpu_request_cores",
-    "cpu_limit_cores": "cpu_limit_cores",
-    "mem_request_bytes": "mem_request_bytes",
-    "mem_limit_bytes": "mem_limit_bytes",
-}
 Floats = NDArray[np.float64]
 
 
@@ -79,23 +72,7 @@ def metrics_frame(answers: Answers, container: str | None, index: pd.DatetimeInd
 
 def containers_frame(answers: Answers, names: Sequence[str], index: pd.DatetimeIndex) -> pd.DataFrame:
     """Rows of (timestamp, container) for the named containers, by time; without rows on which nothing is known."""
-    import pandas as pd
-
-    frames = [
-        pd.DataFrame(
-            {
-                "timestamp": index,
-                "container": name,
-                **{to: _pick(answers, column, name, len(index)) for column, to in CONTAINER_COLUMNS.items()},
-            }
-        )
-        for name in names
-    ]
-    if not frames:
-        empty = {"timestamp": index[:0], "container": pd.Series(dtype=str)}
-        return pd.DataFrame({**empty, **{to: pd.Series(dtype=np.float64) for to in CONTAINER_COLUMNS.values()}})
-    rows = pd.concat(frames, ignore_index=True).dropna(how="all", subset=list(CONTAINER_COLUMNS.values()))
-    return rows.sort_values(["timestamp", "container"], ignore_index=True)
+    return containers.containers_frame(names, lambda name, column: _pick(answers, column, name, len(index)), index)
 
 
 def _pick(answers: Answers, column: str, container: str | None, count: int) -> Floats:
