@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from mora.domain.learning import Experiments, Floats, Past, Saved
+from mora.domain.learning import Floats
 from mora.errors import ToolMissing
-from mora.extras import require
-from mora.forecasters import boosted
-from mora.forecasters.boosted import KNOBS, BoostedSettings, FittedBoosted, Grown
-from mora.seams import Reporter
+from mora.forecasters.boosted import BoostedSettings, Grow, Grown
+from mora.forecasters.boosted_forecaster import BoostedForecaster
 from mora.trees import of_lightgbm
 
 _BINS = 63
@@ -17,24 +15,16 @@ _BINS = 63
 _PATIENCE = 25
 
 
-class LightgbmForecaster:
+class LightgbmForecaster(BoostedForecaster):
     """LightGBM on the table of a history. Needs the extra `models` to fit, nothing to forecast."""
 
     name = "lightgbm"
-    is_refitted = False
-    knobs = KNOBS
+    title = "LightGBM"
 
-    def __init__(self, settings: BoostedSettings | None = None) -> None:
-        self.settings = settings if settings is not None else BoostedSettings()
-
-    def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedBoosted:
-        """Grow trees for the mean and the high level of every target. Raises NotEnoughData."""
-        require("models", by="Training the forecaster lightgbm")
-        return boosted.fit(data, _grow, self.settings, title="LightGBM", seed=seed, reporter=reporter)
-
-    def restore(self, saved: Saved) -> FittedBoosted:
-        """What save() gave."""
-        return boosted.restore(saved)
+    @property
+    def grow(self) -> Grow:
+        """What grows trees with LightGBM."""
+        return _grow
 
 
 def _grow(

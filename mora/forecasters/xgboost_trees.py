@@ -5,11 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from mora.domain.learning import Experiments, Floats, Past, Saved
-from mora.extras import require
-from mora.forecasters import boosted
-from mora.forecasters.boosted import KNOBS, BoostedSettings, FittedBoosted, Grown
-from mora.seams import Reporter
+from mora.domain.learning import Floats
+from mora.forecasters.boosted import BoostedSettings, Grow, Grown
+from mora.forecasters.boosted_forecaster import BoostedForecaster
 from mora.trees import of_xgboost
 
 # A quarter of the time that XGBoost's 256 take.
@@ -18,24 +16,16 @@ _BINS = 64
 _PATIENCE = 25
 
 
-class XgboostForecaster:
+class XgboostForecaster(BoostedForecaster):
     """XGBoost on the table of a history. Needs the extra `models` to fit, nothing to forecast."""
 
     name = "xgboost"
-    is_refitted = False
-    knobs = KNOBS
+    title = "XGBoost"
 
-    def __init__(self, settings: BoostedSettings | None = None) -> None:
-        self.settings = settings if settings is not None else BoostedSettings()
-
-    def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedBoosted:
-        """Grow trees for the mean and the high level of every target. Raises NotEnoughData."""
-        require("models", by="Training the forecaster xgboost")
-        return boosted.fit(data, _grow, self.settings, title="XGBoost", seed=seed, reporter=reporter)
-
-    def restore(self, saved: Saved) -> FittedBoosted:
-        """What save() gave."""
-        return boosted.restore(saved)
+    @property
+    def grow(self) -> Grow:
+        """What grows trees with XGBoost."""
+        return _grow
 
 
 def _grow(
