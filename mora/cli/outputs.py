@@ -1,4 +1,4 @@
-"""What the outputs of `mora recommend` and `mora explain` are told: prices, Helm paths, the width of the terminal."""
+"""The settings of the outputs of `mora recommend` and `mora explain`: prices, Helm paths, the width of the terminal."""
 
 from __future__ import annotations
 

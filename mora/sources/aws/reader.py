@@ -47,6 +47,7 @@ class AwsReader:
         self._client = client
         self._named = cluster
         self._found: str | None = None
+        self._units: tuple[Window | None, dict[Metric, tuple[str, ...]]] = (None, {})
         self._now = now
 
     @property
@@ -172,7 +173,7 @@ class AwsReader:
         totals = {
             one: Metric(SPACE, one.name, (("ClusterName", cluster),)) for one in names if one.is_checked and listed[one]
         }
-        written = cloudwatch.units(self._client, list(totals.values()), window)
+        written = self._units_of(list(totals.values()), window)
         return {
             query: one
             for one, metrics in listed.items()
@@ -181,6 +182,16 @@ class AwsReader:
                 Asked(metric, one.statistic), written.get(totals[one], ()) if one in totals else (), one.unit
             )
         }
+
+    def _units_of(self, metrics: Sequence[Metric], window: Window) -> dict[Metric, tuple[str, ...]]:
+        """The units of metrics of the whole cluster, asked for once a window: each namespace has the same."""
+        known = self._units[1] if self._units[0] == window else {}
+        missing = [metric for metric in metrics if metric not in known]
+        if missing:
+            found = cloudwatch.units(self._client, missing, window)
+            known = {**known, **{metric: found.get(metric, ()) for metric in missing}}
+            self._units = (window, known)
+        return known
 
     def _listed(self, named: Named, scope: Scope, cluster: str, window: Window) -> list[Metric]:
         known = {"ClusterName": cluster, "Namespace": scope.namespace}

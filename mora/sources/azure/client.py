@@ -10,13 +10,13 @@ import logging
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from threading import Lock
 from typing import Any
 
 from mora.errors import MoraError, SourceUnavailable
 from mora.extras import require
-from mora.sources.cloud.patience import Failure, Patience
+from mora.sources.cloud.patience import Failure, Patience, retry_after
 
 ROLE = "Monitoring Reader"
 _MOST_SHOWN = 300
@@ -131,7 +131,11 @@ class AzureClient:
 
     def _ask(self, send: Callable[[], Any], what: str) -> Any:
         return self._patience.ask(
-            send, meaning=_meaning, explained=lambda error: _explained(error, what), renew=self._forget
+            send,
+            meaning=_meaning,
+            explained=lambda error: _explained(error, what),
+            renew=self._forget,
+            asked_wait=_asked_wait,
         )
 
     def _pipeline(self, base: str, audience: str) -> Any:
@@ -178,6 +182,12 @@ def _meaning(error: Exception) -> Failure:
     return Failure.EXPIRED if status == 401 else Failure.FINAL
 
 
+def _asked_wait(error: Exception) -> float | None:
+    """The seconds that Azure asks to wait for, with 429 and 503 mostly."""
+    headers = getattr(getattr(error, "response", None), "headers", None)
+    return None if headers is None else retry_after(headers, datetime.now(UTC))
+
+
 def _explained(error: Exception, what: str) -> MoraError:
     from azure.core.exceptions import ClientAuthenticationError, ServiceRequestError
     from azure.identity import CredentialUnavailableError
@@ -204,8 +214,10 @@ def _explained(error: Exception, what: str) -> MoraError:
             "machine an identity. Try them: mora doctor --source azure",
         )
     if status in _BUSY_STATUS:
+        wait = _asked_wait(error)
+        asks = "" if not wait else f". It asks to wait for {wait:.0f} s"
         return SourceUnavailable(
-            f"Azure limits the rate of requests, or is overloaded ({status}): {said}",
+            f"Azure limits the rate of requests, or is overloaded ({status}): {said}{asks}",
             hint="Run the command again in a minute, or ask for less: one namespace, a shorter --history.",
         )
     if isinstance(error, ServiceRequestError):

@@ -187,6 +187,22 @@ class MonitoringClient:
         self.project = self.project or project
         return credentials
 
+    def _token_server_away(self) -> str:
+        """Why no token can be asked for at all; empty where the server for them answers, whatever it says.
+
+        gRPC hands on the words of what went wrong with a token and not its kind, so a token is asked for once more.
+        """
+        from google.auth.exceptions import GoogleAuthError, TransportError
+        from google.auth.transport.requests import Request
+
+        try:
+            self._credentials().refresh(Request())
+        except GoogleAuthError as error:
+            # The credentials of a machine tell of a server that is away by an error of their own, caused by that one.
+            away = next((one for one in (error, error.__cause__) if isinstance(one, TransportError)), None)
+            return "" if away is None else _text(away)
+        return ""
+
     @staticmethod
     def _types() -> Any:
         with _quiet():
@@ -197,6 +213,11 @@ class MonitoringClient:
         from google.api_core import exceptions
 
         said = _text(error)
+        if _is_of_credentials(error) and (away := self._token_server_away()):
+            return SourceUnavailable(
+                f"The server that gives tokens for Google's credentials is not reached: {away}",
+                hint="Is there a way to it from here (HTTPS_PROXY)? The credentials themselves may be good.",
+            )
         if _is_of_credentials(error) or isinstance(error, exceptions.Unauthenticated):
             return SourceUnavailable(
                 f"{self.where} does not accept the credentials: {said}",

@@ -10,12 +10,13 @@ from mora.domain import Window, Workload
 from mora.errors import BadInput, MoraError
 from mora.sources.cloud.owners import owner_by_name, owner_named
 from mora.sources.cloud.reader import Tried
-from mora.sources.cloud.signals import Of, Remark, Scope, Series, Signal
+from mora.sources.cloud.signals import OF_DATABASES, Of, Remark, Scope, Series, Signal
 from mora.sources.gcp.client import MonitoringClient, TimeSeries
 from mora.sources.gcp.metrics import FINEST, METRICS, Asked, filter_of
 
 _RESOURCE, _SYSTEM = "resource.labels.", "metadata.system_labels."
 _LATELY = timedelta(hours=1)
+_MOST_NAMED = 20
 _CHECKED = (Signal.CPU, Signal.MEMORY, Signal.CPU_REQUEST, Signal.MEMORY_REQUEST)
 
 
@@ -34,8 +35,12 @@ class GcpReader:
         return self.client.where if self.cluster is None else f"{self.client.where}, cluster {self.cluster}"
 
     def read(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Iterator[Series | Remark]:
-        """The series of some signals. BadInput where they are of several clusters: pods of both may be called alike."""
+        """The series of some signals. BadInput where they are of several clusters: pods of both may be called alike.
+
+        BadInput also where a database is named of which there are no points.
+        """
         clusters: set[str] = set()
+        of_databases = 0
         for signal in signals:
             asked = METRICS[signal]
             for one in self.client.series(asked, self._filter(signal, scope), window):
@@ -46,7 +51,10 @@ class GcpReader:
                     location = one.labels.get(f"{_RESOURCE}location")
                     clusters.add(f"{location}/{cluster}" if location else cluster)
                     self._check_clusters(clusters)
+                of_databases += signal in OF_DATABASES
                 yield Series(signal, _of(one), _unit(one, asked), one.seconds, one.values)
+        if scope.database is not None and not of_databases and not {*OF_DATABASES}.isdisjoint(signals):
+            raise self._no_database(scope.database, window)
 
     def queries(self, signals: Sequence[Signal], scope: Scope, window: Window) -> Mapping[str, str]:
         """The filters and how their series are aligned."""
@@ -82,6 +90,13 @@ class GcpReader:
             yield Tried("databases", False, error.message, error.hint or "", is_needed=False)
         else:
             yield Tried("databases", True, f"Cloud SQL instances with samples in the last hour: {len(databases):,}")
+
+    def _no_database(self, named: str, window: Window) -> BadInput:
+        found = {one.of.node for one in self.read([Signal.DB_CPU], Scope(), window) if isinstance(one, Series)}
+        return BadInput(
+            f"{self.title} has no samples of a Cloud SQL instance {named!r} in this time range.",
+            hint=f"It has them of these: {', '.join(sorted(found)[:_MOST_NAMED]) or 'none'}.",
+        )
 
     def _filter(self, signal: Signal, scope: Scope) -> str:
         return filter_of(signal, scope, project=self.client.project_name(), cluster=self.cluster)

@@ -56,6 +56,22 @@ def test_states_and_histories_are_those_of_the_cluster(aws: Aws) -> None:
     assert states[0].allocation.containers[0].resources.cpu_request_millicores is None
 
 
+def test_the_units_of_a_cluster_are_asked_for_once_for_all_its_namespaces(aws: Aws) -> None:
+    pods = [
+        Pod("web-7d4b9c8f6d-x2klp", "web", {"web": [100.0] * 6}, {"web": [50.0] * 6}, namespace=namespace)
+        for namespace in ("one", "three", "two")
+    ]
+    data = [one for pod in pods for one in pod_points(pod, SHORT, cluster="spaces")]
+    aws.put("ContainerInsights", [cluster_point(SHORT[-1], cluster="spaces"), *data])
+    there = AwsSource("spaces", patience=patient())
+    states = there.states()
+    assert len({one.workload.namespace for one in states}) == 3
+    aws.asked.clear()
+    assert len(list(there.histories(states, SHORT_WINDOW))) == 3
+    by_unit = [body for name, body in aws.asked if name == "GetMetricData" and "Unit" in str(body)]
+    assert len(by_unit) == 1
+
+
 def test_pages_and_throttling_change_nothing(aws: Aws) -> None:
     whole = source().observe(WEB, WINDOW).metrics
     aws.page_size, calls = 7, iter(range(10_000))

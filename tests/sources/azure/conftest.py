@@ -29,6 +29,7 @@ def azure(server: Azure, monkeypatch: pytest.MonkeyPatch) -> Iterator[Azure]:
     server.asked.clear()
     yield server
     server.refuse, server.most_rows, server.change = (lambda kind: None), 500_000, (lambda row: row)
+    server.retry_after = None
 
 
 def patient() -> Patience:

@@ -32,12 +32,14 @@ Refusal = tuple[int, str, str]
 class Azure:
     """The server. refuse: gets the kind of each request (token, resource, logs, metrics), and what to answer instead.
 
-    most_rows: an answer of the logs with more is cut, as Azure cuts at 500,000. change: edits each row of Perf.
+    retry_after: seconds that a refusal asks to wait for. most_rows: an answer of the logs with more is cut, as Azure
+    cuts at 500,000. change: edits each row of Perf.
     """
 
     url: str = ""
     ca_file: Path = Path()
     refuse: Callable[[str], Refusal | None] = lambda kind: None
+    retry_after: int | None = None
     most_rows: int = 500_000
     change: Callable[[list[Any]], list[Any] | None] = lambda row: row
     asked: list[tuple[str, Any]] = field(default_factory=list)
@@ -112,6 +114,8 @@ class _Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(raw)))
+        if status >= 400 and self.azure.retry_after is not None:
+            self.send_header("Retry-After", str(self.azure.retry_after))
         self.end_headers()
         self.wfile.write(raw)
 

@@ -54,6 +54,7 @@ class Monitoring:
     accepted: set[str] = field(default_factory=set)
     requests: list[Any] = field(default_factory=list)
     tokens: int = 0
+    gives_tokens: bool = True
     keeps_units_apart: bool = False
     address: str = ""
     token_address: str = ""
@@ -203,10 +204,10 @@ def _tokens(monitoring: Monitoring) -> Iterator[None]:
         def do_POST(self) -> None:
             self.rfile.read(int(self.headers["Content-Length"]))
             monitoring.tokens += 1
-            body = json.dumps(
-                {"access_token": f"token-{monitoring.tokens}", "expires_in": 3600, "token_type": "Bearer"}
-            )
-            self.send_response(200)
+            given = {"access_token": f"token-{monitoring.tokens}", "expires_in": 3600, "token_type": "Bearer"}
+            refused = {"error": "invalid_grant", "error_description": "Token has been expired or revoked."}
+            body = json.dumps(given if monitoring.gives_tokens else refused)
+            self.send_response(200 if monitoring.gives_tokens else 400)
             self.send_header("Content-Type", "application/json")
             self.end_headers()
             self.wfile.write(body.encode())

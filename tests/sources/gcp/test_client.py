@@ -65,15 +65,28 @@ def test_credentials_that_are_refused_again_are_an_error_without_the_token(
     assert "token-" not in repr(client)
 
 
-def test_a_token_server_that_is_gone_is_a_matter_of_credentials(
+def test_a_token_server_that_is_out_of_reach_says_nothing_against_the_credentials(
     client: MonitoringClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from tests.sources.gcp.monitoring import service_account
 
     monkeypatch.setenv("GOOGLE_APPLICATION_CREDENTIALS", str(service_account(tmp_path, "http://127.0.0.1:9/token")))
-    monkeypatch.setattr("google.oauth2._client._exponential_backoff", None, raising=False)
-    with pytest.raises(SourceUnavailable, match="does not accept the credentials"):
+    with pytest.raises(
+        SourceUnavailable, match="The server that gives tokens for Google's credentials is not"
+    ) as refused:
         list(client.series(CPU, FILTER, WINDOW))
+    assert "HTTPS_PROXY" in str(refused.value.hint)
+    assert "expired" not in str(refused.value)
+
+
+def test_a_token_server_that_refuses_is_a_matter_of_credentials(
+    client: MonitoringClient, monitoring: Monitoring
+) -> None:
+    monitoring.gives_tokens = False
+    with pytest.raises(SourceUnavailable, match="does not accept the credentials") as refused:
+        list(client.series(CPU, FILTER, WINDOW))
+    assert "invalid_grant" in str(refused.value)
+    assert "gcloud auth application-default login" in str(refused.value.hint)
 
 
 def test_a_right_that_is_missing_is_named_with_the_role_that_has_it(

@@ -129,9 +129,9 @@ def test_the_flat_frame_of_helios_has_the_service_beside_its_database(
     assert remarks == ()
     named, _ = source.flat(FRONTEND, WINDOW, database="shop-db")
     assert named.equals(frame)
-    elsewhere, remarks = source.flat(FRONTEND, WINDOW, database="another")
-    assert elsewhere["db_cpu"].isna().all()
-    assert remarks == ("These columns are empty: db_cpu, db_memory, db_connections.",)
+    with pytest.raises(BadInput, match="no samples of a Cloud SQL instance 'another'") as refused:
+        source.flat(FRONTEND, WINDOW, database="another")
+    assert refused.value.hint == "It has them of these: shop-db."
     monitoring.stored += [
         replace(one, labels={"resource.labels.database_id": "shop-prod:second"})
         for one in shop()
