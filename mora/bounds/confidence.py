@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mora.bounds.carry import Carry
 from mora.bounds.rules import SHORT_HORIZON_HOURS
 from mora.bounds.ticks import Floats, Ticks
 
@@ -47,40 +48,36 @@ def memory_prior(horizon_hours: float) -> Prior:
     return Prior(0.93**share, 0.977**share)
 
 
-def covered_windows(bounds: Floats, ticks: Ticks, over_share: float) -> Floats:
-    """1 where the window that began with a tick was covered, 0 where not; shape (ticks, series).
+def covered_windows(bounds: Floats, ticks: Ticks, over_share: float, carry: Carry) -> Floats:
+    """1 where the window that ends with a tick was covered, 0 where not; shape (ticks, series).
 
-    bounds: shape (ticks + 1, series). NaN where no bound was issued, no sample is known, or the window has not
-    ended.
+    bounds: of the windows that begin with each tick, shape (ticks + 1, series). NaN where no bound was issued before
+    the window, or no sample of it is known.
     """
-    samples, count = ticks.samples, max(len(ticks.samples) - ticks.horizon + 1, 0)
-    known, over = np.zeros((2, count, samples.shape[1]))
+    samples, lead = ticks.samples, ticks.horizon - 1
+    count = len(samples)
+    issued = carry.levels_before("bounds", bounds, lead)
     known_by_tick = (~np.isnan(samples)).sum(axis=2)
-    issued = bounds[:count, :, None]
+    # What of each window was seen so far; the open ones are carried.
+    known, over = np.zeros((2, lead + count, samples.shape[1]))
+    for sums, name in ((known, "known of windows"), (over, "over in windows")):
+        sums[:lead] = carry.arrays.get(name, 0.0)
     for offset in range(ticks.horizon):
-        known += known_by_tick[offset : offset + count]
-        over += np.count_nonzero(samples[offset : offset + count] > issued, axis=2)
-    kept = np.full(samples.shape[:2], np.nan)
-    is_known = (known > 0) & ~np.isnan(issued[:, :, 0])
-    kept[:count] = np.where(is_known, over <= over_share * known + 1e-9, np.nan)
-    return kept
+        began = slice(lead - offset, lead - offset + count)
+        known[began] += known_by_tick
+        over[began] += np.count_nonzero(samples > issued[began][:, :, None], axis=2)
+    carry.arrays["known of windows"], carry.arrays["over in windows"] = known[count:].copy(), over[count:].copy()
+    is_known = (known[:count] > 0) & ~np.isnan(issued[:count])
+    return np.where(is_known, over[:count] <= over_share * known[:count] + 1e-9, np.nan)
 
 
-def chances(kept: Floats, ticks: Ticks, prior: Prior) -> Floats:
+def chances(kept: Floats, ticks: Ticks, prior: Prior, carry: Carry) -> Floats:
     """The confidence that the window which begins with each tick is covered: shape (ticks + 1, series), 0..1.
 
     kept: from covered_windows(); a window counts from the tick after its end on.
     """
     fade = 0.5 ** (ticks.hours / _HALF_LIFE_HOURS)
-    found = np.empty((len(kept) + 1, kept.shape[1]))
     lean = np.where(ticks.ages() * ticks.hours < _YOUNG_HOURS, prior.young, prior.older)
-    votes = ~np.isnan(kept) / ticks.horizon
-    yes = np.nan_to_num(kept) / ticks.horizon
-    covered, total = np.zeros((2, kept.shape[1]))
-    for tick in range(len(found)):
-        ended = tick - ticks.horizon
-        covered, total = covered * fade, total * fade
-        if ended >= 0:
-            covered, total = covered + yes[ended], total + votes[ended]
-        found[tick] = (covered + PRIOR_WINDOWS * lean[tick]) / (total + PRIOR_WINDOWS)
-    return found
+    total = carry.faded("votes", ~np.isnan(kept) / ticks.horizon, fade)
+    covered = carry.faded("votes for covered", np.nan_to_num(kept) / ticks.horizon, fade)
+    return (covered + PRIOR_WINDOWS * lean) / (total + PRIOR_WINDOWS)

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from mora.bounds.carry import Carry
 from mora.bounds.confidence import chances, covered_windows, cpu_prior
 from mora.bounds.learning import Mix, calibrated, costs, faded_losses, loss_units, mixed
-from mora.bounds.levels import Past, count
+from mora.bounds.levels import Past, count, in_units
 from mora.bounds.rules import WEEK_HOURS, anchor, cpu_rules, idle_level
-from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, cut
+from mora.bounds.ticks import Bounds, Floats, Indices, Ticks, cut
 from mora.coverage import CPU_OVER_SHARE
 
 # Slow, bold and quick to forget: no single pace is best on every series, so the three are mixed once more, with the
@@ -54,36 +55,40 @@ def cpu_bounds_many(values: Floats, *, step_seconds: float, decisions: Indices, 
 
 def _some(values: Floats, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Bounds:
     ticks = cut(values, step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds)
-    is_seen = ticks.ages()[ticks.decisions] > 0
-    requests = np.where(is_seen, 0.0, np.nan)
-    is_used = (ticks.samples > 0).sum(axis=(0, 2)) > 0
-    by_tick = np.full((len(ticks.samples) + 1, len(values)), np.nan)
-    if is_used.any():
-        by_tick[:, is_used] = _by_tick(count(ticks.some(is_used)))
-    found = by_tick[ticks.decisions]
-    requests = np.where(np.isnan(found), requests, found)
-    kept = covered_windows(by_tick, ticks, CPU_OVER_SHARE)
-    stated = chances(kept, ticks, cpu_prior(horizon_seconds / HOUR_SECONDS))[ticks.decisions]
-    return Bounds(requests.T, np.where(np.isnan(requests), np.nan, stated).T)
+    found = cpu_by_tick(ticks, Carry())
+    return Bounds(found.requests[ticks.decisions].T, found.confidence[ticks.decisions].T)
+
+
+def cpu_by_tick(ticks: Ticks, carry: Carry) -> Bounds:
+    """The bound of the window that begins with each tick, and its confidence: shapes (ticks + 1, series).
+
+    carry: of the ticks before these. NaN before a series' first sample, 0 before its first sample above 0.
+    """
+    relative, units = in_units(ticks, carry)
+    found = _by_tick(count(relative, carry)) * units
+    kept = covered_windows(found, ticks, CPU_OVER_SHARE, carry)
+    stated = chances(kept, ticks, cpu_prior(ticks.horizon * ticks.hours), carry)
+    requests = np.where(np.isnan(found), np.where(ticks.ages() > 0, 0.0, np.nan), found)
+    return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
 
 
 def _by_tick(past: Past) -> Floats:
     """The bound of the window that begins with each tick, shape (ticks + 1, series); NaN before the first sample above
     0."""
-    ticks = past.ticks
+    ticks, carry = past.ticks, past.carry
     rules = cpu_rules(past)
-    copies = calibrated(np.stack(list(rules.values()), axis=2), ticks)
+    copies = calibrated(np.stack(list(rules.values()), axis=2), ticks, carry)
     experts = np.concatenate(list(copies), axis=2)
     mean_use = np.maximum(past.window_means(WEEK_HOURS), idle_level(past))
-    cost = costs(experts, ticks)
+    cost = costs(experts, ticks, carry, "experts")
     losses, units = {}, {}
-    for hours in {mix.half_life_hours for mix in _FIRST_MIXES}:
-        losses[hours] = faded_losses(cost, ticks, hours)
-        units[hours] = loss_units(losses[hours], cost, mean_use, ticks, hours)
+    for hours in dict.fromkeys(mix.half_life_hours for mix in _FIRST_MIXES):
+        losses[hours] = faded_losses(cost, ticks, hours, carry, f"losses {hours}")
+        units[hours] = loss_units(losses[hours], cost, mean_use, ticks, hours, carry, f"losses {hours}")
     firsts = [mixed(experts, losses[mix.half_life_hours], units[mix.half_life_hours], mix) for mix in _FIRST_MIXES]
     leaned_on = copies[0, :, :, list(rules).index(anchor(ticks.horizon * ticks.hours))]
     last = np.stack([*firsts, leaned_on], axis=2)
-    cost = costs(last, ticks)
-    loss = faded_losses(cost, ticks, _LAST_MIX.half_life_hours)
-    unit = loss_units(loss, cost, mean_use, ticks, _LAST_MIX.half_life_hours)
+    cost = costs(last, ticks, carry, "mixes")
+    loss = faded_losses(cost, ticks, _LAST_MIX.half_life_hours, carry, "losses of mixes")
+    unit = loss_units(loss, cost, mean_use, ticks, _LAST_MIX.half_life_hours, carry, "losses of mixes")
     return mixed(last, loss, unit, _LAST_MIX, _LAST_PRIOR)

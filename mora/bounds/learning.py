@@ -13,7 +13,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mora.bounds.histograms import BUCKETS, Histograms
+from mora.bounds.carry import Carry
+from mora.bounds.histograms import BUCKETS
 from mora.bounds.ticks import Floats, Ticks
 
 # What a unit of use above the reservation costs, in units reserved.
@@ -75,19 +76,21 @@ def leads(ticks: Ticks) -> tuple[int, ...]:
     return tuple(dict.fromkeys(min(round(ticks.horizon * part), last) for part in (0.0, 0.25, 0.5, 0.75, 1.0)))
 
 
-def calibrated(bases: Floats, ticks: Ticks, *, copies: tuple[Copy, ...] = COPIES) -> Floats:
+def calibrated(bases: Floats, ticks: Ticks, carry: Carry, *, copies: tuple[Copy, ...] = COPIES) -> Floats:
     """Every rule times the multiplier that would have been cheapest so far: shape (copies, ticks + 1, series, rules).
 
     bases: shape (ticks + 1, series, rules), positive, NaN before the first sample.
     """
     rows, series, rules = bases.shape
     found = np.full((len(copies), *bases.shape), np.nan)
-    behind = leads(ticks)
-    histograms = Histograms([0.5 ** (ticks.hours / copy.half_life_hours) for copy in copies], series * rules)
+    behind, lead = leads(ticks), ticks.horizon - 1
+    paces = [0.5 ** (ticks.hours / copy.half_life_hours) for copy in copies]
+    histograms = carry.histograms_of("calibrated", paces, series, rules)
     shares = np.full(len(copies), CHEAPEST_SHARE)
     firsts = np.arange(series * rules).reshape(series, 1, rules) * BUCKETS
+    has_begun = carry.first("calibrated since", np.zeros(series)) > 0
+    bases = carry.levels_before("bases", bases, lead)
     is_issued = np.isnan(bases).sum(axis=2) == 0
-    began = np.where(is_issued.any(axis=0), is_issued.argmax(axis=0), rows)
     given = np.where(is_issued[:, :, None], bases, 0.0)
     is_known = ~np.isnan(ticks.samples)
     with np.errstate(divide="ignore"):
@@ -96,33 +99,36 @@ def calibrated(bases: Floats, ticks: Ticks, *, copies: tuple[Copy, ...] = COPIES
         log_said = np.log(np.where(is_issued[:, :, None], bases, 1.0)) / _BUCKET
     share_known = is_known / ticks.expected
     for tick in range(rows):
-        for number, copy in enumerate(copies):
-            new = began == tick
-            if new.any():
+        row = lead + tick
+        new = is_issued[row] & ~has_begun
+        if new.any():
+            for number, copy in enumerate(copies):
                 bucket = int(np.ceil((np.log(copy.prior) - _LEAST) / _BUCKET - 1e-9))
-                weight = copy.prior_hours / ticks.hours * bases[tick, new]
+                weight = copy.prior_hours / ticks.hours * bases[row, new]
                 histograms.add((firsts[new, 0] + bucket).ravel(), weight.ravel(), pace=number)
-        if not is_issued[tick].any():
+            has_begun |= new
+        if not is_issued[row].any():
             continue
         reached = _TOPS[np.minimum(histograms.quantiles(shares), len(_TOPS) - 1)]
-        found[:, tick] = reached.reshape(len(copies), series, rules) * bases[tick]
-        histograms.fade()
+        found[:, tick] = reached.reshape(len(copies), series, rules) * bases[row]
         if tick == rows - 1:
             break
-        old = [tick - lead for lead in behind if tick >= lead]
+        histograms.fade()
+        old = [row - before for before in behind]
         issued = np.maximum(is_issued[old].sum(axis=0), 1)
         bucket = np.ceil(log_used[tick][None, :, :, None] - log_said[old][:, :, None, :])
         places = np.clip(bucket, 0, len(_TOPS) - 1).astype(np.int64) + firsts
         weights = (given[old] / issued[:, None])[:, :, None, :] * share_known[tick][None, :, :, None]
         histograms.add(places.ravel(), weights.ravel())
+    carry.leave("calibrated since", has_begun.astype(np.float64))
     return found
 
 
-def costs(requests: Floats, ticks: Ticks) -> Floats:
+def costs(requests: Floats, ticks: Ticks, carry: Carry, name: str) -> Floats:
     """What each tick would have cost per hour under what was issued up to one window before it.
 
-    requests: shape (ticks + 1, series, requests). Shape (ticks, series, requests), in units of use; NaN where a tick
-    has no sample or nothing had been issued.
+    requests: shape (ticks + 1, series, requests), carried under `name`. Shape (ticks, series, requests), in units of
+    use; NaN where a tick has no sample or nothing had been issued.
     """
     ends, series, number = requests.shape
     total = np.zeros((ends - 1, series, number))
@@ -131,49 +137,46 @@ def costs(requests: Floats, ticks: Ticks) -> Floats:
     known = is_known.sum(axis=2)
     # What is not known lies above nothing.
     used = np.where(is_known, ticks.samples, 0.0)
-    price = UNMET_PRICE / np.maximum(known, 1)
+    price = (UNMET_PRICE / np.maximum(known, 1))[:, :, None]
+    requests = carry.levels_before(name, requests, ticks.horizon - 1)
     for lead in leads(ticks):
-        issued = requests[: max(ends - 1 - lead, 0)]
-        later = used[lead:]
+        issued = requests[ticks.horizon - 1 - lead : len(requests) - 1 - lead]
         over, above = np.zeros(issued.shape), np.empty(issued.shape)
         for column in range(used.shape[2]):
-            np.subtract(later[:, :, column, None], issued, out=above)
+            np.subtract(used[:, :, column, None], issued, out=above)
             over += np.maximum(above, 0.0, out=above)
-        over *= price[lead:, :, None]
+        over *= price
         over += issued
         is_said = np.isnan(over).sum(axis=2) == 0
-        total[lead:] += np.where(is_said[:, :, None], over, 0.0)
-        times[lead:] += is_said
+        total += np.where(is_said[:, :, None], over, 0.0)
+        times += is_said
     with np.errstate(invalid="ignore", divide="ignore"):
         return np.where(((times > 0) & (known > 0))[:, :, None], total / times[:, :, None], np.nan)
 
 
-def faded_losses(cost: Floats, ticks: Ticks, half_life_hours: float) -> Floats:
+def faded_losses(cost: Floats, ticks: Ticks, half_life_hours: float, carry: Carry, name: str) -> Floats:
     """The costs so far, of which those a half-life ago count half: shape (ticks + 1, series, requests).
 
-    cost: from costs(); a tick without one counts nothing.
+    cost: from costs(); a tick without one counts nothing. name: what they are carried under.
     """
-    fade = 0.5 ** (ticks.hours / half_life_hours)
-    loss = np.zeros((len(cost) + 1, *cost.shape[1:]))
-    counted = np.nan_to_num(cost) * ticks.hours
-    for tick in range(len(cost)):
-        np.multiply(loss[tick], fade, out=loss[tick + 1])
-        loss[tick + 1] += counted[tick]
-    return loss
+    return carry.faded(name, np.nan_to_num(cost) * ticks.hours, 0.5 ** (ticks.hours / half_life_hours))
 
 
-def loss_units(loss: Floats, cost: Floats, mean_use: Floats, ticks: Ticks, half_life_hours: float) -> Floats:
+def loss_units(
+    loss: Floats, cost: Floats, mean_use: Floats, ticks: Ticks, half_life_hours: float, carry: Carry, name: str
+) -> Floats:
     """What losses are counted in, so that one rate suits steady series and wild ones: shape (ticks + 1, series).
 
     That is the waste per hour of the request that was cheapest so far (cost less use), and less in young series: rates
     that fall with the root of the age are what mixtures of experts are proven with (Cesa-Bianchi & Lugosi 2006, 2.3).
-    loss: from faded_losses(cost, ticks, half_life_hours). mean_use: shape (ticks + 1, series).
+    loss: from faded_losses(cost, ticks, half_life_hours). mean_use: shape (ticks + 1, series). name: what the uses and
+    hours that were scored are carried under.
     """
     is_known = ~np.isnan(ticks.samples)
     used = np.where(is_known, ticks.samples, 0.0).sum(axis=2) / np.maximum(is_known.sum(axis=2), 1)
-    is_scored = ~np.isnan(cost[:, :, :1])
-    uses = faded_losses(np.where(is_scored, used[:, :, None], 0.0), ticks, half_life_hours)[:, :, 0]
-    hours = faded_losses(is_scored.astype(np.float64), ticks, half_life_hours)[:, :, 0]
+    is_scored = ~np.isnan(cost[:, :, 0])
+    uses = faded_losses(np.where(is_scored, used, 0.0), ticks, half_life_hours, carry, f"{name}, uses")
+    hours = faded_losses(is_scored.astype(np.float64), ticks, half_life_hours, carry, f"{name}, hours")
     wasted = loss.min(axis=2) - uses + _FIRST_WASTE * _FIRST_WASTE_HOURS * mean_use
     unit = np.maximum(wasted / (hours + _FIRST_WASTE_HOURS), _LEAST_WASTE * mean_use)
     age = np.maximum(ticks.ages() * ticks.hours, _LEAST_AGE_HOURS)

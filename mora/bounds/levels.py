@@ -1,16 +1,18 @@
 """What series looked like before each tick: quantiles of a window or with older samples fading, means, peaks.
 
-Row k of everything here rests on the ticks before k, so row 0 knows nothing (NaN) and there is one row more than ticks.
-Arrays are (ticks + 1, series).
+Row k of everything here rests on the ticks before k, so row 0 of a series' first tick knows nothing (NaN), and there is
+one row more than ticks. Arrays are (ticks + 1, series). What lies before these ticks is in a Carry (carry.py).
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from mora.bounds.carry import Carry
 from mora.bounds.histograms import BUCKETS, Histograms
 from mora.bounds.ticks import Floats, Indices, Ticks
 
@@ -18,24 +20,30 @@ from mora.bounds.ticks import Floats, Indices, Ticks
 _BUCKET = np.log(1.03)
 # The histograms reach from 1/10,000 of the first sample that is not 0 (what is less counts as idle) to a million of it.
 _LEAST, _MOST = round(np.log(1e-4) / _BUCKET), round(np.log(1e6) / _BUCKET)
+# How far windows reach back.
+LONGEST_WINDOW_HOURS = 168.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Past:
-    """Some series' ticks, counted once; of each series some sample is above 0.
+    """Some series' ticks, counted once; the first sample above 0 of each is 1 (in_units).
 
-    places: bucket of each sample, shape (ticks, series, samples), any where it is not known (is_known). units: what a
-    series' buckets are counted from, its first sample above 0. known, sums, peaks: per tick and series the number of
-    samples, their sum and their largest (0 where none).
+    places: bucket of each sample, shape (lead + ticks, series, samples), any where it is not known (is_known). known,
+    sums, peaks: per tick and series the number of samples, their sum and their largest (0 where none), shape
+    (lead + ticks, series). lead: the ticks in front of these, as many as the longest window has. mean_so_far: the mean
+    of all samples before each tick, NaN where there is none.
     """
 
     ticks: Ticks
+    carry: Carry
+    lead: int
     places: Indices
     is_known: Floats
-    units: Floats
     known: Floats
     sums: Floats
     peaks: Floats
+    mean_so_far: Floats
+    _means: dict[float, Floats] = field(default_factory=dict)
 
     def decayed_quantiles(self, shares: Mapping[float, tuple[float, ...]]) -> dict[tuple[float, float], Floats]:
         """(half-life in hours, share) -> that quantile of all samples so far, half as heavy for each half-life of age.
@@ -44,83 +52,130 @@ class Past:
         """
         paces = [0.5 ** (self.ticks.hours / half_life) for half_life in shares]
         wanted = [(pace, share) for pace, (half_life, of_it) in enumerate(shares.items()) for share in of_it]
-        histograms = Histograms(paces, len(self.units))
+        histograms = self.carry.histograms_of("fading", paces, self._series)
         which, levels = np.array([pace for pace, _ in wanted]), np.array([share for _, share in wanted])
-        rows = np.arange(len(self.units))[:, None] * BUCKETS
-        found = np.empty((len(self.places) + 1, len(wanted), len(self.units)), dtype=np.int64)
-        for tick, places in enumerate(self.places):
+        rows = self._first_places
+        found = np.empty((self._ticks + 1, len(wanted), self._series), dtype=np.int64)
+        for tick in range(self._ticks):
             found[tick] = histograms.quantiles(levels, which)
             histograms.fade()
-            histograms.add((places + rows).ravel(), self.is_known[tick].ravel())
+            now = self.lead + tick
+            histograms.add((self.places[now] + rows).ravel(), self.is_known[now].ravel())
         found[-1] = histograms.quantiles(levels, which)
         half_lives = list(shares)
-        return {(half_lives[pace], share): self._tops(found[:, number]) for number, (pace, share) in enumerate(wanted)}
+        return {
+            (half_lives[pace], share): self._tops(f"fading {half_lives[pace]} {share}", found[:, number])
+            for number, (pace, share) in enumerate(wanted)
+        }
 
     def window_quantiles(self, hours: tuple[float, ...], share: float) -> list[Floats]:
         """The quantile of each of the last so many hours, as above; the last known where no sample is in."""
-        histograms = Histograms([1.0] * len(hours), len(self.units))
-        widths = [self.ticks.of_hours(window) for window in hours]
+        histograms = Histograms([1.0] * len(hours), self._series)
+        widths = [self._width(window) for window in hours]
         levels = np.full(len(hours), share)
-        rows = np.arange(len(self.units))[:, None] * BUCKETS
-        found = np.empty((len(self.places) + 1, len(hours), len(self.units)), dtype=np.int64)
-        for tick, places in enumerate(self.places):
+        rows = self._first_places
+        seen: NDArray[np.bool_] = np.asarray(self.is_known.any(axis=(1, 2)))
+        for number, width in enumerate(widths):
+            before = slice(self.lead - width, self.lead)
+            if seen[before].any():
+                histograms.add((self.places[before] + rows).ravel(), self.is_known[before].ravel(), pace=number)
+        found = np.empty((self._ticks + 1, len(hours), self._series), dtype=np.int64)
+        for tick in range(self._ticks):
             found[tick] = histograms.quantiles(levels)
-            histograms.add((places + rows).ravel(), self.is_known[tick].ravel())
+            now = self.lead + tick
+            histograms.add((self.places[now] + rows).ravel(), self.is_known[now].ravel())
             for number, width in enumerate(widths):
-                if tick >= width:
-                    left = (self.places[tick - width] + rows).ravel()
-                    histograms.add(left, -self.is_known[tick - width].ravel(), pace=number)
+                if seen[now - width]:
+                    left = (self.places[now - width] + rows).ravel()
+                    histograms.add(left, -self.is_known[now - width].ravel(), pace=number)
         found[-1] = histograms.quantiles(levels)
-        return [self._tops(found[:, number]) for number in range(len(hours))]
+        return [self._tops(f"window {one} {share}", found[:, number]) for number, one in enumerate(hours)]
 
     def window_means(self, hours: float) -> Floats:
         """The mean of the last `hours`; the last known where no sample is in."""
-        width = self.ticks.of_hours(hours)
-        sums, known = _running(self.sums, width), _running(self.known, width)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            return forward_filled(np.where(known > 0.5, np.maximum(sums, 0.0) / known, np.nan))
+        if hours not in self._means:
+            width = self._width(hours)
+            sums, known = (
+                self.carry.running(f"{name} {hours}", each[self.lead :] - each[self.lead - width : len(each) - width])
+                for name, each in (("sums", self.sums), ("known", self.known))
+            )
+            with np.errstate(invalid="ignore", divide="ignore"):
+                mean = np.where(known > 0.5, np.maximum(sums, 0.0) / known, np.nan)
+            self._means[hours] = self.carry.forward_filled(f"mean {hours}", mean)
+        return self._means[hours]
 
     def window_peaks(self, hours: float, *, ending_hours_ago: float = 0.0) -> Floats:
         """The largest sample of `hours`; the last known where none is in.
 
         ending_hours_ago: the window ends so long before, at least 0; where the series is younger than that, NaN.
         """
-        width, lag = self.ticks.of_hours(hours), round(ending_hours_ago / self.ticks.hours)
-        peaks = sliding_max(np.where(self.known > 0, self.peaks, -np.inf), width)
-        found = np.full(peaks.shape, -np.inf)
-        found[lag:] = peaks[: max(len(peaks) - lag, 0)]
-        return forward_filled(np.where(np.isfinite(found), found, np.nan))
+        lag = round(ending_hours_ago / self.ticks.hours)
+        width = self._width(hours, lag)
+        known = slice(self.lead - lag - width, self.lead - lag + self._ticks)
+        peaks = sliding_max(np.where(self.known[known] > 0, self.peaks[known], -np.inf), width)[width:]
+        found = np.where(np.isfinite(peaks), peaks, np.nan)
+        return self.carry.forward_filled(f"peak {hours} {ending_hours_ago}", found)
 
-    def _tops(self, buckets: Indices) -> Floats:
+    @property
+    def _ticks(self) -> int:
+        return len(self.ticks.samples)
+
+    @property
+    def _series(self) -> int:
+        return int(self.ticks.samples.shape[1])
+
+    @property
+    def _first_places(self) -> Indices:
+        return np.arange(self._series)[:, None] * BUCKETS
+
+    def _width(self, hours: float, lag: int = 0) -> int:
+        width = self.ticks.of_hours(hours)
+        if width + lag > self.lead:
+            raise ValueError(f"a window of {hours:g} h, {lag} ticks ago, reaches back beyond {self.lead} ticks")
+        return width
+
+    def _tops(self, name: str, buckets: Indices) -> Floats:
         """The upper ends of buckets; the last known where there is none (-1)."""
-        return forward_filled(np.where(buckets < 0, np.nan, self.units * np.exp((buckets + _LEAST) * _BUCKET)))
+        return self.carry.forward_filled(name, np.where(buckets < 0, np.nan, np.exp((buckets + _LEAST) * _BUCKET)))
 
 
-def count(ticks: Ticks) -> Past:
-    """The past of series of each of which some sample is above 0."""
+def in_units(ticks: Ticks, carry: Carry) -> tuple[Ticks, Floats]:
+    """The same ticks with each series counted in its first sample above 0, and that sample; NaN before there is one."""
+    filled = (
+        np.where(np.isnan(ticks.samples), 0.0, ticks.samples).transpose(1, 0, 2).reshape(ticks.samples.shape[1], -1)
+    )
+    units = carry.first("units", filled[:, 0] if filled.size else np.zeros(len(filled)), unknown=np.nan)
+    if filled.size:
+        first = filled[np.arange(len(filled)), (filled > 0).argmax(axis=1)]
+        units = np.where(np.isnan(units) & (first > 0), first, units)
+    carry.leave("units", units)
+    return replace(ticks, samples=ticks.samples / np.where(np.isnan(units), 1.0, units)[:, None]), units
+
+
+def count(ticks: Ticks, carry: Carry) -> Past:
+    """The past of series whose first sample above 0 is 1 or so."""
     samples = ticks.samples
     is_known = ~np.isnan(samples)
     filled = np.where(is_known, samples, 0.0)
-    flat = filled.transpose(1, 0, 2).reshape(filled.shape[1], -1)
-    units = flat[np.arange(len(flat)), (flat > 0).argmax(axis=1)]
     with np.errstate(divide="ignore"):
-        bucket = np.ceil(np.log(filled / units[:, None]) / _BUCKET - 1e-9)
+        bucket = np.ceil(np.log(filled) / _BUCKET - 1e-9)
+    places = (np.clip(bucket, _LEAST, _MOST) - _LEAST).astype(np.int16)
+    known, sums = is_known.sum(axis=2).astype(np.float64), filled.sum(axis=2)
+    total, times = carry.running("all sums", sums), carry.running("all known", known)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean_so_far = np.where(times > 0, total / times, np.nan)
+    lead = ticks.of_hours(LONGEST_WINDOW_HOURS)
     return Past(
         ticks=ticks,
-        places=(np.clip(bucket, _LEAST, _MOST) - _LEAST).astype(np.int64),
-        is_known=is_known.astype(np.float64),
-        units=units,
-        known=is_known.sum(axis=2).astype(np.float64),
-        sums=filled.sum(axis=2),
-        peaks=filled.max(axis=2),
+        carry=carry,
+        lead=lead,
+        places=carry.ticks_before("places", places, lead).astype(np.int64),
+        is_known=carry.ticks_before("is known", is_known, lead).astype(np.float64),
+        known=carry.ticks_before("known", known, lead),
+        sums=carry.ticks_before("sums", sums, lead),
+        peaks=carry.ticks_before("peaks", filled.max(axis=2), lead),
+        mean_so_far=mean_so_far,
     )
-
-
-def forward_filled(rows: Floats) -> Floats:
-    """Each unknown entry as the last known one before it, along the first axis; unknown where there is none."""
-    numbers = np.arange(len(rows)).reshape(-1, *[1] * (rows.ndim - 1))
-    last = np.maximum.accumulate(np.where(np.isnan(rows), -1, numbers), axis=0)
-    return np.where(last >= 0, np.take_along_axis(rows, np.maximum(last, 0), axis=0), np.nan)
 
 
 def sliding_max(per_tick: Floats, width: int) -> Floats:
@@ -134,10 +189,3 @@ def sliding_max(per_tick: Floats, width: int) -> Floats:
         extra = width - size
         reach = np.maximum(reach[:-extra], reach[extra:])
     return reach[: len(per_tick) + 1]
-
-
-def _running(per_tick: Floats, width: int) -> Floats:
-    total = np.zeros((len(per_tick) + 1, *per_tick.shape[1:]))
-    np.cumsum(per_tick, axis=0, out=total[1:])
-    total[width:] -= total[:-width].copy()
-    return total

@@ -25,8 +25,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from mora.bounds.carry import Carry, forward_filled
 from mora.bounds.confidence import chances, covered_windows, memory_prior
-from mora.bounds.levels import forward_filled, sliding_max
+from mora.bounds.levels import sliding_max
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, Ticks, cut
 from mora.coverage import MEMORY_OVER_SHARE
 
@@ -83,39 +84,71 @@ def memory_bounds_many(values: Floats, *, step_seconds: float, decisions: Indice
 
     values: shape (s, n); a series that begins later than others has NaN in front, which changes none of its numbers.
     """
-    asked = [memory_requests(one, step_seconds=step_seconds, decisions=decisions) for one in values]
-    requests = np.reshape(asked, (len(values), len(decisions)))
-    if not requests.size:
-        return Bounds(requests, requests.copy())
-    ticks = cut(values, step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds)
-    kept = covered_windows(_by_tick(ticks), ticks, MEMORY_OVER_SHARE)
-    stated = chances(kept, ticks, memory_prior(horizon_seconds / HOUR_SECONDS))[ticks.decisions].T
+    requests, confidence = np.full((2, len(values), len(decisions)), np.nan)
+    if requests.size:
+        ticks = cut(values, step_seconds=step_seconds, decisions=decisions, horizon_seconds=horizon_seconds)
+        found = memory_by_tick(ticks, Carry(), ticks.decisions)
+        requests, confidence = found.requests[ticks.decisions].T, found.confidence[ticks.decisions].T
+    return Bounds(requests, confidence)
+
+
+def memory_by_tick(ticks: Ticks, carry: Carry, asked: Indices) -> Bounds:
+    """The bound of the window that begins with each tick, and its confidence: shapes (ticks + 1, series).
+
+    carry: of the ticks before these. asked: the rows whose bounds are wanted. Bounds of other rows are there to learn
+    the confidence from: the week's level, which changes little in an hour, is in these that of the last of every eighth
+    of a window.
+    """
+    week = ticks.of_hours(WEEK_SECONDS / HOUR_SECONDS)
+    samples = carry.ticks_before("samples", ticks.samples, week, unknown=np.nan)
+    filled = np.where(np.isnan(ticks.samples), -np.inf, ticks.samples).max(axis=2)
+    peaks = carry.ticks_before("peaks", filled, 2 * week, unknown=-np.inf)
+    peak, two_weeks_peak = sliding_max(peaks[week:], week)[week:], sliding_max(peaks, 2 * week)[2 * week :]
+    is_seen = np.isfinite(peak)
+    # In place of a week without any sample, the last that had some counts: the one that begins with the last sample.
+    is_last = is_seen & ~np.isfinite(sliding_max(peaks[week + 1 :], week - 1)[week - 1 :])
+    peak, two_weeks_peak = np.where(is_seen, [peak, two_weeks_peak], np.nan)
+    peak = carry.forward_filled("peak", peak)
+    two_weeks_peak = carry.forward_filled("two weeks' peak", two_weeks_peak)
+    ages_hours = _ages_hours(ticks, carry)
+    level = np.full(peak.shape, np.nan)
+    is_due = is_seen & (ticks.ages() % max(1, ticks.horizon // 8) == 0) | is_last
+    for row in np.flatnonzero(is_due.any(axis=1)):
+        level[row, is_due[row]] = _levels(samples[row : row + week, is_due[row]])
+    level = carry.forward_filled("level", level)
+    by_tick = _requests(level, peak, two_weeks_peak, ages_hours)
+    kept = covered_windows(by_tick, ticks, MEMORY_OVER_SHARE, carry)
+    stated = chances(kept, ticks, memory_prior(ticks.horizon * ticks.hours), carry)
+    requests = by_tick.copy()
+    for row in asked:
+        exact = np.where(is_seen[row], _levels(samples[row : row + week]), level[row])
+        requests[row] = _requests(exact, peak[row], two_weeks_peak[row], ages_hours[row])
     return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
 
 
-def _by_tick(ticks: Ticks) -> Floats:
-    """What would have been requested at every tick: shape (ticks + 1, series).
-
-    The peaks are of that tick; the week's level, which changes little in an hour, is of the last of every eighth of a
-    window. A week without any sample counts as in memory_requests(), but for its second week.
-    """
-    filled = np.where(np.isnan(ticks.samples), -np.inf, ticks.samples).max(axis=2)
-    week = ticks.of_hours(WEEK_SECONDS / HOUR_SECONDS)
-    peak, two_weeks_peak = (_kept(sliding_max(filled, weeks * week)) for weeks in (1, 2))
-    two_weeks_peak = np.fmax(peak, two_weeks_peak)
+def _requests(level: Floats, peak: Floats, two_weeks_peak: Floats, ages_hours: Floats) -> Floats:
     peak = np.fmax(peak, _LEAST_PEAK_SHARE * two_weeks_peak)
-    level = np.full(peak.shape, np.nan)
-    for tick in range(0, len(level), max(1, ticks.horizon // 8)):
-        level[tick] = _levels(ticks.samples[max(0, tick - week) : tick])
     with np.errstate(divide="ignore", invalid="ignore"):
-        rarity = np.log(np.clip(forward_filled(level) / peak, _LEAST_SHARE, 1.0))
-        ages_hours: Floats = np.asarray(ticks.ages() * ticks.hours, dtype=np.float64)
+        rarity = np.log(np.clip(level / peak, _LEAST_SHARE, 1.0))
         figures = Figures(peak, rarity, np.log(two_weeks_peak / peak), ages_hours)
         return np.where(peak > 0, peak * Margin().over(figures), peak)
 
 
-def _kept(peaks: Floats) -> Floats:
-    return forward_filled(np.where(np.isfinite(peaks), peaks, np.nan))
+def _ages_hours(ticks: Ticks, carry: Carry) -> Floats:
+    """From the first sample to the last one before each tick: shape (ticks + 1, series); NaN where there is none."""
+    is_known = ~np.isnan(ticks.samples)
+    is_seen = is_known.any(axis=2)
+    begins, width = (ticks.edges - ticks.edges[0])[:-1, None], ticks.samples.shape[2]
+    # In samples since these ticks began.
+    firsts = np.where(is_seen, begins + is_known.argmax(axis=2), np.inf).min(axis=0, initial=np.inf)
+    lasts = np.where(is_seen, begins + width - 1 - is_known[:, :, ::-1].argmax(axis=2), np.nan)
+    first = np.fmin(carry.first("first sample", firsts, unknown=np.inf), firsts)
+    last = forward_filled(np.concatenate([carry.first("last sample", firsts, unknown=np.nan)[None], lasts]))
+    stop = ticks.edges[-1] - ticks.edges[0]
+    carry.leave("first sample", first - stop)
+    carry.leave("last sample", last[-1] - stop)
+    hours = ticks.hours / ticks.expected
+    return np.where(np.isnan(last), np.nan, (last - first + 1) * hours)
 
 
 def _levels(week: Floats) -> Floats:

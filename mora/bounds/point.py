@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mora.bounds.levels import forward_filled
+from mora.bounds.carry import forward_filled
 from mora.bounds.rules import DAY_HOURS, WEEK_HOURS
 from mora.bounds.ticks import Floats, Indices, Ticks, cut
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,7 +41,8 @@ class Ticks:
     one), NaN where a sample is missing and in the padding. expected: how many samples a whole tick has, as a fraction
     where the step does not divide it. edges: index of the first sample of each tick and of the one after the last,
     shape (ticks + 1,); before the first sample it is negative. decisions: per decision, the tick that begins with it;
-    it may use the ticks before.
+    it may use the ticks before. aged: how many ticks before these a series' first sample lies, shape (series,); 0 where
+    there is none.
     """
 
     seconds: float
@@ -50,6 +51,7 @@ class Ticks:
     expected: float
     edges: Indices
     decisions: Indices
+    aged: Indices
 
     @property
     def hours(self) -> float:
@@ -60,15 +62,25 @@ class Ticks:
         """The ticks that so many hours reach into, at least 1."""
         return max(1, math.ceil(hours / self.hours - 1e-9))
 
-    def some(self, which: NDArray[np.bool_]) -> Ticks:
-        """The same ticks of some of the series."""
-        return self if which.all() else replace(self, samples=self.samples[:, which])
-
     def ages(self) -> Indices:
         """How many ticks before each one a series' first sample lies: shape (ticks + 1, series), at least 0."""
         is_known = (~np.isnan(self.samples)).sum(axis=2) > 0
         first = np.where(is_known.any(axis=0), is_known.argmax(axis=0), len(is_known))
+        first = np.where(self.aged > 0, -self.aged, first)
         return np.maximum(np.arange(len(is_known) + 1)[:, None] - first, 0)
+
+
+def samples_per_tick(step_seconds: float, horizon_seconds: float) -> float:
+    """How many samples a whole tick has, as a fraction where the step does not divide it.
+
+    >>> samples_per_tick(300, 86400), samples_per_tick(60, 900)
+    (12.0, 15.0)
+    """
+    return horizon_seconds / _ticks_in(step_seconds, horizon_seconds) / step_seconds
+
+
+def _ticks_in(step_seconds: float, horizon_seconds: float) -> int:
+    return max(1, math.ceil(horizon_seconds / max(_LONGEST_TICK_SECONDS, step_seconds) - 1e-9))
 
 
 def cut(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seconds: float) -> Ticks:
@@ -82,7 +94,7 @@ def cut(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seco
     >>> ticks.samples.shape, ticks.horizon, ticks.decisions
     ((24, 1, 2), 12, array([12, 24]))
     """
-    horizon = max(1, math.ceil(horizon_seconds / max(_LONGEST_TICK_SECONDS, step_seconds) - 1e-9))
+    horizon = _ticks_in(step_seconds, horizon_seconds)
     seconds = horizon_seconds / horizon
     first = int(decisions[0])
     per_tick = seconds / step_seconds
@@ -92,12 +104,18 @@ def cut(values: Floats, *, step_seconds: float, decisions: Indices, horizon_seco
     numbers = np.arange(-lead, after + 1)
     edges = first + np.ceil(numbers * per_tick - 1e-9).astype(np.int64)
     widths = np.diff(edges)
-    samples = np.full((len(widths), len(values), int(widths.max(initial=1))), np.nan)
+    samples = np.full((len(widths), len(values), math.ceil(per_tick - 1e-9)), np.nan)
     index = np.arange(stop)
     tick = np.searchsorted(edges, index, side="right") - 1
     index = index[tick < len(widths)]
     tick = tick[: len(index)]
     samples[tick, :, index - edges[tick]] = np.maximum(values[:, index], 0.0).T
     return Ticks(
-        seconds, horizon, samples, per_tick, edges, np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1
+        seconds=seconds,
+        horizon=horizon,
+        samples=samples,
+        expected=per_tick,
+        edges=edges,
+        decisions=np.searchsorted(edges, decisions, side="right").astype(np.int64) - 1,
+        aged=np.zeros(len(values), dtype=np.int64),
     )

@@ -3,6 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from mora.bounds.carry import Carry
 from mora.bounds.confidence import PRIOR_WINDOWS, Prior, chances, covered_windows, cpu_prior
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
@@ -33,12 +34,12 @@ def test_a_window_counts_only_once_it_has_ended() -> None:
     values = np.ones(10 * 96)
     values[5 * 96 : 6 * 96] = 9.0
     ticks = cut(values[None], step_seconds=900, decisions=np.array([len(values)]), horizon_seconds=DAY)
-    kept = covered_windows(np.full((len(ticks.samples) + 1, 1), 2.0), ticks, 0.10)
-    assert np.isnan(kept[-23:]).all()
+    kept = covered_windows(np.full((len(ticks.samples) + 1, 1), 2.0), ticks, 0.10, Carry())
+    assert np.isnan(kept[:23]).all()
     # Of a day's 24 hours, at most 2 may lie above.
-    assert kept[4 * 24 + 2] == 1.0
-    assert kept[4 * 24 + 3] == 0.0
-    stated = chances(kept, ticks, Prior(0.9, 0.9))
+    assert kept[5 * 24 + 1] == 1.0
+    assert kept[5 * 24 + 2] == 0.0
+    stated = chances(kept, ticks, Prior(0.9, 0.9), Carry())
     assert stated[5 * 24 + 2] == stated[: 5 * 24 + 3].max()
     assert stated[5 * 24 + 3] < stated[5 * 24 + 2]
 
@@ -53,13 +54,13 @@ def test_without_a_past_the_prior_is_all_there_is() -> None:
 def test_steady_use_raises_confidence_and_exceeded_windows_lower_it() -> None:
     ticks = cut(np.ones((1, 40 * 96)), step_seconds=900, decisions=np.array([40 * 96]), horizon_seconds=HOUR)
     always, never = np.ones((len(ticks.samples), 1)), np.zeros((len(ticks.samples), 1))
-    assert chances(always, ticks, Prior(0.9, 0.9))[-1] > 0.98
-    assert chances(never, ticks, Prior(0.9, 0.9))[-1] < 0.15
+    assert chances(always, ticks, Prior(0.9, 0.9), Carry())[-1] > 0.98
+    assert chances(never, ticks, Prior(0.9, 0.9), Carry())[-1] < 0.15
     day = cut(np.ones((1, 96)), step_seconds=900, decisions=np.array([96]), horizon_seconds=DAY)
     one = np.full((24, 1), np.nan)
-    one[0] = 1.0
+    one[-1] = 1.0
     # One vote shared by the 24 holds that begin within a day.
-    assert chances(one, day, Prior(0.5, 0.5))[-1] == pytest.approx(
+    assert chances(one, day, Prior(0.5, 0.5), Carry())[-1] == pytest.approx(
         (1 / 24 + PRIOR_WINDOWS / 2) / (1 / 24 + PRIOR_WINDOWS)
     )
 

@@ -5,20 +5,30 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from mora.bounds.levels import Past, count
+from mora.bounds.carry import Carry
+from mora.bounds.levels import Past, count, in_units
 from mora.bounds.rules import anchor, cpu_rules, idle_level
-from mora.bounds.ticks import cut
+from mora.bounds.ticks import Floats, cut
 from tests.bounds.making import bumpy
 
 
-def past_of(use: np.ndarray, *, horizon_seconds: int = 86_400) -> Past:
+def past_of(use: np.ndarray, *, horizon_seconds: int = 86_400) -> tuple[Past, Floats]:
+    """The past of a series, and its first sample above 0, which it is counted in."""
     last = np.array([len(use)])
-    return count(cut(use[None], step_seconds=3600, decisions=last, horizon_seconds=horizon_seconds))
+    carry = Carry()
+    ticks = cut(use[None], step_seconds=3600, decisions=last, horizon_seconds=horizon_seconds)
+    relative, units = in_units(ticks, carry)
+    return count(relative, carry), units
+
+
+def rules_of(use: np.ndarray, *, horizon_seconds: int = 86_400) -> dict[str, Floats]:
+    past, units = past_of(use, horizon_seconds=horizon_seconds)
+    return {name: level * units for name, level in cpu_rules(past).items()}
 
 
 @pytest.mark.parametrize("hours", [1, 24])
 def test_the_anchor_is_one_of_the_rules(hours: int) -> None:
-    rules = cpu_rules(past_of(bumpy(days=10, step_seconds=3600), horizon_seconds=hours * 3600))
+    rules = rules_of(bumpy(days=10, step_seconds=3600), horizon_seconds=hours * 3600)
     assert anchor(hours) in rules
     assert len(rules) > 10
 
@@ -26,13 +36,13 @@ def test_the_anchor_is_one_of_the_rules(hours: int) -> None:
 @pytest.mark.parametrize("hours", [1, 24])
 def test_twice_the_use_gives_twice_the_level_by_every_rule(hours: int) -> None:
     use = bumpy(days=10, step_seconds=3600)
-    plain, twice = (cpu_rules(past_of(one, horizon_seconds=hours * 3600)) for one in (use, 2 * use))
+    plain, twice = (rules_of(one, horizon_seconds=hours * 3600) for one in (use, 2 * use))
     for name, level in plain.items():
         assert np.allclose(twice[name], 2 * level, equal_nan=True), name
 
 
 def test_every_rule_answers_a_constant_use_with_about_that() -> None:
-    rules = cpu_rules(past_of(np.full(240, 0.5)))
+    rules = rules_of(np.full(240, 0.5))
     for name, level in rules.items():
         assert level[-1, 0] == pytest.approx(0.5, rel=0.03), name
 
@@ -41,14 +51,14 @@ def test_a_week_ago_is_remembered_where_yesterday_was_idle() -> None:
     # Two weeks with a busy day each: the coming day is the one that was busy a week ago.
     use = np.full(14 * 24, 0.1)
     use[0:24] = use[7 * 24 : 8 * 24] = 1.0
-    rules = cpu_rules(past_of(use))
+    rules = rules_of(use)
     assert rules["day p95"][-1, 0] == pytest.approx(0.1, rel=0.03)
     assert rules["p95 a week ago"][-1, 0] == pytest.approx(1.0, rel=0.03)
 
 
 def test_no_rule_falls_below_a_hundredth_of_the_mean_use() -> None:
     use = np.concatenate([np.full(240, 1.0), np.zeros(240)])
-    past = past_of(use)
+    past, _ = past_of(use)
     floor = idle_level(past)[-1, 0]
     assert floor == pytest.approx(0.005)
     assert min(level[-1, 0] for level in cpu_rules(past).values()) >= floor

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -44,8 +46,8 @@ def test_the_age_of_a_series_counts_from_its_first_sample() -> None:
     values = np.array([[np.nan, np.nan, 1.0, 1.0], [1.0, 1.0, 1.0, 1.0]])
     found = cut(values, step_seconds=3600, decisions=np.array([4]), horizon_seconds=3600)
     assert found.ages().T.tolist() == [[0, 0, 0, 1, 2], [0, 1, 2, 3, 4]]
-    some = found.some(np.array([True, False]))
-    assert some.samples.shape == (4, 1, 1)
+    carried = replace(found, aged=np.array([5, 0]))
+    assert carried.ages().T.tolist() == [[5, 6, 7, 8, 9], [0, 1, 2, 3, 4]]
 
 
 def test_the_bounds_of_one_series_are_its_row() -> None:
