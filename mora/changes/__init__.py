@@ -7,7 +7,7 @@ line by line, the one that a running container meets.
     rule.py       ChangeRule: deadbands, changes a day, start-up, maintenance window, back-off; the rules by pace
     windows.py    maintenance windows: "Mon-Fri 02:00-04:00"
     state.py      ChangeState: what a rule must remember of each container, to and from JSON
-    deciding.py   decide(): numbers in, verdicts and amounts out; why_not(): the verdict in words
+    deciding.py   decide(): numbers in, verdicts and amounts out; why_not(): the verdict as text
     following.py  follow(): the rule over a whole past, for the backtest
 
 A pass over running containers:

@@ -126,7 +126,7 @@ def why_not(
     at: float,
     write: Callable[[float], str],
 ) -> str:
-    """Why a number is not followed, in words; empty where it is, or where there is none.
+    """Why a number is not followed, as text; empty where it is, or where there is none.
 
     now, wanted: as given to decide(). write: an amount for a person.
 

@@ -45,7 +45,7 @@ Colour = Literal[
 
 
 PALETTE: tuple[Colour, ...] = ("c1", "c2", "c3", "c4", "c5", "c6", "c7", "c8", "ink", "limit", "warn", "bad")
-"""Colours for things that are told apart by name alone, in this order."""
+"""Colours for things that differ by name alone, in this order."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,7 +27,7 @@ def verdict(decided: Decided) -> Verdict:
     return Verdict(int(decided.verdicts[0, 0]))
 
 
-def words(rule: ChangeRule, decided: Decided, now: float, wanted: float, at: float = THURSDAY) -> str:
+def text_of(rule: ChangeRule, decided: Decided, now: float, wanted: float, at: float = THURSDAY) -> str:
     return why_not(rule, decided, 0, 0, now=now, wanted=wanted, at=at, write=lambda amount: f"{amount:.0f}m")
 
 
@@ -72,7 +72,7 @@ def test_nothing_is_changed_while_a_container_starts() -> None:
     rule = ChangeRule(startup_seconds=300)
     young = one(rule, 100, 900, age_seconds=[299.0], least=[[900.0]])
     assert verdict(young) is Verdict.STARTING
-    assert words(rule, young, 100, 900) == (
+    assert text_of(rule, young, 100, 900) == (
         "stays at 100m: the raise to 900m waits: a container is not changed in its first 5m"
     )
     assert verdict(one(rule, 100, 900, age_seconds=[300.0])) is Verdict.CHANGE
@@ -82,7 +82,7 @@ def test_nothing_is_changed_outside_the_maintenance_window() -> None:
     rule = ChangeRule(window=parse_window("Mon 02:00-04:00"))
     closed = one(rule, 100, 900, least=[[900.0]])
     assert verdict(closed) is Verdict.CLOSED
-    assert words(rule, closed, 100, 900).endswith(
+    assert text_of(rule, closed, 100, 900).endswith(
         "waits for the maintenance window (Mon 02:00-04:00 UTC), from 1970-01-05 02:00 UTC on"
     )
     assert verdict(one(rule, 100, 900, at=4 * DAY + 2.5 * HOUR)) is Verdict.CHANGE
@@ -105,7 +105,7 @@ def test_a_cut_that_is_not_wanted_for_a_moment_begins_to_wait_anew() -> None:
         decided = one(rule, 100, wanted, state, at=hour * HOUR)
         state = decided.state
     assert verdict(decided) is Verdict.SETTLING
-    assert words(rule, decided, 100, 40, at=2 * HOUR) == (
+    assert text_of(rule, decided, 100, 40, at=2 * HOUR) == (
         "stays at 100m: the cut to 40m waits: it has been wanted for 0s, and is made after 2h"
     )
 
@@ -115,7 +115,7 @@ def test_a_container_is_changed_at_most_so_often_in_any_24_hours() -> None:
     state = ChangeState.fresh(1).changed_at([0], 10 * DAY).changed_at([0], 10 * DAY + HOUR)
     full = one(rule, 100, 500, state, at=11 * DAY - 1)
     assert verdict(full) is Verdict.ENOUGH
-    assert words(rule, full, 100, 500) == (
+    assert text_of(rule, full, 100, 500) == (
         "stays at 100m: the raise to 500m waits: the container had 2 changes in 24h, the most that is allowed"
     )
     assert verdict(one(rule, 100, 500, state, at=11 * DAY)) is Verdict.CHANGE
@@ -131,7 +131,7 @@ def test_after_an_undone_cut_further_cuts_wait_twice_as_long_every_time_and_rais
         assert verdict(one(rule, 100, 20, state, at=at + HOUR * 2 ** (times - 1))) is Verdict.CHANGE
         assert verdict(one(rule, 100, 500, state, at=at)) is Verdict.CHANGE
     held = one(rule, 100, 20, state, at=3 * DAY)
-    assert words(rule, held, 100, 20, at=3 * DAY) == (
+    assert text_of(rule, held, 100, 20, at=3 * DAY) == (
         "stays at 100m: the cut to 20m is blocked until 1970-01-04 04:00 UTC: 3 changes in a row had to be undone"
     )
     again = state.proven([0]).undone_at([0], 9 * DAY, rule, direction=1)
@@ -152,7 +152,7 @@ def test_a_clock_that_is_set_back_neither_changes_twice_nor_blocks_for_longer_th
     held = ChangeState.fresh(1).undone_at([0], late, rule)
     found = one(rule, 100, 500, held, at=late - back)
     assert verdict(found) is Verdict.BACKING_OFF
-    assert "until" in words(rule, found, 100, 500, at=late - back)
+    assert "until" in text_of(rule, found, 100, 500, at=late - back)
 
 
 @given(moments=st.lists(st.floats(0, 30 * DAY), min_size=1, max_size=40), limit=st.integers(1, 5))
@@ -168,7 +168,7 @@ def test_no_24_hours_of_any_clock_have_more_changes_than_allowed(moments: list[f
     assert all(len([one for one in made if begin <= one < begin + DAY]) <= limit for begin in made)
 
 
-def test_numbers_that_are_missing_or_not_set_are_told_apart() -> None:
+def test_numbers_that_are_missing_and_those_not_set_are_not_confused() -> None:
     decided = decide(ChangeRule(), [[100.0, np.nan]], [[np.nan, 50.0]], ChangeState.fresh(1, 2), at=0.0)
     assert decided.verdicts.tolist() == [[Verdict.UNKNOWN, Verdict.CHANGE]]
     assert decided.amounts.tolist() == [[100.0, 50.0]]

@@ -35,7 +35,7 @@ def test_what_comes_later_changes_no_earlier_number(wanted: Floats, rule: Change
 
 @settings(deadline=None, max_examples=40)
 @given(wanted=WANTED, rule=RULES)
-def test_a_number_that_is_set_was_wanted_and_changes_only_where_that_is_said(wanted: Floats, rule: ChangeRule) -> None:
+def test_a_number_that_is_set_was_wanted_and_changes_only_at_a_change(wanted: Floats, rule: ChangeRule) -> None:
     found = follow(rule, wanted, hours(wanted.shape[1]))
     for own, amounts, is_change in zip(wanted, found.amounts, found.is_change, strict=True):
         assert all(amount in own[: place + 1] for place, amount in enumerate(amounts))

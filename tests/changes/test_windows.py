@@ -28,7 +28,7 @@ def test_a_window_is_open_on_its_day_from_its_begin_to_its_end(day: str, begin: 
 
 
 @given(day=st.sampled_from(DAYS), begin=TIMES, end=TIMES, at=MOMENTS)
-def test_a_window_is_open_when_it_is_said_to_open_and_not_before(day: str, begin: str, end: str, at: datetime) -> None:
+def test_a_window_opens_at_its_next_opening_and_not_before(day: str, begin: str, end: str, at: datetime) -> None:
     if begin == end:
         return
     window, moment = parse_window(f"{day} {begin}-{end}"), at.timestamp()
