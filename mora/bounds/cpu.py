@@ -11,14 +11,15 @@ import numpy as np
 
 from mora.bounds.carry import Carry
 from mora.bounds.confidence import chances, covered_windows, cpu_prior
-from mora.bounds.learning import Mix, calibrated, costs, faded_losses, loss_units, mixed
+from mora.bounds.learning import LONG_COPIES, SHORT_COPIES, Mix, calibrated, costs, faded_losses, loss_units, mixed
 from mora.bounds.levels import Past, count, in_units
-from mora.bounds.rules import WEEK_HOURS, anchor, cpu_rules, idle_level
+from mora.bounds.rules import SHORT_HORIZON_HOURS, WEEK_HOURS, anchor, cpu_rules, idle_level
 from mora.bounds.ticks import Bounds, Floats, Indices, Ticks, cut
 from mora.coverage import CPU_OVER_SHARE
 
 # Slow, bold and quick to forget: no single pace is best on every series, so the three are mixed once more, with the
-# calibrated anchor among them for series on which choosing does not pay.
+# anchor among them for series on which choosing does not pay. For windows longer than SHORT_HORIZON_HOURS a young
+# series is calibrated on too little: there the plain rules are among those that are mixed, and the anchor is plain.
 _FIRST_MIXES = (Mix(0.1, 336.0), Mix(0.4, 336.0), Mix(0.1, 72.0, floor=0.05))
 _LAST_MIX = Mix(0.2, 336.0)
 _LAST_PRIOR = np.array([0.2, 0.2, 0.2, 0.4])
@@ -77,8 +78,10 @@ def _by_tick(past: Past) -> Floats:
     0."""
     ticks, carry = past.ticks, past.carry
     rules = cpu_rules(past)
-    copies = calibrated(np.stack(list(rules.values()), axis=2), ticks, carry)
-    experts = np.concatenate(list(copies), axis=2)
+    bases = np.stack(list(rules.values()), axis=2)
+    is_long = ticks.horizon * ticks.hours > SHORT_HORIZON_HOURS
+    copies = calibrated(bases, ticks, carry, copies=LONG_COPIES if is_long else SHORT_COPIES)
+    experts = np.concatenate([*copies, bases] if is_long else list(copies), axis=2)
     mean_use = np.maximum(past.window_means(WEEK_HOURS), idle_level(past))
     cost = costs(experts, ticks, carry, "experts")
     losses, units = {}, {}
@@ -86,7 +89,7 @@ def _by_tick(past: Past) -> Floats:
         losses[hours] = faded_losses(cost, ticks, hours, carry, f"losses {hours}")
         units[hours] = loss_units(losses[hours], cost, mean_use, ticks, hours, carry, f"losses {hours}")
     firsts = [mixed(experts, losses[mix.half_life_hours], units[mix.half_life_hours], mix) for mix in _FIRST_MIXES]
-    leaned_on = copies[0, :, :, list(rules).index(anchor(ticks.horizon * ticks.hours))]
+    leaned_on = (bases if is_long else copies[0])[:, :, list(rules).index(anchor(ticks.horizon * ticks.hours))]
     last = np.stack([*firsts, leaned_on], axis=2)
     cost = costs(last, ticks, carry, "mixes")
     loss = faded_losses(cost, ticks, _LAST_MIX.half_life_hours, carry, "losses of mixes")
