@@ -141,20 +141,26 @@ def load_policy(name: str) -> NamedRule:
 
 
 def decide(
-    series: Sequence[Series], *, horizon_seconds: int, warmup_seconds: int, with_minimums: bool = True
+    series: Sequence[Series],
+    *,
+    horizon_seconds: int,
+    warmup_seconds: int,
+    with_minimums: bool = True,
+    renew_seconds: int | None = None,
 ) -> Decisions:
-    """A decision after the warm-up and after every horizon from there on, while a whole window fits.
+    """A decision after the warm-up and after every renewal from there on, while a whole window fits.
 
-    Where the step does not divide the horizon, a window begins with the first sample at or after its time.
+    renew_seconds: from one decision to the next, which ends its window; None: the horizon. Where the step does not
+    divide it, a window begins with the first sample at or after its time.
 
     >>> hourly = Series("a", 3600, 0, np.zeros(100), None)
     >>> decide([hourly], horizon_seconds=86400, warmup_seconds=2 * 86400).at
     (array([48, 72]),)
     """
-    edges = []
+    edges, every = [], renew_seconds or horizon_seconds
     for one in series:
-        count = max(0, (one.sample_count * one.step_seconds - warmup_seconds) // horizon_seconds)
-        seconds = warmup_seconds + horizon_seconds * np.arange(count + 1, dtype=np.int64)
+        count = max(0, (one.sample_count * one.step_seconds - warmup_seconds) // every)
+        seconds = warmup_seconds + every * np.arange(count + 1, dtype=np.int64)
         edges.append(-(-seconds // one.step_seconds))
     at, until = tuple(edge[:-1] for edge in edges), tuple(edge[1:] for edge in edges)
     return Decisions(warmup_seconds, horizon_seconds, at, until, with_minimums)

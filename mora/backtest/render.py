@@ -3,15 +3,18 @@
 The JSON is stable: `schema_version` rises when a field changes its meaning or goes; new fields may come at any time.
 
     {"schema_version": 2, "horizon": "24h", "warmup": "7d", "series": 100, "skipped": {"cpu": 0, "mem": 0},
+     "renewal": {"every": "24h", "deadband_up": 0.0, "deadband_down": 0.0, "settle_up": "0s", "settle_down": "0s",
+                 "changes_per_day": null, "change_price": "0s"},
      "results": {"krr": {"cpu": {"series": 100, "reserved_per_used": 2.157, "reserved_per_used_median": 2.201,
                                  "samples_exceeded": 0.068, "windows_exceeded": 0.714, "unmet": 0.104,
-                                 "cost": 3.771},
+                                 "cost": 3.771, "changes_per_day": 0.98, "cost_with_changes": 3.771},
                          "mem": {...}}, ...}}
 
-horizon, warmup: spans as the command line takes them. series: how many were replayed; within a result, how many were
-scored. skipped: how many have the resource, but used nothing of it or have no window to score. A resource that no
-series has is missing. mora/backtest/scoring.py defines the scores. Version 1 said hold, left_out, over_rate and
-over_periods for horizon, skipped, samples_exceeded and windows_exceeded.
+renewal: how often numbers are renewed, and which of them are followed (mora/changes). horizon, warmup: spans as the
+command line takes them. series: how many were replayed; within a result, how many were scored. skipped: how many have
+the resource, but used nothing of it or have no window to score. A resource that no series has is missing.
+mora/backtest/scoring.py defines the scores. Version 1 said hold, left_out, over_rate and over_periods for horizon,
+skipped, samples_exceeded and windows_exceeded.
 """
 
 from __future__ import annotations
@@ -21,10 +24,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, fields
 
 from mora.backtest.policy import RESOURCES, Resource
-from mora.backtest.run import Backtest
+from mora.backtest.run import Backtest, BacktestSettings
 from mora.backtest.scoring import Score
 from mora.columns import columns
-from mora.quantities import format_duration
+from mora.quantities import counted, format_duration
 
 SCHEMA_VERSION = 2
 # MOrA is measured against the better of these two.
@@ -33,11 +36,16 @@ WORDS: Mapping[Resource, str] = {"cpu": "CPU", "mem": "memory"}
 # CPU is judged by its cost; memory by what it reserves, as long as it is exceeded in no more windows than KRR's rule.
 LAST_HEADING: Mapping[Resource, str] = {"cpu": "waste", "mem": "vs krr"}
 HEADINGS = ("policy", "reserved/used", "median", "samples exceeded", "windows exceeded", "unmet", "cost")
+RENEWAL_HEADINGS = ("changes/day", "cost with changes")
 FOOT = (
     "reserved/used and cost are geometric means over the series. cost = (reserved + 20 x use above it) / used.\n"
     "exceeded: share of samples, and of windows with such a sample, in which use was above the reservation.\n"
     "waste: cost - 1, divided by that of krr or vpa (the lower one). vs krr: reserved/used divided by krr's.\n"
     "oracle: the cheapest constant for each window, known only in hindsight."
+)
+RENEWAL_FOOT = (
+    "changes/day: how often the reservation of one series becomes another one, mean over the series.\n"
+    "cost with changes: cost, and {price} of the series' mean use for every change. The oracle follows every number."
 )
 
 
@@ -50,12 +58,26 @@ def render_json(backtest: Backtest) -> str:
         "warmup": format_duration(settings.warmup_seconds),
         "series": len(backtest.series),
         "skipped": dict(backtest.skipped),
+        "renewal": _renewal(settings),
         "results": {
             name: {resource: asdict(score) for resource, score in scores.items()}
             for name, scores in backtest.scores.items()
         },
     }
     return json.dumps(document, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
+
+
+def _renewal(settings: BacktestSettings) -> dict[str, object]:
+    rule = settings.renewal.rule
+    return {
+        "every": format_duration(settings.renew_seconds),
+        "deadband_up": rule.deadband_up,
+        "deadband_down": rule.deadband_down,
+        "settle_up": format_duration(rule.settle_up_seconds),
+        "settle_down": format_duration(rule.settle_down_seconds),
+        "changes_per_day": rule.changes_per_day,
+        "change_price": format_duration(settings.renewal.change_price_seconds),
+    }
 
 
 def render_csv(backtest: Backtest) -> str:
@@ -79,17 +101,50 @@ def render_table(backtest: Backtest) -> str:
         scored = max(scores[resource].series for scores in backtest.scores.values() if resource in scores)
         title = (
             f"{WORDS[resource]}: {scored} series, horizon {format_duration(settings.horizon_seconds)}, "
-            f"warm-up {format_duration(settings.warmup_seconds)}"
+            f"warm-up {format_duration(settings.warmup_seconds)}{pace(settings)}"
         )
         if backtest.skipped[resource]:
             title += f"; {backtest.skipped[resource]} skipped, without use or too short"
-        table = [(*HEADINGS, LAST_HEADING[resource]), *rows]
+        table = [headings(backtest, resource), *rows]
         parts.append("\n".join([title, *columns(table)]))
-    return "\n\n".join(parts or ["No series could be scored."]) + (f"\n\n{FOOT}\n" if parts else "\n")
+    foot = "\n".join(foot_lines(backtest))
+    return "\n\n".join(parts or ["No series could be scored."]) + (f"\n\n{foot}\n" if parts else "\n")
+
+
+def pace(settings: BacktestSettings) -> str:
+    """How often numbers are renewed and which are followed, to be appended; empty where all are, once a horizon."""
+    if settings.renewal.is_plain:
+        return ""
+    rule = settings.renewal.rule
+    up, down = f"{rule.deadband_up:.0%}", f"{rule.deadband_down:.0%}"
+    words = [f"renewed every {format_duration(settings.renew_seconds)}"]
+    words += [f"deadband {up}" if up == down else f"deadband {up} up and {down} down"]
+    words += [f"cuts settle for {format_duration(rule.settle_down_seconds)}"] if rule.settle_down_seconds else []
+    if rule.changes_per_day is not None:
+        words.append(f"at most {counted(rule.changes_per_day, 'change')} a day")
+    if rule.window is not None:
+        words.append(f"changed {rule.window.text} UTC")
+    return ", " + ", ".join(words)
+
+
+def foot_lines(backtest: Backtest) -> list[str]:
+    """What the columns mean."""
+    renewal = backtest.settings.renewal
+    if renewal.is_plain:
+        return FOOT.splitlines()
+    price = format_duration(renewal.change_price_seconds)
+    return [*FOOT.splitlines(), *RENEWAL_FOOT.format(price=price).splitlines()]
+
+
+def headings(backtest: Backtest, resource: Resource) -> tuple[str, ...]:
+    """The heads of table_rows()."""
+    extra = () if backtest.settings.renewal.is_plain else RENEWAL_HEADINGS
+    return (*HEADINGS, *extra, LAST_HEADING[resource])
 
 
 def table_rows(backtest: Backtest, resource: Resource) -> list[tuple[str, ...]]:
-    """The cells under HEADINGS and LAST_HEADING, a row a policy that was scored."""
+    """The cells under headings(), a row a policy that was scored."""
+    is_plain = backtest.settings.renewal.is_plain
     return [
         (
             name,
@@ -99,6 +154,7 @@ def table_rows(backtest: Backtest, resource: Resource) -> list[tuple[str, ...]]:
             f"{score.windows_exceeded:.2%}",
             f"{score.unmet:.2%}",
             f"{score.cost:.3f}",
+            *(() if is_plain else (f"{score.changes_per_day:.2f}", f"{score.cost_with_changes:.3f}")),
             "-" if (share := against_peers(backtest, resource, score)) is None else f"{share:.3f}",
         )
         for name, scores in backtest.scores.items()

@@ -12,8 +12,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from mora.backtest.fronts import Fronts, Point
 from mora.backtest.policy import RESOURCES, Floats, Resource, Series
-from mora.backtest.render import FOOT, HEADINGS, LAST_HEADING, WORDS, table_rows
+from mora.backtest.render import WORDS, foot_lines, headings, pace, table_rows
 from mora.backtest.run import Backtest
 from mora.backtest.scoring import Score, score_series, scored_samples
 from mora.errors import BadInput
@@ -43,16 +44,17 @@ _COLOURS: Mapping[str, Colour] = {
 _SPARE_COLOURS: tuple[Colour, ...] = ("c7", "limit", "warn", "bad")
 
 
-def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) -> str:
-    """The complete page. source: what was replayed, e.g. the file's name. drawn: ids of series, with commas."""
+def render_report(backtest: Backtest, *, source: str, drawn: str | None = None, fronts: Fronts | None = None) -> str:
+    """The complete page. source: what was replayed, e.g. the file's name. drawn: ids of series, with commas. fronts:
+    cost against changes, to be drawn beside the scores."""
     settings = backtest.settings
     names = list(backtest.scores)
     series = _chosen(backtest, drawn)
     resources: list[Resource] = [r for r in RESOURCES if any(r in scores for scores in backtest.scores.values())]
     lead = (
         f"{len(backtest.series)} series of {source}. Each reservation applies for one window of "
-        f"{format_duration(settings.horizon_seconds)}; the first window follows a warm-up of "
-        f"{format_duration(settings.warmup_seconds)}."
+        f"{format_duration(settings.renew_seconds)}; the first window follows a warm-up of "
+        f"{format_duration(settings.warmup_seconds)}.{_renewed(backtest)}"
     )
     return render(
         "backtest.html",
@@ -62,12 +64,12 @@ def render_report(backtest: Backtest, *, source: str, drawn: str | None = None) 
             section(
                 _title(resource),
                 _skipped(backtest, resource),
-                [_frontier(backtest, resource)],
+                [_frontier(backtest, resource), *_changes(names, resource, (fronts or {}).get(resource, ()))],
                 _table(backtest, resource),
             )
             for resource in resources
         ],
-        foot=FOOT.splitlines(),
+        foot=foot_lines(backtest),
         about=_about(backtest, series),
         rules=[(name, _colour(name, names)) for name in names],
         charts=[
@@ -91,7 +93,7 @@ def _skipped(backtest: Backtest, resource: Resource) -> list[str]:
 
 def _table(backtest: Backtest, resource: Resource) -> Table:
     rows = [[Cell(row[0], group=row[0]), *map(Cell, row[1:])] for row in table_rows(backtest, resource)]
-    return Table(f"Scores of each policy, {WORDS[resource]}", (*HEADINGS, LAST_HEADING[resource]), rows)
+    return Table(f"Scores of each policy, {WORDS[resource]}", headings(backtest, resource), rows)
 
 
 # --- charts ----------------------------------------------------------------------------------------------------------
@@ -121,6 +123,42 @@ def _frontier(backtest: Backtest, resource: Resource) -> Chart:
         y_label="reserved per used",
         text=f"The lower left is best. {' '.join(_spoken(name, score) for name, score in scores.items())}",
     )
+
+
+def _changes(names: Sequence[str], resource: Resource, points: Sequence[Point]) -> list[Chart]:
+    """What each policy costs against how often it changes, a point a deadband; what nothing beats is named."""
+    best = sorted((point for point in points if point.is_best), key=lambda point: point.changes_per_day)
+    if not best:
+        return []
+    across = sorted({point.changes_per_day for point in points})
+    lines = []
+    for name in dict.fromkeys(point.policy for point in points):
+        own = {point.changes_per_day: point.cost for point in points if point.policy == name}
+        values = [own.get(at) for at in across]
+        lines.append(Line(name, values, _colour(name, names), "points", group=name, label=name))
+    reached = [min(point.cost for point in points if point.changes_per_day <= at) for at in across]
+    lines.append(Line("lowest cost with so many changes", reached, "dim", "steps", is_dashed=True))
+    spoken = ", ".join(
+        f"{point.policy} at {point.deadband:.0%} ({point.changes_per_day:.2f} changes a day, cost {point.cost:.3f})"
+        for point in best
+    )
+    return [
+        Chart(
+            f"{_title(resource)}: what it costs, and how often it changes",
+            across,
+            lines,
+            x_scale="sqrt",
+            y_scale="log",
+            x_label="changes of one series per day",
+            y_label="cost",
+            text=f"A point for each deadband; the lower left is best. Nothing beats: {spoken}.",
+        )
+    ]
+
+
+def _renewed(backtest: Backtest) -> str:
+    words = pace(backtest.settings).removeprefix(", ")
+    return f" Numbers are {words}; the oracle's are all followed." if words else ""
 
 
 def _series_chart(backtest: Backtest, number: int, resource: Resource) -> Chart:

@@ -13,7 +13,7 @@ import os
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -29,7 +29,9 @@ from mora.backtest.policy import (
     load_policy,
     policy_names,
 )
+from mora.backtest.renewing import PLAIN, Renewal, followed
 from mora.backtest.scoring import Score, Scored, SeriesScore, oracle, score, score_series, scored_samples
+from mora.changes.rule import FOLLOW_ALL
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.quantities import MIB, format_duration
 from mora.seams import Reporter, Silent
@@ -44,12 +46,14 @@ _HEADER_BYTES = 128
 
 @dataclass(frozen=True, slots=True)
 class BacktestSettings:
-    """policies: names of rules; the oracle may be among them. with_minimums: see Decisions."""
+    """policies: names of rules; the oracle may be among them. with_minimums: see Decisions. renewal: how often the
+    numbers are renewed, and which of them are followed; the oracle's all are."""
 
     policies: tuple[str, ...]
     horizon_seconds: int = 86400
     warmup_seconds: int = 7 * 86400
     with_minimums: bool = True
+    renewal: Renewal = PLAIN
 
     def __post_init__(self) -> None:
         known = [*policy_names(), ORACLE]
@@ -58,6 +62,18 @@ class BacktestSettings:
             raise BadInput(f"There is no policy {unknown[0] if unknown else ''!r}.", hint=f"Known: {', '.join(known)}.")
         if self.horizon_seconds < 1 or self.warmup_seconds < 0:
             raise BadInput("The horizon must be at least 1s, and the warm-up must not be negative.")
+        if not 1 <= self.renew_seconds <= self.horizon_seconds:
+            raise BadInput(
+                f"Numbers that are right for {format_duration(self.horizon_seconds)} cannot be renewed every "
+                f"{format_duration(max(self.renew_seconds, 0))}.",
+                hint="Renew them at least once a horizon: a longer --horizon, or a shorter --renew.",
+            )
+
+    @property
+    def renew_seconds(self) -> int:
+        """From one number to the next."""
+        every = self.renewal.every_seconds
+        return self.horizon_seconds if every is None else every
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +122,7 @@ class Backtest:
     series: those that were replayed. scores: rule -> resource -> score, in the order asked for; a resource that no
     series has is missing. skipped: resource -> how many series have it and could not be scored: no use, or no window.
     reservations: rule -> resource -> one array per series, one number per decision. unread: remarks on series that
-    could not be read.
+    could not be read. wanted: as reservations, before a change rule decided which numbers are followed.
     """
 
     settings: BacktestSettings
@@ -116,6 +132,7 @@ class Backtest:
     skipped: Mapping[Resource, int]
     reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
     unread: tuple[str, ...] = ()
+    wanted: Mapping[str, Mapping[Resource, Sequence[Floats]]] = field(default_factory=dict)
 
     def remarks(self, *, are_units_sure: bool = False) -> list[str]:
         """What a reader of the scores should know. are_units_sure: use is in cores and bytes, however small."""
@@ -160,8 +177,9 @@ def run(
         horizon_seconds=settings.horizon_seconds,
         warmup_seconds=settings.warmup_seconds,
         with_minimums=settings.with_minimums,
+        renew_seconds=settings.renew_seconds,
     )
-    _check_lengths(series, decisions)
+    _check_lengths(series, settings, decisions)
     resources = [resource for resource in RESOURCES if any(one.use(resource) is not None for one in series)]
     found: dict[tuple[str, Resource], list[Floats]] = {
         (name, resource): [np.empty(0)] * len(series) for name in settings.policies for resource in resources
@@ -220,6 +238,7 @@ def _scored(
 ) -> Backtest:
     scores: dict[str, dict[Resource, Score]] = {name: {} for name in settings.policies}
     skipped: dict[Resource, int] = {}
+    reservations: dict[str, dict[Resource, Sequence[Floats]]] = {name: {} for name in settings.policies}
     for resource in resources:
         samples = [
             scored_samples(one, resource, at, until)
@@ -234,32 +253,39 @@ def _scored(
                 found[name, resource] = [
                     oracle(scored, len(at)) for scored, at in zip(samples, decisions.at, strict=True)
                 ]
-            total = score(_series_scores(samples, found[name, resource], has_use))
+            rule = FOLLOW_ALL if name == ORACLE else settings.renewal.rule
+            set_, changes = followed(series, resource, decisions, found[name, resource], rule)
+            reservations[name][resource] = set_
+            total = score(
+                series_scores(samples, set_, changes, settings.renew_seconds),
+                change_price_hours=settings.renewal.change_price_seconds / 3600.0,
+            )
             if total is not None:
                 scores[name][resource] = total
-    return Backtest(
-        settings,
-        tuple(series),
-        decisions,
-        scores,
-        skipped,
-        {name: {resource: found[name, resource] for resource in resources} for name in settings.policies},
-    )
+    wanted = {name: {resource: found[name, resource] for resource in resources} for name in settings.policies}
+    return Backtest(settings, tuple(series), decisions, scores, skipped, reservations, wanted=wanted)
 
 
-def _series_scores(samples: Sequence[Scored], found: Sequence[Floats], has_use: Sequence[bool]) -> list[SeriesScore]:
+def series_scores(
+    samples: Sequence[Scored], reservations: Sequence[Floats], changes: Sequence[int], renew_seconds: int
+) -> list[SeriesScore]:
+    """The scores of the series that used anything. samples, reservations, changes: one per series."""
     return [
-        score_series(scored, reserved) for scored, reserved, busy in zip(samples, found, has_use, strict=True) if busy
+        score_series(scored, reserved, changes=count, renew_seconds=renew_seconds)
+        for scored, reserved, count in zip(samples, reservations, changes, strict=True)
+        if len(scored.values) and float(scored.values.sum()) > 0
     ]
 
 
-def _check_lengths(series: Sequence[Series], decisions: Decisions) -> None:
-    coarse = [one for one in series if one.step_seconds > decisions.horizon_seconds]
+def _check_lengths(series: Sequence[Series], settings: BacktestSettings, decisions: Decisions) -> None:
+    coarse = [one for one in series if one.step_seconds > settings.renew_seconds]
     if coarse:
+        step, is_own = format_duration(coarse[0].step_seconds), settings.renewal.every_seconds is not None
+        what, flag = ("time between renewals", "--renew") if is_own else ("horizon", "--horizon")
         raise BadInput(
-            f"The horizon of {format_duration(decisions.horizon_seconds)} is shorter than the step of series "
-            f"{coarse[0].id!r}, {format_duration(coarse[0].step_seconds)}.",
-            hint=f"Use --horizon {format_duration(coarse[0].step_seconds)} or more.",
+            f"The {what} of {format_duration(settings.renew_seconds)} is shorter than the step of series "
+            f"{coarse[0].id!r}, {step}.",
+            hint=f"Use {flag} {step} or more.",
         )
     if any(len(at) for at in decisions.at):
         return

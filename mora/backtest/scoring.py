@@ -25,7 +25,8 @@ class SeriesScore:
     """One series under one rule: sums over the scored samples, in the resource's unit times samples.
 
     samples: how many were scored; exceeded_samples: how many of them are above the reservation. windows and
-    exceeded_windows likewise: a window is exceeded with any such sample.
+    exceeded_windows likewise: a window is exceeded with any such sample. changes: how often the reservation became
+    another one, in so many hours.
     """
 
     used: float
@@ -35,6 +36,8 @@ class SeriesScore:
     exceeded_samples: int
     windows: int
     exceeded_windows: int
+    changes: int = 0
+    hours: float = 0.0
 
     @property
     def reserved_per_used(self) -> float:
@@ -46,6 +49,15 @@ class SeriesScore:
         """(reserved + 20 x unmet) / used: 1 is what an oracle that moves with every sample would pay."""
         return (self.reserved + UNMET_PRICE * self.unmet) / self.used
 
+    @property
+    def changes_per_day(self) -> float:
+        """How often the reservation became another one in 24 hours."""
+        return 24.0 * self.changes / self.hours if self.hours else 0.0
+
+    def cost_with_changes(self, change_price_hours: float) -> float:
+        """The cost, where every change costs as much as so many hours of the series' mean use."""
+        return self.cost + change_price_hours * self.changes_per_day / 24.0
+
 
 @dataclass(frozen=True, slots=True)
 class Score:
@@ -53,7 +65,8 @@ class Score:
 
     series: how many were scored. reserved_per_used and cost: geometric means over them (and the former's median);
     samples_exceeded, windows_exceeded, unmet: means over them, of the share of samples and of windows in which use
-    exceeds the reservation, and of use above it per use.
+    exceeds the reservation, and of use above it per use. changes_per_day: mean over them. cost_with_changes: as cost,
+    with the price of a change.
     """
 
     series: int
@@ -63,6 +76,8 @@ class Score:
     windows_exceeded: float
     unmet: float
     cost: float
+    changes_per_day: float = 0.0
+    cost_with_changes: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +104,11 @@ def scored_samples(one: Series, resource: Resource, at: Indices, until: Indices)
     return Scored(use[chosen], number[chosen].astype(np.int64))
 
 
-def score_series(scored: Scored, reservations: Floats) -> SeriesScore:
-    """One rule's reservations (one per decision) against the samples of their windows."""
+def score_series(scored: Scored, reservations: Floats, *, changes: int = 0, renew_seconds: float = 0.0) -> SeriesScore:
+    """One rule's reservations (one per decision) against the samples of their windows.
+
+    changes: how many decisions changed the reservation; renew_seconds: from one decision to the next.
+    """
     reserved = reservations[scored.window]
     over = scored.values > reserved
     return SeriesScore(
@@ -101,11 +119,16 @@ def score_series(scored: Scored, reservations: Floats) -> SeriesScore:
         exceeded_samples=int(over.sum()),
         windows=len(np.unique(scored.window)),
         exceeded_windows=len(np.unique(scored.window[over])),
+        changes=changes,
+        hours=len(reservations) * renew_seconds / 3600.0,
     )
 
 
-def score(series: Sequence[SeriesScore]) -> Score | None:
-    """All series' scores as one; None where none of them used anything."""
+def score(series: Sequence[SeriesScore], *, change_price_hours: float = 0.0) -> Score | None:
+    """All series' scores as one; None where none of them used anything.
+
+    change_price_hours: what a change costs, in hours of the mean use of the series that is changed.
+    """
     busy = [one for one in series if one.used > 0]
     if not busy:
         return None
@@ -118,6 +141,8 @@ def score(series: Sequence[SeriesScore]) -> Score | None:
         windows_exceeded=float(np.mean([one.exceeded_windows / one.windows for one in busy])),
         unmet=float(np.mean([one.unmet / one.used for one in busy])),
         cost=_geometric_mean(np.array([one.cost for one in busy])),
+        changes_per_day=float(np.mean([one.changes_per_day for one in busy])),
+        cost_with_changes=_geometric_mean(np.array([one.cost_with_changes(change_price_hours) for one in busy])),
     )
 
 

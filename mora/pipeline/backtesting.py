@@ -16,9 +16,11 @@ from mora.model.catalogue import DEFAULT_NAMESPACE
 from mora.seams import Reporter
 
 if TYPE_CHECKING:
+    from mora.backtest.fronts import Fronts
     from mora.backtest.policy import Series
     from mora.backtest.run import Backtest, Task
     from mora.backtest.tables import Columns
+    from mora.changes.rule import ChangeRule
 
 
 # Decisions of KRR's rule that take about as long as it takes to start processes; below, one is faster.
@@ -44,17 +46,24 @@ def backtest(
     include_flagged: bool = False,
     cache_dir: Path | str | None = None,
     reporter: Reporter | None = None,
+    renew: timedelta | None = None,
+    change_rule: ChangeRule | None = None,
+    change_price: timedelta = timedelta(),
 ) -> Backtest:
     """Replay what rules would have reserved, window after window, and score it (mora/backtest/scoring.py).
 
     targets: trace files (parquet or CSV), folders of them (named with a slash), or services with observed data.
     policies: by default all, and the oracle. series: "20" for the first so many, or ids with commas. with_minimums,
     cpu_scale, mem_scale: for traces in other units. time_column, series_column, value_columns: for files with other
-    columns (tables.Columns.of). cache_dir: where results are kept, so that a run that was stopped goes on.
+    columns (tables.Columns.of). cache_dir: where results are kept, so that a run that was stopped goes on. renew: how
+    often numbers are renewed, by default once a horizon. change_rule: which of them are followed, by default all.
+    change_price: what a change costs, in time of the mean use of the series that is changed.
     """
+    from mora.backtest.renewing import Renewal
     from mora.backtest.run import ORACLE, BacktestSettings, Kept, one_by_one, run, run_task
     from mora.backtest.tables import Columns
     from mora.backtest.traces import choose_series
+    from mora.changes.rule import FOLLOW_ALL
 
     for what, scale in (("CPU", cpu_scale), ("memory", mem_scale)):
         if not (math.isfinite(scale) and scale > 0):
@@ -66,6 +75,11 @@ def backtest(
         horizon_seconds=round(horizon.total_seconds()),
         warmup_seconds=round(warmup.total_seconds()),
         with_minimums=with_minimums,
+        renewal=Renewal(
+            None if renew is None else round(renew.total_seconds()),
+            FOLLOW_ALL if change_rule is None else change_rule,
+            change_price.total_seconds(),
+        ),
     )
     names = [str(targets)] if isinstance(targets, (str, Path)) else [str(target) for target in targets]
     found, unread = _series_of(
@@ -98,12 +112,15 @@ def _in_processes(run_task: Any, tasks: Sequence[Task], jobs: int) -> Iterator[t
         yield from workers.run(run_task, [(task,) for task in tasks], jobs=jobs, folder=folder)
 
 
-def write_report(result: Backtest, path: Path, *, source: str, drawn: str | None = None) -> None:
-    """A backtest as one HTML page, whole or not at all. source: what was replayed. drawn: ids, or some of all kinds."""
+def write_report(
+    result: Backtest, path: Path, *, source: str, drawn: str | None = None, fronts: Fronts | None = None
+) -> None:
+    """A backtest as one HTML page, whole or not at all. source: what was replayed. drawn: ids, or some of all kinds.
+    fronts: cost against changes (mora/backtest/fronts.py), to be drawn beside the scores."""
     from mora.backtest.report import render_report
     from mora.files import write_files
 
-    write_files([(path, render_report(result, source=source, drawn=drawn))])
+    write_files([(path, render_report(result, source=source, drawn=drawn, fronts=fronts))])
 
 
 def cache_folder(what: str) -> Path:

@@ -56,3 +56,11 @@ def test_a_lone_rule_is_asked_about_each_series_with_its_own_decisions() -> None
 def test_an_unknown_rule_is_refused() -> None:
     with pytest.raises(BadInput, match="nonesuch"):
         load_policy("nonesuch")
+
+
+def test_numbers_can_be_renewed_before_their_horizon_has_passed() -> None:
+    one = Series("s", 3600, 0, np.zeros(100), None)
+    made = decide([one], horizon_seconds=DAY, warmup_seconds=2 * DAY, renew_seconds=6 * 3600)
+    assert made.horizon_seconds == DAY
+    assert made.at[0].tolist() == list(range(48, 96, 6))
+    assert made.until[0].tolist() == list(range(54, 102, 6))

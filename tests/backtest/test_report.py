@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 
 from mora import pipeline
+from mora.backtest.fronts import Fronts, Point, with_best
 from mora.backtest.policy import Series
 from mora.backtest.report import render_report
 from mora.backtest.run import ORACLE, Backtest, BacktestSettings, run
@@ -115,6 +116,24 @@ def test_gaps_leave_gaps() -> None:
     )
     (band,) = charts(text)[-1]["bands"]
     assert [number for number, value in enumerate(band["high"]) if value is None] == list(range(300, 340))
+
+
+def test_cost_against_changes_is_drawn_with_the_lowest_cost_that_so_many_changes_reach(backtest: Backtest) -> None:
+    fronts: Fronts = {
+        "cpu": with_best([Point("krr", 0.1, 4.0, 2.0), Point("krr", 0.3, 1.0, 3.0), Point("mora", 0.1, 2.0, 2.5)]),
+    }
+    (chart,) = (
+        one
+        for one in charts(render_report(backtest, source="x", fronts=fronts))
+        if one["title"] == "CPU: what it costs, and how often it changes"
+    )
+    assert chart["x"] == [1.0, 2.0, 4.0]
+    assert [(line["name"], line["values"]) for line in chart["lines"]] == [
+        ("krr", [3.0, None, 2.0]),
+        ("mora", [None, 2.5, None]),
+        ("lowest cost with so many changes", [3.0, 2.5, 2.0]),
+    ]
+    assert "mora at 10% (2.00 changes a day, cost 2.500)" in chart["text"]
 
 
 def test_a_rule_without_a_colour_gets_one(backtest: Backtest) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,8 +13,10 @@ import pytest
 from mora.backtest import run as running
 from mora.backtest.policy import Decisions, Floats, NamedRule, Resource, Series, policy_names
 from mora.backtest.render import render_csv, render_json, render_table
+from mora.backtest.renewing import Renewal
 from mora.backtest.run import ORACLE, Backtest, BacktestSettings, Done, Kept, Task, one_by_one, run
 from mora.backtest.scoring import Score
+from mora.changes.rule import ChangeRule
 from mora.errors import BadInput, MoraError, NotEnoughData
 from tests.backtest.making import START, bumpy
 
@@ -195,7 +197,7 @@ def test_units_that_are_none_of_ours_are_remarked() -> None:
 
 def test_the_json_has_its_documented_fields(backtest: Backtest) -> None:
     document = json.loads(render_json(backtest))
-    assert list(document) == ["schema_version", "horizon", "warmup", "series", "skipped", "results"]
+    assert list(document) == ["schema_version", "horizon", "warmup", "series", "skipped", "renewal", "results"]
     assert (document["horizon"], document["warmup"], document["series"]) == ("24h", "10d", 3)
     assert list(document["results"]) == [*PLAIN, ORACLE]
     for scores in document["results"].values():
@@ -209,6 +211,8 @@ def test_the_json_has_its_documented_fields(backtest: Backtest) -> None:
                 "windows_exceeded",
                 "unmet",
                 "cost",
+                "changes_per_day",
+                "cost_with_changes",
             ]
 
 
@@ -229,3 +233,24 @@ def test_the_table_sets_waste_beside_the_better_peer(backtest: Backtest) -> None
 
 def test_every_registered_policy_can_be_asked_for() -> None:
     assert set(PLAIN) <= set(policy_names())
+
+
+def test_a_change_rule_is_followed_by_every_policy_but_the_oracle() -> None:
+    every = BacktestSettings((*PLAIN, ORACLE), warmup_seconds=10 * DAY, with_minimums=False)
+    ruled = replace(every, renewal=Renewal(rule=ChangeRule(0.3, 0.3)))
+    plain, found = run(SERIES[:2], every), run(SERIES[:2], ruled)
+    for name in PLAIN:
+        assert found.scores[name]["cpu"].changes_per_day <= plain.scores[name]["cpu"].changes_per_day
+        for wanted, set_ in zip(found.wanted[name]["cpu"], found.reservations[name]["cpu"], strict=True):
+            known = ~np.isnan(wanted)
+            assert (np.abs(wanted[known] / set_[known] - 1) < 0.3 + 1e-9).all()
+        assert all(map(np.array_equal, found.wanted[name]["cpu"], plain.reservations[name]["cpu"]))
+    assert found.scores[ORACLE] == plain.scores[ORACLE]
+
+
+def test_numbers_cannot_be_renewed_less_than_once_a_horizon_or_faster_than_the_samples_come() -> None:
+    with pytest.raises(BadInput, match="right for 1h cannot be renewed every 2h"):
+        BacktestSettings(("last",), horizon_seconds=3600, renewal=Renewal(7200))
+    with pytest.raises(BadInput, match="time between renewals of 15m is shorter than the step") as refused:
+        run(SERIES, BacktestSettings(("last",), renewal=Renewal(900)))
+    assert refused.value.hint == "Use --renew 1h or more."

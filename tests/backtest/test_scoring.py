@@ -30,6 +30,20 @@ def test_use_equal_to_the_reservation_is_not_over() -> None:
     assert (found.exceeded_samples, found.exceeded_windows, found.cost) == (0, 0, 1.0)
 
 
+def test_a_change_costs_so_much_time_of_the_mean_use() -> None:
+    # Two windows of six hours under 2 and 4: mean use 1, one change in half a day.
+    scored = Scored(np.array([1.0, 1.0]), np.array([0, 1]))
+    found = score_series(scored, np.array([2.0, 4.0]), changes=1, renew_seconds=6 * HOUR)
+    assert found.changes_per_day == 2.0
+    assert found.cost == 3.0
+    # A change at the price of three hours of mean use: 3 of the 12 that were used, once.
+    assert found.cost_with_changes(3.0) == 3.25
+    total = score([found], change_price_hours=3.0)
+    assert total is not None
+    assert total.changes_per_day == 2.0
+    assert total.cost_with_changes == pytest.approx(3.25)
+
+
 def test_means_over_series_are_geometric_for_ratios_and_plain_for_shares() -> None:
     low = score_series(Scored(np.array([1.0, 1.0]), np.array([0, 1])), np.array([2.0, 2.0]))
     high = score_series(Scored(np.array([1.0, 3.0]), np.array([0, 1])), np.array([16.0, 1.0]))

@@ -107,3 +107,41 @@ def test_a_service_is_replayed_on_its_history(tmp_path: Path) -> None:
 def test_by_default_every_policy_is_replayed(home: Path) -> None:
     found = pipeline.backtest(home / "traces.csv", series="1")
     assert list(found.scores) == [*policy_names(), "oracle"]
+
+
+def test_numbers_that_are_renewed_often_are_followed_by_a_rule_and_swept(home: Path) -> None:
+    asked = (
+        "backtest",
+        "traces.csv",
+        "-p",
+        "krr",
+        "-p",
+        "last",
+        "--jobs",
+        "1",
+        "--renew",
+        "2h",
+        "--deadband-up",
+        "20%",
+    )
+    told = mora(*asked, "--follow", "in-place", "--change-price", "15m", "--sweep", "--report", "page.html", cwd=home)
+    assert told.returncode == 0, told.stderr
+    heads = "horizon 2h, warm-up 7d, renewed every 2h, deadband 20% up and 30% down, at most 24 changes a day"
+    assert heads in told.stdout
+    assert "cost with changes" in told.stdout
+    assert "CPU: cost against changes per day" in told.stdout
+    assert "CPU: what it costs, and how often it changes" in (home / "page.html").read_text()
+
+
+def test_a_change_rule_that_cannot_be_meant_is_refused_before_anything_is_replayed(home: Path) -> None:
+    for flags, words in (
+        (("--follow", "carrier-pigeon"), "git-weekly, git-daily, template-daily, in-place"),
+        (("--deadband", "a lot"), "not a share"),
+        (("--deadband-down", "100%"), "share below 100%"),
+        (("--maintenance-window", "sometimes"), "Mon-Fri 22:00-02:00"),
+        (("--renew", "2h", "--horizon", "1h"), "cannot be renewed every 2h"),
+        (("--sweep", "-o", "json"), "has no place for --sweep"),
+    ):
+        told = mora("backtest", "traces.csv", *flags, cwd=home)
+        assert told.returncode == 1
+        assert words in told.stderr, told.stderr
