@@ -13,7 +13,7 @@ from mora.changes.rule import DAY_SECONDS, ChangeRule
 from mora.changes.state import ChangeState, Floats, Ints
 from mora.quantities import counted, format_duration, format_moment
 
-# Float noise must not make a move of exactly the deadband too small: from 100 to 130 is a raise of 30 %.
+# Float noise must not make a move of exactly the deadband too small: from 100 to 120 is a raise of 20 %.
 _HAIR = 1e-9
 
 
@@ -70,9 +70,12 @@ def decide(
     """
     now, wanted = np.asarray(now, dtype=np.float64), np.asarray(wanted, dtype=np.float64)
     doubt = np.zeros(now.shape) if confidence is None else 1.0 - np.nan_to_num(np.asarray(confidence), nan=1.0)
+    usual = np.where(np.isnan(state.usual), now, state.usual)
+    state = _seen(rule, replace(state, usual=usual), wanted, at)
     raised = wanted * (1.0 + rule.low_confidence_step * doubt)
     with np.errstate(divide="ignore", invalid="ignore"):
-        move = np.where(now > 0, wanted / now - 1.0, np.where(wanted > 0, np.inf, 0.0))
+        scale = np.fmax(now, rule.usual_share * usual)
+        move = np.where(scale > 0, (wanted - now) / scale, np.where(wanted > 0, np.inf, 0.0))
     is_known, is_unset = ~np.isnan(wanted), np.isnan(now)
     must = is_known & ~is_unset & (now < (-np.inf if least is None else np.asarray(least))) & (move > 0)
     is_raise = is_known & (is_unset | must | ((move > 0) & (move >= rule.deadband_up - _HAIR)))
@@ -97,6 +100,14 @@ def decide(
     verdicts[move == 0] = Verdict.SAME
     verdicts[~is_known] = Verdict.UNKNOWN
     return Decided(verdicts, np.where(verdicts == Verdict.CHANGE, amounts, now), state)
+
+
+def _seen(rule: ChangeRule, state: ChangeState, wanted: Floats, at: float) -> ChangeState:
+    """The state with new numbers in the usual ones: a mean that fades by the time between them, however irregular."""
+    gap = np.maximum(at - state.seen_at, 0.0)[:, None]
+    moved = state.usual + (wanted - state.usual) * (1.0 - 0.5 ** (gap / rule.usual_half_life_seconds))
+    usual = np.where(np.isnan(moved), np.where(np.isnan(state.usual), wanted, state.usual), moved)
+    return replace(state, usual=usual, seen_at=np.where(np.isnan(wanted).all(axis=1), state.seen_at, at))
 
 
 def _wanting(state: ChangeState, direction: Ints, wanted: Floats, at: float) -> ChangeState:
@@ -133,7 +144,7 @@ def why_not(
     >>> state = ChangeState.fresh(1)
     >>> decided = decide(ChangeRule(), [[100.0]], [[110.0]], state, at=0.0)
     >>> why_not(ChangeRule(), decided, 0, 0, now=100, wanted=110, at=0.0, write=lambda amount: f"{amount:.0f}m")
-    'stays at 100m: the raise to 110m (10.0%) is deferred; raises below 30% are not worth a change'
+    'stays at 100m: the raise to 110m (10.0%) is deferred; raises below 20% are not worth a change'
     """
     verdict, state = Verdict(int(decided.verdicts[row, number])), decided.state
     if verdict in (Verdict.CHANGE, Verdict.UNKNOWN):
@@ -146,9 +157,11 @@ def why_not(
         f"stays at {write(now)}: the {word} to {write(wanted)}" if now == now else f"not set to {write(wanted)} yet"
     )
     if verdict is Verdict.SMALL:
-        least = rule.deadband_down if is_cut else rule.deadband_up
+        least, usual = rule.deadband_down if is_cut else rule.deadband_up, float(state.usual[row, number])
         move = f" ({abs(wanted / now - 1):.1%})" if now else ""
-        return f"{begins}{move} is deferred; {word}s below {least:.0%} are not worth a change"
+        of_usual = rule.usual_share * usual > now
+        of = f" of {_times(rule.usual_share)}the usual {write(usual)}" if of_usual else ""
+        return f"{begins}{move} is deferred; {word}s below {least:.0%}{of} are not worth a change"
     if verdict is Verdict.STARTING:
         about = format_duration(rule.startup_seconds)
         return f"{begins} waits: a container is not changed in its first {about}"
@@ -168,3 +181,7 @@ def why_not(
         )
     times = counted(rule.changes_per_day or 0, "change")
     return f"{begins} waits: the container had {times} in 24h, the most that is allowed"
+
+
+def _times(share: float) -> str:
+    return "" if share == 1 else f"{share:g} times "

@@ -36,7 +36,7 @@ def follow(
     wanted: (n, d) one number a decision, NaN where there is none; least, confidence: as of decide(), or None. moments:
     (d,) rising epoch seconds of the decisions. The number set for a decision rests on those before it and its own.
 
-    >>> follow(ChangeRule(), np.array([[100.0, 120.0, 135.0, 130.0]]), np.arange(4.0)).amounts
+    >>> follow(ChangeRule(), np.array([[100.0, 110.0, 135.0, 130.0]]), np.arange(4.0)).amounts
     array([[100., 100., 135., 135.]])
     """
     amounts, is_change = np.full(wanted.shape, np.nan), np.zeros(wanted.shape, dtype=np.bool_)

@@ -18,12 +18,17 @@ _HOUR = 3600.0
 
 @dataclass(frozen=True, slots=True)
 class ChangeRule:
-    """When a new number is worth a change. Spans in seconds, deadbands as shares of what is set."""
+    """When a new number is worth a change. Spans in seconds, deadbands as shares of what is set, or of the usual."""
 
-    deadband_up: float = 0.30
+    deadband_up: float = 0.20
     """A raise by a smaller share is deferred, unless more is needed at once (`least` of decide())."""
     deadband_down: float = 0.30
     """A cut by a smaller share is deferred."""
+    usual_share: float = 1.0
+    """Where what is set is less than so many times the usual number (the mean of those recommended of late), the
+    deadbands are shares of that: at idle times, small numbers double and halve for nothing. 0: of what is set alone."""
+    usual_half_life_seconds: float = 1.5 * DAY_SECONDS
+    """A number recommended so long ago counts half in the usual one."""
     settle_up_seconds: float = 0.0
     settle_down_seconds: float = 0.0
     """For how long a change in one direction must have been wanted, without a break. A cut then goes to the highest
@@ -46,6 +51,8 @@ class ChangeRule:
         for name in (
             "deadband_up",
             "deadband_down",
+            "usual_share",
+            "usual_half_life_seconds",
             "settle_up_seconds",
             "settle_down_seconds",
             "startup_seconds",
@@ -55,6 +62,8 @@ class ChangeRule:
             value = getattr(self, name)
             if not (math.isfinite(value) and value >= 0):
                 raise BadInput(f"{_words(name)} must be a finite number of at least 0, not {value}.")
+        if not self.usual_half_life_seconds:
+            raise BadInput("Usual half life seconds must be more than 0.")
         if self.deadband_down >= 1:
             raise BadInput(
                 f"A deadband of {self.deadband_down:.0%} for cuts allows none: no cut is as large as what is set.",
@@ -86,6 +95,6 @@ RULES: Mapping[str, ChangeRule] = {
     "git-weekly": ChangeRule(0.10, 0.10, changes_per_day=1),
     "git-daily": ChangeRule(0.10, 0.10, changes_per_day=1),
     "template-daily": ChangeRule(0.10, 0.15, changes_per_day=1),
-    "in-place": ChangeRule(0.30, 0.30, changes_per_day=24, startup_seconds=300.0),
+    "in-place": ChangeRule(changes_per_day=24, startup_seconds=300.0),
 }
 """Way of applying -> its rule. A template's change replaces every pod, a resize in place changes running ones."""

@@ -26,14 +26,17 @@ class ChangeState:
 
     changed: (n, m) the latest changes, oldest first, -inf where there were fewer. direction: (n, k) 1 where a raise is
     wanted now, -1 where a cut is, 0 where neither. since: (n, k) from when on without a break; NaN where neither.
-    highest: (n, k) the highest number wanted in that time. undone: (n,) changes undone in a row. blocked_until: (n, 2)
-    until when cuts, and raises, wait; -inf where they do not.
+    highest: (n, k) the highest number wanted in that time. usual: (n, k) the fading mean of all numbers; NaN before the
+    first. seen_at: (n,) when the last one came. undone: (n,) changes undone in a row. blocked_until: (n, 2) until when
+    cuts, and raises, wait; -inf where they do not.
     """
 
     changed: Floats
     direction: Ints
     since: Floats
     highest: Floats
+    usual: Floats
+    seen_at: Floats
     undone: Ints
     blocked_until: Floats
 
@@ -45,6 +48,8 @@ class ChangeState:
             np.zeros((containers, numbers), dtype=np.int64),
             np.full((containers, numbers), np.nan),
             np.full((containers, numbers), np.nan),
+            np.full((containers, numbers), np.nan),
+            np.full(containers, np.nan),
             np.zeros(containers, dtype=np.int64),
             np.full((containers, 2), -np.inf),
         )
@@ -79,8 +84,9 @@ class ChangeState:
     def document(self, row: int) -> dict[str, Any]:
         """One container's state as JSON; read() takes it back.
 
-        >>> ChangeState.fresh(1).changed_at([0], 60.0).document(0)
-        {'changed': [60.0], 'wanted': [None], 'undone': 0, 'blocked_until': [None, None]}
+        >>> document = ChangeState.fresh(1).changed_at([0], 60.0).document(0)
+        >>> document["changed"], document["undone"], document["blocked_until"]
+        ([60.0], 0, [None, None])
         """
         wanted = [
             [int(way), float(since), float(highest)] if way else None
@@ -89,8 +95,10 @@ class ChangeState:
         return {
             "changed": [float(moment) for moment in self.changed[row] if np.isfinite(moment)],
             "wanted": wanted,
+            "usual": [_or_none(amount) for amount in self.usual[row]],
+            "seen_at": _or_none(self.seen_at[row]),
             "undone": int(self.undone[row]),
-            "blocked_until": [float(moment) if np.isfinite(moment) else None for moment in self.blocked_until[row]],
+            "blocked_until": [_or_none(moment) for moment in self.blocked_until[row]],
         }
 
     @classmethod
@@ -117,8 +125,12 @@ def _fill(state: ChangeState, row: int, document: Mapping[str, Any], numbers: in
     moments = np.sort(_finite(document["changed"]))[-MOST_REMEMBERED:]
     if len(moments):
         state.changed[row, -len(moments) :] = moments
-    if len(document["wanted"]) != numbers:
-        raise ValueError(f"{len(document['wanted'])} numbers, not {numbers}")
+    for name in ("wanted", "usual"):
+        if len(document[name]) != numbers:
+            raise ValueError(f"{name}: {len(document[name])} numbers, not {numbers}")
+    state.usual[row] = [np.nan if amount is None else _finite([amount])[0] for amount in document["usual"]]
+    if document["seen_at"] is not None:
+        state.seen_at[row] = _finite([document["seen_at"]])[0]
     for number, wanted in enumerate(document["wanted"]):
         if wanted is not None:
             way, since, highest = _finite(wanted)
@@ -132,6 +144,10 @@ def _fill(state: ChangeState, row: int, document: Mapping[str, Any], numbers: in
     state.undone[row] = undone
     cuts, raises = document["blocked_until"]
     state.blocked_until[row] = [-np.inf if moment is None else _finite([moment])[0] for moment in (cuts, raises)]
+
+
+def _or_none(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None
 
 
 def _finite(values: Sequence[Any]) -> Floats:

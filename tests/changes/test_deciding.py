@@ -60,6 +60,29 @@ def test_what_is_less_sure_is_raised_further_and_cut_less(
     assert unsure.amounts[0, 0] >= sure.amounts[0, 0] * (1 - 1e-12)
 
 
+def test_below_the_usual_number_the_deadband_is_a_share_of_that() -> None:
+    rule = ChangeRule(0.2, 0.3, usual_half_life_seconds=DAY)
+    state = one(rule, 200, 200).state
+    for hour in range(1, 4):
+        state = one(rule, 200, 200, state, at=hour * HOUR).state
+    idle = one(rule, 20, 40, state, at=4 * HOUR)
+    assert verdict(idle) is Verdict.SMALL
+    assert text_of(rule, idle, 20, 40, at=4 * HOUR).endswith(
+        "is deferred; raises below 20% of the usual 195m are not worth a change"
+    )
+    assert verdict(one(rule, 20, 65, state, at=4 * HOUR)) is Verdict.CHANGE
+    assert verdict(one(replace(rule, usual_share=0.0), 20, 40, state, at=4 * HOUR)) is Verdict.CHANGE
+
+
+@given(wanted=st.lists(AMOUNTS, min_size=1, max_size=8), gaps=st.lists(st.floats(1, 9e5), min_size=8, max_size=8))
+def test_the_usual_number_lies_between_the_lowest_and_the_highest(wanted: list[float], gaps: list[float]) -> None:
+    state, at = ChangeState.fresh(1), 0.0
+    for number, gap in zip(wanted, gaps, strict=False):
+        at += gap
+        state = decide(ChangeRule(), [[np.nan]], [[number]], state, at=at).state
+        assert min(wanted) * (1 - 1e-9) <= state.usual[0, 0] <= max(wanted) * (1 + 1e-9)
+
+
 def test_a_raise_that_must_be_waits_for_no_deadband_no_settling_and_no_limit_of_the_day() -> None:
     rule = ChangeRule(0.3, 0.3, settle_up_seconds=HOUR, changes_per_day=1)
     state = ChangeState.fresh(1).changed_at([0], THURSDAY - 60)
