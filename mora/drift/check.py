@@ -66,14 +66,15 @@ class Finding:
 class Drift:
     """The verdict on one model.
 
-    trained_until, seen_until: when the data ends that it was trained on, and that which is at hand. unjudged: what
-    could not be judged, and why. tests, errors, coverages: what the findings rest on. history: for pictures.
+    trained_until, seen_until: when the data ends that it was trained on, and that which is at hand; None, and an empty
+    digest, of a model that cannot be read. unjudged: what could not be judged, and why. tests, errors, coverages: what
+    the findings rest on. history: for pictures.
     """
 
     workload: Workload
     digest: str
-    trained_until: datetime
-    seen_until: datetime
+    trained_until: datetime | None
+    seen_until: datetime | None
     findings: tuple[Finding, ...] = ()
     unjudged: tuple[Reason, ...] = ()
     tests: tuple[Comparison, ...] = ()
@@ -101,9 +102,9 @@ class Drift:
         return {
             "namespace": self.workload.namespace,
             "service": self.workload.name,
-            "model_digest": self.digest,
-            "trained_until": self.trained_until.isoformat(),
-            "seen_until": self.seen_until.isoformat(),
+            "model_digest": self.digest or None,
+            "trained_until": None if self.trained_until is None else self.trained_until.isoformat(),
+            "seen_until": None if self.seen_until is None else self.seen_until.isoformat(),
             "has_drifted": self.has_drifted,
             "is_judged": self.is_judged,
             "since": None if self.since is None else self.since.isoformat(),
@@ -335,3 +336,8 @@ def not_judged(model: ServiceModel, why: Reason) -> Drift:
     """The verdict on a model that nothing can be compared with."""
     until = datetime.fromisoformat(model.card["last_sample"])
     return Drift(model.workload, model.digest, until, until, unjudged=(why,))
+
+
+def without_model(workload: Workload, why: Reason) -> Drift:
+    """The verdict on a model that cannot be read."""
+    return Drift(workload, "", None, None, unjudged=(why,))

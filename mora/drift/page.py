@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from datetime import datetime
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from mora.drift.inputs import LITTLE, Comparison, blocks_of, by_hour
 from mora.drift.residuals import Errors
 from mora.drift.text import HEADINGS, row_of, verdict_of
 from mora.features import TARGET_COLUMNS
-from mora.pages.charts import Band, Chart, Line, Mark
+from mora.pages.charts import Band, Chart, Colour, Line, Mark
 from mora.pages.page import render, section
 from mora.pages.tables import Cell, Table
 from mora.quantities import format_duration
@@ -47,7 +48,7 @@ def render_page(drifts: Sequence[Drift]) -> str:
 
 def _use(drift: Drift, target: Target) -> Chart | None:
     history = drift.history
-    if history is None or target not in history.targets:
+    if history is None or drift.trained_until is None or target not in history.targets:
         return None
     values, series = history.columns[TARGET_COLUMNS[target]], history.series
     step = float(series.step_seconds)
@@ -104,10 +105,11 @@ def _errors(drift: Drift, errors: Errors) -> Chart:
 
 
 def _marks(drift: Drift) -> list[Mark]:
-    found = [Mark(drift.trained_until.timestamp(), "trained", "ink")]
-    if drift.since is not None:
-        found.append(Mark(drift.since.timestamp(), "drift", "bad"))
-    return found
+    moments: tuple[tuple[datetime | None, str, Colour], ...] = (
+        (drift.trained_until, "trained", "ink"),
+        (drift.since, "drift", "bad"),
+    )
+    return [Mark(at.timestamp(), text, colour) for at, text, colour in moments if at is not None]
 
 
 def _tests(drift: Drift) -> Table | None:

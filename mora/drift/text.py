@@ -19,8 +19,8 @@ def verdict_of(drift: Drift) -> str:
 def row_of(drift: Drift) -> list[str]:
     """The cells of a service."""
     name = drift.workload.name
-    since = "-" if drift.since is None else format_moment(drift.since)
-    return [name, format_moment(drift.trained_until), format_moment(drift.seen_until), verdict_of(drift), since]
+    moments = ["-" if at is None else format_moment(at) for at in (drift.trained_until, drift.seen_until, drift.since)]
+    return [name, *moments[:2], verdict_of(drift), moments[2]]
 
 
 def render(drifts: Sequence[Drift]) -> str:

@@ -6,8 +6,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from mora.domain import Reason
-from mora.errors import BadDataset, MoraError, NotEnoughData
+from mora.domain import Reason, Workload
+from mora.errors import BadDataset, BadModel, MoraError, NotEnoughData
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, load_model
 from mora.seams import Reporter, Silent
 
@@ -30,7 +30,7 @@ def find_drift(
 ) -> list[Drift]:
     """The verdict on the model of each service, in their order. Raises BadModel, BadDataset, NotEnoughData.
 
-    Of several services, one without data is not judged, and the others are.
+    Of several services, one without data or without a model that can be read is not judged, and the others are.
     """
     reporter = reporter or Silent()
     found = []
@@ -38,18 +38,21 @@ def find_drift(
         reporter.advance("drift", number, len(services), service)
         try:
             found.append(_drift_of(service, data_dir, models_dir, namespace, include_flagged))
-        except (BadDataset, NotEnoughData) as wrong:
+        except (BadModel, BadDataset, NotEnoughData) as wrong:
             if len(services) == 1:
                 raise
-            found.append(_without_data(load_model(service, models_dir=models_dir, namespace=namespace), wrong))
+            found.append(_not_judged(service, models_dir, namespace, wrong))
     reporter.advance("drift", len(services), len(services))
     return found
 
 
-def _without_data(model: ServiceModel, wrong: MoraError) -> Drift:
-    from mora.drift.check import not_judged
+def _not_judged(service: str, models_dir: Path | str, namespace: str, wrong: MoraError) -> Drift:
+    from mora.drift.check import not_judged, without_model
 
-    return not_judged(model, Reason("no-data", wrong.message.rstrip(".")))
+    why = wrong.message.rstrip(".")
+    if isinstance(wrong, BadModel):
+        return without_model(Workload(namespace, service), Reason("no-model", why))
+    return not_judged(load_model(service, models_dir=models_dir, namespace=namespace), Reason("no-data", why))
 
 
 def _drift_of(

@@ -36,12 +36,12 @@ def home(tmp_path_factory: pytest.TempPathFactory, model: ServiceModel) -> Path:
     return root
 
 
-def put(root: Path, frame: pd.DataFrame) -> None:
-    folder = dataset.service_folder(root / "data", "frontend")
+def put(root: Path, frame: pd.DataFrame, service: str = "frontend") -> None:
+    folder = dataset.service_folder(root / "data", service)
     folder.mkdir(parents=True, exist_ok=True)
     stamps = frame["timestamp"].dt.strftime("%Y-%m-%dT%H:%M:%SZ")
     name = f"{frame['experiment_id'].iloc[0]}.csv"
-    frame.assign(timestamp=stamps).to_csv(folder / name, index=False)
+    frame.assign(timestamp=stamps, service=service).to_csv(folder / name, index=False)
 
 
 def where(root: Path) -> dict[str, Any]:
@@ -86,6 +86,30 @@ def test_of_several_services_one_without_data_is_not_judged_and_the_others_are(h
     found = find_drift(["cart", "frontend"], **where(tmp_path / "both"))
     assert [(one.is_judged, one.has_drifted) for one in found] == [(False, False), (True, True)]
     assert "not judged: There is no data of 'cart'" in render_drift(found, "table")
+
+
+def test_of_several_services_one_with_a_broken_model_costs_its_own_row_alone(home: Path, tmp_path: Path) -> None:
+    root = tmp_path / "both"
+    shutil.copytree(home, root)
+    model_of_another(root, "cart")
+    put(root, making.history(), "cart")
+    for path in (root / "models" / "cart").rglob("*.json"):
+        path.write_text("{")
+    found = find_drift(["cart", "frontend"], **where(root))
+    assert [(one.workload.name, one.is_judged, one.has_drifted) for one in found] == [
+        ("cart", False, False),
+        ("frontend", True, True),
+    ]
+    shown = render_drift(found, "table")
+    assert "not judged: " in shown
+    assert [line.split() for line in shown.splitlines() if line.startswith("cart ")] == [
+        ["cart", "-", "-", "not", "judged", "-"]
+    ]
+    document = json.loads(render_drift(found, "json"))["services"][0]
+    assert (document["trained_until"], document["model_digest"]) == (None, None)
+    assert "cart: not judged" in render_drift(found, "html")
+    with pytest.raises(BadModel):
+        find_drift(["cart"], **where(root))
 
 
 def model_of_another(root: Path, name: str) -> None:
