@@ -54,7 +54,7 @@ def status(
 
     from mora.errors import BadInput, MoraError
     from mora.pipeline.challenging import Place, challenged, look, look_all
-    from mora.pipeline.tracking import follow_champion
+    from mora.pipeline.tracking import follow_roles
 
     if output not in ("table", "json"):
         raise BadInput(f"There is no output {output!r} here.", hint="There is: table, json.")
@@ -71,15 +71,17 @@ def status(
     found = [look(place, at=now, is_dry=dry_run)] if one_alone else look_all(place, names, at=now, is_dry=dry_run)
     if output == "json":
         show(json.dumps([one.to_dict() for one in found], indent=1))
+    ended: list[str] = []
     for one in found:
         if one.error is not None:
             complain(on_one_line(f"{one.service}: {one.error.message} {one.error.hint or ''}"))
             continue
         if output == "table":
             _tell(one, is_dry=dry_run)
-        is_takeover = one.trial is not None and one.trial.ended is not None and one.trial.ended.outcome == "takeover"
-        if is_takeover and not dry_run and one.data_until and (problem := follow_champion(one.service, settings)):
-            complain(on_one_line(problem))
+        if one.trial is not None and one.trial.ended is not None and not dry_run and one.data_until:
+            ended.append(one.service)
+    for problem in follow_roles(ended, settings):
+        complain(on_one_line(problem))
     if found and all(one.error is not None for one in found):
         raise MoraError(f"None of {len(found)} tests can be scored.")
 
@@ -112,6 +114,7 @@ def start(
 
     from mora.model.layout import short
     from mora.pipeline.challenging import Place, start_trial
+    from mora.pipeline.tracking import follow_roles
     from mora.quantities import format_moment, parse_duration
 
     settings = settings_of(data_dir=data, models_dir=models, namespace=namespace)
@@ -120,6 +123,8 @@ def start(
     show(f"{service}: version {short(found.challenger)} challenges the champion {short(found.champion)}.")
     show(f"  Windows from {format_moment(found.begins)} on count, in which neither has seen the data.")
     show(f"  After each mora collect --history: mora ab status {service}")
+    for problem in follow_roles([service], settings):
+        complain(on_one_line(problem))
 
 
 @app.command("stop")
@@ -133,11 +138,14 @@ def stop(service: _Service, namespace: Namespace = None, models: ModelsDir = Non
 
     from mora.model.layout import short
     from mora.pipeline.challenging import Place, stop_trial
+    from mora.pipeline.tracking import follow_roles
 
     settings = settings_of(models_dir=models, namespace=namespace)
     place = Place(service, models_dir=settings.models_dir, namespace=settings.namespace)
     before = stop_trial(place, at=datetime.now(UTC))
     show(f"{service}: the champion {short(before.champion)} stays; {short(before.challenger or '')} is kept beside it.")
+    for problem in follow_roles([service], settings):
+        complain(on_one_line(problem))
 
 
 def _tell(one: Compared, *, is_dry: bool) -> None:

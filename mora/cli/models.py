@@ -159,7 +159,7 @@ def rollback_model(
     from datetime import UTC, datetime
 
     from mora.model.layout import short
-    from mora.pipeline.tracking import follow_champion
+    from mora.pipeline.tracking import follow_roles
     from mora.pipeline.versions import rollback
 
     settings = settings_of(models_dir=models, namespace=namespace)
@@ -169,7 +169,7 @@ def rollback_model(
     show(f"{service}: version {short(after.champion)} is the champion again; it was {short(before.champion)}.")
     if before.challenger is not None:
         say(f"The test of {short(before.challenger)} has ended; start one again with mora ab start {service}.")
-    if problem := follow_champion(service, settings):
+    for problem in follow_roles([service], settings):
         complain(on_one_line(problem))
 
 

@@ -13,7 +13,7 @@ from mora.model import versions as store
 from mora.model.catalogue import DEFAULT_NAMESPACE, list_models, model_folder
 from mora.model.layout import short, version_folder
 from mora.model.versions import Versions
-from mora.pipeline.tracking import follow_champion
+from mora.pipeline.tracking import follow_roles
 
 if TYPE_CHECKING:
     from mora.backtest.history import History
@@ -187,7 +187,8 @@ def look_all(place: Place, services: Sequence[str], *, at: datetime, is_dry: boo
 
 def score_challengers(settings: Settings, services: Collection[str]) -> list[str]:
     """look() at those of the services that have a challenger, after more of their data has come; a line for each."""
-    lines = []
+    lines: list[str] = []
+    ended_now: list[str] = []
     names = [name for name in challenged(settings.models_dir, settings.namespace) if name in services]
     for one in look_all(
         Place("", settings.data_dir, settings.models_dir, settings.namespace), names, at=datetime.now(UTC)
@@ -204,13 +205,9 @@ def score_challengers(settings: Settings, services: Collection[str]) -> list[str
             else:
                 how = f"the champion stays, the test of challenger {challenger} has ended: {ended.why}"
             lines.append(f"{one.service}: {how}")
-            if (
-                ended is not None
-                and ended.outcome == "takeover"
-                and (problem := follow_champion(one.service, settings))
-            ):
-                lines.append(problem)
-    return lines
+            if ended is not None:
+                ended_now.append(one.service)
+    return [*lines, *follow_roles(ended_now, settings)]
 
 
 def challenged(models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> list[str]:

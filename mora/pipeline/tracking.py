@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mora.errors import MoraError
 from mora.model import versions as store
@@ -34,30 +35,45 @@ def track(trained: Trained, tracker: Tracker, *, models_dir: Path | str, namespa
     try:
         known = store.known_versions(model_folder(models_dir, trained.service, namespace))
         alias = {known.champion: "champion", known.challenger: "challenger"}.get(model.digest, "")
-        place = tracker.log(run_of(model.card, model.digest, model.files, alias=alias, report=report))
+        run = run_of(model.card, model.digest, model.files, alias=alias, report=report)
+        place = tracker.log(run)
+        if known.challenger is None:
+            tracker.unmark(run.name, "challenger")
     except MoraError as failure:
         return f"not tracked: {failure.message} {failure.hint or ''}".rstrip()
     return f"tracked: {place}"
 
 
-def follow_champion(service: str, settings: Settings) -> str:
-    """track_champion() after a rollback or a takeover, where trainings are tracked; says why where it does not."""
-    if not settings.train.track:
-        return ""
+def follow_roles(services: Sequence[str], settings: Settings) -> list[str]:
+    """track_roles() of services whose champion or challenger changed, where trainings are tracked; why where not."""
+    if not (settings.train.track and services):
+        return []
     try:
         tracker = open_tracker()
     except MoraError as failure:
-        return f"{service}: the alias champion is not moved. {failure.message} {failure.hint or ''}".rstrip()
-    return track_champion(service, tracker, models_dir=settings.models_dir, namespace=settings.namespace)
+        return [_not_moved(service, failure) for service in services]
+    where: dict[str, Any] = {"models_dir": settings.models_dir, "namespace": settings.namespace}
+    return [problem for service in services if (problem := track_roles(service, tracker, **where))]
 
 
-def track_champion(
-    service: str, tracker: Tracker, *, models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE
-) -> str:
-    """Let the tracker's alias follow the champion, after a rollback or a takeover; says why where it does not."""
+def track_roles(service: str, tracker: Tracker, *, models_dir: Path | str, namespace: str = DEFAULT_NAMESPACE) -> str:
+    """Let the tracker's aliases follow the champion and the challenger of a service; says why where they do not.
+
+    Where there is no challenger, no version has the alias any more.
+    """
     known = store.known_versions(model_folder(models_dir, service, namespace))
+    name = f"{namespace}.{service}"
     try:
-        tracker.mark(f"{namespace}.{service}", known.champion, "champion")
+        tracker.mark(name, known.champion, "champion")
+        if known.challenger is None:
+            tracker.unmark(name, "challenger")
+        else:
+            tracker.mark(name, known.challenger, "challenger")
     except MoraError as failure:
-        return f"{service}: the alias champion is not moved. {failure.message} {failure.hint or ''}".rstrip()
+        return _not_moved(service, failure)
     return ""
+
+
+def _not_moved(service: str, failure: MoraError) -> str:
+    what = "the aliases champion and challenger are not moved"
+    return f"{service}: {what}. {failure.message} {failure.hint or ''}".rstrip()

@@ -43,13 +43,15 @@ _DEFAULTS = {
 class MlflowTracker:
     """Runs in the experiment "mora", a registered model for each service, its aliases champion and challenger.
 
-    environment: where the address and the credentials come from; MLflow reads them there itself.
+    A server that cannot be reached is asked once: what comes later fails at once. environment: where the address and
+    the credentials come from; MLflow reads them there itself.
     """
 
     def __init__(self, environment: Mapping[str, str] | None = None) -> None:
         require("mlflow", by="Tracking in MLflow")
         self._environment = os.environ if environment is None else environment
         self.uri = self._environment.get(URI) or (Path.cwd() / "mlruns").as_uri()
+        self._is_away = False
 
     @property
     def place(self) -> str:
@@ -63,6 +65,10 @@ class MlflowTracker:
     def mark(self, name: str, version: str, alias: str) -> None:
         """Let an alias point to the version of a digest; MoraError where that was never logged."""
         self._tried(lambda client: self._mark(client, name, version, alias))
+
+    def unmark(self, name: str, alias: str) -> None:
+        """Remove an alias of a registered model, where it has it."""
+        self._tried(lambda client: self._unmark(client, name, alias))
 
     def _log(self, client: Any, run: TrainingRun) -> str:
         from mlflow.entities import Metric, Param, RunTag
@@ -103,7 +109,14 @@ class MlflowTracker:
             raise MoraError(f"Version {version[:12]} of {name} was never logged there.")
         client.set_registered_model_alias(name, alias, max(own, key=lambda one: int(one.version)).version)
 
+    def _unmark(self, client: Any, name: str, alias: str) -> None:
+        for one in client.search_registered_models(filter_string=f"name = '{name}'"):
+            if alias in one.aliases:
+                client.delete_registered_model_alias(name, alias)
+
     def _tried(self, what: Callable[[Any], T]) -> T:
+        if self._is_away:
+            raise MoraError(f"MLflow at {self.place} was not reached before, and is not asked again now.")
         try:
             with _quiet():
                 from mlflow.tracking import MlflowClient
@@ -111,6 +124,7 @@ class MlflowTracker:
                 return what(MlflowClient(tracking_uri=self.uri, registry_uri=self.uri))
         # Whatever MLflow, its HTTP client or its database raise: a training must not be lost by it.
         except Exception as failure:
+            self._is_away = _is_of_the_way(failure)
             words = failure.message if isinstance(failure, MoraError) else str(failure)
             why = without_secrets(" ".join(words.split()), self._environment) or type(failure).__name__
             why = why if len(why) <= _LONGEST_WORDS else f"{why[:_LONGEST_WORDS]}..."
@@ -118,6 +132,18 @@ class MlflowTracker:
                 f"MLflow at {self.place} does not take it: {why.rstrip('.')}.",
                 hint=f"Start its server, or name another by {URI}. The same facts are in the model's card.",
             ) from None
+
+
+def _is_of_the_way(failure: Exception) -> bool:
+    """Whether a server could not be reached at all: by a connection that failed, or took too long."""
+    import requests
+
+    one: BaseException | None = failure
+    while one is not None:
+        if isinstance(one, requests.exceptions.ConnectionError | requests.exceptions.Timeout):
+            return True
+        one = one.__cause__ or one.__context__
+    return False
 
 
 def without_secrets(words: str, environment: Mapping[str, str]) -> str:

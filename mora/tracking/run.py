@@ -29,13 +29,16 @@ class TrainingRun:
 
 
 class Tracker(Protocol):
-    """Writes trainings down. Both raise MoraError where it cannot, with no credential in the words."""
+    """Writes trainings down. All raise MoraError where it cannot, with no credential in the words."""
 
     def log(self, run: TrainingRun) -> str:
         """Write a training down; returns where it is, for people."""
 
     def mark(self, name: str, version: str, alias: str) -> None:
         """Let an alias point to a version that was logged before, by its digest."""
+
+    def unmark(self, name: str, alias: str) -> None:
+        """Remove an alias, where there is one."""
 
 
 def run_of(

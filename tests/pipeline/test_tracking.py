@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import pytest
 from mora.config import load_settings
 from mora.errors import MoraError, ToolMissing
 from mora.model import versions
-from mora.pipeline.tracking import follow_champion, track, track_champion
+from mora.pipeline.tracking import follow_roles, track, track_roles
 from mora.pipeline.training import Trained
 from mora.tracking import TrainingRun
 from tests.model.making import version
@@ -24,6 +25,7 @@ class Notebook:
     def __init__(self, *, is_down: bool = False) -> None:
         self.runs: list[TrainingRun] = []
         self.marks: list[tuple[str, str, str]] = []
+        self.unmarked: list[tuple[str, str]] = []
         self._is_down = is_down
 
     def log(self, run: TrainingRun) -> str:
@@ -34,6 +36,10 @@ class Notebook:
     def mark(self, name: str, version: str, alias: str) -> None:
         self._answer()
         self.marks.append((name, version, alias))
+
+    def unmark(self, name: str, alias: str) -> None:
+        self._answer()
+        self.unmarked.append((name, alias))
 
     def _answer(self) -> None:
         if self._is_down:
@@ -48,6 +54,8 @@ def test_a_training_is_logged_with_its_role(tmp_path: Path, as_challenger: bool,
     said = track(Trained("frontend", version(2), None, 3.0), notebook, models_dir=tmp_path)
     assert said == "tracked: page 1"
     assert (notebook.runs[0].alias, notebook.runs[0].version) == (alias, version(2).digest)
+    # A training that becomes the champion ends the test of a challenger.
+    assert notebook.unmarked == ([] if as_challenger else [("default.frontend", "challenger")])
     assert b"frontend: trained on" in notebook.runs[0].extra["report.txt"]
 
 
@@ -56,25 +64,52 @@ def test_a_tracker_that_is_down_is_named_and_the_training_stands(tmp_path: Path)
     notebook = Notebook(is_down=True)
     trained = Trained("frontend", version(1), None, 3.0)
     assert track(trained, notebook, models_dir=tmp_path) == "not tracked: The notebook is shut. Open it."
-    assert track_champion("frontend", notebook, models_dir=tmp_path).startswith("frontend: the alias champion is not")
+    assert track_roles("frontend", notebook, models_dir=tmp_path).startswith("frontend: the aliases champion and")
     assert track(Trained("frontend", None, MoraError("no data"), 1.0), notebook, models_dir=tmp_path) == ""
 
 
-def test_the_alias_follows_the_champion(tmp_path: Path) -> None:
+def test_the_aliases_follow_the_champion_and_the_challenger(tmp_path: Path) -> None:
+    name = "default.frontend"
     versions.keep(tmp_path / "frontend", version(1), at=AT)
+    versions.keep(tmp_path / "frontend", version(2), at=AT, as_challenger=True)
     notebook = Notebook()
-    assert track_champion("frontend", notebook, models_dir=tmp_path) == ""
-    assert notebook.marks == [("default.frontend", version(1).digest, "champion")]
+    assert track_roles("frontend", notebook, models_dir=tmp_path) == ""
+    assert notebook.marks == [(name, version(1).digest, "champion"), (name, version(2).digest, "challenger")]
+    assert notebook.unmarked == []
+    known = versions.known_versions(tmp_path / "frontend")
+    versions.change(tmp_path / "frontend", replace(known, challenger=None), before=known)
+    assert track_roles("frontend", notebook, models_dir=tmp_path) == ""
+    assert notebook.unmarked == [(name, "challenger")]
 
 
-def test_the_alias_is_followed_where_trainings_are_tracked_and_without_mlflow_says_so(
+def test_the_aliases_are_followed_where_trainings_are_tracked_and_the_tracker_is_opened_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: list[Notebook] = []
+
+    def open_one() -> Notebook:
+        opened.append(Notebook())
+        return opened[-1]
+
+    monkeypatch.setattr("mora.pipeline.tracking.open_tracker", open_one)
+    for service in ("frontend", "cart"):
+        versions.keep(tmp_path / service, version(1), at=AT)
+    both = ["frontend", "cart"]
+    assert follow_roles(both, load_settings({"models_dir": tmp_path}, {}, tmp_path)) == []
+    assert opened == []
+    tracked = load_settings({"models_dir": tmp_path, "train_track": True}, {}, tmp_path)
+    assert follow_roles([], tracked) == follow_roles(both, tracked) == []
+    assert [[name for name, _, _ in one.marks] for one in opened] == [["default.frontend", "default.cart"]]
+
+
+def test_without_mlflow_the_aliases_stay_and_that_is_a_sentence(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def missing() -> None:
         raise ToolMissing("Tracking in MLflow needs the extra mlflow.")
 
     monkeypatch.setattr("mora.pipeline.tracking.open_tracker", missing)
-    versions.keep(tmp_path / "frontend", version(1), at=AT)
-    assert follow_champion("frontend", load_settings({"models_dir": tmp_path}, {}, tmp_path)) == ""
-    said = follow_champion("frontend", load_settings({"models_dir": tmp_path, "train_track": True}, {}, tmp_path))
-    assert said == "frontend: the alias champion is not moved. Tracking in MLflow needs the extra mlflow."
+    tracked = load_settings({"models_dir": tmp_path, "train_track": True}, {}, tmp_path)
+    assert follow_roles(["frontend"], tracked) == [
+        "frontend: the aliases champion and challenger are not moved. Tracking in MLflow needs the extra mlflow."
+    ]

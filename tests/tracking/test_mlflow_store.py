@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import os
 import socket
+import sqlite3
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -33,6 +36,14 @@ def champion_files(uri: str, folder: Path) -> tuple[str, dict[str, bytes]]:
     found = client.get_model_version_by_alias("default.frontend", "champion")
     path = Path(client.download_artifacts(str(found.run_id), "model", str(folder)))
     return found.tags["mora.version"], {file.name: file.read_bytes() for file in path.iterdir()}
+
+
+def aliases(uri: str) -> dict[str, str]:
+    """Alias -> the number of its version, of the registered model."""
+    from mlflow.tracking import MlflowClient
+
+    found = MlflowClient(tracking_uri=uri, registry_uri=uri).get_registered_model("default.frontend").aliases
+    return {name: str(number) for name, number in found.items()}
 
 
 @pytest.fixture
@@ -72,6 +83,12 @@ def test_a_real_server_has_the_run_the_files_and_the_champion(server: str, tmp_p
     assert (digest, files) == (version(2).digest, dict(version(2).files))
     tracker.mark("default.frontend", version(1).digest, "champion")
     assert champion_files(server, tmp_path)[0] == version(1).digest
+    tracker.mark("default.frontend", version(2).digest, "challenger")
+    assert aliases(server) == {"champion": "1", "challenger": "2"}
+    tracker.unmark("default.frontend", "challenger")
+    assert aliases(server) == {"champion": "1"}
+    tracker.unmark("default.frontend", "challenger")
+    tracker.unmark("default.nonesuch", "challenger")
     found = requests.post(
         f"{server}/api/2.0/mlflow/runs/search", json={"experiment_ids": experiment_ids(server)}, timeout=30
     ).json()["runs"]
@@ -111,6 +128,48 @@ def test_a_store_that_cannot_be_written_gives_an_error_with_what_to_do(tmp_path:
     (tmp_path / "mlruns").write_text("no folder")
     with pytest.raises(MoraError, match="same facts are in the model's card"):
         MlflowTracker({"MLFLOW_TRACKING_URI": (tmp_path / "mlruns").as_uri()}).log(run(1))
+
+
+def test_a_database_has_them(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    address = f"sqlite:///{tmp_path / 'mlflow.db'}"
+    tracker = MlflowTracker({"MLFLOW_TRACKING_URI": address})
+    assert tracker.log(run(1)).endswith("default.frontend version 1")
+    tracker.log(run(2, alias="challenger"))
+    assert champion_files(address, tmp_path) == (version(1).digest, dict(version(1).files))
+    assert aliases(address) == {"champion": "1", "challenger": "2"}
+    tracker.unmark("default.frontend", "challenger")
+    assert aliases(address) == {"champion": "1"}
+    with sqlite3.connect(tmp_path / "mlflow.db") as database:
+        assert {one for (one,) in database.execute("SELECT status FROM runs")} == {"FINISHED"}
+
+
+def test_a_server_that_is_away_is_asked_once_in_a_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    came: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def hang_up() -> None:
+            with suppress(OSError):
+                while True:
+                    connection = server.accept()[0]
+                    came.append(connection.recv(20))
+                    connection.close()
+
+        thread = threading.Thread(target=hang_up, daemon=True)
+        thread.start()
+        tracker = MlflowTracker({"MLFLOW_TRACKING_URI": f"http://127.0.0.1:{server.getsockname()[1]}"})
+        with pytest.raises(MoraError, match="does not take it"):
+            tracker.log(run(1))
+        asked = len(came)
+        assert asked >= 1
+        with pytest.raises(MoraError, match="was not reached before, and is not asked again now"):
+            tracker.log(run(2))
+        with pytest.raises(MoraError, match="was not reached before"):
+            tracker.mark("default.frontend", version(1).digest, "champion")
+        assert len(came) == asked
+        server.shutdown(socket.SHUT_RDWR)
+    thread.join(timeout=30)
 
 
 @pytest.mark.parametrize(
