@@ -13,7 +13,6 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -55,6 +54,10 @@ _SHAPE = documents.fields(
         ),
     }
 )
+
+
+class NewerVersions(BadModel):
+    """The versions of a service were written by a newer MOrA; nothing is written over them."""
 
 
 class Made(Protocol):
@@ -124,11 +127,20 @@ class Versions:
 
 
 def read_versions(folder: Path) -> Versions | None:
-    """The versions of a service; None where its folder has none. BadModel where their file cannot be believed."""
+    """The versions of a service; None where its folder has none. BadModel where their file cannot be believed.
+
+    NewerVersions where a newer MOrA wrote it.
+    """
     path = folder / POINTER
     hint = f"Train it again: mora train {folder.name} (the versions in {folder / VERSIONS} that are whole are kept)"
     try:
         stored = documents.parse(read_regular(path, _MOST_BYTES, follows_links=False))
+        version = stored.get("schema_version") if isinstance(stored, dict) else None
+        if type(version) is int and version > _SCHEMA_VERSION:
+            raise NewerVersions(
+                f"{path} was written by a newer MOrA (version {version}; this one reads up to {_SCHEMA_VERSION}).",
+                hint="Upgrade: pip install -U mora-rightsizing. Or name another folder with --models.",
+            )
         documents.check(stored, _SHAPE)
     except FileNotFoundError:
         return None
@@ -230,12 +242,16 @@ def _known(folder: Path) -> Versions | None:
     """The versions of a folder, to be added to.
 
     A model of the older layout is copied to be the first of them. Where their file is lost or cannot be believed, it is
-    made again from those that are whole.
+    made again from those that are whole; NewerVersions where a newer MOrA wrote it.
     """
-    with suppress(BadModel):
+    try:
         found = read_versions(folder)
-        if found is not None:
-            return found
+    except NewerVersions:
+        raise
+    except BadModel:
+        found = None
+    if found is not None:
+        return found
     trained = dict(_whole(path) for path in sorted((folder / VERSIONS).glob("*")) if is_version_name(path.name))
     trained.pop("", None)
     before = _whole(folder, copy_to=folder) if (folder / CARD).is_file() else None

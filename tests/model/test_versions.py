@@ -237,3 +237,18 @@ def test_trainings_of_one_service_at_a_time_all_are_kept(tmp_path: Path) -> None
         list(pool.map(lambda number: kept(tmp_path / "frontend", number), numbers))
     now = versions.known_versions(tmp_path / "frontend")
     assert set(now.trained) == {version(number).digest for number in numbers}
+
+
+def test_versions_of_a_newer_mora_say_so_and_nothing_is_written_over_them(tmp_path: Path) -> None:
+    folder = tmp_path / "frontend"
+    kept(folder, 1)
+    pointer = folder / "versions.json"
+    newer = json.dumps({**json.loads(pointer.read_text()), "schema_version": 99, "more": True})
+    pointer.write_text(newer)
+    for read in (versions.read_versions, versions.known_versions, versions.champion_folder):
+        with pytest.raises(BadModel, match=r"written by a newer MOrA \(version 99") as refused:
+            read(folder)
+        assert "Upgrade" in str(refused.value.hint)
+    with pytest.raises(BadModel, match="written by a newer MOrA"):
+        kept(folder, 2)
+    assert pointer.read_text() == newer
