@@ -20,10 +20,12 @@ import numpy as np
 
 from mora import registry
 from mora.backtest.history import History
+from mora.code_digest import code_of
 from mora.contest.run import Answered, one_by_one
 from mora.errors import MoraError, NotEnoughData
 from mora.fusion import is_clearly_worse
 from mora.seams import Forecaster, Reporter, Silent, Tunable
+from mora.tuning import trial
 from mora.tuning.study import Options, Study, opened
 from mora.tuning.trial import Step, Workers, steps_of
 
@@ -105,7 +107,7 @@ def search(
         left = budget_seconds - (clock() - begun)
         ends = clock() + left / (len(made) - place)
         usual = {knob: getattr(forecaster.settings, knob) for knob in forecaster.knobs}
-        title = f"{name}-{_digest(history, horizons, forecaster, seed)}"
+        title = f"{name}-{_digest(history, horizons, name, forecaster, seed)}"
         with opened(file, title, forecaster.knobs, usual, seed=seed) as study:
             one = _Search(study, forecaster, searched, unseen, seed, jobs, workers, reporter, clock)
             try:
@@ -284,9 +286,10 @@ def with_options(forecaster: Any, options: Options) -> Any:
     return type(forecaster)(replace(forecaster.settings, **options))
 
 
-def _digest(history: History, horizons: Sequence[float], forecaster: Tunable, seed: int) -> str:
-    """Of all that a trial's value depends on, beside its options: trials of other data are not compared."""
+def _digest(history: History, horizons: Sequence[float], name: str, forecaster: Tunable, seed: int) -> str:
+    """Of all that a trial's value depends on, beside its options: trials of other data or code are not compared."""
     made = hashlib.sha256(f"{sorted(horizons)} {forecaster.knobs} {forecaster.settings} {seed}".encode())
+    made.update(code_of("forecasters", name, also=(trial.__name__,)).encode())
     made.update(f"{history.series.id} {history.series.start} {history.series.step_seconds}".encode())
     for name in sorted(history.columns):
         made.update(name.encode())

@@ -180,6 +180,23 @@ def test_the_search_sees_nothing_that_comes_after_its_folds() -> None:
         assert losses[0] == losses[1]
 
 
+def test_trials_of_another_rule_are_not_compared_with_those_of_this_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import optuna
+
+    def studies() -> int:
+        return len(optuna.get_all_study_names(f"sqlite:///{tmp_path / 'study.db'}"))
+
+    searched(tmp_path, seconds=1.0)
+    assert studies() == 1
+    monkeypatch.setattr("mora.tuning.search.code_of", lambda seam, name, *, also: f"{seam} {name} {also} changed")
+    workers = Workers()
+    searched(tmp_path, seconds=1.0, workers=workers)
+    assert studies() == 2
+    assert workers.asked[0][0] == 1.5  # the default is tried again
+
+
 def _title(folder: Path) -> str:
     import optuna
 
