@@ -122,23 +122,28 @@ def explain_forecasts(
             f"The history of {name!r} is shorter than one horizon of {format_duration(seconds)}.",
             hint="Collect a longer one (mora collect --history 14d), or ask for less: --horizon 1h.",
         )
+    now = online.as_of_now(learned, model.forecasters, grid, model.card)
     found = []
     for number, target in enumerate(history.targets):
         reporter.advance("SHAP values", number, len(history.targets), target.value)
         if target in learned.calibrations:
-            explained = _explain(model, learned, grid, target, seed)
+            explained = _explain(model, learned, grid, target, now[target][0], seed)
             found.append(explained)
     reporter.advance("SHAP values", len(history.targets), len(history.targets))
     return found
 
 
 def _explain(
-    model: ServiceModel, learned: HorizonModel, grid: HorizonGrid, target: Target, seed: int
+    model: ServiceModel,
+    learned: HorizonModel,
+    grid: HorizonGrid,
+    target: Target,
+    calibration: Calibration,
+    seed: int,
 ) -> ExplainedForecast:
     fitted = {**model.forecasters, **learned.forecasters}
     now = len(grid)
     parts = learned.parts(grid, target, model.forecasters, now)
-    calibration, _ = online.as_of_now(learned, model.forecasters, grid, target, model.card)
     shares = _shares(calibration, parts)
     begin = max(now - round(_PAST_SECONDS / grid.step_seconds), 1)
     candidates = np.unique(np.linspace(begin, now, MOMENTS + 1).round().astype(int)).tolist()

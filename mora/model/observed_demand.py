@@ -26,7 +26,7 @@ from mora.backtest.policy import Series
 from mora.bounds.cpu import cpu_bounds
 from mora.bounds.memory import memory_bounds
 from mora.domain import Demand, Question, Reason, Target, TargetDemand, Workload
-from mora.domain.learning import Floats
+from mora.domain.learning import Floats, HorizonGrid
 from mora.errors import BadInput, NotEnoughData
 from mora.features import TARGET_COLUMNS, epoch_seconds, six_digits
 from mora.forecasters.horizon import plain_at
@@ -64,9 +64,16 @@ class ObservedAnswer:
         horizon = question.horizon or timedelta(seconds=self.card["settings"]["horizon_seconds"])
         history = history_of(recent, self.workload.name)
         _check_horizon(history, horizon)
+        grid = history.grid(horizon.total_seconds())
+        learned = self.horizons.get(round(horizon.total_seconds()))
+        now = {} if learned is None else online.as_of_now(learned, self.forecasters, grid, self.card)
         sized = {
             target: self._target(
-                target, self._point_forecast(target, history, horizon), history.series, recent, horizon
+                target,
+                self._point_forecast(target, history.series, grid, learned, now.get(target)),
+                history.series,
+                recent,
+                horizon,
             )
             for target in (Target.CPU, Target.MEMORY)
         }
@@ -90,22 +97,25 @@ class ObservedAnswer:
             ),
         )
 
-    def _point_forecast(self, target: Target, history: History, horizon: timedelta) -> tuple[float, tuple[Reason, ...]]:
-        """The mean use that is forecast for the horizon, and its arithmetic."""
-        _use(history.series, target)
-        grid = history.grid(horizon.total_seconds())
-        learned = self.horizons.get(round(horizon.total_seconds()))
-        if learned is not None and target in learned.calibrations:
-            calibration, since = online.as_of_now(learned, self.forecasters, grid, target, self.card)
+    def _point_forecast(
+        self,
+        target: Target,
+        series: Series,
+        grid: HorizonGrid,
+        learned: HorizonModel | None,
+        now: tuple[Calibration, tuple[Reason, ...]] | None,
+    ) -> tuple[float, tuple[Reason, ...]]:
+        """The mean use that is forecast for the grid's horizon, and its arithmetic. now: online.as_of_now()'s."""
+        _use(series, target)
+        ahead = format_duration(grid.horizon_seconds)
+        if learned is not None and now is not None:
+            calibration, since = now
             parts = learned.parts(grid, target, self.forecasters, len(grid))
             point_forecast = calibration.point_forecast(parts)
-            why = point_forecast_reason(
-                target, point_forecast, parts, calibration, f"the next {format_duration(horizon)}"
-            )
-            near = _kept_near(target, parts, calibration, format_duration(horizon))
+            why = point_forecast_reason(target, point_forecast, parts, calibration, f"the next {ahead}")
+            near = _kept_near(target, parts, calibration, ahead)
             return point_forecast, (why, *near, *calibration.reasons, *since, *_costs(target, learned))
         point_forecast = plain_at(grid, TARGET_COLUMNS[target], len(grid))[NAIVE][0]
-        ahead = format_duration(horizon)
         text = (
             f"the model has no forecast of {ahead} (its history was too short for one, or it was trained for other "
             f"horizons): the mean of the last {ahead} is used, {readable(target, point_forecast)}"

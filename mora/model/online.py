@@ -117,50 +117,64 @@ def as_of_now(
     learned: HorizonModel,
     others: Fitted,
     grid: HorizonGrid,
-    target: Target,
     card: Mapping[str, Any],
-) -> tuple[Calibration, tuple[Reason, ...]]:
-    """The calibration of a target with the shares of now, and why they are as they are.
+) -> dict[Target, tuple[Calibration, tuple[Reason, ...]]]:
+    """The calibration of each target with the shares of now, and why they are as they are.
 
-    others: forecasters that serve every horizon. grid: the history up to now. card: of the model; horizons count that
-    begin after its last sample. The reason is missing where none has ended; a model that was asked for by name stays.
+    others: forecasters that serve every horizon; each is asked once, for all targets. grid: the history up to now.
+    card: of the model; horizons count that begin after its last sample. The reason is missing where none has ended; a
+    model that was asked for by name stays.
     """
-    calibration = learned.calibrations[target]
-    if any(reason.code == "model-forced" for reason in calibration.reasons):
-        return calibration, ()
-    ended = ended_since(learned, others, grid, target, datetime.fromisoformat(card["last_sample"]).timestamp())
-    if not ended:
-        return calibration, ()
-    found = reweigh(calibration.shares, ended)
-    return replace(calibration, shares=found.shares), (_reason(target, grid, ended, found),)
+    found: dict[Target, tuple[Calibration, tuple[Reason, ...]]] = {
+        target: (calibration, ()) for target, calibration in learned.calibrations.items()
+    }
+    free = [
+        target
+        for target, calibration in learned.calibrations.items()
+        if TARGET_COLUMNS[target] in grid.means
+        and not any(reason.code == "model-forced" for reason in calibration.reasons)
+    ]
+    since = datetime.fromisoformat(card["last_sample"]).timestamp()
+    for target, ended in ended_since(learned, others, grid, free, since).items():
+        if ended:
+            calibration = learned.calibrations[target]
+            now = reweigh(calibration.shares, ended)
+            found[target] = replace(calibration, shares=now.shares), (_reason(target, grid, ended, now),)
+    return found
 
 
 def ended_since(
-    learned: HorizonModel, others: Fitted, grid: HorizonGrid, target: Target, since_seconds: float
-) -> list[Ended]:
+    learned: HorizonModel, others: Fitted, grid: HorizonGrid, targets: Sequence[Target], since_seconds: float
+) -> dict[Target, list[Ended]]:
     """The horizons that began after a moment and have ended, oldest first, and what each forecaster said of them.
 
-    At most 168, back from now without a gap between them; one that was not recorded is left out. A forecaster that
-    fails, or forecasts what is no number, has said nothing.
+    Each forecaster is asked once, for all targets. At most 168, back from now without a gap between them; one that was
+    not recorded is left out. A forecaster that fails, or forecasts what is no number, has said nothing.
     """
     # A step that begins with the last sample of the training has it among its own.
     first = max(int(np.floor((since_seconds - grid.start_seconds) / grid.step_seconds + 1e-6)) + 1, 1)
     rows = list(range(len(grid) - grid.steps, first - 1, -grid.steps))[:MOST_WINDOWS][::-1]
-    known = [(row, truth) for row in rows if (truth := truth_at(grid, TARGET_COLUMNS[target], row)) is not None]
-    reach = learned.calibrations[target].reach
+    truths = {target: [truth_at(grid, TARGET_COLUMNS[target], row) for row in rows] for target in targets}
+    kept = [at for at in range(len(rows)) if any(truths[target][at] is not None for target in targets)]
     said = forecasts_at(
         grid,
-        [row for row, _ in known],
-        (target,),
+        [rows[at] for at in kept],
+        targets,
         learned.forecasters,
         lambda _: others,
         optional={*learned.forecasters, *others},
         reasons=[],
-    )[target]
-    return [
-        Ended({name: level[0] for name, level in near(levels, reach).items()}, truth[0])
-        for (_, truth), levels in zip(known, said, strict=True)
-    ]
+    )
+    return {
+        target: [
+            Ended(
+                {name: level[0] for name, level in near(levels, learned.calibrations[target].reach).items()}, truth[0]
+            )
+            for at, levels in zip(kept, said[target], strict=True)
+            if (truth := truths[target][at]) is not None
+        ]
+        for target in targets
+    }
 
 
 def _reason(target: Target, grid: HorizonGrid, ended: Sequence[Ended], found: Reweighed) -> Reason:

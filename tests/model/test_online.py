@@ -119,12 +119,12 @@ def model(frame: pd.DataFrame) -> Any:
 def test_horizons_after_the_training_alone_are_learnt_from_and_each_once(frame: pd.DataFrame, model: Any) -> None:
     grid = history_of(frame, "frontend").grid(3600.0)
     trained = pd.Timestamp(model.card["last_sample"]).timestamp()
-    ended = ended_since(model.horizons[3600], model.forecasters, grid, Target.CPU, trained)
+    ended = ended_since(model.horizons[3600], model.forecasters, grid, [Target.CPU], trained)[Target.CPU]
     assert len(ended) == 48
     assert set(ended[0].parts) >= {"prophet", "lstm", "naive", "last", "slots", "yesterday"}
     truth = grid.means["cpu_cores_value"][len(grid) - 12 :].mean()
     assert ended[-1].truth == pytest.approx(truth)
-    all_of_it = ended_since(model.horizons[3600], model.forecasters, grid, Target.CPU, 0.0)
+    all_of_it = ended_since(model.horizons[3600], model.forecasters, grid, [Target.CPU], 0.0)[Target.CPU]
     assert len(all_of_it) == min(MOST_WINDOWS, len(grid) // 12 - 1)
 
 
@@ -134,7 +134,7 @@ def test_a_horizon_that_begins_with_the_trainings_last_sample_is_not_learnt_from
     # Without the newest sample, horizons counted back from now begin one sample earlier: the first with that sample.
     grid = history_of(frame.iloc[:-1], "frontend").grid(3600.0)
     trained = pd.Timestamp(model.card["last_sample"]).timestamp()
-    ended = ended_since(model.horizons[3600], model.forecasters, grid, Target.CPU, trained)
+    ended = ended_since(model.horizons[3600], model.forecasters, grid, [Target.CPU], trained)[Target.CPU]
     assert len(ended) == 47
 
 
@@ -161,15 +161,15 @@ def test_what_fails_on_a_horizon_of_the_past_costs_no_answer(
 ) -> None:
     grid = history_of(frame, "frontend").grid(3600.0)
     odd = dataclasses.replace(model, forecasters={**model.forecasters, "mine": Failing(len(grid), said)})
-    usual, _ = as_of_now(model.horizons[3600], model.forecasters, grid, Target.CPU, model.card)
-    calibration, reasons = as_of_now(odd.horizons[3600], odd.forecasters, grid, Target.CPU, odd.card)
+    usual, _ = as_of_now(model.horizons[3600], model.forecasters, grid, model.card)[Target.CPU]
+    calibration, reasons = as_of_now(odd.horizons[3600], odd.forecasters, grid, odd.card)[Target.CPU]
     assert calibration.shares == usual.shares
     assert [reason.code for reason in reasons] == ["weighed-anew"]
 
 
 def test_a_demand_is_of_the_shares_of_now_with_the_reason(frame: pd.DataFrame, model: Any) -> None:
     grid = history_of(frame, "frontend").grid(3600.0)
-    calibration, reasons = as_of_now(model.horizons[3600], model.forecasters, grid, Target.CPU, model.card)
+    calibration, reasons = as_of_now(model.horizons[3600], model.forecasters, grid, model.card)[Target.CPU]
     assert [reason.code for reason in reasons] == ["weighed-anew"]
     assert reasons[0].text.startswith(
         "cpu: weighed anew by 48 horizons of 1h since the training, with which forecasts "
@@ -181,9 +181,33 @@ def test_a_demand_is_of_the_shares_of_now_with_the_reason(frame: pd.DataFrame, m
     assert "weighed-anew" in [reason.code for reason in demand.cpu.reasons]
 
 
+class Counting:
+    """A forecaster that counts how often it is asked."""
+
+    reasons = ()
+
+    def __init__(self) -> None:
+        self.asked = 0
+
+    def levels(self, places: Sequence[Any]) -> list[dict[Target, tuple[float, float]]]:
+        self.asked += 1
+        return [{Target.CPU: (0.2, 0.3), Target.MEMORY: (1e8, 2e8)} for _ in places]
+
+
+def test_every_forecaster_is_asked_once_for_all_targets(frame: pd.DataFrame, model: Any) -> None:
+    counting = Counting()
+    learned = dataclasses.replace(model.horizons[3600], forecasters={"mine": counting})
+    counted = dataclasses.replace(model, horizons={3600: learned})
+    demand = counted.demand(frame, Question(horizon=pd.Timedelta(hours=1).to_pytimedelta()))
+    codes = [reason.code for target in (demand.cpu, demand.memory) for reason in target.reasons]
+    assert codes.count("weighed-anew") + codes.count("weights-as-trained") == 2
+    # Once of the horizons that have ended; then of the one that comes, for each target.
+    assert counting.asked == 3
+
+
 def test_two_days_are_too_few_for_days_and_that_is_a_reason(frame: pd.DataFrame, model: Any) -> None:
     grid = history_of(frame, "frontend").grid(86_400.0)
-    calibration, reasons = as_of_now(model.horizons[86_400], model.forecasters, grid, Target.CPU, model.card)
+    calibration, reasons = as_of_now(model.horizons[86_400], model.forecasters, grid, model.card)[Target.CPU]
     assert calibration.shares == explaining.BLEND
     assert [reason.text for reason in reasons] == [
         "cpu: the weights stay as trained; of 24 horizons of 24h that it takes to weigh them anew, 2 ended since the "
@@ -194,11 +218,11 @@ def test_two_days_are_too_few_for_days_and_that_is_a_reason(frame: pd.DataFrame,
 def test_just_trained_or_asked_for_by_name_a_model_stays_as_it_is(frame: pd.DataFrame, model: Any) -> None:
     grid = history_of(frame, "frontend").grid(3600.0)
     fresh = explaining.model(frame)
-    assert as_of_now(fresh.horizons[3600], fresh.forecasters, grid, Target.CPU, fresh.card)[1] == ()
+    assert as_of_now(fresh.horizons[3600], fresh.forecasters, grid, fresh.card)[Target.CPU][1] == ()
     learned = model.horizons[3600]
     forced = dataclasses.replace(learned.calibrations[Target.CPU], reasons=(Reason("model-forced", "asked for"),))
     asked = dataclasses.replace(learned, calibrations={Target.CPU: forced})
-    assert as_of_now(asked, model.forecasters, grid, Target.CPU, model.card) == (forced, ())
+    assert as_of_now(asked, model.forecasters, grid, model.card)[Target.CPU] == (forced, ())
 
 
 def test_the_forecast_that_is_explained_is_that_of_now(frame: pd.DataFrame, model: Any) -> None:
