@@ -48,6 +48,13 @@ def fleet_settings(
     )
 
 
+def default_train_settings() -> TrainSettings:
+    """The settings of a training that nothing was asked of: the one default, of `mora train` and of mora.train()."""
+    from mora.settings import Settings
+
+    return train_settings(Settings())
+
+
 def train_settings(settings: Settings) -> TrainSettings:
     """The settings of a training. Raises BadInput for a model that there is not."""
     from mora import registry

@@ -44,8 +44,9 @@ def train(
 ) -> ServiceModel:
     """Train Prophet, LSTM and the load response of one service on its CSVs and keep the model as a version.
 
-    It becomes the champion, which answers from now on. as_challenger: it is tried beside the champion (mora ab).
-    Raises NotEnoughData (how much is needed, how to get it) and BadDataset (file and line).
+    settings: None for those of `mora train` without flags, its candidates included. The model becomes the champion,
+    which answers from now on. as_challenger: it is tried beside the champion (mora ab). Raises NotEnoughData (how much
+    is needed, how to get it) and BadDataset (file and line).
     """
     require("train", by="Training")
     trained = learn(read_lesson(service, data_dir, namespace, include_flagged, models_dir), settings, reporter)
@@ -110,11 +111,12 @@ def _tuned(models_dir: Path | str, service: str, namespace: str) -> dict[str, tu
 
 
 def learn(lesson: Lesson, settings: TrainSettings | None = None, reporter: Reporter | None = None) -> ServiceModel:
-    """A service's model, not yet saved."""
+    """A service's model, not yet saved. settings: None for those of `mora train` without flags."""
     from mora import model as learning
     from mora.features import is_driven
+    from mora.pipeline.settings import default_train_settings
 
-    chosen = settings if settings is not None else learning.TrainSettings()
+    chosen = settings if settings is not None else default_train_settings()
     remarks = lesson.reasons
     if lesson.tuned and not is_driven(lesson.frame):
         chosen = _tuned_settings(chosen, {name: options for name, (options, _) in lesson.tuned.items()})

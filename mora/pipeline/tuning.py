@@ -42,9 +42,9 @@ def tune(
     is, of several, one that another process searches or whose files are damaged; of one alone that is the MoraError.
     """
     require("tune", *(() if scheduler is None else ("dask",)), by="mora train --tune")
-    from mora.model import TrainSettings
+    from mora.pipeline.settings import default_train_settings
 
-    chosen = settings if settings is not None else TrainSettings()
+    chosen = settings if settings is not None else default_train_settings()
     found: dict[str, list[str]] = {}
     with _workers(jobs, scheduler) as (workers, at_once):
         for service in services:

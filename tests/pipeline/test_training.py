@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from mora import dataset, pipeline
+from mora.config import load_settings
 from mora.errors import NotEnoughData
-from mora.pipeline.training import Trained
-from tests.fakes_learning import driven
+from mora.model import TrainSettings
+from mora.pipeline.training import Lesson, Trained, learn
+from tests.fakes_learning import WORKLOAD, driven, observed
 from tests.model.making import version
 
 
@@ -40,3 +42,17 @@ def test_a_model_of_a_cluster_that_cannot_be_kept_does_not_stop_the_others(
     assert refused.model is None
     assert "not a model" in str(refused.error)
     assert kept.kept == f"version {version(1).digest[:12]} is the champion"
+
+
+def test_without_settings_a_training_is_that_of_the_command_without_flags(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[TrainSettings] = []
+
+    def train(*_: object, settings: TrainSettings, **__: object) -> None:
+        asked.append(settings)
+
+    monkeypatch.setattr("mora.model.train", train)
+    lesson = Lesson(WORKLOAD, observed(days=1), {}, ())
+    learn(lesson)
+    learn(lesson, TrainSettings())
+    assert asked == [pipeline.train_settings(load_settings()), TrainSettings()]
+    assert asked[0].candidates != ()
