@@ -54,6 +54,7 @@ REGISTRY: dict[str, dict[str, str]] = {
     },
     "contestants": {
         "trained": "mora.model.contestant:WhatTrainingLearns",
+        "blend": "mora.model.contestant:Blend",
     },
     "hour_forecasts": {
         "trained": "mora.model.hours:HourForecast",

@@ -71,3 +71,10 @@ class WhatTrainingLearns:
         if round(seconds) not in learned.horizons:
             raise NotEnoughData(f"{format_duration(seconds)} of history are too few to train for that horizon.")
         return FittedTraining(learned)
+
+
+class Blend(WhatTrainingLearns):
+    """The 40/60 blend of Prophet and LSTM, as `mora train --model blend` trains it: nothing takes its place."""
+
+    def __init__(self) -> None:
+        super().__init__(candidates="")

@@ -10,6 +10,7 @@ import pytest
 from mora import registry
 from mora.backtest.history import history_of_series
 from mora.backtest.policy import Series
+from mora.config import load_settings
 from mora.contest.entrants import Lesson
 from mora.domain import Target
 from mora.domain.learning import AtRow
@@ -29,6 +30,12 @@ def test_its_settings_are_those_of_a_training_that_was_asked_for_without_any() -
     assert WhatTrainingLearns().settings == train_settings(Settings())
     made = registry.make("contestants", "trained", {"candidates": "lightgbm+xgboost", "model": "mixture"})
     assert (made.settings.candidates, made.settings.model) == (("lightgbm", "xgboost"), "mixture")
+
+
+def test_the_blend_is_that_of_a_training_that_was_asked_for_it() -> None:
+    made = registry.make("contestants", "blend", {})
+    assert made.settings == train_settings(load_settings({"train_model": "blend"}))
+    assert made.settings.trained == ("prophet", "lstm")
 
 
 def test_it_answers_as_the_model_of_a_training_does() -> None:
