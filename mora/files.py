@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from mora.errors import MoraError
+from mora.errors import BadInput, MoraError
 
 _LONGEST_PREFIX = 230
 
@@ -57,6 +57,17 @@ def write_files(files: Iterable[tuple[Path, str]]) -> None:
             with contextlib.suppress(OSError):  # gone after its rename; a read-only disk refuses even to look
                 temporary.unlink()
             os.close(descriptor)
+
+
+def made_folder(folder: Path, what: str) -> Path:
+    """A folder to keep results in, made where it is missing. what: is kept, "Scores". BadInput where it cannot be."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as refused:
+        raise BadInput(
+            f"{what} cannot be kept in {folder}: {refused.strerror}.", hint="Name another folder with --cache DIR."
+        ) from refused
+    return folder
 
 
 def _temporary(path: Path) -> tuple[Path, int]:

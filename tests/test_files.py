@@ -15,10 +15,11 @@ import pytest
 from mora.dataset import (
     read_dataset,
 )
-from mora.errors import MoraError
+from mora.errors import BadInput, MoraError
 from mora.files import (
     folder_lock,
     locked_folder,
+    made_folder,
     open_lock,
     own_temporary_folder,
     read_regular,
@@ -208,3 +209,11 @@ def test_a_file_that_is_replaced_keeps_its_mode(tmp_path: Path) -> None:
     (tmp_path / "a.sh").chmod(0o750)
     write_files([(tmp_path / "a.sh", "new")])
     assert ((tmp_path / "a.sh").stat().st_mode & 0o777, (tmp_path / "a.sh").read_text()) == (0o750, "new")
+
+
+def test_a_folder_of_results_is_made_or_the_error_names_the_flag(tmp_path: Path) -> None:
+    assert made_folder(tmp_path / "a" / "b", "Scores").is_dir()
+    (tmp_path / "wall").write_text("a file where a folder is needed")
+    with pytest.raises(BadInput, match=r"Scores cannot be kept in .*wall.inside") as refused:
+        made_folder(tmp_path / "wall" / "inside", "Scores")
+    assert "--cache" in str(refused.value.hint)

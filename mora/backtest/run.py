@@ -33,6 +33,7 @@ from mora.backtest.renewing import PLAIN, Renewal, followed
 from mora.backtest.scoring import Score, Scored, SeriesScore, oracle, score, score_series, scored_samples
 from mora.changes.rule import FOLLOW_ALL
 from mora.errors import BadInput, MoraError, NotEnoughData
+from mora.files import made_folder
 from mora.quantities import MIB, format_duration
 from mora.seams import Reporter, Silent
 
@@ -320,13 +321,7 @@ class Kept:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as refused:
-            raise BadInput(
-                f"Results cannot be kept in {folder}: {refused.strerror}.", hint="Name another folder with --cache DIR."
-            ) from refused
+        self._folder = made_folder(folder, "Results")
 
     def load(self, task: Task) -> list[Floats] | None:
         """The answers of a task; None where one of them is missing."""

@@ -23,7 +23,7 @@ from mora.contest.entrants import CONTESTANTS
 from mora.contest.run import Answered, Keeps, Task
 from mora.contest.windows import plan
 from mora.domain import Target
-from mora.errors import BadInput
+from mora.files import made_folder
 
 # Answers of no task need more.
 _MOST_BYTES = 16 * 2**20
@@ -46,14 +46,7 @@ class Kept(Keeps):
     """The folder is made; BadInput where it cannot be."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as refused:
-            raise BadInput(
-                f"Answers cannot be kept in {folder}: {refused.strerror}.",
-                hint="Name another folder with --cache DIR.",
-            ) from refused
+        self._folder = made_folder(folder, "Answers")
 
     def load(self, task: Task) -> Answered | None:
         """None where there is no whole file of this task."""

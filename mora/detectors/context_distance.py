@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from mora.detectors.context import LEAST_SPREAD, SLOTS, UsualDay, lagged, recency, robust_scale, rolling, usual_day
 from mora.detectors.frames import known_columns, matrix_of, seconds_of, step_of
-from mora.detectors.windows import by_metric
+from mora.detectors.windows import by_metric, shares_of
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, NotEnoughData
 
@@ -120,11 +120,9 @@ class ContextDistance:
         squares = by_metric(carried, len(self.columns))
         squares /= carried.shape[1] * learnt.units[0] ** 2
         squares += (_SEASONAL_WEIGHT * seen.seasonal / learnt.units[1]) ** 2 / len(self.columns)
-        squares = np.nan_to_num(recency(squares, _WEIGHTS))
+        squares = recency(squares, _WEIGHTS)
         squares[~seen.known.any(axis=1)] = 0.0
-        total = squares.sum(axis=1, keepdims=True)
-        shares = np.divide(squares, total, out=np.zeros_like(squares), where=total > 0)
-        return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
+        return shares_of(squares, frame, self.columns)
 
     def save(self) -> Saved:
         """Numbers alone."""

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mora import registry, sealed
 from mora.detectors.context import DAY_SECONDS, lagged, robust_scale, rolling
 from mora.detectors.frames import fitted_columns, known_columns, matrix_of, seconds_of, step_of
+from mora.detectors.windows import mean_of_known, shares_of
 from mora.domain.learning import Saved
 from mora.errors import BadInput, BadModel, MoraError, NotEnoughData
 
@@ -127,19 +128,11 @@ class ForecastResidual:
 
     def score(self, frame: pd.DataFrame) -> Floats:
         """The mean over the metrics that are known; NaN where none is, or there is no sample before it."""
-        distances = self._distances(frame)
-        known = np.isfinite(distances)
-        count = known.sum(axis=1)
-        total = np.where(known, distances, 0.0).sum(axis=1)
-        scores: Floats = np.divide(total, count, out=np.full(len(total), np.nan), where=count > 0)
-        return scores
+        return mean_of_known(self._distances(frame))
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each metric's share."""
-        distances = np.nan_to_num(self._distances(frame))
-        total = distances.sum(axis=1, keepdims=True)
-        shares = np.divide(distances, total, out=np.zeros_like(distances), where=total > 0)
-        return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
+        return shares_of(self._distances(frame), frame, self.columns)
 
     def save(self) -> Saved:
         """The metrics, their scales, shares and widths."""

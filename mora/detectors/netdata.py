@@ -13,6 +13,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.frames import fitted_columns, known_columns, matrix_of, seconds_of, step_of
+from mora.detectors.windows import mean_of_known, shares_of
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 
@@ -61,19 +62,11 @@ class Netdata:
 
     def score(self, frame: pd.DataFrame) -> Floats:
         """The mean over the metrics that are known; NaN where none is."""
-        unusual = self._unusual(frame)
-        known = np.isfinite(unusual)
-        count = known.sum(axis=1)
-        total = np.where(known, unusual, 0.0).sum(axis=1)
-        scores: Floats = np.divide(total, count, out=np.full(len(unusual), np.nan), where=count > 0)
-        return scores
+        return mean_of_known(self._unusual(frame))
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each metric's share."""
-        unusual = np.nan_to_num(self._unusual(frame))
-        total = unusual.sum(axis=1, keepdims=True)
-        shares = np.divide(unusual, total, out=np.zeros_like(unusual), where=total > 0)
-        return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
+        return shares_of(self._unusual(frame), frame, self.columns)
 
     def save(self) -> Saved:
         """The metrics and the clusters of each window."""

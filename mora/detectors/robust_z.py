@@ -12,6 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from mora.detectors.frames import fitted_columns, known_columns, matrix_of
+from mora.detectors.windows import shares_of
 from mora.domain.learning import Saved
 from mora.errors import BadModel
 
@@ -57,10 +58,7 @@ class RobustZ:
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each metric's share of the distances of its row."""
-        distances = np.nan_to_num(self._distances(frame))
-        total = distances.sum(axis=1, keepdims=True)
-        shares = np.divide(distances, total, out=np.zeros_like(distances), where=total > 0)
-        return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
+        return shares_of(self._distances(frame), frame, self.columns)
 
     def save(self) -> Saved:
         """The metrics, their medians and deviations, and which never moved."""

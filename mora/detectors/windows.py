@@ -43,6 +43,19 @@ def known_rows(values: Floats) -> NDArray[np.bool_]:
     return np.asarray(np.isfinite(values).any(axis=1))
 
 
+def mean_of_known(values: Floats) -> Floats:
+    """The mean over the metrics that are known, row by row; NaN where none is. values: (rows, metrics).
+
+    >>> mean_of_known(np.array([[1.0, 3.0], [np.nan, 2.0], [np.nan, np.nan]])).tolist()
+    [2.0, 2.0, nan]
+    """
+    known = np.isfinite(values)
+    count = known.sum(axis=1)
+    total = np.where(known, values, 0.0).sum(axis=1)
+    means: Floats = np.divide(total, count, out=np.full(len(values), np.nan), where=count > 0)
+    return means
+
+
 def shares_of(parts: Floats, frame: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
     """Contributions from what each metric adds to a score: parts (rows, metrics), not negative; NaN counts 0."""
     parts = np.nan_to_num(parts)

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from mora import helios_features
 from mora.detectors.frames import known_columns, matrix_of, seconds_of
 from mora.detectors.options import number_between, whole_number
+from mora.detectors.windows import shares_of
 from mora.domain.learning import Saved
 from mora.errors import BadModel, NotEnoughData
 from mora.extras import require
@@ -94,10 +95,7 @@ class XgboostResidual:
 
     def contributions(self, frame: pd.DataFrame) -> pd.DataFrame:
         """Each metric's share of the errors of its row."""
-        errors = np.nan_to_num(self._errors(frame))
-        total = errors.sum(axis=1, keepdims=True)
-        shares = np.divide(errors, total, out=np.zeros_like(errors), where=total > 0)
-        return pd.DataFrame(shares, index=frame.index, columns=list(self.columns))
+        return shares_of(self._errors(frame), frame, self.columns)
 
     def save(self) -> Saved:
         """The metrics, their scales, and the trees of each."""

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from mora.code_digest import code_of
-from mora.errors import BadInput
+from mora.files import made_folder
 from mora.health.contest import Keeps, Scores, Task
 from mora.health.labelled import LabelledSeries
 
@@ -27,13 +27,7 @@ class Kept(Keeps):
     """The folder is made; BadInput where it cannot be."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-        except OSError as refused:
-            raise BadInput(
-                f"Scores cannot be kept in {folder}: {refused.strerror}.", hint="Name another folder with --cache DIR."
-            ) from refused
+        self._folder = made_folder(folder, "Scores")
 
     def load(self, task: Task) -> Scores | None:
         """None where there is no whole file of this task."""
