@@ -92,9 +92,11 @@ FOLLOW_ALL = ChangeRule(deadband_up=0.0, deadband_down=0.0)
 """Every number is followed as it comes: what a backtest without a rule replays."""
 
 RULES: Mapping[str, ChangeRule] = {
-    "git-weekly": ChangeRule(0.10, 0.10, changes_per_day=1),
-    "git-daily": ChangeRule(0.10, 0.10, changes_per_day=1),
+    "git-weekly": ChangeRule(0.05, 0.10, changes_per_day=1),
+    "git-daily": ChangeRule(0.05, 0.10, changes_per_day=1),
     "template-daily": ChangeRule(0.10, 0.15, changes_per_day=1),
-    "in-place": ChangeRule(changes_per_day=24, startup_seconds=300.0),
+    "vpa": ChangeRule(0.10, 0.15),
+    "in-place": ChangeRule(0.20, 0.30, low_confidence_step=0.5, changes_per_day=48, startup_seconds=300.0),
 }
-"""Way of applying -> its rule. A template's change replaces every pod, a resize in place changes running ones."""
+"""Way of applying -> its rule. A change of a template replaces every pod, a resize in place keeps them running; the
+VPA's updater evicts by rules of its own, once a target has moved."""

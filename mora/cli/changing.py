@@ -18,7 +18,7 @@ Follow = Annotated[
     str | None,
     typer.Option(
         "--follow",
-        help="The rule of a way of applying: git-weekly, git-daily, template-daily or in-place.",
+        help="The rule of a way of applying: git-weekly, git-daily, template-daily, vpa or in-place.",
         show_default="every number",
         rich_help_panel=_PANEL,
     ),

@@ -9,10 +9,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mora.cli.changing import (
+    ChangesPerDay,
+    Deadband,
+    DeadbandDown,
+    DeadbandUp,
+    Follow,
+    MaintenanceWindow,
+    SettleDown,
+    change_rule_of,
+)
 from mora.cli.common import ModelsDir, PrometheusUrl, log, settings_of
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
+    from mora.changes.rule import ChangeRule
     from mora.serving.lease import Terms
     from mora.settings import Settings
     from mora.vpa.advice import Adviser
@@ -72,18 +83,29 @@ def vpa_recommender(
         ),
     ] = "15s",
     models: ModelsDir = None,
+    follow: Follow = None,
+    deadband: Deadband = None,
+    deadband_up: DeadbandUp = None,
+    deadband_down: DeadbandDown = None,
+    settle_down: SettleDown = None,
+    changes_per_day: ChangesPerDay = None,
+    window: MaintenanceWindow = None,
 ) -> None:
     """Recommend to the Vertical Pod Autoscaler: write MOrA's numbers into the status of VPA objects.
 
     It writes only to objects with spec.recommenders: [{name: mora}], and
     only their status. Their updateMode decides what the VPA does with it.
-    Log lines go to stderr. SIGTERM and Ctrl-C shut it down.
+    A target moves only where the new number is worth it: a raise by 10%, a
+    cut by 15%, unless --follow or --deadband say otherwise; the log says why
+    one does not. Log lines go to stderr. SIGTERM and Ctrl-C shut it down.
 
     \b
     mora vpa-recommender --prometheus URL -n shop --dry-run
     mora vpa-recommender --prometheus URL --once
+    mora vpa-recommender --prometheus URL --deadband-up 20% --settle-down 6h
     mora vpa-recommender --listen 0.0.0.0:8942        in a pod, until it is stopped
     """
+    from mora.changes.rule import RULES
     from mora.domain import check_name
     from mora.quantities import parse_duration
     from mora.serving.http import parse_address
@@ -105,10 +127,20 @@ def vpa_recommender(
             f"--interval {interval} is too short: a pass lists every VPA object of the API server.",
             hint="Give at least 1s; 60s is the default.",
         )
+    rule = change_rule_of(
+        RULES["vpa"],
+        follow=follow,
+        deadband=deadband,
+        deadband_up=deadband_up,
+        deadband_down=deadband_down,
+        settle_down=settle_down,
+        changes_per_day=changes_per_day,
+        window=window,
+    )
     settings = settings_of(prometheus_url=prometheus, models_dir=models)
     adviser = _adviser(settings, history=parse_duration(history), refresh=parse_duration(refresh))
     if once or dry_run:
-        _one_pass(adviser, recommender_name, namespace, dry_run=dry_run)
+        _one_pass(adviser, recommender_name, namespace, rule=rule, dry_run=dry_run)
         return
 
     from mora.clusters.lease import KubernetesLease, pod_namespace
@@ -119,7 +151,7 @@ def vpa_recommender(
     serve(
         KubernetesVpas(),
         adviser,
-        ServiceSettings(recommender_name, namespace, pause, address, terms),
+        ServiceSettings(recommender_name, namespace, pause, address, terms, rule),
         log=log,
         leases=KubernetesLease(place, lease_name, request_timeout=terms.retry) if leader_elect else None,
         leave=_leave,
@@ -156,7 +188,7 @@ def _adviser(settings: Settings, *, history: timedelta, refresh: timedelta) -> A
     return Adviser(advise, refresh=refresh)
 
 
-def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, dry_run: bool) -> None:
+def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, rule: ChangeRule, dry_run: bool) -> None:
     from mora.clusters.vpa import KubernetesVpas
     from mora.vpa.loop import Recommender
     from mora.vpa.telemetry import Telemetry
@@ -169,6 +201,7 @@ def _one_pass(adviser: Adviser, name: str, namespace: str | None, *, dry_run: bo
         log=log,
         observer=Telemetry(),
         on_write=_print_status if dry_run else None,
+        rule=rule,
     )
     report = recommender.run_pass()
     if not report.is_ok:

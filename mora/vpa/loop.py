@@ -16,11 +16,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Protocol
 
+from mora.changes.rule import FOLLOW_ALL, ChangeRule
 from mora.clusters.conflicts import ChangedMeanwhile, GoneMeanwhile
 from mora.clusters.shapes import Unreadable
 from mora.domain import Workload
 from mora.errors import ClusterError, MoraError
 from mora.vpa.advice import Adviser, Answer
+from mora.vpa.following import Following
 from mora.vpa.objects import Vpa, asks_for, read_vpa
 from mora.vpa.status import PROVIDED, status_patch
 
@@ -129,7 +131,8 @@ class _Stop(Exception):
 
 
 class Recommender:
-    """Writes numbers into the VPA objects that name it. on_write: called in place of writing, for a dry run."""
+    """Writes numbers into the VPA objects that name it. on_write: called in place of writing, for a dry run.
+    rule: which new numbers become targets."""
 
     def __init__(
         self,
@@ -143,7 +146,9 @@ class Recommender:
         leadership: Leadership | None = None,
         on_write: Callable[[Vpa, dict[str, Any]], None] | None = None,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        rule: ChangeRule = FOLLOW_ALL,
     ) -> None:
+        self._following = None if rule == FOLLOW_ALL else Following(rule, log=log)
         self._vpas = vpas
         self._adviser = adviser
         self._name = name
@@ -208,6 +213,8 @@ class Recommender:
         ours = list(self._read(listed, report))
         report.vpas = len(ours)
         self._adviser.forget(vpa.workload for vpa in ours if vpa.workload is not None)
+        if self._following is not None:
+            self._following.forget(ours)
         failed_in_a_row = 0
         for vpa, answer in self._answered(ours, report):
             self._observer.beat()
@@ -270,12 +277,16 @@ class Recommender:
         """Write what changed of one VPA; False where the write failed, None where there was nothing to write."""
         about = {"namespace": vpa.namespace, "vpa": vpa.name}
         try:
-            patch = status_patch(vpa, answer.recommendation, now=self._clock(), refusal=answer.refusal)
+            now = self._clock()
+            follow = None if self._following is None else self._following.chooser(vpa, now)
+            patch = status_patch(vpa, answer.recommendation, now=now, refusal=answer.refusal, follow=follow)
             report.with_number += _is_provided(vpa, patch)
             if patch is None:
                 report.unchanged += 1
                 return None
             self._write(vpa, patch)
+            if self._following is not None:
+                self._following.written(vpa, now)
         except ChangedMeanwhile:
             report.errors["conflict"] += 1
             self._log("info", "the object changed since it was read; the next pass writes it", **about)

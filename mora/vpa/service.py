@@ -13,6 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from mora.changes.rule import RULES, ChangeRule
 from mora.serving.health import health_handlers
 from mora.serving.http import Endpoints
 from mora.serving.lease import Election, Leases, Terms
@@ -30,6 +31,7 @@ class ServiceSettings:
     """Settings of the process.
 
     name: what VPA objects call this recommender. namespace: None for all. listen: None for no endpoints.
+    rule: which new numbers become targets.
     """
 
     name: str = "mora"
@@ -37,6 +39,7 @@ class ServiceSettings:
     interval: timedelta = timedelta(seconds=60)
     listen: tuple[str, int] | None = ("127.0.0.1", 8942)
     terms: Terms = field(default_factory=Terms)
+    rule: ChangeRule = RULES["vpa"]
 
 
 def serve(
@@ -76,6 +79,7 @@ def serve(
         log=log,
         observer=telemetry,
         leadership=election,
+        rule=settings.rule,
     )
 
     insist = (lambda: None) if leave is None else deadline(_PATIENCE_SECONDS, lambda: _abandon(election, log, leave))

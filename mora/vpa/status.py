@@ -24,7 +24,7 @@ target falls (the first one: below the template's request).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -60,6 +60,10 @@ class Estimate:
     target: int
     lower: int | None
     upper: int
+
+
+Follow = Callable[[ContainerAdvice, str, int, Estimate], Estimate]
+"""(container, resource, the target that was written, the new numbers) -> the numbers to write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +139,8 @@ def quantity(resource: str, amount: int) -> str:
     return format_cpu(amount) if resource == "cpu" else str(amount)
 
 
-def _advice_of(container: ContainerAdvice, resource: str) -> Advice:
+def advice_of(container: ContainerAdvice, resource: str) -> Advice:
+    """The request of a resource."""
     return container.cpu_request if resource == "cpu" else container.memory_request
 
 
@@ -167,7 +172,7 @@ def _amounts(quantities: Mapping[str, Any]) -> dict[str, int]:
     return amounts
 
 
-def recommend_containers(vpa: Vpa, recommendation: Recommendation) -> _Written:
+def recommend_containers(vpa: Vpa, recommendation: Recommendation, follow: Follow | None = None) -> _Written:
     """What status.recommendation should be; empty where no resource has a number, new or old.
 
     Containers that the workload no longer has are removed, unless there is no new number at all: then only what the
@@ -181,7 +186,8 @@ def recommend_containers(vpa: Vpa, recommendation: Recommendation) -> _Written:
         bounds: dict[str, dict[str, int]] = {bound: {} for bound in _BOUNDS}
         for resource in () if policy.is_off else RESOURCES:
             if resource in policy.controlled:
-                numbers = _numbers(known.get(name), resource, policy, before.get(name, {}), defers=defers)
+                kept = before.get(name, {})
+                numbers = _numbers(known.get(name), resource, policy, kept, defers=defers, follow=follow)
                 for bound, amount in numbers.items():
                     bounds[bound][resource] = amount
         # The CRD requires a target.
@@ -197,14 +203,17 @@ def _numbers(
     before: Mapping[str, Mapping[str, int]],
     *,
     defers: bool,
+    follow: Follow | None,
 ) -> dict[str, int]:
     if container is not None:
-        advice = _advice_of(container, resource)
+        advice = advice_of(container, resource)
         found = estimate(resource, advice, container.evidence)
         if found is not None:
             written = before.get("uncappedTarget", {}).get(resource) or before.get("target", {}).get(resource)
-            least = (written or advice.now or 0) if defers else 0
-            return within(policy, resource, replace(found, target=max(found.target, least)))
+            found = replace(found, target=max(found.target, (written or advice.now or 0) if defers else 0))
+            if follow is not None and written:
+                found = follow(container, resource, written, found)
+            return within(policy, resource, found)
         if _is_taken(advice):
             return {}
     kept = {bound: amounts[resource] for bound, amounts in before.items() if resource in amounts}
@@ -226,7 +235,7 @@ def _asked(vpa: Vpa, recommendation: Recommendation) -> Iterator[tuple[str, str,
         policy = vpa.policy(container.container)
         for resource in RESOURCES:
             if not policy.is_off and resource in policy.controlled:
-                yield container.container, resource, _advice_of(container, resource)
+                yield container.container, resource, advice_of(container, resource)
 
 
 # --- the conditions --------------------------------------------------------------------------------------------------
@@ -319,18 +328,24 @@ def _texts(reasons: Sequence[Reason]) -> list[str]:
 
 
 def status_patch(
-    vpa: Vpa, recommendation: Recommendation | None, *, now: datetime, refusal: str | None = None
+    vpa: Vpa,
+    recommendation: Recommendation | None,
+    *,
+    now: datetime,
+    refusal: str | None = None,
+    follow: Follow | None = None,
 ) -> dict[str, Any] | None:
     """The merge patch of the status; None where nothing changes by more than rounding.
 
-    Lists are written whole, as a merge patch replaces them. now: the time of a transition.
+    Lists are written whole, as a merge patch replaces them. now: the time of a transition. follow: what becomes of a
+    number where one was written before; by default it takes its place.
     """
     status: dict[str, Any] = {}
     conditions = _merged(vpa, conditions_of(vpa, recommendation, refusal), now)
     if conditions != _plain(vpa.status.get("conditions") or []):
         status["conditions"] = conditions
     if recommendation is not None and vpa.problem is None and refusal is None:
-        numbers = recommend_containers(vpa, recommendation)
+        numbers = recommend_containers(vpa, recommendation, follow)
         if _moved(_written(vpa), numbers, vpa):
             status["recommendation"] = {"containerRecommendations": _listed(numbers)}
     return status or None

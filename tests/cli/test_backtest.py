@@ -126,7 +126,7 @@ def test_numbers_that_are_renewed_often_are_followed_by_a_rule_and_swept(home: P
     )
     told = mora(*asked, "--follow", "in-place", "--change-price", "15m", "--sweep", "--report", "page.html", cwd=home)
     assert told.returncode == 0, told.stderr
-    heads = "horizon 2h, warm-up 7d, renewed every 2h, deadband 20% up and 30% down, at most 24 changes a day"
+    heads = "horizon 2h, warm-up 7d, renewed every 2h, deadband 20% up and 30% down, at most 48 changes a day"
     assert heads in told.stdout
     assert "cost with changes" in told.stdout
     assert "CPU: cost against changes per day" in told.stdout
@@ -135,7 +135,7 @@ def test_numbers_that_are_renewed_often_are_followed_by_a_rule_and_swept(home: P
 
 def test_a_change_rule_that_cannot_be_meant_is_refused_before_anything_is_replayed(home: Path) -> None:
     for flags, words in (
-        (("--follow", "carrier-pigeon"), "git-weekly, git-daily, template-daily, in-place"),
+        (("--follow", "carrier-pigeon"), "git-weekly, git-daily, template-daily, vpa, in-place"),
         (("--deadband", "a lot"), "not a share"),
         (("--deadband-down", "100%"), "share below 100%"),
         (("--maintenance-window", "sometimes"), "Mon-Fri 22:00-02:00"),
