@@ -189,6 +189,5 @@ def backtest(
             result, report, source=", ".join(Path(target).name for target in targets), drawn=draw, fronts=fronts
         )
         say(f"Wrote {report}.")
-    sys.stdout.write(RENDERERS[output](result))
-    if fronts and output == "table":
-        sys.stdout.write("\n" + render_sweep(fronts, WORDS))
+    swept = "\n" + render_sweep(fronts, WORDS) if fronts and output == "table" else ""
+    sys.stdout.write(RENDERERS[output](result) + swept)
