@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from numpy.typing import NDArray
 from mora.domain import Target, Window, Workload, WorkloadHistory, WorkloadState
 from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.answered import Answer, Answers, Ask, Asked, Direct
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.believable import Hosts, Nodes
 from mora.sources.prometheus.cores import sums_of_cores
@@ -66,6 +68,7 @@ class Reading:
     window: Window
     paces: Paces
     hosts: Hosts = field(default_factory=Hosts)
+    answers: Answers | None = None
     quotas: frozenset[str] = frozenset()
     tallies: dict[tuple[Workload, str], Tally] = field(default_factory=dict)
     starts: dict[Pod, list[slice]] = field(default_factory=dict)
@@ -80,11 +83,12 @@ class Reading:
         """The history of every workload of the batch."""
         if not self.batch.pods:
             return [self._nothing(one.workload) for one in self.batch.states]
-        texts = self._texts()
+        asks = self._asks()
+        texts = {name: ask(self.batch.scope) for name, ask in asks.items()}
         slow, throttle = coarse(self.window, _SLOW_STEP), coarse(self.window, _THROTTLE_STEP)
         grids = {"limits": slow, "starts": slow, "throttled": throttle}
         answers = self._whole(
-            {name: grids.get(name, self.window) for name in texts if not name.startswith(("cpu", "memory"))}, texts
+            {name: grids.get(name, self.window) for name in asks if not name.startswith(("cpu", "memory"))}, asks
         )
         self._note_limits(answers["limits"], slow)
         self.quotas = self._with_throttling_counters()
@@ -93,20 +97,35 @@ class Reading:
             self._read_startups(starts)
         parts = self._pieces()
         use = [question for piece, pace in parts for question in self._of_use(piece, pace)]
+        total = self._answers.count(use)
         for number, (name, piece, strips) in enumerate(self._ranges(use)):
             self._add(name, piece, strips)
             part.advance(
-                number + 1,
-                2 * len(parts),
+                min(number + 1, total),
+                total,
                 f"{len(self.batch.states)} workload{'s' if len(self.batch.states) != 1 else ''}",
             )
         for tally in self.tallies.values():
             tally.leave_out_odd()
         again = MemoryAgain(
-            self.wire, self.batch, self.window, self._longest_span(), self.tallies, self.starts, self.limits
+            self.wire,
+            self._answers,
+            self.batch,
+            self.window,
+            self._longest_span(),
+            self.tallies,
+            self.starts,
+            self.limits,
         ).read([piece for piece, _ in parts])
         means = CpuAgain(
-            self.wire, self.batch, self.window, self.tallies, self.starts, self.limits, self._own_node
+            self.wire,
+            self._answers,
+            self.batch,
+            self.window,
+            self.tallies,
+            self.starts,
+            self.limits,
+            self._own_node,
         ).read(parts)
         for key, found in by_container(answers["throttled"]).items():
             for tally in self._tally(key):
@@ -125,43 +144,48 @@ class Reading:
 
     # -- the queries --
 
-    def _texts(self) -> dict[str, str]:
-        scope = self.batch.scope
-        use: dict[str, str] = {}
+    @property
+    def _answers(self) -> Answers:
+        return self.answers if self.answers is not None else Direct(self.wire)
+
+    def _asks(self) -> dict[str, Ask]:
+        """The questions, each as it is asked about a scope."""
+        step = self.window.step
+        use: dict[str, Ask] = {}
         for (_, pace), (until, _) in pairwise(self.paces.since):
-            use |= {f"{name} until {format_moment(until)}": text for name, text in self._texts_of_use(pace).items()}
+            use |= {f"{name} until {format_moment(until)}": ask for name, ask in self._asks_of_use(pace).items()}
         return {
-            **self._texts_of_use(self.paces.latest),
+            **self._asks_of_use(self.paces.latest),
             **use,
-            "limits": promql.limits(scope, max(_SLOW_STEP, self.window.step)),
-            "starts": promql.starts(scope, max(_SLOW_STEP, self.window.step)),
-            "throttled": promql.throttled(scope, max(_THROTTLE_STEP, self.window.step)),
-            "restarts": promql.restarts(scope),
-            "oom": promql.oom_killed(scope),
-            "oom ends": promql.oom_ended(scope),
-            "killed": promql.killed(scope),
+            "limits": partial(promql.limits, span=max(_SLOW_STEP, step)),
+            "starts": partial(promql.starts, span=max(_SLOW_STEP, step)),
+            "throttled": partial(promql.throttled, span=max(_THROTTLE_STEP, step)),
+            "restarts": promql.restarts,
+            "oom": promql.oom_killed,
+            "oom ends": promql.oom_ended,
+            "killed": promql.killed,
         }
 
-    def _texts_of_use(self, pace: Pace) -> dict[str, str]:
-        scope, step = self.batch.scope, self.window.step
-        cpu = promql.cpu(scope, pace.rate_window)
+    def _asks_of_use(self, pace: Pace) -> dict[str, Ask]:
+        step = self.window.step
+        cpu: Ask = partial(promql.cpu, rate_window=pace.rate_window)
         if self.batch.is_jobs:
-            cpu = promql.cpu_of_jobs(scope, pace.rate_window, step, pace.interval)
-        return {"cpu": cpu, "memory": promql.memory(scope, pace.span(step))}
+            cpu = partial(promql.cpu_of_jobs, rate_window=pace.rate_window, step=step, interval=pace.interval)
+        return {"cpu": cpu, "memory": partial(promql.memory, span=pace.span(step))}
 
     def _longest_span(self) -> timedelta:
         return max(pace.span(self.window.step) for _, pace in self.paces.since)
 
-    def _of_use(self, piece: Window, pace: Pace) -> list[tuple[str, str, Window]]:
-        return [(name, text, piece) for name, text in self._texts_of_use(pace).items()]
+    def _of_use(self, piece: Window, pace: Pace) -> list[Asked]:
+        return [(name, ask, piece) for name, ask in self._asks_of_use(pace).items()]
 
-    def _ranges(self, asked: Sequence[tuple[str, str, Window]]) -> Iterator[tuple[str, Window, list[Strip]]]:
-        return self.wire.ranges(asked, in_time=self.batch.is_alone)
+    def _ranges(self, asked: Sequence[Asked]) -> Iterator[Answer]:
+        return self._answers.ranges(self.batch, asked)
 
-    def _whole(self, grids: Mapping[str, Window], texts: Mapping[str, str]) -> dict[str, list[Strip]]:
+    def _whole(self, grids: Mapping[str, Window], asks: Mapping[str, Ask]) -> dict[str, list[Strip]]:
         """The answer to each query on its grid, in whatever pieces it comes."""
         questions = [
-            (name, texts[name], piece) for name, grid in grids.items() for piece in shortened(grid, self.window)
+            (name, asks[name], piece) for name, grid in grids.items() for piece in shortened(grid, self.window)
         ]
         found: dict[str, list[Strip]] = {name: [] for name in grids}
         for name, piece, strips in self._ranges(questions):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from numpy.typing import NDArray
 
 from mora.domain import MOST_LEFT_OUT, Target, Window, Workload
 from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.answered import Answers, Asked
 from mora.sources.prometheus.asked import Batch, Owned, Pace
 from mora.sources.prometheus.believable import Nodes, rising
 from mora.sources.prometheus.grid import row_of
@@ -37,6 +39,7 @@ class CpuAgain:
     """Reads the CPU of some containers of a batch again, once their counters are known to step back."""
 
     wire: Wire
+    answers: Answers
     batch: Batch
     window: Window
     tallies: Mapping[Owned, Tally]
@@ -57,8 +60,10 @@ class CpuAgain:
                 f"its CPU counter often steps back, as where several collectors write one series: use is read as the "
                 f"mean over {duration(span)}"
             )
-        again = [("cpu", promql.cpu_over_span(some, pace.rate_window), piece) for piece, pace in parts]
-        for _, piece, strips in self.wire.ranges(again):
+        again: list[Asked] = [
+            ("cpu", partial(promql.cpu_over_span, span=pace.rate_window), piece) for piece, pace in parts
+        ]
+        for _, piece, strips in self.answers.ranges(self.batch, again, some):
             ahead = row_of(piece.start, self.window)
             for (namespace, pod, container), found in by_container(strips).items():
                 workload = pods.get((namespace, pod))

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 from mora.domain import (
     JOB_KINDS,
@@ -29,9 +31,10 @@ from mora.domain import (
 from mora.errors import BadInput, SourceUnavailable
 from mora.seams import Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
-from mora.sources.prometheus import inventory
+from mora.sources.prometheus import inventory, renewal
 from mora.sources.prometheus import nodes as rooms_of_nodes
 from mora.sources.prometheus.access import TooMuch
+from mora.sources.prometheus.answered import Kept
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Hosts
@@ -45,6 +48,8 @@ from mora.sources.prometheus.parts import in_parts, in_some_part
 from mora.sources.prometheus.promql import duration
 from mora.sources.prometheus.rates import FALLBACK_RATE_WINDOW, paces_of
 from mora.sources.prometheus.wire import Wire
+from mora.state.opening import opened
+from mora.state.store import Store
 
 # The size of a batch: its arrays are in memory at once, and its pods' names may be part of a query.
 _WORKLOADS_IN_A_BATCH = 100
@@ -62,15 +67,23 @@ class PrometheusFleet:
     """A Prometheus, or what speaks its API, as a FleetSource.
 
     cluster: the value of the label `cluster` where one Prometheus has several clusters. now: the moment of the states.
+    state: folder in which samples are kept between runs, so that only new ones are read; None: each run reads all.
     After each call `warnings` has what concerns no single workload; `asked` gathers what was asked for (Wire.asked).
     """
 
     def __init__(
-        self, source: PrometheusSource, *, cluster: str | None = None, now: Callable[[], datetime] = _utc_now
+        self,
+        source: PrometheusSource,
+        *,
+        cluster: str | None = None,
+        now: Callable[[], datetime] = _utc_now,
+        state: Path | None = None,
+        say: Callable[[str], None] = lambda words: None,
     ) -> None:
         self._source = source
         self._cluster = cluster
         self._now = now
+        self._state, self._say = state, say
         self.warnings: tuple[str, ...] = ()
         self.asked: tuple[tuple[str, str], ...] = ()
 
@@ -101,11 +114,15 @@ class PrometheusFleet:
         self.warnings = ()
         if not states:
             return
-        with self._source.wire() as wire:
+        with self._source.wire() as wire, self._kept_samples() as store:
             scope = Scope(inventory.known_namespaces(states), cluster=self._cluster)
             _check_cluster(wire, scope, window.start, window.end)
             owners = _owners(wire, scope, window)
             paces, warnings = _paces(wire, scope, window)
+            kept = None
+            if store is not None:
+                kept = renewal.begin(store, wire, scope, owners, window, self._say)
+                owners, paces = renewal.with_gone(owners, store, scope, window), renewal.steady(paces, store)
             absent = absent_metrics(wire, scope, window)
             warnings = (*warnings, *absent.values())
             try:
@@ -116,7 +133,7 @@ class PrometheusFleet:
                 warnings = (*warnings, f"The sizes of the nodes are not known: {error.message}")
             requested = {state.workload: _requested(state) for state in states}
             batches = _batches(states, owners, self._cluster)
-            read = partial(_read, wire, window, paces, hosts)
+            read = partial(_read, wire, window, paces, hosts, kept)
             readings = (
                 partial(read, batch, Part(reporter or Silent(), number, len(batches)))
                 for number, batch in enumerate(batches)
@@ -129,7 +146,18 @@ class PrometheusFleet:
                         rooms=rooms.of(history.workload, requested[history.workload]),
                         lacks=use_that_is_absent(absent),
                     )
+            if kept is not None:
+                renewal.end(kept, window, self._say)
             self._note(wire)
+
+    @contextmanager
+    def _kept_samples(self) -> Iterator[Store | None]:
+        """The state of the folder, locked for one run; None without a folder."""
+        if self._state is None:
+            yield None
+            return
+        with opened(self._state, say=self._say) as store:
+            yield store
 
     def images(self, workload: Workload, window: Window) -> tuple[ImageUse, ...]:
         """Every image that each container of a workload ran in a window, as kube-state-metrics tells it."""
@@ -251,14 +279,21 @@ def _owners(wire: Wire, scope: Scope, window: Window) -> Owners:
     return resolve(pods, sets, jobs, controllers)
 
 
-def _read(wire: Wire, window: Window, paces: Paces, hosts: Hosts, batch: Batch, part: Part) -> list[WorkloadHistory]:
+def _read(
+    wire: Wire, window: Window, paces: Paces, hosts: Hosts, kept: Kept | None, batch: Batch, part: Part
+) -> list[WorkloadHistory]:
     """The histories of a batch; where the store does not answer for so many workloads, of half of them at a time."""
     try:
-        return Reading(wire, batch, window, paces, hosts).read(part)  # made here: each has megabytes
+        found = Reading(wire, batch, window, paces, hosts, kept).read(part)  # made here: each has megabytes
     except TooMuch as error:
+        if kept is not None:
+            kept.drop()
         if batch.is_alone:
             return [WorkloadHistory(batch.states[0].workload, window, {}, refusal=error.message)]
-    return [history for half in batch.halves() for history in _read(wire, window, paces, hosts, half, part)]
+        return [history for half in batch.halves() for history in _read(wire, window, paces, hosts, kept, half, part)]
+    if kept is not None:
+        kept.commit()
+    return found
 
 
 # --- batches ---------------------------------------------------------------------------------------------------------

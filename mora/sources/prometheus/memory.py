@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from mora.domain import Window, Workload
 from mora.quantities import readable_bytes
 from mora.sources.prometheus import fleet_promql as promql
+from mora.sources.prometheus.answered import Answers, Ask, Asked
 from mora.sources.prometheus.asked import Batch, Owned
 from mora.sources.prometheus.fleet_promql import ACTIVE_FILE, RSS, SWAP, Scope
 from mora.sources.prometheus.grid import row_of
@@ -46,6 +47,7 @@ class MemoryAgain:
     """Reads the memory of some containers of a batch again, once their working sets are known."""
 
     wire: Wire
+    answers: Answers
     batch: Batch
     window: Window
     span: timedelta
@@ -141,8 +143,9 @@ class MemoryAgain:
             self.tallies[of].begin_memory_again(
                 f"up to {readable_bytes(most)} was swapped out: memory is read as working set + swap ({SWAP})"
             )
-        text = promql.memory_again(self._scope_of(swapped), self.span, has_swap=True)
-        for of, pod, rows, values, limits in self._strips(text, swapped, parts):
+        ask = partial(promql.memory_again, span=self.span, has_swap=True)
+        text = ask(self._scope_of(swapped))
+        for of, pod, rows, values, limits in self._strips(ask, swapped, parts):
             self.tallies[of].add_memory(pod[1], rows, values, self.starts.get(pod, ()), limits)
         for workload, _ in swapped:
             sent.setdefault(workload, {})["memory"] = text
@@ -160,8 +163,9 @@ class MemoryAgain:
             return
         for of in wanted:
             self.tallies[of].less_cache = Track(self.window)
-        text = promql.memory_again(self._scope_of(wanted), self.span, has_swap=has_swap, less=metric)
-        for of, pod, rows, values, limits in self._strips(text, wanted, parts):
+        ask = partial(promql.memory_again, span=self.span, has_swap=has_swap, less=metric)
+        text = ask(self._scope_of(wanted))
+        for of, pod, rows, values, limits in self._strips(ask, wanted, parts):
             self.tallies[of].add_memory_less_cache(pod[1], rows, values, limits)
         for workload, _ in wanted:
             sent.setdefault(workload, {})["memory without page cache"] = text
@@ -174,12 +178,11 @@ class MemoryAgain:
         return replace(self.batch.scope, pods=tuple(sorted(names)))
 
     def _strips(
-        self, text: str, wanted: Mapping[Owned, float] | set[Owned], parts: Sequence[Window]
+        self, ask: Ask, wanted: Mapping[Owned, float] | set[Owned], parts: Sequence[Window]
     ) -> Iterator[tuple[Owned, Pod, slice | NDArray[np.intp], NDArray[np.float64], Limits | None]]:
         """The series of the wanted containers, on the rows of the whole window."""
-        for _, piece, strips in self.wire.ranges(
-            [("memory", text, piece) for piece in parts], in_time=self.batch.is_alone
-        ):
+        asked: list[Asked] = [("memory", ask, piece) for piece in parts]
+        for _, piece, strips in self.answers.ranges(self.batch, asked, self._scope_of(wanted)):
             ahead = row_of(piece.start, self.window)
             for (namespace, pod, container), found in by_container(strips).items():
                 workload = self.batch.pods.get((namespace, pod))

@@ -1,0 +1,342 @@
+"""The SQLite file of a state folder: which questions were asked of which pods over which time, and the answers.
+
+Answers lie in blocks of some rows, so that a renewal rewrites the newest block and not two weeks. Everything of a batch
+of workloads is written in one transaction: a process that is killed leaves the state of the batches before it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from mora.domain import Workload
+from mora.errors import MoraError
+from mora.state.blocks import Samples, decode, encode, joined
+
+_Item = TypeVar("_Item")
+
+# Rows of a block: a day of five minutes, twelve of hours.
+BLOCK = 288
+_MOST_IN_A_QUERY = 500
+
+TABLES = """
+CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
+CREATE TABLE workload (
+    id INTEGER PRIMARY KEY, namespace TEXT NOT NULL, kind TEXT NOT NULL, name TEXT NOT NULL,
+    UNIQUE (namespace, kind, name)
+);
+CREATE TABLE question (id INTEGER PRIMARY KEY, step REAL NOT NULL, text TEXT NOT NULL, UNIQUE (step, text));
+CREATE TABLE held (
+    workload INTEGER NOT NULL REFERENCES workload (id) ON DELETE CASCADE, question INTEGER NOT NULL,
+    since INTEGER NOT NULL, until INTEGER NOT NULL, pods TEXT NOT NULL,
+    PRIMARY KEY (workload, question)
+);
+CREATE TABLE block (
+    workload INTEGER NOT NULL REFERENCES workload (id) ON DELETE CASCADE, question INTEGER NOT NULL,
+    number INTEGER NOT NULL, body BLOB NOT NULL,
+    PRIMARY KEY (workload, question, number)
+);
+CREATE TABLE note (
+    workload INTEGER NOT NULL REFERENCES workload (id) ON DELETE CASCADE, name TEXT NOT NULL, at REAL NOT NULL,
+    body TEXT NOT NULL, PRIMARY KEY (workload, name)
+);
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """What is kept of the answers to one question about one workload.
+
+    since, until: the rows over which it was asked, both included. pods: the names that it was asked of, each with the
+    newest row that it has a sample of; 0 where it has none.
+    """
+
+    since: int
+    until: int
+    pods: Mapping[str, int]
+    series: Mapping[tuple[tuple[str, str], ...], Samples] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """A question about any workload: how it is asked without naming one, and the step of its rows in seconds."""
+
+    text: str
+    step: float
+
+
+class Store:
+    """The open file; methods may be called from any thread. MoraError where the disk is full or the file is damaged."""
+
+    def __init__(
+        self, path: Path, connection: sqlite3.Connection, problem: Callable[[sqlite3.Error], MoraError]
+    ) -> None:
+        self.path = path
+        self._connection = connection
+        self._problem = problem
+        self._lock = threading.Lock()
+        self._pending: list[Callable[[sqlite3.Connection], None]] = []
+        self._answers: list[Callable[[sqlite3.Connection, float], None]] = []
+
+    # -- reading --
+
+    def fact(self, name: str) -> str | None:
+        """What is noted under a name."""
+        with self._reading() as run:
+            row = run.execute("SELECT value FROM fact WHERE name = ?", (name,)).fetchone()
+        return None if row is None else str(row[0])
+
+    def workloads(self, namespaces: Sequence[str], since: float) -> dict[Workload, frozenset[str]]:
+        """The workloads of some namespaces (none: of all) and their pods with samples since a moment (unix seconds)."""
+        with self._reading() as run:
+            rows = run.execute(
+                "SELECT namespace, name, kind, pods, step FROM held JOIN workload ON workload.id = held.workload "
+                "JOIN question ON question.id = held.question"
+            ).fetchall()
+        found: dict[Workload, frozenset[str]] = {}
+        for namespace, name, kind, pods, step in rows:
+            if not namespaces or namespace in namespaces:
+                workload = Workload(namespace, name, kind)
+                lately = frozenset(pod for pod, row in _pods(pods).items() if row * step >= since)
+                found[workload] = found.get(workload, frozenset()) | lately
+        return found
+
+    def held(self, workloads: Iterable[Workload], question: Question, first: int, last: int) -> dict[Workload, Held]:
+        """What is kept of a question about some workloads, with all samples of blocks that touch the rows asked for."""
+        with self._reading() as run:
+            of_question = self._number_of(run, question)
+            if of_question is None:
+                return {}
+            numbers = self._numbers(run, workloads)
+            found: dict[Workload, Held] = {}
+            for some in _portions(sorted(numbers)):
+                marks = ",".join("?" * len(some))
+                rows = run.execute(
+                    f"SELECT workload, since, until, pods FROM held WHERE question = ? AND workload IN ({marks})",  # noqa: S608
+                    (of_question, *some),
+                ).fetchall()
+                blocks: dict[int, list[bytes]] = {}
+                for workload, body in run.execute(
+                    f"SELECT workload, body FROM block WHERE question = ? AND workload IN ({marks}) "  # noqa: S608
+                    "AND number BETWEEN ? AND ? ORDER BY workload, number",
+                    (of_question, *some, first // BLOCK, last // BLOCK),
+                ):
+                    blocks.setdefault(workload, []).append(body)
+                for workload, since, until, pods in rows:
+                    series = joined(self._decoded(body) for body in blocks.get(workload, ()))
+                    found[numbers[workload]] = Held(since, until, _pods(pods), series)
+        return found
+
+    def notes(self, workloads: Iterable[Workload], prefix: str) -> dict[Workload, dict[str, str]]:
+        """What is noted of some workloads under names that begin so: workload -> rest of the name -> text."""
+        with self._reading() as run:
+            numbers = self._numbers(run, workloads)
+            found: dict[Workload, dict[str, str]] = {}
+            for some in _portions(sorted(numbers)):
+                marks = ",".join("?" * len(some))
+                for workload, name, body in run.execute(
+                    f"SELECT workload, name, body FROM note WHERE workload IN ({marks}) "  # noqa: S608
+                    "AND substr(name, 1, ?) = ?",
+                    (*some, len(prefix), prefix),
+                ):
+                    found.setdefault(numbers[workload], {})[name[len(prefix) :]] = body
+        return found
+
+    # -- writing: gathered, and written by commit() --
+
+    def set_fact(self, name: str, value: str) -> None:
+        """Note a text under a name."""
+        self._pending.append(
+            lambda run: _run(run, "INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", (name, value))
+        )
+
+    def put(self, workload: Workload, question: Question, held: Held, changed: Iterable[tuple[int, int]]) -> None:
+        """Keep the answers of a question about a workload. changed: first and last rows of what differs from before.
+
+        held: what the blocks that these rows touch are to contain, whole.
+        """
+        numbers = sorted({number for first, last in changed for number in range(first // BLOCK, last // BLOCK + 1)})
+        bodies = [
+            (number, [one.within(number * BLOCK, (number + 1) * BLOCK - 1) for one in held.series.values()])
+            for number in numbers
+        ]
+        # Encoded here, outside of the transaction.
+        coded = [(number, encode(part) if any(len(one.rows) for one in part) else None) for number, part in bodies]
+
+        def write(run: sqlite3.Connection, reached: float) -> None:
+            # Of what lies after the newest sample of all, nobody knows yet that there is nothing.
+            until = min(held.until, int(reached // question.step))
+            if until < held.since:
+                return
+            of = self._made(run, workload)
+            about = self._made_question(run, question)
+            _run(
+                run,
+                "INSERT OR REPLACE INTO held (workload, question, since, until, pods) VALUES (?, ?, ?, ?, ?)",
+                (of, about, held.since, until, json.dumps(dict(sorted(held.pods.items())))),
+            )
+            for number, body in coded:
+                if body is None:
+                    _run(
+                        run, "DELETE FROM block WHERE workload = ? AND question = ? AND number = ?", (of, about, number)
+                    )
+                else:
+                    _run(
+                        run,
+                        "INSERT OR REPLACE INTO block (workload, question, number, body) VALUES (?, ?, ?, ?)",
+                        (of, about, number, body),
+                    )
+
+        self._answers.append(write)
+
+    def note(self, workload: Workload, name: str, at: float, body: str) -> None:
+        """Note a text of a workload under a name; at: the moment that it is of, by which it ages out."""
+
+        def write(run: sqlite3.Connection) -> None:
+            of = self._made(run, workload)
+            _run(
+                run, "INSERT OR REPLACE INTO note (workload, name, at, body) VALUES (?, ?, ?, ?)", (of, name, at, body)
+            )
+
+        self._pending.append(write)
+
+    def drop_pending(self) -> None:
+        """Forget what was gathered and not written."""
+        self._pending.clear()
+        self._answers.clear()
+
+    def commit(self, reached: float | None) -> None:
+        """Write what was gathered, all of it or none.
+
+        reached: the newest moment (unix seconds) that any answer has a sample of. Without one no answer is written: a
+        source that is silent, or a clock that is ahead, is no reason to know anything.
+        """
+        pending, answers = self._pending, self._answers if reached is not None else []
+        self._pending, self._answers = [], []
+        if not pending and not answers:
+            return
+        with self._writing() as run:
+            for write in pending:
+                write(run)
+            for put in answers:
+                put(run, reached or 0.0)
+
+    def age_out(self, before: float) -> int:
+        """Drop what is older than a moment (unix seconds), and workloads without anything left; how many these are."""
+        with self._writing() as run:
+            _run(
+                run,
+                "DELETE FROM block WHERE rowid IN (SELECT block.rowid FROM block JOIN question "
+                "ON question.id = block.question WHERE (block.number + 1) * ? * question.step <= ?)",
+                (BLOCK, before),
+            )
+            _run(run, "DELETE FROM note WHERE at < ?", (before,))
+            _run(
+                run,
+                "UPDATE held SET since = (SELECT max(held.since, CAST(? / step AS INTEGER)) FROM question "
+                "WHERE id = held.question)",
+                (before,),
+            )
+            _run(run, "DELETE FROM held WHERE until < since", ())
+            gone = run.execute(
+                "DELETE FROM workload WHERE id NOT IN (SELECT workload FROM held) "
+                "AND id NOT IN (SELECT workload FROM note)"
+            ).rowcount
+            _run(run, "DELETE FROM question WHERE id NOT IN (SELECT question FROM held)", ())
+        with self._reading() as run:
+            run.execute("PRAGMA incremental_vacuum").fetchall()
+        return max(gone, 0)
+
+    def newest(self) -> float | None:
+        """The moment of the newest row that was asked for (unix seconds); None of an empty state."""
+        with self._reading() as run:
+            row = run.execute(
+                "SELECT max(until * question.step) FROM held JOIN question ON question.id = held.question"
+            ).fetchone()
+        return None if row is None or row[0] is None else float(row[0])
+
+    # -- SQLite --
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        with self._lock:
+            try:
+                yield self._connection
+            except sqlite3.Error as error:
+                raise self._problem(error) from error
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._reading() as run:
+            run.execute("BEGIN IMMEDIATE")
+            try:
+                yield run
+            except BaseException:
+                if run.in_transaction:  # a full disk has rolled back already
+                    run.execute("ROLLBACK")
+                raise
+            run.execute("COMMIT")
+
+    def _decoded(self, body: bytes) -> list[Samples]:
+        try:
+            return decode(body)
+        except ValueError as error:
+            raise self._problem(sqlite3.DatabaseError(str(error))) from error
+
+    def _numbers(self, run: sqlite3.Connection, workloads: Iterable[Workload]) -> dict[int, Workload]:
+        wanted = set(workloads)
+        spaces = sorted({one.namespace for one in wanted})
+        found: dict[int, Workload] = {}
+        for some in _portions(spaces):
+            marks = ",".join("?" * len(some))
+            for number, namespace, name, kind in run.execute(
+                f"SELECT id, namespace, name, kind FROM workload WHERE namespace IN ({marks})",  # noqa: S608
+                tuple(some),
+            ):
+                workload = Workload(namespace, name, kind)
+                if workload in wanted:
+                    found[number] = workload
+        return found
+
+    def _number_of(self, run: sqlite3.Connection, question: Question) -> int | None:
+        row = run.execute(
+            "SELECT id FROM question WHERE step = ? AND text = ?", (question.step, question.text)
+        ).fetchone()
+        return None if row is None else int(row[0])
+
+    def _made(self, run: sqlite3.Connection, workload: Workload) -> int:
+        values = (workload.namespace, workload.kind, workload.name)
+        _run(run, "INSERT OR IGNORE INTO workload (namespace, kind, name) VALUES (?, ?, ?)", values)
+        row = run.execute("SELECT id FROM workload WHERE namespace = ? AND kind = ? AND name = ?", values).fetchone()
+        return int(row[0])
+
+    def _made_question(self, run: sqlite3.Connection, question: Question) -> int:
+        number = self._number_of(run, question)
+        if number is None:
+            made = run.execute("INSERT INTO question (step, text) VALUES (?, ?)", (question.step, question.text))
+            number = int(made.lastrowid or 0)
+        return number
+
+    def close(self) -> None:
+        """Close the file; what was gathered and not written is dropped."""
+        with self._lock:
+            self._connection.close()
+
+
+def _run(connection: sqlite3.Connection, text: str, values: tuple[object, ...]) -> None:
+    connection.execute(text, values)
+
+
+def _pods(text: str) -> dict[str, int]:
+    return {str(name): int(row) for name, row in json.loads(text).items()}
+
+
+def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:
+    for begin in range(0, len(items), _MOST_IN_A_QUERY):
+        yield items[begin : begin + _MOST_IN_A_QUERY]
