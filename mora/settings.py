@@ -15,6 +15,7 @@ from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
+from urllib.parse import quote
 
 from mora import registry, values
 from mora.domain import Slo
@@ -182,6 +183,7 @@ class Settings:
     data_dir: Path = Path("data")
     models_dir: Path = Path("models")
     health_dir: Path = Path("health")
+    state_dir: Path | None = None
     namespace: str = "default"
     target: str = "sandbox"
     plan: str = "quick"
@@ -224,6 +226,7 @@ class Settings:
             self,
             kubernetes=KubernetesAccess(name, chosen.kubeconfig, context),
             prometheus=replace(self.prometheus, **chosen.prometheus),
+            state_dir=None if self.state_dir is None else self.state_dir / "clusters" / quote(name, safe=""),
         )
 
     def is_flag(self, name: str) -> bool:
@@ -371,6 +374,8 @@ SETTINGS: tuple[Setting, ...] = (
             values.path, flag="--data"),
     Setting("models_dir", "Folder of the models.", values.path, flag="--models"),
     Setting("health_dir", "Folder of the detectors of services.", values.path, flag="--health"),
+    Setting("state_dir", "Folder that keeps samples between runs, so that only new ones are read from Prometheus.",
+            values.path, flag="--state"),
     Setting("namespace", "Kubernetes namespace of the services; the sandbox plays `default`.",
             values.name, flag="--namespace"),
     Setting("target", "Where experiments run. The sandbox by default: it needs nothing and harms nothing.",

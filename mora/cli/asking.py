@@ -19,6 +19,7 @@ from mora.cli.common import (
     PrometheusUrl,
     SandboxName,
     Scheduler,
+    StateDir,
     current_name,
     progress,
     say,
@@ -224,6 +225,7 @@ class Asked:
     include_flagged: IncludeFlagged = False
     data: DataDir = None
     models: ModelsDir = None
+    state: StateDir = None
     backend: Backend = None
     scheduler: Scheduler = None
 
@@ -256,6 +258,7 @@ class Asked:
             **more,
             data_dir=self.data,
             models_dir=self.models,
+            state_dir=self.state,
             namespace=self.namespace,
             horizon=current_name("--horizon", self.horizon, "--hold", self.hold),
             history=self.history,

@@ -70,6 +70,14 @@ IncludeFlagged = Annotated[
     bool,
     typer.Option("--include-flagged", help="Also use experiments that failed the quality check."),
 ]
+StateDir = Annotated[
+    Path | None,
+    typer.Option(
+        "--state",
+        help="Keep samples in this folder between runs: the next one reads only what is new from Prometheus.",
+        show_default=False,
+    ),
+]
 RECORD = "mora-record.sqlite"
 Record = Annotated[Path, typer.Option("--record", help="SQLite file with the history of recommendations.")]
 

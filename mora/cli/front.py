@@ -41,6 +41,7 @@ from mora.cli import (
     sources,
     train,
     vpa_recommender,
+    watch,
 )
 from mora.cli.common import EXIT_ERROR, EXIT_INTERRUPTED, Globals, complain, say, show
 from mora.errors import MoraError
@@ -89,6 +90,7 @@ for _name, _command, _panel in (
     ("train", train.train, _LEARN),
     ("compare", compare.compare, _LEARN),
     ("drift", drift.drift, _LEARN),
+    ("watch", watch.watch, _RUN),
     ("serve", serve.serve, _RUN),
     ("digest", digest.digest, _RUN),
     ("vpa-recommender", vpa_recommender.vpa_recommender, _RUN),

@@ -19,7 +19,7 @@ from mora.cli.changing import (
     SettleDown,
     change_rule_of,
 )
-from mora.cli.common import ModelsDir, PrometheusUrl, log, settings_of
+from mora.cli.common import ModelsDir, PrometheusUrl, StateDir, log, settings_of
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
@@ -90,6 +90,7 @@ def vpa_recommender(
     settle_down: SettleDown = None,
     changes_per_day: ChangesPerDay = None,
     window: MaintenanceWindow = None,
+    state: StateDir = None,
 ) -> None:
     """Recommend to the Vertical Pod Autoscaler: write MOrA's numbers into the status of VPA objects.
 
@@ -137,7 +138,7 @@ def vpa_recommender(
         changes_per_day=changes_per_day,
         window=window,
     )
-    settings = settings_of(prometheus_url=prometheus, models_dir=models)
+    settings = settings_of(prometheus_url=prometheus, models_dir=models, state_dir=state)
     adviser = _adviser(settings, history=parse_duration(history), refresh=parse_duration(refresh))
     if once or dry_run:
         _one_pass(adviser, recommender_name, namespace, rule=rule, dry_run=dry_run)

@@ -117,6 +117,11 @@ def open_fleet(
     """
     from mora.sources.prometheus.fleet import PrometheusFleet
 
+    if named.partition(":")[0] != "prometheus" and settings.is_flag("state_dir"):
+        raise BadInput(
+            f"--state keeps what is read of a Prometheus, and --source is {named.partition(':')[0]}.",
+            hint="Leave out --state.",
+        )
     if named != "prometheus":
         source = open_source(settings, named)
         if not isinstance(source, FleetSource):
@@ -127,4 +132,9 @@ def open_fleet(
             )
         return source
 
-    return PrometheusFleet(open_prometheus(settings, discover=discover, say=say), cluster=settings.prometheus.cluster)
+    return PrometheusFleet(
+        open_prometheus(settings, discover=discover, say=say),
+        cluster=settings.prometheus.cluster,
+        state=settings.state_dir,
+        say=say,
+    )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -173,7 +174,8 @@ def recommend_fleet_on_cluster(
     """As recommend_fleet, sharded: each namespace is read and sized by a worker of a Dask cluster, as they end.
 
     The workers ask the Prometheus of `settings` themselves, with its credentials: they must reach it, and find its
-    token and CA files where `settings` name them. No trained model is asked.
+    token and CA files where `settings` name them, as well as the folder of what is kept between runs: a worker has that
+    of a namespace to itself. No trained model is asked.
     """
     from mora import scaleout
     from mora.fleet.settings import FleetSettings, check_overrides
@@ -197,5 +199,7 @@ def recommend_fleet_on_cluster(
 def _size_namespace(
     namespace: str, states: Sequence[WorkloadState], settings: Settings, window: Window, fleet: FleetSettings
 ) -> list[Recommendation]:
-    """On a worker: one namespace, from Prometheus to numbers."""
+    """On a worker: one namespace, from Prometheus to numbers; what is kept between runs, in a folder of its own."""
+    if settings.state_dir is not None:
+        settings = replace(settings, state_dir=settings.state_dir / "namespaces" / namespace)
     return list(recommend_fleet(states, open_fleet(settings), window, settings=fleet))

@@ -94,6 +94,10 @@ class Request:
         if not self.use_history and (self.excluded or self.incidents):
             flag = "--exclude" if self.excluded else "--exclude-incidents"
             raise BadInput(f"{flag} leaves a time range out of the history, and there is none with --no-history.")
+        if not self.use_history and settings.is_flag("state_dir"):
+            raise BadInput(
+                "--state keeps samples of the history, and --no-history leaves it out.", hint="Leave out one of them."
+            )
         if self.users is not None and self.requests_per_second is not None:
             raise BadInput("A load is in users, or in requests per second; --users and --rps are both given.")
         has_load = self.scenario is not None or self.users is not None or self.requests_per_second is not None

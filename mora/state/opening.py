@@ -21,7 +21,7 @@ from mora.files import open_lock
 from mora.quantities import format_duration
 from mora.state.store import TABLES, Store
 
-VERSION = 1
+VERSION = 2
 """Of the tables and of what is in them."""
 _APPLICATION = 0x4D4F7253  # "MOrS"
 FILE, LOCK = "samples.sqlite", "lock"
