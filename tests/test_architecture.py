@@ -50,7 +50,7 @@ ROOMS: dict[str, list[str]] = {
     "typer": ["mora/cli"],
     "fastapi": ["mora/web"],
     "uvicorn": ["mora/serving/asgi.py"],
-    "sqlite3": ["mora/record"],
+    "sqlite3": ["mora/record", "mora/state"],
     "locust": [],
     "pickle": [],
     "dill": [],

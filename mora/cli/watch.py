@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mora.cli.asking import OUTPUT, Asked, takes
+from mora.cli.asking import OUTPUT, Asked
 from mora.cli.common import log, progress, say, show
+from mora.cli.taking import takes
 from mora.errors import BadInput, ClusterError, SourceUnavailable
 
 if TYPE_CHECKING:

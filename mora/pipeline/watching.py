@@ -1,7 +1,7 @@
 """One pass of `mora watch`: recommend anew, and find which numbers moved so far that they are worth a change.
 
-A number is compared with what is set, or with what was told last where that has not been set yet: what is known is told
-once. When a move is worth a change, the rule of mora/changes decides. What was told is kept beside the samples.
+A number is compared with what is set, or with what was printed last where that has not been set yet: each change is
+printed once. When a move is worth a change, the rule of mora/changes decides. What was printed is kept with the samples.
 """
 
 from __future__ import annotations
@@ -39,9 +39,9 @@ _TARGETS = (Target.CPU, Target.MEMORY)
 
 @dataclass(frozen=True, slots=True)
 class Number:
-    """A request of a container: what it was, what it should be, and why it is told or not.
+    """A request of a container: what it was, what it should be, and why it is printed or not.
 
-    before: what is set, or what was told last; None where nothing is set. why: of a number that stays, the reason.
+    before: what is set, or what was printed last; None where nothing is set. why: of a number that stays, the reason.
     """
 
     workload: Workload
@@ -114,7 +114,7 @@ def _is_known(container: ContainerAdvice) -> bool:
 def _decided(
     advice: Sequence[Recommendation], rule: ChangeRule, store: Store, at: float, say: Callable[[str], None]
 ) -> tuple[list[Number], list[Number]]:
-    """The numbers that are worth a change, and those that are not; what is told is noted in the store."""
+    """The numbers that are worth a change, and those that are not; what is printed is noted in the store."""
     rows = [(one.workload, container) for one in advice for container in one.containers if _is_known(container)]
     if not rows:
         return [], []
@@ -177,13 +177,13 @@ def _peak(container: ContainerAdvice) -> float:
     return -np.inf if evidence is None or evidence.mem_peak_bytes is None else float(evidence.mem_peak_bytes)
 
 
-# --- what was told ---------------------------------------------------------------------------------------------------
+# --- what was printed ------------------------------------------------------------------------------------------------
 
 _Note = dict[Literal["set", "told", "rule"], Any]
 
 
 def _base(advice: Advice, note: _Note | None, place: int) -> float:
-    """What a number is compared with: what was told, as long as what is set is what it was then."""
+    """What a number is compared with: what was printed, as long as what is set is what it was then."""
     if note is None or note["set"][place] != advice.now or note["told"][place] is None:
         return _number(advice.now)
     return _number(note["told"][place])
@@ -195,7 +195,7 @@ def _note(numbers: Sequence[Advice], now: Floats, amounts: Floats, rule: Mapping
 
 
 def _told(store: Store, workloads: set[Workload], say: Callable[[str], None]) -> dict[tuple[Workload, str], _Note]:
-    """What was told of each container; what cannot be read is as if nothing had been."""
+    """What was printed of each container; what cannot be read is as if nothing had been."""
     found: dict[tuple[Workload, str], _Note] = {}
     unread = 0
     for workload, notes in store.notes(workloads, _TOLD).items():
@@ -206,7 +206,7 @@ def _told(store: Store, workloads: set[Workload], say: Callable[[str], None]) ->
                 continue
             found[workload, container] = note
     if unread:
-        say(f"What was told of {unread} containers cannot be read: it was written by another version. It is told anew.")
+        say(f"What was printed of {unread} containers cannot be read: another version wrote it. It is printed anew.")
     return found
 
 

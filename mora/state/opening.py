@@ -1,7 +1,7 @@
 """Opens the state in a folder: locked against other writers, of this version, and of the cluster that is asked.
 
-What an older MOrA wrote, or what is damaged, is moved aside and read anew from the metrics source: that is told, since
-a source that keeps less than the state did cannot give all of it back. What a newer MOrA or another program wrote, and
+What an older MOrA wrote, or what is damaged, is moved aside and read anew from the metrics source, with a note: a
+source that keeps less than the state did cannot give all of it back. What a newer MOrA or another program wrote, and
 the state of another cluster, is an error and stays as it is.
 """
 
@@ -133,7 +133,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             hint="Update MOrA, or name another folder: --state DIR",
         )
     if version == VERSION:
-        for table in ("fact", "workload", "question", "held", "block", "note"):
+        for table in ("fact", "workload", "question", "answered", "block", "note"):
             connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608  # the names are ours
         return
     if version:

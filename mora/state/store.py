@@ -32,7 +32,7 @@ CREATE TABLE workload (
     UNIQUE (namespace, kind, name)
 );
 CREATE TABLE question (id INTEGER PRIMARY KEY, step REAL NOT NULL, text TEXT NOT NULL, UNIQUE (step, text));
-CREATE TABLE held (
+CREATE TABLE answered (
     workload INTEGER NOT NULL REFERENCES workload (id) ON DELETE CASCADE, question INTEGER NOT NULL,
     since INTEGER NOT NULL, until INTEGER NOT NULL, pods TEXT NOT NULL,
     PRIMARY KEY (workload, question)
@@ -50,7 +50,7 @@ CREATE TABLE note (
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class Answered:
     """What is kept of the answers to one question about one workload.
 
     since, until: the rows over which it was asked, both included. pods: the names that it was asked of, each with the
@@ -96,8 +96,8 @@ class Store:
         """The workloads of some namespaces (none: of all) and their pods with samples since a moment (unix seconds)."""
         with self._reading() as run:
             rows = run.execute(
-                "SELECT namespace, name, kind, pods, step FROM held JOIN workload ON workload.id = held.workload "
-                "JOIN question ON question.id = held.question"
+                "SELECT namespace, name, kind, pods, step FROM answered "
+                "JOIN workload ON workload.id = answered.workload JOIN question ON question.id = answered.question"
             ).fetchall()
         found: dict[Workload, frozenset[str]] = {}
         for namespace, name, kind, pods, step in rows:
@@ -107,18 +107,20 @@ class Store:
                 found[workload] = found.get(workload, frozenset()) | lately
         return found
 
-    def held(self, workloads: Iterable[Workload], question: Question, first: int, last: int) -> dict[Workload, Held]:
+    def answered(
+        self, workloads: Iterable[Workload], question: Question, first: int, last: int
+    ) -> dict[Workload, Answered]:
         """What is kept of a question about some workloads, with all samples of blocks that touch the rows asked for."""
         with self._reading() as run:
             of_question = self._number_of(run, question)
             if of_question is None:
                 return {}
             numbers = self._numbers(run, workloads)
-            found: dict[Workload, Held] = {}
+            found: dict[Workload, Answered] = {}
             for some in _portions(sorted(numbers)):
                 marks = ",".join("?" * len(some))
                 rows = run.execute(
-                    f"SELECT workload, since, until, pods FROM held WHERE question = ? AND workload IN ({marks})",  # noqa: S608
+                    f"SELECT workload, since, until, pods FROM answered WHERE question = ? AND workload IN ({marks})",  # noqa: S608
                     (of_question, *some),
                 ).fetchall()
                 blocks: dict[int, list[bytes]] = {}
@@ -130,7 +132,7 @@ class Store:
                     blocks.setdefault(workload, []).append(body)
                 for workload, since, until, pods in rows:
                     series = joined(self._decoded(body) for body in blocks.get(workload, ()))
-                    found[numbers[workload]] = Held(since, until, _pods(pods), series)
+                    found[numbers[workload]] = Answered(since, until, _pods(pods), series)
         return found
 
     def notes(self, workloads: Iterable[Workload], prefix: str) -> dict[Workload, dict[str, str]]:
@@ -156,30 +158,32 @@ class Store:
             lambda run: _run(run, "INSERT OR REPLACE INTO fact (name, value) VALUES (?, ?)", (name, value))
         )
 
-    def put(self, workload: Workload, question: Question, held: Held, changed: Iterable[tuple[int, int]]) -> None:
+    def put(
+        self, workload: Workload, question: Question, answered: Answered, changed: Iterable[tuple[int, int]]
+    ) -> None:
         """Keep the answers of a question about a workload. changed: first and last rows of what differs from before.
 
-        held: what the blocks that these rows touch are to contain, whole.
+        answered: what the blocks that these rows touch are to contain, whole.
         """
         numbers = sorted({number for first, last in changed for number in range(first // BLOCK, last // BLOCK + 1)})
         bodies = [
-            (number, [one.within(number * BLOCK, (number + 1) * BLOCK - 1) for one in held.series.values()])
+            (number, [one.within(number * BLOCK, (number + 1) * BLOCK - 1) for one in answered.series.values()])
             for number in numbers
         ]
         # Encoded here, outside of the transaction.
         coded = [(number, encode(part) if any(len(one.rows) for one in part) else None) for number, part in bodies]
 
         def write(run: sqlite3.Connection, reached: float) -> None:
-            # Of what lies after the newest sample of all, nobody knows yet that there is nothing.
-            until = min(held.until, int(reached // question.step))
-            if until < held.since:
+            # It is not known yet that there is nothing after the newest sample of all.
+            until = min(answered.until, int(reached // question.step))
+            if until < answered.since:
                 return
             of = self._made(run, workload)
             about = self._made_question(run, question)
             _run(
                 run,
-                "INSERT OR REPLACE INTO held (workload, question, since, until, pods) VALUES (?, ?, ?, ?, ?)",
-                (of, about, held.since, until, json.dumps(dict(sorted(held.pods.items())))),
+                "INSERT OR REPLACE INTO answered (workload, question, since, until, pods) VALUES (?, ?, ?, ?, ?)",
+                (of, about, answered.since, until, json.dumps(dict(sorted(answered.pods.items())))),
             )
             for number, body in coded:
                 if body is None:
@@ -239,16 +243,16 @@ class Store:
             _run(run, "DELETE FROM note WHERE at < ?", (before,))
             _run(
                 run,
-                "UPDATE held SET since = (SELECT max(held.since, CAST(? / step AS INTEGER)) FROM question "
-                "WHERE id = held.question)",
+                "UPDATE answered SET since = (SELECT max(answered.since, CAST(? / step AS INTEGER)) FROM question "
+                "WHERE id = answered.question)",
                 (before,),
             )
-            _run(run, "DELETE FROM held WHERE until < since", ())
+            _run(run, "DELETE FROM answered WHERE until < since", ())
             gone = run.execute(
-                "DELETE FROM workload WHERE id NOT IN (SELECT workload FROM held) "
+                "DELETE FROM workload WHERE id NOT IN (SELECT workload FROM answered) "
                 "AND id NOT IN (SELECT workload FROM note)"
             ).rowcount
-            _run(run, "DELETE FROM question WHERE id NOT IN (SELECT question FROM held)", ())
+            _run(run, "DELETE FROM question WHERE id NOT IN (SELECT question FROM answered)", ())
         with self._reading() as run:
             run.execute("PRAGMA incremental_vacuum").fetchall()
         return max(gone, 0)
@@ -257,7 +261,7 @@ class Store:
         """The moment of the newest row that was asked for (unix seconds); None of an empty state."""
         with self._reading() as run:
             row = run.execute(
-                "SELECT max(until * question.step) FROM held JOIN question ON question.id = held.question"
+                "SELECT max(until * question.step) FROM answered JOIN question ON question.id = answered.question"
             ).fetchone()
         return None if row is None or row[0] is None else float(row[0])
 

@@ -50,3 +50,14 @@ def test_a_prometheus_that_is_named_as_a_source_has_the_credentials_of_the_setti
     assert isinstance(source, PrometheusSource)
     with source.wire() as wire:
         assert (wire.url, wire.access.username, wire.access.password) == ("http://127.0.0.1:8", "ada", "hush")
+
+
+def test_a_state_is_of_a_prometheus_and_of_no_cloud(tmp_path: Path) -> None:
+    named = Settings(state_dir=tmp_path, origins={"state_dir": "--state"})
+    with pytest.raises(BadInput, match="--state keeps what is read of a Prometheus, and --source is gcp"):
+        pipeline.open_fleet(named, named="gcp:a/b")
+
+
+def test_each_of_several_clusters_has_a_state_of_its_own(tmp_path: Path) -> None:
+    assert Settings(state_dir=tmp_path).of_cluster("arn:aws/eu").state_dir == tmp_path / "clusters" / "arn%3Aaws%2Feu"
+    assert Settings().of_cluster("eu").state_dir is None

@@ -15,7 +15,7 @@ from mora.domain import Workload
 from mora.errors import BadInput, MoraError
 from mora.state.blocks import Samples
 from mora.state.opening import FILE, check_clock, check_cluster, opened
-from mora.state.store import Held, Question, Store
+from mora.state.store import Answered, Question, Store
 
 WEB = Workload("shop", "web")
 CPU = Question("cpu", 300.0)
@@ -23,14 +23,14 @@ CPU = Question("cpu", 300.0)
 
 def put(store: Store, rows: range, value: float = 1.0) -> None:
     series = Samples({"pod": "web-0"}, np.array(rows), np.full(len(rows), value))
-    held = Held(rows[0], rows[-1], {"web-0": rows[-1]}, {series.name: series})
-    store.put(WEB, CPU, held, [(rows[0], rows[-1])])
+    answered = Answered(rows[0], rows[-1], {"web-0": rows[-1]}, {series.name: series})
+    store.put(WEB, CPU, answered, [(rows[0], rows[-1])])
     store.commit(rows[-1] * CPU.step)
 
 
 def rows_of(store: Store, first: int = 0, last: int = 10_000) -> list[int]:
-    found = store.held([WEB], CPU, first, last)
-    return [int(row) for held in found.values() for one in held.series.values() for row in one.rows]
+    found = store.answered([WEB], CPU, first, last)
+    return [int(row) for answered in found.values() for one in answered.series.values() for row in one.rows]
 
 
 def test_a_killed_writer_leaves_what_was_written_whole_and_the_lock_to_the_next(tmp_path: Path) -> None:

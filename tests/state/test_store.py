@@ -11,7 +11,7 @@ import pytest
 from mora.domain import Workload
 from mora.state.blocks import Samples
 from mora.state.opening import opened
-from mora.state.store import BLOCK, Held, Question, Store
+from mora.state.store import BLOCK, Answered, Question, Store
 
 WEB, CART = Workload("shop", "web"), Workload("cart", "cart", "StatefulSet")
 CPU, LIMITS = Question("cpu", 300.0), Question("limits", 3600.0)
@@ -23,64 +23,64 @@ def store(tmp_path: Path) -> Iterator[Store]:
         yield found
 
 
-def held(first: int, last: int, pod: str = "web-0") -> Held:
+def answered(first: int, last: int, pod: str = "web-0") -> Answered:
     rows = np.arange(first, last + 1)
     one = Samples({"pod": pod}, rows, rows * 0.1)
-    return Held(first, last, {pod: last}, {one.name: one})
+    return Answered(first, last, {pod: last}, {one.name: one})
 
 
-def rows_of(found: Held) -> list[int]:
+def rows_of(found: Answered) -> list[int]:
     return [int(row) for one in found.series.values() for row in one.rows]
 
 
 def test_what_was_put_in_comes_back_by_workload_and_question(store: Store) -> None:
-    store.put(WEB, CPU, held(0, 700), [(0, 700)])
-    store.put(CART, CPU, held(10, 20, "cart-0"), [(10, 20)])
-    store.put(WEB, LIMITS, held(0, 3), [(0, 3)])
-    assert store.held([WEB, CART], CPU, 0, 10_000) == {}
+    store.put(WEB, CPU, answered(0, 700), [(0, 700)])
+    store.put(CART, CPU, answered(10, 20, "cart-0"), [(10, 20)])
+    store.put(WEB, LIMITS, answered(0, 3), [(0, 3)])
+    assert store.answered([WEB, CART], CPU, 0, 10_000) == {}
     store.commit(1e9)
-    found = store.held([WEB, CART], CPU, 0, 10_000)
+    found = store.answered([WEB, CART], CPU, 0, 10_000)
     assert rows_of(found[WEB]) == list(range(701))
     assert rows_of(found[CART]) == list(range(10, 21))
     assert found[CART].pods == {"cart-0": 20}
-    assert rows_of(store.held([WEB], LIMITS, 0, 10)[WEB]) == [0, 1, 2, 3]
+    assert rows_of(store.answered([WEB], LIMITS, 0, 10)[WEB]) == [0, 1, 2, 3]
     # Whole blocks come, so that what lies beside the rows that are asked for stays in them.
-    assert rows_of(store.held([WEB], CPU, BLOCK, BLOCK)[WEB]) == list(range(BLOCK, 2 * BLOCK))
+    assert rows_of(store.answered([WEB], CPU, BLOCK, BLOCK)[WEB]) == list(range(BLOCK, 2 * BLOCK))
     assert store.workloads(["shop"], 0.0) == {WEB: {"web-0"}}
     assert store.workloads([], 22 * 300.0) == {WEB: {"web-0"}, CART: frozenset()}
 
 
 def test_only_changed_blocks_are_written(store: Store) -> None:
-    store.put(WEB, CPU, held(0, 700), [(0, 700)])
+    store.put(WEB, CPU, answered(0, 700), [(0, 700)])
     store.commit(1e9)
-    changed = held(0, 701)
+    changed = answered(0, 701)
     one = next(iter(changed.series.values()))
     one.values[:] = 7.0
     store.put(WEB, CPU, changed, [(701, 701)])
     store.commit(1e9)
-    (read,) = store.held([WEB], CPU, 0, 10_000)[WEB].series.values()
+    (read,) = store.answered([WEB], CPU, 0, 10_000)[WEB].series.values()
     assert read.values[0] == 0.0
     assert read.values[2 * BLOCK] == 7.0
     assert len(read.rows) == 702
 
 
 def test_nothing_is_known_of_what_lies_after_the_newest_sample_of_all(store: Store) -> None:
-    store.put(WEB, CPU, held(0, 700), [(0, 700)])
+    store.put(WEB, CPU, answered(0, 700), [(0, 700)])
     store.commit(None)
-    assert store.held([WEB], CPU, 0, 10_000) == {}
-    store.put(WEB, CPU, held(0, 700), [(0, 700)])
+    assert store.answered([WEB], CPU, 0, 10_000) == {}
+    store.put(WEB, CPU, answered(0, 700), [(0, 700)])
     store.commit(600 * 300.0)
-    assert store.held([WEB], CPU, 0, 10_000)[WEB].until == 600
+    assert store.answered([WEB], CPU, 0, 10_000)[WEB].until == 600
     assert store.newest() == 600 * 300.0
 
 
 def test_what_is_old_ages_out_and_workloads_that_are_gone_with_it(store: Store) -> None:
-    store.put(WEB, CPU, held(0, 2000), [(0, 2000)])
-    store.put(CART, CPU, held(0, 100, "cart-0"), [(0, 100)])
+    store.put(WEB, CPU, answered(0, 2000), [(0, 2000)])
+    store.put(CART, CPU, answered(0, 100, "cart-0"), [(0, 100)])
     store.note(CART, "told x", 100 * 300.0, "{}")
     store.commit(1e9)
     assert store.age_out(1000 * 300.0) == 1
-    found = store.held([WEB, CART], CPU, 0, 10_000)
+    found = store.answered([WEB, CART], CPU, 0, 10_000)
     assert set(found) == {WEB}
     assert found[WEB].since == 1000
     assert min(rows_of(found[WEB])) == 1000 // BLOCK * BLOCK
@@ -100,9 +100,9 @@ def test_notes_are_of_a_workload_and_found_by_how_their_names_begin(store: Store
 
 def test_names_of_a_server_are_values_and_never_statements(store: Store) -> None:
     odd = "'); DROP TABLE block; --"
-    store.put(WEB, Question(odd, 300.0), held(0, 5, odd), [(0, 5)])
+    store.put(WEB, Question(odd, 300.0), answered(0, 5, odd), [(0, 5)])
     store.note(WEB, odd, 1.0, odd)
     store.set_fact(odd, odd)
     store.commit(1e9)
-    assert store.held([WEB], Question(odd, 300.0), 0, 5)[WEB].pods == {odd: 5}
+    assert store.answered([WEB], Question(odd, 300.0), 0, 5)[WEB].pods == {odd: 5}
     assert store.fact(odd) == odd

@@ -25,7 +25,7 @@ from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.wire import Wire
 from mora.state.blocks import Samples
-from mora.state.store import Held, Question, Store
+from mora.state.store import Answered, Question, Store
 
 Ask = Callable[[Scope], str]
 """A query, as it is asked about a scope."""
@@ -141,13 +141,13 @@ class _Answering:
         """The series of the batch over the window; the state gets what it did not have."""
         first, last = _row(self.window.start, self.window), _row(self.window.end, self.window)
         pods = self._pods()
-        held = self.kept.store.held(pods, self.question, first, last)
-        self.found = {workload: dict(held[workload].series) if workload in held else {} for workload in pods}
-        for span, names in self._missing(held, pods, first, last).items():
+        answered = self.kept.store.answered(pods, self.question, first, last)
+        self.found = {workload: dict(answered[workload].series) if workload in answered else {} for workload in pods}
+        for span, names in self._missing(answered, pods, first, last).items():
             self._take(names, span)
-        self._renew(held, pods, first, last)
+        self._renew(answered, pods, first, last)
         for workload, of_workload in pods.items():
-            self._keep(workload, of_workload, held.get(workload), first, last)
+            self._keep(workload, of_workload, answered.get(workload), first, last)
         return [
             Strip(one.labels, _compact(one.rows - first), one.values)
             for series in self.found.values()
@@ -167,12 +167,12 @@ class _Answering:
         return {workload: frozenset(names) for workload, names in found.items()}
 
     def _missing(
-        self, held: Mapping[Workload, Held], pods: Mapping[Workload, frozenset[str]], first: int, last: int
+        self, answered: Mapping[Workload, Answered], pods: Mapping[Workload, frozenset[str]], first: int, last: int
     ) -> dict[Span, set[Pod]]:
         """What was never asked, by time range: of new workloads all, of new pods what was asked of the others."""
         missing: defaultdict[Span, set[Pod]] = defaultdict(set)
         for workload, names in pods.items():
-            of, everyone = held.get(workload), {(workload.namespace, name) for name in names} & self.kept.known
+            of, everyone = answered.get(workload), {(workload.namespace, name) for name in names} & self.kept.known
             if of is None or not _touches(of, first, last):
                 missing[first, last] |= everyone
                 continue
@@ -183,17 +183,17 @@ class _Answering:
         return {span: names for span, names in missing.items() if names}
 
     def _renew(
-        self, held: Mapping[Workload, Held], pods: Mapping[Workload, frozenset[str]], first: int, last: int
+        self, answered: Mapping[Workload, Answered], pods: Mapping[Workload, frozenset[str]], first: int, last: int
     ) -> None:
         """Ask for what came since, for the newest rows again, and for times that had no sample."""
         alike: defaultdict[int, list[Workload]] = defaultdict(list)
         for workload in pods:
-            if workload in held and _touches(held[workload], first, last):
-                alike[held[workload].until].append(workload)
+            if workload in answered and _touches(answered[workload], first, last):
+                alike[answered[workload].until].append(workload)
         again = max(1, math.ceil(LATE / self.window.step))
         for until, workloads in alike.items():
             names = {(one.namespace, name) for one in workloads for name in pods[one]} & self.kept.known
-            oldest = max(first, min(held[one].since for one in workloads))
+            oldest = max(first, min(answered[one].since for one in workloads))
             gaps = self._gaps(workloads, oldest, min(until, last))
             begin = max(oldest, min(until, last) - again + 1)
             is_more = self._take(names, (begin, last), settled=begin + again // 2 - 1, until=until)
@@ -260,7 +260,7 @@ class _Answering:
                 given.setdefault(self.batch.pods[pod], {}).setdefault(one.name, []).append(one)
         last_settled = span[1] if settled is None else settled
         is_more = False
-        answered = np.unique(
+        given_rows = np.unique(
             np.concatenate([_NO_ROWS, *(one.rows for of in given.values() for ones in of.values() for one in ones)])
         )
         for workload in {self.batch.pods[pod] for pod in names}:
@@ -273,7 +273,7 @@ class _Answering:
                 lost = part.rows[~np.isin(part.rows, rows)]
                 if (lost <= last_settled).any():
                     self.kept.fewer.add(workload)
-                gone = lost[(lost > last_settled) & np.isin(lost, answered)]
+                gone = lost[(lost > last_settled) & np.isin(lost, given_rows)]
                 if len(gone):
                     stays = ~np.isin(one.rows, gone)
                     known[name] = Samples(one.labels, one.rows[stays], one.values[stays])
@@ -290,37 +290,39 @@ class _Answering:
                 self.changed[workload].append(span)
         return is_more
 
-    def _keep(self, workload: Workload, names: frozenset[str], held: Held | None, first: int, last: int) -> None:
+    def _keep(
+        self, workload: Workload, names: frozenset[str], answered: Answered | None, first: int, last: int
+    ) -> None:
         """Hand what is known of a workload to the state: the blocks that changed, and what was asked."""
         since, until, asked = first, last, names
-        if held is not None and _touches(held, first, last):
-            since, until = min(first, held.since), max(last, held.until)
-            asked = names | held.pods.keys()
-        elif held is not None and held.since > last:
+        if answered is not None and _touches(answered, first, last):
+            since, until = min(first, answered.since), max(last, answered.until)
+            asked = names | answered.pods.keys()
+        elif answered is not None and answered.since > last:
             return  # the clock is behind: what lies ahead, and is not joined to this, stays
-        newest = {} if held is None else dict(held.pods)
+        newest = {} if answered is None else dict(answered.pods)
         for one in self.found[workload].values():
             if len(one.rows):
                 pod = one.labels.get("pod", "")
                 newest[pod] = max(newest.get(pod, 0), int(one.rows[-1]))
-        # Pods that nobody knows any more, and that have no samples left, are forgotten.
+        # Pods that are not known any more, and that have no samples left, are forgotten.
         pods = {
             name: newest.get(name, 0)
             for name in asked
             if newest.get(name, 0) >= since or (workload.namespace, name) in self.kept.known
         }
         changed = self.changed.get(workload, [])
-        if held is None or changed or (since, until, pods) != (held.since, held.until, held.pods):
-            self.kept.store.put(workload, self.question, Held(since, until, pods, self.found[workload]), changed)
+        if answered is None or changed or (since, until, pods) != (answered.since, answered.until, answered.pods):
+            self.kept.store.put(workload, self.question, Answered(since, until, pods, self.found[workload]), changed)
 
 
 _NO_ROWS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def _touches(held: Held, first: int, last: int) -> bool:
+def _touches(answered: Answered, first: int, last: int) -> bool:
     """Whether what was asked reaches the rows that are asked for, so that no time in between is unknown."""
-    return held.since <= last + 1 and held.until >= first - 1
+    return answered.since <= last + 1 and answered.until >= first - 1
 
 
 def _is_on_grid(window: Window) -> bool:
