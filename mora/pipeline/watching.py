@@ -1,7 +1,7 @@
 """One pass of `mora watch`: recommend anew, and find which numbers moved so far that they are worth a change.
 
 A number is compared with what is set, or with what was printed last where that has not been set yet: each change is
-printed once. When a move is worth a change, the rule of mora/changes decides. What was printed is kept with the samples.
+printed once. When a move is worth a change, the rule of mora/changes decides. What was printed is kept beside samples.
 """
 
 from __future__ import annotations
@@ -92,10 +92,11 @@ def renew(
         raise BadInput("Where is the state to be kept?", hint="Name a folder: --state DIR")
     began = time.monotonic()
     # The rule decides how far and how often; step limits are for those who roll a template out again and again.
-    settings = replace(settings, policy=replace(settings.policy, allow_any_step=True, min_change=0.0))
+    folder, policy = settings.state_dir, replace(settings.policy, allow_any_step=True, min_change=0.0)
+    settings = replace(settings, policy=policy)
     advised = recommend_workloads(request, settings, say=say, reporter=reporter)
     at = time.time()
-    with opened(settings.state_dir, say=say) as store:
+    with opened(folder, say=say) as store:
         changes, stays = _decided(advised.recommendations, rule, store, at, say)
         store.commit(None)
     without = tuple(

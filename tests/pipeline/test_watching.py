@@ -58,13 +58,13 @@ def test_a_move_is_printed_once_and_the_next_is_compared_with_it(store: Store) -
     assert changes == {}
     assert {one.target: one.before for one in stays} == {Target.CPU: 500, Target.MEMORY: 200 * MIB}
     assert moved(store, recommended(cpu=600), 1800)[0] == {}
-    assert moved(store, recommended(cpu=660), 2700)[0] == {Target.CPU: (500, 660)}
+    assert moved(store, recommended(cpu=900), 2700)[0] == {Target.CPU: (500, 900)}
 
 
 def test_what_was_changed_in_the_cluster_is_what_counts_from_then_on(store: Store) -> None:
     moved(store, recommended(cpu=500), 0)
     assert moved(store, recommended(cpu=500, now=700), 900)[0] == {}
-    assert moved(store, recommended(cpu=480, now=700), 1800)[0] == {Target.CPU: (700, 480)}
+    assert moved(store, recommended(cpu=200, now=700), 1800)[0] == {Target.CPU: (700, 200)}
 
 
 def test_a_number_that_nothing_is_set_for_is_a_change(store: Store) -> None:
@@ -82,10 +82,10 @@ def test_memory_below_what_was_used_is_raised_whatever_the_rule_says(store: Stor
 def test_a_container_is_changed_no_more_often_than_the_rule_allows(store: Store) -> None:
     rule = ChangeRule(0.1, 0.1, changes_per_day=1)
     assert moved(store, recommended(cpu=500), 0, rule)[0]
-    changes, stays = moved(store, recommended(cpu=700), 900, rule)
+    changes, stays = moved(store, recommended(cpu=900), 900, rule)
     assert changes == {}
     assert "had 1 change in 24h" in stays[0].why
-    assert moved(store, recommended(cpu=700), 86_401, rule)[0] == {Target.CPU: (500, 700)}
+    assert moved(store, recommended(cpu=900), 86_401, rule)[0] == {Target.CPU: (500, 900)}
 
 
 def test_what_was_printed_in_another_way_is_printed_anew(store: Store) -> None:

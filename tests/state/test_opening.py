@@ -170,7 +170,7 @@ def test_a_state_is_of_one_cluster(tmp_path: Path) -> None:
             check_cluster(store, "kube-system made at 2", "http://other")
 
 
-def test_a_clock_that_is_behind_is_told(tmp_path: Path) -> None:
+def test_a_clock_that_is_behind_has_a_note(tmp_path: Path) -> None:
     said: list[str] = []
     with opened(tmp_path, say=print) as store:
         check_clock(store, 0.0, said.append)

@@ -25,7 +25,7 @@ def store(tmp_path: Path) -> Iterator[Store]:
 
 def answered(first: int, last: int, pod: str = "web-0") -> Answered:
     rows = np.arange(first, last + 1)
-    one = Samples({"pod": pod}, rows, rows * 0.1)
+    one = Samples({"pod": pod}, rows, rows.astype(np.float64))
     return Answered(first, last, {pod: last}, {one.name: one})
 
 
