@@ -12,6 +12,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mora.cli.asking import OUTPUT, Asked
+from mora.cli.changing import (
+    ChangesPerDay,
+    Deadband,
+    DeadbandDown,
+    DeadbandUp,
+    Follow,
+    MaintenanceWindow,
+    SettleDown,
+    change_rule_of,
+)
 from mora.cli.common import log, progress, say, show
 from mora.cli.taking import takes
 from mora.errors import BadInput, ClusterError, SourceUnavailable
@@ -23,7 +33,6 @@ if TYPE_CHECKING:
     from mora.settings import Settings
 
 STATE = "mora-state"
-_BY_DEFAULT = "in-place"
 
 
 @takes(Asked)
@@ -32,14 +41,6 @@ def watch(
     every: Annotated[
         str, typer.Option("--every", help="Time from one pass to the next.", rich_help_panel=OUTPUT)
     ] = "15m",
-    by: Annotated[
-        str,
-        typer.Option(
-            "--rule",
-            help="Whose rule decides what is worth a change: in-place, template-daily, git-daily, git-weekly.",
-            rich_help_panel=OUTPUT,
-        ),
-    ] = _BY_DEFAULT,
     output: Annotated[
         str,
         typer.Option("--output", "-o", help="text, or json: a line for each change.", rich_help_panel=OUTPUT),
@@ -50,6 +51,13 @@ def watch(
     once: Annotated[
         bool, typer.Option("--once", help="One pass, then exit: for a timer.", rich_help_panel=OUTPUT)
     ] = False,
+    follow: Follow = None,
+    deadband: Deadband = None,
+    deadband_up: DeadbandUp = None,
+    deadband_down: DeadbandDown = None,
+    settle_down: SettleDown = None,
+    changes_per_day: ChangesPerDay = None,
+    window: MaintenanceWindow = None,
 ) -> None:
     """Recommend every 15 minutes, and print what is worth a change; it changes nothing.
 
@@ -57,7 +65,8 @@ def watch(
     watches every namespace. The first pass reads the whole history. Later
     ones read what is new: samples are kept in --state (mora-state in this
     folder by default). A change is printed once. Numbers are for the next
-    hour, unless --horizon says otherwise. Ctrl-C and SIGTERM end it.
+    hour, unless --horizon says otherwise; what is worth a change is that of
+    resizing in place, unless --follow does. Ctrl-C and SIGTERM end it.
 
     \b
     mora watch --prometheus http://127.0.0.1:9090
@@ -70,8 +79,16 @@ def watch(
     pause = parse_duration(every)
     if pause < timedelta(seconds=10):
         raise BadInput(f"--every {every} is too short: a pass asks for every workload.", hint="Give at least 10s.")
-    if by not in RULES:
-        raise BadInput(f"There is no rule {by!r}.", hint=f"There are: {', '.join(RULES)}.")
+    rule = change_rule_of(
+        RULES["in-place"],
+        follow=follow,
+        deadband=deadband,
+        deadband_up=deadband_up,
+        deadband_down=deadband_down,
+        settle_down=settle_down,
+        changes_per_day=changes_per_day,
+        window=window,
+    )
     if output not in ("text", "json"):
         raise BadInput(f"mora watch prints text or json, not {output!r}.", hint="Give -o text or -o json.")
     settings = asked.settings()
@@ -85,7 +102,7 @@ def watch(
         settings = replace(settings, horizon=timedelta(hours=1))
     request = _everything_unless_named(asked, settings)
     request.check(settings)
-    _passes(request, settings, RULES[by], pause, output=output, verbose=verbose, once=once)
+    _passes(request, settings, rule, pause, output=output, verbose=verbose, once=once)
 
 
 def _everything_unless_named(asked: Asked, settings: Settings) -> Request:

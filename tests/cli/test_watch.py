@@ -69,7 +69,7 @@ def test_a_pass_that_cannot_be_made_is_logged_and_tried_again_until_a_signal_com
     ("flags", "words"),
     [
         (("--every", "1s"), "--every 1s is too short"),
-        (("--rule", "monthly"), "There is no rule 'monthly'"),
+        (("--follow", "monthly"), "There is no way of applying 'monthly'"),
         (("-o", "yaml"), "prints text or json, not 'yaml'"),
         (("--all-clusters",), "needs clusters in mora.toml"),
         (("--context", "a", "--context", "b"), "looks at one cluster"),
