@@ -29,7 +29,16 @@ def code_of(seam: str, name: str, *, also: tuple[str, ...] = ()) -> str:
     return made.hexdigest()
 
 
-def _modules(module: str) -> set[Path]:
+@cache
+def code_within(module: str, packages: tuple[str, ...]) -> str:
+    """A digest of a module and of the modules of some packages that it imports, and theirs; and of numpy."""
+    made = hashlib.sha256(metadata.version("numpy").encode())
+    for path in sorted(_modules(module, packages)):
+        made.update(path.read_bytes())
+    return made.hexdigest()
+
+
+def _modules(module: str, packages: tuple[str, ...] = ("mora",)) -> set[Path]:
     found: dict[str, Path] = {}
     waiting = [module]
     while waiting:
@@ -38,7 +47,7 @@ def _modules(module: str) -> set[Path]:
         if spec is None or spec.origin is None or not Path(spec.origin).is_file():
             continue
         found[name] = path = Path(spec.origin)
-        waiting += [one for one in _imports(path) if one.split(".")[0] == "mora"]
+        waiting += [one for one in _imports(path) if f"{one}.".startswith(tuple(f"{each}." for each in packages))]
     return set(found.values())
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mora import code_digest
-from mora.code_digest import code_of
+from mora.code_digest import code_of, code_within
 
 
 def test_the_code_of_a_detector_is_its_module_and_what_that_imports() -> None:
@@ -27,3 +27,13 @@ def test_what_is_loaded_by_name_is_named_beside(tmp_path: Path, monkeypatch: pyt
     changed = code_of("forecasters", "naive", also=("loaded_by_name",))
     assert len({alone, beside, changed}) == 3
     assert code_of("forecasters", "naive") == alone
+
+
+def test_within_packages_only_their_modules_count() -> None:
+    paths = {
+        path.as_posix().partition("/mora/")[2]
+        for path in code_digest._modules("mora.bounds.packing", ("mora.bounds", "mora.coverage"))
+    }
+    assert {"bounds/packing.py", "bounds/rules.py", "bounds/confidence.py", "coverage.py"} <= paths
+    assert not paths & {"errors.py", "code_digest.py"}
+    assert code_within("mora.bounds.packing", ("mora.bounds",)) != code_within("mora.bounds.packing", ("mora",))

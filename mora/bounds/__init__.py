@@ -7,5 +7,6 @@ a decision rests on samples before it, bit for bit: whatever comes later changes
 A history that is read once goes through cpu_bounds_many() and memory_bounds_many(). One that goes on is carried in a
 BoundsState (state.py): `take()` new samples, ask for the `bounds()` of the window that begins now. Both are the same
 code with the same numbers: each function works on a chunk of ticks and on what is carried from the chunk before
-(carry.py).
+(carry.py). To keep a state, packed() makes a few kB of each series, and unpacked() one state of any series of one
+moment (packing.py).
 """

@@ -31,10 +31,23 @@ class Histograms:
     """
 
     def __init__(self, paces: Sequence[float], rows: int) -> None:
-        self._paces = tuple(paces)
+        self._paces = self.paces = tuple(paces)
+        self.rows = rows
         self._growth = [1.0] * len(self._paces)
         self._weights = np.zeros((len(self._paces), rows * BUCKETS))
         self._sums = np.zeros((len(self._paces), rows * _BLOCKS))
+
+    @classmethod
+    def of(cls, paces: Sequence[float], weights: Floats) -> Histograms:
+        """Histograms with these weights: shape (paces, rows * BUCKETS)."""
+        found = cls(paces, weights.shape[1] // BUCKETS)
+        found._weights[:] = weights
+        found._sums[:] = weights.reshape(len(weights), -1, _PER_BLOCK).sum(axis=2)
+        return found
+
+    def weights(self) -> Floats:
+        """What every bucket weighs now: shape (paces, rows * BUCKETS)."""
+        return np.asarray(self._weights / np.array(self._growth)[:, None])
 
     def fade(self) -> None:
         """Let a tick go by."""

@@ -25,6 +25,8 @@ CHEAPEST_SHARE = 1 - 1 / UNMET_PRICE
 # since at 2 % steady pods were given half a per cent more for nothing.
 _BUCKET = np.log(1.01)
 _LEAST, _MOST = np.log(0.05), np.log(135.0)
+# What lies on the edge of a bucket but for rounding lies in it: steady use beside its own mean or peak.
+_HAIR = 1e-4
 _TOPS = np.exp(_LEAST + _BUCKET * np.arange(int((_MOST - _LEAST) / _BUCKET) + 2))
 
 
@@ -119,7 +121,7 @@ def calibrated(bases: Floats, ticks: Ticks, carry: Carry, *, copies: tuple[Copy,
         histograms.fade()
         old = [row - before for before in behind]
         issued = np.maximum(is_issued[old].sum(axis=0), 1)
-        bucket = np.ceil(log_used[tick][None, :, :, None] - log_said[old][:, :, None, :])
+        bucket = np.ceil(log_used[tick][None, :, :, None] - log_said[old][:, :, None, :] - _HAIR)
         places = np.clip(bucket, 0, len(_TOPS) - 1).astype(np.int64) + firsts
         weights = (given[old] / issued[:, None])[:, :, None, :] * share_known[tick][None, :, :, None]
         histograms.add(places.ravel(), weights.ravel())

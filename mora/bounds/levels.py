@@ -29,9 +29,9 @@ class Past:
     """Some series' ticks, counted once; the first sample above 0 of each is 1 (in_units).
 
     places: bucket of each sample, shape (lead + ticks, series, samples), any where it is not known (is_known). known,
-    sums, peaks: per tick and series the number of samples, their sum and their largest (0 where none), shape
-    (lead + ticks, series). lead: the ticks in front of these, as many as the longest window has. mean_so_far: the mean
-    of all samples before each tick, NaN where there is none.
+    sums: per tick and series the number of samples and their sum, shape (lead + ticks, series). highest: their largest
+    by tick, 0 where none, shape (ticks, series). lead: the ticks in front of these, as many as the longest window has.
+    mean_so_far: the mean of all samples before each tick, NaN where there is none.
     """
 
     ticks: Ticks
@@ -41,9 +41,9 @@ class Past:
     is_known: Floats
     known: Floats
     sums: Floats
-    peaks: Floats
+    highest: Floats
     mean_so_far: Floats
-    _means: dict[float, Floats] = field(default_factory=dict)
+    _found: dict[str | float, Floats] = field(default_factory=dict)
 
     def decayed_quantiles(self, shares: Mapping[float, tuple[float, ...]]) -> dict[tuple[float, float], Floats]:
         """(half-life in hours, share) -> that quantile of all samples so far, half as heavy for each half-life of age.
@@ -93,16 +93,15 @@ class Past:
 
     def window_means(self, hours: float) -> Floats:
         """The mean of the last `hours`; the last known where no sample is in."""
-        if hours not in self._means:
+        if hours not in self._found:
             width = self._width(hours)
             sums, known = (
-                self.carry.running(f"{name} {hours}", each[self.lead :] - each[self.lead - width : len(each) - width])
-                for name, each in (("sums", self.sums), ("known", self.known))
+                self._running(name, each, width) for name, each in (("sum", self.sums), ("count", self.known))
             )
             with np.errstate(invalid="ignore", divide="ignore"):
                 mean = np.where(known > 0.5, np.maximum(sums, 0.0) / known, np.nan)
-            self._means[hours] = self.carry.forward_filled(f"mean {hours}", mean)
-        return self._means[hours]
+            self._found[hours] = self.carry.forward_filled(f"mean {hours}", mean)
+        return self._found[hours]
 
     def window_peaks(self, hours: float, *, ending_hours_ago: float = 0.0) -> Floats:
         """The largest sample of `hours`; the last known where none is in.
@@ -111,10 +110,23 @@ class Past:
         """
         lag = round(ending_hours_ago / self.ticks.hours)
         width = self._width(hours, lag)
-        known = slice(self.lead - lag - width, self.lead - lag + self._ticks)
-        peaks = sliding_max(np.where(self.known[known] > 0, self.peaks[known], -np.inf), width)[width:]
+        some = slice(self.lead - lag - width, self.lead - lag + self._ticks)
+        peaks = sliding_max(np.where(self.known[some] > 0, self._peaks()[some], -np.inf), width)[width:]
         found = np.where(np.isfinite(peaks), peaks, np.nan)
         return self.carry.forward_filled(f"peak {hours} {ending_hours_ago}", found)
+
+    def _peaks(self) -> Floats:
+        """The largest sample of each tick, of those in front too; carried only where a rule asks for peaks."""
+        if "peaks" not in self._found:
+            self._found["peaks"] = self.carry.ticks_before("peaks", self.highest, self.lead)
+        return self._found["peaks"]
+
+    def _running(self, name: str, each: Floats, width: int) -> Floats:
+        """Sums of the last `width` ticks before each."""
+        name = f"running {name} {width}"
+        if name not in self.carry.arrays:
+            self.carry.leave(name, each[self.lead - width : self.lead].sum(axis=0))
+        return self.carry.running(name, each[self.lead :] - each[self.lead - width : len(each) - width])
 
     @property
     def _ticks(self) -> int:
@@ -173,7 +185,7 @@ def count(ticks: Ticks, carry: Carry) -> Past:
         is_known=carry.ticks_before("is known", is_known, lead).astype(np.float64),
         known=carry.ticks_before("known", known, lead),
         sums=carry.ticks_before("sums", sums, lead),
-        peaks=carry.ticks_before("peaks", filled.max(axis=2), lead),
+        highest=filled.max(axis=2),
         mean_so_far=mean_so_far,
     )
 

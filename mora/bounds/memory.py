@@ -102,7 +102,7 @@ def memory_by_tick(ticks: Ticks, carry: Carry, asked: Indices) -> Bounds:
     week = ticks.of_hours(WEEK_SECONDS / HOUR_SECONDS)
     samples = carry.ticks_before("samples", ticks.samples, week, unknown=np.nan)
     filled = np.where(np.isnan(ticks.samples), -np.inf, ticks.samples).max(axis=2)
-    peaks = carry.ticks_before("peaks", filled, 2 * week, unknown=-np.inf)
+    peaks = carry.ticks_before("highest", filled, 2 * week, unknown=-np.inf)
     peak, two_weeks_peak = sliding_max(peaks[week:], week)[week:], sliding_max(peaks, 2 * week)[2 * week :]
     is_seen = np.isfinite(peak)
     # In place of a week without any sample, the last that had some counts: the one that begins with the last sample.

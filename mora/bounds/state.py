@@ -38,7 +38,7 @@ class BoundsState:
 
         Raises BadInput where whole steps make no tick.
         """
-        per_tick = samples_per_tick(step_seconds, horizon_seconds)
+        per_tick = round(samples_per_tick(step_seconds, horizon_seconds), 6)
         if per_tick < 1 or per_tick != int(per_tick):
             raise BadInput(
                 f"Bounds for {horizon_seconds:g} s ahead cannot be carried on with a sample every {step_seconds:g} s.",
@@ -49,7 +49,8 @@ class BoundsState:
         self.horizon_seconds = horizon_seconds
         self.next_sample = next_sample
         self.aged: Indices = np.zeros(series, dtype=np.int64)
-        self.pending: Floats = np.full((series, next_sample % int(per_tick)), np.nan)
+        self.samples_per_tick = int(per_tick)
+        self.pending: Floats = np.full((series, next_sample % self.samples_per_tick), np.nan)
         self.carry = Carry()
         self.last = Bounds(*np.full((2, series), np.nan))
 
@@ -65,21 +66,17 @@ class BoundsState:
             raise ValueError(f"samples of {values.shape[0]} series for a state of {len(self)}")
         self.next_sample += values.shape[1]
         self.pending = np.concatenate([self.pending, values], axis=1)
-        whole = self.pending.shape[1] // self._per_tick * self._per_tick
+        whole = self.pending.shape[1] // self.samples_per_tick * self.samples_per_tick
         if whole:
             self.last, self.aged = self._advanced(self.pending[:, :whole], self.carry)
             self.pending = self.pending[:, whole:].copy()
 
     def bounds(self) -> Bounds:
         """The bound of the window that begins now, and its confidence: shapes (series,); NaN where nothing is known."""
-        if np.isnan(self.pending).all():
+        if not self.pending.shape[1]:
             return self.last
-        missing = np.full((len(self), self._per_tick - self.pending.shape[1]), np.nan)
+        missing = np.full((len(self), self.samples_per_tick - self.pending.shape[1]), np.nan)
         return self._advanced(np.concatenate([self.pending, missing], axis=1), copy.deepcopy(self.carry))[0]
-
-    @property
-    def _per_tick(self) -> int:
-        return int(samples_per_tick(self.step_seconds, self.horizon_seconds))
 
     def _advanced(self, values: Floats, carry: Carry) -> tuple[Bounds, Indices]:
         """The bounds after some whole ticks, and how many ticks before that each series' first sample lies."""
