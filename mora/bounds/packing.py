@@ -51,7 +51,7 @@ _DOUBLINGS = 32.0
 _PER_DOUBLING = {"calibrated": (2047.0, "<u2"), "fading": (2.0**20, "<u4")}
 # Buckets of used/base are kept together by so many where so much of the weight lies below; elsewhere by 16. Which it is
 # goes by whole sixteens, and a group's weight lies in its last bucket: to group once more changes nothing.
-_TOGETHER = ((0.9, 0.985, 1), (0.8, 0.995, 2), (0.65, 0.999, 4), (-1.0, 2.0, 16))
+_TOGETHER = ((0.93, 0.968, 1), (0.86, 0.985, 2), (0.7, 0.995, 4), (-1.0, 2.0, 16))
 _LARGEST = 16
 
 
