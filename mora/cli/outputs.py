@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mora.changes.rule import ChangeRule
     from mora.domain import WorkloadState
     from mora.outputs import OutputSettings
     from mora.settings import Settings
@@ -25,6 +26,7 @@ def output_settings(
     vpa_cpu: bool = False,
     kustomize_version: str | None = None,
     sort: str | None = None,
+    change_rule: ChangeRule | None = None,
 ) -> OutputSettings:
     """The settings of the outputs: flag > mora.toml > annotation of the workload, for the places of Helm values."""
     from mora.fleet.overrides import helm_paths as annotated_paths
@@ -47,4 +49,5 @@ def output_settings(
         columns = shutil.get_terminal_size().columns
         chosen = replace(chosen, columns=columns, width=min(chosen.width, columns))
     chosen = chosen if sort is None else replace(chosen, sort=sort)
+    chosen = chosen if change_rule is None else replace(chosen, change_rule=change_rule)
     return chosen if kustomize_version is None else replace(chosen, kustomize_version=kustomize_version)

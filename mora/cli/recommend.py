@@ -11,6 +11,7 @@ import typer
 
 from mora import registry
 from mora.cli.asking import OUTPUT, REPOSITORY, Asked, end_of
+from mora.cli.changing import change_rule_of
 from mora.cli.common import EXIT_CHANGE_DUE, EXIT_ERROR, say, show
 from mora.cli.outputs import output_settings
 from mora.cli.repository import change, repository_of
@@ -116,6 +117,15 @@ def recommend(
             rich_help_panel=OUTPUT,
         ),
     ] = None,
+    deadband: Annotated[
+        str | None,
+        typer.Option(
+            "--deadband",
+            help="With -o resize: follow only a number that moved by more, e.g. 10%.",
+            show_default="raises of 20%, cuts of 30%",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = None,
     vpa_cpu: Annotated[
         bool,
         typer.Option(
@@ -206,6 +216,7 @@ def recommend(
     mora recommend -A --repo ~/src/clusters             the diff of its files
     mora recommend -A --repo ~/src/clusters --commit    a branch to push
     """
+    from mora.changes.rule import RULES
     from mora.errors import BadInput, NotEnoughData
     from mora.outputs.changes import has_number, is_due
     from mora.outputs.order import check_order
@@ -224,6 +235,7 @@ def recommend(
         is_dry=dry_run,
         also=[name for name, one in (("-o", output), ("--out", out)) if one is not None],
     )
+    rule = change_rule_of(RULES["in-place"], deadband=deadband)
     checkout = None if repository is None else repository.open()
     settings = asked.settings(output=output, prices_cpu=cpu_price, prices_memory=memory_price)
     if repository is not None and len(asked.clusters(settings)) > 1:
@@ -238,6 +250,7 @@ def recommend(
         vpa_cpu=vpa_cpu,
         kustomize_version=kustomize_version,
         sort=sort,
+        change_rule=rule,
     )
     is_change_due = any(map(is_due, advised.recommendations))
     if repository is not None and checkout is not None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
+from mora.changes.rule import RULES, ChangeRule
 from mora.savings import Prices
 
 OF_SEVERAL_CLUSTERS = frozenset({"table", "wide", "json", "csv", "explain", "html"})
@@ -46,6 +47,8 @@ class OutputSettings:
     """All that was sent to the Prometheus, for `-o explain`: the API's path, and the query or selector."""
     min_change: float = 0.10
     """The body of a pull request skips workloads that change by less."""
+    change_rule: ChangeRule = RULES["in-place"]
+    """Which new numbers `-o resize` follows: a running pod is resized for what is worth it alone."""
 
 
 DEFAULTS = OutputSettings()

@@ -5,19 +5,25 @@ rollout of its own, which replaces the resized pods. That is why it is a comment
 
 What the API server refuses is skipped, with a comment (https://kubernetes.io/docs/tasks/configure-pod-container/
 resize-container-resources/, "Limitations"): a change of the pod's QoS class, the removal of a request or a limit, init
-containers. Pods are found by their owner references, never by name or label.
+containers. What moved too little to be worth a change stays (OutputSettings.change_rule), with a comment. Pods are
+found by their owner references, never by name or label.
 """
 
 from __future__ import annotations
 
+import math
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
+from mora.changes.deciding import Verdict, decide, why_not
+from mora.changes.rule import ChangeRule
+from mora.changes.state import ChangeState
 from mora.domain import API_VERSIONS, Container, ContainerAdvice, Recommendation, Resources, Role, quality_of
 from mora.outputs import DEFAULTS, OutputSettings
-from mora.outputs.changes import list_name, plain_resources, to_write
+from mora.outputs.changes import list_name, plain_resources, quantity, to_write
 from mora.outputs.commands import command
 from mora.outputs.documents import json_argument
 from mora.outputs.patch import patch_of
@@ -71,7 +77,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
         if recommendation.workload.kind not in API_VERSIONS:
             remarks += ["", *comment(f"{title(recommendation.workload)}: {why_no_patch(recommendation)}")]
             continue
-        patch, notes = pod_patch(recommendation)
+        patch, notes = pod_patch(recommendation, rule=settings.change_rule)
         remarks += ["", *header(recommendation), *(line for note in notes for line in comment(note))]
         if patch:
             resized.append((recommendation, patch))
@@ -88,7 +94,7 @@ def render(recommendations: Sequence[Recommendation], settings: OutputSettings =
         lines += ["", "# 2. Resize"]
         lines += [_call(r, patch) for r, patch in resized]
         lines += ["", "# 3. Roll back to the previous values"]
-        lines += [f"# {_call(r, pod_patch(r, is_back=True)[0])}" for r, _ in resized]
+        lines += [f"# {_call(r, pod_patch(r, is_back=True, rule=settings.change_rule)[0])}" for r, _ in resized]
     return "\n".join(lines) + "\n"
 
 
@@ -102,8 +108,13 @@ def _call(recommendation: Recommendation, patch: dict[str, Any], *, flag: str = 
     return shlex.join(["resize", workload.namespace, workload.kind, workload.name, json_argument(patch)]) + flag
 
 
-def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple[dict[str, Any], list[str]]:
-    """The strategic merge patch of each pod, empty where none can be; and remarks on what has to wait."""
+def pod_patch(
+    recommendation: Recommendation, *, is_back: bool = False, rule: ChangeRule | None = None
+) -> tuple[dict[str, Any], list[str]]:
+    """The strategic merge patch of each pod, empty where none can be; and remarks on what has to wait.
+
+    rule: which new numbers are followed; None: all of them.
+    """
     notes: list[str] = []
     wanted: dict[str, Resources] = {}
     for advice in to_write(recommendation):
@@ -112,6 +123,9 @@ def pod_patch(recommendation: Recommendation, *, is_back: bool = False) -> tuple
             continue
         wanted[advice.container], waiting = _in_place(advice)
         notes += waiting
+        if rule is not None:
+            wanted[advice.container], deferred = _followed(advice, wanted[advice.container], rule)
+            notes += deferred
     if _quality(recommendation, {}) == "Guaranteed" != _quality(recommendation, wanted):
         for advice in to_write(recommendation):
             if advice.container in wanted:
@@ -176,6 +190,45 @@ def _in_place(advice: ContainerAdvice) -> tuple[Resources, list[str]]:
             "restarts the container; from 1.35 on it is tried, and waits while the container uses more"
         )
     return set_, notes
+
+
+def _followed(advice: ContainerAdvice, wanted: Resources, rule: ChangeRule) -> tuple[Resources, list[str]]:
+    """What a change rule lets become of the numbers, and why the others stay; a limit stays with its request."""
+    now, notes = _now(advice), []
+    for resource, request, one in (
+        ("cpu", "cpu_request_millicores", advice.cpu_request),
+        ("memory", "memory_request_bytes", advice.memory_request),
+    ):
+        before, after = getattr(now, request), getattr(wanted, request)
+        if before is None or after is None or before == after:
+            continue
+        decided = decide(
+            rule,
+            [[before]],
+            [[after]],
+            ChangeState.fresh(1),
+            at=0.0,
+            least=[[_seen(advice, resource)]],
+            confidence=[[math.nan if one.confidence is None else one.confidence]],
+        )
+        if Verdict(int(decided.verdicts[0, 0])) is Verdict.CHANGE:
+            continue
+        write = partial(_written, resource)
+        why = why_not(rule, decided, 0, 0, now=before, wanted=after, at=0.0, write=write)
+        notes.append(f"container {advice.container}: its {resource} {why}")
+        limit = request.replace("request", "limit")
+        wanted = replace(wanted, **{request: before, limit: getattr(now, limit)})
+    return wanted, notes
+
+
+def _written(resource: str, amount: float) -> str:
+    return quantity(resource, round(amount))
+
+
+def _seen(advice: ContainerAdvice, resource: str) -> float:
+    """The highest memory that was seen, below which a request is raised at once; 0 for CPU, which is only slow."""
+    peak = None if advice.evidence is None else advice.evidence.mem_peak_bytes
+    return 0.0 if resource == "cpu" or peak is None else peak
 
 
 def _guaranteed(advice: ContainerAdvice, wanted: Resources) -> tuple[Resources, list[str]]:

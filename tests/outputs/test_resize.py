@@ -11,9 +11,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from mora.changes.rule import FOLLOW_ALL, ChangeRule
 from mora.domain import Allocation, Container, Recommendation, Resources, Role, Workload
 from mora.errors import NotEnoughData
-from mora.outputs import resize
+from mora.outputs import DEFAULTS, resize
 from mora.outputs.changes import plain_resources
 from mora.quantities import MIB
 from tests.clusters.fake_api import FakeApi, FakeCluster
@@ -22,10 +23,15 @@ from tests.outputs.checks import resources_in
 from tests.outputs.conftest import NEWEST
 from tests.outputs.conftest import run_script as run
 from tests.outputs.golden import golden
+from tests.vpa.making import evidence
 
 # The first kubectl with --subresource resize.
 FIRST_MINOR = 32
 needs_resize = pytest.mark.skipif(NEWEST.minor < FIRST_MINOR, reason="kubectl before 1.32 cannot resize")
+
+
+EVIDENCE = evidence()
+EVERY_NUMBER = replace(DEFAULTS, change_rule=FOLLOW_ALL)
 
 
 def owner(kind: str, name: str) -> list[dict[str, str]]:
@@ -113,14 +119,40 @@ def test_pods_of_a_cronjob_and_a_rollout_are_found_by_their_owners(api: FakeApi,
     report = pod("nightly-29-x", canary, owner("Job", "nightly-29"))
     report["spec"] = deepcopy(template["spec"])
     api.cluster.add(report)
-    done = run(resize.render([nightly]), tmp_path)
+    done = run(resize.render([nightly], EVERY_NUMBER), tmp_path)
     assert done.returncode == 0, done.stderr
     item = api.cluster.get("Pod", "nightly-29-x")["spec"]["containers"][0]
     assert resources_in(item).memory_request_bytes == 900 * MIB
 
 
+def test_a_number_that_moved_too_little_stays_with_its_limit_and_a_comment_says_why() -> None:
+    now = Resources(200, 400, 200 * MIB, 400 * MIB)
+    found = sized(now, Resources(230, 460, 100 * MIB, 200 * MIB))
+    body, notes = resize.pod_patch(found, rule=ChangeRule(0.2, 0.3))
+    (item,) = body["spec"]["containers"]
+    assert item["resources"]["requests"] == {"cpu": "200m", "memory": "100Mi"}
+    assert item["resources"]["limits"] == {"cpu": "400m", "memory": "200Mi"}
+    assert (
+        "container server: its cpu stays at 200m: the raise to 230m (15.0%) is deferred; raises below 20% are not "
+        "worth a change"
+    ) in notes
+    nothing, _ = resize.pod_patch(sized(now, Resources(190, 400, 190 * MIB, 400 * MIB)), rule=ChangeRule(0.2, 0.3))
+    assert nothing == {}
+
+
+def test_memory_below_what_was_seen_is_raised_however_little() -> None:
+    now, then = Resources(200, None, 200 * MIB, 200 * MIB), Resources(200, None, 210 * MIB, 210 * MIB)
+    found = sized(now, then)
+    seen = replace(found.main, evidence=replace(EVIDENCE, mem_peak_bytes=205.0 * MIB))
+    body, _ = resize.pod_patch(replace(found, containers=(seen,)), rule=ChangeRule(0.2, 0.3))
+    assert body["spec"]["containers"][0]["resources"]["requests"]["memory"] == "210Mi"
+    enough = replace(found.main, evidence=replace(EVIDENCE, mem_peak_bytes=190.0 * MIB))
+    assert resize.pod_patch(replace(found, containers=(enough,)), rule=ChangeRule(0.2, 0.3))[0] == {}
+
+
 def test_what_cannot_be_done_in_place_is_explained() -> None:
-    text = " ".join(golden("meshed.resize.sh", resize.render([examples.meshed()])).replace("\n#", "").split())
+    text = " ".join(golden("meshed.resize.sh", resize.render([examples.meshed()], EVERY_NUMBER)).split("\n#"))
+    text = " ".join(text.split())
     assert "container web keeps a CPU limit until the next rollout" in text
     assert "container migrate is an init container" in text
     assert "container logs gets its memory limit with the next rollout" in text
