@@ -6,11 +6,17 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from socketserver import BaseServer
+from typing import TypeVar
 
 from tests import forks
+
+Server = TypeVar("Server", bound=BaseServer)
 
 
 def command(*arguments: str) -> list[str]:
@@ -42,6 +48,19 @@ def until(is_true: Callable[[], object], what: str, *, seconds: float = 120.0) -
     while not is_true():
         assert time.monotonic() < deadline, f"not within {seconds:.0f} s: {what}"
         time.sleep(0.02)
+
+
+@contextmanager
+def answering(server: Server) -> Iterator[Server]:
+    """A server, which answers on a thread of its own until the block ends; then its socket is closed."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 def interrupt(process: subprocess.Popen[str]) -> None:

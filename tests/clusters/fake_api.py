@@ -31,6 +31,7 @@ from tests.clusters.discovery import discover
 from tests.clusters.kinds import RESOURCES, Resource, defined
 from tests.clusters.rbac import allows
 from tests.clusters.refusal import Refusal
+from tests.running import answering
 
 __all__ = ["FakeApi", "FakeCluster", "Refusal", "Sent", "serving"]
 
@@ -518,14 +519,8 @@ class FakeApi(ThreadingHTTPServer):
 def serving(cluster: FakeCluster, *, tls: ssl.SSLContext | None = None) -> Iterator[FakeApi]:
     """The cluster behind a running server."""
     server = FakeApi(cluster, tls=tls)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def _decoded(text: bytes, content_type: str | None) -> Any:

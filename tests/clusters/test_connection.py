@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ssl
-import threading
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -15,6 +14,7 @@ from mora.clusters.connection import MERGE, Api, Forbidden, NotFound
 from mora.errors import ClusterError
 from tests.clusters.fake_api import FakeApi, FakeCluster, serving
 from tests.clusters.test_kubernetes import deployment
+from tests.running import answering
 
 PATH = "/apis/apps/v1/namespaces/shop/deployments/frontend"
 MOMENT = timedelta(milliseconds=1)
@@ -98,19 +98,12 @@ def test_another_server_at_that_address_is_reported(tmp_path: Path) -> None:
         def log_message(self, format: str, *args: object) -> None:
             pass
 
-    server = HTTPServer(("127.0.0.1", 0), Page)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-    thread.start()
-    try:
+    with answering(HTTPServer(("127.0.0.1", 0), Page)) as server:
         fake = FakeApi(FakeCluster())
         kubeconfig = fake.kubeconfig(tmp_path / "config", port=server.server_port)
         fake.server_close()
         with pytest.raises(ClusterError, match="does not answer like a Kubernetes API server"):
             Api(kubeconfig=kubeconfig, backoff=MOMENT).get(PATH)
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_an_object_that_does_not_exist_is_an_error_of_its_own(api: FakeApi, tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import pytest
 
@@ -16,7 +15,7 @@ from mora.errors import BadInput
 from mora.harness.arrivals import Offered, read_offered, users_for
 from mora.harness.load import LocustRun
 from mora.harness.plan import LocustOptions
-from tests.running import until
+from tests.running import answering, until
 
 START = datetime(2026, 11, 1, 12, 0, tzinfo=UTC)
 
@@ -111,13 +110,9 @@ class _Server(ThreadingHTTPServer):
 
 @pytest.fixture
 def slow_server() -> Iterator[_Server]:
-    server = _Server(0.5)
-    thread = Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    yield server
-    server.gate.set()
-    server.shutdown()
-    server.server_close()
+    with answering(_Server(0.5)) as server:
+        yield server
+        server.gate.set()
 
 
 SCENARIO = """

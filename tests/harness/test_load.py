@@ -7,7 +7,6 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -25,7 +24,7 @@ from mora.harness.load import (
 from mora.harness.plan import PLAIN_LOCUST, LocustOptions, experiments_folder
 from mora.harness.record import LoadRecord
 from mora.values import is_loopback
-from tests.running import until
+from tests.running import answering, until
 
 SCENARIO = """
 from locust import FastHttpUser, constant, task
@@ -109,13 +108,8 @@ class _Shop(http.server.BaseHTTPRequestHandler):
 
 @pytest.fixture
 def shop_url() -> Iterator[str]:
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Shop)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with answering(http.server.ThreadingHTTPServer(("127.0.0.1", 0), _Shop)) as server:
+        yield f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from mora.errors import BadInput, MoraError, SourceUnavailable
 from mora.pipeline.digesting import check_webhook, make_digest, send
 from tests.record.making import START
 from tests.record.test_digest import WEEK, a_week
+from tests.running import answering
 
 SECRET = "T000/B000/sEcReT"
 
@@ -54,14 +55,8 @@ class _Posts(BaseHTTPRequestHandler):
 @contextmanager
 def webhook(status: int = 200, body: bytes = b"ok", location: str | None = None) -> Iterator[Webhook]:
     server = Webhook(status, body, location)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 def test_a_digest_is_posted_as_slack_takes_it(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ import yaml
 
 from tests.clusters.fake_api import FakeCluster, Refusal
 from tests.clusters.patching import json_merge
+from tests.running import answering
 from tests.vpa.schema import VPA_STATUS
 
 Manifest = dict[str, Any]
@@ -253,14 +254,8 @@ class FakeVpaApi(ThreadingHTTPServer):
 def serving(cluster: FakeCluster | None = None) -> Iterator[FakeVpaApi]:
     """The server, while it answers."""
     server = FakeVpaApi(cluster)
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 class _Handler(BaseHTTPRequestHandler):

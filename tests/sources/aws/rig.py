@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import gzip
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,6 +14,8 @@ from typing import Any
 
 from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import WSGIRequestHandler, make_server
+
+from tests.running import answering
 
 REGION, CLUSTER = "eu-west-1", "prod"
 STEP = timedelta(minutes=5)
@@ -131,14 +132,8 @@ def aws_server() -> Iterator[Aws]:
     aws = Aws()
     server = make_server("127.0.0.1", 0, _Aws(aws), threaded=True, request_handler=_Quiet)
     aws.url = f"http://127.0.0.1:{server.port}"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
+    with answering(server):
         yield aws
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @dataclass(frozen=True)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
+
+from tests.running import answering
 
 GOOD = b'{"status":"success","data":{"version":"3.1.0"}}'
 
@@ -58,14 +59,8 @@ class _Handler(BaseHTTPRequestHandler):
 @contextmanager
 def guarded(admits: Callable[[str, str, dict[str, str], bytes], bool]) -> Iterator[Guarded]:
     server = Guarded(admits)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
-    thread.start()
-    try:
+    with answering(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @contextmanager

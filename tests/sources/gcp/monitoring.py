@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-import threading
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,8 @@ from typing import Any
 import grpc
 from google.cloud.monitoring_v3 import types
 from google.rpc import status_pb2
+
+from tests.running import answering
 
 Aggregation = types.Aggregation
 _CLAUSE = re.compile(r'([\w.]+) = (?:"([^"]*)"|starts_with\("([^"]*)"\))')
@@ -216,15 +217,9 @@ def _tokens(monitoring: Monitoring) -> Iterator[None]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-    thread.start()
     monitoring.token_address = f"http://127.0.0.1:{server.server_port}/token"
-    try:
+    with answering(server):
         yield
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
 
 
 @cache
