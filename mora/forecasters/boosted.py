@@ -14,7 +14,7 @@ import itertools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -114,25 +114,26 @@ class Grown:
     raw: bytes
 
 
-class Grow(Protocol):
-    """Grows trees with one library."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Growth:
+    """Trees that are asked for: they forecast a quantile of `wanted`, one value a row of the table.
 
-    def __call__(
-        self,
-        table: Floats,
-        wanted: Floats,
-        worth: Floats,
-        checks: tuple[Floats, Floats, Floats] | None,
-        *,
-        quantile: float,
-        count: int,
-        settings: BoostedSettings,
-        seed: int,
-    ) -> Grown:
-        """Trees that forecast a quantile of `wanted`: `count`, or, with `checks`, as many as err least there.
+    worth: how much each row counts. checks: a table, what is wanted of it, and what each row counts. count: of trees;
+    with `checks`, at most, and as many as err least there.
+    """
 
-        worth: how much each row counts. checks: a table, what is wanted of it, and what each row counts.
-        """
+    table: Floats
+    wanted: Floats
+    worth: Floats
+    checks: tuple[Floats, Floats, Floats] | None
+    quantile: float
+    count: int
+    settings: BoostedSettings
+    seed: int
+
+
+Grow = Callable[[Growth], Grown]
+"""Grows trees with one library."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -339,11 +340,12 @@ def _fit_target(
     for what, quantile in ((MEAN, 0.5), (HIGH, HIGH_QUANTILE)):
         wanted = training.wanted(anchor, what)
         offset = float(np.quantile(wanted, quantile)) if what == HIGH else 0.0
-        options: dict[str, Any] = {"quantile": quantile, "settings": settings, "seed": seed}
         tables = [part.given(what)[:, list(features)] for part in (training, checking)]
         aims = checking.wanted(anchor, what) - offset
         checks = (tables[1], aims, checking.worth(anchor, what))
-        made = grow(tables[0], wanted - offset, training.worth(anchor, what), checks, count=settings.trees, **options)
+        worth = training.worth(anchor, what)
+        asked = Growth(tables[0], wanted - offset, worth, checks, quantile, settings.trees, settings, seed)
+        made = grow(asked)
         said, worth = made.trees.sums(tables[1]), checks[2]
         lost = np.stack([pinball(aims - one * said, quantile, worth) for one in _SHARES])
         share = _SHARES[surely_best(lost, steps, checking.apart) if what == MEAN else int(lost.mean(axis=1).argmin())]
@@ -354,7 +356,7 @@ def _fit_target(
             offset = float(np.quantile(wanted, quantile)) if what == HIGH else 0.0
             table = whole_part.given(what)[:, list(features)]
             worth = whole_part.worth(anchor, what)
-            made = grow(table, wanted - offset, worth, None, count=len(made.trees.roots), **options)
+            made = grow(Growth(table, wanted - offset, worth, None, quantile, len(made.trees.roots), settings, seed))
         offsets[what], shares[what], grown[what] = offset, share, made
     return OneTarget(columns, features, idle, tuple(anchor.tolist()), steps, offsets, shares, grown, told)
 
@@ -373,8 +375,7 @@ def _selected(
     quick = replace(settings, learning_rate=max(settings.learning_rate, _CHOOSING_RATE))
 
     def learn(table: Floats, wanted: Floats, worth: Floats) -> Callable[[Floats], Floats]:
-        made = grow(table, wanted, worth, None, quantile=0.5, count=_CHOOSING_TREES, settings=quick, seed=seed)
-        return made.trees.sums
+        return grow(Growth(table, wanted, worth, None, 0.5, _CHOOSING_TREES, quick, seed)).trees.sums
 
     def anchor_of(rows: Part) -> Floats:
         return _anchor(rows, steps)

@@ -8,7 +8,7 @@ from typing import ClassVar
 from mora.domain.learning import Experiments, Past, Saved
 from mora.extras import require
 from mora.forecasters import boosted
-from mora.forecasters.boosted import KNOBS, BoostedSettings, FittedBoosted, Grow
+from mora.forecasters.boosted import KNOBS, BoostedSettings, FittedBoosted, Grown, Growth
 from mora.seams import Reporter
 
 
@@ -27,10 +27,9 @@ class BoostedForecaster(ABC):
     def __init__(self, settings: BoostedSettings | None = None) -> None:
         self.settings = settings if settings is not None else BoostedSettings()
 
-    @property
     @abstractmethod
-    def grow(self) -> Grow:
-        """What grows trees with the library."""
+    def grow(self, asked: Growth) -> Grown:
+        """Grow trees with the library."""
 
     def fit(self, data: Experiments | Past, *, seed: int, reporter: Reporter) -> FittedBoosted:
         """Grow trees for the mean and the high level of every target. Raises NotEnoughData."""

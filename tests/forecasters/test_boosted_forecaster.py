@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import pytest
 
 from mora.domain import Target
-from mora.forecasters.boosted import BoostedSettings, FittedBoosted, Grow, Grown
+from mora.forecasters.boosted import BoostedSettings, FittedBoosted, Grown, Growth
 from mora.forecasters.boosted_forecaster import BoostedForecaster
 from mora.forecasters.lightgbm_trees import LightgbmForecaster
 from mora.forecasters.xgboost_trees import XgboostForecaster
@@ -23,17 +21,13 @@ class Stumps(BoostedForecaster):
     title = "Stumps"
     asked: tuple[BoostedSettings, ...] = ()
 
-    @property
-    def grow(self) -> Grow:
-        def grow(*_: Any, settings: BoostedSettings, **__: Any) -> Grown:
-            self.asked = (*self.asked, settings)
-            node, zero = np.zeros(1, dtype=np.int32), np.zeros(1)
-            return Grown(Trees(node, node, node, zero, node.astype(bool), zero, node), b"nothing")
-
-        return grow
+    def grow(self, asked: Growth) -> Grown:
+        self.asked = (*self.asked, asked.settings)
+        node, zero = np.zeros(1, dtype=np.int32), np.zeros(1)
+        return Grown(Trees(node, node, node, zero, node.astype(bool), zero, node), b"nothing")
 
 
-def test_a_library_of_its_own_is_one_property() -> None:
+def test_a_library_of_its_own_is_one_method() -> None:
     settings = BoostedSettings(trees=7, select=False)
     one = Stumps(settings)
     model = fitted(one, past(grid(waves(12), 24)))
