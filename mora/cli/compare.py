@@ -26,8 +26,9 @@ def compare(
         str | None,
         typer.Option(
             "--models",
-            help="Names with commas, e.g. prophet,lstm; trained is what mora train would learn.",
-            show_default="all, see mora list",
+            help="Names with commas, e.g. prophet,lstm; trained is what mora train would learn, blend the 40/60 blend "
+            "alone.",
+            show_default="all but blend, see mora list",
         ),
     ] = None,
     horizons: Annotated[

@@ -20,9 +20,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_all_registered_forecasters_take_part_by_default() -> None:
-    assert [one.text for one in entrants()] == names()
-    assert set(registry.names("forecasters")) < set(names())
+    assert [one.text for one in entrants()] == [*registry.names("forecasters"), "trained"]
     assert entrant("trained").is_contestant
+    # What costs as much as its parts again takes part where it is named.
+    assert set(names()) - {one.text for one in entrants()} == {"blend"}
+    assert [(one.text, one.is_contestant) for one in entrants(["blend"])] == [("naive", False), ("blend", True)]
 
 
 def test_an_unknown_name_says_which_there_are() -> None:
