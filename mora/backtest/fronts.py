@@ -77,7 +77,8 @@ def with_best(points: Sequence[Point]) -> list[Point]:
 def _at(backtest: Backtest, name: str, resource: Resource, deadband: float) -> Score | None:
     settings, decisions = backtest.settings, backtest.decisions
     rule = replace(settings.renewal.rule, deadband_up=deadband, deadband_down=deadband)
-    set_, changes = followed(backtest.series, resource, decisions, backtest.wanted[name][resource], rule)
+    wanted, sure = backtest.wanted[name][resource], backtest.confidence.get(name, {}).get(resource)
+    set_, changes = followed(backtest.series, resource, decisions, wanted, rule, confidence=sure)
     samples = [
         scored_samples(one, resource, at, until)
         for one, at, until in zip(backtest.series, decisions.at, decisions.until, strict=True)

@@ -7,7 +7,7 @@ import numpy as np
 from mora.backtest.policy import Decisions, Floats, Indices, LoneRule, Resource, Series
 from mora.backtest.rules import round_up
 from mora.bounds.cpu import cpu_bounds
-from mora.bounds.memory import memory_requests
+from mora.bounds.memory import memory_bounds, memory_requests
 from mora.bounds.point import CPU_FACTOR, MEMORY_FACTOR, point_requests
 from mora.policies import PolicySettings
 
@@ -28,6 +28,16 @@ def _mora(one: Series, resource: Resource, at: Indices, decisions: Decisions) ->
     return np.maximum(round_up(need, step), minimum) if decisions.with_minimums else need
 
 
+def _mora_confidence(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> Floats:
+    use = one.use(resource)
+    if use is None:
+        return np.full(len(at), np.nan)
+    bounds = cpu_bounds if resource == "cpu" else memory_bounds
+    return bounds(
+        use, step_seconds=one.step_seconds, decisions=at, horizon_seconds=decisions.horizon_seconds
+    ).confidence
+
+
 def _mora_point(one: Series, resource: Resource, at: Indices, decisions: Decisions) -> Floats:
     use = one.use(resource)
     if use is None:
@@ -38,6 +48,6 @@ def _mora_point(one: Series, resource: Resource, at: Indices, decisions: Decisio
     )
 
 
-mora = LoneRule(_mora)
+mora = LoneRule(_mora, _mora_confidence)
 # The blend of point forecasts alone: no bound, no floor, no rounding.
 mora_point = LoneRule(_mora_point)

@@ -103,10 +103,12 @@ Rule = Callable[[Sequence[Series], Resource, Decisions], list[Floats]]
 class LoneRule:
     """A rule that learns nothing from other series: a function of one series, given its own decisions.
 
-    one: (series, resource, at, decisions) -> one reservation for each sample index in `at`.
+    one: (series, resource, at, decisions) -> one reservation for each sample index in `at`. confidence: likewise, the
+    chance (0..1) that each covers its window; None where the rule states none.
     """
 
     one: Callable[[Series, Resource, Indices, Decisions], Floats]
+    confidence: Callable[[Series, Resource, Indices, Decisions], Floats] | None = None
 
     def __call__(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
         """The rule's answers, series by series."""
@@ -125,9 +127,19 @@ class NamedRule:
         """Whether each series' answer rests on that series alone."""
         return isinstance(self.rule, LoneRule)
 
+    @property
+    def states_confidence(self) -> bool:
+        """Whether the rule says how sure it is of each number."""
+        return isinstance(self.rule, LoneRule) and self.rule.confidence is not None
+
     def reservations(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
         """What the rule answers."""
         return self.rule(series, resource, decisions)
+
+    def confidence(self, series: Sequence[Series], resource: Resource, decisions: Decisions) -> list[Floats]:
+        """How sure the rule is of each number; of rules that state it."""
+        assert isinstance(self.rule, LoneRule) and self.rule.confidence is not None  # noqa: S101, PT018  # asked before
+        return LoneRule(self.rule.confidence)(series, resource, decisions)
 
 
 def policy_names() -> list[str]:

@@ -47,22 +47,26 @@ def followed(
     decisions: Decisions,
     wanted: Sequence[Floats],
     rule: ChangeRule,
+    *,
+    confidence: Sequence[Floats] | None = None,
 ) -> tuple[list[Floats], list[int]]:
     """What a rule sets of each series' numbers, one for each decision, and how often it changes that.
 
-    wanted: one array per series, of one number per decision.
+    wanted: one array per series, of one number per decision; confidence: of each number, 0..1; None: all are sure.
     """
     if rule == FOLLOW_ALL:
         return list(wanted), [int((np.abs(np.diff(one)) > 0).sum()) for one in wanted]
     amounts, changes = [np.empty(0)] * len(wanted), [0] * len(wanted)
     for numbers in _together(series, decisions, rule):
         longest = max(len(wanted[number]) for number in numbers)
-        laid, least = np.full((2, len(numbers), longest), np.nan)
+        laid, least, sure = np.full((3, len(numbers), longest), np.nan)
         for row, number in enumerate(numbers):
             count = len(wanted[number])
             laid[row, :count] = wanted[number]
             least[row, :count] = _least(series[number], resource, decisions.at[number])
-        found = follow(rule, laid, _moments(series, decisions, numbers, longest), least=least)
+            if confidence is not None:
+                sure[row, :count] = confidence[number]
+        found = follow(rule, laid, _moments(series, decisions, numbers, longest), least=least, confidence=sure)
         for row, number in enumerate(numbers):
             count = len(wanted[number])
             amounts[number] = found.amounts[row, :count]

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -79,13 +80,15 @@ class BacktestSettings:
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """One piece of a run: what `name` reserves of one resource on these series. numbers: their places in the run."""
+    """One piece of a run: what `name` reserves of one resource on these series. numbers: their places in the run.
+    what: its reservations, or its confidence in them."""
 
     name: str
     resource: Resource
     numbers: tuple[int, ...]
     series: tuple[Series, ...]
     decisions: Decisions
+    what: Literal["reservations", "confidence"] = "reservations"
 
     @property
     def weight(self) -> int:
@@ -99,7 +102,10 @@ Workers = Callable[[Sequence[Task]], Iterable[Done]]
 
 def run_task(task: Task) -> Done:
     """The reservations of one task; MoraError naming the rule where it breaks its contract."""
-    found = load_policy(task.name).reservations(task.series, task.resource, task.decisions)
+    rule = load_policy(task.name)
+    if task.what == "confidence":
+        return task, rule.confidence(task.series, task.resource, task.decisions)
+    found = rule.reservations(task.series, task.resource, task.decisions)
     for one, at, reserved in zip(task.series, task.decisions.at, found, strict=True):
         use = one.use(task.resource)
         first = len(at) if use is None else int(np.searchsorted(at, _first_known(use), side="right"))
@@ -124,6 +130,7 @@ class Backtest:
     series has is missing. skipped: resource -> how many series have it and could not be scored: no use, or no window.
     reservations: rule -> resource -> one array per series, one number per decision. unread: remarks on series that
     could not be read. wanted: as reservations, before a change rule decided which numbers are followed.
+    confidence: likewise, of rules that state it, where the change rule asks for it.
     """
 
     settings: BacktestSettings
@@ -134,6 +141,7 @@ class Backtest:
     reservations: Mapping[str, Mapping[Resource, Sequence[Floats]]]
     unread: tuple[str, ...] = ()
     wanted: Mapping[str, Mapping[Resource, Sequence[Floats]]] = field(default_factory=dict)
+    confidence: Mapping[str, Mapping[Resource, Sequence[Floats]]] = field(default_factory=dict)
 
     def remarks(self, *, are_units_sure: bool = False) -> list[str]:
         """What a reader of the scores should know. are_units_sure: use is in cores and bytes, however small."""
@@ -185,26 +193,27 @@ def run(
     found: dict[tuple[str, Resource], list[Floats]] = {
         (name, resource): [np.empty(0)] * len(series) for name in settings.policies for resource in resources
     }
+    sure: dict[tuple[str, Resource], list[Floats]] = {}
     missing: list[Task] = []
     for task in _tasks(series, settings, resources, decisions):
         answers = None if kept is None else kept.load(task)
         if answers is None:
             missing.append(task)
         else:
-            _put(found, task, answers)
+            _put(found if task.what == "reservations" else sure, task, answers, len(series))
     done, total = 0, sum(task.weight for task in missing)
     started = clock()
     reporter.advance("backtest", 0, total)
     for task, answers in workers(missing):
         if kept is not None:
             kept.save(task, answers)
-        _put(found, task, answers)
+        _put(found if task.what == "reservations" else sure, task, answers, len(series))
         done += task.weight
         left_seconds = (clock() - started) * (total - done) / done
         reporter.advance(
             "backtest", done, total, f"{task.name} {task.resource}, {format_duration(left_seconds, about=True)} left"
         )
-    return _scored(series, settings, resources, decisions, found)
+    return _scored(series, settings, resources, decisions, found, sure)
 
 
 def _tasks(
@@ -222,10 +231,14 @@ def _tasks(
             until=tuple(decisions.until[number] for number in numbers),
         )
         for resource in resources:
-            yield Task(rule.name, resource, numbers, tuple(series[number] for number in numbers), own)
+            task = Task(rule.name, resource, numbers, tuple(series[number] for number in numbers), own)
+            yield task
+            if rule.states_confidence and settings.renewal.rule.low_confidence_step:
+                yield replace(task, what="confidence")
 
 
-def _put(found: dict[tuple[str, Resource], list[Floats]], task: Task, answers: Sequence[Floats]) -> None:
+def _put(found: dict[tuple[str, Resource], list[Floats]], task: Task, answers: Sequence[Floats], series: int) -> None:
+    found.setdefault((task.name, task.resource), [np.empty(0)] * series)
     for number, reserved in zip(task.numbers, answers, strict=True):
         found[task.name, task.resource][number] = reserved
 
@@ -236,6 +249,7 @@ def _scored(
     resources: Sequence[Resource],
     decisions: Decisions,
     found: dict[tuple[str, Resource], list[Floats]],
+    sure: Mapping[tuple[str, Resource], list[Floats]],
 ) -> Backtest:
     scores: dict[str, dict[Resource, Score]] = {name: {} for name in settings.policies}
     skipped: dict[Resource, int] = {}
@@ -255,7 +269,8 @@ def _scored(
                     oracle(scored, len(at)) for scored, at in zip(samples, decisions.at, strict=True)
                 ]
             rule = FOLLOW_ALL if name == ORACLE else settings.renewal.rule
-            set_, changes = followed(series, resource, decisions, found[name, resource], rule)
+            own = sure.get((name, resource))
+            set_, changes = followed(series, resource, decisions, found[name, resource], rule, confidence=own)
             reservations[name][resource] = set_
             total = score(
                 series_scores(samples, set_, changes, settings.renew_seconds),
@@ -264,7 +279,10 @@ def _scored(
             if total is not None:
                 scores[name][resource] = total
     wanted = {name: {resource: found[name, resource] for resource in resources} for name in settings.policies}
-    return Backtest(settings, tuple(series), decisions, scores, skipped, reservations, wanted=wanted)
+    stated: dict[str, dict[Resource, Sequence[Floats]]] = {name: {} for name in settings.policies}
+    for (name, resource), own in sure.items():
+        stated[name][resource] = own
+    return Backtest(settings, tuple(series), decisions, scores, skipped, reservations, wanted=wanted, confidence=stated)
 
 
 def series_scores(
@@ -366,9 +384,10 @@ class Kept:
         asked = f"{decisions.horizon_seconds} {decisions.warmup_seconds} {decisions.with_minimums}"
         run_digest = hashlib.sha256(f"{code_digest()} {asked}".encode()).hexdigest()[:16]
         digests = [_digest(one, at, task.resource) for one, at in zip(task.series, decisions.at, strict=True)]
+        name = task.name if task.what == "reservations" else f"{task.name}.confidence"
         together = hashlib.sha256("".join(digests).encode()).hexdigest()
         return [
-            self._folder / run_digest / f"{task.name}-{task.resource}-{digest[:16]}-{together[:16]}.npy"
+            self._folder / run_digest / f"{name}-{task.resource}-{digest[:16]}-{together[:16]}.npy"
             for digest in digests
         ]
 

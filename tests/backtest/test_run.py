@@ -237,7 +237,7 @@ def test_every_registered_policy_can_be_asked_for() -> None:
 
 def test_a_change_rule_is_followed_by_every_policy_but_the_oracle() -> None:
     every = BacktestSettings((*PLAIN, ORACLE), warmup_seconds=10 * DAY, with_minimums=False)
-    ruled = replace(every, renewal=Renewal(rule=ChangeRule(0.3, 0.3)))
+    ruled = replace(every, renewal=Renewal(rule=ChangeRule(0.3, 0.3, usual_share=0.0)))
     plain, found = run(SERIES[:2], every), run(SERIES[:2], ruled)
     for name in PLAIN:
         assert found.scores[name]["cpu"].changes_per_day <= plain.scores[name]["cpu"].changes_per_day
@@ -254,3 +254,19 @@ def test_numbers_cannot_be_renewed_less_than_once_a_horizon_or_faster_than_the_s
     with pytest.raises(BadInput, match="time between renewals of 15m is shorter than the step") as refused:
         run(SERIES, BacktestSettings(("last",), renewal=Renewal(900)))
     assert refused.value.hint == "Use --renew 1h or more."
+
+
+def test_a_rule_that_states_its_confidence_is_followed_by_it_and_so_it_is_kept(tmp_path: Path) -> None:
+    plain = BacktestSettings(("mora", "krr"), 6 * 3600, 10 * DAY, renewal=Renewal(rule=ChangeRule(0.1, 0.1)))
+    unsure = replace(plain, renewal=Renewal(rule=ChangeRule(0.1, 0.1, low_confidence_step=1.0)))
+    found, without = run(SERIES[1:2], unsure, kept=Kept(tmp_path)), run(SERIES[1:2], plain)
+    (stated,) = found.confidence["mora"]["cpu"]
+    assert ((stated > 0.5) & (stated <= 1)).all()
+    assert "cpu" not in found.confidence["krr"]
+    (own,), (other,) = found.reservations["mora"]["cpu"], without.reservations["mora"]["cpu"]
+    assert own.mean() > other.mean()
+    assert found.reservations["krr"]["cpu"][0].tolist() == without.reservations["krr"]["cpu"][0].tolist()
+    again, counting = Kept(tmp_path), Counting()
+    kept = run(SERIES[1:2], unsure, kept=again, workers=counting)
+    assert counting.asked == []
+    assert kept.reservations["mora"]["cpu"][0].tolist() == own.tolist()
