@@ -52,18 +52,16 @@ _OF_A_NAMESPACE = mapped(amount())
 _RESOURCES = fields({"requests": _OF_A_POD, "limits": _OF_A_POD})
 
 _VARIABLE = fields({"name": text, "value": text}, needed=("name",))
-_CONTAINER = fields(
-    {
-        "name": text,
-        "image": text,
-        "command": listed(text),
-        "args": listed(text),
-        "env": listed(_VARIABLE),
-        "resources": _RESOURCES,
-        "restartPolicy": text,
-    },
-    needed=("name",),
-)
+_CONTAINER_FIELDS: Mapping[str, Shape] = {
+    "name": text,
+    "image": text,
+    "command": listed(text),
+    "args": listed(text),
+    "env": listed(_VARIABLE),
+    "resources": _RESOURCES,
+    "restartPolicy": text,
+}
+_CONTAINER = fields(_CONTAINER_FIELDS, needed=("name",))
 _POD_SPEC: Mapping[str, Shape] = {
     "containers": listed(_CONTAINER),
     "initContainers": listed(_CONTAINER),
@@ -90,7 +88,8 @@ POD_SPEC = checked(fields(_POD_SPEC, needed=("containers",)), _containers)
 _TEMPLATE = fields({"metadata": fields(_META), "spec": POD_SPEC}, needed=("spec",))
 # Argo writes an empty template beside a workloadRef.
 _MAYBE_TEMPLATE = fields({"metadata": fields(_META), "spec": checked(fields(_POD_SPEC), _names_of_containers)})
-_CONDITION = fields({"type": text, "status": text, "reason": text, "message": text})
+_CONDITION_FIELDS: Mapping[str, Shape] = {"type": text, "status": text, "reason": text, "message": text}
+_CONDITION = fields(_CONDITION_FIELDS)
 
 _ROLLING = fields({"maxSurge": whole_or_percent, "maxUnavailable": whole_or_percent})
 _STRATEGY = fields({"type": text, "rollingUpdate": _ROLLING})
@@ -165,6 +164,40 @@ POD = fields(
     },
     needed=("metadata", "spec"),
 )
+
+# What the resize of a running pod reads beside that; the lists of an inventory need none of it.
+_POLICY = fields({"resourceName": text, "restartPolicy": text}, needed=("resourceName",))
+_RESIZABLE = fields({**_CONTAINER_FIELDS, "resizePolicy": listed(_POLICY)}, needed=("name",))
+_ENDED = fields({"terminated": fields({"reason": text, "finishedAt": text})})
+_RUNNING_STATUS = fields(
+    {"name": text, "restartCount": whole, "resources": _RESOURCES, "state": _ENDED, "lastState": _ENDED},
+    needed=("name",),
+)
+RUNNING_POD = fields(
+    {
+        "metadata": fields({**_META, "uid": text}, needed=("name", "namespace", "uid", "resourceVersion")),
+        "spec": checked(
+            fields(
+                {**_POD_SPEC, "containers": listed(_RESIZABLE), "initContainers": listed(_RESIZABLE)},
+                needed=("containers",),
+            ),
+            _containers,
+        ),
+        "status": fields(
+            {
+                "phase": text,
+                "startTime": text,
+                "conditions": listed(fields({**_CONDITION_FIELDS, "lastTransitionTime": text})),
+                "containerStatuses": listed(_RUNNING_STATUS),
+                "initContainerStatuses": listed(_RUNNING_STATUS),
+            }
+        ),
+    },
+    needed=("metadata", "spec"),
+)
+
+IDENTITY = fields({"metadata": fields({"name": text, "uid": text}, needed=("uid",))}, needed=("metadata",))
+"""What tells an object from another one of its name."""
 
 OWNED = fields({"metadata": META}, needed=("metadata",))
 """A ReplicaSet or Job of which only the owner matters."""

@@ -31,6 +31,7 @@ from tests.clusters.discovery import discover
 from tests.clusters.kinds import RESOURCES, Resource, defined
 from tests.clusters.rbac import allows
 from tests.clusters.refusal import Refusal
+from tests.clusters.resizing import resized
 from tests.running import answering
 
 __all__ = ["FakeApi", "FakeCluster", "Refusal", "Sent", "serving"]
@@ -334,7 +335,7 @@ class FakeCluster:
         elif sub == "status":
             changed["status"] = wanted.get("status")
         elif sub == "resize":
-            changed["spec"] = _resized(before, wanted)
+            changed["spec"] = resized(before, wanted, version=self.version, objects=self.objects)
         else:
             changed = {**wanted, **({"status": before["status"]} if "status" in before and resource.has_status else {})}
         changed = self._check(resource, changed, None if sub == "resize" else before, query)
@@ -416,38 +417,6 @@ def _scale_of(manifest: Manifest) -> Manifest:
         "spec": {"replicas": manifest["spec"].get("replicas", 1)},
         "status": {"replicas": (manifest.get("status") or {}).get("replicas", 0)},
     }
-
-
-def _resized(before: Manifest, wanted: Manifest) -> Manifest:
-    """A pod's spec with other resources; what else differs, and another QoS class, is refused."""
-
-    def bare(spec: Manifest) -> Any:
-        keys = ("containers", "initContainers")
-        return [[{n: v for n, v in one.items() if n != "resources"} for one in spec.get(key) or []] for key in keys]
-
-    name = before["metadata"]["name"]
-    if bare(before["spec"]) != bare(wanted["spec"]):
-        raise Refusal(422, f'Pod "{name}" is invalid: spec: Forbidden: only cpu and memory resources are mutable')
-    if _qos(before["spec"]) != _qos(wanted["spec"]):
-        raise Refusal(
-            422,
-            f'Pod "{name}" is invalid: spec: Invalid value: "{_qos(wanted["spec"])}": Pod QOS Class may not change '
-            "as a result of resizing",
-        )
-    spec: Manifest = wanted["spec"]
-    return spec
-
-
-def _qos(spec: Manifest) -> str:
-    sides = [one.get("resources") or {} for one in spec["containers"]]
-    if not any(side.get("requests") or side.get("limits") for side in sides):
-        return "BestEffort"
-    full = all(
-        {"cpu", "memory"} <= set(side.get("limits") or {})
-        and (side.get("requests") or side["limits"]) == side["limits"]
-        for side in sides
-    )
-    return "Guaranteed" if full else "Burstable"
 
 
 def _selected(manifest: Manifest, labels: str | None, fields: str | None) -> bool:
