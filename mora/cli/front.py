@@ -16,6 +16,7 @@ from typer.core import TyperGroup
 
 from mora.cli import (
     ab,
+    apply,
     backtest,
     chaos,
     collect,
@@ -104,6 +105,7 @@ for _name, _command, _panel in (
     ("man", manual.man, _LOOK),
 ):
     app.command(_name, rich_help_panel=_panel)(_command)
+app.add_typer(apply.app, name="apply", rich_help_panel=_RUN)
 app.add_typer(report.app, name="report", rich_help_panel=_LEARN)
 app.add_typer(models.app, name="models", rich_help_panel=_LEARN)
 app.add_typer(ab.app, name="ab", rich_help_panel=_LEARN)

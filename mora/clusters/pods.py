@@ -20,6 +20,7 @@ from mora.clusters.shapes import Unreadable, read
 from mora.domain import Container, Resources, Role, Target, Workload
 from mora.domain.pods import ResizeState, RunningContainer, RunningPod
 from mora.errors import ClusterError
+from mora.quantities import format_cpu, format_memory
 
 # Without resize there is nothing that this room could do.
 FIRST_VERSION = (1, 33)
@@ -106,16 +107,16 @@ class KubernetesPods:
 
 
 def _amounts(resources: Resources) -> dict[str, dict[str, str]]:
-    """Requests and limits to the byte: what is read again is what was asked for."""
+    """Requests and limits, exactly: what is read again is what was asked for."""
     found: dict[str, dict[str, str]] = {}
-    for section, name, amount, unit in (
-        ("requests", "cpu", resources.cpu_request_millicores, "m"),
-        ("requests", "memory", resources.memory_request_bytes, ""),
-        ("limits", "cpu", resources.cpu_limit_millicores, "m"),
-        ("limits", "memory", resources.memory_limit_bytes, ""),
+    for section, name, amount in (
+        ("requests", "cpu", resources.cpu_request_millicores),
+        ("requests", "memory", resources.memory_request_bytes),
+        ("limits", "cpu", resources.cpu_limit_millicores),
+        ("limits", "memory", resources.memory_limit_bytes),
     ):
         if amount is not None:
-            found.setdefault(section, {})[name] = f"{amount}{unit}"
+            found.setdefault(section, {})[name] = format_cpu(amount) if name == "cpu" else format_memory(amount)
     return found
 
 

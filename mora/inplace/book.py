@@ -47,9 +47,9 @@ class Stage(StrEnum):
 class PodChange:
     """One pod of a change. before, after: container -> resources. restarts: container -> count when it was asked.
 
-    killed: container -> when it was last OOM-killed before that, by the API server's clock. throttled: container -> share
-    of throttled periods then. is_done: whether it is as it is to be: applied, or (in the stage undo) put back, or beyond
-    help.
+    killed: container -> when it was last OOM-killed before that, by the API server's clock. throttled: container ->
+    share of throttled periods then. is_done: whether it is as it is to be: applied, or (in the stage undo) put back,
+    or beyond help.
     """
 
     uid: str

@@ -89,10 +89,10 @@ def stepped(now: Resources, then: Resources, policy: PolicySettings) -> Resource
     """
 
     def step(name: str, max_cut: float, unit: int) -> int | None:
-        before, after = getattr(now, name), getattr(then, name)
+        before: int | None = getattr(now, name)
+        after: int | None = getattr(then, name)
         if before is None or after is None or after >= before:
-            found: int | None = after
-            return found
+            return after
         return max(after, bytes_up(before * (1 - max_cut), unit=unit))
 
     return Resources(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
@@ -59,7 +60,7 @@ class Telemetry:
             self._resizes.labels(what)
         stages = Gauge("mora_in_place_open_changes", "Open changes by stage.", ["stage"], registry=self.registry)
         for stage in Stage:
-            stages.labels(stage.value).set_function(lambda stage=stage: float(self._open.get(stage.value, 0)))
+            stages.labels(stage.value).set_function(partial(self._open_in, stage.value))
         Gauge("mora_in_place_is_leader", "1 where this instance resizes.", registry=self.registry).set_function(
             lambda: float(self._leads())
         )
@@ -108,6 +109,9 @@ class Telemetry:
         if self._last is None:
             return "the first pass has not ended"
         return None if self._last.stopped is None else f"the last pass failed: {self._last.stopped}"
+
+    def _open_in(self, stage: str) -> float:
+        return float(self._open.get(stage, 0))
 
     def _age(self) -> float:
         return float("inf") if self._passed_at is None else self._steady() - self._passed_at
