@@ -15,7 +15,7 @@ from tests import helm
 ROOT = Path(__file__).resolve().parent.parent
 CHART = ROOT / "charts" / "mora"
 OPERATOR_API = "monitoring.coreos.com/v1"  # of Prometheus' operator: Kubernetes has no schema of its kinds
-_OFF = {part: {"enabled": False} for part in ("account", "serve", "nightly", "recommender", "experiments")}
+_OFF = {part: {"enabled": False} for part in ("account", "serve", "nightly", "recommender", "experiments", "inPlace")}
 _ON = {"enabled": True}
 
 
@@ -45,6 +45,7 @@ _RECOMMENDER = ("deployment", "networkpolicy", "service", "settings")
 FOLDERS = {
     "base": Folder({**_OFF, "account": _ON}, same("base", "serviceaccount", "reader")),
     "collect": Folder({**_OFF, "experiments": _ON}, same("experiments", "scaler")),
+    "in-place": Folder({**_OFF, "inPlace": _ON}, same("inplace", "resizer")),
     "cronjob": Folder(
         {**_OFF, "nightly": _ON}, same("nightly", "rbac", "settings", "configmap", "cronjob", "networkpolicy")
     ),

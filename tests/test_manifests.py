@@ -33,7 +33,7 @@ from tests.test_extras import BASE
 
 ROOT = Path(__file__).resolve().parent.parent
 # Applied in the namespace that they are for; `load` and those after `base` stand on top of it.
-IN_ONE_NAMESPACE = ("base", "collect", "serve", "recommender", "cronjob", "monitoring", "load")
+IN_ONE_NAMESPACE = ("base", "collect", "in-place", "serve", "recommender", "cronjob", "monitoring", "load")
 FOLDERS = (*IN_ONE_NAMESPACE, "cluster-wide")
 READ = {"get", "list"}
 READABLE = {
@@ -163,6 +163,13 @@ def test_experiments_may_patch_and_scale_on_top_and_never_create_or_delete() -> 
     }
 
 
+def test_resizing_in_place_may_resize_pods_and_hold_its_lease_and_nothing_else() -> None:
+    assert rules("in-place") == {
+        ("", "pods/resize"): {"patch"},
+        ("coordination.k8s.io", "leases"): {"create", "get", "update"},
+    }
+
+
 RECOMMENDING = {
     ("autoscaling.k8s.io", "verticalpodautoscalers"): READ,
     ("autoscaling.k8s.io", "verticalpodautoscalers/status"): {"patch"},
@@ -175,8 +182,11 @@ def test_the_recommender_may_write_the_status_of_vpas_and_its_lease() -> None:
     assert rules("cluster-wide") == {**rules("base"), **RECOMMENDING}
 
 
-@pytest.mark.parametrize("folder", ["recommender", "cluster-wide"])
-def test_no_lease_but_its_own_may_be_renewed(folder: str) -> None:
+@pytest.mark.parametrize(
+    ("folder", "lease"),
+    [("recommender", "mora-recommender"), ("cluster-wide", "mora-recommender"), ("in-place", "mora-in-place")],
+)
+def test_no_lease_but_its_own_may_be_renewed(folder: str, lease: str) -> None:
     on_leases = [
         rule
         for document in built(folder, kubectls()[0])
@@ -184,7 +194,7 @@ def test_no_lease_but_its_own_may_be_renewed(folder: str) -> None:
         if "leases" in rule["resources"]
     ]
     assert {verb for rule in on_leases if "resourceNames" not in rule for verb in rule["verbs"]} == {"create"}
-    assert [rule["resourceNames"] for rule in on_leases if "resourceNames" in rule] == [["mora-recommender"]]
+    assert [rule["resourceNames"] for rule in on_leases if "resourceNames" in rule] == [[lease]]
 
 
 def test_the_nightly_run_may_write_one_config_map_and_make_none() -> None:

@@ -160,7 +160,7 @@ class Book:
             id=event["change"],
             workload=workload,
             why=event["why"],
-            wanted=read_amounts(event.get("wanted") or {}),
+            wanted=read_amounts(event.get("wanted", {})),
             begun_at=at,
             revision=str(event.get("revision") or ""),
             is_join=bool(event.get("join")),

@@ -1,10 +1,10 @@
-"""A namespace on the strict API server with a kubelet, and the loop that resizes its pods, step by step by a hand-set clock."""
+"""A namespace on the strict API server with a kubelet, and the loop that resizes its pods, by a clock set by hand."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from typing import Any
 from mora.clusters.pods import KubernetesPods
 from mora.domain import Advice, Allocation, Container, ContainerAdvice, Evidence, Recommendation, Resources, Workload
 from mora.errors import SourceUnavailable
-from mora.inplace.journal import Journal
+from mora.inplace.journal import Journal, read_log
 from mora.inplace.loop import Loop, LoopSettings, PassReport
 from mora.inplace.telemetry import Telemetry
 from mora.quantities import MIB
@@ -81,7 +81,7 @@ def recommendation(
     workload: Workload = WEB, cpu: int | None = 200, memory: int | None = 350, **about: Any
 ) -> Recommendation:
     """Of millicores and MiB for the container `server`, for all of three pods."""
-    sure = {"confidence": 1.0, "summary": "upper bound"}
+    sure: dict[str, Any] = {"confidence": 1.0, "summary": "upper bound"}
     memory_bytes = None if memory is None else memory * MIB
     advice = ContainerAdvice(
         "server",
@@ -208,8 +208,6 @@ class Rig:
         return [self.cpu(f"{workload}-abc-{number}") for number in range(pods)]
 
     def events(self, *kinds: str) -> list[dict[str, Any]]:
-        from mora.inplace.journal import read_log
-
         found = [dict(one) for one in read_log(self.folder / "state" / "shop")]
         return [one for one in found if not kinds or one["event"] in kinds]
 
@@ -221,7 +219,5 @@ class Rig:
         return " ".join(f"{message} {about}" for _, message, about in self.lines)
 
 
-def raised(one: Recommendation, **numbers: int) -> Recommendation:
-    """The same recommendation with other numbers of its main container: cpu in millicores, memory in MiB."""
-    found = recommendation(one.workload, **numbers)
-    return replace(found, current=one.current)
+def resizes(rig: Rig) -> list[str]:
+    return [one.path.split("/")[-2] for one in rig.cluster.patches if one.path.endswith("/resize")]
