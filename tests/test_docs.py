@@ -28,7 +28,7 @@ LINES = [
 def test_a_command_that_is_shown_is_taken(line: str) -> None:
     words = shlex.split(line)[1:]
     command: Any = get_command(app)
-    while hasattr(command, "commands"):
+    while hasattr(command, "commands") and not words[0].startswith("-"):  # options of a group's own: mora apply
         name = words.pop(0)
         command = command.commands[name]
     command.make_context(command.name, words)

@@ -240,7 +240,7 @@ def test_every_role_is_bound_to_an_account_that_stands_in_its_folder_or_in_the_b
         from_base = set() if folder == "cluster-wide" else roles["base"]
         assert roles[folder] <= bound <= roles[folder] | from_base
         subjects = {subject["name"] for binding in bindings for subject in binding["subjects"]}
-        assert subjects <= accounts[folder] | ({"mora"} if folder == "collect" else set())
+        assert subjects <= accounts[folder] | ({"mora"} if folder in ("collect", "in-place") else set())
         assert {spec["serviceAccountName"] for _, spec in pods(folder) if "serviceAccountName" in spec} <= subjects
 
 

@@ -238,6 +238,45 @@ def apply_log(
         show(line)
 
 
+@app.command("trial")
+def apply_trial(
+    minutes: Annotated[float, typer.Option("--minutes", min=1.0, help="How long, once the sandboxes run.")] = 30.0,
+    sandboxes: Annotated[int, typer.Option("--sandboxes", "-j", min=1, help="How many, side by side.")] = 1,
+    replicas: Annotated[int, typer.Option("--replicas", min=1, max=20, help="Of each of the five services.")] = 2,
+    users: Annotated[int, typer.Option("--users", min=1, help="Of each sandbox, at the top of its day.")] = 10,
+    seed: Annotated[int, typer.Option("--seed", help="Draws the faults.")] = 1,
+    out: Annotated[Path, typer.Option("--out", help="Folder of the run: report.html, audit logs.")] = Path("trial"),
+) -> None:
+    """Try it on sandboxes: live processes, a load that comes and goes, faults, and wrong numbers on purpose.
+
+    Limits of live cgroups are changed by the loop of mora apply --in-place.
+    It passes with no OOM kill, no breach of the SLO longer than two
+    minutes, and every change that did harm undone; else exit code 3.
+    A second counts as five minutes of history, so a day is 288 s.
+
+    \b
+    mora apply trial --minutes 10
+    mora apply trial --minutes 30 --sandboxes 8 --replicas 5    100 container-hours
+    """
+    from mora.cli.common import progress
+    from mora.extras import require
+    from mora.files import write_files
+    from mora.inplace.trial import TrialSettings, run_trial
+    from mora.inplace.trial_page import as_text, figures_of, total, trial_page
+
+    require("sandbox", by="mora apply trial")
+    require("collect", by="mora apply trial")
+    settings = TrialSettings(timedelta(minutes=minutes), sandboxes, replicas, users, seed)
+    with progress() as reporter:
+        parts = run_trial(out, settings, reporter=reporter)
+    text = as_text(parts)
+    write_files([(out / "report.html", trial_page(parts)), (out / "report.txt", text + "\n")])
+    show(text)
+    say(f"Written to {out}: report.html, report.txt, and each sandbox's figures and audit log.")
+    if not total([figures_of(part) for part in parts]).passed:
+        raise typer.Exit(EXIT_CHANGE_DUE)
+
+
 def _what(event: Mapping[str, Any]) -> str:
     """The rest of an event, on one line."""
     from mora.inplace.book import read_amounts

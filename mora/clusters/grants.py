@@ -29,8 +29,8 @@ OF_A_NAMESPACE: Mapping[str, _Rules] = {
         **{("apps", plural): frozenset({"patch"}) for plural in ("deployments", "statefulsets", "daemonsets")},
         **{("apps", plural): frozenset({"get", "patch"}) for plural in ("deployments/scale", "statefulsets/scale")},
     },
-    "manifests/in-place": {("", "pods/resize"): frozenset({"patch"}), **_LEASES},
     "manifests/recommender": {**_VPAS, **_LEASES},
+    "manifests/in-place": {("", "pods/resize"): frozenset({"patch"}), **_LEASES},
     "manifests/cronjob": {("", "configmaps"): frozenset({"patch"})},
 }
 # The same of ClusterRoles.

@@ -1,4 +1,4 @@
-"""What the audit log says: the changes that are open, what was kept last, what is held back. Pure.
+"""What the audit log says: the changes that are open, what was kept last, what waits. Pure.
 
 The loop changes nothing here but by an event that it wrote first, so a loop that starts anew knows what the one before
 it knew. The events of a change, in their order:
@@ -94,7 +94,7 @@ class Past:
     """A workload's earlier changes. kept: what its pods have by the last one, and of which template they were.
 
     states: container -> what the change rule remembers of it (mora.changes.ChangeState.document). unchanged: why it
-    was left alone at the last look.
+    was skipped at the last look.
     """
 
     kept: Mapping[str, Resources] = field(default_factory=dict)

@@ -39,7 +39,7 @@ class GuardSettings:
 def why_not_begin(
     pods: Sequence[RunningPod], replicas: int | None, now: datetime, settings: GuardSettings
 ) -> str | None:
-    """Why the pods of a workload are left alone now; None where a change may begin. pods: at least one."""
+    """Why the pods of a workload are not touched now; None where a change may begin. pods: at least one."""
     revisions = {pod.revision for pod in pods}
     if len(revisions) > 1:
         return "a rollout is under way: its pods are of several templates"

@@ -1,7 +1,7 @@
 """Pass after pass: look at the changes that are open, and, every interval, begin those that new numbers call for.
 
 A look is cheap (the pods of the namespace, one or two queries) and comes every few seconds while a change is open; a
-renewal reads history. A pass never ends the loop: what cannot be read or written now is told, and tried again at the
+renewal reads history. A pass never ends the loop: what cannot be read or written now is logged, and tried again at the
 next look. Every request is announced in the audit log before it is sent, so nothing is asked for twice and nothing is
 forgotten, whatever kills the loop.
 """
@@ -47,7 +47,7 @@ class Pods(Protocol):
 
 
 class Signals(Protocol):
-    """What is known of pods beside their status (signals.py). SourceUnavailable where it cannot be told now."""
+    """What is known of pods beside their status (signals.py). SourceUnavailable where it is not known now."""
 
     def throttled(self) -> Mapping[tuple[str, str], float]:
         """(pod, container) -> share of its periods that were throttled lately."""
@@ -142,7 +142,7 @@ class Desk:
     report: PassReport = field(default_factory=PassReport)
     seen: dict[str, RunningPod] = field(default_factory=dict)
     watched: dict[str, timedelta] = field(default_factory=dict)
-    """Change -> how long its stage was really watched: time that nobody looked at does not count."""
+    """Change -> how long its stage was really watched: time without a look does not count."""
     version: tuple[int, int] = (0, 0)
 
     def note(self, event: str, workload: Workload, level: str = "info", /, **about: Any) -> None:

@@ -39,6 +39,9 @@ class Enforcer(Protocol):
     def admit(self, pod: str, resources: Resources) -> None:
         """Prepare a pod with these requests and limits."""
 
+    def resize(self, pod: str, resources: Resources) -> str | None:
+        """Give a pod that runs other requests and limits; why it cannot have them, None where it has them now."""
+
     def process_files(self, pod: str) -> list[Path]:
         """The cgroup files to which the pod's process writes its id, if any."""
 
@@ -89,6 +92,22 @@ class KernelEnforcer:
         self._tree.limit(_pod(pod), resources)
         self._tree.limit(_container(pod), resources)
 
+    def resize(self, pod: str, resources: Resources) -> str | None:
+        """Give a pod that runs other requests and limits; why it cannot have them, None where it has them now."""
+        if (problem := _too_small(resources, self.container_usage(pod))) is not None:
+            return problem
+        # A group's quota is never above that of the group around it: the pod is widened first and narrowed last, so
+        # both orders are tried, which the kernel of version 1 asks for.
+        for path in (_pod(pod), _container(pod), _pod(pod)):
+            with contextlib.suppress(OSError):
+                self._tree.limit(path, resources)
+        try:
+            self._tree.limit(_container(pod), resources)
+            self._tree.limit(_pod(pod), resources)
+        except OSError as error:
+            return f"the kernel refuses it: {error.strerror}"
+        return None
+
     def process_files(self, pod: str) -> list[Path]:
         """The cgroup files to which the pod's process writes its id, if any."""
         return self._tree.process_files(_container(pod))
@@ -134,6 +153,15 @@ class KernelEnforcer:
     def close(self) -> None:
         """Release everything."""
         self._tree.remove_all()
+
+
+def _too_small(resources: Resources, usage: Usage) -> str | None:
+    """A kubelet lowers no memory limit below what is in use: https://kubernetes.io/docs/tasks/configure-pod-container/
+    resize-container-resources/, "Memory limit decrease"."""
+    limit = resources.memory_limit_bytes
+    if limit is None or usage.working_set_bytes < limit:
+        return None
+    return f"the memory limit of {limit} bytes is below current usage, {usage.working_set_bytes} bytes"
 
 
 def _pod(pod: str) -> str:
@@ -205,6 +233,14 @@ class SupervisorEnforcer:
         """Prepare a pod with these requests and limits."""
         with self._lock:
             self._pods[pod] = _Supervised(resources)
+
+    def resize(self, pod: str, resources: Resources) -> str | None:
+        """Give a pod that runs other requests and limits; why it cannot have them, None where it has them now."""
+        if (problem := _too_small(resources, self.container_usage(pod))) is not None:
+            return problem
+        with self._lock:
+            self._pods[pod].resources = resources
+        return None
 
     def process_files(self, pod: str) -> list[Path]:
         """The cgroup files to which the pod's process writes its id, if any."""

@@ -186,6 +186,16 @@ class SandboxHandle:
         """Set requests and limits; new replicas replace the old ones as in a rolling update."""
         self._command("/resources", {"service": service, "resources": asdict(resources)})
 
+    def resize(self, pod: str, version: int, resources: Resources) -> dict[str, Any]:
+        """Ask for other requests and limits of one running pod, in place; nothing restarts, no template changes.
+
+        version: the pod's, as it was read. outcome: asked (with the pod's status), changed meanwhile, or gone. The pod
+        has them once its status says so: a memory limit below what is in use waits.
+        """
+        wanted = {"pod": pod, "version": version, "resources": asdict(resources)}
+        answer: dict[str, Any] = self._command("/resize", wanted)
+        return answer
+
     def restart(self, services: Iterable[str] | None = None) -> None:
         """Replace all replicas of these services (by default of all) with new ones; wait_ready() waits for them."""
         self._command("/restart", list(self.services if services is None else services))

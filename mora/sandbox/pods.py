@@ -9,7 +9,7 @@ import subprocess
 import time
 import uuid
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -57,6 +57,13 @@ class Pod:
     quick_failures: int = 0
     last_terminated_reason: str | None = None
     seen_oom_kills: int = 0
+    oom_killed_at: float | None = None
+    ready_since: float = field(default_factory=time.time)
+    wanted: Resources | None = None
+    """What a resize in place asks for, as long as the pod does not have it."""
+    resize_problem: str = ""
+    version: int = 1
+    """Counts what is asked of the pod: a resize names the one that it is based on."""
 
     @property
     def container_id(self) -> str:
@@ -82,6 +89,28 @@ class Pod:
         self.restarts += 1
         self.last_terminated_reason = reason
         self.phase, self.process, self.port = Phase.WAITING, None, None
+        self.ready_since = time.time()
+        if reason == "OOMKilled":
+            self.oom_killed_at = time.time()
+
+    def status(self) -> dict[str, Any]:
+        """What it is and has, as plain JSON values. resources: what is asked for; actual: what it runs with."""
+        return {
+            "name": self.name,
+            "uid": self.uid,
+            "version": self.version,
+            "phase": str(self.phase),
+            "pid": self.process.pid if self.process else None,
+            "restarts": self.restarts,
+            "last_terminated_reason": self.last_terminated_reason,
+            "oom_killed_at": self.oom_killed_at,
+            "ready_since": self.ready_since,
+            "created_at": self.created_at,
+            "replica_set": self.replica_set,
+            "resources": asdict(self.wanted or self.resources),
+            "actual": asdict(self.resources),
+            "resize_problem": self.resize_problem,
+        }
 
 
 @dataclass(slots=True, eq=False)
@@ -152,16 +181,7 @@ class Deployment:
                 "memory_request_bytes": resources.memory_request_bytes,
                 "memory_limit_bytes": resources.memory_limit_bytes,
             },
-            "pods": [
-                {
-                    "name": pod.name,
-                    "phase": str(pod.phase),
-                    "pid": pod.process.pid if pod.process else None,
-                    "restarts": pod.restarts,
-                    "last_terminated_reason": pod.last_terminated_reason,
-                }
-                for pod in self.pods
-            ],
+            "pods": [pod.status() for pod in self.pods],
         }
 
     def new_pod(self) -> Pod:

@@ -57,19 +57,13 @@ _CGROUPS = "cgroups"
 # The shape of each command; how many replicas and which amounts there may be is checked where they are set.
 _REPLICAS = documents.mapping(documents.whole(least=-(2**31), most=2**31))
 _AMOUNTS = tuple(Resources.__dataclass_fields__)
-_CHANGE = documents.fields(
-    {
-        "service": documents.text,
-        # The kernel refuses larger ones.
-        "resources": documents.fields(
-            {
-                name: documents.optional(documents.whole(-(10**9), 2**60 if "bytes" in name else 10**9))
-                for name in _AMOUNTS
-            },
-            needed=(),
-        ),
-    }
+# The kernel refuses larger ones.
+_RESOURCES_OF_A_CHANGE = documents.fields(
+    {name: documents.optional(documents.whole(-(10**9), 2**60 if "bytes" in name else 10**9)) for name in _AMOUNTS},
+    needed=(),
 )
+_CHANGE = documents.fields({"service": documents.text, "resources": _RESOURCES_OF_A_CHANGE})
+_RESIZE = documents.fields({"pod": documents.text, "version": documents.whole(1), "resources": _RESOURCES_OF_A_CHANGE})
 
 
 class Supervisor:
@@ -201,6 +195,7 @@ class Supervisor:
             "/scale": self._scale,
             "/resources": self._set_resources,
             "/restart": self._restart,
+            "/resize": self._resize,
             "/faults/start": self._start_fault,
             "/faults/end": self._end_fault,
             "/down": lambda _: self.stop(),
@@ -235,6 +230,22 @@ class Supervisor:
             if deployment.resources != resources:
                 deployment.resources = resources
                 deployment.generation += 1
+
+    def _resize(self, change: dict[str, Any]) -> dict[str, Any]:
+        """Ask for other resources of one running pod, as pods/resize does; the loop gives them to it."""
+        documents.check(change, _RESIZE)
+        amounts = {name: change["resources"].get(name) for name in _AMOUNTS}
+        resources = Resources(**amounts)
+        check_resources(resources)
+        with self._guard:
+            pods = [pod for deployment in self._deployments.values() for pod in deployment.pods]
+            pod = next((one for one in pods if one.name == change["pod"] and not one.is_leaving), None)
+            if pod is None:
+                return {"outcome": "gone"}
+            if pod.version != change["version"]:
+                return {"outcome": "changed"}
+            pod.wanted, pod.resize_problem, pod.version = resources, "", pod.version + 1
+            return {"outcome": "asked", "pod": pod.status()}
 
     def _restart(self, services: list[str]) -> None:
         documents.check(services, documents.items(documents.text))
@@ -343,6 +354,8 @@ class Supervisor:
                     is_due = pod.phase is Phase.WAITING and now >= pod.start_after
                     if is_due and not self._faults.holds(deployment.name):
                         self._start(pod, now)
+            for pod in [pod for deployment in self._deployments.values() for pod in deployment.pods]:
+                self._give(pod)
             self._faults.step(self._deployments, now)
             self._write_endpoints()
             for deployment in self._deployments.values():
@@ -363,7 +376,16 @@ class Supervisor:
                 pod.process = None
         elif pod.phase is Phase.STARTING:
             pod.port = _read_port(pod.process)
-            pod.phase = Phase.STARTING if pod.port is None else Phase.READY
+            if pod.port is not None:
+                pod.phase, pod.ready_since = Phase.READY, time.time()
+
+    def _give(self, pod: Pod) -> None:
+        """Give a pod what a resize asks for, as soon as it can have it."""
+        if pod.wanted is None or not pod.is_admitted or pod.process is None:
+            return
+        pod.resize_problem = self._enforcer.resize(pod.uid, pod.wanted) or ""
+        if not pod.resize_problem:
+            pod.resources, pod.wanted = pod.wanted, None
 
     def _start(self, pod: Pod, now: float) -> None:
         if not pod.is_admitted:

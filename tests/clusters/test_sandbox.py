@@ -5,16 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
 import mora.sandbox
-from mora.clusters.sandbox import SandboxCluster
+from mora.clusters.conflicts import ChangedMeanwhile
+from mora.clusters.sandbox import SandboxCluster, SandboxPods
 from mora.domain import Allocation, Resources, Workload
+from mora.domain.pods import ResizeState, RunningPod
 from mora.errors import BadInput, ClusterError
 from mora.quantities import MIB
 from mora.sandbox.spec import SERVICES
 from mora.seams import Cluster
+from tests.running import until
 
 pytestmark = pytest.mark.slow
 
@@ -95,3 +99,50 @@ def test_a_service_that_is_not_ready_in_time_is_reported_with_its_numbers(cluste
         cluster.wait_ready([CART], timedelta(seconds=2))
     cluster.apply(CART, before)
     cluster.wait_ready([CART], PATIENCE)
+
+
+def test_a_running_pod_is_resized_in_place_and_back(cluster: SandboxCluster) -> None:
+    pods = SandboxPods(cluster.handle)
+    before = next(pod for pod in pods.pods() if pod.workload == FRONTEND)
+    pid = {one["name"]: one["pid"] for one in cluster.handle.status()["services"]["frontend"]["pods"]}[before.name]
+    wanted = {"server": Resources(70, 140, 300 * MIB, 300 * MIB)}
+    pods.resize(before, wanted)
+    after = given(pods, before.name)
+    assert after.containers[0].actual == wanted["server"]
+    assert (after.uid, after.containers[0].restarts, after.is_ready) == (
+        before.uid,
+        before.containers[0].restarts,
+        True,
+    )
+    (status,) = cluster.handle.status()["services"]["frontend"]["pods"]
+    assert status["pid"] == pid, "the same process goes on"
+    assert cluster.handle.status()["services"]["frontend"]["resources"]["cpu_request_millicores"] == 100, "the template"
+    if cluster.handle.enforcement == "cgroups v1":
+        folders = [Path(one) for one in cluster.handle.status()["cgroup_folders"]]
+        quota = next(one for one in folders if "cpu" in one.parts) / f"pod{before.uid}" / "server" / "cpu.cfs_quota_us"
+        assert quota.read_text().strip() == "14000"
+    with pytest.raises(ChangedMeanwhile):
+        pods.resize(before, wanted)
+    pods.resize(after, before.resources)
+    assert given(pods, before.name).resources == before.resources
+
+
+def test_a_memory_limit_below_what_is_in_use_waits_and_kills_nothing(cluster: SandboxCluster) -> None:
+    pods = SandboxPods(cluster.handle)
+    before = next(pod for pod in pods.pods() if pod.workload == CART)
+    pods.resize(before, {"server": Resources(100, 200, MIB, MIB)})
+    until(lambda: now(pods, before.name).resize is ResizeState.ERROR, "the resize to fail")
+    stuck = now(pods, before.name)
+    assert "below current usage" in stuck.resize_message
+    assert stuck.containers[0].actual == before.containers[0].resources
+    pods.resize(stuck, before.resources)
+    assert given(pods, before.name).containers[0].restarts == before.containers[0].restarts
+
+
+def now(pods: SandboxPods, name: str) -> RunningPod:
+    return next(pod for pod in pods.pods() if pod.name == name)
+
+
+def given(pods: SandboxPods, name: str) -> RunningPod:
+    until(lambda: now(pods, name).resize is ResizeState.DONE, "the resize")
+    return now(pods, name)

@@ -1,4 +1,4 @@
-"""Renewals: what is worth a change, what begins, and why the rest is left alone."""
+"""Renewals: what is worth a change, what begins, and why the rest is skipped."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tests.clusters.fake_api import FakeApi
 from tests.inplace.rig import Rig, add_pod, add_workload, recommendation, resources
 
 
-def test_what_has_the_numbers_already_is_left_alone(rig: Rig) -> None:
+def test_what_has_the_numbers_already_is_skipped(rig: Rig) -> None:
     rig.renew()
     rig.pass_time(20)
     sent = len(rig.cluster.changes)
@@ -52,7 +52,7 @@ def test_after_an_undone_cut_the_next_waits_twice_as_long_each_time_and_a_raise_
     assert waits[1] >= 2 * waits[0]
 
 
-def test_a_raise_is_not_held_off_by_an_undone_cut(rig: Rig) -> None:
+def test_a_raise_does_not_wait_after_an_undone_cut(rig: Rig) -> None:
     rig.renew()
     rig.signals.broken = "its SLO is broken"
     rig.pass_time(1)
@@ -62,7 +62,7 @@ def test_a_raise_is_not_held_off_by_an_undone_cut(rig: Rig) -> None:
     assert rig.cpu() == "900m"
 
 
-def test_a_refusal_is_told_in_the_servers_words_and_held_off(rig: Rig) -> None:
+def test_a_refusal_is_logged_in_the_servers_words_and_not_repeated_at_once(rig: Rig) -> None:
     bound = {"limits": [{"type": "Container", "max": {"memory": "600Mi"}}]}
     rig.cluster.add(
         {"apiVersion": "v1", "kind": "LimitRange", "metadata": {"name": "bound", "namespace": "shop"}, "spec": bound}

@@ -38,7 +38,7 @@ def test_a_settled_workload_may_be_changed() -> None:
         ([replace(POD, has_own_resources=True)], 1, "spec.resources"),
     ],
 )
-def test_an_unsettled_one_is_left_alone_and_it_is_said_why(pods: list[RunningPod], replicas: int, words: str) -> None:
+def test_an_unsettled_one_is_skipped_with_the_reason(pods: list[RunningPod], replicas: int, words: str) -> None:
     assert words in str(why_not_begin(pods, replicas, START, GUARDS))
 
 

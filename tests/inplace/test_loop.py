@@ -35,7 +35,7 @@ def test_an_api_server_that_is_away_for_ten_minutes_changes_nothing_twice(rig: R
     rig.cluster.failures = []
     assert rig.cpus() == ["200m", "400m", "400m"]
     rig.pass_time(0.5)
-    assert rig.cpus() == ["200m", "400m", "400m"], "time that nobody looked at does not count as watched"
+    assert rig.cpus() == ["200m", "400m", "400m"], "time without a look does not count as watched"
     rig.pass_time(15)
     assert rig.outcome() == "kept"
     assert len(resizes(rig)) == before + 2

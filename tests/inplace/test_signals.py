@@ -76,7 +76,7 @@ def test_an_slo_is_broken_where_its_query_returns_anything(server: Server) -> No
     assert signals(server).breach(WEB) is None
 
 
-def test_a_prometheus_that_fails_is_told(server: Server) -> None:
+def test_a_prometheus_that_fails_is_reported(server: Server) -> None:
     server.status = 400
     with pytest.raises(SourceUnavailable):
         signals(server).throttled()
