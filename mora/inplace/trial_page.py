@@ -43,7 +43,7 @@ class Figures:
 
     @property
     def checks(self) -> tuple[tuple[str, bool], ...]:
-        """What has to hold, in words, and whether it does."""
+        """What has to hold, and whether it does."""
         return (
             (f"no OOM kill: {self.oom_kills}", self.oom_kills == 0),
             (

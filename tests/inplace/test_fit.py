@@ -108,5 +108,5 @@ def test_a_step_never_passes_what_is_wanted_nor_the_share_that_may_be_cut(now: i
     assert found >= now / 2 or found == then >= now / 2
 
 
-def test_changes_are_put_in_words() -> None:
+def test_a_change_is_spelled_out() -> None:
     assert in_words(BURSTABLE, replace(BURSTABLE, cpu_request_millicores=2000)) == "CPU request 400m -> 2"

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from mora.inplace.journal import Event
 from mora.inplace.trial import PartRun
 from mora.inplace.trial_page import as_text, figures_of, longest_breach, trial_page
 
@@ -16,13 +17,15 @@ def event(kind: str, **about: Any) -> dict[str, Any]:
 
 
 def part(**about: Any) -> PartRun:
-    events = [
+    events: list[Event] = [
         event("begun", what="server: CPU request 300m -> 150m", why="wrong on purpose"),
         event("harmed", why="container server of pod <b>x</b> is throttled"),
         event("stage", stage="undo"),
         event("ended", outcome="undone", why="throttled"),
     ]
-    seconds = [(float(second), 0.9 if 10 <= second < 40 else 0.1, 0.0) for second in range(100)]
+    seconds: list[tuple[float, float | None, float]] = [
+        (float(second), 0.9 if 10 <= second < 40 else 0.1, 0.0) for second in range(100)
+    ]
     made = PartRun(
         1, 0.0, 100.0, 1.5, 900, 3, 0, seconds, [(1.0, 9.0, "pod-kill", "frontend")], [(5.0, 50.0, "a")], events
     )

@@ -24,7 +24,7 @@ def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ssl.SSL
 
 @pytest.fixture
 def api(certificate: tuple[Path, ssl.SSLContext], tmp_path: Path) -> Iterator[FakeApi]:
-    with serving(FakeCluster(), tls=certificate[1]) as server:
+    with serving(FakeCluster(version="1.35.0"), tls=certificate[1]) as server:
         # kubectl sends its token to a server behind TLS alone.
         server.kubeconfig(tmp_path / "kubeconfig", cluster={"certificate-authority": str(certificate[0])})
         yield server
