@@ -92,7 +92,21 @@ def test_the_status_has_the_desired_and_the_current_state(deployment: Deployment
     assert (status["restarts"], status["oom_kills"]) == (5, 5)
     assert status["resources"]["cpu_limit_millicores"] == deployment.resources.cpu_limit_millicores
     expected = {"name": pod.name, "phase": "ready", "pid": None, "restarts": 2, "last_terminated_reason": None}
-    assert status["pods"] == [expected]
+    (found,) = status["pods"]
+    assert expected.items() <= found.items()
+    assert found["resources"] == found["actual"] == status["resources"]
+
+
+def test_a_pod_that_is_resized_shows_what_is_asked_for_beside_what_it_has(deployment: Deployment) -> None:
+    pod = deployment.new_pod()
+    before = pod.resources
+    pod.wanted, pod.resize_problem = Resources(100, 100, MIB, MIB), "below current usage"
+    found = pod.status()
+    assert found["resources"]["memory_limit_bytes"] == MIB
+    assert found["actual"]["memory_limit_bytes"] == before.memory_limit_bytes
+    assert found["resize_problem"] == "below current usage"
+    pod.note_end("OOMKilled", 0.0)
+    assert pod.status()["oom_killed_at"] is not None
 
 
 @pytest.mark.parametrize(
