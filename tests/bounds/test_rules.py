@@ -56,6 +56,36 @@ def test_a_week_ago_is_remembered_where_yesterday_was_idle() -> None:
     assert rules["p95 a week ago"][-1, 0] == pytest.approx(1.0, rel=0.03)
 
 
+def test_an_hour_that_is_busy_every_day_is_seen_coming() -> None:
+    use = np.full(9 * 24 + 10, 0.1)
+    use[10::24] = 1.0
+    rules = rules_of(use, horizon_seconds=3600)
+    for name in ("usual peak", "usual peak of three days", "last peak or the usual", "last peak and its usual rise"):
+        assert rules[name][-1, 0] == pytest.approx(1.0), name
+    assert rules["mean of last and usual"][-1, 0] == pytest.approx(0.55)
+    assert rules["last peak"][-1, 0] == pytest.approx(0.1)
+
+
+def test_one_odd_day_in_six_is_not_the_usual() -> None:
+    use = np.full(9 * 24 + 10, 0.1)
+    use[10 + 24 * 7] = 1.0
+    rules = rules_of(use, horizon_seconds=3600)
+    assert rules["usual peak"][-1, 0] == pytest.approx(0.1)
+    assert rules["last peak or three days'"][-1, 0] == pytest.approx(1.0)
+
+
+def test_a_rise_is_believed_to_go_on_by_half_and_a_fall_not_to_nothing() -> None:
+    rules = rules_of(np.array([1.0, 1.0, 2.0]), horizon_seconds=3600)
+    assert rules["last peak and its rise"][1:, 0].tolist() == pytest.approx([1.0, 1.0, 2.5])
+    assert rules_of(np.array([10.0, 1.0]), horizon_seconds=3600)["last peak and its rise"][-1, 0] == pytest.approx(0.3)
+
+
+def test_before_a_day_has_passed_the_usual_is_what_the_last_hours_show() -> None:
+    rules = rules_of(bumpy(days=0.9, step_seconds=3600), horizon_seconds=3600)
+    for name in ("usual peak", "mean of last and usual", "last peak and its usual rise"):
+        np.testing.assert_array_equal(rules[name], rules["fading 6 h p90"])
+
+
 def test_no_rule_falls_below_a_hundredth_of_the_mean_use() -> None:
     use = np.concatenate([np.full(240, 1.0), np.zeros(240)])
     past, _ = past_of(use)
