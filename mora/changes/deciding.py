@@ -79,7 +79,8 @@ def decide(
     is_known, is_unset = ~np.isnan(wanted), np.isnan(now)
     must = is_known & ~is_unset & (now < (-np.inf if least is None else np.asarray(least))) & (move > 0)
     is_raise = is_known & (is_unset | must | ((move > 0) & (move >= rule.deadband_up - _HAIR)))
-    smallest_cut = rule.deadband_down + rule.low_confidence_step * doubt
+    # Who gives no deadband follows every number, sure or not.
+    smallest_cut = rule.deadband_down + rule.low_confidence_step * doubt * (rule.deadband_down > 0)
     is_cut = is_known & ~is_unset & (move < 0) & (-move >= smallest_cut - _HAIR)
     direction = np.where(is_raise, 1, np.where(is_cut, -1, 0)).astype(np.int64)
 

@@ -83,6 +83,12 @@ def test_the_usual_number_lies_between_the_lowest_and_the_highest(wanted: list[f
         assert min(wanted) * (1 - 1e-9) <= state.usual[0, 0] <= max(wanted) * (1 + 1e-9)
 
 
+def test_without_a_deadband_every_cut_is_followed_sure_or_not() -> None:
+    rule = ChangeRule(0.0, 0.0, low_confidence_step=1.0)
+    assert verdict(one(rule, 100, 99, confidence=[[0.2]])) is Verdict.CHANGE
+    assert verdict(one(replace(rule, deadband_down=0.001), 100, 99, confidence=[[0.2]])) is Verdict.SMALL
+
+
 def test_a_raise_that_must_be_waits_for_no_deadband_no_settling_and_no_limit_of_the_day() -> None:
     rule = ChangeRule(0.3, 0.3, settle_up_seconds=HOUR, changes_per_day=1)
     state = ChangeState.fresh(1).changed_at([0], THURSDAY - 60)
