@@ -1,11 +1,14 @@
-"""The confidence of a bound, learnt from how often the same series' earlier bounds covered their windows.
+"""The confidence of a bound: the chance that its window is covered, by what is known when it is issued.
 
 A window is covered where at most a tenth of its CPU samples, and none of its memory samples, lie above the request
-(mora/coverage.py). At every tick a bound is issued, and when its window has ended it was covered or exceeded;
-overlapping windows share one vote. The confidence leans on what the same rule reached on other series as on 64 windows
-more: exceeded windows come in runs, so a few predict little of the next. With the eight windows that a driven model
-leans on, the worst bin of at least 200 was off by .05 on vms.parquet and on PlanetLab; with 64 by .01 and .04. Stated
-beside covered, bin by bin: experiments/benchmarks/bounds.py.
+(mora/coverage.py). The chance is that of a logistic regression on a few features of the past (features.py), the same
+for every series, and corrected by the series' own record: at every tick a bound is issued, and when its window has
+ended it was covered or exceeded, more or less often than was stated. Overlapping windows share one vote. The
+correction is one Newton step of a ridge-penalised intercept (Hoerl & Kennard 1970; Platt 1999, for calibration by a
+logistic), which old windows leave as they fade.
+
+The weights are fitted by `python experiments/benchmarks/confidence.py`, which prints them beside these, how well they
+tell covered windows from exceeded ones, and what each kind of traces gets from the weights of the others.
 """
 
 from __future__ import annotations
@@ -15,69 +18,75 @@ from dataclasses import dataclass
 import numpy as np
 
 from mora.bounds.carry import Carry
+from mora.bounds.features import features, needed_levels
 from mora.bounds.rules import SHORT_HORIZON_HOURS
 from mora.bounds.ticks import Floats, Ticks
+from mora.coverage import CPU_OVER_SHARE, MEMORY_OVER_SHARE
 
-PRIOR_WINDOWS = 64.0
 # Two weeks later, a window counts half: services change.
 _HALF_LIFE_HOURS = 336.0
-# A series younger than this is still being learnt, and its bounds are exceeded more often.
-_YOUNG_HOURS = 192.0
+# The record's correction is trusted by half once windows of this much variance, p (1 - p), have ended: 170 of .93.
+_RECORD_VARIANCE = 12.0
 
 
 @dataclass(frozen=True, slots=True)
-class Prior:
-    """The share of windows that were covered on vms.parquet: of young series, and of older ones."""
+class Model:
+    """What the features of a bound weigh, in log odds.
 
-    young: float
-    older: float
-
-
-def cpu_prior(horizon_hours: float) -> Prior:
-    """The prior for CPU: windows of a day, or of an hour."""
-    return Prior(0.92, 0.92) if horizon_hours <= SHORT_HORIZON_HOURS else Prior(0.86, 0.91)
-
-
-def memory_prior(horizon_hours: float) -> Prior:
-    """The prior for memory: measured by the day; a shorter window has its share of a day's chances to be exceeded.
-
-    >>> round(memory_prior(1.0).older, 4)
-    0.999
+    weights: in the order of features.FEATURES. over_share: the share of a window's samples that may lie above. level:
+    the share of the bound that features look at: of memory no sample lies above the bound itself.
     """
-    share = min(horizon_hours / 24.0, 1.0)
-    return Prior(0.93**share, 0.977**share)
+
+    weights: tuple[float, ...]
+    over_share: float
+    level: float = 1.0
 
 
-def covered_windows(bounds: Floats, ticks: Ticks, over_share: float, carry: Carry) -> Floats:
-    """1 where the window that ends with a tick was covered, 0 where not; shape (ticks, series).
-
-    bounds: of the windows that begin with each tick, shape (ticks + 1, series). NaN where no bound was issued before
-    the window, or no sample of it is known.
-    """
-    samples, lead = ticks.samples, ticks.horizon - 1
-    count = len(samples)
-    issued = carry.levels_before("bounds", bounds, lead)
-    known_by_tick = (~np.isnan(samples)).sum(axis=2)
-    # What of each window was seen so far; the open ones are carried.
-    known, over = np.zeros((2, lead + count, samples.shape[1]))
-    for sums, name in ((known, "known of windows"), (over, "over in windows")):
-        sums[:lead] = carry.arrays.get(name, 0.0)
-    for offset in range(ticks.horizon):
-        began = slice(lead - offset, lead - offset + count)
-        known[began] += known_by_tick
-        over[began] += np.count_nonzero(samples > issued[began][:, :, None], axis=2)
-    carry.arrays["known of windows"], carry.arrays["over in windows"] = known[count:].copy(), over[count:].copy()
-    is_known = (known[:count] > 0) & ~np.isnan(issued[:count])
-    return np.where(is_known, over[:count] <= over_share * known[:count] + 1e-9, np.nan)
+CPU_SHORT = Model((2.8, -0.75, -2.09, -1.87, -0.6, 0.24, -0.53, -0.34), CPU_OVER_SHARE)
+CPU_LONG = Model((2.16, -0.51, -1.77, 0.0, -2.81, 0.45, -0.41, -0.66), CPU_OVER_SHARE)
+MEMORY_SHORT = Model((5.72, -3.11, 0.0, -0.86, 0.0, 0.53, -0.72, 0.0), MEMORY_OVER_SHARE, 0.8)
+MEMORY_LONG = Model((3.67, -3.12, 0.0, 0.0, 0.0, 0.0, -1.42, 0.0), MEMORY_OVER_SHARE, 0.8)
 
 
-def chances(kept: Floats, ticks: Ticks, prior: Prior, carry: Carry) -> Floats:
+def cpu_model(horizon_hours: float) -> Model:
+    """The model for CPU: windows of a day or more, or of an hour or so."""
+    return CPU_SHORT if horizon_hours <= SHORT_HORIZON_HOURS else CPU_LONG
+
+
+def memory_model(horizon_hours: float) -> Model:
+    """The model for memory."""
+    return MEMORY_SHORT if horizon_hours <= SHORT_HORIZON_HOURS else MEMORY_LONG
+
+
+def chances(bounds: Floats, ticks: Ticks, model: Model, carry: Carry) -> Floats:
     """The confidence that the window which begins with each tick is covered: shape (ticks + 1, series), 0..1.
 
-    kept: from covered_windows(); a window counts from the tick after its end on.
+    bounds: of those windows, shape (ticks + 1, series); NaN where there is none, and no confidence then.
     """
+    needed = needed_levels(ticks, model.over_share, carry)
+    odds = features(bounds * model.level, needed, ticks, carry) @ np.array(model.weights)
+    return corrected(odds, covered_windows(bounds, needed, ticks, carry), ticks, carry)
+
+
+def covered_windows(bounds: Floats, needed: Floats, ticks: Ticks, carry: Carry) -> Floats:
+    """1 where the window that ends with a tick was covered, 0 where not; shape (ticks, series).
+
+    bounds: of the windows that begin with each tick, shape (ticks + 1, series). needed: from needed_levels(). NaN where
+    no bound was issued before the window, or no sample of it is known.
+    """
+    issued = carry.levels_before("bounds", bounds, ticks.horizon - 1)[: len(needed)]
+    return np.where(np.isnan(issued) | np.isnan(needed), np.nan, needed <= issued)
+
+
+def corrected(odds: Floats, kept: Floats, ticks: Ticks, carry: Carry) -> Floats:
+    """The chances that log odds come to once the series' own record has had its say: shape (ticks + 1, series).
+
+    odds: of the windows that begin with each tick. kept: from covered_windows(); a window counts from its end on.
+    """
+    plain = 1 / (1 + np.exp(-odds))
+    stated = carry.levels_before("plain chances", plain, ticks.horizon - 1)[: len(kept)]
+    is_known = ~np.isnan(kept) & ~np.isnan(stated)
     fade = 0.5 ** (ticks.hours / _HALF_LIFE_HOURS)
-    lean = np.where(ticks.ages() * ticks.hours < _YOUNG_HOURS, prior.young, prior.older)
-    total = carry.faded("votes", ~np.isnan(kept) / ticks.horizon, fade)
-    covered = carry.faded("votes for covered", np.nan_to_num(kept) / ticks.horizon, fade)
-    return (covered + PRIOR_WINDOWS * lean) / (total + PRIOR_WINDOWS)
+    more = carry.faded("covered beyond stated", np.where(is_known, kept - stated, 0.0) / ticks.horizon, fade)
+    variance = carry.faded("variance", np.where(is_known, stated * (1 - stated), 0.0) / ticks.horizon, fade)
+    return np.asarray(1 / (1 + np.exp(-odds - more / (variance + _RECORD_VARIANCE))))

@@ -10,12 +10,11 @@ from __future__ import annotations
 import numpy as np
 
 from mora.bounds.carry import Carry
-from mora.bounds.confidence import chances, covered_windows, cpu_prior
+from mora.bounds.confidence import chances, cpu_model
 from mora.bounds.learning import LONG_COPIES, SHORT_COPIES, Mix, calibrated, costs, faded_losses, loss_units, mixed
 from mora.bounds.levels import Past, count, in_units
 from mora.bounds.rules import SHORT_HORIZON_HOURS, WEEK_HOURS, anchor, cpu_rules, idle_level
 from mora.bounds.ticks import Bounds, Floats, Indices, Ticks, cut
-from mora.coverage import CPU_OVER_SHARE
 
 # Slow, bold and quick to forget: no single pace is best on every series, so the three are mixed once more, with the
 # anchor among them for series on which choosing does not pay. For windows longer than SHORT_HORIZON_HOURS a young
@@ -67,10 +66,8 @@ def cpu_by_tick(ticks: Ticks, carry: Carry) -> Bounds:
     """
     relative, units = in_units(ticks, carry)
     found = _by_tick(count(relative, carry)) * units
-    kept = covered_windows(found, ticks, CPU_OVER_SHARE, carry)
-    stated = chances(kept, ticks, cpu_prior(ticks.horizon * ticks.hours), carry)
     requests = np.where(np.isnan(found), np.where(ticks.ages() > 0, 0.0, np.nan), found)
-    return Bounds(requests, np.where(np.isnan(requests), np.nan, stated))
+    return Bounds(requests, chances(requests, ticks, cpu_model(ticks.horizon * ticks.hours), carry))
 
 
 def _by_tick(past: Past) -> Floats:

@@ -26,10 +26,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from mora.bounds.carry import Carry, forward_filled
-from mora.bounds.confidence import chances, covered_windows, memory_prior
+from mora.bounds.confidence import chances, memory_model
 from mora.bounds.levels import sliding_max
 from mora.bounds.ticks import HOUR_SECONDS, Bounds, Floats, Indices, Ticks, cut
-from mora.coverage import MEMORY_OVER_SHARE
 
 WEEK_SECONDS = 7 * 86_400.0
 _LEVEL = 0.95
@@ -117,8 +116,7 @@ def memory_by_tick(ticks: Ticks, carry: Carry, asked: Indices) -> Bounds:
         level[row, is_due[row]] = _levels(samples[row : row + week, is_due[row]])
     level = carry.forward_filled("level", level)
     by_tick = _requests(level, peak, two_weeks_peak, ages_hours)
-    kept = covered_windows(by_tick, ticks, MEMORY_OVER_SHARE, carry)
-    stated = chances(kept, ticks, memory_prior(ticks.horizon * ticks.hours), carry)
+    stated = chances(by_tick, ticks, memory_model(ticks.horizon * ticks.hours), carry)
     requests = by_tick.copy()
     for row in asked:
         exact = np.where(is_seen[row], _levels(samples[row : row + week]), level[row])
