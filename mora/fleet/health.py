@@ -31,9 +31,9 @@ from mora.quantities import format_moment
 if TYPE_CHECKING:
     from mora.health.events import Event
 
-# How many times as often a number is exceeded that was made while the series was abnormal: counted in the backtest of
+# The share of numbers that covered their window of those made while the series was abnormal: counted in the backtest of
 # the default rule on vms.parquet, experiments/benchmarks/health_gate.py.
-EXCEEDED_MORE_CPU, EXCEEDED_MORE_MEMORY = 4.5, 5.1
+COVERED_CPU, COVERED_MEMORY = 0.60, 0.89
 _WORDS = {
     "cpu_cores_value": "CPU",
     "mem_bytes_value": "memory",
@@ -90,26 +90,26 @@ def _most(event: Event) -> str:
 
 
 def less_sure(need: Need) -> Need:
-    """The same need with the confidence that numbers had in the backtest which were made at such a moment."""
+    """The same need, no surer than numbers that were made at such moments of the backtest."""
     demand = need.demand
     return replace(
         need,
         demand=replace(
             demand,
-            cpu=_less_sure(demand.cpu, EXCEEDED_MORE_CPU),
-            memory=_less_sure(demand.memory, EXCEEDED_MORE_MEMORY),
-            memory_less_cache=_less_sure(demand.memory_less_cache, EXCEEDED_MORE_MEMORY),
+            cpu=_less_sure(demand.cpu, COVERED_CPU),
+            memory=_less_sure(demand.memory, COVERED_MEMORY),
+            memory_less_cache=_less_sure(demand.memory_less_cache, COVERED_MEMORY),
         ),
     )
 
 
-def _less_sure(target: TargetDemand | None, more: float) -> TargetDemand | None:
+def _less_sure(target: TargetDemand | None, covered: float) -> TargetDemand | None:
     if target is None:
         return None
-    confidence = max(0.0, 1.0 - more * (1.0 - target.confidence))
+    confidence = min(target.confidence, covered)
     text = (
-        f"confidence lowered from {target.confidence:.0%} to {confidence:.0%}: in the backtest, numbers made while a "
-        f"service was abnormal were exceeded {more:g} times as often"
+        f"confidence {confidence:.0%}, and no more: in the backtest, numbers made while a service was abnormal were "
+        f"covered in {covered:.0%} of their windows"
     )
     return replace(target, confidence=confidence, reasons=(*target.reasons, Reason("confidence-abnormal", text)))
 

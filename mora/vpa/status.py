@@ -40,9 +40,9 @@ UNSUPPORTED = "ConfigUnsupported"
 LOW_CONFIDENCE = "LowConfidence"
 _OURS = (PROVIDED, NO_PODS, UNSUPPORTED, LOW_CONFIDENCE)
 
-# Below what all but a tenth of numbers reach (experiments/benchmarks/confidence.py: 0.78 on VMs and PlanetLab alike), or
-# from less than a week of windows of a day: a number to look at before it is applied.
-_CONFIDENT = 0.78
+# Below what all but a seventh of the numbers for VMs reach (experiments/benchmarks/confidence.py), or from less than a
+# week of windows of a day: a number to look at before it is applied.
+_CONFIDENT = 0.8
 _ENOUGH_WINDOWS = 7
 # Codes of mora.policies: the measured use is less than the demand; an HPA scales on the resource.
 _LIMIT_BOUND = frozenset({"raised-limit-bound", "oom-bump"})
