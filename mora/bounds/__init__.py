@@ -8,5 +8,5 @@ A history that is read once goes through cpu_bounds_many() and memory_bounds_man
 BoundsState (state.py): `take()` new samples, ask for the `bounds()` of the window that begins now. Both are the same
 code with the same numbers: each function works on a chunk of ticks and on what is carried from the chunk before
 (carry.py). To keep a state, packed() makes a few kB of each series, and unpacked() one state of any series of one
-moment (packing.py).
+moment (packing.py); renewed() does all of it for a history of which most was taken before (renewal.py).
 """

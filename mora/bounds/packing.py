@@ -109,6 +109,14 @@ def unpacked(series: Sequence[bytes]) -> BoundsState:
     return state
 
 
+def moment_of(one: bytes) -> tuple[Target, float, float, int]:
+    """Target, step, horizon and the number of the next sample of a series' bytes; raises as unpacked() does."""
+    _, _, target, step, horizon, next_sample, *_ = _head(one)
+    if target >= len(_TARGETS):
+        raise _damaged()
+    return _TARGETS[target], step, horizon, next_sample
+
+
 def _head(one: bytes) -> tuple[Any, ...]:
     end = len(one) - _SUM.size
     if end < _HEAD.size or one[:4] != _MAGIC or _SUM.unpack_from(one, end)[0] != zlib.crc32(one[:end]):
