@@ -37,8 +37,7 @@ from mora.backtest.policy import Decisions, Floats, Indices, Series, decide, loa
 from mora.backtest.render import PEERS
 from mora.backtest.renewing import followed
 from mora.backtest.rules import round_up
-from mora.backtest.run import series_scores
-from mora.backtest.scoring import Scored, SeriesScore, oracle, score, scored_samples
+from mora.backtest.scoring import Scored, SeriesScore, oracle, score, scored_samples, series_scores
 from mora.backtest.traces import read_trace_file
 from mora.bounds.cpu import cpu_bounds_many
 from mora.changes.rule import FOLLOW_ALL, RULES, ChangeRule

@@ -10,8 +10,8 @@ from dataclasses import dataclass, replace
 
 from mora.backtest.policy import Resource
 from mora.backtest.renewing import followed
-from mora.backtest.run import ORACLE, Backtest, series_scores
-from mora.backtest.scoring import Score, score, scored_samples
+from mora.backtest.run import ORACLE, Backtest
+from mora.backtest.scoring import Score, score, scored_samples, series_scores
 from mora.columns import columns
 from mora.seams import Reporter, Silent
 

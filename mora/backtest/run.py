@@ -31,7 +31,7 @@ from mora.backtest.policy import (
     policy_names,
 )
 from mora.backtest.renewing import PLAIN, Renewal, followed
-from mora.backtest.scoring import Score, Scored, SeriesScore, oracle, score, score_series, scored_samples
+from mora.backtest.scoring import Score, oracle, score, scored_samples, series_scores
 from mora.changes.rule import FOLLOW_ALL
 from mora.errors import BadInput, MoraError, NotEnoughData
 from mora.files import made_folder
@@ -283,17 +283,6 @@ def _scored(
     for (name, resource), own in sure.items():
         stated[name][resource] = own
     return Backtest(settings, tuple(series), decisions, scores, skipped, reservations, wanted=wanted, confidence=stated)
-
-
-def series_scores(
-    samples: Sequence[Scored], reservations: Sequence[Floats], changes: Sequence[int], renew_seconds: int
-) -> list[SeriesScore]:
-    """The scores of the series that used anything. samples, reservations, changes: one per series."""
-    return [
-        score_series(scored, reserved, changes=count, renew_seconds=renew_seconds)
-        for scored, reserved, count in zip(samples, reservations, changes, strict=True)
-        if len(scored.values) and float(scored.values.sum()) > 0
-    ]
 
 
 def _check_lengths(series: Sequence[Series], settings: BacktestSettings, decisions: Decisions) -> None:

@@ -124,6 +124,17 @@ def score_series(scored: Scored, reservations: Floats, *, changes: int = 0, rene
     )
 
 
+def series_scores(
+    samples: Sequence[Scored], reservations: Sequence[Floats], changes: Sequence[int], renew_seconds: int
+) -> list[SeriesScore]:
+    """The scores of the series that used anything. samples, reservations, changes: one per series."""
+    return [
+        score_series(scored, reserved, changes=count, renew_seconds=renew_seconds)
+        for scored, reserved, count in zip(samples, reservations, changes, strict=True)
+        if len(scored.values) and float(scored.values.sum()) > 0
+    ]
+
+
 def score(series: Sequence[SeriesScore], *, change_price_hours: float = 0.0) -> Score | None:
     """All series' scores as one; None where none of them used anything.
 

@@ -1,5 +1,7 @@
 """From a Recommendation to the status of a VPA object. Pure.
 
+One file, longer than most: the numbers, the conditions and the patch of one object are read together or not at all.
+
 The numbers of each container and resource that the VPA's policy allows to recommend:
 
     target         MOrA's request.
