@@ -36,8 +36,8 @@ def days(count: float, step: timedelta = FIVE_MINUTES) -> Window:
     return Window(now() - timedelta(days=count), now(), step)
 
 
-def fleet_at(url: str, **options: str) -> PrometheusFleet:
-    return PrometheusFleet(PrometheusSource(url, retries=0), now=now, **options)
+def fleet_at(url: str, cluster: str | None = None) -> PrometheusFleet:
+    return PrometheusFleet(PrometheusSource(url, retries=0), now=now, cluster=cluster)
 
 
 def read(
