@@ -347,7 +347,13 @@ def _advise(settings: Settings, namespace: str, history: str, selector: str | No
 def _print_plan(report: PassReport, namespace: str) -> None:
     """What a dry run found; exit code 3 where something would be changed."""
     if report.stopped:
-        raise MoraError(f"Nothing can be resized now: {report.stopped.rstrip('.')}.")
+        raise MoraError(f"Nothing can be resized now: {report.stopped}.")
+    if not report.workloads:
+        raise BadInput(
+            f"There is no workload in namespace {namespace!r} that runs all the time.",
+            hint="Deployments, StatefulSets, DaemonSets and Rollouts can be resized. Is it the right cluster? kubectl "
+            f"get pods -n {namespace}",
+        )
     for line in report.plans:
         show(line)
     for name, why in sorted(report.notes.items()):

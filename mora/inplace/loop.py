@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mora.changes.rule import RULES, ChangeRule
 from mora.domain import Recommendation, Resources, Workload
 from mora.domain.pods import RunningPod
-from mora.errors import ClusterError, MoraError, SourceUnavailable
+from mora.errors import MoraError
 from mora.inplace.book import Book, Change, Stage
 from mora.inplace.guards import GuardSettings
 from mora.inplace.journal import Journal
@@ -255,8 +255,8 @@ class Loop:
                 begin(desk, list(self._advise()))
         except Halt as halt:
             report.stopped = str(halt)
-        except (ClusterError, SourceUnavailable) as error:
-            report.stopped = error.message
+        except MoraError as error:  # of the API, of Prometheus, or a full disk under the audit log
+            report.stopped = error.message.rstrip(".")
         report.seconds = self._steady() - began
         self._observer.passed(report, desk.book)
         if renew or report.stopped:

@@ -114,7 +114,7 @@ def test_an_audit_log_of_another_cluster_is_refused(rig: Rig) -> None:
 
 def test_a_prometheus_that_is_away_begins_nothing_and_nothing_counts_as_watched(rig: Rig) -> None:
     rig.signals.is_away = True
-    assert rig.renew().stopped == "Prometheus does not answer."
+    assert rig.renew().stopped == "Prometheus does not answer"
     rig.signals.is_away = False
     rig.renew()
     rig.signals.is_away = True
@@ -134,3 +134,14 @@ def test_a_clock_that_jumps_back_loses_nothing(rig: Rig) -> None:
     rig.pass_time(20)
     assert rig.outcome() == "kept"
     assert len(resizes(rig)) == 3
+
+
+def test_a_disk_that_is_full_under_the_audit_log_sends_nothing(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Journal, event: str, **about: Any) -> Any:
+        raise MoraError("The audit log cannot be written: no space left on device.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Journal, "append", full)
+        assert "no space left" in str(rig.renew().stopped)
+    assert not rig.cluster.changes
+    assert rig.renew().begun == 1

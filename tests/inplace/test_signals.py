@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
@@ -15,6 +14,7 @@ from mora.errors import BadInput, SourceUnavailable
 from mora.inplace.signals import PrometheusSignals, checked_query
 from mora.sources.prometheus.observe import PrometheusSource
 from tests.inplace.rig import WEB
+from tests.running import answering
 
 
 class Server(ThreadingHTTPServer):
@@ -45,11 +45,8 @@ class Handler(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def server() -> Iterator[Server]:
-    with Server(("127.0.0.1", 0), Handler) as made:
-        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True)
-        thread.start()
+    with answering(Server(("127.0.0.1", 0), Handler)) as made:
         yield made
-        made.shutdown()
 
 
 def signals(server: Server, slo: str | None = None) -> PrometheusSignals:

@@ -29,4 +29,4 @@ def test_a_loop_that_stands_still_is_unhealthy_and_one_that_failed_is_not_ready(
     assert "has not moved" in str(telemetry.unhealthy())
     rig.signals.is_away = True
     rig.renew()
-    assert rig.telemetry.unready() == "the last pass failed: Prometheus does not answer."
+    assert rig.telemetry.unready() == "the last pass failed: Prometheus does not answer"

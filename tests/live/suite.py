@@ -7,17 +7,22 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from mora.clusters.conflicts import ChangedMeanwhile
 from mora.clusters.connection import NotFound
 from mora.clusters.inventory import KubernetesInventory
+from mora.clusters.objects import read_containers, read_resources
+from mora.clusters.pods import FIRST_VERSION, LOWERS_MEMORY, KubernetesPods
 from mora.clusters.preflight import examine
 from mora.clusters.rights import Right, is_allowed
 from mora.domain import Allocation, Autoscaler, Quota, Resources, Target, Workload
+from mora.domain.pods import RunningContainer, RunningPod
 from mora.outputs.folder import write
 from mora.quantities import GIB, MIB, parse_cpu, parse_memory
 from tests.live.stage import ROOT, Stage, rendered, staged, state, wanted, with_vpas
@@ -125,8 +130,8 @@ def a_pod_is_resized_in_place(stage: Stage, folder: Path) -> None:
     (advice,) = stage.deploy(examples.frontend())
     script = rendered("resize", [advice])
     kubectl, server = stage.versions()
-    if kubectl < (1, 32) or server < (1, 33):
-        pytest.skip(f"the resize subresource needs kubectl 1.32 and Kubernetes 1.33, here are {kubectl} and {server}")
+    if kubectl < (1, 32) or server < LOWERS_MEMORY:
+        pytest.skip(f"lowering memory in place needs kubectl 1.32 and Kubernetes 1.35, here are {kubectl} and {server}")
     patch = re.findall(r"(?m)^resize \S+ Deployment frontend '(.*)'$", script)[0]
     template = examples.manifest(advice)["spec"]["template"]["spec"]
     # No node has this label, so the pod is never bound; without a controller manager there is no service account.
@@ -137,13 +142,48 @@ def a_pod_is_resized_in_place(stage: Stage, folder: Path) -> None:
     resize = ("patch", "pod", "alone", "--subresource", "resize", "--type", "strategic", "-p", patch)
     stage.kubectl(*resize, "--dry-run=server")
     stage.kubectl(*resize)
-    from mora.clusters.objects import read_resources
-
     pod = stage.get("pod", "alone")
     now = {one["name"]: read_resources(one) for one in pod["spec"]["containers"]}
     target = wanted(advice)["server"]
     assert now["server"].cpu_request_millicores == target.cpu_request_millicores
     assert now["server"].memory_limit_bytes == target.memory_limit_bytes
+
+
+@check
+def a_pod_is_resized_by_the_client_of_mora_apply(stage: Stage, folder: Path) -> None:
+    server = stage.versions()[1]
+    if server < FIRST_VERSION:
+        pytest.skip(f"the resize subresource needs Kubernetes 1.33, here is {server}")
+    (advice,) = stage.deploy(examples.frontend())
+    template = examples.manifest(advice)["spec"]["template"]["spec"]
+    spec = {**template, "nodeSelector": {"mora.dev/nowhere": "true"}, "automountServiceAccountToken": False}
+    if "default" not in stage.kubectl("get", "serviceaccounts", "-o", "name").stdout:
+        stage.apply({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": _named("default", stage)})
+    stage.apply({"apiVersion": "v1", "kind": "Pod", "metadata": _named("alone", stage), "spec": spec})
+    found = stage.get("pod", "alone")
+    containers = tuple(RunningContainer(one) for one in read_containers(found["spec"], None))
+    meta = found["metadata"]
+    pod = RunningPod(advice.workload, "alone", meta["uid"], meta["resourceVersion"], containers)
+    before = pod.resources["server"]
+    more = replace(
+        before,
+        cpu_request_millicores=(before.cpu_request_millicores or 0) + 1,
+        memory_limit_bytes=(before.memory_limit_bytes or 0) + MIB,
+    )
+    pods = KubernetesPods(stage.namespace, kubeconfig=stage.kubeconfig)
+    assert pods.version() == server
+    pods.resize(pod, {"server": more}, dry_run=True)
+    assert _server(stage) == before, "a dry run changed something"
+    pods.resize(pod, {"server": more})
+    assert _server(stage) == more
+    with pytest.raises(ChangedMeanwhile):
+        pods.resize(pod, {"server": before})
+    assert _server(stage) == more
+
+
+def _server(stage: Stage) -> Resources:
+    found = stage.get("pod", "alone")["spec"]["containers"]
+    return read_resources(next(one for one in found if one["name"] == "server"))
 
 
 def _named(name: str, stage: Stage, **more: Any) -> dict[str, Any]:
