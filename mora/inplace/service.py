@@ -111,8 +111,13 @@ def _once(resizer: Loop, election: Election, terms: Terms, look: timedelta) -> P
             hint="Look at it: kubectl get lease mora-in-place -n NAMESPACE. Or wait until it ends.",
         )
     report = resizer.run_pass(renew=True)
-    while resizer.desk.book.open and election.wait(terms.duration.total_seconds()):
+    while resizer.desk.book.open:
         threading.Event().wait(look.total_seconds())
+        if not election.wait(2 * terms.duration.total_seconds()):
+            raise MoraError(
+                "The lease was lost while changes were open; they stay as they are.",
+                hint="Run it again: it goes on with them, by its audit log.",
+            )
         resizer.run_pass(renew=False)
     return report
 

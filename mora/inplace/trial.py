@@ -32,7 +32,7 @@ from mora.domain import (
     Workload,
     WorkloadState,
 )
-from mora.errors import MoraError
+from mora.errors import ClusterError, MoraError
 from mora.files import json_text, write_files
 from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
@@ -67,6 +67,8 @@ _SLO_SECONDS, _SLO_ERRORS, _SLO_SPAN = 0.5, 0.01, timedelta(seconds=10)
 _FAULTS = (("cpu-hog", 0.5), ("noisy-neighbour", 0.5), ("latency", 0.2), ("pod-kill", 1.0), ("memory-leak", 0.2))
 _FAULT_SECONDS, _BETWEEN_SECONDS = 20.0, 60.0
 _WRONG_SECONDS = 75.0
+# Questions in a row that a sandbox does not answer within ten seconds, until the run is given up.
+_MOST_UNANSWERED = 6
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +200,7 @@ class _Part:
             leadership=Alone(),
         )
         self.requests: list[tuple[float, float, float]] = []
+        self.unanswered = 0
 
     def run(self) -> None:
         part, length = self.part, self.settings.length.total_seconds()
@@ -208,7 +211,8 @@ class _Part:
             renew_at, look_at, disturb_at, wrong_at = 0.0, 0.0, DAY_SECONDS * 1.1, DAY_SECONDS * 1.3
             while not self.stop.is_set() and (since := time.time() - part.began) < length:
                 self.load.check_running()
-                self._observe()
+                if not self._observe():
+                    continue
                 if since >= disturb_at:
                     disturb_at = since + _BETWEEN_SECONDS
                     self._disturb()
@@ -242,8 +246,16 @@ class _Part:
 
     # --- what is seen ---
 
-    def _observe(self) -> None:
-        now, status = time.time(), self.handle.status()["services"]
+    def _observe(self) -> bool:
+        """Note how everything does; whether the sandbox answers. A busy machine may keep it from that for a while."""
+        try:
+            status = self.handle.status()["services"]
+        except ClusterError:
+            self.unanswered += 1
+            if self.unanswered >= _MOST_UNANSWERED:
+                raise
+            return False
+        self.unanswered, now = 0, time.time()
         pods = [pod for service in status.values() for pod in service["pods"]]
         self.part.container_hours += sum(pod["phase"] == "ready" for pod in pods) * 1.0 / 3600
         given = [pod["actual"] for pod in pods]
@@ -252,6 +264,7 @@ class _Part:
         self.requests.append((now, cores, memory))
         p95, errors = self._service_level()
         self.part.seconds.append((now, p95, errors))
+        return True
 
     def _service_level(self) -> tuple[float | None, float]:
         now = datetime.now(UTC)

@@ -15,7 +15,7 @@ from mora.inplace.guards import GuardSettings
 from mora.inplace.journal import Journal
 from mora.inplace.loop import LoopSettings, PassReport
 from mora.inplace.service import ServiceSettings, rehearse, serve
-from mora.serving.lease import Election, Terms
+from mora.serving.lease import Terms
 from tests.clusters.fake_api import FakeApi
 from tests.clusters.resizing import Kubelet
 from tests.inplace.rig import Known, recommendation
@@ -26,7 +26,9 @@ AT_ONCE = LoopSettings(
 )
 
 
-def one_round(api: FakeApi, folder: Path, name: str, *, is_dry: bool = False) -> PassReport | None:
+def one_round(
+    api: FakeApi, folder: Path, name: str, *, is_dry: bool = False, terms: Terms | None = None
+) -> PassReport | None:
     kubeconfig = api.kubeconfig(folder / f"{name}.kubeconfig")
     pods, journal = KubernetesPods("shop", kubeconfig=kubeconfig), Journal(folder / name, "shop")
     log = lambda level, message, **about: None  # noqa: E731
@@ -34,7 +36,7 @@ def one_round(api: FakeApi, folder: Path, name: str, *, is_dry: bool = False) ->
         dry = LoopSettings(is_dry=True)
         return rehearse(pods, lambda: [recommendation()], Known(), journal, loop=dry, log=log)
     lease = KubernetesLease("shop", "mora-in-place", kubeconfig=kubeconfig)
-    settings = ServiceSettings(listen=("127.0.0.1", 0), terms=QUICK, once=True)
+    settings = ServiceSettings(listen=("127.0.0.1", 0), terms=terms or Terms(), once=True)
     return serve(pods, lambda: [recommendation()], Known(), journal, lease, settings, loop=AT_ONCE, log=log)
 
 
@@ -60,13 +62,11 @@ def test_one_round_goes_to_its_end_and_gives_the_lease_back(api: FakeApi, tmp_pa
 
 
 def test_a_second_loop_on_the_namespace_changes_nothing_and_says_why(api: FakeApi, tmp_path: Path) -> None:
-    kubeconfig = api.kubeconfig(tmp_path / "kubeconfig")
-    first = Election(KubernetesLease("shop", "mora-in-place", kubeconfig=kubeconfig), "first", terms=QUICK)
-    first.start()
-    assert first.wait(20)
+    spec = {"holderIdentity": "first", "leaseDurationSeconds": 3600, "leaseTransitions": 0}
+    meta = {"name": "mora-in-place", "namespace": "shop"}
+    api.cluster.add({"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": meta, "spec": spec})
     with pytest.raises(MoraError, match="Another instance resizes pods of this namespace"):
-        one_round(api, tmp_path, "b")
-    first.stop()
+        one_round(api, tmp_path, "b", terms=QUICK)
     assert not [one for one in api.cluster.changes if "/pods/" in one.path]
 
 
