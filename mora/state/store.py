@@ -338,7 +338,10 @@ def _run(connection: sqlite3.Connection, text: str, values: tuple[object, ...]) 
 
 
 def _pods(text: str) -> dict[str, int]:
-    return {str(name): int(row) for name, row in json.loads(text).items()}
+    try:
+        return {str(name): int(row) for name, row in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError) as error:
+        raise sqlite3.DatabaseError(f"no list of pods: {error}") from error
 
 
 def _portions(items: Sequence[_Item]) -> Iterator[Sequence[_Item]]:

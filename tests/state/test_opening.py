@@ -113,11 +113,12 @@ def test_a_state_that_is_of_no_use_is_moved_aside_and_told(tmp_path: Path, damag
     assert (tmp_path / f"{FILE}.aside").exists()
 
 
-def test_a_block_that_is_damaged_is_an_error_that_says_what_to_do(tmp_path: Path) -> None:
+@pytest.mark.parametrize("damage", ["block SET body = substr(body, 1, 12)", "answered SET pods = '[1]'"])
+def test_a_row_that_is_damaged_is_an_error_that_says_what_to_do(tmp_path: Path, damage: str) -> None:
     with opened(tmp_path, say=print) as store:
         put(store, range(10))
     connection = sqlite3.connect(tmp_path / FILE)
-    connection.execute("UPDATE block SET body = substr(body, 1, 12)")
+    connection.execute(f"UPDATE {damage}")
     connection.commit()
     connection.close()
     with opened(tmp_path, say=print) as store, pytest.raises(MoraError, match="cannot be used") as raised:

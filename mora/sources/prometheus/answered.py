@@ -7,12 +7,13 @@ samples that were not there before; and times without any sample, since a Promet
 
 from __future__ import annotations
 
+import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,11 +33,18 @@ Ask = Callable[[Scope], str]
 Asked = tuple[str, Ask, Window]
 """The name of a question, how it is asked, and the time range."""
 Answer = tuple[str, Window, list[Strip]]
+Row = dict[str, Any]
+"""A row of an instant answer, as the API returns it."""
 Span = tuple[int, int]
 """The first and the last row of a time range, counted in steps from 1970."""
 
 # Samples come late: scrapes that are under way, remote writes that are behind. So much is asked for again each time.
 LATE = timedelta(minutes=30)
+# From then on nothing about a start comes any more: its five minutes, and what may be late.
+_SETTLED_SECONDS = 300.0 + LATE.total_seconds()
+_START = "start "
+# Questions for starts in one query.
+_STARTS_IN_A_QUERY = 25
 # Names of pods in one query.
 _PODS_IN_A_QUERY = 1000
 _SHARE_TO_ASK_FOR_ALL = 0.8
@@ -54,6 +62,24 @@ class Answers(Protocol):
     def count(self, asked: Sequence[Asked]) -> int:
         """About how many answers ranges() gives."""
 
+    def starts(self, batch: Batch, asked: Sequence[Start], at: datetime) -> list[Row]:
+        """What is known of the starts of pods at a moment: the rows of all questions together."""
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """A question about the start of a pod, whose answer stays. began: unix seconds. kind: how it is asked."""
+
+    pod: Pod
+    began: float
+    kind: str
+    text: str
+
+    @property
+    def name(self) -> str:
+        """What tells this question from others of the same workload."""
+        return f"{self.pod[1]} {self.began:.3f} {self.kind}"
+
 
 @dataclass(frozen=True, slots=True)
 class Direct:
@@ -70,6 +96,14 @@ class Direct:
         """How many answers ranges() gives, or a few less."""
         return len(asked)
 
+    def starts(self, batch: Batch, asked: Sequence[Start], at: datetime) -> list[Row]:
+        """The answers, some questions in a query."""
+        found: list[Row] = []
+        for first in range(0, len(asked), _STARTS_IN_A_QUERY):
+            together = " or ".join(one.text for one in asked[first : first + _STARTS_IN_A_QUERY])
+            found += self.wire.instant(together, at)
+        return found
+
 
 @dataclass(slots=True)
 class Kept:
@@ -84,6 +118,19 @@ class Kept:
     known: Set[Pod]
     fewer: set[Workload] = field(default_factory=set)
     _reached: float | None = None
+
+    def starts(self, batch: Batch, asked: Sequence[Start], at: datetime) -> list[Row]:
+        """The answers; what is asked once of a start is kept."""
+        known = self.store.notes({batch.pods[one.pod] for one in asked}, _START)
+        noted = {one: _rows_of(known.get(batch.pods[one.pod], {}).get(one.name)) for one in asked}
+        found = [row for rows in noted.values() for row in rows or ()]
+        new = [one for one, rows in noted.items() if rows is None]
+        rows = Direct(self.wire).starts(batch, new, at)
+        for one in new:
+            own = [row for row in rows if _pod_of(row["metric"]) == one.pod]
+            if at.timestamp() - one.began > _SETTLED_SECONDS:
+                self.store.note(batch.pods[one.pod], _START + one.name, one.began, json.dumps(own))
+        return [*found, *rows]
 
     def note_answer(self, moment: float) -> None:
         """An answer has a sample of a moment (unix seconds)."""
@@ -253,7 +300,7 @@ class _Answering:
             return False
         given: dict[Workload, dict[Name, list[Samples]]] = {}
         for begin, strip in self._asked(names, span):
-            pod = (strip.labels.get("namespace", ""), strip.labels.get("pod", ""))
+            pod = _pod_of(strip.labels)
             if pod in names:
                 one = Samples(strip.labels, _numbers(strip.rows) + begin, strip.values)
                 self.kept.note_answer(int(one.rows[-1]) * self.question.step)
@@ -266,7 +313,7 @@ class _Answering:
         for workload in {self.batch.pods[pod] for pod in names}:
             known, new = self.found[workload], given.get(workload, {})
             for name, one in list(known.items()):
-                if (one.labels.get("namespace", ""), one.labels.get("pod", "")) not in names:
+                if _pod_of(one.labels) not in names:
                     continue
                 part = one.within(*span)
                 rows = np.concatenate([_NO_ROWS, *(of.rows for of in new.get(name, ()))])
@@ -318,6 +365,19 @@ class _Answering:
 
 _NO_ROWS: NDArray[np.int64] = np.zeros(0, dtype=np.int64)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+def _rows_of(text: str | None) -> list[Row] | None:
+    """The rows that were kept; None where there are none, or what is there is none of ours."""
+    try:
+        rows = None if text is None else json.loads(text)
+        return None if rows is None else [{"metric": dict(row["metric"]), "value": list(row["value"])} for row in rows]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _pod_of(labels: Mapping[str, str]) -> Pod:
+    return labels.get("namespace", ""), labels.get("pod", "")
 
 
 def _touches(answered: Answered, first: int, last: int) -> bool:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from mora.domain import Target, Window, Workload, WorkloadHistory, WorkloadState
 from mora.quantities import format_moment
 from mora.sources.prometheus import fleet_promql as promql
-from mora.sources.prometheus.answered import Answer, Answers, Ask, Asked, Direct
+from mora.sources.prometheus.answered import Answer, Answers, Ask, Asked, Direct, Start
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.believable import Hosts, Nodes
 from mora.sources.prometheus.cores import sums_of_cores
@@ -49,9 +49,8 @@ _SHORTEST_PIECE, _LONGEST_PIECE = 12, 10_000
 # Limits and starts hardly change; throttling is read in spans of half an hour.
 _SLOW_STEP = timedelta(hours=1)
 _THROTTLE_STEP = timedelta(minutes=30)
-# Start-ups that are read in detail: the newest of a workload, some in a query.
+# Start-ups that are read in detail: the newest of a workload.
 _STARTS_OF_A_WORKLOAD = 3
-_STARTS_IN_A_QUERY = 25
 # A history that begins later than this share of the window (1/50) has a warning.
 _SLACK = 50
 
@@ -251,13 +250,14 @@ class Reading:
             for pod in chosen
         }
         self.startups = {workload: " or ".join(texts[pod] for pod in pods) for workload, pods in newest.items()}
-        for first in range(0, len(chosen), _STARTS_IN_A_QUERY):
-            together = " or ".join(texts[pod] for pod in chosen[first : first + _STARTS_IN_A_QUERY])
-            for labels, value in sums_of_cores(self.wire.instant(together, self.window.end)):
-                key = tuple(labels.get(name, "") for name in ("namespace", "pod", "container"))
-                limits = self.limits.get((*key, "cpu"))
-                for tally in self._tally(key):
-                    tally.note_startup(value, None if limits is None else float(np.fmax.reduce(limits.values)))
+        asked = [
+            Start(pod, starts[pod], duration(self._pace_at(starts[pod]).rate_window), texts[pod]) for pod in chosen
+        ]
+        for labels, value in sums_of_cores(self._answers.starts(self.batch, asked, self.window.end)):
+            key = tuple(labels.get(name, "") for name in ("namespace", "pod", "container"))
+            limits = self.limits.get((*key, "cpu"))
+            for tally in self._tally(key):
+                tally.note_startup(value, None if limits is None else float(np.fmax.reduce(limits.values)))
 
     def _pace_at(self, seconds: float) -> Pace:
         return self.paces.at(datetime.fromtimestamp(seconds, UTC))

@@ -43,11 +43,13 @@ def fleet(url: str, span: Window, state: Path | None = None, say: Any = print) -
 
 def test_every_run_reads_what_a_full_read_would(url: str, tmp_path: Path) -> None:
     # A quarter of an hour, days, a shorter history, a clock that jumps back.
+    asked: list[int] = []
     for span in (window(50), window(49.75), window(1), window(3, days=5)):
         full, kept = fleet(url, span), fleet(url, span, tmp_path)
         states = full.states()
         whole, renewed = read(full, span, states), read(kept, span, states)
         assert whole.keys() == renewed.keys()
+        asked.append(sum("max_over_time(irate" in text and "offset" in text for _, text in kept.asked))
         for name, one in whole.items():
             other = renewed[name]
             assert one.containers.keys() == other.containers.keys(), name
@@ -55,6 +57,9 @@ def test_every_run_reads_what_a_full_read_would(url: str, tmp_path: Path) -> Non
                 assert_same(history, other.containers[container])
             np.testing.assert_array_equal(one.replicas, other.replicas)
             assert (one.queries, one.warnings, one.late) == (other.queries, other.warnings, other.late)
+    # How hot a start was is asked once.
+    assert asked[0] == 1
+    assert asked[1] == 0
 
 
 # --- against a server whose every sample is known --------------------------------------------------------------------
