@@ -241,12 +241,8 @@ class Store:
                 (BLOCK, before),
             )
             _run(run, "DELETE FROM note WHERE at < ?", (before,))
-            _run(
-                run,
-                "UPDATE answered SET since = (SELECT max(answered.since, CAST(? / step AS INTEGER)) FROM question "
-                "WHERE id = answered.question)",
-                (before,),
-            )
+            oldest = "(SELECT CAST(? / step AS INTEGER) FROM question WHERE id = answered.question)"
+            _run(run, f"UPDATE answered SET since = {oldest} WHERE since < {oldest}", (before, before))  # noqa: S608
             _run(run, "DELETE FROM answered WHERE until < since", ())
             gone = run.execute(
                 "DELETE FROM workload WHERE id NOT IN (SELECT workload FROM answered) "

@@ -19,8 +19,9 @@ from mora.domain import (
 from mora.errors import BadInput, NotEnoughData
 from mora.fleet.settings import FleetSettings
 from mora.fleet.stream import stream
-from mora.pipeline import find_workload_states, recommend_fleet
+from mora.pipeline import find_workload_states, fleet, recommend_fleet
 from mora.seams import Reporter
+from mora.settings import Settings
 from tests.fleet.making import WINDOW, annotated, codes, container, histories, state, workloads
 
 
@@ -92,3 +93,19 @@ def test_a_workload_without_containers_and_history_is_a_guess() -> None:
     bare = state(workload=Workload("shop", "a"), allocation=Allocation(1))
     (advice,) = stream([bare], [], WINDOW, FleetSettings())
     assert (advice.main.container, "container-guessed" in codes(advice)) == ("a", True)
+
+
+def test_a_worker_keeps_the_state_of_a_namespace_in_a_folder_of_its_own(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    opened: list[Path | None] = []
+
+    def open_fleet(settings: Settings) -> HandMade:
+        opened.append(settings.state_dir)
+        return HandMade(workloads("shop/a"))
+
+    monkeypatch.setattr(fleet, "open_fleet", open_fleet)
+    for folder in (tmp_path, None):
+        settings = Settings(state_dir=folder)
+        assert fleet._size_namespace("shop", workloads("shop/a"), settings, WINDOW, FleetSettings())
+    assert opened == [tmp_path / "namespaces" / "shop", None]

@@ -22,10 +22,11 @@ from mora.sources.prometheus.wire import Wire
 from mora.state.opening import check_clock, check_cluster
 from mora.state.store import Store
 
-_HISTORY, _PACE = "history_seconds", "pace"
+_HISTORY, _PACE, _AGED = "history_seconds", "pace", "aged"
+# A recommender asks namespace by namespace, and looking for what is old goes over all of them.
+_AGE_EVERY_SECONDS = 3600.0
 # Scrape intervals that differ by no more than this are the same, measured twice.
 _ALIKE = 1.5
-_LOOKED_BACK = timedelta(hours=1)
 
 
 def begin(store: Store, wire: Wire, scope: Scope, owners: Owners, window: Window, say: Callable[[str], None]) -> Kept:
@@ -94,8 +95,10 @@ def end(kept: Kept, window: Window, say: Callable[[str], None]) -> None:
     store.set_fact(_HISTORY, f"{history:.0f}")
     store.commit(None)
     newest = store.newest()
-    if newest is not None:
+    if newest is not None and newest - float(store.fact(_AGED) or 0) >= _AGE_EVERY_SECONDS:
         store.age_out(newest - history)
+        store.set_fact(_AGED, f"{newest:.0f}")
+        store.commit(None)
     if kept.fewer:
         names = sorted(f"{one.namespace}/{one.name}" for one in kept.fewer)
         some = ", ".join(names[:3]) + (f" and {len(names) - 3} more" if len(names) > 3 else "")
