@@ -6,11 +6,13 @@ import zlib
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mora.state.blocks import Samples, decode, encode, joined
 
+# A machine that stands still for a while says nothing of how a series is drawn.
+patient = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 values = st.one_of(
     st.floats(width=64),
     st.floats(width=32),
@@ -27,6 +29,7 @@ def series(draw: st.DrawFn) -> Samples:
     return Samples(labels, np.array(rows, dtype=np.int64), np.array(numbers, dtype=np.float64))
 
 
+@patient
 @given(st.lists(series(), max_size=4))
 def test_every_bit_comes_back(written: list[Samples]) -> None:
     read = decode(encode(written))
@@ -38,6 +41,7 @@ def test_every_bit_comes_back(written: list[Samples]) -> None:
         assert np.isnan(one.values[~known]).all()
 
 
+@patient
 @given(series(), series())
 def test_the_newer_sample_counts_where_there_are_two(older: Samples, newer: Samples) -> None:
     merged = older.renewed(newer)

@@ -3,6 +3,8 @@
 What is kept is kept a question, a workload and a series, so it does not matter how workloads were asked for together
 before. Three things are asked again: the newest rows, since samples come late; more before them as long as there are
 samples that were not there before; and times without any sample, since a Prometheus may have been away.
+
+One file, longer than most: the two who answer share what is asked, and what is asked again is read beside what is kept.
 """
 
 from __future__ import annotations

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mora.domain import Window, Workload
@@ -137,7 +137,7 @@ def pasts(draw: st.DrawFn) -> tuple[dict[str, list[tuple[int, int]]], list[tuple
     return pods, runs
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(pasts())
 def test_any_way_of_cutting_a_history_into_runs_gives_what_is_there(
     past: tuple[dict[str, list[tuple[int, int]]], list[tuple[int, int]]],
