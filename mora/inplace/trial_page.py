@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,6 +17,7 @@ from mora.pages.tables import Cell, Table
 from mora.quantities import counted, format_duration
 
 LONGEST_BREACH_SECONDS = 120.0
+_LONGEST_WORDS = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +192,7 @@ def _part_section(part: PartRun) -> Any:
     rows = [
         [Cell(text) for text in (_time(one["at"]), str(one.get("name", "")), str(one["event"]), _words(one))]
         for one in part.events
-        if one["event"] in ("begun", "harmed", "ended", "refused", "unchanged")
+        if one["event"] in ("begun", "harmed", "ended", "refused")
     ]
     table = Table("What the audit log says", ("time", "service", "event", "what, why"), rows)
     return section(f"Sandbox {part.number}", [], [_chart(part)], table)
@@ -219,4 +221,6 @@ def _time(at: str) -> str:
 
 
 def _words(event: Any) -> str:
-    return ": ".join(str(event[key]) for key in ("outcome", "what", "why") if event.get(key))
+    # The whole of it is in the audit log; a row of a table is one line.
+    text = ": ".join(str(event[key]) for key in ("outcome", "what", "why") if event.get(key))
+    return textwrap.shorten(text, _LONGEST_WORDS, placeholder=" ...")
