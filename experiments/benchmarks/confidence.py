@@ -50,11 +50,11 @@ FITTED_ON = (VMS, PLANETLAB)
 # Kept small by a ridge: share of the summed weight of the windows.
 RIDGE, STEPS, GROUPS = 1e-4, 20, 10
 # What each model makes use of: with more, the weights carry over worse to the other kind, or say nothing (memory).
-USED: dict[tuple[str, int], tuple[str, ...]] = {
+USED: dict[tuple[Resource, int], tuple[str, ...]] = {
     ("cpu", DAY): tuple(name for name in FEATURES if name != "above in three hours"),
     ("cpu", HOUR): FEATURES,
     ("mem", DAY): ("always", "young", "last sample above"),
-    ("mem", HOUR): ("always", "young", "above in three hours", "days before covered", "last sample above"),
+    ("mem", HOUR): ("always", "young", "days before covered", "last sample above"),
 }
 AT_ONCE = 50
 
@@ -88,7 +88,7 @@ def main() -> int:
     for name, (file, time_column, first, every) in SETS.items():
         read = read_trace_file(asked.traces / file, time_column=time_column)[first::every]
         series[name] = read if asked.series is None else read[:: max(1, len(read) // asked.series)]
-    for resource, horizon in (("cpu", DAY), ("cpu", HOUR), ("mem", DAY), ("mem", HOUR)):
+    for resource, horizon in USED:
         tell(series, resource, horizon)
     return 0
 

@@ -42,9 +42,9 @@ class Model:
     level: float = 1.0
 
 
-CPU_SHORT = Model((2.8, -0.75, -2.09, -1.87, -0.6, 0.24, -0.53, -0.34), CPU_OVER_SHARE)
+CPU_SHORT = Model((2.74, -1.01, -2.43, -1.58, -0.99, 0.17, -0.57, -0.26), CPU_OVER_SHARE)
 CPU_LONG = Model((2.16, -0.51, -1.77, 0.0, -2.81, 0.45, -0.41, -0.66), CPU_OVER_SHARE)
-MEMORY_SHORT = Model((5.72, -3.11, 0.0, -0.86, 0.0, 0.53, -0.72, 0.0), MEMORY_OVER_SHARE, 0.8)
+MEMORY_SHORT = Model((5.78, -3.27, 0.0, 0.0, 0.0, 0.53, -1.24, 0.0), MEMORY_OVER_SHARE, 0.8)
 MEMORY_LONG = Model((3.67, -3.12, 0.0, 0.0, 0.0, 0.0, -1.42, 0.0), MEMORY_OVER_SHARE, 0.8)
 
 

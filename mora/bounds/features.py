@@ -14,7 +14,7 @@ from mora.bounds.carry import Carry
 from mora.bounds.ticks import Floats, Ticks
 
 # 1 for every bound; e^-(age / 3 d). Then of the samples of the last hour, three hours and day the share that lies above
-# it (of the longer ones its root). The log odds, against the usual ones, that it covers the same hours of the days
+# it (of the day its root). The log odds, against the usual ones, that it covers the same hours of the days
 # before; whether the last sample lies above it; and the logarithm of what it is beside the bound of a day before.
 FEATURES = (
     "always",
@@ -62,7 +62,7 @@ def features(bounds: Floats, needed: Floats, ticks: Ticks, carry: Carry) -> Floa
     found = np.ones((*bounds.shape, len(FEATURES)))
     found[:, :, 1] = np.exp(-ticks.ages() * ticks.hours / _YOUNG_HOURS)
     hour, three_hours, day = _shares_above(bounds, ticks, carry)
-    found[:, :, 2], found[:, :, 3], found[:, :, 4] = hour, np.sqrt(three_hours), np.sqrt(day)
+    found[:, :, 2], found[:, :, 3], found[:, :, 4] = hour, three_hours, np.sqrt(day)
     found[:, :, 5] = _days_before(bounds, needed, ticks, carry)
     found[:, :, 6] = carry.forward_filled("last used", _last_known(ticks.samples, bounds)) > bounds
     found[:, :, 7] = _risen(bounds, ticks, carry)

@@ -41,7 +41,7 @@ def test_shares_of_the_last_samples_that_lie_above() -> None:
     values[-1] = 1.0
     found = of(values, 2.0)
     assert found["above in an hour"] == 3 / 4
-    assert found["above in three hours"] == pytest.approx(np.sqrt(5 / 12))
+    assert found["above in three hours"] == 5 / 12
     assert found["above in a day"] == pytest.approx(np.sqrt(5 / 96))
     assert found["last sample above"] == 0.0
     values[-1] = 5.0
