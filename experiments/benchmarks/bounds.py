@@ -1,9 +1,9 @@
-"""MOrA's bounds under the lens: does a stated confidence hold, and does the memory margin work on unseen services?
+"""MOrA's bounds under the lens: what they waste, whether a stated confidence holds, the memory margin on unseen VMs.
 
     python experiments/benchmarks/bounds.py [--traces ../shared/traces] [--series 20]
 
-What reservations cost beside KRR's rule and the VPA's is `backtest.py`'s to tell. Here:
-
+- *Waste*: what CPU reservations cost beside KRR's rule and the VPA's at the same pace, with intervals, losses, and what
+  parts of the rule are worth (bounds_waste.py, which also runs alone). Memory beside theirs is `backtest.py`'s to tell.
 - *Confidence*: every recommendation of a replay, binned by its stated confidence, beside the share that was covered
   (CPU: at most a tenth of the window's samples above; memory: none), for every bin with at least 200. The constants
   were chosen on vms.parquet and every second machine of PlanetLab; the other machines, which are printed, took no part,
@@ -27,6 +27,9 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from experiments.benchmarks.bounds_waste import tell_waste
 from mora.backtest.policy import Decisions, Floats, Indices, Resource, Series, decide, load_policy
 from mora.backtest.scoring import score, score_series, scored_samples
 from mora.backtest.traces import read_trace_file
@@ -66,6 +69,7 @@ def main() -> int:
     if not asked.traces.is_dir():
         print(f"Skipped: there are no traces in {asked.traces} (set MORA_TRACES).")
         return 0
+    tell_waste(asked.traces, asked.series)
     files: dict[str, list[Series]] = {}
     for file, horizon, warmup, resources, time_column in CASES:
         if file not in files:
