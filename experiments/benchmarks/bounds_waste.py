@@ -6,7 +6,8 @@ Also the first table of bounds.py. Waste is cost - 1 (cost: reserved + 20 x unme
 series) over that of the better of KRR's rule and the VPA's. In brackets the 5 % and 95 % points of 1,000 draws of
 groups of siblings, with replacement, in which the better peer is chosen anew: the peer has the luck of the draw, so the
 interval may lie above the figure. Then on how many series MOrA costs more than the better peer there does, and LOST
-where it wastes more altogether. Least amounts are off, and units do not matter.
+where it wastes more altogether. Least amounts are off; units are those of
+backtest.py, since the VPA's first bucket is ten millicores.
 
 Below each line the same bounds with one part changed, as a difference of that ratio: what is left without what is usual
 for the time of the day and without rises (windows of up to six hours); calibration that is believed as early as an
@@ -83,7 +84,8 @@ def tell_waste(traces: Path, count: int | None, only: Sequence[str] | None = Non
 
 def _series(case: Case, traces: Path, count: int | None) -> list[Series]:
     found = read_trace_file(traces / case.file, time_column=case.time_column)
-    found = [one for one in found if one.cpu is not None and np.nansum(one.cpu) > 0]
+    found = [replace(one, cpu=case.cpu_scale * one.cpu) for one in found if one.cpu is not None]
+    found = [one for one in found if np.nansum(one.cpu) > 0]
     if case.first is not None:
         found = [_beginning(one, case.first.total_seconds()) for one in found]
     horizon = round(case.horizon.total_seconds())
