@@ -105,6 +105,7 @@ REGISTRY: dict[str, dict[str, str]] = {
         "helm-values": "mora.outputs.helm:render",
         "vpa": "mora.outputs.vpa:render",
         "hpa": "mora.outputs.hpa:render",
+        "keda": "mora.outputs.keda:render",
         "commands": "mora.outputs.commands:render",
         "resize": "mora.outputs.resize:render",
         "pr-body": "mora.outputs.pr_body:render",

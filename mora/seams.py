@@ -11,10 +11,12 @@ from mora.domain import (
     Demand,
     FailingCalls,
     ImageUse,
+    NodeLoad,
     Observation,
     Reason,
     Recommendation,
     Target,
+    TotalUse,
     Window,
     Workload,
     WorkloadHistory,
@@ -79,6 +81,22 @@ class CauseSource(Protocol):
 
     def failing_calls(self, workload: Workload, window: Window) -> tuple[FailingCalls, ...]:
         """A workload's calls to each destination that failed for the most part at some time; empty where not known."""
+
+
+@runtime_checkable
+class DemandSource(Protocol):
+    """A source that tells a workload's demand as one series, which autoscalers are chosen by."""
+
+    def total_use(self, workload: Workload, window: Window, query: str | None = None) -> TotalUse:
+        """The cores of all its pods together; or the answer of a query of one's own."""
+
+
+@runtime_checkable
+class PoolSource(Protocol):
+    """A source that tells what the pods of some namespaces used on each node."""
+
+    def node_loads(self, namespaces: Sequence[str], window: Window) -> list[NodeLoad]:
+        """Every node that a pod of theirs runs on now, by name."""
 
 
 class Cluster(Protocol):

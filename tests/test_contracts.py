@@ -199,6 +199,9 @@ REFUSED = {
     ("vpa", examples.retargeted): "a VPA on the same resource would conflict with it",
     ("hpa", examples.nightly): "as many pods as its work needs",
     ("hpa", examples.migration): "as many pods as its work needs",
+    ("keda", examples.nightly): "as many pods as its work needs",
+    ("keda", examples.migration): "as many pods as its work needs",
+    ("keda", examples.retargeted): "scales on another metric than CPU",
     # Charts differ in where they keep the resources of several containers.
     ("helm-values", examples.meshed): "--helm-path",
     ("helm-values", examples.canary): "--helm-path",

@@ -44,6 +44,7 @@ def test_outputs_come_in_the_order_that_the_help_shows() -> None:
             "helm-values",
             "vpa",
             "hpa",
+            "keda",
             "commands",
             "resize",
         ),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mora.pipeline import Advised, Request
+    from mora.pipeline.scaling import DemandQuestion
     from mora.settings import Settings
 
 LOAD, POLICY, OUTPUT = "Load and SLO", "Policy", "Output"
@@ -136,6 +137,34 @@ class Asked:
     cut_while_abnormal: Annotated[
         bool, _flag("--cut-while-abnormal", panel=POLICY, help="Make cuts although a service is abnormal now.")
     ] = False
+    replicas: Annotated[
+        str | None,
+        _option(
+            "--replicas",
+            panel=POLICY,
+            help="history: choose an autoscaler by the past demand, for -o hpa or -o keda. See docs/replicas.md.",
+        ),
+    ] = None
+    pod_start_up: Annotated[
+        str | None,
+        _option("--pod-start-up", panel=POLICY, help="How long a new pod takes until it serves.", default="1m"),
+    ] = None
+    demand: Annotated[
+        str | None,
+        _option("--demand", panel=POLICY, help="PromQL of the demand, such as requests a second.", default="CPU"),
+    ] = None
+    demand_per_pod: Annotated[
+        float | None,
+        _option("--demand-per-pod", panel=POLICY, help="How much of --demand one pod carries."),
+    ] = None
+    pool: Annotated[
+        str | None,
+        _option(
+            "--pool",
+            panel=POLICY,
+            help="node: CPU requests that add up to what each node must hold. See docs/pooling.md.",
+        ),
+    ] = None
     retarget_hpa: Annotated[
         bool,
         _flag(
@@ -238,6 +267,24 @@ class Asked:
             raise BadInput(f"--rps: {error.message}", hint="For example: --rps 50.") from error
 
     @property
+    def _is_pooled(self) -> bool:
+        if self.pool not in (None, "node"):
+            raise BadInput(f"--pool takes one word, node, and not {self.pool!r}.")
+        return self.pool is not None
+
+    def _scaling(self, settings: Settings) -> DemandQuestion | None:
+        """How replicas are chosen by the past; -o keda has nothing to print without it."""
+        from mora.pipeline.scaling import question_of
+
+        if self.replicas not in (None, "history"):
+            raise BadInput(f"--replicas takes one word, history, and not {self.replicas!r}.")
+        if self.replicas is None and settings.output != "keda":
+            if self.demand is not None or self.demand_per_pod is not None or self.pod_start_up is not None:
+                raise BadInput("--demand and --pod-start-up are for --replicas history.", hint="Add it.")
+            return None
+        return question_of(self.pod_start_up, self.demand, self.demand_per_pod)
+
+    @property
     def _address(self) -> str | None:
         """That of --source prometheus:URL, which is --prometheus URL."""
         name, _, address = self.source.partition(":")
@@ -302,6 +349,8 @@ class Asked:
             stale_ok=self.stale_ok,
             include_flagged=self.include_flagged,
             keeps_past=settings.output in DRAWS_HISTORY,
+            replicas=self._scaling(settings),
+            is_pooled=self._is_pooled,
             marks_abnormal=settings.output in MARKS_ABNORMAL,
         )
 

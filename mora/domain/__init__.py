@@ -20,6 +20,7 @@ from mora.domain.observations import (
     ImageUse,
     LeftOut,
     Load,
+    NodeLoad,
     Observation,
     Past,
     PodSpread,
@@ -30,6 +31,7 @@ from mora.domain.observations import (
     WorkloadHistory,
 )
 from mora.domain.question import Question
+from mora.domain.scaling import Floor, Scaling, ScalingRule, TotalUse
 from mora.domain.workloads import (
     INJECTED_SIDECARS,
     KEDA_PREFIX,
@@ -74,9 +76,11 @@ __all__ = [
     "Evidence",
     "Experiment",
     "FailingCalls",
+    "Floor",
     "ImageUse",
     "LeftOut",
     "Load",
+    "NodeLoad",
     "Observation",
     "Past",
     "PodSpread",
@@ -88,9 +92,12 @@ __all__ = [
     "Recommendation",
     "Resources",
     "Role",
+    "Scaling",
+    "ScalingRule",
     "Slo",
     "Target",
     "TargetDemand",
+    "TotalUse",
     "VerticalScaler",
     "Window",
     "Workload",

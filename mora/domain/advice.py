@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from mora.domain.observations import Evidence, Load, Past
+from mora.domain.scaling import Scaling
 from mora.domain.workloads import (
     Allocation,
     Autoscaler,
@@ -173,6 +174,7 @@ class Recommendation:
     template_in: as in WorkloadState. reasons: what concerns the workload as a whole.
     model_facts: label and text of what the model is based on; empty without one. cluster: the name of its cluster where
     several were asked, or one was named; else empty. context: the kubeconfig's context that leads there, if any.
+    scaling: how an autoscaler is set by the past demand, where that was asked for (--replicas history).
     """
 
     workload: Workload
@@ -195,6 +197,7 @@ class Recommendation:
     model_facts: tuple[tuple[str, str], ...] = ()
     cluster: str = ""
     context: str = ""
+    scaling: Scaling | None = None
 
     def __post_init__(self) -> None:
         """Refuse a recommendation whose main container is not the first and only one that is marked so."""

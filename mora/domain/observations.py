@@ -157,6 +157,29 @@ class WorkloadHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class NodeLoad:
+    """What the pods of some workloads used together on one node.
+
+    cpu_cores: of all of them, shape (window.sample_count,), NaN where not known. counts: how many pods there were, of
+    the same shape. pods: workload -> its pods that run there now.
+    """
+
+    node: str
+    cpu_cores: NDArray[np.float64]
+    counts: NDArray[np.float64]
+    pods: Mapping[Workload, int]
+
+    def as_now(self) -> NDArray[np.float64]:
+        """What would have been used with as many pods as now, where there were fewer; shape (window.sample_count,)."""
+        import numpy as np
+
+        running = float(sum(self.pods.values()))
+        with np.errstate(divide="ignore", invalid="ignore"):
+            more: NDArray[np.float64] = self.cpu_cores * np.fmax(running / self.counts, 1.0)
+        return np.where(np.isfinite(more), more, np.nan)
+
+
+@dataclass(frozen=True, slots=True)
 class ImageUse:
     """An image that a workload's container ran: when it was seen first and last, in any of its pods."""
 

@@ -20,7 +20,7 @@ from mora.outputs.parts import Parts, checked
 from mora.outputs.wording import cautions, comment, one_line, remark
 from mora.quantities import format_cpu
 
-_SCALE_DOWN_WINDOW_SECONDS = 300
+SCALE_DOWN_WINDOW_SECONDS = 300
 # Kinds whose replicas are a number to set.
 _SCALABLE = ("Deployment", "StatefulSet", "Rollout")
 
@@ -117,16 +117,23 @@ def _metric_of(scaler: Autoscaler) -> dict[str, Any]:
     return {"type": "ContainerResource", "containerResource": source}
 
 
-def _why_not(recommendation: Recommendation) -> str | None:
-    """Why there can be no HPA, or None where there can."""
-    scaler = recommendation.current.autoscaler
-    kind = recommendation.workload.kind
+def why_not_scaled(kind: str, what: str) -> str | None:
+    """Why pods of a kind are not added and taken away by an autoscaler; None where they are. what: an HPA."""
     if kind == "DaemonSet":
         return "a DaemonSet runs one pod on every node"
     if kind not in API_VERSIONS:
-        return f"MOrA writes no HPA for a {kind}"
+        return f"MOrA writes no {what} for a {kind}"
     if kind not in _SCALABLE:
         return f"a {kind} runs as many pods as its work needs"
+    return None
+
+
+def _why_not(recommendation: Recommendation) -> str | None:
+    """Why there can be no HPA, or None where there can."""
+    scaler = recommendation.current.autoscaler
+    not_scaled = why_not_scaled(recommendation.workload.kind, "HPA")
+    if not_scaled is not None:
+        return not_scaled
     if scaler is not None and scaler.name.startswith(KEDA_PREFIX):
         return f"its HPA {scaler.name} belongs to a KEDA ScaledObject: change the ScaledObject"
     scalers = (*recommendation.autoscalers, *([] if scaler is None else [scaler]))
@@ -151,7 +158,9 @@ def _why_not(recommendation: Recommendation) -> str | None:
 def _object(recommendation: Recommendation) -> dict[str, Any]:
     workload, scaler = recommendation.workload, recommendation.current.autoscaler
     target = {"type": "AverageValue", "averageValue": format_cpu(recommendation.hpa_average_value_millicores or 0)}
-    if len(recommendation.current.containers) > 1:
+    by_history = None if recommendation.scaling is None else recommendation.scaling.by_hpa
+    # From history, the whole pod's CPU was looked at; else the number is for the main container.
+    if by_history is None and len(recommendation.current.containers) > 1:
         source = {"name": "cpu", "container": recommendation.main.container, "target": target}
         metric: dict[str, Any] = {"type": "ContainerResource", "containerResource": source}
     else:
@@ -159,7 +168,8 @@ def _object(recommendation: Recommendation) -> dict[str, Any]:
     name = scaler.name if scaler else workload.name
     low, high = recommendation.hpa_min_replicas or 1, recommendation.hpa_max_replicas or 1
     hpa = _hpa(workload, name, low, high, [metric])
-    hpa["spec"]["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": _SCALE_DOWN_WINDOW_SECONDS}}
+    seconds = SCALE_DOWN_WINDOW_SECONDS if by_history is None else round(by_history.stabilisation.total_seconds())
+    hpa["spec"]["behavior"] = {"scaleDown": {"stabilizationWindowSeconds": seconds}}
     return hpa
 
 

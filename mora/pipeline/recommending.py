@@ -30,6 +30,8 @@ from mora.pipeline.fleet import (
     recommend_fleet_on_cluster,
 )
 from mora.pipeline.modelled import load_not_answered, no_load_known, question_of, recommend, trained_demand
+from mora.pipeline.pooling import with_node_pools
+from mora.pipeline.scaling import DemandQuestion, with_scaling
 from mora.pipeline.settings import fleet_settings
 from mora.pipeline.windows import fleet_window
 from mora.seams import FleetSource, Reporter
@@ -54,6 +56,8 @@ class Request:
     of it with both numbers shown. keeps_past: keep what charts show of each history (-o html).
     source: where the history is read: prometheus, or a cloud, as --source names it.
     marks_abnormal: find every time in it at which a service was abnormal (-o explain, html).
+    replicas: choose an autoscaler for each workload by its past demand. is_pooled: CPU requests add up to what each
+    node must hold.
     """
 
     names: tuple[str, ...] = ()
@@ -75,6 +79,8 @@ class Request:
     include_flagged: bool = False
     keeps_past: bool = False
     marks_abnormal: bool = False
+    replicas: DemandQuestion | None = None
+    is_pooled: bool = False
 
     def check(self, settings: Settings) -> None:
         """Refuse what contradicts itself; BadInput says what to give instead."""
@@ -91,6 +97,15 @@ class Request:
             raise BadInput("Workloads are named, and all are asked for.", hint="Give names, or --all or -A.")
         if not self.use_model and not self.use_history:
             raise BadInput("Without models and history nothing is left to answer from.", hint="Drop one of them.")
+        if not self.use_history and self.replicas is not None:
+            raise BadInput("--replicas history reads a history, and --no-history leaves it out.", hint="Drop one.")
+        if self.is_pooled and (self.names or self.selector is not None):
+            raise BadInput(
+                "--pool node adds up the pods of whole namespaces, and some workloads are chosen of them.",
+                hint="Ask for all of a namespace (--all), or of all namespaces (-A).",
+            )
+        if self.is_pooled and not self.use_history:
+            raise BadInput("--pool node reads a history, and --no-history leaves it out.", hint="Drop one.")
         if not self.use_history and (self.excluded or self.incidents):
             flag = "--exclude" if self.excluded else "--exclude-incidents"
             raise BadInput(f"{flag} leaves a time range out of the history, and there is none with --no-history.")
@@ -138,7 +153,7 @@ class Request:
         if self.is_cloud or settings.prometheus.url is not None or settings.kubernetes.cluster:
             return True
         needs_cluster = not self.use_model or self.all_namespaces or self.selector is not None
-        needs_cluster = needs_cluster or bool(self.excluded or self.incidents)
+        needs_cluster = needs_cluster or bool(self.excluded or self.incidents or self.replicas or self.is_pooled)
         if needs_cluster or settings.is_flag("history") or settings.is_flag("prometheus_cluster"):
             return True
         # kubectl's way to name what runs in a cluster.
@@ -387,6 +402,10 @@ def _from_all(
         say(f"Workers read from a Prometheus, and the source is {called}: this machine does it.")
         settings = replace(settings, train=replace(settings.train, scheduler=None))
     sized = _sized(states, source, window, settings, fleet=fleet, ask=ask, say=say, reporter=reporter, look=look)
+    if request.is_pooled:
+        sized = with_node_pools(sized, states, source, window, settings.horizon, settings.policy, say=say)
+    if request.replicas is not None:
+        sized = with_scaling(sized, source, window, request.replicas, settings.policy, reporter=reporter)
     advice = [*refused, *sized]
     if is_source_alone:
         advice = [replace(one, reasons=(*one.reasons, NO_KUBECONFIG)) for one in advice]

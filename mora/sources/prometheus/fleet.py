@@ -3,6 +3,7 @@
 One query a metric serves hundreds of workloads. The window is cut so that each answer stays small, and the next answer
 is received while one is read. The owners of pods come from the index of the owner series over the whole window, so pods
 that no longer exist count like those that run.
+One file, longer than most: all that is asked of a whole cluster begins with the same scope, owners and scrape interval.
 """
 
 from __future__ import annotations
@@ -20,8 +21,10 @@ from mora.domain import (
     JOB_KINDS,
     FailingCalls,
     ImageUse,
+    NodeLoad,
     Resources,
     Role,
+    TotalUse,
     Window,
     Workload,
     WorkloadHistory,
@@ -38,9 +41,11 @@ from mora.sources.prometheus.answered import Kept
 from mora.sources.prometheus.asked import Batch, Pace, Paces, Part
 from mora.sources.prometheus.batch import Reading
 from mora.sources.prometheus.believable import Hosts
+from mora.sources.prometheus.demand import read_total_use
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.images import read_images
 from mora.sources.prometheus.needed import absent_metrics, use_that_is_absent
+from mora.sources.prometheus.node_loads import read_node_loads
 from mora.sources.prometheus.observe import PrometheusSource
 from mora.sources.prometheus.outages import read_failing_calls
 from mora.sources.prometheus.ownership import JOB_LABELS, OWNER_METRICS, Labels, Owners, Pod, grouped_jobs, resolve
@@ -182,6 +187,32 @@ class PrometheusFleet:
             except TooMuch as error:
                 found = ()
                 self.warnings = (*self.warnings, f"The calls of {workload.name} are not known: {error.message}")
+            self._note(wire)
+        return found
+
+    def total_use(self, workload: Workload, window: Window, query: str | None = None) -> TotalUse:
+        """What the workload's pods used together, in cores; or a query of one's own, which gives one series.
+
+        BadInput where one Prometheus has several clusters: its queries would add up workloads of the same name.
+        """
+        check_name(workload.namespace, "namespace")
+        if self._cluster is not None:
+            raise BadInput(
+                "--replicas history cannot tell the clusters of one Prometheus apart.",
+                hint="Ask a Prometheus that has this cluster alone.",
+            )
+        with self._source.wire() as wire:
+            found = read_total_use(wire, workload, window, query)
+            self._note(wire)
+        return found
+
+    def node_loads(self, namespaces: Sequence[str], window: Window) -> list[NodeLoad]:
+        """What the pods of some namespaces used on each node that one of them runs on now."""
+        scope = Scope(tuple(check_name(one, "namespace") for one in namespaces), cluster=self._cluster)
+        with self._source.wire() as wire:
+            paces, _ = _paces(wire, scope, window)
+            rate_window = max(pace.rate_window for _, pace in paces.since)
+            found = read_node_loads(wire, scope.broad(), window, rate_window, _owners(wire, scope, window).pods)
             self._note(wire)
         return found
 
