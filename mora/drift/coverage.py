@@ -31,8 +31,8 @@ MOST_DAYS = 14
 class Coverage:
     """Windows of one target and horizon since the training.
 
-    seconds: when each began. covered: whether its use was. stated: the confidence before it, 0..1. effective: how many
-    independent windows these are worth. p: the chance of so few covered ones.
+    seconds: when each began. covered: whether its use was. stated: the confidence that counts for it, 0..1. effective:
+    how many independent windows these are worth. p: the chance of so few covered ones.
     """
 
     target: Target
@@ -78,18 +78,22 @@ def coverage_of(
         return None
     oldest = max(trained_until, series.start + len(use) * step - most_days * DAY_SECONDS)
     begins = np.arange(len(use) - size, 0, -size)[::-1]
-    begins = begins[series.start + begins * step >= oldest - 1e-6]
-    begins = (
-        begins[[bool((~np.isnan(use[row : row + size])).mean() >= 0.5) for row in begins]] if len(begins) else begins
-    )
     if len(begins) < MIN_WINDOWS:
         return None
     rule, needed = (cpu_bounds, needed_cpu_cores) if target is Target.CPU else (memory_bounds, needed_memory_bytes)
     found = rule(use, step_seconds=step, decisions=begins, horizon_seconds=horizon_seconds)
-    known = ~np.isnan(found.requests)
-    if int(known.sum()) < MIN_WINDOWS:
+    is_known = [bool((~np.isnan(use[row : row + size])).mean() >= 0.5) for row in begins]
+    is_new = series.start + begins * step >= oldest - 1e-6
+    which = is_new & is_known & ~np.isnan(found.requests)
+    if int(which.sum()) < MIN_WINDOWS:
         return None
-    begins, requests, stated = begins[known], found.requests[known], found.confidence[known]
+    # A confidence learns from what is exceeded: after a change it soon states less, and is right again. What counts is
+    # what it stated when the model was trained.
+    at_training = ~is_new & is_known & ~np.isnan(found.confidence)
+    at_training &= series.start + begins * step >= oldest - most_days * DAY_SECONDS
+    begins, requests, stated = begins[which], found.requests[which], found.confidence[which]
+    if int(at_training.sum()) >= MIN_WINDOWS:
+        stated = np.full(len(begins), found.confidence[at_training].mean())
     covered = np.array(
         [
             request >= needed(use[row : row + size]) * (1 - 1e-9)
