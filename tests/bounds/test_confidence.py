@@ -61,6 +61,14 @@ def test_the_record_of_a_series_corrects_what_is_stated() -> None:
     assert corrected(odds, kept_as_stated, ticks, Carry())[-1] == pytest.approx(plain, abs=0.02)
 
 
+def test_a_record_without_a_miss_leads_far_beyond_a_low_first_belief() -> None:
+    """Memory that never moved for 24 days was stated at 95 % for every hour: one Newton step leads no farther."""
+    values = np.random.default_rng(3).normal(220e6, 3e6, 24 * 288)
+    at = np.array([24 * 288])
+    confidence = memory_bounds(values, step_seconds=300, decisions=at, horizon_seconds=3600.0).confidence
+    assert confidence[0] > 0.975
+
+
 def test_a_series_whose_use_towers_over_its_bound_is_less_sure() -> None:
     calm = np.abs(np.sin(np.arange(14 * 96) * 2 * np.pi / 96)) + 1.0
     shifted = calm.copy()
