@@ -53,8 +53,8 @@ RIDGE, STEPS, GROUPS = 1e-4, 20, 10
 USED: dict[tuple[Resource, int], tuple[str, ...]] = {
     ("cpu", DAY): tuple(name for name in FEATURES if name != "above in three hours"),
     ("cpu", HOUR): FEATURES,
-    ("mem", DAY): ("always", "young", "last sample above"),
-    ("mem", HOUR): ("always", "young", "days before covered", "last sample above"),
+    ("mem", DAY): ("always", "young"),
+    ("mem", HOUR): ("always", "young", "days before covered"),
 }
 AT_ONCE = 50
 
@@ -142,7 +142,7 @@ def windows(series: Sequence[Series], resource: Resource, horizon: int, model: M
                 bounds = memory_by_tick(ticks, Carry(), ticks.decisions).requests
             needed = needed_levels(ticks, model.over_share, Carry())
             kept = covered_windows(bounds, needed, ticks, Carry())
-            told = features(bounds * model.level, needed, ticks, Carry())
+            told = features(bounds, needed, ticks, Carry())
             found.append(Windows(ticks, kept, told, ticks.decisions, np.array([number for number, _ in some])))
     return found
 

@@ -35,19 +35,17 @@ _RECORD_WINDOWS = 9.0
 class Model:
     """What the features of a bound weigh, in log odds.
 
-    weights: in the order of features.FEATURES. over_share: the share of a window's samples that may lie above. level:
-    the share of the bound that features look at: of memory no sample lies above the bound itself.
+    weights: in the order of features.FEATURES. over_share: the share of a window's samples that may lie above.
     """
 
     weights: tuple[float, ...]
     over_share: float
-    level: float = 1.0
 
 
-CPU_SHORT = Model((2.74, -1.01, -2.43, -1.58, -0.99, 0.17, -0.57, -0.26), CPU_OVER_SHARE)
+CPU_SHORT = Model((2.72, -1.00, -2.15, -1.69, -0.97, 0.16, -0.60, -0.26), CPU_OVER_SHARE)
 CPU_LONG = Model((2.16, -0.51, -1.77, 0.0, -2.81, 0.45, -0.41, -0.66), CPU_OVER_SHARE)
-MEMORY_SHORT = Model((5.78, -3.27, 0.0, 0.0, 0.0, 0.53, -1.24, 0.0), MEMORY_OVER_SHARE, 0.8)
-MEMORY_LONG = Model((3.67, -3.12, 0.0, 0.0, 0.0, 0.0, -1.42, 0.0), MEMORY_OVER_SHARE, 0.8)
+MEMORY_SHORT = Model((3.54, -1.16, 0.0, 0.0, 0.0, 1.69, 0.0, 0.0), MEMORY_OVER_SHARE)
+MEMORY_LONG = Model((3.67, -3.15, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0), MEMORY_OVER_SHARE)
 
 
 def cpu_model(horizon_hours: float) -> Model:
@@ -66,7 +64,7 @@ def chances(bounds: Floats, ticks: Ticks, model: Model, carry: Carry) -> Floats:
     bounds: of those windows, shape (ticks + 1, series); NaN where there is none, and no confidence then.
     """
     needed = needed_levels(ticks, model.over_share, carry)
-    odds = features(bounds * model.level, needed, ticks, carry) @ np.array(model.weights)
+    odds = features(bounds, needed, ticks, carry) @ np.array(model.weights)
     return corrected(odds, covered_windows(bounds, needed, ticks, carry), ticks, carry)
 
 
