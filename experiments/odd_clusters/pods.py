@@ -83,7 +83,7 @@ def bursts_that_come_together(series: Series) -> Sequence[Check]:
         for number in range(10)
     }
     series.deployment("web", pods=pods)
-    return (cpu("web", 780, 1150),)
+    return (cpu("web", 0.97 * 800, 1150),)
 
 
 @case("kubernetes/autoscaler#6730")

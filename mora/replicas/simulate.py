@@ -87,7 +87,7 @@ def simulate(
     floors: of each scaler the fewest pods at each sample, shape (n,), by a schedule; None for none.
 
     >>> runs = simulate(np.full(10, 2.0), [PLAIN, Scaler(target=1.0)], Setting(timedelta(minutes=1)))
-    >>> [run.pods[-1] for run in runs]
+    >>> [float(run.pods[-1]) for run in runs]
     [3.0, 2.0]
     """
     least = np.full((len(scalers), len(demand)), float(setting.least))

@@ -23,6 +23,8 @@ from tests.sources import rig
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 HOURS, EVERY, TURN = 30, 120, 1200.0
+# The tests run some time after their modules were read.
+AHEAD = 7200
 NAMES = ("odd", "even")
 
 
@@ -36,8 +38,8 @@ def used(at: float, name: str) -> float:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Two services of two pods; one pod of each on either node."""
-    end = NOW.timestamp()
-    start = end - HOURS * 3600
+    start = NOW.timestamp() - HOURS * 3600
+    end = NOW.timestamp() + AHEAD
     services = dict[str, tuple[str, ...]](odd=("server",), even=("server",))
     wanted = ("kube_", "container_cpu_usage", "container_memory_working")
 

@@ -25,6 +25,8 @@ from tests.sources import rig
 
 NOW = datetime.now(UTC).replace(second=0, microsecond=0)
 DAYS, EVERY = 4, 120
+# The tests run some time after their modules were read.
+AHEAD = 7200
 WINDOW = Window(NOW - timedelta(days=DAYS), NOW, timedelta(minutes=5))
 POLICY = PolicySettings()
 
@@ -38,8 +40,8 @@ def used(at: float, start: float) -> float:
 @pytest.fixture(scope="module")
 def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A shop of one service; its first pod works by day, its second as much."""
-    end = NOW.timestamp()
-    start = end - DAYS * 86_400
+    start = NOW.timestamp() - DAYS * 86_400
+    end = NOW.timestamp() + AHEAD
     wanted = ("kube_", "container_cpu_usage", "container_memory_working")
     series = [
         replace(one, value=lambda at: used(at, start)) if one.metric == "container_cpu_usage_seconds_total" else one
