@@ -49,7 +49,7 @@ def write_files(files: Iterable[tuple[Path, str]]) -> None:
         for temporary, path, _ in pending:
             temporary.replace(path)
         for folder in {path.parent for _, path, _ in pending}:
-            _sync_folder(folder)
+            sync_folder(folder)
     except OSError as error:
         raise write_error(path, error) from error
     finally:
@@ -265,7 +265,8 @@ def sweep_folders(parent: Path, pattern: str) -> None:
                 shutil.rmtree(left, ignore_errors=True)
 
 
-def _sync_folder(folder: Path) -> None:
+def sync_folder(folder: Path) -> None:
+    """Flush a folder's list of files to the disk: a new file's name is in it."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)

@@ -76,7 +76,7 @@ def apply(
         str, typer.Option("--deadband", help="A smaller move is not worth a change.", rich_help_panel=_RULE)
     ] = "30%",
     changes_per_day: Annotated[
-        int, typer.Option("--changes-per-day", min=1, help="The most of one container.", rich_help_panel=_RULE)
+        int, typer.Option("--changes-per-day", min=1, max=96, help="The most of one container.", rich_help_panel=_RULE)
     ] = 24,
     maintenance: Annotated[
         str | None,
@@ -166,7 +166,7 @@ def _run(
     pods = KubernetesPods(namespace, kubeconfig=access.kubeconfig, context=access.context)
     note = lambda words: log("info", words)  # noqa: E731  (the name of a function of one line)
     source: PrometheusSource = pipeline.open_prometheus(settings, discover=True, say=note)
-    signals = PrometheusSignals(source, namespace, slo_query=slo_query)
+    signals = PrometheusSignals(source, namespace, slo_query=slo_query, cluster=settings.prometheus.cluster)
     advise = _advise(settings, namespace, history, selector)
     journal = Journal(state, namespace)
     if not yes:

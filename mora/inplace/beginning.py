@@ -12,11 +12,14 @@ from mora.domain.pods import RunningPod
 from mora.errors import ClusterError
 from mora.inplace import rules
 from mora.inplace.book import write_amounts
-from mora.inplace.fit import in_words, possible, stepped, wanted_of
+from mora.inplace.fit import in_words, left_to_others, possible, stepped, wanted_of
 from mora.inplace.guards import why_not_begin
 from mora.inplace.looking import ask, end, is_refusal
 from mora.inplace.loop import Desk, Halt
 from mora.quantities import counted
+
+# Reasons of a recommendation that make it unsafe to follow without anybody looking on.
+_UNKNOWN = ("autoscalers-unknown", "vpas-unknown")
 
 
 def begin(desk: Desk, recommendations: Sequence[Recommendation]) -> None:
@@ -51,9 +54,16 @@ def _treat(
     if why is not None:
         _leave(desk, workload, why, is_told=True)
         return
+    unknown = next((one.text for one in recommendation.reasons if one.code in _UNKNOWN), None)
+    if unknown is not None:
+        _leave(desk, workload, unknown, is_told=True)
+        return
     if past.kept and past.kept_revision == pods[0].revision:
-        behind = [pod for pod in pods if possible(pod, past.kept, None, desk.version)[0]]
-        if behind and len(behind) < len(pods):
+        kept = left_to_others(past.kept, recommendation)
+        given = {pod.name: possible(pod, kept, None, desk.version)[0] for pod in pods}
+        behind = [pod for pod in pods if given[pod.name]]
+        cuts = any(rules.direction_of(pod.resources, given[pod.name]) == -1 for pod in behind)
+        if behind and len(behind) < len(pods) and rules.is_open(desk.settings.rule, past.states, kept, now, cuts=cuts):
             words = f"{counted(len(behind), 'new pod')}: to have what the others have"
             _start(desk, recommendation, behind, past.kept, words, throttled, is_join=True)
             return
@@ -86,7 +96,7 @@ def _start(
     is_join: bool = False,
 ) -> None:
     """Begin a change with its canary; or, in a dry run, ask the server what it would say to every pod."""
-    workload = recommendation.workload
+    workload, wanted = recommendation.workload, left_to_others(wanted, recommendation)
     seen = None if is_join else recommendation
     given = {pod.name: possible(pod, wanted, seen, desk.version) for pod in pods}
     due = [pod for pod in pods if given[pod.name][0]]
@@ -102,7 +112,7 @@ def _start(
         return
     canary = due[0]
     # All pods are to have what the canary gets: a limit that is raised with its request is raised in all.
-    target = {**wanted, **given[canary.name][0]}
+    target = left_to_others({**wanted, **given[canary.name][0]}, recommendation)
     change_id = f"{desk.now():%Y%m%dT%H%M%S}-{secrets.token_hex(3)}"
     states = desk.book.history(workload).states
     about: dict[str, Any] = {} if is_join else {"states": rules.changed(states, sorted(wanted), desk.now())}
@@ -112,7 +122,9 @@ def _start(
         workload,
         change=change_id,
         why=why,
-        what="; ".join(f"{name}: {in_words(canary.resources[name], one)}" for name, one in target.items()),
+        what="; ".join(
+            f"{name}: {in_words(canary.resources[name], one)}" for name, one in given[canary.name][0].items()
+        ),
         wanted=write_amounts(target),
         revision=canary.revision,
         join=is_join,

@@ -28,7 +28,7 @@ from mora.domain import (
     Target,
     VerticalScaler,
 )
-from mora.domain.pods import RunningPod
+from mora.domain.pods import RunningContainer, RunningPod
 from mora.outputs.resize import pod_patch
 from mora.policies import PolicySettings
 from mora.quantities import MIB, bytes_up, format_cpu, format_memory
@@ -70,7 +70,9 @@ def wanted_of(pod: RunningPod, recommendation: Recommendation) -> dict[str, Want
                 then = replace(then, cpu_request_millicores=_or_kept(now.cpu_request_millicores, number.value, cuts))
             else:
                 request = _or_kept(now.memory_request_bytes, number.value, cuts)
-                limit = _or_kept(now.memory_limit_bytes, advice.memory_limit.value or number.value, cuts)
+                # Where no limit is recommended the pod keeps its own: a resize cannot remove it.
+                wanted_limit = advice.memory_limit.value or now.memory_limit_bytes or number.value
+                limit = _or_kept(now.memory_limit_bytes, wanted_limit, cuts)
                 then = replace(then, memory_request_bytes=request, memory_limit_bytes=max(limit, request))
         confidence = (advice.cpu_request.confidence, advice.memory_request.confidence)
         found[advice.container] = Wanted(now, then, confidence, tuple(notes))
@@ -119,6 +121,18 @@ def _ruled_by(
     return None
 
 
+def left_to_others(wanted: Mapping[str, Resources], recommendation: Recommendation) -> dict[str, Resources]:
+    """What is wanted, without what an HPA or a VPA decides by: that stays in every pod as it is there."""
+    found = {}
+    for name, one in wanted.items():
+        if _ruled_by(recommendation.autoscalers, recommendation.vpas, name, Target.CPU) is not None:
+            one = replace(one, cpu_request_millicores=None, cpu_limit_millicores=None)
+        if _ruled_by(recommendation.autoscalers, recommendation.vpas, name, Target.MEMORY) is not None:
+            one = replace(one, memory_request_bytes=None, memory_limit_bytes=None)
+        found[name] = one
+    return found
+
+
 def possible(
     pod: RunningPod,
     wanted: Mapping[str, Resources],
@@ -128,7 +142,7 @@ def possible(
     """What a resize can give a pod of what is wanted of it, container -> resources; and remarks on what stays.
 
     recommendation: for the highest CPU use that was seen; None where the pod only gets what others of it have. Empty
-    where nothing is to change.
+    where nothing is to change. wanted: an amount that is None stays as the pod has it.
     """
     evidence = {} if recommendation is None else {one.container: one.evidence for one in recommendation.containers}
     advised, notes = [], []
@@ -138,17 +152,18 @@ def possible(
             continue
         seen = evidence.get(one.name)
         then = replace(then, cpu_limit_millicores=_cpu_limit(now, then, None if seen is None else seen.cpu_peak_cores))
-        if _lowers_memory(now, then) and version < LOWERS_MEMORY and Target.MEMORY not in one.restarted_by:
+        then, kept = _without_restart(one, then)
+        notes += kept
+        peak = None if seen is None else seen.mem_peak_bytes
+        if _lowers_memory(now, then) and peak is not None:
+            floor = min(now.memory_limit_bytes or 0, bytes_up(peak, unit=MIB))
+            then = replace(then, memory_limit_bytes=max(then.memory_limit_bytes or 0, floor))
+        if _lowers_memory(now, then) and version < LOWERS_MEMORY:
             then = replace(then, memory_limit_bytes=now.memory_limit_bytes)
             notes.append(
                 f"container {one.name} keeps its memory limit: Kubernetes {version[0]}.{version[1]} lowers none "
                 "without a restart"
             )
-        if _lowers_memory(now, then) and Target.MEMORY in one.restarted_by:
-            then = replace(
-                then, memory_limit_bytes=now.memory_limit_bytes, memory_request_bytes=now.memory_request_bytes
-            )
-            notes.append(f"container {one.name} keeps its memory: its resizePolicy restarts it")
         advised.append(_advice(one.spec, now, then, seen))
     if not advised:
         return {}, tuple(notes)
@@ -179,6 +194,25 @@ def _cpu_limit(now: Resources, then: Resources, peak_cores: float | None) -> int
     in_ratio = math.ceil(request * limit / before) if before and request > before else limit
     seen = 0 if peak_cores is None else math.ceil(peak_cores * 1000 * _SLACK)
     return max(limit, in_ratio, min(seen, 2 * limit))
+
+
+def _without_restart(one: RunningContainer, then: Resources) -> tuple[Resources, list[str]]:
+    """What is wanted without what would restart the container: all of a workload's would restart at once."""
+    now, notes = one.resources, []
+    if Target.CPU in one.restarted_by and then.cpu_request_millicores != now.cpu_request_millicores:
+        notes.append(f"container {one.name} keeps its CPU: its resizePolicy restarts it")
+    if Target.MEMORY in one.restarted_by and (then.memory_request_bytes, then.memory_limit_bytes) != (
+        now.memory_request_bytes,
+        now.memory_limit_bytes,
+    ):
+        notes.append(f"container {one.name} keeps its memory: its resizePolicy restarts it")
+    if Target.CPU in one.restarted_by:
+        then = replace(
+            then, cpu_request_millicores=now.cpu_request_millicores, cpu_limit_millicores=now.cpu_limit_millicores
+        )
+    if Target.MEMORY in one.restarted_by:
+        then = replace(then, memory_request_bytes=now.memory_request_bytes, memory_limit_bytes=now.memory_limit_bytes)
+    return then, notes
 
 
 def _lowers_memory(now: Resources, then: Resources) -> bool:

@@ -16,6 +16,9 @@ from mora.domain.pods import ResizeState, RunningPod
 from mora.inplace.book import Change, PodChange, Stage
 from mora.quantities import format_duration
 
+# What clocks are corrected by all the time.
+_HAIR = timedelta(seconds=30)
+
 
 @dataclass(frozen=True, slots=True)
 class GuardSettings:
@@ -52,7 +55,9 @@ def why_not_begin(
             return f"pod {pod.name} is not ready"
         if pod.resize is not ResizeState.DONE:
             return f"pod {pod.name} has a resize that is {pod.resize.value} already"
-        if pod.started_at is not None and timedelta(0) <= now - pod.started_at < settings.start_up:
+        if any(one.actual is None for one in pod.containers):
+            return f"the node of pod {pod.name} does not say what it gives, as one that resizes in place does"
+        if pod.started_at is not None and now - pod.started_at < settings.start_up:
             return f"pod {pod.name} starts up: it runs for less than {format_duration(settings.start_up)}"
     return None
 
@@ -83,17 +88,16 @@ def harm_to(
         # Compared with what the pod said then, and not with a clock: this machine's may differ from the node's.
         if touched and one.oom_killed_at is not None and one.oom_killed_at != change.killed.get(one.name):
             return f"container {one.name} of pod {pod.name} was OOM-killed"
-        # A resize may restart the container, where its resizePolicy says so.
-        own = 1 if touched and one.restarted_by and change.before.get(one.name) != change.after.get(one.name) else 0
-        more = one.restarts - change.restarts.get(one.name, one.restarts) - own
-        if more > 0:
+        if one.restarts > change.restarts.get(one.name, one.restarts):
             return f"container {one.name} of pod {pod.name} restarted"
         share, before = throttled.get(one.name), change.throttled.get(one.name, 0.0)
         if touched and share is not None and share >= settings.throttled and share > 2 * before:
             words = f"is throttled in {share:.0%} of its periods, before {before:.0%}"
             return f"container {one.name} of pod {pod.name} {words}"
-    since = None if pod.ready_since is None else max(pod.ready_since, change.asked_at)
-    if not pod.is_ready and (since is None or now - since >= settings.not_ready_for):
+    since = pod.ready_since
+    if since is not None:  # a node whose clock is ahead must not make it longer
+        since = change.asked_at if since > now + _HAIR else max(since, change.asked_at)
+    if not pod.is_ready and (since is None or has_passed(since, settings.not_ready_for, now)):
         return f"pod {pod.name} is not ready"
     return None
 
@@ -103,12 +107,17 @@ def why_not_given(pod: RunningPod, change: PodChange, now: datetime, settings: G
     words = f": {pod.resize_message}" if pod.resize_message else ""
     if pod.resize is ResizeState.INFEASIBLE:
         return f"the node of pod {pod.name} can never give that{words}"
-    if now - change.asked_at < settings.pending_for:
+    if not has_passed(change.asked_at, settings.pending_for, now):
         return None
     waited = format_duration(settings.pending_for)
     if pod.resize is ResizeState.DEFERRED:
         return f"the node of pod {pod.name} has had no room for {waited}{words}"
     return f"the node of pod {pod.name} has not given that within {waited}{words}"
+
+
+def has_passed(since: datetime, span: timedelta, now: datetime) -> bool:
+    """Whether a span has passed, by the wall clock; one that was set back must not keep harm from being undone."""
+    return not -_HAIR <= now - since < span
 
 
 def is_over(change: Change, watched: timedelta, settings: GuardSettings) -> bool:

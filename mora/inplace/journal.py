@@ -21,7 +21,7 @@ from typing import Any
 from mora import documents
 from mora.domain import check_name
 from mora.errors import BadInput, MoraError
-from mora.files import folder_lock, read_regular, write_error
+from mora.files import folder_lock, read_regular, sync_folder, write_error
 from mora.quantities import format_moment
 
 VERSION = 1
@@ -54,14 +54,19 @@ class Journal:
     def append(self, event: str, *, now: datetime, **about: Any) -> Event:
         """Write one event; it is on the disk when this returns."""
         made = {"v": VERSION, "at": format_moment(now, "milliseconds"), "event": event, **about}
-        path = self.folder / f"{now.astimezone(UTC):%Y-%m}.jsonl"
+        months = [f"{now.astimezone(UTC):%Y-%m}.jsonl", *(one.name for one in self.folder.glob("*.jsonl"))]
+        path = self.folder / max(months)  # also where the clock was set back by a month: files are read in their order
+        # A server's words may hold half a surrogate pair, which is no UTF-8.
+        line = json.dumps(made, ensure_ascii=False).encode(errors="replace") + b"\n"
         try:
+            is_new = not path.exists()
             descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
             try:
-                _write(descriptor, json.dumps(made, ensure_ascii=False).encode() + b"\n")
-                os.fsync(descriptor)
+                _write(descriptor, line)
             finally:
                 os.close(descriptor)
+            if is_new:
+                sync_folder(self.folder)
         except OSError as error:
             raise write_error(path, error) from error
         return made
@@ -117,5 +122,12 @@ def _mend(path: Path) -> None:
 
 
 def _write(descriptor: int, data: bytes) -> None:
-    while data:
-        data = data[os.write(descriptor, data) :]
+    """Append and flush; a full disk leaves the file as it was, since the next line must not join half of this one."""
+    size = os.fstat(descriptor).st_size
+    try:
+        while data:
+            data = data[os.write(descriptor, data) :]
+        os.fsync(descriptor)
+    except OSError:
+        os.ftruncate(descriptor, size)
+        raise

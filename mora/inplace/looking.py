@@ -10,16 +10,18 @@ from mora.clusters.conflicts import ChangedMeanwhile, GoneMeanwhile
 from mora.clusters.pods import LOWERS_MEMORY
 from mora.domain import Resources
 from mora.domain.pods import RunningPod
-from mora.errors import ClusterError, SourceUnavailable
+from mora.errors import BadInput, ClusterError, SourceUnavailable
 from mora.inplace import rules
 from mora.inplace.book import Change, Stage, write_amounts
 from mora.inplace.fit import possible
-from mora.inplace.guards import harm_to, is_given, is_over, why_not_given
+from mora.inplace.guards import harm_to, has_passed, is_given, is_over, why_not_given
 from mora.inplace.loop import Desk
 
 _REFUSALS = (400, 403, 404, 405, 422)
 # A pod's status is written all the time, and every write is a conflict with ours.
 _TRIES = 4
+# Prometheus does not answer, or refuses the query; what the pods say still counts.
+_NOT_ASKED = (SourceUnavailable, BadInput)
 
 
 def look(desk: Desk) -> None:
@@ -27,15 +29,23 @@ def look(desk: Desk) -> None:
     if not desk.book.open:
         return
     throttled, problem = _throttled(desk)
+    failed: ClusterError | None = None
     for change in list(desk.book.open.values()):
-        _look_at(desk, change, throttled, problem)
+        try:
+            _look_at(desk, change, throttled, problem)
+        except ClusterError as error:
+            if _status(error) in (None, 401, 429, 503):
+                raise
+            failed = error  # of this pod, such as a webhook that is down: the other changes are still looked at
+    if failed is not None:
+        raise failed
 
 
 def _throttled(desk: Desk) -> tuple[Mapping[tuple[str, str], float], str | None]:
     """What Prometheus says of throttling; and why it says nothing, so that no stage counts as watched."""
     try:
         return desk.signals.throttled(), None
-    except SourceUnavailable as error:
+    except _NOT_ASKED as error:
         desk.log(
             "warning", "Prometheus cannot be asked: open changes are watched by their pods alone", error=error.message
         )
@@ -48,7 +58,11 @@ def _look_at(desk: Desk, change: Change, throttled: Mapping[tuple[str, str], flo
     if change.stage is Stage.UNDO:
         _put_back(desk, change)
         return
-    harm = _harm(desk, change, throttled, problem)
+    refused = next((one.refusal for one in change.pods.values() if one.refusal not in ("", "gone")), None)
+    if refused is not None and change.stage is Stage.CANARY and not change.harm:  # killed before its end was written
+        end(desk, change, "refused", why=refused)
+        return
+    harm = change.harm or refused or _harm(desk, change, throttled, problem)
     if harm is not None:
         undo(desk, change, harm)
         return
@@ -69,7 +83,7 @@ def _look_at(desk: Desk, change: Change, throttled: Mapping[tuple[str, str], flo
         desk.stage(change, Stage.REST)
         change = desk.state_of(change)
     if change.stage is Stage.REST:
-        _ask_rest(desk, change)
+        _ask_rest(desk, change, throttled)
     elif change.stage is Stage.WATCH and is_over(change, watched, desk.settings.guards):
         end(desk, change, "kept")
 
@@ -110,7 +124,8 @@ def _harm(desk: Desk, change: Change, throttled: Mapping[tuple[str, str], float]
     if problem is None:
         try:
             return desk.signals.breach(change.workload)
-        except SourceUnavailable:
+        except _NOT_ASKED as error:
+            desk.log("warning", "it is not known whether the SLO is broken", error=error.message)
             desk.watched.pop(change.id, None)
     return None
 
@@ -161,9 +176,13 @@ def _send(desk: Desk, pod: RunningPod, wanted: Mapping[str, Resources]) -> str |
             again = next((one for one in desk.pods.pods() if one.name == pod.name), None)
             if again is None or again.uid != pod.uid:
                 return None
+            if all(again.resources.get(name) == one for name, one in wanted.items()):
+                desk.seen[pod.name] = again
+                return None  # the server had taken it, and its answer was lost
             if again.resources != pod.resources:
                 return "the pod was resized by somebody else meanwhile"
             pod = again
+            desk.may_write()
         except GoneMeanwhile:
             return None
         except ClusterError as error:
@@ -177,7 +196,12 @@ def _send(desk: Desk, pod: RunningPod, wanted: Mapping[str, Resources]) -> str |
 
 def is_refusal(error: ClusterError) -> bool:
     """Whether an error is the server's answer to what was asked, and not that it could not be asked."""
-    return getattr(error.__cause__, "status", None) in _REFUSALS
+    return _status(error) in _REFUSALS
+
+
+def _status(error: ClusterError) -> int | None:
+    """The status of the server's answer; None where there was none."""
+    return getattr(error.__cause__, "status", None)
 
 
 def _ask_again(desk: Desk, change: Change) -> None:
@@ -196,7 +220,7 @@ def _ask_again(desk: Desk, change: Change) -> None:
                 return
 
 
-def _ask_rest(desk: Desk, change: Change) -> None:
+def _ask_rest(desk: Desk, change: Change, throttled: Mapping[tuple[str, str], float]) -> None:
     """The pods that do not have it yet; those that are new since wait until they have started up."""
     waiting = False
     for pod in desk.of(change.workload):
@@ -206,7 +230,7 @@ def _ask_rest(desk: Desk, change: Change) -> None:
             waiting = True
             continue
         after, _ = possible(pod, change.wanted, None, desk.version)
-        if after and not ask(desk, change, pod, after, {}):
+        if after and not ask(desk, change, pod, after, throttled):
             undo(
                 desk,
                 desk.state_of(change),
@@ -224,41 +248,39 @@ def _ask_rest(desk: Desk, change: Change) -> None:
 
 def undo(desk: Desk, change: Change, harm: str) -> None:
     """Begin to put every pod of a change back, and do what can be done at once."""
-    desk.note("harmed", change.workload, "warning", change=change.id, why=harm)
+    if not change.harm:
+        desk.note("harmed", change.workload, "warning", change=change.id, why=harm)
     desk.stage(change, Stage.UNDO)
     _put_back(desk, desk.state_of(change))
 
 
 def _put_back(desk: Desk, change: Change) -> None:
-    left = []
     for name, one in change.pods.items():
         pod = desk.seen.get(name)
         if one.is_done or pod is None:
             continue
         has = {container: pod.resources.get(container) for container in one.after}
-        if has == dict(one.before):
-            if is_given(pod, one.before) or not _is_late(desk, change):
-                if is_given(pod, one.before):
-                    desk.note("put-back", change.workload, change=change.id, pod=name)
-                    desk.report.put_back += 1
-                continue
-            desk.note(
-                "put-back", change.workload, "warning", change=change.id, pod=name, why="the node is late with it"
-            )
+        back = possible_back(pod, one.before, desk.version)
+        if has == back:
+            words = "" if back == one.before else "its memory limit stays: this version of Kubernetes lowers none"
+            if is_given(pod, back):
+                about = {"why": words} if words else {}
+                desk.note("put-back", change.workload, change=change.id, pod=name, **about)
+                desk.report.put_back += 1
+            elif _is_late(desk, change):
+                words = "the node is late with it"
+                desk.note("put-back", change.workload, "warning", change=change.id, pod=name, why=words)
             continue
         if has != dict(one.after):
             words = "it was resized by somebody else meanwhile"
             desk.note("put-back", change.workload, "warning", change=change.id, pod=name, why=words)
             continue
         desk.may_write()
-        wanted = possible_back(pod, one.before, desk.version)
-        refusal = _send(desk, pod, wanted)
-        if refusal is not None:
-            left.append(name)
+        refusal = _send(desk, pod, back)
+        if refusal is not None and _is_late(desk, change):
             desk.note("put-back", change.workload, "error", change=change.id, pod=name, why=refusal)
-        elif wanted != one.before:
-            words = "its memory limit stays: this version of Kubernetes lowers none without a restart"
-            desk.note("put-back", change.workload, "warning", change=change.id, pod=name, why=words)
+        elif refusal is not None:  # a full quota, say, may have room again
+            desk.log("warning", "cannot be put back now, and is tried again", pod=name, why=refusal)
     change = desk.state_of(change)
     if all(one.is_done for name, one in change.pods.items() if name in desk.seen):
         stuck = [one for name, one in change.pods.items() if one.refusal and name in desk.seen]
@@ -266,7 +288,7 @@ def _put_back(desk: Desk, change: Change) -> None:
 
 
 def _is_late(desk: Desk, change: Change) -> bool:
-    return desk.now() - change.since > 2 * desk.settings.guards.pending_for
+    return has_passed(change.since, 2 * desk.settings.guards.pending_for, desk.now())
 
 
 def possible_back(pod: RunningPod, before: Mapping[str, Resources], version: tuple[int, int]) -> dict[str, Resources]:

@@ -252,7 +252,9 @@ class Loop:
             self._read(began)
             look(desk)
             if renew:
-                begin(desk, list(self._advise()))
+                recommendations = list(self._advise())  # takes minutes where the namespace is large
+                desk.seen = {pod.name: pod for pod in desk.pods.pods()}
+                begin(desk, recommendations)
         except Halt as halt:
             report.stopped = str(halt)
         except MoraError as error:  # of the API, of Prometheus, or a full disk under the audit log

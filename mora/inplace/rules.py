@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from typing import Any
@@ -54,6 +54,14 @@ def followed(
         else:
             reasons[name] = _why(rule, decided, row, have[row], then[row], at) or "; ".join(one.notes)
     return amounts, reasons, {name: decided.state.document(row) for row, name in enumerate(names)}
+
+
+def is_open(rule: ChangeRule, states: States, names: Iterable[str], now: datetime, *, cuts: bool) -> bool:
+    """Whether pods may get now what others have: by the maintenance window, and by what had to be undone before."""
+    at = now.timestamp()
+    until = _state(states, sorted(names)).blocked_until[:, 0 if cuts else 1]
+    is_blocked = bool((np.minimum(until, at + rule.longest_backoff_seconds) > at).any())
+    return not is_blocked and (rule.window is None or rule.window.is_open(at))
 
 
 def changed(states: States, names: list[str], at: datetime) -> dict[str, Mapping[str, Any]]:

@@ -11,12 +11,13 @@ from mora.domain import Workload, is_name
 from mora.errors import BadInput
 from mora.quantities import format_duration
 from mora.sources.prometheus.observe import PrometheusSource
+from mora.sources.prometheus.promql import quoted
 
 _THROTTLED = Template(
-    'sum by (pod, container) (increase(container_cpu_cfs_throttled_periods_total{namespace="$namespace",container!="",'
-    'container!="POD"}[$span])) / '
-    'sum by (pod, container) (increase(container_cpu_cfs_periods_total{namespace="$namespace",container!="",'
-    'container!="POD"}[$span]) > 0)'
+    'sum by (pod, container) (increase(container_cpu_cfs_throttled_periods_total{namespace="$namespace"$cluster,'
+    'container!="",container!="POD"}[$span])) / '
+    'sum by (pod, container) (increase(container_cpu_cfs_periods_total{namespace="$namespace"$cluster,'
+    'container!="",container!="POD"}[$span]) > 0)'
 )
 
 
@@ -25,6 +26,7 @@ class PrometheusSignals:
 
     span: what throttling is counted over; at least four scrapes. slo_query: PromQL that returns a sample where an SLO
     is broken, as the expression of an alert does; $namespace and $workload stand for the workload's. None: no SLO.
+    cluster: its label `cluster`, where this Prometheus has several.
     """
 
     def __init__(
@@ -34,13 +36,15 @@ class PrometheusSignals:
         *,
         span: timedelta = timedelta(minutes=2),
         slo_query: str | None = None,
+        cluster: str | None = None,
     ) -> None:
         self._source, self._namespace, self._span = source, namespace, format_duration(span)
+        self._cluster = "" if cluster is None else f",cluster={quoted(cluster)}"
         self._slo = None if slo_query is None else checked_query(slo_query)
 
     def throttled(self) -> Mapping[tuple[str, str], float]:
         """(pod, container) -> share of its periods that were throttled lately."""
-        query = _THROTTLED.substitute(namespace=self._namespace, span=self._span)
+        query = _THROTTLED.substitute(namespace=self._namespace, span=self._span, cluster=self._cluster)
         found = {}
         for row in self._ask(query):
             pod, container = row["metric"].get("pod", ""), row["metric"].get("container", "")

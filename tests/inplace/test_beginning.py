@@ -5,7 +5,9 @@ from __future__ import annotations
 from datetime import timedelta
 from pathlib import Path
 
-from mora.domain import Workload
+import pytest
+
+from mora.domain import Autoscaler, Reason, Target, VerticalScaler, Workload
 from tests.clusters.fake_api import FakeApi
 from tests.inplace.rig import Rig, add_pod, add_workload, recommendation, resources
 
@@ -121,3 +123,52 @@ def test_only_so_many_workloads_change_at_once(api: FakeApi, tmp_path: Path) -> 
     assert report.begun == 1
     assert "waits for its turn" in report.notes["Deployment/web"]
     rig.close()
+
+
+def new_pod(rig: Rig, **given: str) -> None:
+    with rig.api.lock:
+        add_pod(rig.cluster, "web-abc-9", {"name": "server", "image": "shop/server:1", "resources": resources(**given)})
+
+
+def test_a_new_pod_keeps_what_a_vpa_gave_it(rig: Rig) -> None:
+    rig.renew()
+    rig.pass_time(20)
+    new_pod(rig, cpu="700m")
+    rig.advice = [recommendation(vpas=(VerticalScaler("web", "Auto"),))]
+    rig.renew()
+    assert rig.cpu("web-abc-9") == "700m"
+    assert rig.spec("web-abc-9")["limits"]["memory"] == "512Mi"
+    assert not [one for one in rig.events("begun") if one["join"]]
+
+
+def test_pods_keep_what_an_hpa_measures_by_however_they_differ(rig: Rig) -> None:
+    new_pod(rig, cpu="700m")
+    rig.advice = [recommendation(autoscalers=(Autoscaler("web", Target.CPU, True, 70, 1, 5),))]
+    assert rig.renew().begun == 1
+    rig.pass_time(20)
+    assert rig.outcome() == "kept"
+    assert rig.cpus() == ["400m"] * 3
+    assert rig.spec("web-abc-9") == resources("700m", "359Mi")
+
+
+def test_a_new_pod_that_cannot_have_what_the_others_have_is_not_asked_again_at_once(rig: Rig) -> None:
+    rig.renew()
+    rig.pass_time(20)
+    new_pod(rig)
+    rig.kubelet.infeasible.add("web-abc-9")
+    rig.advice = [recommendation(cpu=210, memory=350)]
+    assert rig.renew().begun == 1
+    rig.pass_time(2)
+    assert rig.outcome() == "undone"
+    assert rig.cpu("web-abc-9") == "400m"
+    rig.kubelet.infeasible.clear()
+    assert rig.renew().begun == 0
+    rig.now += timedelta(hours=7)
+    assert rig.renew().begun == 1
+
+
+@pytest.mark.parametrize("code", ["autoscalers-unknown", "vpas-unknown"])
+def test_where_it_is_not_known_who_else_sets_the_numbers_nothing_begins(rig: Rig, code: str) -> None:
+    rig.advice = [recommendation(reasons=(Reason(code, "It is not known whether an HPA scales it"),))]
+    assert rig.renew().notes["Deployment/web"] == "It is not known whether an HPA scales it"
+    assert not rig.cluster.changes

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 from hypothesis import given
@@ -70,12 +70,35 @@ def test_nothing_changes_the_qos_class_or_puts_a_request_above_its_limit(
         assert (then.memory_limit_bytes or 0) >= limits[1] * MIB
 
 
-def test_a_memory_cut_that_would_restart_the_container_is_left_out() -> None:
-    restarted = pod(BURSTABLE, restarted_by=frozenset({Target.MEMORY}))
-    cut = replace(BURSTABLE, cpu_request_millicores=200, memory_request_bytes=MIB, memory_limit_bytes=MIB)
-    found, notes = possible(restarted, {"server": cut}, None, NEW)
-    assert found["server"].memory_limit_bytes == 512 * MIB
+@pytest.mark.parametrize("factor", [0.5, 2.0])
+@pytest.mark.parametrize(("target", "stays"), [(Target.MEMORY, "memory"), (Target.CPU, "cpu")])
+def test_what_would_restart_the_container_is_left_out(target: Target, stays: str, factor: float) -> None:
+    restarted = pod(BURSTABLE, restarted_by=frozenset({target}))
+    memory = round(512 * MIB * factor)
+    wanted = Resources(round(400 * factor), None, memory, memory)
+    found, notes = possible(restarted, {"server": wanted}, None, NEW)
+    before, after = (
+        {name: amount for name, amount in asdict(one).items() if name.startswith(stays)}
+        for one in (BURSTABLE, found["server"])
+    )
+    assert before == after
     assert "its resizePolicy restarts it" in notes[0]
+
+
+def test_a_memory_limit_is_not_cut_below_the_highest_use_that_was_seen() -> None:
+    advice = recommendation(cpu=400, memory=200)
+    seen = replace(advice.main.evidence, mem_peak_bytes=300.5 * MIB) if advice.main.evidence else None
+    advice = replace(advice, containers=(replace(advice.main, evidence=seen),))
+    cut = replace(BURSTABLE, memory_request_bytes=200 * MIB, memory_limit_bytes=200 * MIB)
+    found, _ = possible(pod(BURSTABLE), {"server": cut}, advice, NEW)
+    assert (found["server"].memory_request_bytes, found["server"].memory_limit_bytes) == (200 * MIB, 301 * MIB)
+
+
+def test_where_no_memory_limit_is_recommended_the_pods_stays() -> None:
+    advice = recommendation()
+    unset = replace(advice.main, memory_limit=Advice(512 * MIB, None, is_unset=True))
+    found = wanted_of(pod(BURSTABLE), replace(advice, containers=(unset,)))["server"]
+    assert (found.then.memory_request_bytes, found.then.memory_limit_bytes) == (350 * MIB, 512 * MIB)
 
 
 @pytest.mark.parametrize("container", [None, "server"])

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mora.domain import Container, Resources, Target
+from mora.domain import Container, Resources
 from mora.domain.pods import ResizeState, RunningContainer, RunningPod
 from mora.inplace.book import PodChange
 from mora.inplace.guards import GuardSettings, harm_to, is_given, why_not_begin, why_not_given
@@ -36,6 +36,8 @@ def test_a_settled_workload_may_be_changed() -> None:
         ([replace(POD, started_at=START - timedelta(minutes=1))], 1, "starts up"),
         ([replace(POD, resize=ResizeState.DEFERRED)], 1, "a resize that is deferred already"),
         ([replace(POD, has_own_resources=True)], 1, "spec.resources"),
+        ([replace(POD, started_at=START + timedelta(minutes=1))], 1, "starts up"),  # by a clock that was set back
+        ([replace(POD, containers=(replace(ONE, actual=None),))], 1, "does not say what it gives"),
     ],
 )
 def test_an_unsettled_one_is_skipped_with_the_reason(pods: list[RunningPod], replicas: int, words: str) -> None:
@@ -56,12 +58,6 @@ def test_only_what_is_worse_than_before_is_harm() -> None:
     assert "OOM-killed" in str(harm(replace(POD, containers=(killed,)), killed={}))
 
 
-def test_a_restart_that_the_resize_policy_asks_for_is_none() -> None:
-    policy = replace(ONE, restarts=3, restarted_by=frozenset({Target.CPU}))
-    assert harm(replace(POD, containers=(policy,))) is None
-    assert harm(replace(POD, containers=(replace(policy, restarts=4),))) is not None
-
-
 @given(st.floats(0, 1), st.floats(0, 1))
 def test_throttling_is_harm_where_it_is_much_and_more_than_twice_as_much_as_before(before: float, now: float) -> None:
     found = harm(POD, {"server": now}, restarts={}, throttled={"server": before})
@@ -72,6 +68,15 @@ def test_a_pod_is_not_ready_for_a_while_before_it_is_harm() -> None:
     since = START + timedelta(minutes=1, seconds=45)
     assert harm(replace(POD, is_ready=False, ready_since=since)) is None
     assert harm(replace(POD, is_ready=False, ready_since=START)) is not None
+
+
+def test_a_clock_that_was_set_back_or_differs_does_not_delay_the_undoing() -> None:
+    ill = replace(POD, is_ready=False, ready_since=START + timedelta(minutes=1))
+    two_hours_ago = START - timedelta(hours=2)
+    assert harm_to(ill, CHANGE, throttled={}, now=two_hours_ago, settings=GUARDS) is not None
+    assert why_not_given(POD, CHANGE, two_hours_ago, GUARDS) is not None
+    by_a_fast_clock = replace(ill, ready_since=START + timedelta(minutes=20))
+    assert harm(by_a_fast_clock) is not None
 
 
 def test_a_resize_is_given_when_spec_and_status_say_so() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -44,6 +46,44 @@ def test_a_line_that_was_being_written_when_the_machine_stopped_is_left_out(
     with Journal(folder, "shop").opened() as events:
         assert [one["event"] for one in events] == ["a"]
     assert path.read_bytes().endswith(b"\n")
+
+
+def test_a_disk_that_fills_up_in_the_middle_of_a_line_leaves_none_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written(tmp_path, "a")
+    write, turns = os.write, [0]
+
+    def full(descriptor: int, data: bytes) -> int:
+        turns[0] += 1
+        if turns[0] == 2:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data[:10] if turns[0] == 1 else data)
+
+    journal = Journal(tmp_path, "shop")
+    with journal.opened():
+        with monkeypatch.context() as patch:
+            patch.setattr(os, "write", full)
+            with pytest.raises(MoraError, match="No space left"):
+                journal.append("b", now=AT)
+        journal.append("c", now=AT)
+    assert [one["event"] for one in read_log(tmp_path / "shop")] == ["a", "c"]
+
+
+def test_a_clock_that_is_set_back_by_a_month_keeps_the_order(tmp_path: Path) -> None:
+    written(tmp_path, "a")
+    journal = Journal(tmp_path, "shop")
+    with journal.opened():
+        journal.append("b", now=datetime(2026, 10, 31, tzinfo=UTC))
+    assert [one["event"] for one in read_log(tmp_path / "shop")] == ["a", "b"]
+
+
+def test_words_that_are_no_utf_8_do_not_end_the_loop(tmp_path: Path) -> None:
+    journal = Journal(tmp_path, "shop")
+    with journal.opened():
+        journal.append("refused", now=AT, why="half a pair: \ud800")
+    (event,) = read_log(tmp_path / "shop")
+    assert event["why"] == "half a pair: ?"
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from kubernetes.client.exceptions import ApiException
 
-from tests.inplace.rig import Rig, recommendation, resizes, resources
+from mora.domain import Workload
+from mora.errors import BadInput, ClusterError
+from tests.inplace.rig import Rig, add_workload, recommendation, resizes, resources
 
 
 def test_one_pod_is_the_canary_then_all_get_it_and_it_is_kept(rig: Rig) -> None:
@@ -84,9 +87,10 @@ def test_throttling_that_was_not_there_before_undoes_the_change(rig: Rig) -> Non
 
 
 def test_throttling_that_was_there_before_is_not_laid_to_the_change(rig: Rig) -> None:
-    rig.signals.shares = {("web-abc-0", "server"): 0.5}
+    pods = [(f"web-abc-{number}", "server") for number in range(3)]
+    rig.signals.shares = dict.fromkeys(pods, 0.5)
     rig.renew()
-    rig.signals.shares = {("web-abc-0", "server"): 0.6}
+    rig.signals.shares = dict.fromkeys(pods, 0.6)
     rig.pass_time(20)
     assert rig.outcome() == "kept"
 
@@ -176,3 +180,79 @@ def test_somebody_elses_resize_is_not_overwritten_by_putting_back(rig: Rig) -> N
     assert rig.cpu() == "333m"
     assert rig.outcome() == "stuck"
     assert "resized by somebody else" in rig.events("put-back")[0]["why"]
+
+
+class Once:
+    """The pods, where the answer to each resize is lost: the client's own second try is a conflict."""
+
+    def __init__(self, pods: Any) -> None:
+        self._pods = pods
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._pods, name)
+
+    def resize(self, pod: Any, wanted: Any, **about: Any) -> Any:
+        self._pods.resize(pod, wanted, **about)
+        return self._pods.resize(pod, wanted, **about)
+
+
+def test_a_conflict_with_its_own_lost_answer_is_no_refusal(rig: Rig) -> None:
+    rig.loop.desk.pods = Once(rig.loop.desk.pods)
+    rig.renew()
+    rig.pass_time(5)
+    assert rig.cpus() == ["200m"] * 3
+    assert not rig.events("refused", "ended")
+    rig.signals.broken = "its SLO is broken"
+    rig.pass_time(1)
+    assert rig.cpus() == ["400m"] * 3
+    assert rig.outcome() == "undone"
+
+
+def test_what_cannot_be_put_back_now_is_tried_again(rig: Rig) -> None:
+    rig.renew()
+    meta = {"name": "full", "namespace": "shop"}
+    quota = {"apiVersion": "v1", "kind": "ResourceQuota", "metadata": meta, "spec": {"hard": {"requests.cpu": "1"}}}
+    with rig.api.lock:
+        rig.cluster.add(quota)
+    rig.change_pod("web-abc-0", restartCount=1)
+    rig.pass_time(2)
+    assert rig.cpu() == "200m"
+    assert "exceeded quota" in rig.said()
+    with rig.api.lock:
+        rig.cluster.remove("ResourceQuota", "full")
+    rig.pass_time(1)
+    assert rig.cpu() == "400m"
+    assert rig.outcome() == "undone"
+
+
+def test_a_pod_whose_resize_fails_in_the_server_does_not_hide_the_harm_to_others(rig: Rig) -> None:
+    add_workload(rig.cluster, "cart", pods=1)
+    rig.advice = [recommendation(replicas=1, workload=Workload("shop", "cart")), recommendation()]
+    rig.renew()
+    webhook = {"kind": "Status", "message": "failed calling webhook", "code": 500}
+
+    class Failing(Once):
+        def resize(self, pod: Any, wanted: Any, **about: Any) -> Any:
+            if pod.name.startswith("cart"):
+                cause = ApiException(status=500, reason=str(webhook))
+                raise ClusterError("The API server answered 500.") from cause
+            return self._pods.resize(pod, wanted, **about)
+
+    rig.loop.desk.pods = Failing(rig.loop.desk.pods)
+    rig.change_pod("cart-abc-0", restartCount=1)
+    rig.change_pod("web-abc-0", restartCount=1)
+    (first, *_) = rig.pass_time(0.5)
+    assert first.stopped == "The API server answered 500"
+    assert rig.cpu() == "400m"
+
+
+def test_a_prometheus_that_refuses_the_query_does_not_hide_what_pods_say(rig: Rig) -> None:
+    rig.renew()
+
+    def refused() -> Any:
+        raise BadInput("Prometheus refuses the query.")
+
+    rig.signals.throttled = refused  # type: ignore[method-assign]
+    rig.change_pod("web-abc-0", restartCount=1)
+    rig.pass_time(1)
+    assert rig.cpu() == "400m"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
 from datetime import timedelta
 from typing import Any
 
@@ -82,6 +85,99 @@ def test_what_was_announced_and_never_sent_is_sent_after_a_restart(rig: Rig) -> 
     rig.pass_time(0.5)
     assert rig.cpus() == ["200m", "400m", "400m"]
     assert len(rig.events("asked")) == 1
+
+
+_LIVES_UNTIL = """
+import os, signal, sys
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from tests.inplace.rig import Known, Leads, recommendation
+from mora.clusters.pods import KubernetesPods
+from mora.inplace.journal import Journal
+from mora.inplace.loop import Loop, LoopSettings
+from mora.inplace.telemetry import Telemetry
+
+state, kubeconfig, at, event, is_sent = sys.argv[1:]
+
+class Mortal(Journal):
+    def append(self, one, **about):
+        made = super().append(one, **about)
+        if one == event and not is_sent:
+            os.kill(os.getpid(), signal.SIGKILL)
+        return made
+
+class Pods(KubernetesPods):
+    def resize(self, *args, **about):
+        super().resize(*args, **about)
+        if is_sent:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+now = datetime.fromisoformat(at)
+journal = Mortal(Path(state), "shop")
+loop = Loop(
+    Pods("shop", kubeconfig=kubeconfig), lambda: [recommendation()], Known(), journal, settings=LoopSettings(),
+    log=lambda *words, **about: None, observer=Telemetry(), leadership=Leads(), now=lambda: now,
+)
+with journal.opened() as events:
+    loop.open_log(events)
+    loop.run_pass(renew=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("event", "is_sent", "is_refused", "asked", "outcome"),
+    [
+        ("begun", False, False, 0, "dropped"),
+        ("asked", False, False, 3, "kept"),
+        ("asked", True, False, 3, "kept"),
+        ("refused", False, True, 1, "refused"),
+    ],
+)
+def test_kill_9_between_two_writes_loses_nothing_and_changes_nothing_twice(
+    rig: Rig, event: str, is_sent: bool, is_refused: bool, asked: int, outcome: str
+) -> None:
+    if is_refused:
+        bound = {"limits": [{"type": "Container", "min": {"memory": "500Mi"}}]}
+        meta = {"name": "bound", "namespace": "shop"}
+        rig.cluster.add({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": bound})
+    rig.close()
+    arguments = [str(rig.folder / "state"), str(rig.folder / "kubeconfig"), rig.now.isoformat(), event]
+    killed = subprocess.run(
+        [sys.executable, "-c", _LIVES_UNTIL, *arguments, "sent" if is_sent else ""], check=False, timeout=120
+    )
+    assert killed.returncode == -signal.SIGKILL
+    assert rig.cpu() == ("200m" if is_sent else "400m")
+    if is_refused:
+        rig.cluster.remove("LimitRange", "bound")
+    rig.start()
+    rig.pass_time(20)
+    assert rig.outcome() == outcome
+    assert len(rig.events("asked")) == asked
+    assert rig.cpus() == ["200m" if outcome == "kept" else "400m"] * 3
+    accepted = [one for one in rig.cluster.patches if one.path.endswith("/resize")]
+    assert len(accepted) == asked
+
+
+def test_harm_that_was_noted_when_the_loop_was_killed_is_undone_though_it_has_passed(rig: Rig) -> None:
+    rig.renew()
+    rig.pass_time(0.5)
+    rig.signals.broken = "its SLO is broken"
+
+    append = rig.loop.desk.journal.append
+
+    def until_harmed(event: str, **about: Any) -> Any:
+        append(event, **about)
+        raise KeyboardInterrupt
+
+    rig.loop.desk.journal.append = until_harmed  # type: ignore[method-assign]
+    with pytest.raises(KeyboardInterrupt):
+        rig.pass_time(0.5)
+    rig.signals.broken = None
+    rig.start()
+    rig.pass_time(1)
+    assert rig.cpus() == ["400m"] * 3
+    assert rig.outcome() == "undone"
+    assert len(rig.events("harmed")) == 1
 
 
 def test_an_instance_that_lost_the_lease_sends_nothing_more(rig: Rig) -> None:
