@@ -62,6 +62,9 @@ def test_throttling_is_read_by_pod_and_container_and_odd_names_are_left_out(serv
     assert signals(server).throttled() == {("web-0", "server"): 0.4}
     assert 'namespace="shop"' in server.asked[-1]
     assert "[2m]" in server.asked[-1]
+    source = PrometheusSource(f"http://127.0.0.1:{server.server_port}", retries=0)
+    PrometheusSignals(source, "shop", cluster='eu"').throttled()
+    assert server.asked[-1].count('{namespace="shop",cluster="eu\\""') == 2
 
 
 def test_an_slo_is_broken_where_its_query_returns_anything(server: Server) -> None:
