@@ -244,6 +244,10 @@ class Store:
             oldest = "(SELECT CAST(? / step AS INTEGER) FROM question WHERE id = answered.question)"
             _run(run, f"UPDATE answered SET since = {oldest} WHERE since < {oldest}", (before, before))  # noqa: S608
             _run(run, "DELETE FROM answered WHERE until < since", ())
+            # The rest of a block of which only a part is old; its question's number may become that of another one.
+            _run(
+                run, "DELETE FROM block WHERE (workload, question) NOT IN (SELECT workload, question FROM answered)", ()
+            )
             gone = run.execute(
                 "DELETE FROM workload WHERE id NOT IN (SELECT workload FROM answered) "
                 "AND id NOT IN (SELECT workload FROM note)"

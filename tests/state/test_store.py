@@ -88,6 +88,18 @@ def test_what_is_old_ages_out_and_workloads_that_are_gone_with_it(store: Store) 
     assert store.age_out(1000 * 300.0) == 0
 
 
+def test_a_question_that_aged_out_leaves_no_sample_to_the_next_one_of_its_number(store: Store) -> None:
+    store.put(WEB, LIMITS, answered(0, 2000), [(0, 2000)])
+    store.put(WEB, CPU, answered(0, 100), [(0, 100)])
+    store.commit(1e9)
+    store.age_out(150 * 300.0)  # in the middle of the block that has the last samples of CPU
+    other = Question("memory", 300.0)
+    store.put(WEB, other, answered(200, 210), [])
+    store.commit(1e9)
+    assert rows_of(store.answered([WEB], other, 0, 10_000)[WEB]) == []
+    assert store.answered([WEB], CPU, 0, 10_000) == {}
+
+
 def test_notes_are_of_a_workload_and_found_by_how_their_names_begin(store: Store) -> None:
     store.note(WEB, "told server", 5.0, "one")
     store.note(WEB, "start a", 5.0, "two")
