@@ -1,8 +1,8 @@
 """A run over a fleet whose samples are kept in a state: whose it is, what is still known of what is gone, its end.
 
 The state is of one cluster. What tells clusters apart is when their kube-system was made, as kube-state-metrics says;
-and their pods: no two clusters have pods of the same names, so a Prometheus that knows none of those that the state has
-samples of is another cluster's.
+where that is not known, their pods: no two clusters have pods of the same names, so a Prometheus that knows none of
+those that the state has samples of is another cluster's.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mora.sources.prometheus.asked import Pace, Paces
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.ownership import Owners
 from mora.sources.prometheus.wire import Wire
-from mora.state.opening import check_clock, check_cluster
+from mora.state.opening import CLUSTER, check_clock, check_cluster
 from mora.state.store import Store
 
 _HISTORY, _PACE, _AGED = "history_seconds", "pace", "aged"
@@ -34,15 +34,17 @@ def begin(store: Store, wire: Wire, scope: Scope, owners: Owners, window: Window
 
     say: gets what a person must know of the state. BadInput where it is of another cluster.
     """
-    check_cluster(store, _identity(wire, scope, window), wire.url)
+    identity = _identity(wire, scope, window)
     kept = store.workloads(scope.namespaces, window.start.timestamp())
     pods = {(workload.namespace, name) for workload, names in kept.items() for name in names}
-    if pods and owners.pods and not pods & owners.pods.keys():
+    is_same = bool(identity) and store.fact(CLUSTER) == identity
+    if not is_same and pods and owners.pods and not pods & owners.pods.keys():
         raise BadInput(
             f"The state in {store.path.parent} is of another cluster than the one behind {wire.url}, which knows none "
             f"of the {len(pods)} pods that the state has samples of.",
             hint="Keep a folder a cluster: --state OTHER_DIR",
         )
+    check_cluster(store, identity, wire.url)
     check_clock(store, window.end.timestamp(), say)
     return Kept(wire, store, owners.pods.keys())
 

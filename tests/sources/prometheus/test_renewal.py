@@ -74,6 +74,18 @@ def test_a_prometheus_that_knows_no_pod_of_the_state_is_another_clusters(store: 
     begin(store, Says(), "web-7", window=later)  # all pods of that time are gone: that shows nothing
 
 
+def test_a_cluster_that_was_refused_by_its_pods_leaves_no_name_in_the_state(store: Store) -> None:
+    for _ in range(2):
+        with pytest.raises(BadInput, match="knows none of the 1 pods"):
+            begin(store, Says(1.8e9), "web-7")
+    begin(store, Says(1.7e9), "web-0")
+
+
+def test_a_prometheus_that_lost_its_past_is_still_that_of_its_cluster(store: Store) -> None:
+    begin(store, Says(1.7e9), "web-0")
+    begin(store, Says(1.7e9), "web-7")  # its disk was emptied, and every pod was replaced since
+
+
 def test_pods_that_the_prometheus_has_forgotten_count_as_long_as_their_samples(store: Store) -> None:
     cart = Workload("shop", "cart")
     owners = Owners({("shop", "cart-0"): cart, ("shop", "web-1"): WEB})
