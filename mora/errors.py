@@ -5,6 +5,7 @@ else that escapes is a bug.
 
     MoraError
     ├── BadInput           a flag, a name or a quantity that is invalid
+    │   └── StateUnusable  what is kept between runs: of another cluster, in use, damaged, on a full disk
     ├── BadConfig          mora.toml, MORA_* or a plan; names the place
     ├── BadDataset         a CSV or its JSON; names file and line
     ├── NotEnoughData      says how much there is, how much is needed, how to get it
@@ -33,6 +34,10 @@ class MoraError(Exception):
 
 class BadInput(MoraError):
     """A value that a user gave is invalid."""
+
+
+class StateUnusable(BadInput):
+    """The folder of what is kept between runs cannot be used, whatever is asked for."""
 
 
 class BadConfig(MoraError):

@@ -6,6 +6,7 @@ import json
 import time
 from dataclasses import replace
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -24,7 +25,7 @@ from mora.cli.changing import (
 )
 from mora.cli.common import log, progress, say, show
 from mora.cli.taking import takes
-from mora.errors import BadInput, ClusterError, SourceUnavailable
+from mora.errors import BadInput, ClusterError, MoraError, SourceUnavailable
 
 if TYPE_CHECKING:
     from mora.changes.rule import ChangeRule
@@ -102,6 +103,13 @@ def watch(
         settings = replace(settings, horizon=timedelta(hours=1))
     request = _everything_unless_named(asked, settings)
     request.check(settings)
+    if request.is_cloud:
+        # What was printed is kept there all the same.
+        settings = replace(settings, origins={**settings.origins, "state_dir": "default"})
+        say(
+            f"--source {request.source.partition(':')[0]} is read in full in every pass: only what is read of a "
+            "Prometheus is kept. A longer --every, or a shorter --history, costs less."
+        )
     _passes(request, settings, rule, pause, output=output, verbose=verbose, once=once)
 
 
@@ -125,21 +133,31 @@ def _passes(
     verbose: bool,
     once: bool,
 ) -> None:
-    """Pass after pass until a signal; one that cannot be made is logged, and the next catches up on it."""
+    """Pass after pass until a signal; one that cannot be made is logged, and the next catches up on it.
+
+    Before any pass was made, what cannot be meant ends it.
+    """
     from mora.pipeline.watching import renew
     from mora.serving.process import AskedToEnd, ended_by_signals
     from mora.vpa.loop import Backoff
 
-    backoff = Backoff()
+    backoff, has_passed = Backoff(), False
     try:
         with ended_by_signals():
             while True:
                 began = time.monotonic()
                 try:
                     with progress() as reporter:
-                        found = renew(request, settings, rule, say=say, reporter=reporter)
-                except (SourceUnavailable, ClusterError) as error:
-                    if once:
+                        renew(
+                            request,
+                            settings,
+                            rule,
+                            tell=partial(_tell, output=output, verbose=verbose),
+                            say=say,
+                            reporter=reporter,
+                        )
+                except MoraError as error:
+                    if once or not (has_passed or isinstance(error, (SourceUnavailable, ClusterError))):
                         raise
                     wait = backoff.next()
                     log(
@@ -152,7 +170,7 @@ def _passes(
                     time.sleep(wait)
                     continue
                 backoff.reset()
-                _tell(found, output, verbose=verbose)
+                has_passed = True
                 if once:
                     return
                 time.sleep(max(0.0, pause.total_seconds() - (time.monotonic() - began)))
@@ -160,7 +178,7 @@ def _passes(
         log("info", "shut down", signal=str(asked))
 
 
-def _tell(found: Renewed, output: str, *, verbose: bool) -> None:
+def _tell(found: Renewed, *, output: str, verbose: bool) -> None:
     from datetime import UTC, datetime
 
     from mora.columns import columns
@@ -169,8 +187,8 @@ def _tell(found: Renewed, output: str, *, verbose: bool) -> None:
     at = format_moment(datetime.fromtimestamp(found.at, UTC))
     numbers = [*found.changes, *(found.stays if verbose else ())]
     if output == "json":
-        for one in numbers:
-            show(json.dumps(_document(one, at, is_change=one in found.changes), ensure_ascii=False))
+        for place, one in enumerate(numbers):
+            show(json.dumps(_document(one, at, is_change=place < len(found.changes)), ensure_ascii=False))
     else:
         if numbers:
             for line in columns(

@@ -20,7 +20,7 @@ from mora.changes.state import ChangeState
 from mora.domain import Advice, ContainerAdvice, Recommendation, Target, Workload
 from mora.errors import BadInput
 from mora.pipeline.recommending import Request, recommend_workloads
-from mora.quantities import format_cpu, format_memory
+from mora.quantities import MIB, format_cpu, format_memory
 from mora.seams import Reporter
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ _WRITE: Mapping[Target, Callable[[float], str]] = {
     Target.MEMORY: lambda amount: format_memory(round(amount)),
 }
 _TARGETS = (Target.CPU, Target.MEMORY)
+_UNITS = np.array([1.0, MIB])
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,12 +80,15 @@ def renew(
     settings: Settings,
     rule: ChangeRule,
     *,
+    tell: Callable[[Renewed], None] = lambda found: None,
     say: Callable[[str], None] = lambda words: None,
     reporter: Reporter | None = None,
 ) -> Renewed:
     """Recommend all that is asked for, reading what is new since the last pass, and tell apart what is worth a change.
 
-    Raises as recommend_workloads(); nothing is noted then, and the next pass tells what this one would have.
+    tell: prints what was found. It is noted as printed afterwards: a process that is killed in between prints it again,
+    rather than never. Raises as recommend_workloads(), or as tell() does; nothing is noted then, and the next pass
+    tells what this one would have.
     """
     from mora.state.opening import opened
 
@@ -96,16 +100,18 @@ def renew(
     settings = replace(settings, policy=policy)
     advised = recommend_workloads(request, settings, say=say, reporter=reporter)
     at = time.time()
-    with opened(folder, say=say) as store:
-        changes, stays = _decided(advised.recommendations, rule, store, at, say)
-        store.commit(None)
     without = tuple(
         (one.workload, "; ".join(dict.fromkeys(why.text for why in one.reasons)) or "there is too little data")
         for one in advised.recommendations
         if not any(_is_known(container) for container in one.containers)
     )
-    seconds = time.monotonic() - began
-    return Renewed(at, seconds, len(advised.recommendations), tuple(changes), tuple(stays), without)
+    with opened(folder, say=say) as store:
+        changes, stays = _decided(advised.recommendations, rule, store, at, say)
+        seconds = time.monotonic() - began
+        found = Renewed(at, seconds, len(advised.recommendations), tuple(changes), tuple(stays), without)
+        tell(found)
+        store.commit(None)
+    return found
 
 
 def _is_known(container: ContainerAdvice) -> bool:
@@ -136,6 +142,8 @@ def _decided(
         least=np.array([[-np.inf, _peak(container)] for _, container in rows]),
         confidence=np.array([[_number(of.confidence) for of in row] for row in numbers]),
     )
+    # A change is to an amount that people write: whole MiB, as what is recommended is.
+    amounts = np.where(decided.is_change, np.ceil(np.round(decided.amounts / _UNITS, 6)) * _UNITS, decided.amounts)
     after = decided.state.changed_at(np.flatnonzero(decided.is_change.any(axis=1)), at)
     changes: list[Number] = []
     stays: list[Number] = []
@@ -156,14 +164,14 @@ def _decided(
                 at=at,
                 write=_WRITE[target],
             )
-            value = round(float(decided.amounts[row, place])) if is_change else of.value
+            value = round(float(amounts[row, place])) if is_change else of.value
             one = Number(workload, container.container, target, before, value, of.confidence, why or of.summary)
             (changes if is_change else stays).append(one)
         store.note(
             workload,
             _TOLD + container.container,
             at,
-            _note(numbers[row], now[row], decided.amounts[row], after.document(row)),
+            _note(numbers[row], now[row], amounts[row], after.document(row)),
         )
     return changes, stays
 

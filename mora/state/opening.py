@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from mora.errors import BadInput, MoraError
+from mora.errors import MoraError, StateUnusable
 from mora.files import open_lock
 from mora.quantities import format_duration
 from mora.state.store import TABLES, Store
@@ -37,7 +37,7 @@ def opened(folder: Path, *, say: Say, wait_seconds: float = LONGEST_WAIT_SECONDS
     """The state in a folder, which is made where it is not there, and which no other process writes meanwhile.
 
     say: gets what a person must know: that another run is waited for, or that the state begins anew, and why.
-    MoraError where the folder cannot be used, or where another process still has it after `wait_seconds`.
+    StateUnusable where the folder cannot be used, or where another process still has it after `wait_seconds`.
     """
     with _locked(folder, say, wait_seconds):
         store = _opened(folder / FILE, say)
@@ -50,13 +50,16 @@ def opened(folder: Path, *, say: Say, wait_seconds: float = LONGEST_WAIT_SECONDS
 @contextmanager
 def _locked(folder: Path, say: Say, wait_seconds: float) -> Iterator[None]:
     # The kernel releases the lock when the process ends, however it ends.
-    descriptor = open_lock(folder / LOCK)
+    try:
+        descriptor = open_lock(folder / LOCK)
+    except MoraError as error:
+        raise StateUnusable(error.message, hint=error.hint or "Name another folder: --state DIR") from error
     try:
         until, is_told = time.monotonic() + wait_seconds, False
         while not _is_taken(descriptor):
             owner = os.pread(descriptor, 20, 0).decode(errors="replace").strip() or "unknown"
             if time.monotonic() >= until:
-                raise MoraError(
+                raise StateUnusable(
                     f"Another run is writing to the state in {folder} (process {owner}).",
                     hint="Wait for it, stop it, or keep another state: --state OTHER_DIR",
                 )
@@ -83,7 +86,9 @@ def _is_taken(descriptor: int) -> bool:
 def _opened(path: Path, say: Say) -> Store:
     problem = _problems(path)
     if path.is_symlink() or (path.exists() and not path.is_file()):
-        raise MoraError(f"{path} is not a file of its own but a link or a device.", hint="Name another folder: --state")
+        raise StateUnusable(
+            f"{path} is not a file of its own but a link or a device.", hint="Name another folder: --state"
+        )
     try:
         return _connected(path, problem)
     except _Unusable as unusable:
@@ -124,11 +129,11 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
     (application,) = connection.execute("PRAGMA application_id").fetchone()
     (tables,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
     if application != _APPLICATION and (application or version or tables):
-        raise MoraError(
+        raise StateUnusable(
             f"{path} is another program's database, so it stays as it is.", hint="Name another folder: --state DIR"
         )
     if version > VERSION:
-        raise MoraError(
+        raise StateUnusable(
             f"The state in {path.parent} was written by a newer MOrA (version {version}; this one reads {VERSION}).",
             hint="Update MOrA, or name another folder: --state DIR",
         )
@@ -168,7 +173,7 @@ def _problems(path: Path) -> Callable[[sqlite3.Error], MoraError]:
         name = getattr(error, "sqlite_errorname", "")
         cure = next((text for code, text in cures.items() if name.startswith(code)), None)
         damaged = f"It is damaged. Delete the folder {path.parent}: the next run reads everything from the source."
-        return MoraError(f"The state in {path.parent} cannot be used: {error}.", hint=cure or damaged)
+        return StateUnusable(f"The state in {path.parent} cannot be used: {error}.", hint=cure or damaged)
 
     return problem
 
@@ -179,13 +184,13 @@ CLUSTER = "cluster"
 
 
 def check_cluster(store: Store, identity: str, named: str) -> None:
-    """Note of which cluster a state is; BadInput where it is of another one.
+    """Note of which cluster a state is; StateUnusable where it is of another one.
 
     identity: what tells clusters apart, empty where nothing does. named: how the one that is asked is called.
     """
     known = store.fact(CLUSTER)
     if identity and known not in (None, "", identity):
-        raise BadInput(
+        raise StateUnusable(
             f"The state in {store.path.parent} is of another cluster than the one behind {named}.",
             hint="Keep a folder a cluster: --state OTHER_DIR",
         )

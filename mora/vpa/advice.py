@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from mora.domain import Recommendation, Workload
-from mora.errors import ClusterError, MoraError, SourceUnavailable
+from mora.errors import ClusterError, MoraError, SourceUnavailable, StateUnusable
 
 # Workloads in, a recommendation for each that is known out. One that is missing has no known pods.
 Advise = Callable[[Sequence[Workload]], Iterable[Recommendation]]
@@ -37,7 +37,7 @@ class Adviser:
         self._known: dict[Workload, tuple[float, Answer]] = {}
 
     def answers(self, workloads: Sequence[Workload]) -> Mapping[Workload, Answer]:
-        """The answer for each. SourceUnavailable or ClusterError where none can be answered now."""
+        """The answer for each. SourceUnavailable, ClusterError or StateUnusable where none can be answered now."""
         now = self._steady()
         due = [one for one in dict.fromkeys(workloads) if not self._is_fresh(one, now)]
         if due:
@@ -57,7 +57,7 @@ class Adviser:
     def _ask(self, workloads: Sequence[Workload]) -> dict[Workload, Answer]:
         try:
             found = {advice.workload: Answer(advice) for advice in self._advise(workloads)}
-        except (SourceUnavailable, ClusterError):
+        except (SourceUnavailable, ClusterError, StateUnusable):
             raise
         except MoraError as error:
             if len(workloads) == 1:

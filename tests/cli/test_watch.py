@@ -5,11 +5,18 @@ from __future__ import annotations
 import json
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
+from mora.changes.rule import RULES
+from mora.cli import watch
+from mora.errors import NotEnoughData, StateUnusable
+from mora.pipeline import watching
+from mora.pipeline.recommending import Request
+from mora.serving.process import AskedToEnd
+from mora.settings import Settings
 from tests.fleet.many import write_fleet
 from tests.running import mora, start
 from tests.sources.rig import serve
@@ -63,6 +70,39 @@ def test_a_pass_that_cannot_be_made_is_logged_and_tried_again_until_a_signal_com
     _, rest = process.communicate(timeout=120)
     assert process.returncode == 0
     assert "shut down" in rest
+
+
+def test_once_a_pass_was_made_whatever_stops_the_next_is_logged_and_tried_again(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcomes: list[Exception | None] = [None, StateUnusable("The disk is full."), NotEnoughData("Nothing yet."), None]
+
+    def renew(*_: object, **__: object) -> None:
+        if not outcomes:
+            raise AskedToEnd(signal.SIGTERM)
+        if (outcome := outcomes.pop(0)) is not None:
+            raise outcome
+
+    monkeypatch.setattr(watching, "renew", renew)
+    monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
+    given = (Request(everything=True), Settings(), RULES["in-place"], timedelta(0))
+    watch._passes(*given, output="text", verbose=False, once=False)
+    said = capsys.readouterr().err
+    assert said.count("pass failed") == 2
+    assert "The disk is full." in said
+    outcomes.append(NotEnoughData("Nothing yet."))
+    with pytest.raises(NotEnoughData):
+        watch._passes(*given, output="text", verbose=False, once=False)
+
+
+def test_a_cloud_is_read_in_full_and_that_is_said(tmp_path: Path) -> None:
+    nowhere = str(tmp_path / "credentials.json")
+    run = mora(
+        *("watch", "--source", "gcp", "--state", "kept", "--once"), cwd=tmp_path, GOOGLE_APPLICATION_CREDENTIALS=nowhere
+    )
+    assert run.returncode == 1
+    assert "--source gcp is read in full in every pass" in run.stderr
+    assert "Google credentials" in run.stderr
 
 
 @pytest.mark.parametrize(

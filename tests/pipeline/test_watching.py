@@ -11,8 +11,9 @@ import pytest
 from mora.changes.rule import RULES, ChangeRule
 from mora.domain import Recommendation, Target
 from mora.errors import BadInput
-from mora.pipeline.recommending import Request
-from mora.pipeline.watching import Number, _decided, renew
+from mora.pipeline import watching
+from mora.pipeline.recommending import Advised, Request
+from mora.pipeline.watching import Number, Renewed, _decided, renew
 from mora.settings import Settings
 from mora.state.opening import opened
 from mora.state.store import Store
@@ -97,6 +98,30 @@ def test_what_was_printed_in_another_way_is_printed_anew(store: Store) -> None:
     changes, _ = _decided([advice], RULE, store, 900, said.append)
     assert [one.after for one in changes] == [500]
     assert said == ["What was printed of 1 containers cannot be read: another version wrote it. It is printed anew."]
+
+
+def test_what_is_raised_because_little_is_sure_is_a_whole_amount(store: Store) -> None:
+    rule = replace(RULE, low_confidence_step=0.3333)
+    advice = recommended(cpu=1501, memory=301 * MIB, peak=250.0 * MIB)
+    (container,) = advice.containers
+    unsure = replace(container, memory_request=replace(container.memory_request, confidence=0.77))
+    changes, _ = moved(store, replace(advice, containers=(unsure,)), 0, rule)
+    assert changes == {Target.CPU: (1000, 1552), Target.MEMORY: (200 * MIB, 325 * MIB)}
+
+
+def test_what_could_not_be_printed_is_not_noted_as_printed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watching, "recommend_workloads", lambda *_, **__: Advised((recommended(cpu=500),)))
+    settings = Settings(state_dir=tmp_path)
+    printed: list[tuple[Number, ...]] = []
+
+    def broken(found: Renewed) -> None:
+        raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        renew(Request(everything=True), settings, RULE, tell=broken)
+    for _ in range(2):
+        renew(Request(everything=True), settings, RULE, tell=lambda found: printed.append(found.changes))
+    assert [[one.after for one in changes] for changes in printed] == [[500], []]
 
 
 def test_a_pass_needs_a_folder_for_its_state() -> None:

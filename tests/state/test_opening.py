@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mora.domain import Workload
-from mora.errors import BadInput, MoraError
+from mora.errors import BadInput, MoraError, StateUnusable
 from mora.state.blocks import Samples
 from mora.state.opening import FILE, check_clock, check_cluster, opened
 from mora.state.store import Answered, Question, Store
@@ -157,9 +157,10 @@ def test_a_link_in_place_of_the_file_or_the_lock_is_refused(tmp_path: Path) -> N
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(MoraError):  # noqa: SIM117
-        with opened(tmp_path / "file" / "state", say=print):
-            pass
+    for folder in (tmp_path / "file" / "state", tmp_path / "file"):
+        with pytest.raises(StateUnusable):  # noqa: SIM117
+            with opened(folder, say=print):
+                pass
 
 
 def test_a_state_is_of_one_cluster(tmp_path: Path) -> None:

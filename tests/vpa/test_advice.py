@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from mora.domain import Recommendation, Workload
-from mora.errors import BadInput, ClusterError
+from mora.errors import BadInput, ClusterError, StateUnusable
 from mora.vpa.advice import Adviser
 from tests.vpa.making import recommendation
 
@@ -67,3 +67,16 @@ def test_a_cluster_that_does_not_answer_is_no_refusal_and_nothing_is_kept() -> N
     for _ in range(2):
         with pytest.raises(ClusterError):
             adviser.answers(FLEET)
+
+
+def test_a_state_that_cannot_be_used_is_no_refusal_of_any_workload() -> None:
+    questions = 0
+
+    def other_cluster(workloads: Sequence[Workload]) -> Iterable[Recommendation]:
+        nonlocal questions
+        questions += 1
+        raise StateUnusable("The state in st is of another cluster.")
+
+    with pytest.raises(StateUnusable):
+        Adviser(other_cluster, refresh=timedelta(minutes=1)).answers(FLEET)
+    assert questions == 1

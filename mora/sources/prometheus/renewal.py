@@ -13,7 +13,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from mora.domain import Window
-from mora.errors import BadInput
+from mora.errors import StateUnusable
 from mora.sources.prometheus.answered import Kept
 from mora.sources.prometheus.asked import Pace, Paces
 from mora.sources.prometheus.fleet_promql import Scope
@@ -32,14 +32,14 @@ _ALIKE = 1.5
 def begin(store: Store, wire: Wire, scope: Scope, owners: Owners, window: Window, say: Callable[[str], None]) -> Kept:
     """Answers out of a state, once it is sure that it is that of the cluster behind the Prometheus.
 
-    say: gets what a person must know of the state. BadInput where it is of another cluster.
+    say: gets what a person must know of the state. StateUnusable where it is of another cluster.
     """
     identity = _identity(wire, scope, window)
     kept = store.workloads(scope.namespaces, window.start.timestamp())
     pods = {(workload.namespace, name) for workload, names in kept.items() for name in names}
     is_same = bool(identity) and store.fact(CLUSTER) == identity
     if not is_same and pods and owners.pods and not pods & owners.pods.keys():
-        raise BadInput(
+        raise StateUnusable(
             f"The state in {store.path.parent} is of another cluster than the one behind {wire.url}, which knows none "
             f"of the {len(pods)} pods that the state has samples of.",
             hint="Keep a folder a cluster: --state OTHER_DIR",
