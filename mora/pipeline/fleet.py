@@ -185,6 +185,9 @@ def recommend_fleet_on_cluster(
     shards: dict[str, list[WorkloadState]] = {}
     for state in states:
         shards.setdefault(state.workload.namespace, []).append(state)
+    if settings.state_dir is not None:
+        # Named from here: workers have working directories of their own.
+        settings = replace(settings, state_dir=settings.state_dir.absolute())
     tasks = ((namespace, shard, settings, window, chosen) for namespace, shard in sorted(shards.items()))
     reporter, sized = reporter or Silent(), 0
     with scaleout.connect(scheduler) as cluster:

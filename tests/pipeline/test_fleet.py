@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
 
+from mora import scaleout
 from mora.domain import (
     Allocation,
     Window,
@@ -109,3 +111,19 @@ def test_a_worker_keeps_the_state_of_a_namespace_in_a_folder_of_its_own(
         settings = Settings(state_dir=folder)
         assert fleet._size_namespace("shop", workloads("shop/a"), settings, WINDOW, FleetSettings())
     assert opened == [tmp_path / "namespaces" / "shop", None]
+
+
+def test_workers_find_the_state_where_the_command_runs(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    folders: list[Path | None] = []
+
+    class Workers:
+        def run(self, act: object, tasks: Iterable[tuple[str, object, Settings, object, object]]) -> Iterator[object]:
+            folders.extend(settings.state_dir for _, _, settings, _, _ in tasks)
+            return iter(())
+
+    monkeypatch.setattr(scaleout, "connect", lambda address: nullcontext(Workers()))
+    monkeypatch.chdir(tmp_path)
+    for folder in (Path("kept"), None):
+        states = workloads("shop/a")
+        list(fleet.recommend_fleet_on_cluster(states, Settings(state_dir=folder), WINDOW, "tcp://127.0.0.1:1"))
+    assert folders == [tmp_path / "kept", None]
