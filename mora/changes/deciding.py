@@ -36,12 +36,14 @@ class Decided:
     """What became of the numbers of n containers with k numbers each.
 
     verdicts: (n, k), of Verdict. amounts: (n, k) what to set; what is set where nothing changes. state: what to
-    remember, before any change is made (ChangeState.changed_at).
+    remember, before any change is made (ChangeState.changed_at). smallest_cuts: (n, k) the share from which on a cut is
+    followed: the deadband, and more where confidence is low.
     """
 
     verdicts: Ints
     amounts: Floats
     state: ChangeState
+    smallest_cuts: Floats
 
     @property
     def is_change(self) -> NDArray[np.bool_]:
@@ -80,8 +82,8 @@ def decide(
     must = is_known & ~is_unset & (now < (-np.inf if least is None else np.asarray(least))) & (move > 0)
     is_raise = is_known & (is_unset | must | ((move > 0) & (move >= rule.deadband_up - _HAIR)))
     # Who gives no deadband follows every number, sure or not.
-    smallest_cut = rule.deadband_down + rule.low_confidence_step * doubt * (rule.deadband_down > 0)
-    is_cut = is_known & ~is_unset & (move < 0) & (-move >= smallest_cut - _HAIR)
+    smallest_cuts = rule.deadband_down + rule.low_confidence_step * doubt * (rule.deadband_down > 0)
+    is_cut = is_known & ~is_unset & (move < 0) & (-move >= smallest_cuts - _HAIR)
     direction = np.where(is_raise, 1, np.where(is_cut, -1, 0)).astype(np.int64)
 
     state = _wanting(state, direction, wanted, at)
@@ -100,7 +102,7 @@ def decide(
     verdicts[direction == 0] = Verdict.SMALL
     verdicts[move == 0] = Verdict.SAME
     verdicts[~is_known] = Verdict.UNKNOWN
-    return Decided(verdicts, np.where(verdicts == Verdict.CHANGE, amounts, now), state)
+    return Decided(verdicts, np.where(verdicts == Verdict.CHANGE, amounts, now), state, smallest_cuts)
 
 
 def _seen(rule: ChangeRule, state: ChangeState, wanted: Floats, at: float) -> ChangeState:
@@ -121,9 +123,10 @@ def _wanting(state: ChangeState, direction: Ints, wanted: Floats, at: float) -> 
 
 def _today(rule: ChangeRule, state: ChangeState, at: float) -> NDArray[np.bool_]:
     """(n,): whether a container was changed as often as it may be in the last 24 hours."""
-    if rule.changes_per_day is None or rule.changes_per_day > state.changed.shape[1]:
+    if rule.changes_per_day is None:
         return np.zeros(len(state.changed), dtype=np.bool_)
-    oldest: Floats = np.minimum(state.changed[:, -rule.changes_per_day], at)
+    # Of a limit beyond what is remembered, what is remembered is the limit.
+    oldest: Floats = np.minimum(state.changed[:, -min(rule.changes_per_day, state.changed.shape[1])], at)
     return oldest > at - DAY_SECONDS
 
 
@@ -158,11 +161,13 @@ def why_not(
         f"stays at {write(now)}: the {word} to {write(wanted)}" if now == now else f"not set to {write(wanted)} yet"
     )
     if verdict is Verdict.SMALL:
-        least, usual = rule.deadband_down if is_cut else rule.deadband_up, float(state.usual[row, number])
+        least = float(decided.smallest_cuts[row, number]) if is_cut else rule.deadband_up
+        unsure = " at this confidence" if is_cut and least > rule.deadband_down else ""
+        usual = float(state.usual[row, number])
         move = f" ({abs(wanted / now - 1):.1%})" if now else ""
         of_usual = rule.usual_share * usual > now
         of = f" of {_times(rule.usual_share)}the usual {write(usual)}" if of_usual else ""
-        return f"{begins}{move} is deferred; {word}s below {least:.0%}{of} are not worth a change"
+        return f"{begins}{move} is deferred; {word}s below {least:.0%}{of} are not worth a change{unsure}"
     if verdict is Verdict.STARTING:
         about = format_duration(rule.startup_seconds)
         return f"{begins} waits: a container is not changed in its first {about}"

@@ -150,6 +150,27 @@ def test_a_container_is_changed_at_most_so_often_in_any_24_hours() -> None:
     assert verdict(one(rule, 100, 500, state, at=11 * DAY)) is Verdict.CHANGE
 
 
+def test_a_limit_beyond_what_is_remembered_is_still_a_limit() -> None:
+    rule, state, changes = ChangeRule(changes_per_day=200), ChangeState.fresh(1), 0
+    for number in range(288):
+        decided = one(rule, 100, 200, state, at=number * 300.0)
+        state = decided.state
+        if verdict(decided) is Verdict.CHANGE:
+            state, changes = state.changed_at([0], number * 300.0), changes + 1
+    assert 0 < changes <= 200
+    assert verdict(decided) is Verdict.ENOUGH
+
+
+def test_why_an_unsure_cut_is_deferred_names_the_share_that_it_must_reach() -> None:
+    rule = ChangeRule(0.2, 0.3, low_confidence_step=0.5)
+    unsure, sure = (one(rule, 100, 65, confidence=[[chance]]) for chance in (0.8, 1.0))
+    assert verdict(sure) is Verdict.CHANGE
+    assert text_of(rule, unsure, 100, 65) == (
+        "stays at 100m: the cut to 65m (35.0%) is deferred; cuts below 40% are not worth a change at this confidence"
+    )
+    assert text_of(rule, one(rule, 100, 80), 100, 80).endswith("cuts below 30% are not worth a change")
+
+
 def test_after_an_undone_cut_further_cuts_wait_twice_as_long_every_time_and_raises_do_not() -> None:
     rule = ChangeRule(backoff_seconds=HOUR)
     state = ChangeState.fresh(1)
