@@ -96,7 +96,7 @@ def memory_by_tick(ticks: Ticks, carry: Carry, asked: Indices) -> Bounds:
 
     carry: of the ticks before these. asked: the rows whose bounds are wanted. Bounds of other rows are there to learn
     the confidence from: the week's level, which changes little in an hour, is in these that of the last of every eighth
-    of a window.
+    of a window, and at first that of the first tick.
     """
     week = ticks.of_hours(WEEK_SECONDS / HOUR_SECONDS)
     samples = carry.ticks_before("samples", ticks.samples, week, unknown=np.nan)
@@ -111,7 +111,8 @@ def memory_by_tick(ticks: Ticks, carry: Carry, asked: Indices) -> Bounds:
     two_weeks_peak = carry.forward_filled("two weeks' peak", two_weeks_peak)
     ages_hours = _ages_hours(ticks, carry)
     level = np.full(peak.shape, np.nan)
-    is_due = is_seen & (ticks.ages() % max(1, ticks.horizon // 8) == 0) | is_last
+    ages = ticks.ages()
+    is_due = is_seen & ((ages % max(1, ticks.horizon // 8) == 0) | (ages == 1)) | is_last
     for row in np.flatnonzero(is_due.any(axis=1)):
         level[row, is_due[row]] = _levels(samples[row : row + week, is_due[row]])
     level = carry.forward_filled("level", level)

@@ -64,6 +64,17 @@ def test_a_week_of_gap_leaves_the_last_known_week() -> None:
     assert before == after
 
 
+@pytest.mark.parametrize("horizon", [900, 86_400, 2 * 86_400])
+def test_every_number_has_a_confidence_from_the_first_one_on(horizon: int) -> None:
+    found = memory_bounds(
+        bumpy(days=1, step_seconds=300, gaps=0),
+        step_seconds=300,
+        decisions=np.arange(1, 288, 7, dtype=np.int64),
+        horizon_seconds=horizon,
+    )
+    assert (np.isfinite(found.requests) & np.isfinite(found.confidence)).all()
+
+
 def test_nothing_known_is_no_number() -> None:
     values = np.full(960, np.nan)
     values[500:] = 1e8
