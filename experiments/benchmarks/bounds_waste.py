@@ -84,7 +84,7 @@ def tell_waste(traces: Path, count: int | None, only: Sequence[str] | None = Non
 
 def _series(case: Case, traces: Path, count: int | None) -> list[Series]:
     found = read_trace_file(traces / case.file, time_column=case.time_column)
-    found = [replace(one, cpu=case.cpu_scale * one.cpu) for one in found if one.cpu is not None]
+    found = [replace(one, cpu=_scale(case, one.cpu) * one.cpu) for one in found if one.cpu is not None]
     found = [one for one in found if np.nansum(one.cpu) > 0]
     if case.first is not None:
         found = [_beginning(one, case.first.total_seconds()) for one in found]
@@ -92,6 +92,10 @@ def _series(case: Case, traces: Path, count: int | None) -> list[Series]:
     long_enough = horizon + case.warmup.total_seconds()
     found = [one for one in found if one.sample_count * one.step_seconds >= long_enough and np.nansum(one.cpu) > 0]
     return found if count is None else found[:: max(1, len(found) // count)]
+
+
+def _scale(case: Case, use: Floats) -> float:
+    return case.cpu_scale / max(1.0, float(np.nanmax(use))) if case.has_fractions else case.cpu_scale
 
 
 def _beginning(one: Series, seconds: float) -> Series:
