@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 class Floor:
     """The fewest pods in a span of some days. days: 0 is Monday. start, end: minutes of the day, UTC.
 
-    A start below 0 is on the evening before.
+    A start below 0 is on the evening before, an end above 1,440 on a later day.
     """
 
     days: tuple[int, ...]

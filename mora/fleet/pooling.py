@@ -26,9 +26,12 @@ from mora.domain import (
     Reason,
     Recommendation,
     Role,
+    Target,
     Window,
     WorkloadState,
+    quality_of,
 )
+from mora.fleet.settings import FleetSettings, Sizing, sizing_of
 from mora.policies import PolicySettings
 from mora.quantities import counted, format_cpu, readable_cores
 
@@ -36,12 +39,14 @@ Floats = NDArray[np.float64]
 
 # As many past windows as the bound of a node has to rest on.
 _LEAST_WINDOWS = 3
+_MOST_NAMED = 3
 
 
 @dataclass(frozen=True, slots=True)
 class PooledNode:
-    """A node, in cores. alone: the sum of what is recommended for each pod. together: the bound of what all use.
+    """A node, in cores. alone: the sum of what is recommended for each pod that stays. together: what all use, bounded.
 
+    Pods of jobs are in the use alone: what they request goes with them, and must not be what the others rest on.
     confidence: the stated chance, 0..1, that it covers the horizon. windows: how many it was learnt from.
     """
 
@@ -79,10 +84,11 @@ def pooled_nodes(
         together = float(bound.requests[0, 0])
         if math.isnan(together):
             continue
+        stay = {workload: count for workload, count in load.pods.items() if workload.kind not in JOB_KINDS}
         found[load.node] = PooledNode(
             load.node,
-            sum(load.pods.values()),
-            sum(each.get(workload, 0.0) * count for workload, count in load.pods.items()),
+            sum(stay.values()),
+            sum(each.get(workload, 0.0) * count for workload, count in stay.items()),
             together,
             float(bound.confidence[0, 0]),
             windows,
@@ -95,11 +101,11 @@ def with_pools(
     states: Sequence[WorkloadState],
     loads: Sequence[NodeLoad],
     nodes: Mapping[str, PooledNode],
-    policy: PolicySettings,
+    settings: FleetSettings,
 ) -> list[Recommendation]:
     """The same advice with CPU requests that add up to what each node must hold; a reason where one is not pooled."""
     of_state = {one.workload: one for one in states}
-    return [_with_pool(one, of_state.get(one.workload), loads, nodes, policy) for one in advice]
+    return [_with_pool(one, of_state.get(one.workload), loads, nodes, settings) for one in advice]
 
 
 def _with_pool(
@@ -107,36 +113,53 @@ def _with_pool(
     state: WorkloadState | None,
     loads: Sequence[NodeLoad],
     nodes: Mapping[str, PooledNode],
-    policy: PolicySettings,
+    settings: FleetSettings,
 ) -> Recommendation:
+    # Without a number there may be an annotation, too, that cannot be read.
+    if all(one.cpu_request.value is None for one in advice.containers):
+        return advice
+    sizing = Sizing(settings.policy) if state is None else sizing_of(state, settings)
     homes = [load.node for load in loads if load.pods.get(advice.workload, 0)]
-    why = _why_not(advice, state, homes, nodes)
+    why = _why_not(advice, state, sizing, homes, nodes)
     if why is not None:
         return replace(advice, reasons=(*advice.reasons, Reason("not-pooled", f"not pooled: {why}")))
     node = max((nodes[home] for home in homes), key=lambda one: (one.factor, one.name))
     if node.factor >= 1.0:
         return advice
     minimum = None if state is None or state.limit_range is None else state.limit_range.minimum.cpu_request_millicores
-    least = max(policy.cpu_floor_millicores, minimum or 0)
+    least = max(sizing.policy.cpu_floor_millicores, minimum or 0)
     containers = tuple(
-        one if one.role is Role.INIT else replace(one, cpu_request=_pooled(one, node, least, policy))
+        one if one.role is Role.INIT else replace(one, cpu_request=_pooled(one, node, least, sizing.policy))
         for one in advice.containers
     )
     return replace(advice, containers=containers)
 
 
 def _why_not(
-    advice: Recommendation, state: WorkloadState | None, homes: Sequence[str], nodes: Mapping[str, PooledNode]
+    advice: Recommendation,
+    state: WorkloadState | None,
+    sizing: Sizing,
+    homes: Sequence[str],
+    nodes: Mapping[str, PooledNode],
 ) -> str | None:
     if advice.workload.kind in JOB_KINDS:
         return "the pods of a job come and go"
+    if any(reason.code == "deferred-abnormal" for reason in advice.reasons):
+        return "it is abnormal now, so nothing of it is cut"
+    if any(one.is_utilisation and one.resource is Target.CPU for one in advice.autoscalers):
+        return "an HPA scales on its CPU requests"
+    if sizing.cpu_quantile is not None:
+        return f"cpu-quantile asks for {sizing.cpu_quantile:.0%} of its own samples"
+    if quality_of(advice.target.containers) == "Guaranteed":
+        return "its pods are Guaranteed, so their CPU limits would have to follow, and it could not have idle CPU"
     if state is not None and state.limit_range is not None and state.limit_range.cpu_ratio is not None:
         return "a LimitRange ties the CPU limit to the request"
     if not homes:
         return "which nodes its pods run on is not known"
     young = sorted(home for home in homes if home not in nodes)
     if young:
-        return f"{', '.join(young)} has no past of {_LEAST_WINDOWS} windows"
+        more = f" and {len(young) - _MOST_NAMED} others" if len(young) > _MOST_NAMED else ""
+        return f"no past of {_LEAST_WINDOWS} windows is known of {', '.join(young[:_MOST_NAMED])}{more}"
     return None
 
 
@@ -145,6 +168,10 @@ def _pooled(container: ContainerAdvice, node: PooledNode, least: int, policy: Po
     before = container.cpu_request
     if before.value is None:
         return before
+    # Limit-bound use, a crash loop: what it needs is not known, so neither is what the node needs for it.
+    if before.confidence is None:
+        text = "not pooled: no confidence is known of what it needs alone"
+        return replace(before, reasons=(*before.reasons, Reason("not-pooled", text)))
     alone = before.value if before.goal is None else before.goal
     goal = max(math.ceil(round(alone * node.factor, 6)), least)
     value = goal

@@ -56,11 +56,11 @@ def _on_average_value(recommendation: Recommendation) -> str:
     scaler = recommendation.current.autoscaler
     if scaler is not None:
         lines.append(remark(f"it replaces all metrics of the HPA {scaler.name}"))
-    lines += _way_back(recommendation)
+    lines += way_back(recommendation)
     return "".join(f"{line}\n" for line in lines) + dump(_object(recommendation))
 
 
-def _way_back(recommendation: Recommendation) -> list[str]:
+def way_back(recommendation: Recommendation) -> list[str]:
     """Comment lines: how to undo it."""
     workload, scaler = recommendation.workload, recommendation.current.autoscaler
     place = f"-n {workload.namespace}"

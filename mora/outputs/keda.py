@@ -13,7 +13,7 @@ from typing import Any
 from mora.domain import KEDA_PREFIX, Floor, Recommendation, Scaling, Target, Workload
 from mora.outputs import DEFAULTS, OutputSettings
 from mora.outputs.documents import dump
-from mora.outputs.hpa import SCALE_DOWN_WINDOW_SECONDS, why_not_scaled
+from mora.outputs.hpa import SCALE_DOWN_WINDOW_SECONDS, way_back, why_not_scaled
 from mora.outputs.parts import Parts, checked
 from mora.outputs.wording import cautions, comment, one_line, remark
 from mora.quantities import format_cpu
@@ -101,8 +101,18 @@ def _text(recommendation: Recommendation) -> str:
         )
     if scaler is not None:
         lines += comment(f"it takes over the HPA {scaler.name}, with all metrics of it")
-    lines.append(remark(f"to roll back: kubectl delete scaledobject {workload.name} -n {workload.namespace}"))
+    lines += _way_back(recommendation)
     return "".join(f"{line}\n" for line in lines) + dump(_object(recommendation))
+
+
+def _way_back(recommendation: Recommendation) -> list[str]:
+    """Comment lines: how to undo it. KEDA's HPA goes with the ScaledObject, one that was taken over, too."""
+    workload = recommendation.workload
+    before, *after = way_back(recommendation)
+    delete = remark(f"to roll back: kubectl delete scaledobject {workload.name} -n {workload.namespace}")
+    if recommendation.current.autoscaler is None:
+        return [delete, *after]
+    return [before, delete, *(line.replace("to roll back:", "and then:") for line in after)]
 
 
 def _object(recommendation: Recommendation) -> dict[str, Any]:
@@ -150,7 +160,13 @@ def _trigger(scaling: Scaling) -> dict[str, Any]:
     return {
         "type": "prometheus",
         "metricType": "AverageValue",
-        "metadata": {"serverAddress": scaling.server, "query": smoothed(scaling), "threshold": f"{threshold:.6g}"},
+        "metadata": {
+            "serverAddress": scaling.server,
+            "query": smoothed(scaling),
+            "threshold": f"{threshold:.6g}",
+            # By default an empty answer is 0, which takes pods away: so is one of a Prometheus that scrapes no more.
+            "ignoreNullValues": "false",
+        },
     }
 
 
@@ -161,7 +177,9 @@ def smoothed(scaling: Scaling) -> str:
         return demand
     step = round(scaling.step.total_seconds())
     # PromQL's range leaves out its first moment.
-    past = f"({demand})[{round(rule.over.total_seconds())}s:{step}s]"
+    # A comment ends with its line.
+    inner = f"{demand}\n" if "#" in demand else demand
+    past = f"({inner})[{round(rule.over.total_seconds())}s:{step}s]"
     spread = f" + {rule.spreads:g} * stddev_over_time({past})" if rule.spreads else ""
     return f"avg_over_time({past}){spread}"
 

@@ -21,7 +21,8 @@ from mora.savings import Prices, Savings, savings
 # In front of a row, and behind an amount that stays because there is no recommendation.
 _STARVED, _DOUBTED, NO_NUMBER = "!", "~", "*"
 _DOUBTED_BELOW = 0.85
-"""A cut with a lower confidence is marked; the rule covers 9 of 10 windows on most workloads (mora/bounds)."""
+"""A cut with a lower confidence is marked: the rule covers 9 of 10 windows on most workloads (mora/bounds), and a
+confidence is there to find those where it does not."""
 
 # kubectl's short names.
 _SHORT_KINDS = {"Deployment": "deploy", "StatefulSet": "sts", "DaemonSet": "ds", "CronJob": "cj", "Job": "job"}

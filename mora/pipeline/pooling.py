@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import timedelta
+from typing import TYPE_CHECKING
 
 from mora.domain import Recommendation, Window, WorkloadState
 from mora.errors import BadInput
-from mora.policies import PolicySettings
 from mora.quantities import counted, readable_cores
 from mora.seams import FleetSource, PoolSource
+
+if TYPE_CHECKING:
+    from mora.fleet.settings import FleetSettings
 
 
 def with_node_pools(
@@ -17,8 +19,7 @@ def with_node_pools(
     states: Sequence[WorkloadState],
     source: FleetSource,
     window: Window,
-    horizon: timedelta,
-    policy: PolicySettings,
+    settings: FleetSettings,
     *,
     say: Callable[[str], None] = lambda words: None,
 ) -> list[Recommendation]:
@@ -35,7 +36,7 @@ def with_node_pools(
         )
     namespaces = sorted({one.workload.namespace for one in advice})
     loads = source.node_loads(namespaces, window)
-    nodes = pooled_nodes(advice, loads, window, horizon)
+    nodes = pooled_nodes(advice, loads, window, settings.horizon)
     if nodes:
         together = sum(min(one.together, one.alone) for one in nodes.values())
         alone = sum(one.alone for one in nodes.values())
@@ -45,4 +46,4 @@ def with_node_pools(
         )
     else:
         say("Nothing is pooled: no node has a past of three windows. Is kube_pod_info of kube-state-metrics scraped?")
-    return with_pools(advice, states, loads, nodes, policy)
+    return with_pools(advice, states, loads, nodes, settings)

@@ -403,7 +403,7 @@ def _from_all(
         settings = replace(settings, train=replace(settings.train, scheduler=None))
     sized = _sized(states, source, window, settings, fleet=fleet, ask=ask, say=say, reporter=reporter, look=look)
     if request.is_pooled:
-        sized = with_node_pools(sized, states, source, window, settings.horizon, settings.policy, say=say)
+        sized = with_node_pools(sized, states, source, window, fleet, say=say)
     if request.replicas is not None:
         sized = with_scaling(sized, source, window, request.replicas, settings.policy, reporter=reporter)
     advice = [*refused, *sized]

@@ -36,6 +36,10 @@ _LEAST_DAYS = 3
 # Room above the most that ran in the past.
 _HEADROOM = 2
 _MINUTE = timedelta(minutes=1)
+# One pod, and one that runs while the node of the other is drained.
+_SPARE = 2
+# Of a CPU request: use that a limit holds down.
+_AT_LIMIT = frozenset({"limit-bound", "raised-limit-bound", "kept-limit-bound"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +121,10 @@ def _with_scaling(
     per_pod = question.per_pod or _carried(advice)
     if not per_pod:
         return without("how much CPU a pod requests is not known")
+    if question.query is None and any(
+        reason.code in _AT_LIMIT for one in advice.containers for reason in one.cpu_request.reasons
+    ):
+        return without("its CPU use is limit-bound, so how much it would use is not known until the limit is raised")
     try:
         use = source.total_use(advice.workload, window, question.query)
     except MoraError as error:
@@ -129,7 +137,7 @@ def _with_scaling(
         return without(f"{_LEAST_DAYS} days of demand are needed, and {span} is known")
     demand = use.values[known[0] :] / per_pod
     start = window.start + int(known[0]) * _STEP
-    scaling = _scaling(demand, start, use, per_pod, question, policy, advice.current)
+    scaling = _scaling(demand, start, use, per_pod, question, policy, advice)
     advice = replace(advice, scaling=scaling, reasons=(*advice.reasons, _told(scaling)))
     if scaling.by_hpa is None:
         return advice
@@ -168,18 +176,42 @@ def _scaling(
     per_pod: float,
     question: DemandQuestion,
     policy: PolicySettings,
-    current: Allocation,
+    advice: Recommendation,
 ) -> Scaling:
     from mora.replicas import Setting, choose
 
-    setting = Setting(_STEP, question.start_up, least=policy.min_replicas, most=policy.max_replicas)
-    best = _rule(choose(demand, start, setting), current, policy)
-    is_cpu = question.query is None
-    by_hpa = _rule(choose(demand, start, setting, may_smooth=False), current, policy) if is_cpu else None
+    current, is_cpu = advice.current, question.query is None
+    least = _least(current, policy)
+    limit = _limit(advice) if is_cpu else math.inf
+    setting = Setting(_STEP, question.start_up, least=least, most=policy.max_replicas, limit=limit)
+    best = _rule(choose(demand, start, setting), current, policy, least)
+    by_hpa = _rule(choose(demand, start, setting, may_smooth=False), current, policy, least) if is_cpu else None
     return Scaling(use.query, is_cpu, per_pod, _STEP, values.shown(use.server), best, by_hpa)
 
 
-def _rule(choice: Choice, current: Allocation, policy: PolicySettings) -> ScalingRule:
+def _least(current: Allocation, policy: PolicySettings) -> int:
+    """The fewest replicas that may be set: what the HPA has, and a second one where there is one.
+
+    How few are enough for the demand says nothing of a node that is drained.
+    """
+    kept = min(current.replicas or 1, _SPARE) if current.autoscaler is None else current.autoscaler.min_replicas
+    least = max(policy.min_replicas, kept)
+    return least if policy.max_replicas is None else min(least, policy.max_replicas)
+
+
+def _limit(advice: Recommendation) -> float:
+    """How far a pod's CPU use can be above its requests, by the container whose limit is next; inf without limits."""
+    found = math.inf
+    for one in advice.containers:
+        request, limit = one.cpu_request, one.cpu_limit
+        of_request = request.now if request.value is None else request.value
+        of_limit = None if limit.is_unset else limit.now if limit.value is None else limit.value
+        if one.role is not Role.INIT and of_request and of_limit:
+            found = min(found, of_limit / of_request)
+    return found
+
+
+def _rule(choice: Choice, current: Allocation, policy: PolicySettings, least: int) -> ScalingRule:
     most = _HEADROOM * choice.most
     if current.autoscaler is not None:
         most = max(most, current.autoscaler.max_replicas)
@@ -191,9 +223,9 @@ def _rule(choice: Choice, current: Allocation, policy: PolicySettings) -> Scalin
         spreads=choice.scaler.spreads,
         stabilisation=choice.scaler.stabilisation,
         floors=choice.floors,
-        least=max(choice.least, policy.min_replicas),
+        least=max(choice.least, least),
         usual=choice.usual,
-        most=max(most, choice.least, policy.min_replicas),
+        most=max(most, choice.least, least),
         pod_hours=choice.held_out.pod_hours,
         minutes_over=choice.held_out.over,
         plain_minutes_over=choice.held_out.plain_over,

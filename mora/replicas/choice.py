@@ -9,15 +9,16 @@ stays.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mora.domain import Floor
-from mora.replicas.schedule import at_samples, floors_of, levels
+from mora.replicas.schedule import always, at_samples, floors_of, levels
 from mora.replicas.simulate import PLAIN, Run, Scaler, Setting, simulate
 
 Floats = NDArray[np.float64]
@@ -88,7 +89,7 @@ def choose(demand: Floats, start: datetime, setting: Setting, *, may_smooth: boo
     count = int(len(demand) * _CHOSEN_ON)
     first, last = known.copy(), known.copy()
     first[count:], last[:count] = False, False
-    scalers = [*PLAIN_ONES, *(SMOOTHED if may_smooth else ())]
+    scalers = [one for one in (*PLAIN_ONES, *(SMOOTHED if may_smooth else ())) if one == PLAIN or setting.sees(one)]
     ways: list[tuple[Scaler, float | None]] = [(one, None) for one in scalers]
     runs = simulate(demand[:count], scalers, setting)
     if may_smooth and count * setting.step >= _FOR_SCHEDULES:
@@ -108,10 +109,13 @@ def choose(demand: Floats, start: datetime, setting: Setting, *, may_smooth: boo
     if _is_worse(part, setting.step):
         alike = _part(plain, plain, demand, last, setting)
         return _told(PLAIN, None, (), plain, alike, part)
-    spans: tuple[Floor, ...] = ()
-    if quantile is not None:
-        spans = floors_of(levels(demand, start, setting.step, quantile), setting.start_up, setting.least)
-    return _told(scaler, quantile, spans, chosen, part, None)
+    if quantile is None:
+        return _told(scaler, None, (), chosen, part, None)
+    level = levels(demand, start, setting.step, quantile)
+    # Below the minimum, a trigger would do nothing.
+    least = max(int(chosen.pods.min()), int(min(always(level), setting.most or math.inf)))
+    told = _told(scaler, quantile, floors_of(level, setting.start_up, least), chosen, part, None)
+    return replace(told, least=least, most=max(told.most, least))
 
 
 def _is_worse(part: Part, step: timedelta) -> bool:

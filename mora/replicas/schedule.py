@@ -47,7 +47,8 @@ def at_samples(level: Floats, count: int, start: datetime, step: timedelta, star
 def floors_of(level: Floats, start_up: timedelta, least: int) -> tuple[Floor, ...]:
     """The same schedule as spans of hours, the long ones whole: those that ask for more than `least`.
 
-    Each begins early by the start-up of a pod, in whole minutes.
+    Each begins early by the start-up of a pod, in whole minutes. One that would begin anew before it ends is a single
+    span over its days: KEDA takes a start that comes before the next end for a pause until that start.
     """
     pods = _pods(level)
     early = math.ceil(start_up / timedelta(minutes=1))
@@ -57,9 +58,22 @@ def floors_of(level: Floats, start_up: timedelta, least: int) -> tuple[Floor, ..
     for days, row in groups:
         edges = [0, *(int(at) + 1 for at in np.flatnonzero(np.diff(row))), _HOURS]
         for first, after in pairwise(edges):
-            if row[first] > least:
-                found.append(Floor(days, first * 60 - early, after * 60, int(row[first])))
+            start, end = first * 60 - early, after * 60
+            if row[first] <= least:
+                continue
+            if end - start < _DAY:
+                found.append(Floor(days, start, end, int(row[first])))
+            elif is_alike:
+                # It never ends, and KEDA refuses a start at the minute of the end.
+                found.append(Floor(days, end - _DAY + 1, end, int(row[first])))
+            else:
+                found.append(Floor(days[:1], start, end + (len(days) - 1) * _DAY, int(row[first])))
     return tuple(found)
+
+
+def always(level: Floats) -> int:
+    """The pods that the schedule asks for at every hour: a minimum, which takes no trigger."""
+    return int(_pods(level).min())
 
 
 def _pods(level: Floats) -> NDArray[np.int64]:

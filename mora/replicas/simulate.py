@@ -9,6 +9,7 @@ Source: https://kubernetes.io/docs/tasks/run-application/horizontal-pod-autoscal
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ Bools = NDArray[np.bool_]
 
 TOLERANCE = 0.1
 """Kubernetes' default: --horizontal-pod-autoscaler-tolerance."""
+# Pods that are throttled use a little less than their limit, and not all of them as much.
+_NEAR_THE_LIMIT = 0.95
 _EVEN = 9  # digits: 0.6 / 0.2 is three pods, not four
 
 
@@ -52,7 +55,8 @@ PLAIN = Scaler()
 class Setting:
     """Where a scaler runs. step: between samples, and between syncs. start_up: of a pod, until it serves.
 
-    least, most: minReplicas and maxReplicas; None for no maximum.
+    least, most: minReplicas and maxReplicas; None for no maximum. limit: the most that a pod can be seen to use, over
+    what it carries: its CPU limit over its request. Where pods are at it, a scaler has to see that they are too few.
     """
 
     step: timedelta
@@ -60,6 +64,11 @@ class Setting:
     least: int = 1
     most: int | None = None
     tolerance: float = TOLERANCE
+    limit: float = math.inf
+
+    def sees(self, scaler: Scaler) -> bool:
+        """Whether the scaler adds a pod when all are at their limit, or nearly."""
+        return scaler.target * (1 + self.tolerance) <= _NEAR_THE_LIMIT * self.limit
 
 
 @dataclass(frozen=True, slots=True)

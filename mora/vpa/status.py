@@ -12,7 +12,7 @@ The numbers of each container and resource that the VPA's policy allows to recom
     upperBound     max(target, highest use) x (1 + 1/days + (1 - confidence)): no history shows demand above it.
                    days: known samples x step, at least 1. So one day doubles the number, as the VPA's own bound does, a
                    week adds 14 %, and nothing is unbounded (the VPA's first hours reach terabytes). confidence: the
-                   share of backtest windows that the request covered.
+                   chance that the request covers the next window.
 
 Target and bounds lie within the policy, and lowerBound <= target <= upperBound. The VPA's updater evicts a pod whose
 request lies outside the bounds at once, and inside them only after half a day and for a difference of 10 %.

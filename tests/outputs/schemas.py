@@ -72,7 +72,12 @@ _CRON = {"type": "string", "pattern": "^[0-5]?[0-9] ([01]?[0-9]|2[0-3]) \\* \\* 
 _TRIGGERS = {
     "cpu": _object({"value": _QUANTITY, "containerName": _NAME}, "value"),
     "prometheus": _object(
-        {"serverAddress": _TEXT, "query": _TEXT, "threshold": {"type": "string", "pattern": "^[0-9.e-]+$"}},
+        {
+            "serverAddress": _TEXT,
+            "query": _TEXT,
+            "threshold": {"type": "string", "pattern": "^[0-9.e-]+$"},
+            "ignoreNullValues": {"enum": ["true", "false"]},
+        },
         *("serverAddress", "query", "threshold"),
     ),
     "cron": _object(

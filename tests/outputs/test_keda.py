@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 import yaml
 
 from mora.domain import Floor, Reason, Recommendation, Scaling, ScalingRule, Target
 from mora.errors import NotEnoughData
 from mora.outputs import hpa, keda
+from mora.replicas.schedule import at_samples, floors_of
 from tests.outputs import examples, kubectl
 from tests.outputs.checks import validate
 from tests.outputs.kubectl import Kubectl
@@ -57,6 +59,8 @@ def test_the_query_is_smoothed_and_the_threshold_a_share_of_what_a_pod_carries()
         "serverAddress": "http://prometheus:9090",
         "query": f"avg_over_time({past}) + 2.5 * stddev_over_time({past})",
         "threshold": "0.36",
+        # An empty answer is no demand of 0.
+        "ignoreNullValues": "false",
     }
     assert spec["fallback"] == {"failureThreshold": 3, "replicas": 6}
 
@@ -102,6 +106,42 @@ def test_keda_takes_each_span_of_the_schedule_as_it_is_meant(floor: Floor) -> No
         assert (next_end <= next_start) == expected, now
 
 
+@pytest.mark.parametrize(
+    ("working", "weekend"),
+    [
+        (np.full(24, 4.0), np.full(24, 2.0)),
+        (np.full(24, 2.0), np.full(24, 4.0)),
+        (np.r_[1.0, np.full(23, 4.0)], np.ones(24)),
+        (np.r_[np.full(23, 4.0), 1.0], np.r_[np.full(23, 4.0), 1.0]),
+        (np.r_[np.full(8, 2.0), np.full(16, 5.0)], np.full(24, 3.0)),
+    ],
+)
+@pytest.mark.parametrize("start_up", [1, 60])
+def test_a_schedule_runs_the_pods_that_it_was_chosen_for(
+    working: np.ndarray, weekend: np.ndarray, start_up: int
+) -> None:
+    level, early = np.array([working, weekend]), timedelta(minutes=start_up)
+    floors = floors_of(level, early, 1)
+    found = object_of(scaled(rule=replace(RULE, floors=floors)))["spec"]["triggers"][1:]
+    wanted = at_samples(level, 28 * 1440, datetime(2026, 11, 2, tzinfo=UTC), timedelta(minutes=1), early)
+    due_at = [(due(one["metadata"]["start"]), due(one["metadata"]["end"])) for one in found]
+    for starts, ends in due_at:
+        assert starts != ends, "KEDA refuses such a trigger"
+    # A schedule that never pauses lacks a minute a day, at the hour: KEDA refuses a start at the minute of the end.
+    for now in range(7 * 1440 + 5, 14 * 1440, 10):
+        active = [1]
+        for one, (starts, ends) in zip(found, due_at, strict=True):
+            next_start, next_end = (min(at for at in moments if at > now) for moments in (starts, ends))
+            if next_end <= next_start:
+                active.append(int(one["metadata"]["desiredReplicas"]))
+        assert max(active) == wanted[now], now
+
+
+def test_a_comment_in_a_query_ends_before_the_brackets() -> None:
+    query = object_of(scaled(query="sum(rate(a[2m])) # all", is_cpu=False))["spec"]["triggers"][0]["metadata"]["query"]
+    assert "# all\n)[1200s:60s]" in query
+
+
 def test_without_a_history_it_scales_on_what_an_hpa_would() -> None:
     why = Reason("scaling-unknown", "no autoscaler from history: 3 days are needed")
     advice = replace(examples.frontend(), reasons=(*examples.frontend().reasons, why))
@@ -117,7 +157,11 @@ def test_an_hpa_that_is_there_is_taken_over_under_its_name() -> None:
     found = object_of(advice)
     assert found["metadata"]["annotations"] == {"scaledobject.keda.sh/transfer-hpa-ownership": "true"}
     assert found["spec"]["advanced"]["horizontalPodAutoscalerConfig"]["name"] == "cartservice"
-    assert "it takes over the HPA cartservice" in keda.render([advice])
+    text = keda.render([advice])
+    assert "it takes over the HPA cartservice" in text
+    # What KEDA took over goes with its ScaledObject.
+    delete, put_back = "kubectl delete scaledobject cartservice", "kubectl replace --force -f cartservice.before.yaml"
+    assert text.index("kubectl get hpa cartservice") < text.index(delete) < text.index(put_back)
 
 
 def test_what_cannot_be_scaled_so_is_left_out_with_the_reason() -> None:

@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from mora.cli.front import app
 from mora.domain import Window, Workload
 from mora.errors import BadInput
+from mora.fleet.settings import FleetSettings
 from mora.pipeline.pooling import with_node_pools
-from mora.policies import PolicySettings
 from mora.sources.prometheus.fleet import PrometheusFleet
 from mora.sources.prometheus.observe import PrometheusSource
 from tests.sources import rig
@@ -52,7 +52,15 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     series = [
         value(one)
         for one in rig.cluster(services, start=start, end=end, every=EVERY, has_nodes=False)
-        if one.metric.startswith(wanted)
+        if one.metric.startswith(wanted) and not one.metric.endswith("_limits")
+    ]
+    # Evicted long ago, and not yet collected.
+    gone = {"namespace": "shop", "pod": "even-gone", "node": "node-0"}
+    owners = [one for one in series if one.metric == "kube_pod_owner" and one.labels["pod"].startswith("even-")]
+    series += [
+        replace(owners[0], labels={**owners[0].labels, "pod": "even-gone"}),
+        rig.Series("kube_pod_info", gone, lambda at: 1, start, end, EVERY),
+        rig.Series("kube_pod_status_phase", {**gone, "phase": "Failed"}, lambda at: 1, start, end, EVERY),
     ]
     with rig.serve(rig.backfill(series, tmp_path_factory.mktemp("pooling"))) as url:
         yield url
@@ -109,4 +117,4 @@ def test_wrong_flags_say_what_is_wrong(arguments: list[str], words: str) -> None
 def test_a_source_without_promql_is_refused() -> None:
     window = Window(NOW - timedelta(hours=6), NOW, timedelta(minutes=5))
     with pytest.raises(BadInput, match="this source is no Prometheus"):
-        with_node_pools([], [], object(), window, timedelta(hours=1), PolicySettings())  # type: ignore[arg-type]
+        with_node_pools([], [], object(), window, FleetSettings())  # type: ignore[arg-type]

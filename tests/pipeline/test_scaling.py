@@ -14,10 +14,11 @@ import yaml
 from typer.testing import CliRunner
 
 from mora.cli.front import app
-from mora.domain import TotalUse, Window, Workload
+from mora.domain import Reason, TotalUse, Window, Workload
 from mora.errors import BadInput, SourceUnavailable
 from mora.pipeline.scaling import DemandQuestion, question_of, with_scaling
 from mora.policies import PolicySettings
+from mora.replicas import choice
 from mora.sources.prometheus.fleet import PrometheusFleet
 from mora.sources.prometheus.observe import PrometheusSource
 from tests.outputs import examples
@@ -46,7 +47,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     series = [
         replace(one, value=lambda at: used(at, start)) if one.metric == "container_cpu_usage_seconds_total" else one
         for one in rig.cluster({"frontend": ("server",)}, start=start, end=end, every=EVERY, has_nodes=False)
-        if one.metric.startswith(wanted)
+        if one.metric.startswith(wanted) and not one.metric.endswith("_limits")
     ]
     requests = rig.Series("requests_total", {"app": "frontend"}, lambda at: 100 * used(at, start), start, end, EVERY)
     with rig.serve(rig.backfill([*series, requests], tmp_path_factory.mktemp("scaling"))) as url:
@@ -154,11 +155,15 @@ def test_what_is_not_known_is_a_reason_and_no_number() -> None:
     known = examples.frontend()
     unset = replace(known.main, cpu_request=replace(known.main.cpu_request, now=None, value=None))
     without_request = replace(known, containers=(unset, *known.others))
+    reasons = (Reason("raised-limit-bound", "use sat at its limit"),)
+    at_limit = replace(known.main, cpu_request=replace(known.main.cpu_request, reasons=reasons))
+    limit_bound = replace(known, containers=(at_limit, *known.others))
     for source, advice, words in (
         (Demand(np.full(600, 0.5)), None, "3 days of demand are needed, and 10h is known"),
         (Demand(np.full(0, 0.5), SourceUnavailable("It is away.")), None, "It is away."),
         (Demand(np.full(5000, 0.5)), examples.nightly(), "this is a CronJob"),
         (Demand(np.full(5000, 0.5)), without_request, "how much CPU a pod requests is not known"),
+        (Demand(np.full(5000, 0.5)), limit_bound, "its CPU use is limit-bound"),
     ):
         found = told(source, advice)
         assert found.scaling is None
@@ -177,6 +182,32 @@ def test_no_password_is_printed_and_replicas_keep_to_the_settings() -> None:
         assert rule is not None
         assert (rule.least, rule.most) == (3, 4)
     assert (found.hpa_min_replicas, found.hpa_max_replicas) == (3, 4)
+
+
+def test_what_somebody_keeps_in_reserve_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "SMOOTHED", choice.SMOOTHED[:2])
+    monkeypatch.setattr(choice, "PLAIN_ONES", choice.PLAIN_ONES[:2])
+    little = np.full(5000, 0.01)
+    cart = examples.cart()
+    assert cart.current.autoscaler is not None
+    kept = replace(cart.current.autoscaler, min_replicas=3)
+    by_hpa = replace(cart, current=replace(cart.current, autoscaler=kept))
+    known = examples.frontend()
+    for advice, least in (
+        (by_hpa, 3),
+        (replace(known, current=replace(known.current, replicas=5)), 2),
+        (replace(known, current=replace(known.current, replicas=1)), 1),
+    ):
+        assert told(Demand(little), advice).hpa_min_replicas == least
+
+
+def test_pods_whose_limit_is_their_request_get_a_target_that_they_reach(monkeypatch: pytest.MonkeyPatch) -> None:
+    known = examples.frontend()
+    main = replace(known.main, cpu_limit=replace(known.main.cpu_request, goal=None))
+    monkeypatch.setattr(choice, "SMOOTHED", choice.SMOOTHED[8::30])
+    found = told(Demand(np.full(5000, 1.5)), replace(known, containers=(main, *known.others)))
+    for rule in (found.scaling.rule, found.scaling.by_hpa):
+        assert rule.target * 1.1 < 1.0
 
 
 def test_a_source_without_promql_and_a_query_for_several_are_refused() -> None:

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
-from mora.replicas import PLAIN, Setting, choose, simulate
+from mora.replicas import PLAIN, Setting, choice, choose, simulate
 
 START = datetime(2026, 11, 2, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -69,3 +69,25 @@ def test_minimum_and_maximum_are_kept() -> None:
     found = choose(daily(4), START, Setting(MINUTE, least=3, most=6))
     assert found.least >= 3
     assert found.most <= 6
+
+
+def test_a_target_that_pods_at_their_limit_never_reach_is_not_chosen() -> None:
+    # Steady, so that the highest target is the cheapest.
+    demand = np.full(2 * DAY, 9.3)
+    free, limited = (
+        choose(demand, START, Setting(MINUTE, limit=limit), may_smooth=False).scaler for limit in (np.inf, 1.0)
+    )
+    assert free.target * 1.1 > 1.0
+    assert limited.target * 1.1 < 1.0
+
+
+def test_what_the_schedule_asks_for_at_every_hour_is_the_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "PLAIN_ONES", (PLAIN,))
+    monkeypatch.setattr(choice, "SMOOTHED", choice.SMOOTHED[::20])
+    minute = np.arange(0, 11 * DAY, 5)
+    level = np.where((minute % DAY >= 8 * 60) & (minute % DAY < 18 * 60), 8.0, 4.0)
+    demand = np.clip(level + np.random.default_rng(0).normal(0, 1, len(level)), 0.1, None)
+    found = choose(demand, START, Setting(5 * MINUTE, timedelta(minutes=10)))
+    assert found.floors
+    assert all(found.least < floor.pods for floor in found.floors)
+    assert all(floor.end - floor.start < DAY for floor in found.floors)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from mora.domain import Floor
-from mora.replicas.schedule import WEEKEND, WORKING_DAYS, at_samples, floors_of, levels
+from mora.replicas.schedule import WEEKEND, WORKING_DAYS, always, at_samples, floors_of, levels
 
 MONDAY = datetime(2026, 11, 2, tzinfo=UTC)
 MINUTE = timedelta(minutes=1)
@@ -36,6 +36,13 @@ def test_a_span_at_midnight_begins_on_the_evening_before() -> None:
     level = np.ones((2, 24))
     level[:, :2] = 3.0
     assert floors_of(level, MINUTE, 1)[0].start == -1
+
+
+def test_a_span_of_whole_days_is_one() -> None:
+    level = np.array([np.full(24, 2.0), np.full(24, 3.0)])
+    assert floors_of(level, MINUTE, 1) == (Floor((0,), -1, 5 * DAY, 2), Floor((5,), -1, 2 * DAY, 3))
+    assert always(level) == 2
+    assert floors_of(level, MINUTE, always(level)) == (Floor((5,), -1, 2 * DAY, 3),)
 
 
 def test_hours_that_are_not_known_ask_for_nothing() -> None:

@@ -13,6 +13,7 @@ from mora.sources.prometheus import fleet_promql
 from mora.sources.prometheus.fleet_promql import Scope
 from mora.sources.prometheus.frames import joined
 from mora.sources.prometheus.grid import cut
+from mora.sources.prometheus.others import ENDED
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.wire import Wire
 
@@ -21,9 +22,14 @@ _PIECE = 288
 
 
 def homes(scope: Scope) -> str:
-    """One series for each pod, with its node: a pod that moved under its name is on the one or the other."""
+    """One series for each pod that has not ended, with its node: one that moved under its name is on either of two.
+
+    Pods of finished Jobs, and those that were evicted, stay known for long: what they request is free again.
+    """
     known = scope.select("kube_pod_info", 'node!=""')
-    return f"topk by (namespace,pod) (1,max by (namespace,pod,node) ({known}))"
+    ended = scope.select("kube_pod_status_phase", ENDED)
+    one_each = f"topk by (namespace,pod) (1,max by (namespace,pod,node) ({known}))"
+    return f"({one_each} unless on (namespace,pod) ({ended} > 0))"
 
 
 def cores(scope: Scope, rate_window: timedelta) -> str:

@@ -12,7 +12,7 @@ from mora.sources.prometheus.ownership import JOB_LABELS, Owners, Pod, grouped_j
 
 # Runs of the same work within the last days that make it a workload, though none of them is there now.
 _LEAST_RUNS = 3
-_ENDED = 'phase=~"Succeeded|Failed"'
+ENDED = 'phase=~"Succeeded|Failed"'
 
 
 def is_other(workload: Workload) -> bool:
@@ -27,7 +27,7 @@ def without_ended(ask: Asking, owners: Owners) -> Owners:
         return owners
     ended = {
         (labels.get("namespace", ""), labels.get("pod", ""))
-        for labels, value in ask.values("kube_pod_status_phase", _ENDED)
+        for labels, value in ask.values("kube_pod_status_phase", ENDED)
         if value > 0
     }
     return replace(owners, pods={pod: of for pod, of in owners.pods.items() if pod not in ended or pod not in others})
