@@ -3,7 +3,7 @@
     python experiments/benchmarks/health_gate.py [--traces ../shared/traces] [--only untouched,pods]
 
 - *abnormal*: the numbers of 100 VMs made every six hours from their last 14 days, and how often the day after exceeded
-  them: where the VM was abnormal when they were made, and where it was not. The quotients are constants of
+  them: where the VM was abnormal when they were made, and where it was not. What was covered there are constants of
   mora/fleet/health.py. The screen's share of looked-at histories, and the share of abnormal ones that it lets through.
 - *cost*: CPU seconds of sizing 500 such histories, with a look at their health and without.
 - *untouched*: 34 VMs, a number every other day from 14 days, judged on the day after, with different times left out of

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 # The share of numbers that covered their window of those made while the series was abnormal: counted in the backtest of
 # the default rule on vms.parquet, experiments/benchmarks/health_gate.py.
-COVERED_CPU, COVERED_MEMORY = 0.60, 0.89
+COVERED_CPU, COVERED_MEMORY = 0.64, 0.87
 _WORDS = {
     "cpu_cores_value": "CPU",
     "mem_bytes_value": "memory",
