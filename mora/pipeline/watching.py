@@ -20,7 +20,7 @@ from mora.changes.state import ChangeState
 from mora.domain import Advice, ContainerAdvice, Recommendation, Target, Workload
 from mora.errors import BadInput
 from mora.pipeline.recommending import Request, recommend_workloads
-from mora.quantities import MIB, format_cpu, format_memory
+from mora.quantities import KIB, MIB, counted, format_cpu, format_memory
 from mora.seams import Reporter
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 _TOLD = "told "
 _WRITE: Mapping[Target, Callable[[float], str]] = {
     Target.CPU: lambda amount: format_cpu(round(amount)),
-    Target.MEMORY: lambda amount: format_memory(round(amount)),
+    Target.MEMORY: lambda amount: format_memory(_readable(round(amount))),
 }
 _TARGETS = (Target.CPU, Target.MEMORY)
 _UNITS = np.array([1.0, MIB])
@@ -176,6 +176,11 @@ def _decided(
     return changes, stays
 
 
+def _readable(amount: int) -> int:
+    """Bytes as a person set them (500M, 1Gi), exactly; what is a mean of such, to whole MiB."""
+    return round(amount / MIB) * MIB if amount % 1000 and amount % KIB and amount >= MIB else amount
+
+
 def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
 
@@ -215,7 +220,9 @@ def _told(store: Store, workloads: set[Workload], say: Callable[[str], None]) ->
                 continue
             found[workload, container] = note
     if unread:
-        say(f"What was printed of {unread} containers cannot be read: another version wrote it. It is printed anew.")
+        say(
+            f"What was printed of {counted(unread, 'container')} cannot be read: another version wrote it. It is printed anew."
+        )
     return found
 
 

@@ -97,7 +97,7 @@ def test_what_was_printed_in_another_way_is_printed_anew(store: Store) -> None:
     said: list[str] = []
     changes, _ = _decided([advice], RULE, store, 900, said.append)
     assert [one.after for one in changes] == [500]
-    assert said == ["What was printed of 1 containers cannot be read: another version wrote it. It is printed anew."]
+    assert said == ["What was printed of 1 container cannot be read: another version wrote it. It is printed anew."]
 
 
 def test_what_is_raised_because_little_is_sure_is_a_whole_amount(store: Store) -> None:
@@ -122,6 +122,13 @@ def test_what_could_not_be_printed_is_not_noted_as_printed(tmp_path: Path, monke
     for _ in range(2):
         renew(Request(everything=True), settings, RULE, tell=lambda found: printed.append(found.changes))
     assert [[one.after for one in changes] for changes in printed] == [[500], []]
+
+
+@pytest.mark.parametrize(
+    ("amount", "text"), [(500_000_000, "500000000"), (1536, "1536"), (3 * MIB, "3Mi"), (1_073_742_617, "1Gi")]
+)
+def test_memory_is_written_as_it_was_set_or_in_mebibytes(amount: int, text: str) -> None:
+    assert Number(advised().workload, "web", Target.MEMORY, None, amount, None, "").written(amount) == text
 
 
 def test_a_pass_needs_a_folder_for_its_state() -> None:
