@@ -221,7 +221,8 @@ def _told(store: Store, workloads: set[Workload], say: Callable[[str], None]) ->
             found[workload, container] = note
     if unread:
         say(
-            f"What was printed of {counted(unread, 'container')} cannot be read: another version wrote it. It is printed anew."
+            f"What was printed of {counted(unread, 'container')} cannot be read: another version wrote it. "
+            "It is printed anew."
         )
     return found
 

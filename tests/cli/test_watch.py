@@ -95,7 +95,7 @@ def test_once_a_pass_was_made_whatever_stops_the_next_is_logged_and_tried_again(
         watch._passes(*given, output="text", verbose=False, once=False)
 
 
-def test_a_cloud_is_read_in_full_and_that_is_said(tmp_path: Path) -> None:
+def test_a_cloud_is_read_in_full_with_a_note(tmp_path: Path) -> None:
     nowhere = str(tmp_path / "credentials.json")
     run = mora(
         *("watch", "--source", "gcp", "--state", "kept", "--once"), cwd=tmp_path, GOOGLE_APPLICATION_CREDENTIALS=nowhere
