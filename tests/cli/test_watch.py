@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -84,7 +85,7 @@ def test_once_a_pass_was_made_whatever_stops_the_next_is_logged_and_tried_again(
             raise outcome
 
     monkeypatch.setattr(watching, "renew", renew)
-    monkeypatch.setattr(watch.time, "sleep", lambda seconds: None)
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
     given = (Request(everything=True), Settings(), RULES["in-place"], timedelta(0))
     watch._passes(*given, output="text", verbose=False, once=False)
     said = capsys.readouterr().err
