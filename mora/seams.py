@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from mora.domain import (
     Allocation,
+    BoundSeries,
     Demand,
     FailingCalls,
     ImageUse,
+    KeptBound,
     NodeLoad,
     Observation,
     Reason,
@@ -97,6 +99,29 @@ class PoolSource(Protocol):
 
     def node_loads(self, namespaces: Sequence[str], window: Window) -> list[NodeLoad]:
         """Every node that a pod of theirs runs on now, by name."""
+
+
+class KeepsBounds(Protocol):
+    """Where it is kept between runs what bounds go on from."""
+
+    def bounds(
+        self, workloads: Iterable[Workload], step: timedelta, horizon: timedelta
+    ) -> Mapping[BoundSeries, KeptBound]:
+        """What is kept of the containers of some workloads, for one step and horizon."""
+
+    def keep_bounds(self, found: Mapping[BoundSeries, KeptBound], step: timedelta, horizon: timedelta) -> None:
+        """Keep it in place of what was kept of these series."""
+
+    def tell(self, words: str) -> None:
+        """Tell a person what became of what was kept; the same words once."""
+
+
+@runtime_checkable
+class BoundsSource(Protocol):
+    """A source that keeps between runs what was read, and what bounds go on from."""
+
+    def keeper(self) -> KeepsBounds | None:
+        """Where that is kept, while histories() gives histories; None at other times, and where nothing is kept."""
 
 
 class Cluster(Protocol):

@@ -105,7 +105,7 @@ def unpacked(series: Sequence[bytes]) -> BoundsState:
     state.pending = np.array([one.array("<f8", (pending,)) for one in readers]).reshape(len(series), pending)
     state.carry = _carry(readers, state)
     if any(one.left for one in readers):
-        raise _damaged()
+        raise damaged()
     return state
 
 
@@ -113,14 +113,14 @@ def moment_of(one: bytes) -> tuple[Target, float, float, int]:
     """Target, step, horizon and the number of the next sample of a series' bytes; raises as unpacked() does."""
     _, _, target, step, horizon, next_sample, *_ = _head(one)
     if target >= len(_TARGETS):
-        raise _damaged()
+        raise damaged()
     return _TARGETS[target], step, horizon, next_sample
 
 
 def _head(one: bytes) -> tuple[Any, ...]:
     end = len(one) - _SUM.size
     if end < _HEAD.size or one[:4] != _MAGIC or _SUM.unpack_from(one, end)[0] != zlib.crc32(one[:end]):
-        raise _damaged()
+        raise damaged()
     head = _HEAD.unpack_from(one)
     if head[1] != rule_digest():
         raise StaleAnswer(
@@ -134,13 +134,14 @@ def _body(one: bytes) -> bytes:
     try:
         body = reading.decompress(one[_HEAD.size : -_SUM.size], _MOST_BYTES)
     except zlib.error as wrong:
-        raise _damaged() from wrong
+        raise damaged() from wrong
     if not reading.eof or reading.unused_data:
-        raise _damaged()
+        raise damaged()
     return body
 
 
-def _damaged() -> BadDataset:
+def damaged() -> BadDataset:
+    """The error for bytes that packed() did not write, or not all of them."""
     return BadDataset("The state of a bound is damaged or incomplete.", hint="Build it again from history.")
 
 
@@ -157,7 +158,7 @@ class _Reader:
     def array(self, dtype: str, shape: tuple[int, ...]) -> Array:
         kind, count = np.dtype(dtype), int(np.prod(shape))
         if count < 0 or self.left < count * kind.itemsize:
-            raise _damaged()
+            raise damaged()
         found = np.frombuffer(self._body, kind, count, self._at)
         self._at += count * kind.itemsize
         return found.reshape(shape)
@@ -234,7 +235,7 @@ def _carry(readers: Sequence[_Reader], state: BoundsState) -> Carry:
                 continue
             is_known = codes != _UNKNOWN_PLACE
             if (codes[is_known] >= BUCKETS).any():
-                raise _damaged()
+                raise damaged()
             carry.arrays["is known"] = is_known
             carry.arrays["known"] = is_known.sum(axis=2).astype(np.float64)
             carry.arrays[name] = np.where(is_known, codes, 0).astype(np.int16)
@@ -321,12 +322,12 @@ def _unpacked_histograms(readers: Sequence[_Reader], name: str, like: Histograms
         which = np.cumsum(one.shuffled("<u2", (count,)).astype(np.int64))
         below = one.shuffled(kind, (paces, count)).cumsum(axis=0, dtype=kind).astype(np.float64)
         if not np.isfinite(tops).all() or (which >= rows * BUCKETS).any():
-            raise _damaged()
+            raise damaged()
         with np.errstate(over="raise"):
             try:
                 worth = np.exp2((tops[:, None] - below) / per_doubling - doublings[:, None])
             except FloatingPointError as wrong:
-                raise _damaged() from wrong
+                raise damaged() from wrong
         weights[:, number, which] = np.where(below > _DOUBLINGS * per_doubling, 0.0, worth)
     return Histograms.of(like.paces, weights.reshape(paces, -1))
 

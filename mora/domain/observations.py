@@ -22,6 +22,27 @@ MOST_LEFT_OUT = 0.05
 
 
 @dataclass(frozen=True, slots=True)
+class BoundSeries:
+    """A series that a bound is learnt of. place: which it is, of several pods of a container that each have one."""
+
+    workload: Workload
+    container: str
+    target: Target
+    place: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBound:
+    """What a bound goes on from (mora/bounds/renewal.py); unix seconds. since: its first sample. at: the end of the
+    history that it was last learnt of. until: from when on it is learnt anew."""
+
+    since: float
+    at: float
+    until: float
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class LeftOut:
     """Samples that cannot be, such as use above the whole node: how many of how many, and what is wrong with them.
 

@@ -18,7 +18,7 @@ from mora.fleet.evidence import without
 from mora.fleet.incidents import Incident, spans_of, with_both, within, without_incidents
 from mora.fleet.quota import with_quotas
 from mora.fleet.settings import FleetSettings, sizing_of
-from mora.seams import Reporter, Silent
+from mora.seams import KeepsBounds, Reporter, Silent
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +43,11 @@ def no_look(history: WorkloadHistory) -> None:
     """Look at nothing."""
 
 
+def no_keeper() -> KeepsBounds | None:
+    """Keep nothing between runs."""
+    return None
+
+
 def no_models(state: WorkloadState) -> Modelled:
     """The answer where no model is at hand."""
     return Modelled()
@@ -56,6 +61,7 @@ class _Run:
     ask: Ask
     look: Look
     causes: Causes
+    keeper: Callable[[], KeepsBounds | None]
     waiting: dict[Workload, WorkloadState]
     batch: list[WorkloadHistory] = field(default_factory=list)
     with_incidents: dict[Workload, tuple[WorkloadHistory, tuple[Incident, ...]]] = field(default_factory=dict)
@@ -70,12 +76,14 @@ class _Run:
             self.with_incidents[history.workload], history = (history, incidents), less
         self.look(history)
         self.batch.append(history)
-        if sum(len(one.containers) for one in self.batch) >= AT_ONCE:
+        # The last ones are sized while their source is still open, and keeps what their bounds go on from.
+        if sum(len(one.containers) for one in self.batch) >= AT_ONCE or len(self.batch) == len(self.waiting):
             self.size()
 
     def size(self) -> None:
         """Size what has been gathered."""
-        for history, bounds in zip(self.batch, bounds_of(self.batch, self.settings.horizon), strict=True):
+        found = bounds_of(self.batch, self.settings.horizon, self.keeper())
+        for history, bounds in zip(self.batch, found, strict=True):
             state = self.waiting.pop(history.workload)
             predicted = self.ask(state)
             advice = self.advise(state, history, bounds, predicted)
@@ -119,14 +127,16 @@ def stream(
     ask: Ask = no_models,
     look: Look = no_look,
     causes: Causes = no_causes,
+    keeper: Callable[[], KeepsBounds | None] = no_keeper,
     reporter: Reporter | None = None,
 ) -> Iterator[Recommendation]:
     """One recommendation for every workload, namespace by namespace.
 
     histories: one per workload, in any order; a workload without one gets a recommendation that says so. causes: finds
-    the incidents whose cause is certain, in the histories of those workloads that ask for it.
+    the incidents whose cause is certain, in the histories of those workloads that ask for it. keeper: where, while
+    histories come, it is kept between runs what bounds go on from.
     """
-    run = _Run(settings, ask, look, causes, {state.workload: state for state in states})
+    run = _Run(settings, ask, look, causes, keeper, {state.workload: state for state in states})
     reporter, total = reporter or Silent(), len(run.waiting)
     given = 0
     for history in histories:

@@ -13,7 +13,7 @@ from mora.errors import BadInput, ClusterError, MoraError, NotEnoughData
 from mora.pipeline.connecting import open_fleet
 from mora.pipeline.modelled import trained_demand
 from mora.quantities import format_duration, readable_cores
-from mora.seams import CauseSource, FleetSource, Reporter, Silent
+from mora.seams import BoundsSource, CauseSource, FleetSource, Reporter, Silent
 
 if TYPE_CHECKING:
     from mora.fleet.settings import FleetSettings
@@ -143,7 +143,7 @@ def recommend_fleet(
     """
     from mora.fleet.certain import causes_of, no_causes
     from mora.fleet.settings import FleetSettings, check_overrides
-    from mora.fleet.stream import no_look, no_models, stream
+    from mora.fleet.stream import no_keeper, no_look, no_models, stream
 
     settings = settings if settings is not None else FleetSettings()
     states = check_overrides(states, settings)
@@ -159,7 +159,17 @@ def recommend_fleet(
             ask = trained_demand(models_dir, data_dir, settings, slo=slo, stale_ok=stale_ok)
     histories = source.histories(states, window, reporter=reporter)
     causes = causes_of(source) if isinstance(source, CauseSource) else no_causes
-    return stream(states, histories, window, settings, ask=ask, look=look or no_look, causes=causes, reporter=reporter)
+    return stream(
+        states,
+        histories,
+        window,
+        settings,
+        ask=ask,
+        look=look or no_look,
+        causes=causes,
+        keeper=source.keeper if isinstance(source, BoundsSource) else no_keeper,
+        reporter=reporter,
+    )
 
 
 def recommend_fleet_on_cluster(

@@ -21,7 +21,7 @@ from mora.files import open_lock
 from mora.quantities import format_duration
 from mora.state.store import TABLES, Store
 
-VERSION = 2
+VERSION = 3
 """Of the tables and of what is in them."""
 _APPLICATION = 0x4D4F7253  # "MOrS"
 FILE, LOCK = "samples.sqlite", "lock"
@@ -90,21 +90,21 @@ def _opened(path: Path, say: Say) -> Store:
             f"{path} is not a file of its own but a link or a device.", hint="Name another folder: --state"
         )
     try:
-        return _connected(path, problem)
+        return _connected(path, problem, say)
     except _Unusable as unusable:
         aside = _moved_aside(path)
         say(
             f"The state in {path.parent} {unusable}: it is moved to {aside.name}, and everything is read from the "
             "source again."
         )
-        return _connected(path, problem)
+        return _connected(path, problem, say)
 
 
 class _Unusable(Exception):
     """A state that a new one takes the place of; the text says why."""
 
 
-def _connected(path: Path, problem: Callable[[sqlite3.Error], MoraError]) -> Store:
+def _connected(path: Path, problem: Callable[[sqlite3.Error], MoraError], say: Say) -> Store:
     try:
         connection = sqlite3.connect(path, timeout=_PATIENCE_SECONDS, isolation_level=None, check_same_thread=False)
     except sqlite3.Error as error:
@@ -121,7 +121,7 @@ def _connected(path: Path, problem: Callable[[sqlite3.Error], MoraError]) -> Sto
     except BaseException:
         connection.close()
         raise
-    return Store(path, connection, problem)
+    return Store(path, connection, problem, say)
 
 
 def _check(connection: sqlite3.Connection, path: Path) -> None:
@@ -138,7 +138,7 @@ def _check(connection: sqlite3.Connection, path: Path) -> None:
             hint="Update MOrA, or name another folder: --state DIR",
         )
     if version == VERSION:
-        for table in ("fact", "workload", "question", "answered", "block", "note"):
+        for table in ("fact", "workload", "question", "answered", "block", "note", "bound"):
             connection.execute(f"SELECT 1 FROM {table} LIMIT 1").fetchone()  # noqa: S608  # the names are ours
         return
     if version:

@@ -7,15 +7,17 @@ of workloads is written in one transaction: a process that is killed leaves the 
 from __future__ import annotations
 
 import json
+import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import timedelta
 from pathlib import Path
 from typing import TypeVar
 
-from mora.domain import Workload
+from mora.domain import BoundSeries, KeptBound, Target, Workload
 from mora.errors import MoraError
 from mora.state.blocks import Samples, decode, encode, joined
 
@@ -24,6 +26,7 @@ _Item = TypeVar("_Item")
 # Rows of a block: a day of five minutes, twelve of hours.
 BLOCK = 288
 _MOST_IN_A_QUERY = 500
+_TARGETS = {one.value for one in Target}
 
 TABLES = """
 CREATE TABLE fact (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -45,6 +48,11 @@ CREATE TABLE block (
 CREATE TABLE note (
     workload INTEGER NOT NULL REFERENCES workload (id) ON DELETE CASCADE, name TEXT NOT NULL, at REAL NOT NULL,
     body TEXT NOT NULL, PRIMARY KEY (workload, name)
+);
+CREATE TABLE bound (
+    workload INTEGER NOT NULL REFERENCES workload (id) ON DELETE CASCADE, container TEXT NOT NULL, target TEXT NOT NULL,
+    place INTEGER NOT NULL, step REAL NOT NULL, horizon REAL NOT NULL, since REAL NOT NULL, at REAL NOT NULL,
+    until REAL NOT NULL, body BLOB NOT NULL, PRIMARY KEY (workload, step, horizon, container, target, place)
 );
 """
 
@@ -75,7 +83,11 @@ class Store:
     """The open file; methods may be called from any thread. MoraError where the disk is full or the file is damaged."""
 
     def __init__(
-        self, path: Path, connection: sqlite3.Connection, problem: Callable[[sqlite3.Error], MoraError]
+        self,
+        path: Path,
+        connection: sqlite3.Connection,
+        problem: Callable[[sqlite3.Error], MoraError],
+        say: Callable[[str], None],
     ) -> None:
         self.path = path
         self._connection = connection
@@ -83,6 +95,8 @@ class Store:
         self._lock = threading.Lock()
         self._pending: list[Callable[[sqlite3.Connection], None]] = []
         self._answers: list[Callable[[sqlite3.Connection, float], None]] = []
+        self._bounds: queue.SimpleQueue[tuple[BoundSeries, timedelta, timedelta, KeptBound]] = queue.SimpleQueue()
+        self._say, self._told = say, set[str]()
 
     # -- reading --
 
@@ -150,7 +164,36 @@ class Store:
                     found.setdefault(numbers[workload], {})[name[len(prefix) :]] = body
         return found
 
+    def bounds(
+        self, workloads: Iterable[Workload], step: timedelta, horizon: timedelta
+    ) -> dict[BoundSeries, KeptBound]:
+        """What bounds of some workloads go on from, as far as it is written."""
+        with self._reading() as run:
+            numbers = self._numbers(run, workloads)
+            found: dict[BoundSeries, KeptBound] = {}
+            for some in _portions(sorted(numbers)):
+                marks = ",".join("?" * len(some))
+                for workload, container, target, place, *kept in run.execute(
+                    "SELECT workload, container, target, place, since, at, until, body FROM bound "  # noqa: S608
+                    f"WHERE step = ? AND horizon = ? AND workload IN ({marks})",
+                    (step.total_seconds(), horizon.total_seconds(), *some),
+                ):
+                    if target in _TARGETS:
+                        found[BoundSeries(numbers[workload], container, Target(target), place)] = KeptBound(*kept)
+        return found
+
     # -- writing: gathered, and written by commit() --
+
+    def keep_bounds(self, found: Mapping[BoundSeries, KeptBound], step: timedelta, horizon: timedelta) -> None:
+        """Keep what bounds go on from. They are learnt while the next answers are read, and written with these."""
+        for series, kept in found.items():
+            self._bounds.put((series, step, horizon, kept))
+
+    def tell(self, words: str) -> None:
+        """Tell a person what became of what was kept; the same words once."""
+        if words not in self._told:
+            self._told.add(words)
+            self._say(words)
 
     def set_fact(self, name: str, value: str) -> None:
         """Note a text under a name."""
@@ -223,9 +266,11 @@ class Store:
         """
         pending, answers = self._pending, self._answers if reached is not None else []
         self._pending, self._answers = [], []
-        if not pending and not answers:
+        if not pending and not answers and self._bounds.empty():
             return
         with self._writing() as run:
+            while not self._bounds.empty():
+                self._write_bound(run, *self._bounds.get())
             for write in pending:
                 write(run)
             for put in answers:
@@ -241,6 +286,7 @@ class Store:
                 (BLOCK, before),
             )
             _run(run, "DELETE FROM note WHERE at < ?", (before,))
+            _run(run, "DELETE FROM bound WHERE at < ?", (before,))
             oldest = "(SELECT CAST(? / step AS INTEGER) FROM question WHERE id = answered.question)"
             _run(run, f"UPDATE answered SET since = {oldest} WHERE since < {oldest}", (before, before))  # noqa: S608
             _run(run, "DELETE FROM answered WHERE until < since", ())
@@ -286,6 +332,18 @@ class Store:
                     run.execute("ROLLBACK")
                 raise
             run.execute("COMMIT")
+
+    def _write_bound(
+        self, run: sqlite3.Connection, series: BoundSeries, step: timedelta, horizon: timedelta, kept: KeptBound
+    ) -> None:
+        key = (self._made(run, series.workload), series.container, series.target.value, series.place)
+        pace = (step.total_seconds(), horizon.total_seconds())
+        _run(
+            run,
+            "INSERT OR REPLACE INTO bound (workload, container, target, place, step, horizon, since, at, until, body) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (*key, *pace, kept.since, kept.at, kept.until, kept.body),
+        )
 
     def _decoded(self, body: bytes) -> list[Samples]:
         try:

@@ -32,7 +32,7 @@ from mora.domain import (
     check_name,
 )
 from mora.errors import BadInput, SourceUnavailable
-from mora.seams import Reporter, Silent
+from mora.seams import KeepsBounds, Reporter, Silent
 from mora.sources.prometheus import fleet_promql as promql
 from mora.sources.prometheus import inventory, renewal
 from mora.sources.prometheus import nodes as rooms_of_nodes
@@ -89,6 +89,7 @@ class PrometheusFleet:
         self._cluster = cluster
         self._now = now
         self._state, self._say = state, say
+        self._store: Store | None = None
         self.warnings: tuple[str, ...] = ()
         self.asked: tuple[tuple[str, str], ...] = ()
 
@@ -162,7 +163,15 @@ class PrometheusFleet:
             yield None
             return
         with opened(self._state, say=self._say) as store:
-            yield store
+            self._store = store
+            try:
+                yield store
+            finally:
+                self._store = None
+
+    def keeper(self) -> KeepsBounds | None:
+        """The state, as long as histories are read."""
+        return self._store
 
     def images(self, workload: Workload, window: Window) -> tuple[ImageUse, ...]:
         """Every image that each container of a workload ran in a window, as kube-state-metrics tells it."""
