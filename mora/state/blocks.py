@@ -55,7 +55,7 @@ class Samples:
         # What lies before all that is newer stays as it is: nearly everything, as a rule.
         begin = int(np.searchsorted(self.rows, newer.rows[0])) if len(newer.rows) else len(self.rows)
         tail, values = self.rows[begin:], self.values[begin:]
-        stays = ~np.isin(tail, newer.rows)
+        stays = absent(tail, newer.rows)
         rows = np.concatenate([tail[stays], newer.rows])
         order = np.argsort(rows, kind="stable")
         numbers = np.concatenate([values[stays], newer.values])[order]
@@ -64,6 +64,17 @@ class Samples:
             np.concatenate([self.rows[:begin], rows[order]]),
             np.concatenate([self.values[:begin], numbers]),
         )
+
+
+def absent(rows: Rows, others: Rows) -> NDArray[np.bool_]:
+    """Which rows are not among others, that rise: many times as quick as np.isin() where both are few.
+
+    >>> absent(np.array([1, 2, 5]), np.array([2, 3])).tolist()
+    [True, False, True]
+    """
+    if not len(others):
+        return np.ones(len(rows), dtype=np.bool_)
+    return np.asarray(others[np.minimum(others.searchsorted(rows), len(others) - 1)] != rows)
 
 
 def encode(series: Iterable[Samples]) -> bytes:

@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 
 import mora.bounds.packing
-from mora.bounds.renewal import Renewed, renewed
+from mora.bounds.packing import _HEAD, _SUM
+from mora.bounds.renewal import _SEEN, Renewed, renewed
 from mora.bounds.ticks import Floats
 from mora.domain import Target
+from mora.errors import BadDataset, StaleAnswer
 from tests.bounds.test_state import DAY, FLEET, HOUR, PER_DAY, STEP
 
 SERIES = FLEET[[0, 4, 7]]
@@ -73,6 +77,24 @@ def test_what_is_of_another_rule_or_horizon_or_damaged_begins_anew(monkeypatch: 
     assert renew(SERIES[:, :LATER], BEFORE, horizon=HOUR).went_on == BEGUN
     one = BEFORE.kept[0]
     damaged = Renewed(BEFORE.bounds, (one[:-9], b"", one[:40] + b"?" + one[41:]), ())
-    assert renew(SERIES[[0, 0, 0], :LATER], damaged).went_on == BEGUN
+    found = renew(SERIES[[0, 0, 0], :LATER], damaged)
+    assert found.went_on == BEGUN
+    assert [type(problem) for problem in found.refused] == [BadDataset]
+    assert renew(SERIES[:, :LATER], BEFORE).refused == ()
     monkeypatch.setattr(mora.bounds.packing, "rule_digest", lambda: b"?" * 16)
-    assert renew(SERIES[:, :LATER], BEFORE).went_on == BEGUN
+    found = renew(SERIES[:, :LATER], BEFORE)
+    assert found.went_on == BEGUN
+    assert [type(problem) for problem in found.refused] == [StaleAnswer]
+
+
+def test_bytes_that_are_whole_and_of_nothing_begin_anew() -> None:
+    """Checksums hold, and what they are of cannot be read: forged, or of a broken writer."""
+    one = BEFORE.kept[0]
+    head = _SEEN.size + _HEAD.size
+    body = zlib.compress(zlib.decompress(one[head : -_SUM.size])[:-8])
+    written = one[_SEEN.size : head] + body
+    forged = one[: _SEEN.size] + written + _SUM.pack(zlib.crc32(written))
+    found = renew(SERIES[:1, :LATER], Renewed(BEFORE.bounds, (forged,), ()))
+    assert found.went_on == (False,)
+    assert [type(problem) for problem in found.refused] == [BadDataset]
+    assert found.bounds.requests[0] == renew(SERIES[:1, :LATER], None).bounds.requests[0]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from mora.domain import Workload
+from mora.domain import BoundSeries, KeptBound, Target, Workload
 from mora.state.blocks import Samples
 from mora.state.opening import opened
 from mora.state.store import BLOCK, Answered, Question, Store
@@ -118,3 +120,46 @@ def test_names_of_a_server_are_values_and_never_statements(store: Store) -> None
     store.commit(1e9)
     assert store.answered([WEB], Question(odd, 300.0), 0, 5)[WEB].pods == {odd: 5}
     assert store.fact(odd) == odd
+
+
+def kept(body: bytes, at: float = 900.0) -> KeptBound:
+    return KeptBound(0.0, at, at + 3600.0, body)
+
+
+SERVER = BoundSeries(WEB, "server", Target.CPU, 1)
+FIVE, HOUR = timedelta(minutes=5), timedelta(hours=1)
+
+
+def test_what_bounds_go_on_from_is_written_with_the_next_answers(store: Store) -> None:
+    store.keep_bounds({SERVER: kept(b"older")}, FIVE, HOUR)
+    assert store.bounds([WEB], FIVE, HOUR) == {}
+    store.drop_pending()  # answers that are asked again in another way
+    store.put(WEB, CPU, answered(0, 5), [(0, 5)])
+    store.commit(1e9)
+    assert store.bounds([WEB, CART], FIVE, HOUR) == {SERVER: kept(b"older")}
+    store.keep_bounds({SERVER: kept(b"newer", 1000.0)}, FIVE, HOUR)
+    store.keep_bounds({SERVER: kept(b"of a day")}, FIVE, timedelta(days=1))
+    store.commit(None)
+    assert store.bounds([WEB], FIVE, HOUR) == {SERVER: kept(b"newer", 1000.0)}
+    assert store.bounds([CART], FIVE, HOUR) == {}
+    store.age_out(950.0)
+    assert store.bounds([WEB], FIVE, timedelta(days=1)) == {}
+    assert store.bounds([WEB], FIVE, HOUR) == {SERVER: kept(b"newer", 1000.0)}
+
+
+def test_where_answers_cannot_be_written_bounds_stay_as_they_were(store: Store) -> None:
+    store.keep_bounds({SERVER: kept(b"older")}, FIVE, HOUR)
+    store.commit(None)
+    store.keep_bounds({SERVER: kept(b"newer")}, FIVE, HOUR)
+    store.put(WEB, CPU, replace(answered(0, 5), since=None), [(0, 5)])  # type: ignore[arg-type]
+    with pytest.raises(TypeError):
+        store.commit(1e9)
+    assert store.bounds([WEB], FIVE, HOUR) == {SERVER: kept(b"older")}
+
+
+def test_what_became_of_what_was_kept_is_told_once(tmp_path: Path) -> None:
+    told: list[str] = []
+    with opened(tmp_path, say=told.append) as found:
+        found.tell("learnt anew")
+        found.tell("learnt anew")
+    assert told == ["learnt anew"]

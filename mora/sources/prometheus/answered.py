@@ -27,7 +27,7 @@ from mora.sources.prometheus.grid import cut
 from mora.sources.prometheus.matrix import Strip
 from mora.sources.prometheus.ownership import Pod
 from mora.sources.prometheus.wire import Wire
-from mora.state.blocks import Samples
+from mora.state.blocks import Samples, absent
 from mora.state.store import Answered, Question, Store
 
 Ask = Callable[[Scope], str]
@@ -318,23 +318,23 @@ class _Answering:
                 if _pod_of(one.labels) not in names:
                     continue
                 part = one.within(*span)
-                rows = np.concatenate([_NO_ROWS, *(of.rows for of in new.get(name, ()))])
-                lost = part.rows[~np.isin(part.rows, rows)]
+                rows = np.sort(np.concatenate([_NO_ROWS, *(of.rows for of in new.get(name, ()))]))
+                lost = part.rows[absent(part.rows, rows)]
+                if not len(lost):
+                    continue
                 if (lost <= last_settled).any():
                     self.kept.fewer.add(workload)
-                gone = lost[(lost > last_settled) & np.isin(lost, given_rows)]
+                gone = lost[(lost > last_settled) & ~absent(lost, given_rows)]
                 if len(gone):
-                    stays = ~np.isin(one.rows, gone)
+                    stays = absent(one.rows, gone)
                     known[name] = Samples(one.labels, one.rows[stays], one.values[stays])
                     self.changed[workload].append(span)
             for name, ones in new.items():
                 for one in ones:
                     before = known.get(name)
                     settled_rows = one.rows[one.rows <= min(last_settled, span[1] if until is None else until)]
-                    unknown = (
-                        len(settled_rows) if before is None else np.isin(settled_rows, before.rows, invert=True).sum()
-                    )
-                    is_more = is_more or bool(unknown)
+                    unknown = absent(settled_rows, _NO_ROWS if before is None else before.rows)
+                    is_more = is_more or bool(unknown.any())
                     known[name] = one if before is None else before.renewed(one)
                 self.changed[workload].append(span)
         return is_more

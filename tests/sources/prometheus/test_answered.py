@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,8 +16,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from mora.domain import Window, Workload
+from mora import pipeline
+from mora.domain import BoundSeries, KeptBound, Window, Workload
 from mora.errors import BadInput
+from mora.fleet.settings import FleetSettings
 from mora.sources.prometheus.answered import Kept
 from mora.sources.prometheus.asked import Batch
 from mora.sources.prometheus.fleet import PrometheusFleet
@@ -27,7 +30,7 @@ from mora.state.opening import opened
 from tests.fleet import rig
 from tests.sources.prometheus.shop import END, assert_same, read
 
-FIVE = timedelta(minutes=5)
+FIVE, HOUR = timedelta(minutes=5), timedelta(hours=1)
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 WEB, CART = Workload("shop", "web"), Workload("shop", "cart")
 
@@ -60,6 +63,48 @@ def test_every_run_reads_what_a_full_read_would(url: str, tmp_path: Path) -> Non
     # How hot a start was is asked once.
     assert asked[0] == 1
     assert asked[1] == 0
+
+
+def requests(
+    url: str, span: Window, state: Path | None = None, stop_after: int | None = None
+) -> dict[tuple[str, str], tuple[int | None, int | None]]:
+    """What is recommended for each container. stop_after: the run ends after so many workloads."""
+    source = fleet(url, span, state)
+    advice = pipeline.recommend_fleet(source.states(), source, span, settings=FleetSettings(horizon=HOUR))
+    found = {
+        (one.workload.name, of.container): (of.cpu_request.value, of.memory_request.value)
+        for one in itertools.islice(advice, stop_after)
+        for of in one.containers
+    }
+    cast(Any, advice).close()
+    return found
+
+
+def kept_bounds(state: Path, workloads: Sequence[Workload]) -> dict[BoundSeries, KeptBound]:
+    with opened(state, say=print) as store:
+        return store.bounds(workloads, FIVE, HOUR)
+
+
+def test_bounds_go_on_from_run_to_run_and_are_those_of_a_full_read(url: str, tmp_path: Path) -> None:
+    first, last = window(1), window(0.5, days=12 + 0.5 / 24)  # of as many samples as are learnt from in two runs
+    workloads = [one.workload for one in fleet(url, first).states()]
+    requests(url, first, tmp_path)
+    before = kept_bounds(tmp_path, workloads)
+    assert len(before) >= 10
+    # Ended in between: what was kept stays, whole, and the next run goes on from it.
+    requests(url, last, tmp_path, stop_after=1)
+    assert kept_bounds(tmp_path, workloads).keys() == before.keys()
+    found, expected = requests(url, last, tmp_path), requests(url, last)
+    after = kept_bounds(tmp_path, workloads)
+    went_on = sum(one.until == before[series].until for series, one in after.items() if series in before)
+    assert went_on >= 0.8 * len(before)
+    assert {one.at for one in after.values()} == {last.end.timestamp()}
+    assert found.keys() == expected.keys()
+    for container, numbers in expected.items():
+        for number, other in zip(numbers, found[container], strict=True):
+            assert (number is None and other is None) or other == pytest.approx(number, rel=0.005, abs=1), (
+                container
+            )  # one millicore
 
 
 # --- against a server whose every sample is known --------------------------------------------------------------------
