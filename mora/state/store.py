@@ -2,6 +2,8 @@
 
 Answers lie in blocks of some rows, so that a renewal rewrites the newest block and not two weeks. Everything of a batch
 of workloads is written in one transaction: a process that is killed leaves the state of the batches before it.
+
+One file, longer than most: every table has its reading and its writing here.
 """
 
 from __future__ import annotations

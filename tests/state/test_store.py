@@ -157,7 +157,7 @@ def test_where_answers_cannot_be_written_bounds_stay_as_they_were(store: Store) 
     assert store.bounds([WEB], FIVE, HOUR) == {SERVER: kept(b"older")}
 
 
-def test_what_became_of_what_was_kept_is_told_once(tmp_path: Path) -> None:
+def test_a_note_comes_once(tmp_path: Path) -> None:
     told: list[str] = []
     with opened(tmp_path, say=told.append) as found:
         found.tell("learnt anew")
