@@ -11,10 +11,20 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mora.cli.changing import (
+    ChangesPerDay,
+    Deadband,
+    DeadbandDown,
+    DeadbandUp,
+    MaintenanceWindow,
+    SettleDown,
+    change_rule_of,
+)
 from mora.cli.common import EXIT_CHANGE_DUE, ModelsDir, PrometheusUrl, log, say, settings_of, show
 from mora.errors import BadInput, MoraError
 
 if TYPE_CHECKING:
+    from mora.changes.rule import ChangeRule
     from mora.inplace.loop import Advise, LoopSettings, PassReport
     from mora.settings import Settings
     from mora.sources.prometheus.observe import PrometheusSource
@@ -25,7 +35,7 @@ app = typer.Typer(
 )
 _LISTEN = "127.0.0.1:8943"
 _LEASE = "mora-in-place"
-_GUARDS, _RULE = "Guards", "What is worth a change"
+_GUARDS = "Guards"
 State = Annotated[Path, typer.Option("--state", help="Folder of the audit log, which the next start goes on from.")]
 
 
@@ -72,21 +82,12 @@ def apply(
     at_once: Annotated[
         int, typer.Option("--at-once", min=1, help="Workloads that change at a time.", rich_help_panel=_GUARDS)
     ] = 5,
-    deadband: Annotated[
-        str, typer.Option("--deadband", help="A smaller move is not worth a change.", rich_help_panel=_RULE)
-    ] = "30%",
-    changes_per_day: Annotated[
-        int, typer.Option("--changes-per-day", min=1, max=96, help="The most of one container.", rich_help_panel=_RULE)
-    ] = 24,
-    maintenance: Annotated[
-        str | None,
-        typer.Option(
-            "--maintenance",
-            help='Only then (UTC): "Mon-Fri 02:00-04:00".',
-            show_default="any time",
-            rich_help_panel=_RULE,
-        ),
-    ] = None,
+    deadband: Deadband = None,
+    deadband_up: DeadbandUp = None,
+    deadband_down: DeadbandDown = None,
+    settle_down: SettleDown = None,
+    changes_per_day: ChangesPerDay = None,
+    maintenance_window: MaintenanceWindow = None,
     listen: Annotated[str, typer.Option("--listen", help="Address of /healthz, /readyz, /metrics.")] = _LISTEN,
     models: ModelsDir = None,
 ) -> None:
@@ -99,6 +100,8 @@ def apply(
     ready or a broken SLO puts every pod of the change back, and the next
     change of that workload waits, longer each time. Pod templates are
     never changed: the next rollout begins with their numbers.
+    Raises below 20% and cuts below 30% are not worth a change, nor are
+    more than 48 a day, unless the options say otherwise.
     One loop a namespace (Lease mora-in-place). Every step is a line of
     the audit log, which mora apply log prints.
 
@@ -109,6 +112,7 @@ def apply(
     """
     if context.invoked_subcommand is not None:
         return
+    from mora.changes.rule import RULES
     from mora.domain import check_name
     from mora.serving.http import parse_address
 
@@ -128,9 +132,15 @@ def apply(
         watch=watch,
         pending=pending,
         at_once=at_once,
-        deadband=deadband,
-        changes_per_day=changes_per_day,
-        maintenance=maintenance,
+        rule=change_rule_of(
+            RULES["in-place"],
+            deadband=deadband,
+            deadband_up=deadband_up,
+            deadband_down=deadband_down,
+            settle_down=settle_down,
+            changes_per_day=changes_per_day,
+            window=maintenance_window,
+        ),
         is_dry=not yes,
     )
     address = parse_address(listen, example=_LISTEN)
@@ -296,31 +306,18 @@ def _loop_settings(
     watch: str,
     pending: str,
     at_once: int,
-    deadband: str,
-    changes_per_day: int,
-    maintenance: str | None,
+    rule: ChangeRule,
     is_dry: bool,
 ) -> LoopSettings:
-    from dataclasses import replace
-
-    from mora.changes.rule import RULES
-    from mora.changes.windows import parse_window
     from mora.inplace.guards import GuardSettings
     from mora.inplace.loop import LoopSettings
-    from mora.quantities import parse_duration, parse_ratio
+    from mora.quantities import parse_duration
 
-    share, pause = parse_ratio(deadband), parse_duration(interval)
+    pause = parse_duration(interval)
     if pause < timedelta(minutes=1):
         raise BadInput(f"--interval {interval} is too short: a renewal reads history.", hint="Give at least 1m.")
     guards = GuardSettings(
         canary_for=parse_duration(canary), watch_for=parse_duration(watch), pending_for=parse_duration(pending)
-    )
-    rule = replace(
-        RULES["in-place"],
-        deadband_up=share,
-        deadband_down=share,
-        changes_per_day=changes_per_day,
-        window=None if maintenance is None else parse_window(maintenance),
     )
     return LoopSettings(rule=rule, guards=guards, interval=pause, at_once=at_once, is_dry=is_dry)
 

@@ -19,7 +19,7 @@ Follow = Annotated[
     typer.Option(
         "--follow",
         help="The rule of a way of applying: git-weekly, git-daily, template-daily, vpa or in-place.",
-        show_default="every number",
+        show_default=False,
         rich_help_panel=_PANEL,
     ),
 ]
@@ -28,7 +28,7 @@ Deadband = Annotated[
     typer.Option(
         "--deadband",
         help="Follow a number only where it moved by more, e.g. 30%.",
-        show_default="0%, or --follow's",
+        show_default="the rule's",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -45,7 +45,7 @@ SettleDown = Annotated[
     typer.Option(
         "--settle-down",
         help="Cut only what has been wanted for so long, and to the highest number of that time.",
-        show_default="at once",
+        show_default="the rule's",
         rich_help_panel=_PANEL,
     ),
 ]
@@ -54,7 +54,7 @@ ChangesPerDay = Annotated[
     typer.Option(
         "--changes-per-day",
         help="The most changes of one container in 24 hours.",
-        show_default="any number",
+        show_default="the rule's",
         rich_help_panel=_PANEL,
     ),
 ]

@@ -150,6 +150,12 @@ class ContainerAdvice:
         )
 
     @property
+    def least_memory_bytes(self) -> float:
+        """The highest memory use that was seen: a request below it is raised at once. 0 where none is known."""
+        peak = None if self.evidence is None else self.evidence.mem_peak_bytes
+        return 0.0 if peak is None else float(peak)
+
+    @property
     def at_goal(self) -> ContainerAdvice:
         """The same advice after the last change of each number."""
         return replace(

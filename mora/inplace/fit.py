@@ -42,12 +42,16 @@ _SLACK = 1.05
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """One container: what is set now, and what is to be, before the change rule. notes: what stays, and why."""
+    """One container: what is set now, and what is to be, before the change rule.
+
+    notes: what stays, and why. least_memory_bytes: a memory request below it is raised at once.
+    """
 
     now: Resources
     then: Resources
     confidence: tuple[float | None, float | None]
     notes: tuple[str, ...] = ()
+    least_memory_bytes: float = 0.0
 
 
 def wanted_of(pod: RunningPod, recommendation: Recommendation) -> dict[str, Wanted]:
@@ -75,7 +79,7 @@ def wanted_of(pod: RunningPod, recommendation: Recommendation) -> dict[str, Want
                 limit = _or_kept(now.memory_limit_bytes, wanted_limit, cuts)
                 then = replace(then, memory_request_bytes=request, memory_limit_bytes=max(limit, request))
         confidence = (advice.cpu_request.confidence, advice.memory_request.confidence)
-        found[advice.container] = Wanted(now, then, confidence, tuple(notes))
+        found[advice.container] = Wanted(now, then, confidence, tuple(notes), advice.least_memory_bytes)
     return found
 
 

@@ -36,7 +36,8 @@ def followed(
     sure = np.array([[np.nan if c is None else c for c in wanted[name].confidence] for name in names])
     at = now.timestamp()
     ages = None if age_seconds is None else np.full(len(names), age_seconds)
-    decided = decide(rule, have, then, state, at=at, age_seconds=ages, confidence=sure)
+    least = np.array([[0.0, wanted[name].least_memory_bytes] for name in names])
+    decided = decide(rule, have, then, state, at=at, age_seconds=ages, least=least, confidence=sure)
     amounts: dict[str, Resources] = {}
     reasons: dict[str, str] = {}
     for row, name in enumerate(names):

@@ -208,7 +208,7 @@ def _followed(advice: ContainerAdvice, wanted: Resources, rule: ChangeRule) -> t
             [[after]],
             ChangeState.fresh(1),
             at=0.0,
-            least=[[_seen(advice, resource)]],
+            least=[[advice.least_memory_bytes if resource == "memory" else 0.0]],
             confidence=[[math.nan if one.confidence is None else one.confidence]],
         )
         if Verdict(int(decided.verdicts[0, 0])) is Verdict.CHANGE:
@@ -223,12 +223,6 @@ def _followed(advice: ContainerAdvice, wanted: Resources, rule: ChangeRule) -> t
 
 def _written(resource: str, amount: float) -> str:
     return quantity(resource, round(amount))
-
-
-def _seen(advice: ContainerAdvice, resource: str) -> float:
-    """The highest memory that was seen, below which a request is raised at once; 0 for CPU, which is only slow."""
-    peak = None if advice.evidence is None else advice.evidence.mem_peak_bytes
-    return 0.0 if resource == "cpu" or peak is None else peak
 
 
 def _guaranteed(advice: ContainerAdvice, wanted: Resources) -> tuple[Resources, list[str]]:

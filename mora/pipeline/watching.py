@@ -139,7 +139,7 @@ def _decided(
         wanted,
         state,
         at=at,
-        least=np.array([[-np.inf, _peak(container)] for _, container in rows]),
+        least=np.array([[-np.inf, container.least_memory_bytes] for _, container in rows]),
         confidence=np.array([[_number(of.confidence) for of in row] for row in numbers]),
     )
     # A change is to an amount that people write: whole MiB, as what is recommended is.
@@ -183,12 +183,6 @@ def _readable(amount: int) -> int:
 
 def _number(value: float | None) -> float:
     return np.nan if value is None else float(value)
-
-
-def _peak(container: ContainerAdvice) -> float:
-    """Memory that was used: a request below it is raised at once."""
-    evidence = container.evidence
-    return -np.inf if evidence is None or evidence.mem_peak_bytes is None else float(evidence.mem_peak_bytes)
 
 
 # --- what was printed ------------------------------------------------------------------------------------------------

@@ -25,7 +25,7 @@ AMOUNTS = {"server": {"cpu_request_millicores": 400}}
         (["--in-place", "-n", "shop", "--yes", "--dry-run"], "exclude each other"),
         (["--in-place", "-n", "Shop"], "not a valid namespace"),
         (["--in-place", "-n", "shop", "--interval", "1s"], "too short"),
-        (["--in-place", "-n", "shop", "--maintenance", "at night"], "not a maintenance window"),
+        (["--in-place", "-n", "shop", "--maintenance-window", "at night"], "not a maintenance window"),
         (["log", "-n", "shop", "--state", "nowhere"], "There is no audit log"),
         (["log", "-n", "shop", "-o", "xml"], "is no output of the log"),
     ],

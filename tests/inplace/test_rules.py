@@ -33,6 +33,13 @@ def test_each_number_is_followed_by_itself_and_a_memory_limit_with_its_request()
     assert followed(390, 480) == {}
 
 
+def test_memory_below_what_was_used_is_raised_however_little_is_missing() -> None:
+    short = {"server": replace(wanted(390, 530)["server"], least_memory_bytes=510.0 * MIB)}
+    found, _, _ = rules.followed(RULE, short, {}, now=START, age_seconds=None)
+    assert found["server"].memory_request_bytes == 530 * MIB
+    assert followed(390, 530) == {}
+
+
 def test_nothing_is_changed_while_a_container_starts_up() -> None:
     assert followed(100, 100, age=60.0) == {}
 
