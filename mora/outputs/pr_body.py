@@ -99,8 +99,8 @@ def _risks(changed: Sequence[Recommendation], rows: Sequence[Row]) -> list[str]:
     if sure:
         row = min(sure, key=lambda one: one[3].confidence or 0)
         items.append(
-            f"The lowest confidence is {confidence(row[3])}: {_place(row)}. Confidence is the share of past windows "
-            "that the number would have covered."
+            f"The lowest confidence is {confidence(row[3])}: {_place(row)}. Confidence is the chance that a number "
+            "covers the next window, as past windows show."
         )
     unsure = [
         row

@@ -195,7 +195,7 @@ def comment(reviewed: Sequence[Reviewed]) -> str:
         lines += ["", *([f"{len(rows) - _MAX_ROWS} more numbers are not shown.", ""] if len(rows) > _MAX_ROWS else [])]
         newest = max(one.recommendation.as_of for one, _ in rows if one.recommendation is not None)
         lines += [
-            f"From data until {format_moment(newest)}. In brackets: the share of past days that the same rule covered. "
+            f"From data until {format_moment(newest)}. In brackets: the chance that it covers the next day. "
             "How a number came to be: `mora explain WORKLOAD`.",
             "",
         ]
