@@ -41,7 +41,7 @@ def test_a_model_of_a_history_answers_as_it_did() -> None:
     cpu, memory = figures(model.demand(fakes.observed(days=4)), "cpu", "memory")
     # The model's own are the first of each; the bound of CPU and the confidences are mora/bounds' of today.
     assert cpu == pytest.approx([0.197843, 0.296909, 0.574354, 0.9158087295613916, 4])
-    assert memory == pytest.approx([220285000.0, 257865000.0, 227185000.0, 0.949086937944603, 4])
+    assert memory == pytest.approx([220285000.0, 257865000.0, 227185000.0, 0.94931665083673, 4])
     assert sorted(model.horizons) == [3600, 86_400]
     assert (list(model.horizons[3600].forecasters), list(model.horizons[86_400].forecasters)) == (["lstm"], [])
 
