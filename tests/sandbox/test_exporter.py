@@ -23,6 +23,7 @@ from mora.sandbox.exporter import (
 )
 from mora.sandbox.shop.calls import BUCKET_MILLISECONDS, CallCounts, ParallelCounts
 from mora.sandbox.spec import SERVICES
+from tests.running import until
 from tests.sandbox.shopper import CARD, Shopper, query, value
 
 SERVICE_NAMES = sorted(spec.name for spec in SERVICES)
@@ -159,9 +160,9 @@ def test_requests_between_services_have_the_names_of_a_service_mesh() -> None:
 
 
 def labels_of(sandbox: SandboxHandle, selector: str) -> dict[str, str]:
-    result = query(sandbox, selector)
-    assert result, f"no series {selector}"
-    labels: dict[str, str] = result[0]["metric"]
+    """The labels of a series, once it was scraped: the targets of a sandbox that has just begun are scraped in turn."""
+    until(lambda: query(sandbox, selector), f"a series {selector}")
+    labels: dict[str, str] = query(sandbox, selector)[0]["metric"]
     return labels
 
 
