@@ -7,8 +7,7 @@ sent, so none is half-done; open changes stay as they are, and the next start go
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
@@ -16,8 +15,7 @@ from mora.errors import MoraError
 from mora.inplace.journal import Journal
 from mora.inplace.loop import Advise, Log, Loop, LoopSettings, PassReport, Pods, Signals
 from mora.inplace.telemetry import Telemetry
-from mora.serving.health import health_handlers
-from mora.serving.http import Endpoints
+from mora.serving.health import listening
 from mora.serving.lease import Election, Leases, Terms
 from mora.serving.process import AskedToEnd, deadline, ended_by_signals, own_identity
 
@@ -78,7 +76,7 @@ def serve(
     try:
         with ended_by_signals(also=insist):
             try:
-                with journal.opened() as events, _listening(settings.listen, telemetry) as port:
+                with journal.opened() as events, listening(settings.listen, telemetry) as port:
                     resizer.open_log(events)
                     about = {} if port is None else {"port": port}
                     log("info", "started", namespace=pods.namespace, identity=identity, **about)
@@ -127,12 +125,3 @@ def _abandon(election: Election, log: Log, leave: Callable[[], None]) -> None:
     election.stop()
     log("warning", "shut down while a request was still unanswered")
     leave()
-
-
-@contextmanager
-def _listening(address: tuple[str, int] | None, telemetry: Telemetry) -> Iterator[int | None]:
-    if address is None:
-        yield None
-        return
-    with Endpoints(address, health_handlers(telemetry)) as endpoints:
-        yield endpoints.port

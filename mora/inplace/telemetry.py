@@ -7,22 +7,19 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from mora.inplace.book import Book, Stage
 from mora.inplace.loop import PassReport
-from mora.quantities import format_duration
+from mora.serving.health import PASS_BUCKETS, LoopHealth
 
-# The longest step, a large namespace's history, takes minutes.
-_HANGS_AFTER_SECONDS = 900.0
-_PASS_BUCKETS = (0.1, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 _OUTCOMES = ("kept", "undone", "refused", "dropped", "stuck")
 
 
-class Telemetry:
+class Telemetry(LoopHealth):
     """Health and metrics of the loop (mora.inplace.loop.Observer).
 
-    leads, answers, votes: whether this instance leads, its lease can be read, its election runs (serving/lease.py).
+    leads, answers, votes, steady: as in LoopHealth.
     """
 
     def __init__(
@@ -33,15 +30,11 @@ class Telemetry:
         votes: Callable[[], bool] = lambda: True,
         steady: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._leads, self._answers, self._votes, self._steady = leads, answers, votes, steady
-        self._beat_at = steady()
-        self._last: PassReport | None = None
-        self._passed_at: float | None = None
+        super().__init__("mora_in_place", "resizes", leads=leads, answers=answers, votes=votes, steady=steady)
         self._open: Mapping[str, int] = {}
-        self.registry = CollectorRegistry()
         self._passes = Counter("mora_in_place_passes", "Looks and renewals.", ["outcome"], registry=self.registry)
         self._seconds = Histogram(
-            "mora_in_place_renewal_seconds", "How long a renewal took.", buckets=_PASS_BUCKETS, registry=self.registry
+            "mora_in_place_renewal_seconds", "How long a renewal took.", buckets=PASS_BUCKETS, registry=self.registry
         )
         self._changes = Counter(
             "mora_in_place_changes",
@@ -61,28 +54,13 @@ class Telemetry:
         stages = Gauge("mora_in_place_open_changes", "Open changes by stage.", ["stage"], registry=self.registry)
         for stage in Stage:
             stages.labels(stage.value).set_function(partial(self._open_in, stage.value))
-        Gauge("mora_in_place_is_leader", "1 where this instance resizes.", registry=self.registry).set_function(
-            lambda: float(self._leads())
-        )
-        Gauge(
-            "mora_in_place_last_pass_age_seconds",
-            "Time since the last pass without errors; +Inf before the first.",
-            registry=self.registry,
-        ).set_function(self._age)
-
-    def beat(self) -> None:
-        """The loop is alive."""
-        self._beat_at = self._steady()
 
     def passed(self, report: PassReport, book: Book) -> None:
         """A pass has ended: count it."""
-        self.beat()
-        self._last = report
+        self._ended(report.stopped)
         self._passes.labels("ok" if report.stopped is None else "failed").inc()
         if report.is_renewal:
             self._seconds.observe(report.seconds)
-        if report.stopped is None:
-            self._passed_at = self._steady()
         stages = [change.stage.value for change in book.open.values()]
         self._open = {stage: stages.count(stage) for stage in set(stages)}
 
@@ -93,25 +71,5 @@ class Telemetry:
         elif event == "ended":
             self._changes.labels(about["outcome"]).inc()
 
-    def unhealthy(self) -> str | None:
-        """Why the process should be restarted; None where it is healthy."""
-        if not self._votes():
-            return "the leader election has ended"
-        still = self._steady() - self._beat_at
-        if still > _HANGS_AFTER_SECONDS:
-            return f"the loop has not moved for {format_duration(still, about=True)}"
-        return None
-
-    def unready(self) -> str | None:
-        """Why this instance cannot do its work now; None where it can."""
-        if not self._leads():
-            return None if self._answers() else "the lease cannot be read"
-        if self._last is None:
-            return "the first pass has not ended"
-        return None if self._last.stopped is None else f"the last pass failed: {self._last.stopped}"
-
     def _open_in(self, stage: str) -> float:
         return float(self._open.get(stage, 0))
-
-    def _age(self) -> float:
-        return float("inf") if self._passed_at is None else self._steady() - self._passed_at

@@ -8,14 +8,12 @@ Prometheus that does not answer cannot delay the shutdown: its threads are aband
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 
 from mora.changes.rule import RULES, ChangeRule
-from mora.serving.health import health_handlers
-from mora.serving.http import Endpoints
+from mora.serving.health import listening
 from mora.serving.lease import Election, Leases, Terms
 from mora.serving.process import AskedToEnd, deadline, ended_by_signals, own_identity
 from mora.vpa.advice import Adviser
@@ -86,7 +84,7 @@ def serve(
     try:
         with ended_by_signals(also=insist):
             try:
-                with _listening(settings.listen, telemetry) as port:
+                with listening(settings.listen, telemetry) as port:
                     log(
                         "info",
                         "started",
@@ -113,12 +111,3 @@ def _abandon(election: Election | None, log: Log, leave: Callable[[], None]) -> 
         election.stop()
     log("warning", "shut down while a query was still unanswered")
     leave()
-
-
-@contextmanager
-def _listening(address: tuple[str, int] | None, telemetry: Telemetry) -> Iterator[int | None]:
-    if address is None:
-        yield None
-        return
-    with Endpoints(address, health_handlers(telemetry)) as endpoints:
-        yield endpoints.port

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 
 from prometheus_client import CollectorRegistry, Gauge
 
-from mora.serving.health import health_handlers
+from mora.serving.health import LoopHealth, health_handlers, listening
 
 
 @dataclass
@@ -36,3 +36,21 @@ def test_metrics_are_those_of_the_processs_own_registry() -> None:
     answer = health_handlers(process)["/metrics"]({})
     assert b"answers 42.0" in answer.body
     assert answer.content_type.startswith("text/plain")
+
+
+def test_a_loop_is_ready_after_a_pass_without_errors_and_says_what_failed() -> None:
+    now = [0.0]
+    health = LoopHealth("mora_test", "works", steady=lambda: now[0])
+    assert health.unready() == "the first pass has not ended"
+    health._ended("no answer")
+    assert health.unready() == "the last pass failed: no answer"
+    health._ended(None)
+    assert (health.unready(), health.unhealthy()) == (None, None)
+    now[0] = 3600.0
+    assert health.unhealthy() == "the loop has not moved for 1h"
+    assert health.registry.get_sample_value("mora_test_last_pass_age_seconds") == 3600.0
+
+
+def test_without_an_address_nothing_is_served() -> None:
+    with listening(None, LoopHealth("mora_test", "works")) as port:
+        assert port is None
